@@ -23,6 +23,7 @@ from pmd import manifests
 from pmd.audit import (
     attributes,
     context,
+    distinct,
     geography,
     lexicon,
     measure,
@@ -300,7 +301,7 @@ def content(number: int, folder: Path) -> dict[str, Any]:
     counts = {name: sum(row["source"] == name for row, _ in made) for name in names}
     plan = measure.plan(counts, AuditOptions(text_sample=60_000), lexicon.load())
     known = attributes.read([_scores(folder, [row["image_id"] for row, _ in made], chance)])
-    partial, of_units, of_words, of_texts = measure.Partial(), [], [], []
+    partial, of_units, of_images, of_words, of_texts = measure.Partial(), [], [], [], []
     for start in range(0, len(made), BATCH):
         some = made[start : start + BATCH]
         rows = pa.RecordBatch.from_pylist([row for row, _ in some], schema=PAIRS)
@@ -309,8 +310,9 @@ def content(number: int, folder: Path) -> dict[str, Any]:
         partial = measure.merge(partial, measure.measure(rows, last, plan, seen))
         partial = measure.merge(partial, measure.tallied(rows, last, attributes.tally, seen, known))
         of_units += [*units.occurrences(rows, last, seen)]
+        of_images.append(distinct.occurrences(rows, last, names))
         of_words += [*context.occurrences(rows, last, seen, plan)]
-        of_texts.append(repeated.occurrences(rows, measure.stages(last)))
+        of_texts.append(repeated.occurrences(rows, last, seen))
     incomes = tuple(Row(code, 2010, row[3], float(row[4])) for code, row in PLACES.items())
     beside = geography.Beside(2010, population.load(2010), incomes)
     table2 = manifests.of_table2()
@@ -319,7 +321,12 @@ def content(number: int, folder: Path) -> dict[str, Any]:
         _books(partial, counts),
         plan,
         table2,
-        counted=units.count(pa.Table.from_batches(of_units, units.ROWS), beside.incomes),
+        counted=units.merged(
+            [
+                units.count(pa.Table.from_batches(of_units, units.ROWS), beside.incomes),
+                distinct.count(pa.Table.from_batches(of_images), names),
+            ]
+        ),
         profile="recommended",
         repeated=repeated.summary(repeated.count(pa.Table.from_batches(of_texts))),
         overlap=overlap.matrix([[[["coco", "yfcc100m"], number // 100], *([[name], counts[name]] for name in names)]]),

@@ -8,7 +8,7 @@ texts. What an audit of a few rows takes is start-up, and is taken off. Rates ar
 the processor time, which says the same whatever else the machine does, but for caches that it shares. The time that CLD2 takes
 for a text says how busy the machine was: 5.3 µs where nothing else runs.
 
-Steps are told of one more audit, in one process: processor time by what workers run, and within a partition by what is called.
+Steps are told of one more audit, in one process: processor time by what workers run, and of files of pairs by what is called.
 
 *By hand*: pairs, words, users, hosts, years and repeated texts of each source, and what is left in the end, as one would
 count them in a notebook; and nPMI of single words with female ones by its formula, of the texts that are left and are English
@@ -43,7 +43,7 @@ import pyarrow.parquet as pq
 from benchmarks.scaling.measuring import cost
 from pipelines import audit
 from pmd import config
-from pmd.audit import context, lexicon, measure, repeated, units, vocabulary
+from pmd.audit import context, distinct, lexicon, measure, repeated, units, vocabulary
 from pmd.engines import transforms
 from pmd.store import root
 from pmd.text import language
@@ -53,10 +53,11 @@ _PMD_PAIRS: Final = 70_000_000
 _TEXTS: Final = 200_000
 #: Rows of the ROOT that tells what start-up takes.
 _FEW: Final = 20_000
-#: What is timed within a partition: where it is looked up, and its name.
+#: What is timed of files of pairs: where it is looked up, and its name.
 _WITHIN: Final = (
     (measure, "look"),
     (measure, "measure"),
+    (distinct, "occurrences"),
     (units, "occurrences"),
     (context, "occurrences"),
     (repeated, "occurrences"),

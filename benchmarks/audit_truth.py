@@ -29,17 +29,19 @@ import apache_beam as beam
 import numpy as np
 import orjson
 import pyarrow as pa
+from apache_beam.pvalue import AsList
 from numpy.typing import NDArray
 from scipy import special
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from pmd.audit import clusters, estimates, findings, groups, lexicon, losses, measure, transforms, units
+from pmd.audit import clusters, estimates, fates, findings, groups, lexicon, losses, measure, transforms, units
 from pmd.audit.estimates import Estimate, Part, Read
 from pmd.engines import ends
-from pmd.engines.transforms import Meet, Only, PerTask, create
+from pmd.engines.transforms import Meet, PerTask, PerTaskBeside, create
 from pmd.schema import keys
-from pmd.store import exchange
+from pmd.schema.tables import PAIRS
+from pmd.store import commits, exchange
 
 Counts = NDArray[np.int64]
 Chance = np.random.Generator
@@ -610,30 +612,41 @@ def _counted_on_beam(rows: list[dict[str, Any]], last: list[str]) -> units.Count
     plan = measure.Plan({}, lists)
     with tempfile.TemporaryDirectory() as work:
         ends.begin(work)
-        pairs = pa.Table.from_pylist([row | {"last": None} for row in rows], schema=transforms.MEETING)
-        fates = pa.Table.from_pylist(
-            [{"pair_id": row["pair_id"], "last": one} for row, one in zip(rows, last, strict=True) if one == "images"]
-            + [
-                {"pair_id": row["pair_id"], "last": "dedupe"}
-                for row, one in zip(rows, last, strict=True)
-                if one == "shard"
-            ],
-            schema=transforms.MEETING,
+        pairs = pa.Table.from_pylist(rows, pa.schema([PAIRS.field(name) for name in measure.COLUMNS])).sort_by(
+            "pair_id"
         )
-        table = pa.concat_tables([pairs, fates])
-        written = list(exchange.write(work, transforms.MEETING, 2, table.to_batches(max_chunksize=400), "pair_id"))
+        tasks = [
+            pa.RecordBatch.from_pylist([{"pairs": f"{work}/{file.name}", "source": "yfcc100m"}], transforms.PAIR_TASKS)
+            for file in (
+                commits.put_table(work, f"pairs-{start}", pairs.slice(start, 400))
+                for start in range(0, pairs.num_rows, 400)
+            )
+        ]
+        named = {"images": measure.CLASSES.index("images"), "shard": measure.CLASSES.index("dedupe")}
+        known = [
+            {"pair_id": row["pair_id"], "last": named[one]} for row, one in zip(rows, last, strict=True) if one in named
+        ]
+        some = pa.Table.from_pylist(known, schema=fates.FATES).to_batches(max_chunksize=400)
+        written = list(exchange.write(work, fates.FATES, 2, some, "pair_id"))
+        counting = transforms.Counting(plan, ("yfcc100m",), {"fate": 2, "image": 2, "unit": 2, "text": 0}, work)
         target = Path(work) / "facts"
         with beam.Pipeline() as pipeline:
+            packed = (
+                pipeline
+                | "Fates" >> create(written)
+                | Meet()
+                | "Pack" >> beam.ParDo(PerTask(transforms.PackFates(work))).with_output_types(pa.RecordBatch)
+            )
             (
                 pipeline
-                | create(written)
-                | Meet()
-                | beam.ParDo(PerTask(transforms.CountPartition(plan, 1, 0, 2, work))).with_output_types(pa.RecordBatch)
-                | Only(transforms.UNIT_RUNS)
-                | "As runs" >> beam.Map(transforms.as_runs).with_output_types(pa.RecordBatch)
-                | "By unit" >> Meet()
-                | "Count units" >> beam.ParDo(PerTask(transforms.CountUnits(work))).with_output_types(pa.RecordBatch)
-                | beam.Map(lambda batch: batch.column("fact")[0].as_py().removeprefix(transforms.UNITS))
+                | "Pairs" >> create(tasks)
+                | beam.ParDo(
+                    PerTaskBeside(transforms.CountFiles(counting, len(tasks))), AsList(packed)
+                ).with_output_types(pa.RecordBatch)
+                | transforms.CountMet(counting)
+                | "Facts" >> beam.FlatMap(lambda batch: batch.column("fact").to_pylist())
+                | beam.Filter(lambda fact: fact.startswith(transforms.UNITS))
+                | beam.Map(lambda fact: fact.removeprefix(transforms.UNITS))
                 | beam.io.WriteToText(str(target), shard_name_template="")
             )
         return units.merged(map(units.Counted.from_text, target.read_text().split()))

@@ -21,7 +21,6 @@ import pyarrow as pa
 
 from pmd.audit import repeated
 from pmd.schema.tables import PAIRS
-from pmd.store import exchange
 
 STARTS = ("ba", "co", "du", "fe", "gri", "ha", "ki", "lo", "mu", "ne", "po", "ra", "si", "tu", "vo")
 ENDS = ("ble", "dor", "fin", "gat", "lan", "mer", "net", "pin", "rok", "sel", "tan", "vik")
@@ -68,7 +67,7 @@ def exact(rows: int) -> dict[str, Any]:
         batch, last = pairs(BATCH, random), pa.repeat("shard", BATCH)
         start = time.process_time()
         occurrences = repeated.occurrences(batch, last)
-        where = exchange.partitions(occurrences.column("text_id"), BITS)
+        where = occurrences.column("text").to_numpy() % 2**BITS
         for partition in range(2**BITS):
             found[partition].append(occurrences.filter(pa.array(where == partition)))
         spread += time.process_time() - start

@@ -7,31 +7,36 @@ from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
+from apache_beam.pvalue import AsList
 
 from pipelines import running
 from pmd import flow, manifests, stages
 from pmd.audit import attributes, lexicon, measure, needs
 from pmd.audit.transforms import (
-    CountPairs,
-    CountPartition,
-    CountUnits,
-    SpreadPairs,
+    CountFiles,
+    Counting,
+    CountMet,
+    PackFates,
+    SpreadFates,
     WithReport,
-    tasks,
+    fate_tasks,
+    pair_tasks,
 )
 from pmd.config import Config
 from pmd.engines.committing import CommitStage, target
-from pmd.engines.transforms import OUTPUTS, Only, PerTask, Spread, WriteCommit, create
+from pmd.engines.transforms import OUTPUTS, Meet, Only, PerTask, PerTaskBeside, Spread, WriteCommit, create
 from pmd.fetch import partitions
 from pmd.publish import folder
 from pmd.store import commits, exchange, root, storage
 
-#: Bytes of committed pairs in a partition; in memory they are about ten times that.
-PARTITION_BYTES = 16 * 2**20
-#: The same, of a partition by text: of a pair only its text's form, its image and its user are there.
-TEXT_PARTITION_BYTES = 8 * PARTITION_BYTES
-#: The same, of a partition by unit: a pair is in it once for its image, its user and its host.
-UNIT_PARTITION_BYTES = 16 * PARTITION_BYTES
+#: Pairs in a partition, at most: what became of them (17 bytes each, twice in memory), their images (11 bytes), what else they
+#: come in (some 60 bytes for each user and host), and their texts.
+PARTITION_PAIRS = {"fate": 2**22, "image": 2**22, "unit": 2**21, "text": 2**20}
+
+
+def bits_of(pairs: float) -> dict[str, int]:
+    """Return how many bits cut what must meet of so many pairs."""
+    return {name: exchange.bits_for(pairs, most) for name, most in PARTITION_PAIRS.items()}
 
 
 def build(config: Config, flags: Sequence[str] = ()) -> None:
@@ -42,28 +47,44 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     beside = needs.beside(config)
     table2 = manifests.of_table2()
     cut = partitions.cut(config.root)
-    size = sum(file.bytes for file in needed.files)
-    bits = exchange.bits_for(size, PARTITION_BYTES)
-    text_bits = exchange.bits_for(size, TEXT_PARTITION_BYTES)
-    unit_bits = exchange.bits_for(size, UNIT_PARTITION_BYTES)
+    pairs = sum(file.rows for file in needed.files)
+    bits = bits_of(pairs)
+    parts, of_pairs = fate_tasks(config.root, cut.part_bits), pair_tasks(config.root, names)
     work = root.work_folder(config.root, "audit")
     side = root.work_folder(config.root, "audit-side")
     given = tuple(_put(side, number, one) for number, one in enumerate(attributes.read(config.audit.attributes)))
 
     def wire(pipeline: beam.Pipeline) -> Any:
         # RUNS, and OUTPUTS
-        read = (
+        spread = (
             pipeline
-            | "Units" >> create(tasks(config.root, names, cut.part_bits))
-            | "Spread" >> Spread()
-            | "Pairs and fates"
-            >> beam.ParDo(PerTask(SpreadPairs(config.root, cut, bits, work))).with_output_types(pa.RecordBatch)
+            | "Parts" >> create(parts)
+            | "Spread parts" >> Spread()
+            | "Fates of pairs"
+            >> beam.ParDo(PerTask(SpreadFates(config.root, cut, bits["fate"], work, len(parts)))).with_output_types(
+                pa.RecordBatch
+            )
         )
-        count = CountPartition(plan, config.sample, text_bits, unit_bits, work, given)
-        pairs = read | "Pairs" >> Only(exchange.RUNS)
-        counted = pairs | "Counted" >> CountPairs(count, CountUnits(work, beside.incomes))
+        # FILES
+        fates = (
+            spread
+            | "Fates" >> Only(exchange.RUNS)
+            | "By pair" >> Meet()
+            | "Pack" >> beam.ParDo(PerTask(PackFates(work))).with_output_types(pa.RecordBatch)
+        )
+        counting = Counting(plan, names, bits, work, config.sample, given)
+        counted = (
+            pipeline
+            | "Files of pairs" >> create(of_pairs)
+            | "Spread files" >> Spread()
+            | "Count pairs"
+            >> beam.ParDo(PerTaskBeside(CountFiles(counting, len(of_pairs))), AsList(fates)).with_output_types(
+                pa.RecordBatch
+            )
+            | "Counted" >> CountMet(counting, beside.incomes)
+        )
         return (
-            (read | "Images" >> Only(OUTPUTS), counted)
+            (spread | "Images" >> Only(OUTPUTS), counted)
             | "Outputs" >> beam.Flatten()
             | "Commit"
             >> WriteCommit(

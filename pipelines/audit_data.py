@@ -9,23 +9,20 @@ import apache_beam as beam
 import pyarrow as pa
 
 from pipelines import running
-from pipelines.audit import UNIT_PARTITION_BYTES
+from pipelines.audit import bits_of
 from pmd import flow
 from pmd.audit import data_columns, lexicon, measure
 from pmd.audit.datasets import Described
-from pmd.audit.transforms import CountPairs, CountPartition, CountUnits, WithReport
+from pmd.audit.transforms import Counting, CountMet, WithReport
 from pmd.config.options import AuditOptions
 from pmd.datasets import files as data_files
 from pmd.datasets import pairs as data_pairs
-from pmd.datasets.transforms import SpreadData, data_tasks
+from pmd.datasets.transforms import CountData, data_tasks
 from pmd.engines.committing import CommitStage, target
-from pmd.engines.transforms import OUTPUTS, Only, PerTask, Spread, WriteCommit, create
+from pmd.engines.transforms import PerTask, Spread, WriteCommit, create
 from pmd.errors import ConfigError
-from pmd.store import exchange, root, storage
+from pmd.store import root, storage
 from pmd.store.wanted import Wanted, as_json
-
-#: Bytes of a data set's files in a partition; of text in gz about ten times as much in memory.
-_PARTITION_BYTES = 16 * 2**20
 
 
 def build(path: str, out: str, named: Mapping[str, str], report: Callable[[str], None]) -> str:
@@ -62,30 +59,24 @@ def build(path: str, out: str, named: Mapping[str, str], report: Callable[[str],
 
 def _run(path: str, out: str, files: list[data_files.DataFile], data: Described) -> None:
     options = AuditOptions()
-    plan = measure.plan(_rows(files), options, lexicon.load())
+    rows = _rows(files)
+    plan = measure.plan(rows, options, lexicon.load())
     sizes = {file.path: storage.size(file.path) for file in files}
     size = sum(sizes.values())
-    bits = exchange.bits_for(size, _PARTITION_BYTES)
-    text_bits, unit_bits = max(bits - 3, 0), exchange.bits_for(size, UNIT_PARTITION_BYTES)
     work = root.work_folder(out, "audit")
     settings = as_json(options) | {"data_set": path, "columns": list(data.columns)}
     inputs = {file.path: storage.fingerprint(file.path) for file in files}
     wanted = Wanted(flow.AUDIT.name, "all", root.audit_folder(out), settings, inputs)
 
     def wire(pipeline: beam.Pipeline) -> Any:
-        # RUNS, and OUTPUTS
-        read = (
+        counting = Counting(plan, tuple(sorted(rows)), bits_of(sum(rows.values())), work)
+        return (
             pipeline
             | "Chunks" >> create(data_tasks(files))
             | "Spread" >> Spread()
-            | "Rows" >> beam.ParDo(PerTask(SpreadData(bits, work))).with_output_types(pa.RecordBatch)
-        )
-        pairs = read | "Pairs" >> Only(exchange.RUNS)
-        count = CountPartition(plan, 1, text_bits, unit_bits, work)
-        counted = pairs | "Counted" >> CountPairs(count, CountUnits(work))
-        return (
-            (read | "Books" >> Only(OUTPUTS), counted)
-            | "Outputs" >> beam.Flatten()
+            # RUNS of several kinds, and OUTPUTS
+            | "Rows" >> beam.ParDo(PerTask(CountData(counting))).with_output_types(pa.RecordBatch)
+            | "Counted" >> CountMet(counting)
             | "Commit"
             >> WriteCommit(CommitStage(work, (target(wanted, complete=WithReport(plan, {}, {}, None, data=data)),)))
         )

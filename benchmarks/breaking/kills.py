@@ -102,7 +102,7 @@ def small() -> None:
     from pmd.images import rules as images_rules
 
     curate.PARTITION_BYTES = 30_000  # type: ignore[misc]
-    audit.PARTITION_BYTES = audit.TEXT_PARTITION_BYTES = 30_000
+    audit.PARTITION_PAIRS = dict.fromkeys(audit.PARTITION_PAIRS, 600)  # type: ignore[misc]
     images_rules.PART_ROWS = 600  # type: ignore[misc]
 
 

@@ -61,7 +61,7 @@ def sums(rows: pa.Table, stages: int) -> pa.Table:
     lists = pc.split_pattern(some["associated"].combine_chunks(), " ")
     parents = pc.list_parent_indices(lists).to_numpy()
     terms = pc.list_flatten(lists).cast(pa.int64()).to_numpy()
-    units = some["unit_id"].combine_chunks().cast(pa.binary(16)).dictionary_encode()
+    units = some["unit"].combine_chunks().dictionary_encode()
     sexes = some["category"].to_numpy().astype(np.int64) - 2
     pairs = some["pairs"].to_numpy()
     having = {"": pairs} | {name: np.where(test, pairs, 0) for name, test in _having(sexes).items()}

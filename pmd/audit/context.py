@@ -27,10 +27,9 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 from numpy.typing import NDArray
 
-from pmd.audit import associations, clusters, estimates, findings, losses, measure, units, vocabulary
+from pmd.audit import associations, clusters, estimates, findings, losses, matching, measure, units, vocabulary
 from pmd.audit.clusters import Counts
 from pmd.audit.estimates import Estimate, Part
 from pmd.audit.measure import CLASSES, NOT_READ, Seen
@@ -80,11 +79,10 @@ def occurrences(
         seen: Source → what `measure.look` saw of its pairs, in their order.
         plan: What they were seen with.
     """
-    numbers = pc.index_in(last.cast(pa.string()), value_set=pa.array(CLASSES)).to_numpy(zero_copy_only=False)
-    names = pairs.column("source").cast(pa.string())
+    numbers = measure.classes(last)
     places = _numbers(plan.vocabulary)
-    for source, found in sorted(seen.items()):
-        mine = np.flatnonzero(pc.equal(names, source).to_numpy(zero_copy_only=False))
+    for source, mine in measure.by_source(pairs).items():
+        found = seen[source]
         read = np.flatnonzero(found.categories != NOT_READ).astype(np.int64)
         ids = measure.hashes(pairs.column("pair_id").take(pa.array(mine[read])))
         inside = ids < np.uint64(plan.opened.get(source, measure.EVERYTHING))
@@ -118,15 +116,7 @@ def _hashes(
     """
     if kind == "image":
         return measure.low_words(pairs.column("image_id").take(pa.array(rows)))
-    names = found.units[kind].take(pa.array(read))
-    some = names.indices.unique()
-    hashes = np.zeros(len(names.dictionary), dtype=np.uint64)
-    hashes[some.to_numpy()] = [
-        xxhash.xxh3_64_intdigest(f"{source}\0{name}".encode()) if name else 0
-        for name in names.dictionary.take(some).to_pylist()
-    ]
-    of_texts: NDArray[np.uint64] = hashes[names.indices.to_numpy()]
-    return of_texts
+    return found.ids(kind)[read]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,7 +155,7 @@ class _Texts:
         rows = marked.words.rows
         some = inside[rows] & good[codes] if len(rows) else np.zeros(0, dtype=bool)
         width = max(len(words), 1)
-        once = np.unique(rows[some] * width + codes[some])
+        once = matching.distinct(rows[some] * width + codes[some])
         numbers = places[marked.found.terms]
         having = (numbers >= 0) & inside[marked.found.rows]
         english = np.flatnonzero(inside & (found.categories[read] >= measure.ENGLISH)).astype(np.int64)

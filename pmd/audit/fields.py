@@ -31,14 +31,14 @@ def tokens(metas: pa.Array, names: Sequence[str]) -> dict[str, pa.Array]:
     column = pl.Series(pl.from_arrow(metas.cast(pa.string())))
     # In what is nested, or escaped, bytes that look like a field may be another thing.
     nested = column.str.count_matches("{", literal=True).to_numpy() != 1
-    escaped = column.str.contains("\\", literal=True).to_numpy()
     found = {}
     for name in names:
         values = column.str.extract(f"[{{,]{re.escape(_spelled(name))}:{_VALUE}[,}}]")
         lacking = values.is_null().to_numpy()
-        doubtful = nested | (lacking & escaped)
+        doubtful = nested
         if lacking.any():
-            doubtful |= lacking & column.str.contains(_spelled(name), literal=True).to_numpy()
+            perhaps = column.str.contains(_spelled(name), literal=True) | column.str.contains("\\", literal=True)
+            doubtful = nested | (lacking & perhaps.to_numpy())
         texts = values.to_arrow().cast(pa.string())
         if doubtful.any():
             parsed = [_parsed(meta, name) for meta in metas.filter(pa.array(doubtful)).to_pylist()]

@@ -73,16 +73,17 @@ def of(before: Counts, after: Counts, properties: Mapping[str, tuple[Counts, Cou
         properties: Property → pairs of each cluster that have it, before and after; or of some clusters, shape (some, 2).
     """
     width = int(before.max(initial=0)) + 1
-    kinds, units = np.unique((before * width + after)[before > 0], return_counts=True)
-    place = np.searchsorted(kinds, before * width + after)
+    kind_of = before * width + after
+    kinds, units = np.unique(kind_of[before > 0], return_counts=True)
     found = [(ITSELF, np.stack([units, *[np.zeros_like(units)] * 5]))]
     for name, counts in sorted(properties.items()):
         some = counts if isinstance(counts, Having) else Having.of_all(np.stack(counts, axis=1))
         mine = np.flatnonzero(some.pairs[:, 0])
         had, has = some.pairs[mine].T
         sums = np.zeros((6, len(kinds)), dtype=np.int64)
+        place = np.searchsorted(kinds, kind_of[some.clusters[mine]])
         for row, values in enumerate((had, has, had * had, has * has, had * has), 1):
-            np.add.at(sums[row], place[some.clusters[mine]], values)
+            np.add.at(sums[row], place, values)
         found.append((name, sums))
     # Of a property the kinds that have it.
     chosen = [np.flatnonzero(sums[:2].any(axis=0)) for _, sums in found]

@@ -78,6 +78,9 @@ MAX_WORDS: Final = 512
 PAGE_FIELDS: Final[dict[str, str]] = {"wit": "page_url"}
 SUBREDDIT_FIELDS: Final[dict[str, str]] = {"red_caps": "subreddit"}
 
+#: Units that are one across sources; of several sources together only these are counted.
+ACROSS: Final = ("image", "host")
+
 #: What a text of the sample can have. English ones have a term of each list or not; "neither" has no female and no male one.
 CATEGORIES: Final[tuple[frozenset[str], ...]] = (
     frozenset({"read"}),
@@ -97,6 +100,13 @@ EVERYTHING: Final = 2**64 - 1
 
 #: Columns of PAIRS that `measure` reads.
 COLUMNS: Final = ("pair_id", "image_id", "source", "image_url", "text", "meta")
+
+
+def columns_of(source: str) -> tuple[str, ...]:
+    """Return those of `COLUMNS` that are read of a source: upstream's fields only where one is asked for."""
+    fields_of = (USER_FIELDS, SUBREDDIT_FIELDS, PAGE_FIELDS, GEOTAG_FIELDS, traits.DATE_FIELDS)
+    return COLUMNS if any(source in some for some in fields_of) else tuple(name for name in COLUMNS if name != "meta")
+
 
 Counts = NDArray[np.int64]
 _CLASSES: Final = len(CLASSES)
@@ -171,6 +181,13 @@ class SourcePartial:
     tallies: Mapping[str, Counts] = dataclasses.field(default_factory=dict)
     outside: int = 0
     traits: Mapping[str, Mapping[str, Counts]] = dataclasses.field(default_factory=dict)
+
+    @functools.cached_property
+    def tallies_after(self) -> list[dict[str, int]]:
+        """By the place of each of `CLASSES`, `tallies` of the texts that survived it; without those that are none."""
+        table = np.array(list(self.tallies.values()), dtype=np.int64).reshape(-1, _CLASSES)
+        after = np.cumsum(table[:, ::-1], axis=1)[:, ::-1].T.tolist()
+        return [{name: count for name, count in zip(self.tallies, counts, strict=True) if count} for counts in after]
 
     def __add__(self, other: SourcePartial) -> SourcePartial:
         """Return what is counted of both parts."""
@@ -287,6 +304,7 @@ class Seen:
     """What was seen of each pair of one source.
 
     Attributes:
+        source: Its name.
         categories: Of `CATEGORIES`, or `NOT_READ`; shape (pairs,).
         languages: Codes of the texts that were read, in their order.
         countries: ISO 3166 codes; "" where there is no geotag, or one in no single country.
@@ -298,6 +316,7 @@ class Seen:
     Names and values are dictionaries, so that what is asked of each is asked once.
     """
 
+    source: str
     categories: NDArray[np.int8]
     languages: pa.Array
     countries: pa.Array
@@ -306,10 +325,20 @@ class Seen:
     units: Mapping[str, pa.DictionaryArray]
     traits: Mapping[str, pa.DictionaryArray] = dataclasses.field(default_factory=dict)
 
+    def ids(self, kind: str) -> NDArray[np.uint64]:
+        """Return a hash of each pair's unit of a kind, 0 for none; worked out once."""
+        if kind not in self._ids:
+            self._ids[kind] = unit_hashes(kind, self.source, self.units[kind])
+        return self._ids[kind]
+
+    @functools.cached_property
+    def _ids(self) -> dict[str, NDArray[np.uint64]]:
+        return {}
+
 
 def look(pairs: pa.RecordBatch, plan: Plan) -> dict[str, Seen]:
     """Return what is seen of a batch of pairs, by source; within a source in the pairs' order."""
-    of_source = _by_source(pairs)
+    of_source = by_source(pairs)
     drawn = hashes(pairs.column("pair_id"))
     read = np.zeros(pairs.num_rows, dtype=bool)
     for source, mine in of_source.items():
@@ -323,9 +352,13 @@ def look(pairs: pa.RecordBatch, plan: Plan) -> dict[str, Seen]:
     }
 
 
-def _by_source(pairs: pa.RecordBatch) -> dict[str, NDArray[np.intp]]:
-    encoded = pairs.column("source").cast(pa.string()).dictionary_encode()
+def by_source(pairs: pa.RecordBatch) -> dict[str, NDArray[np.intp]]:
+    """Return where the pairs of each source stand, by its name."""
+    column = pairs.column("source")
+    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     codes, names = encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
+    if len(names) == 1:
+        return {names[0]: np.arange(len(codes))}
     return {name: np.flatnonzero(codes == code) for code, name in sorted(enumerate(names), key=lambda one: one[1])}
 
 
@@ -365,7 +398,7 @@ def _look(
         countries, nowhere = pa.repeat("", len(mine)), np.zeros(len(mine), dtype=bool)
     if date is not None:
         found["year"] = traits.years(source, given[date])
-    return Seen(categories, codes, countries, nowhere, marked, units, found)
+    return Seen(source, categories, codes, countries, nowhere, marked, units, found)
 
 
 def _some(column: pa.Array, rows: NDArray[np.intp]) -> pa.Array:
@@ -375,10 +408,10 @@ def _some(column: pa.Array, rows: NDArray[np.intp]) -> pa.Array:
 
 def _domains(image_urls: pa.Array) -> pa.DictionaryArray:
     """Return the registrable domain of each URL's host, looked up once a host; "" for none."""
-    hosts = pc.fill_null(urls.host(image_urls), "").dictionary_encode()
-    domains = [urls.registrable_domain(host) if host else "" for host in hosts.dictionary.to_pylist()]
-    encoded = pa.array(domains, pa.string()).dictionary_encode()
-    return pa.DictionaryArray.from_arrays(encoded.indices.take(hosts.indices), encoded.dictionary)
+    hosts = urls.hosts(image_urls)
+    domains = urls.registrable_domains(pa.concat_arrays([hosts.dictionary, pa.array([""])])).dictionary_encode()
+    places = pc.fill_null(hosts.indices, len(hosts.dictionary))
+    return pa.DictionaryArray.from_arrays(domains.indices.take(places), domains.dictionary)
 
 
 def measure(pairs: pa.RecordBatch, last: pa.Array, plan: Plan, seen: Mapping[str, Seen] | None = None) -> Partial:
@@ -393,17 +426,13 @@ def measure(pairs: pa.RecordBatch, last: pa.Array, plan: Plan, seen: Mapping[str
     Raises:
         PmdError: There is no such stage.
     """
-    classes = pc.index_in(last.cast(pa.string()), value_set=pa.array(CLASSES))
-    if classes.null_count:
-        unknown = last.filter(pc.is_null(classes))[0].as_py()
-        raise PmdError("no such stage", where="audit", expected=", ".join(CLASSES), found=repr(unknown))
-    numbers = classes.to_numpy(zero_copy_only=False).astype(np.intp)
+    numbers = classes(last)
     found = look(pairs, plan) if seen is None else seen
     texts = pairs.column("text")
     return Partial(
         {
             source: _counted(_some(texts, mine), numbers[mine], found[source], plan.vocabulary)
-            for source, mine in _by_source(pairs).items()
+            for source, mine in by_source(pairs).items()
         }
     )
 
@@ -416,44 +445,54 @@ def tallied(
     known: Any,
 ) -> Partial:
     """Count what `tally` finds of each source's pairs, by class: for what is measured elsewhere."""
-    numbers = pc.index_in(last.cast(pa.string()), value_set=pa.array(CLASSES)).to_numpy(zero_copy_only=False)
+    numbers = classes(last)
     return Partial(
         {
             source: dataclasses.replace(
                 _NOTHING, tallies=tally(pairs.take(pa.array(mine)), numbers[mine].astype(np.int64), seen[source], known)
             )
-            for source, mine in _by_source(pairs).items()
+            for source, mine in by_source(pairs).items()
         }
     )
 
 
-def stages(last: pa.Array) -> pa.Array:
-    """Return the last stage that each pair survived; what was asked for in vain survived `images`."""
-    return pc.if_else(pc.equal(last, ASKED), flow.IMAGES.name, last)
+def classes(last: pa.Array) -> NDArray[np.intp]:
+    """Return the places in `CLASSES` of classes by name, strings or a dictionary.
+
+    Raises:
+        PmdError: There is no such stage.
+    """
+    encoded = last if pa.types.is_dictionary(last.type) else last.dictionary_encode()
+    places = pc.index_in(encoded.dictionary, value_set=pa.array(CLASSES))
+    if places.null_count:
+        unknown = encoded.dictionary.filter(pc.is_null(places))[0].as_py()
+        raise PmdError("no such stage", where="audit", expected=", ".join(CLASSES), found=repr(unknown))
+    found: NDArray[np.intp] = places.to_numpy().astype(np.intp)[encoded.indices.to_numpy()]
+    return found
 
 
 def outside(pairs: pa.RecordBatch) -> Partial:
     """Count pairs of images outside the sample that the build is of."""
     return Partial(
-        {source: dataclasses.replace(_NOTHING, outside=len(mine)) for source, mine in _by_source(pairs).items()}
+        {source: dataclasses.replace(_NOTHING, outside=len(mine)) for source, mine in by_source(pairs).items()}
     )
 
 
-def _counted(texts: pa.Array, classes: NDArray[np.intp], seen: Seen, known: vocabulary.Vocabulary) -> SourcePartial:
+def _counted(texts: pa.Array, last: NDArray[np.intp], seen: Seen, known: vocabulary.Vocabulary) -> SourcePartial:
     words = cleaning.word_count(texts).to_numpy(zero_copy_only=False).astype(np.int64)
     sums = np.zeros(_CLASSES, dtype=np.int64)
-    np.add.at(sums, classes, words)
+    np.add.at(sums, last, words)
     read = np.flatnonzero(seen.categories != NOT_READ)
     codes = pc.if_else(pa.array(seen.nowhere), places.NOWHERE, seen.countries)
     return SourcePartial(
-        pairs=np.bincount(classes, minlength=_CLASSES).astype(np.int64),
+        pairs=np.bincount(last, minlength=_CLASSES).astype(np.int64),
         words=sums,
-        lengths=_table(classes, np.minimum(words, MAX_WORDS), MAX_WORDS + 1),
-        sample=_table(classes[read], seen.categories[read].astype(np.int64), len(CATEGORIES)),
-        languages=_tally(seen.languages, classes[read]),
-        countries=_tally(codes, classes),
-        traits={kind: _tally(values, classes) for kind, values in sorted(seen.traits.items())},
-        tallies=marks.tally(seen.marked, classes[read].astype(np.int64), _CLASSES, known),
+        lengths=_table(last, np.minimum(words, MAX_WORDS), MAX_WORDS + 1),
+        sample=_table(last[read], seen.categories[read].astype(np.int64), len(CATEGORIES)),
+        languages=_tally(seen.languages, last[read]),
+        countries=_tally(codes, last),
+        traits={kind: _tally(values, last) for kind, values in sorted(seen.traits.items())},
+        tallies=marks.tally(seen.marked, last[read].astype(np.int64), _CLASSES, known),
     )
 
 
@@ -487,17 +526,15 @@ def users(pairs: pa.RecordBatch, seen: Mapping[str, Seen] | None = None) -> NDAr
         pairs: `PAIRS`, or its `COLUMNS`.
         seen: What `look` saw of them, where that is known.
     """
-    hashes = np.zeros(pairs.num_rows, dtype=np.uint64)
-    for source, mine in _by_source(pairs).items():
-        if source in USER_FIELDS:
+    found = np.zeros(pairs.num_rows, dtype=np.uint64)
+    for source, mine in by_source(pairs).items():
+        if source in USER_FIELDS and seen is not None:
+            found[mine] = seen[source].ids("user")
+        elif source in USER_FIELDS:
             field = USER_FIELDS[source]
-            known = (
-                _users(fields.tokens(_some(pairs.column("meta"), mine), [field])[field])
-                if seen is None
-                else seen[source].units["user"]
-            )
-            hashes[mine] = unit_hashes(source, known)
-    return hashes
+            names = _users(fields.tokens(_some(pairs.column("meta"), mine), [field])[field])
+            found[mine] = unit_hashes("user", source, names)
+    return found
 
 
 def _users(values: pa.Array) -> pa.DictionaryArray:
@@ -506,9 +543,17 @@ def _users(values: pa.Array) -> pa.DictionaryArray:
     return pc.if_else(pc.is_in(names, value_set=pa.array(sorted(_NOBODY))), "", names).dictionary_encode()
 
 
-def unit_hashes(source: str, names: pa.DictionaryArray) -> NDArray[np.uint64]:
-    """Return a 64-bit hash of each of a source's users, pages and so on; 0 for ""."""
-    hashes = low_words(keys.hashed(pc.binary_join_element_wise(source, names.dictionary, "\0")))
+def unit_hashes(kind: str, source: str, names: pa.DictionaryArray) -> NDArray[np.uint64]:
+    """Return a 64-bit hash of each of a source's users, pages and so on, one of a host across sources; 0 for "".
+
+    Two of a million units have one hash with a chance of 1 in 37 million.
+    """
+    prefix = f"{kind}\0" if kind in ACROSS else f"{kind}\0{source}\0"
+    some = names.indices.unique()
+    hashes = np.zeros(len(names.dictionary), dtype=np.uint64)
+    hashes[some.to_numpy()] = low_words(
+        keys.hashed(pc.binary_join_element_wise(pa.scalar(prefix), names.dictionary.take(some), ""))
+    )
     hashes[pc.equal(names.dictionary, "").to_numpy(zero_copy_only=False)] = 0
     found: NDArray[np.uint64] = hashes[names.indices.to_numpy()]
     return found

@@ -16,13 +16,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd.audit.measure import STAGES, USER_FIELDS, Seen, users
+from pmd import flow
+from pmd.audit.measure import ASKED, CLASSES, STAGES, USER_FIELDS, Seen, classes, low_words, users
 from pmd.dedupe import captions
-from pmd.schema import keys
-from pmd.schema.tables import KEY
 from pmd.text import neighbours
 
 #: Images from which a text counts as shared. ALIGN leaves out alt texts "shared by more than 10 images" (Jia et al.,
@@ -43,10 +43,10 @@ SHOWN: Final = 120
 
 OCCURRENCES: Final = pa.schema(
     [
-        pa.field("text_id", KEY, nullable=False),
+        pa.field("text", pa.uint64(), nullable=False),  # a hash of its form
         pa.field("form", pa.string(), nullable=False),
         pa.field("source", pa.string(), nullable=False),
-        pa.field("image_id", KEY, nullable=False),
+        pa.field("image", pa.uint64(), nullable=False),  # half of its key
         pa.field("last", pa.int8(), nullable=False),  # number of the last stage survived
         pa.field("user", pa.uint64(), nullable=False),  # hash of who made or posted it; 0: unknown
     ]
@@ -57,7 +57,7 @@ _BY_STAGE: Final = pa.list_(pa.int64())
 #: user has the text on so many images.
 TEXTS: Final = pa.schema(
     [
-        pa.field("text_id", KEY, nullable=False),
+        pa.field("text", pa.uint64(), nullable=False),
         pa.field("form", pa.string(), nullable=False),
         pa.field("source", pa.string(), nullable=False),
         pa.field("images", _BY_STAGE, nullable=False),
@@ -79,6 +79,9 @@ NOTHING_REPEATED: Final[dict[str, Any]] = {
     },
 }
 
+_STAGE_OF_CLASS: Final = np.array(
+    [STAGES.index(flow.IMAGES.name if name == ASKED else name) for name in CLASSES], np.int8
+)
 _REACHED: Final = [f"after{stage}" for stage in range(len(STAGES))]
 
 
@@ -87,17 +90,17 @@ def occurrences(pairs: pa.RecordBatch, last: pa.Array, seen: Mapping[str, Seen] 
 
     Args:
         pairs: `PAIRS`, or `measure.COLUMNS` of it; any sources.
-        last: The last stage that each pair survived, of `STAGES`.
+        last: The last of `measure.CLASSES` that each pair survived; what was asked for in vain survived `images`.
         seen: What `measure.look` saw of them, where that is known.
     """
     forms = captions.forms(pairs.column("text"))
     return pa.RecordBatch.from_arrays(
         [
-            keys.hashed(forms),
+            pl.Series(pl.from_arrow(forms), dtype=pl.String).hash().to_arrow(),
             forms,
             pairs.column("source").cast(pa.string()),
-            pairs.column("image_id"),
-            pc.index_in(last, value_set=pa.array(STAGES)).cast(pa.int8()),
+            pa.array(low_words(pairs.column("image_id"))),
+            pa.array(_STAGE_OF_CLASS[classes(last)]),
             pa.array(users(pairs, seen)),
         ],
         schema=OCCURRENCES,
@@ -110,26 +113,26 @@ def count(rows: pa.Table) -> pa.Table:
     Args:
         rows: All `OCCURRENCES` of a partition, in any order.
     """
-    sizes = rows.group_by("text_id").aggregate([([], "count_all")])
-    often = sizes.filter(pc.greater_equal(sizes["count_all"], FREQUENT))["text_id"].combine_chunks()
-    rows = rows.filter(pc.is_in(rows["text_id"], value_set=often)).combine_chunks()
+    sizes = rows.group_by("text").aggregate([([], "count_all")])
+    often = sizes.filter(pc.greater_equal(sizes["count_all"], FREQUENT))["text"].combine_chunks()
+    rows = rows.filter(pc.is_in(rows["text"], value_set=often)).combine_chunks()
     images = (
-        rows.group_by(["text_id", "source", "image_id"])
+        rows.group_by(["text", "source", "image"])
         .aggregate([("last", "max")])
-        .rename_columns(["text_id", "source", "image_id", "last"])
+        .rename_columns(["text", "source", "image", "last"])
     )
-    on_images = _by_stage(images, ["text_id", "source"])
-    totals: dict[bytes, int] = defaultdict(int)
+    on_images = _by_stage(images, ["text", "source"])
+    totals: dict[int, int] = defaultdict(int)
     for (text, _), found in on_images.items():
         totals[text] += found[0]
-    on_pairs = _by_stage(rows, ["text_id", "source"])
+    on_pairs = _by_stage(rows, ["text", "source"])
     by_user = _users(rows)
     nobody = [0] * len(STAGES), [[0] * len(STAGES)] * len(THRESHOLDS)
-    named = rows.group_by("text_id").aggregate([("form", "min")])
-    forms = dict(zip(named["text_id"].to_pylist(), named["form_min"].to_pylist(), strict=True))
+    named = rows.group_by("text").aggregate([("form", "min")])
+    forms = dict(zip(named["text"].to_pylist(), named["form_min"].to_pylist(), strict=True))
     found_rows = [
         {
-            "text_id": text,
+            "text": text,
             "form": forms[text],
             "source": source,
             "images": on_images[text, source],
@@ -152,13 +155,13 @@ def _by_stage(rows: pa.Table, by: list[str]) -> dict[tuple[Any, ...], list[int]]
     return {tuple(row[: len(by)]): list(row[len(by) :]) for row in zip(*columns, strict=True)}
 
 
-def _users(rows: pa.Table) -> dict[tuple[bytes, str], tuple[list[int], list[list[int]]]]:
+def _users(rows: pa.Table) -> dict[tuple[int, str], tuple[list[int], list[list[int]]]]:
     """Return, by text and source, how many users have it after each stage, and the pairs of those with it on many images."""
     named = rows.filter(pc.not_equal(rows["user"], pa.scalar(0, pa.uint64())))
-    by = ["text_id", "source", "user"]
-    images = named.group_by([*by, "image_id"]).aggregate([("last", "max")]).rename_columns([*by, "image_id", "last"])
+    by = ["text", "source", "user"]
+    images = named.group_by([*by, "image"]).aggregate([("last", "max")]).rename_columns([*by, "image", "last"])
     on_pairs = _by_stage(named, by)
-    found: dict[tuple[bytes, str], tuple[list[int], list[list[int]]]] = {}
+    found: dict[tuple[int, str], tuple[list[int], list[list[int]]]] = {}
     for (text, source, user), on_images in _by_stage(images, by).items():
         number, pairs = found.setdefault((text, source), ([0] * len(STAGES), [[0] * len(STAGES) for _ in THRESHOLDS]))
         for stage, seen in enumerate(on_images):
@@ -175,13 +178,13 @@ def summary(texts: pa.Table) -> dict[str, Any]:
     Args:
         texts: `TEXTS` of all partitions, in any order.
     """
-    texts = texts.take(pc.sort_indices(texts, [("text_id", "ascending"), ("source", "ascending")]))
+    texts = texts.take(pc.sort_indices(texts, [("text", "ascending"), ("source", "ascending")]))
     names = sorted(set(texts["source"].to_pylist()))
     rows = texts.to_pylist()
-    together: dict[bytes, dict[str, Any]] = {}
+    together: dict[int, dict[str, Any]] = {}
     for row in rows:
         whole = together.setdefault(
-            row["text_id"],
+            row["text"],
             {"form": row["form"], "images": np.zeros(len(STAGES), int), "pairs": np.zeros(len(STAGES), int)},
         )
         whole["images"] = whole["images"] + row["images"]

@@ -383,9 +383,8 @@ def _tallies(strata: Sequence[_Stratum]) -> dict[str, int]:
     """Return the counts by key, of all sources added up."""
     found: dict[str, int] = {}
     for stratum in strata:
-        for name, counts in stratum.counted.tallies.items():
-            if count := int(stratum.of(counts)):
-                found[name] = found.get(name, 0) + count
+        for name, count in stratum.counted.tallies_after[stratum.stage].items():
+            found[name] = found.get(name, 0) + count
     return found
 
 

@@ -1,6 +1,8 @@
-"""The audit on Beam: pairs and the last stage that each survived meet in run files, by pair; partitions are counted.
+"""The audit on Beam: what became of pairs is brought to where they are read; what must meet of them meets in run files.
 
-Texts then meet in the same way, by their form, and what is repeated goes to one worker. Images are counted where they stand.
+fates    parts of images, and what the shards left out → what became of each pair, in files by key (`pmd.audit.fates`)
+pairs    files of pairs beside these → counts, and rows by image, unit, text and word
+the rest images, units, texts and words are counted where all rows of one have met; what is repeated goes to one worker
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +23,8 @@ from pmd.audit import (
     attributes,
     context,
     datasets,
+    distinct,
+    fates,
     geography,
     measure,
     overlap,
@@ -35,26 +40,15 @@ from pmd.engines.transforms import OUTPUTS, Collected, Meet, Only, PerTask, outp
 from pmd.fetch import partitions
 from pmd.images import rules as images_rules
 from pmd.manifests import Table2
-from pmd.schema.statuses import OK
-from pmd.schema.tables import KEY, PAIRS
 from pmd.store import commits, exchange, root, storage
 from pmd.store.proposals import Proposal
 
-#: Of each row one: a file of pairs, a part, a file of pairs that the shards left out.
-TASKS = pa.schema([pa.field("pairs", pa.string()), pa.field("part", pa.int32()), pa.field("left_out", pa.string())])
-
-#: A pair (`last` null), the last of `measure.CLASSES` that one survived, or "left out" for one that the shards left out.
-MEETING = pa.schema(
-    [
-        pa.field("pair_id", KEY, nullable=False),
-        pa.field("last", pa.string()),
-        *(PAIRS.field(name).with_nullable(True) for name in measure.COLUMNS if name != "pair_id"),
-    ]
+#: Of each row one: a part, or a file of pairs that the shards left out.
+FATE_TASKS = pa.schema([pa.field("part", pa.int32()), pa.field("left_out", pa.string())])
+#: A file of pairs, and their source.
+PAIR_TASKS = pa.schema(
+    [pa.field("pairs", pa.string(), nullable=False), pa.field("source", pa.string(), nullable=False)]
 )
-LEFT_OUT = "left out"
-
-#: The status of images that nobody was to ask for.
-OPTED_OUT = "opted_out"
 
 #: What a fact of a worker is, by how it begins.
 COUNTED, REPEATED, OVERLAP, UNITS, PICTURES, WORDS = (
@@ -66,167 +60,240 @@ COUNTED, REPEATED, OVERLAP, UNITS, PICTURES, WORDS = (
     "words ",
 )
 
-#: `exchange.RUNS` of units, told from those of texts by a name.
-UNIT_RUNS = pa.schema([exchange.RUNS.field(0).with_name("unit_partition"), *list(exchange.RUNS)[1:]])
-#: Those of words, likewise; and by how many bits of a source's key they are dealt out.
-WORD_RUNS = pa.schema([exchange.RUNS.field(0).with_name("word_partition"), *list(exchange.RUNS)[1:]])
+#: By how many bits of a source's key words are dealt out.
 _WORD_BITS = 4
+#: Pairs that are looked at together, at most.
+_BATCH_ROWS = 2**16
+
+
+def runs_of(name: str) -> pa.Schema:
+    """Return `exchange.RUNS` of one kind of rows, told from those of others by a name."""
+    return pa.schema([exchange.RUNS.field(0).with_name(f"{name}_partition"), *list(exchange.RUNS)[1:]])
+
+
+IMAGE_RUNS, UNIT_RUNS, TEXT_RUNS, WORD_RUNS = (runs_of(name) for name in ("image", "unit", "text", "word"))
 
 
 def as_runs(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """UNIT_RUNS or WORD_RUNS → RUNS."""
+    """RUNS of one kind of rows → RUNS."""
     return pa.RecordBatch.from_arrays(batch.columns, schema=exchange.RUNS)
 
 
-def tasks(root_url: str, sources: Iterable[str], part_bits: int) -> list[pa.RecordBatch]:
-    """Return everything that the audit reads, in batches that are a unit each."""
-    files = [
-        ({"pairs": storage.join(folder, file.name)}, file.bytes)
-        for folder in (root.curate_folder(root_url, source) for source in sources)
-        for file in commits.require(folder, "run: pmd curate").under("pairs")
-    ]
+def fate_tasks(root_url: str, part_bits: int) -> list[pa.RecordBatch]:
+    """Return all that tells what became of pairs, in batches that are a unit each."""
     folder = root.shards_folder(root_url, "rejected")
     left_out = commits.require(folder, "run: pmd shard").files
-    files += [({"left_out": storage.join(folder, file.name)}, file.bytes) for file in left_out]
+    files = [({"left_out": storage.join(folder, file.name)}, file.bytes) for file in left_out]
     rows: list[list[dict[str, Any]]] = [[{"part": part}] for part in range(2**part_bits)]
-    return [pa.RecordBatch.from_pylist(task, schema=TASKS) for task in [*rows, *exchange.tasks(files)]]
+    return [pa.RecordBatch.from_pylist(task, schema=FATE_TASKS) for task in [*rows, *exchange.tasks(files)]]
 
 
-#: What of the ledger tells the last stage that pairs survived, and what pictures there are.
-_OF_LEDGER = ("image_id", "status", "width_px", "height_px", "bytes", "format")
-#: What of the views tells it.
-_OF_VIEWS = ("image_id", "pair_id", "source", "source_id")
+def pair_tasks(root_url: str, sources: Iterable[str]) -> list[pa.RecordBatch]:
+    """Return all files of pairs, in batches that are a unit each."""
+    files = [
+        ({"pairs": storage.join(folder, file.name), "source": source}, file.bytes)
+        for source, folder in ((source, root.curate_folder(root_url, source)) for source in sources)
+        for file in commits.require(folder, "run: pmd curate").under("pairs")
+    ]
+    return [pa.RecordBatch.from_pylist(task, schema=PAIR_TASKS) for task in exchange.tasks(files)]
 
 
 @dataclasses.dataclass(frozen=True)
-class SpreadPairs:
-    """Write pairs, or what became of them, to a run; count the images of a part, of all and of those that were fetched."""
+class SpreadFates:
+    """Write what became of pairs to a run; count the images of a part, of all and of those that were fetched.
+
+    Attributes:
+        root: ROOT.
+        cut: How its images are cut.
+        bits: Of the partitions of pairs.
+        work: The folder of runs.
+        tasks: How many there are.
+    """
 
     root: str
     cut: partitions.Cut
     bits: int
     work: str
+    tasks: int
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """TASKS → RUNS, and OUTPUTS."""
+        """FATE_TASKS → RUNS, and OUTPUTS."""
         facts: list[str] = []
-        yield from exchange.write(self.work, MEETING, self.bits, self._rows(batch.to_pylist(), facts), "pair_id")
+        yield from exchange.write(self.work, fates.FATES, self.bits, self._rows(batch.to_pylist(), facts), "pair_id")
         if facts:
             yield outputs((), facts=facts)
 
     def _rows(self, task: Iterable[dict[str, Any]], facts: list[str]) -> Iterator[pa.RecordBatch]:
         for row in task:
-            if row["pairs"] is not None:
-                for rows in commits.iterate(row["pairs"], measure.COLUMNS):
-                    yield exchange.widen(pa.Table.from_batches([rows]), MEETING)
-            elif row["left_out"] is not None:
+            if row["left_out"] is not None:
                 for rows in commits.iterate(row["left_out"], ["pair_id"]):
-                    yield exchange.widen(pa.Table.from_batches([rows]), MEETING, last=LEFT_OUT)
+                    yield fates.rows(rows["pair_id"], fates.LEFT_OUT)
             else:
-                part = _Part.read(self.root, row["part"], self.cut)
-                for stage, pair_ids in part.last_stages(self.root):
-                    yield exchange.widen(pa.table({"pair_id": pair_ids}), MEETING, last=stage)
-                facts += part.facts(self.root)
+                shards = self.cut.shards(row["part"])
+                ledger = partitions.read_ledger(self.root, shards, _OF_LEDGER)
+                groups = dedupe_rules.read_groups(self.root, row["part"])
+                yield from fates.of_part(self.root, row["part"], ledger, groups)
+                images = partitions.read_images(self.root, row["part"], ("image_id", "sources"))
+                facts += [
+                    OVERLAP + orjson.dumps(overlap.count(images["sources"])).decode(),
+                    PICTURES + orjson.dumps(pictures.count(images, ledger, groups)).decode(),
+                ]
+
+
+#: What of the ledger tells the last stage that pairs survived, and what pictures there are.
+_OF_LEDGER = ("image_id", "status", "width_px", "height_px", "bytes", "format")
 
 
 @dataclasses.dataclass(frozen=True)
-class _Part:
-    """What is known of the images of a part."""
+class PackFates:
+    """Write what became of the pairs of a partition to a file that workers map."""
 
-    number: int
-    ledger: pa.Table
-    groups: pa.Table
+    work: str
 
-    @classmethod
-    def read(cls, root_url: str, number: int, cut: partitions.Cut) -> _Part:
-        ledger = partitions.read_ledger(root_url, cut.shards(number), _OF_LEDGER)
-        return cls(number, ledger, dedupe_rules.read_groups(root_url, number))
-
-    def last_stages(self, root_url: str) -> Iterator[tuple[str, pa.ChunkedArray]]:
-        """Yield stages that pairs may have survived last, and the pairs."""
-        views = partitions.read_views(root_url, self.number, _OF_VIEWS)
-        kept, rejected = dedupe_rules.judge_again(root_url, self.number, views, self.ledger, self.groups)
-        yield flow.DEDUPE.name, kept["pair_id"]
-        yield flow.FETCH.name, rejected["pair_id"]
-        statuses = partitions.statuses(views, self.ledger)
-        lost = pc.not_equal(statuses, OK)
-        opted_out = pc.equal(statuses, OPTED_OUT)
-        yield measure.ASKED, views["pair_id"].filter(pc.and_not(lost, opted_out))
-        yield flow.IMAGES.name, views["pair_id"].filter(opted_out)
-
-    def facts(self, root_url: str) -> list[str]:
-        """Return the images by the sources that show them, and those that were fetched by their sizes."""
-        images = partitions.read_images(root_url, self.number, ("image_id", "sources"))
-        shown = pictures.count(images, self.ledger, self.groups)
-        return [
-            OVERLAP + orjson.dumps(overlap.count(images["sources"])).decode(),
-            PICTURES + orjson.dumps(shown).decode(),
-        ]
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(partition of pairs, all its RUNS) → `fates.FILES`."""
+        partition, written = keyed
+        yield fates.pack(self.work, partition, exchange.read(self.work, written, fates.FATES))
 
 
 @dataclasses.dataclass(frozen=True)
-class CountPartition:
-    """Count a partition; its counts go to the commit as a fact. Write where its texts stand to a run, and its units to another.
+class Counting:
+    """How pairs are counted.
 
     Attributes:
         plan: Which texts are read.
-        sample: One in so many images is in the build: pairs of others are counted nowhere.
-        bits: Of the partitions by text.
-        unit_bits: Of those by unit.
+        sources: All sources.
+        bits: Of the partitions of what became of pairs ("fate"), and of those by image, unit and text.
         work: The folder of runs.
+        sample: One in so many images is in the build: pairs of others are counted nowhere.
         attributes: Files of attributes (`attributes.to_bytes`).
     """
 
     plan: measure.Plan
-    sample: int
-    bits: int
-    unit_bits: int
+    sources: tuple[str, ...]
+    bits: Mapping[str, int]
     work: str
+    sample: int = 1
     attributes: tuple[str, ...] = ()
 
-    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        """(partition, all its RUNS) → RUNS of texts, UNIT_RUNS, WORD_RUNS, and OUTPUTS."""
+    def count(self, batches: Iterable[tuple[pa.RecordBatch, pa.Array]]) -> Iterator[pa.RecordBatch]:
+        """Count pairs, given with the last stage that each survived: → the runs of `_Runs`, and OUTPUTS."""
         counted = measure.Partial()
-        run = exchange.RunWriter(self.work, units.ROWS, self.unit_bits)
-        words = exchange.RunWriter(self.work, context.ROWS, _WORD_BITS)
-
-        def texts() -> Iterator[pa.RecordBatch]:
-            nonlocal counted
-            for pairs, last in _pairs(self.work, keyed[1]):
-                # What left curate for want of being in the sample was never to be in the build.
-                some, fates = pairs, last
-                if self.sample != 1:
-                    inside = pa.array(images_rules.in_sample(pairs.column("image_id"), self.sample))
-                    mine = pc.or_(inside, pc.not_equal(last, flow.CURATE.name))
-                    some, fates = pairs.filter(mine), last.filter(mine)
-                    counted = measure.merge(counted, measure.outside(pairs.filter(pc.invert(mine))))
-                seen = measure.look(some, self.plan)
-                counted = measure.merge(counted, measure.measure(some, fates, self.plan, seen))
-                if self.attributes:
-                    known = [attributes.held(path) for path in self.attributes]
-                    counted = measure.merge(counted, measure.tallied(some, fates, attributes.tally, seen, known))
-                for rows in units.occurrences(some, fates, seen):
-                    run.add(rows, "unit_id")
-                for rows in context.occurrences(some, fates, seen, self.plan):
-                    words.add(rows, "source_id")
-                yield repeated.occurrences(some, measure.stages(fates), seen)
-
-        try:
-            yield from exchange.write(self.work, repeated.OCCURRENCES, self.bits, texts(), "text_id")
-            written = [(run.close(), UNIT_RUNS), (words.close(), WORD_RUNS)]
-        except BaseException:
-            run.discard()
-            words.discard()
-            raise
-        for runs, schema in written:
-            if runs.num_rows:
-                yield pa.RecordBatch.from_arrays(runs.columns, schema=schema)
+        with _Runs(self) as runs:
+            for pairs, last in batches:
+                for start in range(0, pairs.num_rows, _BATCH_ROWS):
+                    some = pairs.slice(start, _BATCH_ROWS), last.slice(start, _BATCH_ROWS)
+                    counted = measure.merge(counted, self._batch(*some, runs))
+        yield from runs.written
         yield outputs((), facts=[COUNTED + base64.b64encode(measure.to_bytes(counted)).decode()])
+
+    def _batch(self, pairs: pa.RecordBatch, last: pa.Array, runs: _Runs) -> measure.Partial:
+        """Return what is counted of some pairs; write what must meet."""
+        outside = measure.Partial()
+        if self.sample != 1:
+            # What left curate for want of being in the sample was never to be in the build.
+            inside = pa.array(images_rules.in_sample(pairs.column("image_id"), self.sample))
+            mine = pc.or_(inside, pc.not_equal(last.cast(pa.string()), flow.CURATE.name))
+            outside = measure.outside(pairs.filter(pc.invert(mine)))
+            pairs, last = pairs.filter(mine), last.filter(mine)
+        seen = measure.look(pairs, self.plan)
+        counted = measure.merge(outside, measure.measure(pairs, last, self.plan, seen))
+        if self.attributes:
+            known = [attributes.held(path) for path in self.attributes]
+            counted = measure.merge(counted, measure.tallied(pairs, last, attributes.tally, seen, known))
+        runs.put("image", distinct.occurrences(pairs, last, self.sources))
+        for rows in units.occurrences(pairs, last, seen):
+            runs.put("unit", rows)
+        for rows in context.occurrences(pairs, last, seen, self.plan):
+            runs.words.add(rows, "source_id")
+        runs.put("text", repeated.occurrences(pairs, last, seen))
+        return counted
+
+
+#: Of rows that meet by the first bits of a number in their first column, what they are, and their runs.
+_MEETING = {
+    "image": (distinct.ROWS, IMAGE_RUNS),
+    "unit": (units.ROWS, UNIT_RUNS),
+    "text": (repeated.OCCURRENCES, TEXT_RUNS),
+}
+
+
+class _Runs:
+    """The runs of one task, of each kind of rows that must meet; left without a file where the task fails."""
+
+    def __init__(self, counting: Counting) -> None:
+        self.words = exchange.RunWriter(counting.work, context.ROWS, _WORD_BITS)
+        self.written: list[pa.RecordBatch] = []
+        self._bits = counting.bits
+        self._runs = {name: exchange.RunWriter(counting.work, schema) for name, (schema, _) in _MEETING.items()}
+
+    def put(self, name: str, rows: pa.RecordBatch) -> None:
+        """Write rows of a kind, by the first bits of the number in their first column."""
+        numbers = (rows.column(0).to_numpy() >> np.uint64(63 - self._bits[name])) >> np.uint64(1)
+        self._runs[name].put(rows, numbers.astype(np.int32))
+
+    def __enter__(self) -> _Runs:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            for run in (self.words, *self._runs.values()):
+                run.discard()
+            return
+        for run, schema in [(self.words, WORD_RUNS), *((self._runs[name], _MEETING[name][1]) for name in _MEETING)]:
+            found = run.close()
+            if found.num_rows:
+                self.written.append(pa.RecordBatch.from_arrays(found.columns, schema=schema))
+
+
+@dataclasses.dataclass(frozen=True)
+class CountFiles:
+    """Count the pairs of files; their counts go to the commit as a fact.
+
+    Attributes:
+        counting: How.
+        tasks: How many there are.
+    """
+
+    counting: Counting
+    tasks: int
+
+    @property
+    def work(self) -> str:
+        """The folder of this run."""
+        return self.counting.work
+
+    def __call__(self, task: pa.RecordBatch, files: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """PAIR_TASKS, and all `fates.FILES` → RUNS of images, units, texts and words, and OUTPUTS."""
+        known = fates.Known.of(self.counting.bits["fate"], files)
+        yield from self.counting.count(
+            (pairs, known.last(pairs.column("pair_id"))) for row in task.to_pylist() for pairs in self._read(**row)
+        )
+
+    def _read(self, pairs: str, source: str) -> Iterator[pa.RecordBatch]:
+        """Yield the pairs of a file, with those columns that are asked of their source."""
+        wanted = [name for name in measure.columns_of(source) if name != "source"]
+        for rows in commits.iterate(pairs, wanted):
+            names = pa.DictionaryArray.from_arrays(np.zeros(rows.num_rows, np.int8), pa.array([source]))
+            yield rows.append_column("source", names)
+
+
+@dataclasses.dataclass(frozen=True)
+class CountImages:
+    """Count the images of a partition, and the pairs of each; only how many have so many leaves it, as a fact."""
+
+    work: str
+    sources: tuple[str, ...]
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(partition of images, all its RUNS) → OUTPUTS."""
+        found = distinct.count(exchange.read(self.work, keyed[1], distinct.ROWS), self.sources)
+        yield outputs((), facts=[UNITS + found.to_text()])
 
 
 @dataclasses.dataclass(frozen=True)
 class CountUnits:
-    """Count the users, images, hosts, pages and subreddits of a partition; only sums leave it, as a fact."""
+    """Count the users, hosts, pages and subreddits of a partition, and what images share; only sums leave it, as a fact."""
 
     work: str
     incomes: Mapping[str, str] = dataclasses.field(default_factory=dict)  # country → class
@@ -258,7 +325,8 @@ class CountForms:
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(partition of texts, all its RUNS) → RUNS."""
         rows = repeated.count(exchange.read(self.work, keyed[1], repeated.OCCURRENCES))
-        yield from exchange.write(self.work, repeated.TEXTS, 0, rows.to_batches(), "text_id")
+        batches = ((batch, np.zeros(batch.num_rows, np.int32)) for batch in rows.to_batches())
+        yield from exchange.write_numbered(self.work, repeated.TEXTS, batches)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -273,80 +341,46 @@ class SumForms:
         yield outputs((), facts=[REPEATED + orjson.dumps(found).decode()])
 
 
-class CountPairs(beam.PTransform):  # type: ignore[misc]
-    """Count pairs, what they come in, and their texts: each meets what is of its kind."""
+class CountMet(beam.PTransform):  # type: ignore[misc]
+    """Count what has met of pairs: images, units, words and texts, each with what is of its kind."""
 
-    def __init__(self, count: CountPartition, count_units: CountUnits) -> None:
+    def __init__(self, counting: Counting, incomes: Mapping[str, str] | None = None) -> None:
         super().__init__()
-        self._count, self._count_units = count, count_units
+        self._counting, self._incomes = counting, incomes or {}
 
-    def expand(self, pairs: Any) -> Any:
-        """PCollection[RecordBatch] of RUNS of `MEETING` → PCollection[RecordBatch] of OUTPUTS."""
-        work = self._count.work
-        # RUNS of texts, UNIT_RUNS, WORD_RUNS, and OUTPUTS
-        counted = (
-            pairs | "By pair" >> Meet() | "Count" >> beam.ParDo(PerTask(self._count)).with_output_types(pa.RecordBatch)
-        )
-        known = (
-            counted
-            | "Units of pairs" >> Only(UNIT_RUNS)
-            | "As runs" >> beam.Map(as_runs).with_output_types(pa.RecordBatch)
-            | "By unit" >> Meet()
-            | "Count units" >> beam.ParDo(PerTask(self._count_units)).with_output_types(pa.RecordBatch)
-        )
-        words = (
-            counted
-            | "Words of pairs" >> Only(WORD_RUNS)
-            | "Words as runs" >> beam.Map(as_runs).with_output_types(pa.RecordBatch)
-            | "By source" >> Meet()
-            | "Count words" >> beam.ParDo(PerTask(CountWords(work))).with_output_types(pa.RecordBatch)
-        )
+    def expand(self, counted: Any) -> Any:
+        """PCollection[RecordBatch] of what `Counting` gives → PCollection[RecordBatch] of OUTPUTS."""
+        work = self._counting.work
         repeated = (
-            counted
-            | "Texts" >> Only(exchange.RUNS)
-            | "By text" >> Meet()
-            | "Repeated" >> beam.ParDo(PerTask(CountForms(work))).with_output_types(pa.RecordBatch)
+            (counted | "Texts" >> _Met(TEXT_RUNS, CountForms(work)))
             | "All repeated" >> Meet()
             | "Sum" >> beam.ParDo(PerTask(SumForms(work))).with_output_types(pa.RecordBatch)
         )
-        return (counted | "Counts" >> Only(OUTPUTS), known, words, repeated) | "Counted" >> beam.Flatten()
+        return (
+            counted | "Counts" >> Only(OUTPUTS),
+            counted | "Images" >> _Met(IMAGE_RUNS, CountImages(work, self._counting.sources)),
+            counted | "Units" >> _Met(UNIT_RUNS, CountUnits(work, self._incomes)),
+            counted | "Words" >> _Met(WORD_RUNS, CountWords(work)),
+            repeated,
+        ) | "Counted" >> beam.Flatten()
 
 
-def _pairs(work: str, references: Iterable[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, pa.Array]]:
-    """Yield the pairs of a partition, in batches of one source each, and the last stage that each survived."""
-    of_sources: dict[str, list[pa.Table]] = {}
-    fates = [MEETING.empty_table()]
-    for rows in exchange.iterate(work, references, MEETING):
-        # Hardly any message has rows of both kinds, or of two sources: nothing is copied to part them.
-        lacking = rows["last"].null_count
-        if lacking < rows.num_rows:
-            fates.append(rows.filter(pc.is_valid(rows["last"])) if lacking else rows)
-        pairs = rows if lacking == rows.num_rows else rows.filter(pc.is_null(rows["last"]))
-        names = pc.unique(pairs["source"]).to_pylist()
-        for name in names:
-            mine = pairs if len(names) == 1 else pairs.filter(pc.equal(pairs["source"], name))
-            of_sources.setdefault(name, []).append(mine.select(list(measure.COLUMNS)))
-    fate = pa.concat_tables([some.select(["pair_id", "last"]) for some in fates])
-    tables = [pa.concat_tables(some).combine_chunks() for _, some in sorted(of_sources.items())]
-    last = _last(pa.chunked_array([chunk for table in tables for chunk in table["pair_id"].chunks], KEY), fate)
-    offset = 0
-    for table in tables:
-        for batch in table.to_batches(max_chunksize=65_536):
-            yield batch, last.slice(offset, batch.num_rows)
-            offset += batch.num_rows
+class _Met(beam.PTransform):  # type: ignore[misc]
+    """Bring the rows of one kind together, and count them partition by partition."""
 
+    def __init__(self, runs: pa.Schema, count: Any) -> None:
+        super().__init__()
+        self._runs, self._count = runs, count
 
-def _last(pair_ids: pa.ChunkedArray, fates: pa.Table) -> pa.Array:
-    """Return the last stage that each pair survived."""
-    out = pc.equal(fates["last"], LEFT_OUT)
-    left_out = fates["pair_id"].filter(out).combine_chunks()
-    known = fates.filter(pc.invert(out)).combine_chunks()
-    pair_ids = pair_ids.combine_chunks()
-    # Looked up at once: each look-up makes a hash table of all of them.
-    found = pc.index_in(pair_ids, value_set=known["pair_id"].combine_chunks())
-    last = pc.fill_null(known["last"].combine_chunks().take(found), flow.CURATE.name)
-    kept = pc.invert(pc.is_in(pair_ids, value_set=left_out))
-    return pc.if_else(pc.and_(pc.equal(last, flow.DEDUPE.name), kept), flow.SHARD.name, last)
+    def expand(self, counted: Any) -> Any:
+        """PCollection[RecordBatch] of RUNS of several kinds → PCollection[RecordBatch] of what `count` gives."""
+        return (
+            counted
+            | "Those" >> Only(self._runs)
+            | "As runs" >> beam.Map(as_runs).with_output_types(pa.RecordBatch)
+            | "Meet" >> Meet()
+            | "Count" >> beam.ParDo(PerTask(self._count)).with_output_types(pa.RecordBatch)
+        )
 
 
 @dataclasses.dataclass(frozen=True)

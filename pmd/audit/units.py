@@ -12,8 +12,9 @@ from __future__ import annotations
 import base64
 import dataclasses
 import functools
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -24,15 +25,10 @@ from pmd import manifests
 from pmd.audit import associations, clusters, groups, losses
 from pmd.audit.clusters import Counts, Having
 from pmd.audit.marks import BITS, OF_ENGLISH, OF_READ
-from pmd.audit.measure import CATEGORIES, CLASSES, DATA, NOT_READ, Seen, low_words
-from pmd.schema import keys
-from pmd.schema.tables import KEY
+from pmd.audit.measure import CATEGORIES, CLASSES, DATA, NOT_READ, Seen, by_source, classes, low_words
 
 #: What is counted, and in which source where not in all.
 KINDS: Final = ("image", "user", "subreddit", "page", "host")
-#: Of several sources together only units are counted that are one across sources.
-ACROSS: Final = ("image", "host")
-
 #: What another draw of pairs would draw of a data set (of one that names no users, images alone count), and of pairs of
 #: people's own. Of any other source its manifest says so.
 OF_DATA: Final = ("user", "image")
@@ -51,6 +47,9 @@ DATED: Final = "dated"
 #: All sources together, where a source is named otherwise.
 ALL: Final = ""
 
+#: Years are below this.
+_YEARS: Final = 2**12
+
 #: Kinds whose units are named.
 NAMED: Final = ("subreddit", "host")
 #: Texts with a mark from which a host or a subreddit is named beside it, and how many are.
@@ -62,7 +61,7 @@ LISTED_HOSTS: Final = 20
 
 ROWS: Final = pa.schema(
     [
-        pa.field("unit_id", KEY, nullable=False),
+        pa.field("unit", pa.uint64(), nullable=False),  # `Seen.ids`; of an image half of its key
         pa.field("kind", pa.int8(), nullable=False),  # of `KINDS`
         pa.field("source", pa.string(), nullable=False),
         pa.field("last", pa.int8(), nullable=False),  # number of the last of `CLASSES` survived
@@ -75,9 +74,6 @@ ROWS: Final = pa.schema(
         pa.field("pairs", pa.int64(), nullable=False),  # that are alike in all of these
     ]
 )
-
-#: Those that a pair has whatever it comes in.
-_ALIKE: Final = ("last", "category", "country", "marks", "associated", "year")
 
 _AT: Final = [
     pa.field("source", pa.string(), nullable=False),
@@ -135,99 +131,152 @@ def clusters_of(source: str) -> tuple[str, ...]:
 
 
 def occurrences(pairs: pa.RecordBatch, last: pa.Array, seen: Mapping[str, Seen]) -> Iterable[pa.RecordBatch]:
-    """Yield `ROWS`: of each pair one for each unit that it comes in.
+    """Yield `ROWS`: of each pair one for each unit that it comes in; of images only what `pmd.audit.distinct` does not count.
+
+    Pairs of a unit that are alike are one row: a host that has all pairs of a source would else fill a worker's memory.
 
     Args:
         pairs: `measure.COLUMNS`; any sources.
         last: The last of `measure.CLASSES` that each pair survived.
         seen: Source → what `measure.look` saw of its pairs, in their order.
     """
-    numbers = pc.index_in(last.cast(pa.string()), value_set=pa.array(CLASSES)).cast(pa.int8())
-    names = pairs.column("source").cast(pa.string())
-    for source, found in sorted(seen.items()):
-        mine = pa.array(np.flatnonzero(pc.equal(names, source).to_numpy(zero_copy_only=False)))
-        dated = _of_pairs(found, numbers.take(mine))
-        undated = dated.set_column(dated.schema.names.index("year"), "year", pa.array(np.zeros(len(mine)), pa.int16()))
+    numbers = classes(last)
+    for source, mine in by_source(pairs).items():
+        found = seen[source]
+        pairs_of = _Alike.of(found, numbers[mine])
         for code, kind in enumerate(KINDS):
-            alike = dated if kind in LOST_BY else undated
-            if kind == "image":
-                yield _rows(code, source, pairs.column("image_id").take(mine), alike)
+            if kind == "image" and kind in clusters_of(source):
+                images = low_words(pairs.column("image_id"))[mine]
+                some = np.flatnonzero(pairs_of.is_told)
+                yield _rows(code, source, images[some], pairs_of, some, np.ones(len(some), np.int64))
             elif kind in found.units:
-                yield from _of_units(code, source, found.units[kind], alike)
+                names = found.units[kind]
+                having = pc.not_equal(names.dictionary, "").to_numpy(zero_copy_only=False)[names.indices.to_numpy()]
+                some, counts = pairs_of.together(names.indices.to_numpy(), having, dated=kind in LOST_BY)
+                yield _rows(code, source, found.ids(kind)[some], pairs_of, some, counts, names)
 
 
-def _of_pairs(found: Seen, last: pa.Array) -> pa.Table:
-    """Return the columns of `ROWS` that a pair has in all that it comes in; of those that were not read no marks and terms."""
-    read = np.flatnonzero(found.categories != NOT_READ)
-    marked = np.zeros(len(found.categories), dtype=np.int64)
-    marked[read] = found.marked.marks
-    texts = np.full(len(found.categories), "", dtype=object)
-    texts[read] = found.marked.associated
-    columns = {
-        "last": last,
-        "category": pa.array(found.categories, pa.int8()),
-        "country": found.countries,
-        "marks": pa.array(marked, pa.int64()),
-        "associated": pa.array(texts, pa.string()),
-        "year": pa.array(_years(found), pa.int16()),
-    }
-    return pa.table(columns)
+@dataclasses.dataclass(frozen=True)
+class _Alike:
+    """What pairs of one source have, whatever they come in: each is a number, or a place in a dictionary.
 
-
-def _of_units(code: int, source: str, names: pa.DictionaryArray, alike: pa.Table) -> Iterator[pa.RecordBatch]:
-    """Yield `ROWS` of the units of a kind, each hashed once; pairs without one have none.
-
-    Pairs of a unit that are alike are one row: a host that has all pairs of a source would else fill a worker's memory.
+    Attributes:
+        last: The class.
+        category: As of `Seen`.
+        country: Places in `countries`.
+        text: Places in `texts`.
+        year: 0 for none.
+        countries: Codes, "" among them.
+        texts: Marks and associated terms that some texts have together.
     """
-    kind = KINDS[code]
-    units = names.dictionary
-    having = pc.not_equal(units, "").take(names.indices)
-    if not pc.any(having).as_py():
-        return
-    strings = {name: alike[name].combine_chunks().dictionary_encode() for name in ("country", "associated")}
-    numbers = alike.append_column("unit", names.indices)
-    for name, column in strings.items():
-        numbers = numbers.set_column(numbers.schema.names.index(name), name, column.indices)
-    by = numbers.schema.names
-    rows = numbers.filter(having).group_by(by, use_threads=False).aggregate([([], "count_all")]).combine_chunks()
-    of_unit = rows["unit"].combine_chunks()
-    for name, column in strings.items():
-        values = column.dictionary.take(rows[name].combine_chunks())
-        rows = rows.set_column(rows.schema.names.index(name), name, values)
-    prefix = f"{kind}\0" if kind in ACROSS else f"{kind}\0{source}\0"
-    ids = keys.hashed(pc.binary_join_element_wise(pa.scalar(prefix), units, "")).take(of_unit)
-    yield _rows(code, source, ids, rows, units.take(of_unit) if kind in NAMED else None, rows["count_all"])
+
+    last: Counts
+    category: Counts
+    country: Counts
+    text: Counts
+    year: Counts
+    countries: pa.Array
+    texts: pa.StructArray
+
+    @classmethod
+    def of(cls, found: Seen, last: NDArray[np.intp]) -> _Alike:
+        """Return what was seen of pairs; those that were not read have no marks and terms."""
+        countries = found.countries.dictionary_encode()
+        read = np.flatnonzero(found.categories != NOT_READ)
+        associated = pa.array([*found.marked.associated, ""], pa.string()).dictionary_encode()
+        marks, of_marks = np.unique(np.r_[found.marked.marks, 0], return_inverse=True)
+        width = len(associated.dictionary)
+        codes, of_texts = np.unique(of_marks * width + associated.indices.to_numpy(), return_inverse=True)
+        text = np.full(len(found.categories), of_texts[-1], dtype=np.int64)
+        text[read] = of_texts[:-1]
+        texts = [pa.array(marks[codes // width], pa.int64()), associated.dictionary.take(pa.array(codes % width))]
+        return cls(
+            last.astype(np.int64),
+            found.categories.astype(np.int64),
+            countries.indices.to_numpy().astype(np.int64),
+            text,
+            _years(found),
+            countries.dictionary,
+            pa.StructArray.from_arrays(texts, names=["marks", "associated"]),
+        )
+
+    @functools.cached_property
+    def is_told(self) -> NDArray[np.bool_]:
+        """Which pairs have a text that was read, or a country: shares are of these."""
+        placed = pc.not_equal(self.countries, "").to_numpy(zero_copy_only=False)
+        told: NDArray[np.bool_] = (self.category != NOT_READ) | placed[self.country]
+        return told
+
+    @functools.cached_property
+    def _undated(self) -> tuple[Counts, int]:
+        """A number of what each pair has but for its year, and how many such numbers there may be."""
+        code, width = self.last, len(CLASSES)
+        for values, number in (
+            (self.category - NOT_READ, len(CATEGORIES) + 1),
+            (self.country, len(self.countries)),
+            (self.text, len(self.texts)),
+        ):
+            code, width = code * number + values, width * number
+        return code, width
+
+    def together(
+        self, unit: NDArray[np.int32], having: NDArray[np.bool_], *, dated: bool
+    ) -> tuple[NDArray[np.intp], Counts]:
+        """Return one of the pairs of each unit that are alike in all, and how many there are.
+
+        Args:
+            unit: The number of each pair's unit, below the number of pairs.
+            having: Which pairs have one.
+            dated: Whether the year counts.
+        """
+        code, width = self._undated
+        if dated:
+            code, width = code * _YEARS + self.year, width * _YEARS
+        assert width * len(code) < 2**63, "a batch of pairs has so few values that one number tells them all"
+        some = np.flatnonzero(having)
+        mine = unit[some].astype(np.int64) * width + code[some]
+        order = np.argsort(mine)
+        starts = np.flatnonzero(np.diff(mine[order], prepend=-1))
+        return some[order[starts]], np.diff(np.r_[starts, len(mine)])
 
 
 def _rows(
     code: int,
     source: str,
-    ids: pa.Array,
-    alike: pa.Table,
-    names: pa.Array | None = None,
-    pairs: pa.ChunkedArray | None = None,
+    ids: NDArray[np.uint64],
+    alike: _Alike,
+    some: NDArray[np.intp],
+    pairs: Counts,
+    names: pa.DictionaryArray | None = None,
 ) -> pa.RecordBatch:
-    """Return `ROWS`; without `names` nothing is named, and without `pairs` each row is of one."""
-    length = len(ids)
+    """Return `ROWS` of some pairs, each of which stands for several."""
+    kind, length = KINDS[code], len(some)
+    texts = alike.texts.take(pa.array(alike.text[some]))
     columns = {
-        "unit_id": ids,
+        "unit": pa.array(ids),
         "kind": pa.repeat(pa.scalar(code, pa.int8()), length),
         "source": pa.repeat(pa.scalar(source, pa.string()), length),
-        **{name: alike[name] for name in _ALIKE},
-        "name": pa.repeat(pa.scalar("", pa.string()), length) if names is None else names,
-        "pairs": pa.repeat(pa.scalar(1, pa.int64()), length) if pairs is None else pairs,
+        "last": pa.array(alike.last[some].astype(np.int8)),
+        "category": pa.array(alike.category[some].astype(np.int8)),
+        "country": alike.countries.take(pa.array(alike.country[some])),
+        "marks": texts.field("marks"),
+        "associated": texts.field("associated"),
+        "name": names.take(pa.array(some)).cast(pa.string())
+        if names is not None and kind in NAMED
+        else pa.repeat(pa.scalar("", pa.string()), length),
+        "year": pa.array((alike.year[some] if kind in LOST_BY else np.zeros(length)).astype(np.int16)),
+        "pairs": pa.array(pairs, pa.int64()),
     }
-    (batch,) = pa.table([columns[name] for name in ROWS.names], schema=ROWS).combine_chunks().to_batches()
-    return batch
+    return pa.RecordBatch.from_arrays([columns[name] for name in ROWS.names], schema=ROWS)
 
 
-def _years(found: Seen) -> NDArray[np.int16]:
+def _years(found: Seen) -> Counts:
     """Return the year of each pair; 0 where it has none."""
     years = found.traits.get("year")
     if years is None:
-        return np.zeros(len(found.categories), dtype=np.int16)
-    numbers = np.array([int(year or 0) for year in years.dictionary.to_pylist()], dtype=np.int16)
-    of_pairs: NDArray[np.int16] = numbers[years.indices.to_numpy()]
+        return np.zeros(len(found.categories), dtype=np.int64)
+    numbers = np.array([int(year or 0) for year in years.dictionary.to_pylist()], dtype=np.int64)
+    of_pairs: Counts = numbers[years.indices.to_numpy()]
     return of_pairs
 
 
@@ -377,202 +426,252 @@ def count(rows: pa.Table, incomes: Mapping[str, str] | None = None) -> Counted:
         for source in sources:
             mine = of_kind.filter(pc.equal(of_kind["source"], source))
             found.append(_count(source, kind, mine, incomes or {}))
-        if kind in ACROSS:
+        if kind == "host":
             found.append(_count(ALL, kind, of_kind, {}))
     return merged(found)
 
 
+def of_sizes(tables: Iterable[pa.Table]) -> Counted:
+    """Return units of which only `SIZES` are known."""
+    return merged([dataclasses.replace(EMPTY, sizes=pa.concat_tables([SIZES.empty_table(), *tables]))])
+
+
 @dataclasses.dataclass(frozen=True)
 class _Units:
-    """The units of one source and kind, and their rows.
+    """The units of one source and kind, and their rows: those of a unit beside each other.
 
     Attributes:
         ids: Which units there are.
-        given: Of each row that was given, which unit it is of.
-        last_of: The last stage that its pairs survived.
-        pairs_of: How many pairs it stands for.
+        rows: Of each row where it stood among those that were given.
+        place: Which unit it is of; ascending.
+        last: The last stage that its pairs survived.
+        pairs: How many pairs it stands for.
+        category: As in `ROWS`; so are `marks` and `year`.
+        country: A place in `countries`.
+        countries: Codes, "" among them.
     """
 
-    ids: pa.Array
-    given: Counts
-    last_of: Counts
-    pairs_of: Counts
+    ids: NDArray[np.uint64]
+    rows: NDArray[np.intp]
+    place: Counts
+    last: Counts
+    pairs: Counts
+    category: NDArray[np.int8]
+    marks: Counts
+    year: NDArray[np.int16]
+    country: Counts
+    countries: tuple[str, ...]
 
     @classmethod
     def of(cls, rows: pa.Table) -> _Units:
         """Return the units of `ROWS`."""
-        encoded = _encoded(rows["unit_id"])
-        place = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-        return cls(encoded.dictionary, place, rows["last"].to_numpy().astype(np.int64), rows["pairs"].to_numpy())
+        unit = rows["unit"].to_numpy()
+        order = np.argsort(unit)
+        countries = rows["country"].combine_chunks().dictionary_encode()
+        first, place = _numbered(unit[order])
+        return cls(
+            unit[order[first]],
+            order,
+            place,
+            rows["last"].to_numpy()[order].astype(np.int64),
+            rows["pairs"].to_numpy()[order],
+            rows["category"].to_numpy()[order],
+            rows["marks"].to_numpy()[order],
+            rows["year"].to_numpy()[order],
+            countries.indices.to_numpy().astype(np.int64)[order],
+            tuple(countries.dictionary.to_pylist()),
+        )
 
-    @functools.cached_property
-    def rows(self) -> NDArray[np.intp]:
-        """Where rows stand among those given, those of a unit beside each other; of many units only their numbers are wanted."""
-        return np.argsort(self.given, kind="stable")
-
-    @functools.cached_property
-    def place(self) -> Counts:
-        """Of the rows in this order, which unit each is of."""
-        return self.given[self.rows]
-
-    @functools.cached_property
-    def last(self) -> Counts:
-        """The last stage that its pairs survived."""
-        return self.last_of[self.rows]
-
-    @functools.cached_property
-    def pairs(self) -> Counts:
-        """How many pairs it stands for."""
-        return self.pairs_of[self.rows]
+    def only(self, some: NDArray[np.bool_]) -> _Units:
+        """Return the units that have some rows, and these alone."""
+        mine = np.flatnonzero(some)
+        first, place = _numbered(self.place[mine])
+        return _Units(
+            self.ids[self.place[mine[first]]],
+            self.rows[mine],
+            place,
+            self.last[mine],
+            self.pairs[mine],
+            self.category[mine],
+            self.marks[mine],
+            self.year[mine],
+            self.country[mine],
+            self.countries,
+        )
 
     def whole(self) -> Counts:
         """Return the pairs of each unit after each stage; shape (units, stages)."""
-        return _after(self.given, self.last_of, self.pairs_of, len(self.ids))
+        return after(self.place, self.last, len(self.ids), self.pairs)
 
     def named(self, names: pa.ChunkedArray) -> pa.Array:
-        """Return the name of each unit, which is that of all its rows."""
-        first = np.searchsorted(self.place, np.arange(len(self.ids)))
+        """Return the name of each unit, which is that of all its rows; names are those of the rows that were given."""
+        first, _ = _numbered(self.place)
         return names.combine_chunks().take(pa.array(self.rows[first]))
-
-    def counts(self, some: NDArray[np.bool_]) -> Counts:
-        """Return the pairs of each unit after each stage, of some rows in this order; shape (units, stages)."""
-        having = self.having(some)
-        found = np.zeros((len(self.ids), len(CLASSES)), dtype=np.int64)
-        found[having.clusters] = having.pairs
-        return found
 
     def having(self, some: NDArray[np.bool_]) -> Having:
         """Return the units that have some rows, and the pairs of these after each stage."""
-        mine = np.flatnonzero(some)
-        place = self.place[mine]
-        is_first = np.r_[True, place[1:] != place[:-1]][: len(place)]
-        number = np.cumsum(is_first) - 1
-        return Having(place[is_first], _after(number, self.last[mine], self.pairs[mine], int(is_first.sum())))
+        return self._having(np.flatnonzero(some))
+
+    def by(self, values: NDArray[np.int16]) -> dict[int, Having]:
+        """Return the same of the rows with each value."""
+        order = np.argsort(values, kind="stable")
+        starts = np.flatnonzero(np.diff(values[order], prepend=-1)).tolist()
+        return {
+            int(values[order[start]]): self._having(order[start:stop])
+            for start, stop in itertools.pairwise([*starts, len(order)])
+        }
+
+    def _having(self, rows: NDArray[np.intp]) -> Having:
+        first, number = _numbered(self.place[rows])
+        return Having(self.place[rows[first]], after(number, self.last[rows], len(first), self.pairs[rows]))
 
 
-def _after(place: Counts, last: Counts, pairs: Counts, number: int) -> Counts:
-    """Return the pairs of so many units after each stage, by the unit of each row, its last stage and its pairs."""
+def _numbered(values: NDArray[Any]) -> tuple[NDArray[np.intp], Counts]:
+    """Return where the runs of equal values begin, and of each value the number of its run."""
+    is_first = np.r_[True, values[1:] != values[:-1]][: len(values)]
+    return np.flatnonzero(is_first), np.cumsum(is_first) - 1
+
+
+def after(place: Counts, last: Counts, number: int, pairs: Counts | None = None) -> Counts:
+    """Return the pairs of so many units after each stage, by the unit of each row, its last stage and its pairs: else one."""
     # Sums of whole numbers below 2^53, so exact.
     table = np.bincount(place * len(CLASSES) + last, weights=pairs, minlength=number * len(CLASSES))
     table = table.reshape(-1, len(CLASSES)).astype(np.int64)
     return np.ascontiguousarray(np.cumsum(table[:, ::-1], axis=1)[:, ::-1])
 
 
-def _encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
-    return column.combine_chunks().dictionary_encode()
-
-
 def _count(source: str, kind: str, rows: pa.Table, incomes: Mapping[str, str]) -> Counted:
     units = _Units.of(rows)
     pairs = units.whole()
-    sizes = [_sizes(source, kind, stage, pairs[:, stage]) for stage in range(len(CLASSES))]
+    # Of images those alone are here that shares are of.
+    known = [sizes(source, kind, stage, pairs[:, stage]) for stage in range(len(CLASSES) if kind != "image" else 0)]
     sums: list[pa.Table] = []
     lost: list[pa.Table] = []
     domains: Mapping[str, _Domain] = {}
-    # Of other kinds only the numbers are wanted: there may be as many images as pairs.
     if source != ALL and (kind in clusters_of(source) or kind in LOST_BY):
-        domains = _domains(units, rows, incomes)
-        for domain, (whole, having) in domains.items():
-            for stage in range(len(CLASSES)):
-                at = {name: counts.after(stage) for name, counts in having.items()}
-                if kind in clusters_of(source):
-                    sums.append(_at(source, kind, stage, domain, clusters.rows(clusters.of(whole[:, stage], at))))
-                if stage and kind in LOST_BY and (whole[:, stage] < whole[:, stage - 1]).any():
-                    both = {
-                        name: counts.after(stage - 1, stage) for name, counts in having.items() if name not in UNTESTED
-                    }
-                    lost.append(_at(source, kind, stage, domain, losses.of(whole[:, stage - 1], whole[:, stage], both)))
+        domains = _domains(units, incomes)
         if kind in clusters_of(source):
-            of_terms = associations.sums(rows, len(CLASSES))
-            head = [pa.repeat(pa.scalar(name, pa.string()), of_terms.num_rows) for name in (source, kind)]
-            sums.append(pa.table([*head, *of_terms.columns], schema=SUMS))
+            sums = [*_sums(source, kind, domains, rows)]
         if kind in LOST_BY:
-            for domain, one in ((SIZED, _by_size(pairs)), (DATED, _by_year(units, rows))):
-                lost += [_at(source, kind, stage, domain, some) for stage, some in _lost_of(one)]
+            shares = {name: domain.without(UNTESTED) for name, domain in domains.items()}
+            for name, domain in {**shares, SIZED: _by_size(pairs), DATED: _by_year(units)}.items():
+                lost += [_at(source, kind, stage, name, some) for stage, some in _lost_of(domain)]
     return Counted(
-        pa.concat_tables(sizes),
+        pa.concat_tables([SIZES.empty_table(), *known]),
         pa.concat_tables([SUMS.empty_table(), *sums]),
         pa.concat_tables([LOSSES.empty_table(), *lost]),
         _hosts(source, units, pairs, rows) if kind == "host" else HOSTS.empty_table(),
-        _groups(source, kind, pairs, units.ids, domains.get("placed")),
+        _groups(source, kind, pairs, domains.get("placed")),
         _marked(source, kind, units, rows) if kind in NAMED and source != ALL else MARKED.empty_table(),
     )
 
 
-#: The pairs of each unit after each stage, and by property those of the units that have some with it.
-_Domain = tuple[Counts, Mapping[str, Having]]
+@dataclasses.dataclass(frozen=True)
+class _Domain:
+    """What shares are shares of: some of the pairs, by unit.
+
+    Attributes:
+        ids: The units that have any, or those of all pairs.
+        whole: Their pairs after each stage; shape (units, stages).
+        having: Property → those of the units that have some with it.
+    """
+
+    ids: NDArray[np.uint64]
+    whole: Counts
+    having: Mapping[str, Having]
+
+    def without(self, names: frozenset[str]) -> _Domain:
+        """Return the same without some properties."""
+        return dataclasses.replace(self, having={name: some for name, some in self.having.items() if name not in names})
+
+
+def _sums(source: str, kind: str, domains: Mapping[str, _Domain], rows: pa.Table) -> Iterator[pa.Table]:
+    """Yield `SUMS` of all domains after each stage, and of the terms that stand with gendered ones."""
+    for name, domain in domains.items():
+        for stage in range(len(CLASSES)):
+            at = {of: counts.after(stage) for of, counts in domain.having.items()}
+            yield _at(source, kind, stage, name, clusters.rows(clusters.of(domain.whole[:, stage], at)))
+    of_terms = associations.sums(rows, len(CLASSES))
+    head = [pa.repeat(pa.scalar(name, pa.string()), of_terms.num_rows) for name in (source, kind)]
+    yield pa.table([*head, *of_terms.columns], schema=SUMS)
 
 
 def _by_size(pairs: Counts) -> _Domain:
     """Return units by how many pairs they had at first."""
     group = groups.of_sizes(pairs[:, 0])
     places = {name: np.flatnonzero(group == number) for number, (_, name) in enumerate(groups.SIZES)}
-    return pairs, {name: Having(some, pairs[some]) for name, some in places.items() if len(some)}
+    having = {name: Having(some, pairs[some]) for name, some in places.items() if len(some)}
+    return _Domain(np.zeros(0, np.uint64), pairs, having)
 
 
-def _by_year(units: _Units, rows: pa.Table) -> _Domain:
+def _by_year(units: _Units) -> _Domain:
     """Return the dated pairs of units by year."""
-    years = rows["year"].to_numpy()[units.rows]
-    return units.counts(years > 0), {
-        str(year): units.having(years == year) for year in np.unique(years).tolist() if year
-    }
+    dated = units.only(units.year > 0)
+    return _Domain(dated.ids, dated.whole(), {str(year): some for year, some in dated.by(dated.year).items()})
 
 
 def _lost_of(domain: _Domain) -> Iterator[tuple[int, pa.Table]]:
     """Yield each stage that lost any of these pairs, and `losses.ROWS` of it."""
-    whole, having = domain
     for stage in range(1, len(CLASSES)):
-        before, after = whole[:, stage - 1], whole[:, stage]
+        before, after = domain.whole[:, stage - 1], domain.whole[:, stage]
         if (after < before).any():
-            yield stage, losses.of(before, after, {name: one.after(stage - 1, stage) for name, one in having.items()})
+            both = {name: one.after(stage - 1, stage) for name, one in domain.having.items()}
+            yield stage, losses.of(before, after, both)
 
 
-def _groups(source: str, kind: str, pairs: Counts, ids: pa.Array, placed: _Domain | None) -> pa.Table:
+def _groups(source: str, kind: str, pairs: Counts, placed: _Domain | None) -> pa.Table:
     if kind not in LOST_BY or source == ALL:
         return GROUPS.empty_table()
     found = [groups.by_size(pairs)]
     if kind == "user" and placed is not None:
-        found.append(groups.by_country(low_words(ids), placed[1]))
+        found.append(groups.by_country(placed.ids, placed.having))
     rows = pa.concat_tables(found)
     head = [pa.array([name] * rows.num_rows, pa.string()) for name in (source, kind)]
     return pa.table([*head, *rows.columns], schema=GROUPS)
 
 
-def _domains(units: _Units, rows: pa.Table, incomes: Mapping[str, str]) -> Mapping[str, _Domain]:
-    """Return the domains that shares are of: of each its pairs by unit and stage, and those with each property."""
-    categories, marks = (rows[name].to_numpy()[units.rows] for name in ("category", "marks"))
-
-    def having(properties: Mapping[str, frozenset[int]]) -> dict[str, Having]:
-        return {name: units.having(np.isin(categories, sorted(codes))) for name, codes in properties.items()}
-
-    english = having(ENGLISH)
-    english |= {name: units.having((marks & BITS[name]) > 0) for names in OF_ENGLISH.values() for name in names}
-    english["female+male"] = _both(len(units.ids), english["female"], english["male"])
-    both = BITS["young"] | BITS["old"]
-    english["young+old"] = _both(len(units.ids), english["young"], english["old"])
-    english["young both old"] = units.having((marks & both) == both)
-    english_codes = sorted(READ["english"])
+def _domains(units: _Units, incomes: Mapping[str, str]) -> Mapping[str, _Domain]:
+    """Return the domains of shares that any pair is in: of each its pairs by unit and stage, and those with each property."""
+    read = units.only(units.category != NOT_READ)
+    is_placed = np.array([label != "" for label in units.countries], dtype=bool)
+    placed = units.only(is_placed[units.country])
+    by_country = placed.by(placed.country.astype(np.int16))
     found = {
-        "read": (
-            units.counts(categories != NOT_READ),
-            having(READ) | {name: units.having((marks & BITS[name]) > 0) for name in OF_READ},
+        "read": _Domain(read.ids, read.whole(), _categories(read, READ) | _marks(read, OF_READ)),
+        "english": _english(read.only(np.isin(read.category, sorted(READ["english"])))),
+        "placed": _Domain(
+            placed.ids, placed.whole(), {units.countries[code]: some for code, some in by_country.items()}
         ),
-        "english": (units.counts(np.isin(categories, english_codes)), english),
+        "income": _by_income(placed, incomes),
     }
-    codes = _encoded(rows["country"])
-    numbers, labels = codes.indices.to_numpy(zero_copy_only=False)[units.rows], codes.dictionary.to_pylist()
-    placed = {label: units.having(numbers == number) for number, label in enumerate(labels) if label}
-    if placed:
-        found["placed"] = (units.counts(numbers != (labels.index("") if "" in labels else len(labels))), placed)
-    of_class: dict[str, list[int]] = {}
-    for number, label in enumerate(labels):
-        if label in incomes:
-            of_class.setdefault(incomes[label], []).append(number)
-    if of_class:
-        classes = {name: units.having(np.isin(numbers, some)) for name, some in of_class.items()}
-        known = [number for some in of_class.values() for number in some]
-        found["income"] = (units.counts(np.isin(numbers, known)), classes)
-    return {name: domain for name, domain in found.items() if domain[0].any()}
+    return {name: domain for name, domain in found.items() if len(domain.whole)}
+
+
+def _categories(units: _Units, properties: Mapping[str, frozenset[int]]) -> dict[str, Having]:
+    return {name: units.having(np.isin(units.category, sorted(codes))) for name, codes in properties.items()}
+
+
+def _marks(units: _Units, names: Iterable[str]) -> dict[str, Having]:
+    return {name: units.having((units.marks & BITS[name]) > 0) for name in names}
+
+
+def _english(units: _Units) -> _Domain:
+    """Return the English texts that were read, by what they have."""
+    having = _categories(units, ENGLISH) | _marks(units, (name for names in OF_ENGLISH.values() for name in names))
+    having["female+male"] = _both(len(units.ids), having["female"], having["male"])
+    both = BITS["young"] | BITS["old"]
+    having["young+old"] = _both(len(units.ids), having["young"], having["old"])
+    having["young both old"] = units.having((units.marks & both) == both)
+    return _Domain(units.ids, units.whole(), having)
+
+
+def _by_income(placed: _Units, incomes: Mapping[str, str]) -> _Domain:
+    """Return the pairs in countries whose income class is known, by class."""
+    names = sorted({*incomes.values()})
+    of_country = np.array([names.index(incomes[code]) if code in incomes else -1 for code in placed.countries])
+    known = placed.only(of_country.astype(np.int64)[placed.country] >= 0)
+    by_class = known.by(of_country.astype(np.int16)[known.country])
+    return _Domain(known.ids, known.whole(), {names[number]: some for number, some in by_class.items()})
 
 
 def _both(number: int, one: Having, other: Having) -> Having:
@@ -592,26 +691,27 @@ def _at(source: str, kind: str, stage: int, domain: str, rows: pa.Table) -> pa.T
     return pa.table([*arrays, *rows.columns], schema=schema)
 
 
-def _sizes(source: str, kind: str, stage: int, pairs: Counts) -> pa.Table:
-    units = np.bincount(pairs)  # as long as the largest unit has pairs
-    sizes = np.flatnonzero(units[1:]) + 1
-    units = units[sizes]
-    length = len(sizes)
-    return pa.table([[source] * length, [kind] * length, [stage] * length, sizes, units.astype(np.int64)], schema=SIZES)
+def sizes(source: str, kind: str, stage: int, pairs: Counts, alone: int = 0) -> pa.Table:
+    """Return `SIZES` of units with so many pairs each, and of some more that have one."""
+    units = np.bincount(pairs, minlength=2)  # as long as the largest unit has pairs
+    units[1] += alone
+    found = np.flatnonzero(units[1:]) + 1
+    units = units[found]
+    length = len(found)
+    return pa.table([[source] * length, [kind] * length, [stage] * length, found, units.astype(np.int64)], schema=SIZES)
 
 
 def _marked(source: str, kind: str, units: _Units, rows: pa.Table) -> pa.Table:
     """Return the units that have `LEAST_MARKED` texts or more with a mark of `harm`."""
-    names = units.named(rows["name"])
-    categories, marks = (rows[name].to_numpy()[units.rows] for name in ("category", "marks"))
-    english = units.counts(np.isin(categories, sorted(READ["english"])))
+    read = units.only(np.isin(units.category, sorted(READ["english"])))
+    english, names = read.whole(), read.named(rows["name"])
     found = [MARKED.empty_table()]
-    for mark in OF_ENGLISH["harm"]:
-        having = units.counts((marks & BITS[mark]) > 0)
+    for mark, having in _marks(read, OF_ENGLISH["harm"]).items():
         for stage in range(len(CLASSES)):
-            some = np.flatnonzero(having[:, stage] >= LEAST_MARKED)
+            often = having.pairs[:, stage] >= LEAST_MARKED
+            some = having.clusters[often]
             head = [[value] * len(some) for value in (source, kind, stage, mark)]
-            columns = [*head, names.take(pa.array(some)), english[some, stage], having[some, stage]]
+            columns = [*head, names.take(pa.array(some)), english[some, stage], having.pairs[often, stage]]
             found.append(pa.table(columns, schema=MARKED))
     return _most_marked(pa.concat_tables(found))
 

@@ -1,4 +1,4 @@
-"""Any data set on Beam: its chunks become pairs in run files, as the audit counts them."""
+"""Any data set on Beam: its chunks are pairs, as the audit counts them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
-from pmd.audit.transforms import MEETING
+from pmd import flow
+from pmd.audit.transforms import Counting
 from pmd.datasets import files, pairs
 from pmd.engines.transforms import outputs
-from pmd.store import commits, exchange
+from pmd.store import commits
 
 #: A chunk of any data set, with what its file is.
 DATA_TASKS = pa.schema([pa.field("task", pa.binary(), nullable=False)])
@@ -29,22 +30,28 @@ def data_tasks(found: Iterable[files.DataFile]) -> list[pa.RecordBatch]:
 
 
 @dataclasses.dataclass(frozen=True)
-class SpreadData:
-    """Write the pairs of a chunk of any data set to a run; hand on its books."""
+class CountData:
+    """Count the pairs of a chunk of any data set, all of which are left; hand on its books."""
 
-    bits: int
-    work: str
+    counting: Counting
+
+    @property
+    def work(self) -> str:
+        """The folder of this run."""
+        return self.counting.work
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """DATA_TASKS → RUNS, and OUTPUTS."""
+        """DATA_TASKS → the runs of `Counting.count`, and OUTPUTS."""
         books: dict[str, commits.Books] = {}
-        yield from exchange.write(self.work, MEETING, self.bits, self._rows(batch, books), "pair_id")
+        yield from self.counting.count(self._pairs(batch, books))
         yield outputs((), books=books)
 
-    def _rows(self, batch: pa.RecordBatch, books: dict[str, commits.Books]) -> Iterator[pa.RecordBatch]:
+    def _pairs(
+        self, batch: pa.RecordBatch, books: dict[str, commits.Books]
+    ) -> Iterator[tuple[pa.RecordBatch, pa.Array]]:
         for row in batch.to_pylist():
             file, chunk = pickle.loads(row["task"])  # noqa: S301  this process, or its driver, has made it
             for rows, found in pairs.read(file, chunk):
                 for name, book in found.items():
                     books[name] = books.get(name, commits.Books()) + book
-                yield exchange.widen(pa.Table.from_batches([rows]), MEETING)
+                yield rows, pa.repeat(flow.CURATE.name, rows.num_rows)

@@ -6,11 +6,8 @@ first row that has it, 4 bytes. A worker far from ROOT copies the file to its ow
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import os
 import tempfile
-import threading
 import uuid
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -21,7 +18,7 @@ import pyarrow as pa
 
 from pmd.dedupe import near
 from pmd.dedupe.near import Pairs, Words
-from pmd.store import spools, storage
+from pmd.store import mapped, spools, storage
 
 Rows = npt.NDArray[np.int32]
 
@@ -29,8 +26,6 @@ _HASH_BYTES: Final = 32
 _ROW_BYTES: Final = 4
 #: Hashes that are written at a time.
 _CHUNK: Final = 1 << 18
-#: Bytes that are asked for at a time where a file is copied.
-_RANGE_BYTES: Final = 2**26
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +44,7 @@ class Packed:
 
     def opened(self) -> tuple[Words, Rows]:
         """Return the hashes and the number of the first row of each, mapped."""
-        path = storage.filesystem(self.path)[1] if storage.is_local(self.path) else _copied(self.path, self._bytes)
+        path = mapped.path(self.path, self._bytes)
         if not self.hashes:
             return np.zeros((0, 4), np.uint64), np.zeros(0, np.int32)
         hashes = np.memmap(path, np.uint64, "r", shape=(self.hashes, 4))
@@ -120,24 +115,3 @@ def read_links(paths: Iterable[str]) -> Iterator[Pairs]:
     """Yield the links of files, one by one."""
     for path in paths:
         yield np.frombuffer(storage.read_bytes(path), np.int32).reshape(-1, 2)
-
-
-#: The files of this process, by what they are copies of: of one run.
-_copies: Final[dict[str, str]] = {}
-_one: Final = threading.Lock()
-
-
-def _copied(url: str, size: int) -> str:
-    """Return a copy on this machine, which goes with the process, or when another file is asked for."""
-    with _one:
-        if url not in _copies:
-            for other in _copies.values():
-                with contextlib.suppress(OSError):  # whoever has mapped it keeps it
-                    os.remove(other)
-            _copies.clear()
-            path = os.path.join(spools.folder(), f"hashes-{uuid.uuid4().hex}")
-            with open(path, "wb") as file:
-                for start in range(0, size, _RANGE_BYTES):
-                    file.write(storage.read_bytes(url, start, min(start + _RANGE_BYTES, size)))
-            _copies[url] = path
-        return _copies[url]

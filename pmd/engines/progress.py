@@ -184,7 +184,7 @@ def _slowest(waited: Mapping[str, tuple[int, float]]) -> list[str]:
 
 
 def _spelled(name: str) -> str:
-    """Return a step's name in words: "SpreadPairs" → "spread pairs"."""
+    """Return a step's name in words: "SpreadFates" → "spread fates"."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower()
 
 

@@ -226,10 +226,12 @@ class PerTask(beam.DoFn):  # type: ignore[misc]
 
     def _tell(self, element: Any) -> None:
         """Leave word that a task is done: a unit, or one of so many partitions."""
-        total = _partitions(self._function) if isinstance(element, tuple) else progress.UNITS
+        function = self._function
+        # A pipeline that begins with units of two kinds says how many there are of each.
+        total = _partitions(function) if isinstance(element, tuple) else getattr(function, "tasks", progress.UNITS)
         if self._counts is None:
             self._counts = progress.Counts(self._function.work, uuid.uuid4().hex)
-        self._counts.step(type(self._function).__name__, total)
+        self._counts.step(type(function).__name__, total)
 
     def finish_bundle(self) -> None:
         """Leave what was not told yet."""

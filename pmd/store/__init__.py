@@ -19,5 +19,6 @@ Modules, each importing only those above it::
     root       ROOT and its folders
     proposals  what workers ask the driver to commit
     exchange   rows that meet in run files
+    mapped     files of a run that workers map into memory
     parcels    rows that meet through an engine's shuffle
 """

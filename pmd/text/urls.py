@@ -26,6 +26,7 @@ from urllib import parse
 
 import ada_url
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 from publicsuffixlist import PublicSuffixList
@@ -88,6 +89,11 @@ _KNOWN_HOSTS: Final = (
 #: `_PERHAPS_NOT` finds in one of them may still change: Punycode is checked, dot segments go, tracking parameters go.
 _CANONICAL: Final = r"^https?://(?:[a-z0-9_-]+\.)*[a-z][a-z0-9_-]*/[A-Za-z0-9._~!$&'()*+,;=:@/%-]*(?:\?[A-Za-z0-9._~!$&()*+,;=:@/?%-]+)?$"
 _PERHAPS_NOT: Final = r"(?i)xn--|/(?:\.|%2e)|utm_|gclid|fbclid"
+
+#: A host that is canonical as it stands, but for Punycode: its last label cannot be of an IPv4 address (RE2).
+_PLAIN_HOST: Final = r"^(?:[a-z0-9_-]+\.)*[a-z][a-z0-9_-]*$"
+#: What may be such a host.
+_HOST_BEFORE_SLASH: Final = r"^https?://([a-z0-9._-]+)/"
 
 _YFCC_BUCKET: Final = "https://multimedia-commons.s3-us-west-2.amazonaws.com/data/images"
 _HEXADECIMAL: Final = re.compile("[0-9a-f]+")
@@ -178,7 +184,32 @@ def identity_one(url: str) -> str | None:
 
 def host(urls: pa.Array) -> pa.Array:
     """Return each URL's host, lower-case and without user and port (IPv6 in brackets); null where `canonical` is."""
-    # What stands between the slashes, looked at once each: few hosts have most of any source's URLs.
+    return hosts(urls).dictionary_decode()
+
+
+def hosts(urls: pa.Array) -> pa.DictionaryArray:
+    """Return `host` of each URL as a dictionary: few hosts have most of any source's URLs."""
+    strings = urls if urls.type == pa.string() else urls.cast(pa.string())
+    # What follows the slash changes no host, and fails no URL: it need not be looked at.
+    found = pl.Series(pl.from_arrow(strings), dtype=pl.String).str.extract(_HOST_BEFORE_SLASH).to_arrow()
+    encoded = found.cast(pa.string()).dictionary_encode()
+    sound = pc.and_not(
+        pc.match_substring_regex(encoded.dictionary, _PLAIN_HOST), pc.match_substring(encoded.dictionary, "xn--")
+    )
+    rest = pc.and_(pc.invert(pc.fill_null(sound.take(encoded.indices), fill_value=False)), strings.is_valid())
+    if not pc.any(rest).as_py():
+        return encoded
+    others = _canonical_hosts(strings.filter(rest)).dictionary_encode()
+    known = pa.concat_arrays([encoded.dictionary, others.dictionary]).dictionary_encode()
+    places = known.indices.to_numpy()
+    own = pc.replace_with_mask(
+        encoded.indices, rest, pc.add(others.indices, pa.scalar(len(encoded.dictionary), pa.int32()))
+    )
+    return pa.DictionaryArray.from_arrays(pa.array(places, pa.int32()).take(own), known.dictionary)
+
+
+def _canonical_hosts(urls: pa.Array) -> pa.Array:
+    # What stands between the slashes, looked at once each.
     places = pc.list_element(pc.split_pattern(canonical(urls), "/", max_splits=3), 2).dictionary_encode()
     parts = pc.extract_regex(places.dictionary, r"^(?P<host>\[[^\]]*\]|[^/?:]*)")
     return pc.struct_field(parts, "host").take(places.indices)
@@ -206,6 +237,11 @@ def registrable_domain(host: str) -> str:
     if host.startswith("[") or host.replace(".", "").isdigit():
         return host
     return _suffixes().privatesuffix(host) or host
+
+
+def registrable_domains(hosts: pa.Array) -> pa.Array:
+    """Return `registrable_domain` of each host, given each once; "" stays."""
+    return pa.array([registrable_domain(host) if host else "" for host in hosts.to_pylist()], pa.string())
 
 
 def yfcc_mirror_lists(download_urls: pa.Array, published_hashes: pa.Array | None) -> pa.Array:

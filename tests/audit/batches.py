@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from pmd.audit import measure, units
+from pmd.audit import distinct, measure, units
 from pmd.audit.lexicon import Lexicon, of
 from pmd.audit.measure import Plan
 from pmd.schema import keys
@@ -57,4 +57,6 @@ def batch(rows: Iterable[Mapping[str, Any]]) -> pa.RecordBatch:
 def counted(pairs: pa.RecordBatch, last: pa.Array, plan: Plan = WHOLE) -> units.Counted:
     """Return what is known of the units of a batch."""
     rows = units.occurrences(pairs, last, measure.look(pairs, plan))
-    return units.count(pa.Table.from_batches(rows, units.ROWS))
+    sources = sorted(set(pairs["source"].to_pylist()))
+    images = pa.Table.from_batches([distinct.occurrences(pairs, last, sources)])
+    return units.merged([units.count(pa.Table.from_batches(rows, units.ROWS)), distinct.count(images, sources)])

@@ -10,7 +10,6 @@ import pytest
 
 from pmd.audit import overlap, repeated
 from pmd.audit.measure import STAGES
-from pmd.store import exchange
 from tests.audit.batches import batch, pair
 
 LAST = len(STAGES) - 1
@@ -40,7 +39,7 @@ def summarised(rows: list[tuple[dict[str, Any], str]], bits: int) -> dict[str, A
     pairs = batch([row for row, _ in rows])
     found = repeated.occurrences(pairs, pa.array([last for _, last in rows]))
     assert found.schema == repeated.OCCURRENCES
-    where = exchange.partitions(found.column("text_id"), bits)
+    where = found.column("text").to_numpy() % 2**bits
     tables = [
         repeated.count(pa.Table.from_batches([found.filter(pa.array(where == partition))]))
         for partition in range(2**bits)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pmd.codec import SET_BITS
 from pmd.dedupe import near, packed
 from pmd.forest import Forest, components
-from pmd.store import spools, storage
+from pmd.store import mapped, spools, storage
 
 Row = tuple[bytes, np.ndarray, int, int, bool, bool]
 
@@ -163,9 +163,9 @@ def test_a_worker_copies_the_hashes_of_an_object_store_once(monkeypatch: pytest.
         return real(url, start, stop)
 
     monkeypatch.setattr(storage, "read_bytes", read)
-    monkeypatch.setattr(packed, "_RANGE_BYTES", 1000)
+    monkeypatch.setattr(mapped, "_RANGE_BYTES", 1000)
     made, _ = packed.pack("memory://hashes", [rows])
-    other, _ = packed.pack("memory://hashes", [rows.slice(1)])
+    other, _ = packed.pack("memory://others", [rows.slice(1)])
     before = set(os.listdir(spools.folder()))
     for _ in range(3):
         hashes, first = made.opened()

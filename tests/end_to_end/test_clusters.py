@@ -107,8 +107,7 @@ def parted(unbuilt: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         patch.setattr(root, "IMAGES_PER_SHARD", 24)
         patch.setattr(images_rules, "PART_ROWS", 60)
         patch.setattr(curate, "PARTITION_BYTES", 2048)
-        patch.setattr(audit, "PARTITION_BYTES", 8192)
-        patch.setattr(audit, "TEXT_PARTITION_BYTES", 8192)
+        patch.setattr(audit, "PARTITION_PAIRS", dict.fromkeys(audit.PARTITION_PAIRS, 60))
         building.run(there)
         yield dataclasses.replace(unbuilt, config=there)
 

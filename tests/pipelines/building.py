@@ -71,8 +71,7 @@ def small(*, hashed: bool = True) -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(running, "is_ours", lambda _: False)
         patch.setattr(images_rules, "PART_ROWS", 1)
         patch.setattr(curate, "PARTITION_BYTES", 200)
-        patch.setattr(audit, "PARTITION_BYTES", 4000)
-        patch.setattr(audit, "TEXT_PARTITION_BYTES", 8000)
+        patch.setattr(audit, "PARTITION_PAIRS", dict.fromkeys(audit.PARTITION_PAIRS, 4))
         patch.setattr(repeated, "FREQUENT", 1)
         yield patch
 

@@ -7,6 +7,7 @@ import csv
 import hashlib
 import itertools
 import json
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -318,6 +319,38 @@ def test_host_and_registrable_domain() -> None:
         "localhost": "localhost",
     }.items():
         assert urls.registrable_domain(host) == domain
+
+
+def test_a_host_is_told_without_the_rest_of_its_url_where_that_cannot_matter() -> None:
+    chance = random.Random(2)
+    begins = ["http://", "https://", "HTTP://", "ftp://", " http://", "http:/", "http:"]
+    parts = [
+        "a",
+        "b",
+        "\u00e9",
+        "xn--a",
+        "xn--fiqs8s",
+        ".",
+        "..",
+        "com",
+        "1",
+        "0x7f",
+        "@",
+        "user:pw@",
+        ":80",
+        ":443",
+        ":x",
+        "/",
+    ]
+    parts += ["//", "\\", "?", "#", "%41", "%zz", "\t", "\n", " ", "[::1]", "_", "-", "A"]
+    made = [
+        chance.choice(begins) + "".join(chance.choice(parts) for _ in range(chance.randint(0, 6)))
+        for _ in range(20_000)
+    ]
+    found = urls.hosts(pa.array([*made, None]))
+    assert found.dictionary_decode().to_pylist() == [*map(urls.host_of, made), None]
+    assert found.null_count < len(found)
+    assert len(found.dictionary) == len(set(found.dictionary.to_pylist()))
 
 
 @given(

@@ -1,0 +1,49 @@
+"""Files of a run's work folder that workers map into their memory: the system keeps each once a machine.
+
+Where ROOT is on this machine, its file is mapped as it stands. A worker far from it copies the file to its own disk, once for all
+that it does in a run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import uuid
+from typing import Final
+
+from pmd.store import spools, storage
+
+#: Bytes that are asked for at a time where a file is copied.
+_RANGE_BYTES: Final = 2**26
+
+#: The copies of this process, by what they are of: of one folder.
+_copies: Final[dict[str, str]] = {}
+_one: Final = threading.Lock()
+
+
+def path(url: str, size: int) -> str:
+    """Return where a file of so many bytes can be mapped.
+
+    A copy goes with the process, or when a file of another folder, which is another run's, is asked for.
+    """
+    return storage.filesystem(url)[1] if storage.is_local(url) else _copied(url, size)
+
+
+def _copied(url: str, size: int) -> str:
+    with _one:
+        if url not in _copies:
+            _leave_others(url.rpartition("/")[0])
+            copy = os.path.join(spools.folder(), f"mapped-{uuid.uuid4().hex}")
+            with open(copy, "wb") as file:
+                for start in range(0, size, _RANGE_BYTES):
+                    file.write(storage.read_bytes(url, start, min(start + _RANGE_BYTES, size)))
+            _copies[url] = copy
+        return _copies[url]
+
+
+def _leave_others(folder: str) -> None:
+    """Remove the copies of files of other folders; whoever has mapped one keeps it."""
+    for url in [url for url in _copies if url.rpartition("/")[0] != folder]:
+        with contextlib.suppress(OSError):
+            os.remove(_copies.pop(url))

@@ -1,0 +1,48 @@
+"""Images are counted as one counts them by hand, whatever the order and the partition."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pyarrow as pa
+
+from pmd.audit import distinct, units
+from pmd.audit.measure import CLASSES
+from tests.audit.batches import batch, pair
+
+SOURCES = ("coco", "visual_genome", "wit")
+
+
+def _build() -> tuple[list[tuple[str, str, str]], pa.Table]:
+    """Return (source, image, last) of pairs, and `ROWS` of them."""
+    chance = random.Random(4)
+    made = [
+        (chance.choice(SOURCES[:2]), str(int(chance.paretovariate(0.4)) % 500), chance.choice(CLASSES))
+        for _ in range(3000)
+    ]
+    pairs = batch(pair(source, str(place), "a dog", image=image) for place, (source, image, _) in enumerate(made))
+    rows = distinct.occurrences(pairs, pa.array([last for _, _, last in made]), SOURCES)
+    return made, pa.Table.from_batches([rows])
+
+
+def test_images_have_as_many_pairs_as_one_counts() -> None:
+    made, rows = _build()
+    found = distinct.count(rows, SOURCES)
+    for source in (units.ALL, *SOURCES):
+        for stage in range(len(CLASSES)):
+            by_image = Counter(
+                image for name, image, last in made if source in (units.ALL, name) and CLASSES.index(last) >= stage
+            )
+            sizes, number = units.sizes_of(found, source, "image", stage)
+            assert dict(zip(sizes.tolist(), number.tolist(), strict=True)) == Counter(by_image.values())
+
+
+def test_images_do_not_depend_on_how_they_are_dealt_out() -> None:
+    _, rows = _build()
+    whole = distinct.count(rows, SOURCES)
+    is_first = rows["image"].to_numpy() % 3 == 0
+    turned = rows.take(pa.array(range(rows.num_rows - 1, -1, -1)))
+    parts = [distinct.count(turned.filter(pa.array(some[::-1])), SOURCES) for some in (is_first, ~is_first)]
+    assert units.merged(parts).to_text() == units.merged([whole]).to_text()
+    assert distinct.count(distinct.ROWS.empty_table(), SOURCES).sizes.num_rows == 0
