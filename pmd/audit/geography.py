@@ -18,7 +18,7 @@ from pmd.audit.clusters import Counts
 from pmd.audit.estimates import Estimate, Part
 from pmd.audit.figures import coverage, figure
 from pmd.audit.lexicon import Absent
-from pmd.audit.measure import CLASSES, GEOTAG_FIELDS, SourcePartial
+from pmd.audit.measure import CLASSES, SourcePartial, recorded
 from pmd.audit.population import Population
 from pmd.audit.steps import Source
 from pmd.config import reference
@@ -119,12 +119,12 @@ def geography(
         "sources": {
             source: _by_stage(_Placed(source, partial, counted), ran, beside, told[source])
             for source, partial in sorted(sources.items())
-            if source in GEOTAG_FIELDS
+            if recorded(source).geotag is not None
         },
         "years": {
-            source: {"date": traits.DATES[source], **_values(partial, "year", ran, told[source])}
+            source: {"date": recorded(source).dated, **_values(partial, "year", ran, told[source])}
             for source, partial in sorted(sources.items())
-            if source in traits.DATES
+            if recorded(source).dated is not None
         },
         "suffixes": {
             source: _values(partial, "suffix", ran, told[source]) for source, partial in sorted(sources.items())

@@ -35,13 +35,14 @@ import pyarrow.compute as pc
 import zstandard
 from numpy.typing import NDArray
 
-from pmd import flow
+from pmd import flow, manifests
 from pmd.audit import fields, marks, places, traits, vocabulary
 from pmd.audit.lexicon import Absent, Lexicon
 from pmd.audit.marks import Marked
 from pmd.config.options import AuditOptions
 from pmd.errors import PmdError
 from pmd.schema import keys
+from pmd.suppression import people
 from pmd.text import cleaning, language, urls
 from pmd.text.minhash import mixed
 
@@ -55,28 +56,9 @@ CLASSES: Final = tuple(name for stage in STAGES for name in ((ASKED, stage) if s
 #: The source that any data set's rows are of, where they name none of ours (`pmd.datasets.pairs`).
 DATA: Final = "data"
 
-#: Key of the upstream field in `meta` that says who made or posted the image.
-USER_FIELDS: Final[dict[str, str]] = {
-    "yfcc100m": "uid",
-    "sbu_captions": "user_id",
-    "red_caps": "author",
-    DATA: "user",
-}
-#: Keys of longitude and latitude in `meta`, of the sources that have them.
-GEOTAG_FIELDS: Final[dict[str, tuple[str, str]]] = {
-    "yfcc100m": ("longitude", "latitude"),
-    DATA: ("longitude", "latitude"),
-}
-#: What stands in a user field for nobody: RedCaps writes "None", Reddit's own words for a removed account are
-#: bracketed.
-_NOBODY: Final = frozenset({"", "None", "[deleted]", "[removed]"})
-
+_OF_DATA: Final = manifests.Recorded(user="user", longitude="longitude", latitude="latitude")
 #: Words from which texts are counted together; their mean is exact all the same.
 MAX_WORDS: Final = 512
-
-#: Key of the upstream field of the page, or the subreddit, that a pair is from.
-PAGE_FIELDS: Final[dict[str, str]] = {"wit": "page_url"}
-SUBREDDIT_FIELDS: Final[dict[str, str]] = {"red_caps": "subreddit"}
 
 #: Units that are one across sources; of several sources together only these are counted.
 ACROSS: Final = ("image", "host")
@@ -104,8 +86,17 @@ COLUMNS: Final = ("pair_id", "image_id", "source", "image_url", "text", "meta")
 
 def columns_of(source: str) -> tuple[str, ...]:
     """Return those of `COLUMNS` that are read of a source: upstream's fields only where one is asked for."""
-    fields_of = (USER_FIELDS, SUBREDDIT_FIELDS, PAGE_FIELDS, GEOTAG_FIELDS, traits.DATE_FIELDS)
-    return COLUMNS if any(source in some for some in fields_of) else tuple(name for name in COLUMNS if name != "meta")
+    return COLUMNS if _fields_of(recorded(source)) else tuple(name for name in COLUMNS if name != "meta")
+
+
+def recorded(source: str) -> manifests.Recorded:
+    """Return which of upstream's fields in `meta` say what is counted of a source's pairs."""
+    return _OF_DATA if source == DATA else manifests.recorded(source)
+
+
+def _fields_of(said: manifests.Recorded) -> list[str]:
+    """Return the fields that are read."""
+    return [*said.units.values(), *(said.geotag or ()), *([said.date] if said.date is not None else [])]
 
 
 Counts = NDArray[np.int64]
@@ -383,21 +374,16 @@ def _look(
     categories, marked = _texts(_some(pairs.column("text"), mine[read]), read, codes, plan.vocabulary)
     hosts = _domains(_some(pairs.column("image_url"), mine))
     units, found = {"host": hosts}, {"suffix": traits.suffixes(hosts)}
-    named = {
-        kind: by_source[source]
-        for kind, by_source in (("user", USER_FIELDS), ("subreddit", SUBREDDIT_FIELDS), ("page", PAGE_FIELDS))
-        if source in by_source
-    }
-    geotag, date = GEOTAG_FIELDS.get(source), traits.DATE_FIELDS.get(source)
-    wanted = [*named.values(), *(geotag or ()), *([date] if date is not None else [])]
+    said = recorded(source)
+    wanted = _fields_of(said)
     given = fields.tokens(_some(pairs.column("meta"), mine), wanted) if wanted else {}
-    units |= {kind: _users(given[field]) for kind, field in named.items()}
-    if geotag is not None:
-        countries, nowhere = places.countries(*(given[field] for field in geotag))
+    units |= {kind: _users(given[field]) for kind, field in said.units.items()}
+    if said.geotag is not None:
+        countries, nowhere = places.countries(*(given[field] for field in said.geotag))
     else:
         countries, nowhere = pa.repeat("", len(mine)), np.zeros(len(mine), dtype=bool)
-    if date is not None:
-        found["year"] = traits.years(source, given[date])
+    if said.date is not None and said.last_year is not None:
+        found["year"] = traits.years(given[said.date], said.last_year)
     return Seen(source, categories, codes, countries, nowhere, marked, units, found)
 
 
@@ -528,10 +514,10 @@ def users(pairs: pa.RecordBatch, seen: Mapping[str, Seen] | None = None) -> NDAr
     """
     found = np.zeros(pairs.num_rows, dtype=np.uint64)
     for source, mine in by_source(pairs).items():
-        if source in USER_FIELDS and seen is not None:
+        field = recorded(source).user
+        if field is not None and seen is not None:
             found[mine] = seen[source].ids("user")
-        elif source in USER_FIELDS:
-            field = USER_FIELDS[source]
+        elif field is not None:
             names = _users(fields.tokens(_some(pairs.column("meta"), mine), [field])[field])
             found[mine] = unit_hashes("user", source, names)
     return found
@@ -540,7 +526,7 @@ def users(pairs: pa.RecordBatch, seen: Mapping[str, Seen] | None = None) -> NDAr
 def _users(values: pa.Array) -> pa.DictionaryArray:
     """Return who upstream's field names, given as JSON spells it; "" for nobody."""
     names = fields.strings(values)
-    return pc.if_else(pc.is_in(names, value_set=pa.array(sorted(_NOBODY))), "", names).dictionary_encode()
+    return pc.if_else(pc.is_in(names, value_set=pa.array(sorted(people.NOBODY))), "", names).dictionary_encode()
 
 
 def unit_hashes(kind: str, source: str, names: pa.DictionaryArray) -> NDArray[np.uint64]:

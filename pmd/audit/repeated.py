@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import flow
-from pmd.audit.measure import ASKED, CLASSES, STAGES, USER_FIELDS, Seen, classes, low_words, users
+from pmd.audit.measure import ASKED, CLASSES, STAGES, Seen, classes, low_words, recorded, users
 from pmd.dedupe import captions
 from pmd.text import neighbours
 
@@ -194,7 +194,9 @@ def summary(texts: pa.Table) -> dict[str, Any]:
     group = dict(zip(compared, (compared[first] for first in neighbours.groups(compared, JACCARD)), strict=True))
     near = {"texts": len(ranked), "compared": len(compared)}
     found = {
-        name: _figures([row for row in rows if row["source"] == name], group, near, has_users=name in USER_FIELDS)
+        name: _figures(
+            [row for row in rows if row["source"] == name], group, near, has_users=recorded(name).user is not None
+        )
         for name in names
     }
     return {"sources": found, "all": _figures(list(together.values()), group, near, has_users=False)}

@@ -43,14 +43,13 @@ from pmd.audit.figures import plain as _estimate
 from pmd.audit.measure import (
     CATEGORIES,
     CLASSES,
-    GEOTAG_FIELDS,
     MAX_WORDS,
     STAGES,
-    USER_FIELDS,
     Counts,
     Partial,
     Plan,
     SourcePartial,
+    recorded,
 )
 from pmd.audit.population import component as population_component
 from pmd.audit.repeated import NOTHING_REPEATED
@@ -727,7 +726,7 @@ def _commonest(table: Any) -> list[str]:
 
 
 def _countries(strata: Sequence[_Stratum], of: _Known) -> dict[str, Any]:
-    with_field = [stratum for stratum in strata if stratum.source in GEOTAG_FIELDS]
+    with_field = [stratum for stratum in strata if recorded(stratum.source).geotag is not None]
     by_country: dict[str, int] = {}
     for stratum in with_field:
         for code, counts in stratum.counted.countries.items():
@@ -778,7 +777,7 @@ def _images(pairs: int, of: _Known) -> dict[str, Any]:
 def _users(strata: Sequence[_Stratum], of: _Known) -> dict[str, Any]:
     """Return the concentration of users, of a single source: names of users mean something only within one."""
     pairs = sum(stratum.pairs for stratum in strata)
-    having = [stratum.source for stratum in strata if stratum.source in USER_FIELDS]
+    having = [stratum.source for stratum in strata if recorded(stratum.source).user is not None]
     sizes = [units.sizes_of(of.counted, source, "user", of.stage) for source in having]
     with_user = sum(int(size @ number) for size, number in sizes)
     figures: dict[str, Any] = {

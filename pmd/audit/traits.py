@@ -18,14 +18,8 @@ import pyarrow.compute as pc
 
 from pmd.audit import fields
 
-#: Key in `meta` of the date, of sources that have one, and what it is.
-DATE_FIELDS: Final[Mapping[str, str]] = {"yfcc100m": "datetaken", "red_caps": "created_utc"}
-DATES: Final[Mapping[str, str]] = {"yfcc100m": "taken", "red_caps": "posted"}
-
 #: The first photograph that is left is of 1826 or 1827; what is dated before is a camera's unset clock.
 FIRST_YEAR: Final = 1826
-#: The year in which each was gathered; no photograph of it is younger.
-LAST_YEARS: Final[Mapping[str, int]] = {"yfcc100m": 2014, "red_caps": 2021}
 
 #: Country-code domains that are sold to anyone for what their letters mean (tv, io, co, me, ai, fm, ly, gg, to), or were given
 #: away (tk, ml, ga, cf, gq); "eu" is of a union and "su" of no state.
@@ -52,7 +46,7 @@ def suffix(host: str) -> str:
     return _OTHER_LETTERS.get(last, last.upper())
 
 
-def years(source: str, dates: pa.Array) -> pa.DictionaryArray:
+def years(dates: pa.Array, last_year: int) -> pa.DictionaryArray:
     """Return `year` of each date; dates are given as JSON spells them, null for none."""
     begins = pc.utf8_slice_codeunits(dates, 0, 11)
     by_day = pc.fill_null(pc.match_substring_regex(begins, r'^"[0-9]{4}-[0-9]{2}-[0-9]{2}$'), fill_value=False)
@@ -65,9 +59,9 @@ def years(source: str, dates: pa.Array) -> pa.DictionaryArray:
     told = [""]
     codes = np.zeros(len(dates), dtype=np.int32)
     for some, values, places in (
-        (is_number, [year(source, day * _DAY_S) for day in days.tolist()], of_days),
-        (is_day, [year(source, begin[1:]) for begin in begun.dictionary.to_pylist()], begun.indices.to_numpy()),
-        (others, [year(source, fields.value(one)) for one in dates.filter(pa.array(others)).to_pylist()], ...),
+        (is_number, [year(day * _DAY_S, last_year) for day in days.tolist()], of_days),
+        (is_day, [year(begin[1:], last_year) for begin in begun.dictionary.to_pylist()], begun.indices.to_numpy()),
+        (others, [year(fields.value(one), last_year) for one in dates.filter(pa.array(others)).to_pylist()], ...),
     ):
         codes[some] = np.arange(len(told), len(told) + len(values), dtype=np.int32)[places]
         told += values
@@ -83,12 +77,12 @@ def suffixes(hosts: pa.DictionaryArray) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(found.indices.take(encoded.indices).take(hosts.indices), found.dictionary)
 
 
-def year(source: str, date: Any) -> str:
-    """Return the year of a source's date; "" where it has none, or none in which a photograph can be of it.
+def year(date: Any, last_year: int) -> str:
+    """Return the year of a date; "" where it has none, or none in which a photograph can be of its source.
 
     Args:
-        source: One of `DATE_FIELDS`.
         date: "2011-05-03 10:20:30.0", or seconds since 1970, as a number or in digits.
+        last_year: The year in which the source was gathered: no photograph of it is younger.
     """
     found = _year_of_day(date[:10]) if isinstance(date, str) else None
     if found is None:
@@ -96,7 +90,7 @@ def year(source: str, date: Any) -> str:
         found = _year_of_day(text[:10])
         if found is None and _SECONDS.fullmatch(text):
             found = _year_since_1970(int(text) // _DAY_S)
-    return str(found) if found is not None and FIRST_YEAR <= found <= LAST_YEARS[source] else ""
+    return str(found) if found is not None and FIRST_YEAR <= found <= last_year else ""
 
 
 @functools.lru_cache(maxsize=2**16)  # a hundred years have some 36,000

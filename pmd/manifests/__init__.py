@@ -5,8 +5,8 @@ Importing this package is cheap (no HTTP client, no terminal library), since `pm
 """
 
 from pmd.manifests.download import fetch
-from pmd.manifests.load import hub_name, load, load_all, of_table2
-from pmd.manifests.model import Gated, Manifest, ManifestFile, Published, Table2, Terms
+from pmd.manifests.load import hub_name, load, load_all, of_table2, recorded
+from pmd.manifests.model import Gated, Manifest, ManifestFile, Published, Recorded, Table2, Terms
 from pmd.manifests.outcome import Doing, Outcome, Progress
 from pmd.manifests.select import human_bytes, select
 from pmd.manifests.starter import missing_hint, starter_config
@@ -20,6 +20,7 @@ __all__ = [
     "Outcome",
     "Progress",
     "Published",
+    "Recorded",
     "Table2",
     "Terms",
     "fetch",
@@ -29,6 +30,7 @@ __all__ = [
     "load_all",
     "missing_hint",
     "of_table2",
+    "recorded",
     "select",
     "starter_config",
     "verify",

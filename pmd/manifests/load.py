@@ -12,7 +12,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from pmd.errors import ConfigError, InputError
-from pmd.manifests.model import Manifest, Table2
+from pmd.manifests.model import Manifest, Recorded, Table2
 
 #: Beside the package `pmd`, in a checkout as in an installation: found by path, so that no other folder called
 #: "manifests" on the import path gets in the way.
@@ -58,6 +58,12 @@ def hub_name(name: str) -> str:
     """Return what a published list calls a source, as facebook/pmd does; a source of a configuration's own has its name."""
     manifest = load_all().get(name)
     return name if manifest is None else manifest.hub_name
+
+
+def recorded(name: str) -> Recorded:
+    """Return which of upstream's fields say who, where and when; none are known of a source of a configuration's own."""
+    manifest = load_all().get(name)
+    return Recorded() if manifest is None else manifest.recorded
 
 
 @functools.cache

@@ -112,6 +112,59 @@ class Hosting(_Strict):
         return 1.0 if self.pairs is None or self.images is None else self.pairs / self.images
 
 
+class Recorded(_Strict):
+    """Which of upstream's fields in `meta` say who made a picture, where and when: what the audit counts and takedowns look for.
+
+    Attributes:
+        user: Who made or posted it: an account.
+        site: Where that is an account; None: on no site that another source names. One account on a site is one person.
+        names: Other fields that name the same person, as others see him.
+        subreddit: The forum that it was posted to.
+        page: The page that it is on.
+        longitude: Where it was taken, in degrees; with `latitude`.
+        latitude: Likewise.
+        date: When, as "2011-05-03…" or in seconds since 1970; with `dated` and `last_year`.
+        dated: Whether that is when it was taken, or when it was posted.
+        last_year: The year in which the source was gathered: no date is younger.
+    """
+
+    user: _Field | None = None
+    site: _Word | None = None
+    names: tuple[_Field, ...] = ()
+    subreddit: _Field | None = None
+    page: _Field | None = None
+    longitude: _Field | None = None
+    latitude: _Field | None = None
+    date: _Field | None = None
+    dated: Literal["taken", "posted"] | None = None
+    last_year: Annotated[int, Field(ge=1990, le=2100)] | None = None
+
+    @model_validator(mode="after")
+    def _with_what_they_need(self) -> Self:
+        for names in (("longitude", "latitude"), ("date", "dated", "last_year")):
+            if len({getattr(self, name) is None for name in names}) > 1:
+                raise ValueError(f"expected all of {', '.join(names)}, or none")
+        if self.user is None and (self.site is not None or self.names):
+            raise ValueError("expected `user` with site and names")
+        return self
+
+    @property
+    def geotag(self) -> tuple[str, str] | None:
+        """Fields of longitude and latitude."""
+        return None if self.longitude is None or self.latitude is None else (self.longitude, self.latitude)
+
+    @property
+    def units(self) -> dict[str, str]:
+        """What pairs come in by a field of upstream's ("user", "subreddit", "page") → the field."""
+        given = {"user": self.user, "subreddit": self.subreddit, "page": self.page}
+        return {kind: field for kind, field in given.items() if field is not None}
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """All fields that name a person."""
+        return () if self.user is None else (self.user, *self.names)
+
+
 class Published(_Strict):
     """A count that somebody published.
 
@@ -233,7 +286,9 @@ class Manifest(Terms):
         citation: BibTeX; None: not known.
         table2: The row of FLAVA's Table 2; None: the paper does not have this source.
         clusters: What another draw of pairs would draw, by which the audit takes its intervals: who made them, else what they
-            show, else where they lie. Two cross. By image where a manifest says nothing.
+            show, else where they lie. Two cross. By image where a manifest says nothing. A user, a subreddit and a page need
+            their field in `recorded`.
+        recorded: Which of upstream's fields say who made a picture, where and when.
         hosting: Where the images are; None: on more hosts than can be named, or not known.
         published: Published counts; the first is that of upstream's records. Empty: not known.
         files: What upstream publishes, files of other sources that this one uses too among them. Empty: not known.
@@ -252,6 +307,7 @@ class Manifest(Terms):
     citation: Annotated[str, Field(pattern=r"^@\w+\{")] | None = None
     table2: Table2 | None = None
     clusters: Annotated[tuple[Cluster, ...], Field(min_length=1, max_length=2)] = ("image",)
+    recorded: Recorded = Recorded()
     hosting: Hosting | None = None
     published: tuple[Published, ...] = ()
     files: tuple[ManifestFile, ...] = ()
@@ -265,6 +321,13 @@ class Manifest(Terms):
         both = [name for name in names if getattr(self, name) and name in self.unknown]
         if both:
             raise ValueError(f"given, and said to be unknown: {', '.join(both)}")
+        return self
+
+    @model_validator(mode="after")
+    def _clusters_are_recorded(self) -> Self:
+        lacking = [kind for kind in self.clusters if kind not in {"image", "host", *self.recorded.units}]
+        if lacking:
+            raise ValueError(f"clusters by {', '.join(lacking)}: name the field of upstream's under [recorded]")
         return self
 
     @model_validator(mode="after")

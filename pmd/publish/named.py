@@ -1,8 +1,8 @@
 """How often a list names whoever contributed: only the caption and the URL can, so it is counted in both.
 
-Upstream's field of who it was (`FIELDS`) never leaves. But people sign captions, and hosts put accounts into addresses; neither
-is changed. Counted are rows whose field holds a name of `LEAST` letters or more, and those of them where it stands by itself,
-capitals aside, in the text or the URL that the list has.
+Upstream's field of who it was (`recorded` of a manifest) never leaves. But people sign captions, and hosts put accounts into
+addresses; neither is changed. Counted are rows whose field holds a name of `LEAST` letters or more, and those of them where it
+stands by itself, capitals aside, in the text or the URL that the list has.
 """
 
 from __future__ import annotations
@@ -17,15 +17,10 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pmd import manifests
 from pmd.publish import rules as publish_rules
 from pmd.suppression import people
 
-#: Source → the fields of its `meta` that say who contributed: by an id, or by a name that others see.
-FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "yfcc100m": ("uid", "unickname"),
-    "sbu_captions": ("user_id",),
-    "red_caps": ("author",),
-}
 #: What is counted: rows of which upstream says who contributed, and those where a column says so too.
 ROWS: Final = "rows"
 COLUMNS: Final = ("text", "image_url")
@@ -43,7 +38,7 @@ def count(source: str, pairs: pa.Table, listed: pa.Table) -> Counter[str]:
         pairs: `PAIRS`, among them those of the list.
         listed: `PUBLISHED`.
     """
-    fields = FIELDS.get(source, ())
+    fields = manifests.recorded(source).people
     found: Counter[str] = Counter()
     if not fields:
         return found

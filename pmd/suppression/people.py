@@ -13,15 +13,13 @@ from urllib import parse
 
 import orjson
 
+from pmd import manifests
 from pmd.text import urls
 
-#: Source → the field of upstream that names who a picture is of, and the site where that is an account.
-USERS: Final[Mapping[str, tuple[str, str]]] = {
-    "yfcc100m": ("uid", "flickr"),
-    "sbu_captions": ("user_id", "flickr"),
-    "red_caps": ("author", "reddit"),
-}
-#: What upstream writes where there is no user, or none any more.
+#: Sites whose pages of people are understood.
+_FLICKR_SITE: Final = "flickr"
+_REDDIT_SITE: Final = "reddit"
+#: What upstream writes where there is no user, or none any more: RedCaps "None", Reddit words in brackets.
 NOBODY: Final = frozenset({"", "None", "[deleted]", "[removed]"})
 
 #: Forms of a user or host, as errors, the command line's help and the docs have them.
@@ -38,31 +36,38 @@ _FLICKR: Final = re.compile(rf"/(?:people|photos)/({_NSID})/?")
 _HOST_NAME: Final = re.compile(r"(?:[a-z0-9_-]+\.)*[a-z0-9_-]+")
 
 
+def fields() -> Mapping[str, str]:
+    """Return source → the field of upstream that names who a picture is of, of sources whose manifests say so."""
+    named = {source: manifest.recorded.user for source, manifest in manifests.load_all().items()}
+    return {source: field for source, field in named.items() if field is not None}
+
+
 def user_key(source: str, user: str) -> str | None:
     """Return a user as suppression lists have him: SITE/ID; None where nobody is named.
 
     >>> user_key("yfcc100m", "8125449@N03"), user_key("red_caps", "SomeOne")
     ('flickr/8125449@N03', 'reddit/someone')
     """
+    return _on_site(manifests.recorded(source).site or source, user)
+
+
+def _on_site(site: str, user: str) -> str | None:
     if user in NOBODY:
         return None
-    site = USERS[source][1] if source in USERS else source
     name = parse.unquote_plus(user)
-    return f"{site}/{name.lower() if site == 'reddit' else name}"
+    return f"{site}/{name.lower() if site == _REDDIT_SITE else name}"
 
 
 def of_meta(source: str, meta: str) -> str | None:
     """Return the user whom upstream's fields of a pair name."""
-    if source not in USERS:
-        return None
-    fields: dict[str, Any] = orjson.loads(meta)
-    return user_key(source, str(fields.get(USERS[source][0]) or ""))
+    field = fields().get(source)
+    return None if field is None else user_key(source, str(orjson.loads(meta).get(field) or ""))
 
 
-def in_fields(fields: Mapping[str, Any]) -> Iterator[str]:
+def in_fields(given: Mapping[str, Any]) -> Iterator[str]:
     """Yield the users that an object may name, of whatever source it is."""
-    for source, (field, _) in USERS.items():
-        key = user_key(source, str(fields[field] or "")) if field in fields else None
+    for source, field in fields().items():
+        key = user_key(source, str(given[field] or "")) if field in given else None
         if key is not None:
             yield key
 
@@ -71,19 +76,19 @@ def user(said: str, sources: Collection[str]) -> str | None:
     """Return the user whom words name, as `user_key`; None where they name none."""
     named = _USER.fullmatch(said)
     if named is not None:
-        return user_key(named[1], named[2]) if named[1] in sources or named[1] in USERS else None
+        return user_key(named[1], named[2]) if named[1] in sources or named[1] in fields() else None
     redditor = _REDDITOR.fullmatch(said)
     if redditor is not None:
-        return user_key("red_caps", redditor[1])
+        return _on_site(_REDDIT_SITE, redditor[1])
     parts = parse.urlsplit(said if "://" in said else f"https://{said}")
     host = (parts.hostname or "").removeprefix("www.")
     path = parse.unquote(parts.path)
     if host == "flickr.com" or host.endswith(".flickr.com"):
         page = _FLICKR.fullmatch(path)
-        return None if page is None else user_key("yfcc100m", page[1])
+        return None if page is None else _on_site(_FLICKR_SITE, page[1])
     if host == "reddit.com" or host.endswith(".reddit.com"):
         page = _REDDITOR.fullmatch(path)
-        return None if page is None else user_key("red_caps", page[1])
+        return None if page is None else _on_site(_REDDIT_SITE, page[1])
     return None
 
 

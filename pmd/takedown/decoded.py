@@ -10,6 +10,7 @@ from __future__ import annotations
 import bz2
 import csv
 import dataclasses
+import functools
 import gzip
 import io
 import lzma
@@ -41,8 +42,6 @@ _CLOSED: Final = (b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07")
 #: Archives in archives, and what is compressed twice, so deep at most; what lies deeper is told as not unpacked.
 _DEPTH: Final = 8
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
-#: Fields by which sources name people.
-_PEOPLE: Final = frozenset(field for field, _ in people.USERS.values())
 
 #: Said at the end of a place whose content was not seen.
 CLOSED: Final = "(cannot be unpacked)"
@@ -52,6 +51,12 @@ _BROKEN: Final = (
     OSError, EOFError, ValueError, RuntimeError, tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error,
     pa.ArrowException, sqlite3.Error,
 )  # fmt: skip
+
+
+@functools.cache
+def _people() -> frozenset[str]:
+    """Return the fields by which sources name people."""
+    return frozenset(people.fields().values())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,7 +238,7 @@ def _value(name: str, value: Any, place: str, depth: int) -> Iterator[Piece]:
     """Yield a value of a column of a name."""
     if isinstance(value, str):
         yield from _text(value, place)
-        if name in _PEOPLE:
+        if name in _people():
             yield Piece(place, {name: value})
     elif isinstance(value, bytes) and len(value) > _HEAD_BYTES:
         yield from pieces(io.BytesIO(value), place, depth + 1)
@@ -293,12 +298,12 @@ def _lines_of_columns(text: str, place: str) -> Iterator[Piece]:
     head = text.partition("\n")[0]
     marks = [mark for mark in "\t,;" if mark in head]
     names = {mark: {*next(csv.reader([head], delimiter=mark))} for mark in marks}
-    mark = next((mark for mark in marks if names[mark] & {*_PEOPLE, "source_id"}), None)
+    mark = next((mark for mark in marks if names[mark] & {*_people(), "source_id"}), None)
     if mark is None or text.lstrip().startswith(("{", "[")):
         return
     try:
         for row in csv.DictReader(io.StringIO(text), delimiter=mark):
-            yield Piece(place, {name: value for name, value in row.items() if name in _PEOPLE and value})
+            yield Piece(place, {name: value for name, value in row.items() if name in _people() and value})
             yield from _row_of(row, place)
     except csv.Error:
         yield Piece(f"{place} {CLOSED}".strip(), "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pmd import manifests
 from pmd.audit import traits
 
 
@@ -25,7 +26,9 @@ from pmd.audit import traits
     ],
 )
 def test_years(source: str, date: object, year: str) -> None:
-    assert traits.year(source, date) == year
+    last_year = manifests.load(source).recorded.last_year
+    assert last_year is not None
+    assert traits.year(date, last_year) == year
 
 
 @pytest.mark.parametrize(

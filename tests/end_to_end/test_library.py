@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import pmd
+from pmd import manifests
 from pmd.audit import tables
-from pmd.audit.measure import DATA, USER_FIELDS
 from tests.end_to_end.conftest import Demo
 from tests.library import examples
 
@@ -50,14 +50,14 @@ def test_the_audit_counts_what_is_in_the_pairs(demo: Demo) -> None:
         ]
         curated = stages["curate"]
         assert curated["images"]["distinct"]["value"] == len({row["image_id"] for row in pairs}), source
-        field = USER_FIELDS.get(source)
+        field = manifests.recorded(source).user
         if field is not None:
             named = [str(json.loads(row["meta"]).get(field) or "") for row in pairs]
             users = {user for user in named if user not in {"", "None", "[deleted]", "[removed]"}}
             assert curated["users"]["distinct"]["value"] == len(users)
             checked += 1
         assert curated["hosts"]["coverage"]["measured"] == sum(row["image_url"] is not None for row in pairs), source
-    assert checked == len({*USER_FIELDS} - {DATA})
+    assert checked == sum(manifest.recorded.user is not None for manifest in manifests.load_all().values())
 
 
 def test_the_page_has_an_example_of_every_name() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from pmd import manifests
 from pmd.publish import named
 from pmd.publish import rules as publish_rules
 from pmd.publish.rules import PUBLISHED
@@ -67,6 +68,8 @@ def test_counts_of_parts_add_up_and_of_nobody_there_are_none() -> None:
 
 
 def test_every_field_by_which_users_are_known_is_looked_for() -> None:
-    assert {source: fields[0] for source, fields in named.FIELDS.items()} == {
-        source: field for source, (field, _) in people.USERS.items()
-    }
+    known = people.fields()
+    assert known == {"yfcc100m": "uid", "sbu_captions": "user_id", "red_caps": "author"}
+    assert {source: manifests.recorded(source).people[0] for source in known} == known
+    assert manifests.recorded("yfcc100m").people == ("uid", "unickname")
+    assert manifests.recorded("coco").people == manifests.recorded("my_pairs").people == ()
