@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import posixpath
 import re
 import ssl
@@ -157,6 +158,16 @@ def load(path: str) -> Config:
     Raises:
         InvalidConfig: It has mistakes; all of them are told. Files are looked for once it has no others.
     """
+    if storage.is_local(path) and not storage.is_text(
+        os.path.abspath(path)
+    ):  # ROOT and its commits name what is in its folder
+        raise ConfigError(
+            "the path is not UTF-8",
+            where=os.path.abspath(path),
+            expected="names of files and folders in UTF-8",
+            found=repr(os.fsencode(os.path.abspath(path))),
+            remedy="rename the folder or file, or move the configuration elsewhere",
+        )
     if not storage.exists(path):
         raise ConfigError("no such configuration file", where=path, remedy=_near_file(path))
     try:
