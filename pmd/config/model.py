@@ -46,6 +46,8 @@ _TOP_KEYS: Final = ("root", "profile", "seed", "contact", "sample", "takedown", 
 _TOP: Final = (*_TOP_KEYS, "engine", "sources", "scores", *TABLES)
 _ENDING: Final = ".toml"
 _CONTACT_LENGTH: Final = 256
+#: Of N of a sample of 1/N; more are over 64 bits.
+_SAMPLE_DIGITS: Final = 19
 #: Rows of a table of countries that are told.
 _ROWS_TOLD: Final = 10
 _CONTACT: Final = '"mailto:you@example.org", or a URL where you can be reached'
@@ -213,8 +215,8 @@ def load_with(path: str, sample: str | None = None) -> Config:
     loaded = load(path)
     if sample is None:
         return loaded
-    top, _, bottom = sample.partition("/")
-    if top.strip() != "1" or not bottom.strip().isdecimal() or not 1 <= int(bottom) < 2**63:
+    top, _, bottom = (part.strip() for part in sample.partition("/"))
+    if top != "1" or not bottom.isdecimal() or len(bottom) > _SAMPLE_DIGITS or not 1 <= int(bottom) < 2**63:
         raise ConfigError("not a sample", where="--sample", expected="1/N with N of 1 or more", found=sample)
     return dataclasses.replace(loaded, sample=int(bottom))
 
@@ -228,6 +230,10 @@ def chosen(given: str | None, known: Sequence[str]) -> list[str] | None:
     if given is None:
         return None
     names = [name.strip() for name in given.split(",") if name.strip()]
+    if not names:
+        raise ConfigError(
+            "no source is named", where="--sources", expected=f"one of {', '.join(known)}", found=repr(given)
+        )
     for name in names:
         if name not in known:
             raise ConfigError(
