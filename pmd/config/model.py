@@ -334,6 +334,10 @@ class _Checker:
         root = self._value(raw, "root", str, "a folder or fsspec URL", required=True)
         if root == "":
             self.problem(("root",), "a folder or fsspec URL", root, "name a folder of its own")
+        elif isinstance(root, str) and root.startswith(
+            "memory://"
+        ):  # gone when the command ends, and unseen by its workers
+            self.problem(("root",), "a folder or fsspec URL that outlasts a command", root, "name a folder of its own")
         profile = self._value(raw, "profile", str, f"one of {', '.join(PROFILES)}", default="recommended")
         if profile not in PROFILES:
             if isinstance(profile, str):
