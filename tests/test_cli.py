@@ -237,6 +237,16 @@ def test_a_truncated_file_is_told_with_its_byte(pmd: Pmd, tmp_path: Path) -> Non
         (["build", "pmd.toml", "--sources", " , "], 2, "pmd: --sources: no source is named"),
         (["init", "--sources", ""], 2, "pmd: --sources: no source is named"),
         (["build", "pmd.toml", "--sourcs", "coco"], 2, "No such option"),
+        (
+            ["build", "pmd.toml", "--", "--direct_num_worker=2"],
+            2,
+            "pmd: --direct_num_worker=2: Beam does not know these flags",
+        ),
+        (
+            ["build", "pmd.toml", "--", "direct_num_workers=2"],
+            2,
+            "pmd: direct_num_workers=2: Beam does not know these flags",
+        ),
         (["build", "pmd.toml", "--", "--runner=Nonsense"], 2, "pmd: --runner=Nonsense: Beam refuses these flags"),
         (["init", "--sources", "imagenet"], 2, "pmd: --sources: no such source"),
         (["nonsense"], 2, "No such command"),
