@@ -42,7 +42,9 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     tasks = exchange.tasks(((name, path), file.bytes) for name, path, file in needed.pairs)
     work = root.work_folder(config.root, "images")
     side = root.work_folder(config.root, "images-side")
-    indexes = tuple((name, _write_index(archives, name, side)) for name, archives in needed.archives.items())
+    indexes = tuple(
+        (name, _write_index(archives, name, needed.pairs, side)) for name, archives in needed.archives.items()
+    )
     also = read_also(paths)
     aliases = write_aliases(also, side)
     listed = needs.taken_down(config)
@@ -90,9 +92,18 @@ def _image_ids(paths: Iterator[str]) -> Iterator[pa.Array]:
             yield batch.column(0)
 
 
-def _write_index(archives: Sequence[str], name: str, folder: str) -> str:
+def _write_index(archives: Sequence[str], name: str, pairs: Iterable[tuple[str, str, Any]], folder: str) -> str:
     index = images_rules.index_archives(archives, places.written)
+    note = images_rules.note_of_archives(name, _file_names(path for source, path, _ in pairs if source == name), index)
+    if note is not None:
+        logging.getLogger("pmd.notes").warning(note)
     return _put_by_digest(folder, f"archives-{name}", orjson.dumps(index))
+
+
+def _file_names(paths: Iterable[str]) -> Iterator[str | None]:
+    for path in paths:
+        for batch in commits.iterate(path, ["file_name"]):
+            yield from batch.column(0).to_pylist()
 
 
 def _put_by_digest(folder: str, name: str, content: bytes) -> str:

@@ -191,7 +191,7 @@ class _Repair:
 
     def run(self) -> Repaired:
         self._mend_root()
-        fresh = {unit.name: _is_fresh(unit) for unit in self._units()}
+        fresh = dict(self._freshness())
         mended, fetched, left_open = Mended(), Counter[str](), Counter[str]()
         for unit in self._units():
             if unit.stage == flow.FETCH:
@@ -207,6 +207,12 @@ class _Repair:
         )  # what is pending is left to a build
         for unit in build.units(self._config, sorted(self._config.sources), self._flags):
             yield _RejectedOnly(unit.stage, unit.unit, unit.config, settle) if unit.stage == flow.FETCH else unit
+
+    def _freshness(self) -> Iterator[tuple[tuple[str, str], bool | None]]:
+        """Yield of each unit `_is_fresh`; no more where a damaged commit keeps it untold which units there are."""
+        with contextlib.suppress(PmdError):
+            for unit in self._units():
+                yield unit.name, _is_fresh(unit)
 
     def _mend_root(self) -> None:
         """Write `root.json` anew from what the commits of the images say.

@@ -15,7 +15,7 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pmd import config
-from pmd.config import Config, places
+from pmd.config import Config, places, remedies
 from pmd.engines import choosing, counters, driving, ends, jobs, mistakes, progress, transforms, versions
 from pmd.engines.choosing import says
 from pmd.engines.options import Options
@@ -238,11 +238,35 @@ class _DriverOptions(PipelineOptions):  # type: ignore[misc]
         parser.add_argument(f"--{versions.OPTION}")
 
 
+def _refuse_unknown(flags: Sequence[str], options: PipelineOptions) -> None:
+    """Refuse flags that Beam's own runner would pass over with a line in its log.
+
+    Raises:
+        ConfigError: There are some.
+    """
+    if not flags:
+        return
+    known = options.get_all_options()
+    unknown = sorted({*options.get_all_options(retain_unknown_options=True)} - {*known})
+    stray = [flag for flag in flags[:1] if not flag.startswith("-")]
+    if not unknown and not stray:
+        return
+    near = remedies.nearest(unknown[0], known) if unknown else None
+    raise ConfigError(
+        "Beam does not know these flags",
+        where=" ".join(flags),
+        expected="flags of Beam's, as --direct_num_workers=4",
+        found=", ".join([*stray, *(f"--{name}" for name in unknown)]),
+        remedy=f"did you mean --{near}?" if near else "take them away, or name the --runner whose they are",
+    )
+
+
 def _pipeline(flags: Sequence[str], count: int, ours: Processes | None, work: str) -> beam.Pipeline:
     try:
         options = Options([*flags, f"--{versions.OPTION}={versions.told(work)}"])
-        if says(flags, "runner"):
+        if says(flags, "runner"):  # which may know more of them than Beam's Python
             return beam.Pipeline(options=options)
+        _refuse_unknown(flags, options)
         if ours is None:
             return beam.Pipeline(runner=FnApiRunner(), options=options)
         options.view_as(DirectOptions).direct_num_workers = count

@@ -934,12 +934,18 @@ def hashes(
     if not storage.exists(path) or not (storage.is_folder(path) or archives.is_archive(path)):
         raise InputError("neither a folder nor an archive", where=path, expected="a folder, a tar or a zip of images")
     count = 0
+    undecoded: list[str] = []
     with telling("images") as tell:
-        for image in evaluation.hashed(path):
+        for name, sha256, pdq in evaluation.hashed(path):
             output.clear_progress()
-            output.say(evaluation.line(*image))
+            output.say(evaluation.line(name, sha256, pdq))
             count += 1
+            undecoded += [name] if pdq is None else []
             tell(count, 0)
+    if not count:
+        raise InputError("no image is in it", where=path, expected="pictures, in one of the formats that are read")
+    if undecoded:
+        output.say(f"! {evaluation.note_of_undecoded(path, undecoded)}", err=True)
     output.say(f"{count:,} images", err=True)
 
 

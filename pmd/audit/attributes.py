@@ -30,6 +30,7 @@ from pmd.audit.marks import BITS, OF_ENGLISH, key
 from pmd.audit.measure import CLASSES, Seen
 from pmd.config import scores
 from pmd.errors import InputError
+from pmd.formats import parquet
 from pmd.store import storage
 
 #: Values of a column up to which each is a category; of more numbers there are bins, of more strings the commonest count.
@@ -98,13 +99,17 @@ def read(paths: Sequence[str]) -> list[Attribute]:
 
 
 def _of_file(path: str) -> list[Attribute]:
-    try:
-        with storage.open_raw(path) as file:
-            table = pq.read_table(file)
-    except pa.ArrowInvalid as error:
+    with parquet.telling(path), storage.open_raw(path) as file:
+        table = pq.ParquetFile(file).read()
+    repeated = sorted({name for name in table.schema.names if table.schema.names.count(name) > 1})
+    if repeated:
         raise InputError(
-            "cannot be read", where=path, expected="a Parquet file", found=str(error).splitlines()[0]
-        ) from None
+            "columns of one name",
+            where=path,
+            expected="each column once",
+            found=", ".join(repeated),
+            remedy="rename one",
+        )
     ids = [name for name in scores.IDS if name in table.schema.names]
     names = [name for name in table.schema.names if name not in ids]
     if len(ids) != 1 or not names:
@@ -129,7 +134,7 @@ def _of_file(path: str) -> list[Attribute]:
 def _coded(column: pa.Array, where: str) -> tuple[npt.NDArray[np.int16], tuple[str, ...]]:
     kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        numbers = pc.fill_null(column.cast(pa.float64()), float("nan")).to_numpy(zero_copy_only=False)
+        numbers = pc.fill_null(column.cast(pa.float64(), safe=False), float("nan")).to_numpy(zero_copy_only=False)
         there = np.isfinite(numbers)
         if len(np.unique(numbers[there])) > CATEGORIES:
             return _binned(numbers, there)

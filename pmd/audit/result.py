@@ -255,34 +255,38 @@ def _with_shares(rows: Sequence[Mapping[str, int]], pairs: int) -> list[dict[str
 
 
 def _check(partial: Partial, books: StageBooks, ran: Sequence[str]) -> None:
-    """Compare what was counted with the books; pairs outside the sample are in those of curate alone."""
-    before: str | None = None
+    """Compare the books of stages with each other, and with what was counted."""
+    for before, stage in itertools.pairwise(ran):
+        for source in sorted({*partial.sources, *books[before], *books[stage]}):
+            given = books[before].get(source, commits.Books()).kept
+            taken = books[stage].get(source, commits.Books()).total
+            if given != taken:
+                raise VerificationError(
+                    f"stage {stage} did not get what {before} kept",
+                    where=f"stage {stage}, source {source}",
+                    expected=f"{given} pairs in",
+                    found=f"{taken} pairs in",
+                    remedy=f"run: pmd build CONFIG, which makes what is stale ({stage} and what follows it) anew",
+                )
     for stage in ran:
         for source in sorted({*partial.sources, *books[stage]}):
-            kept = books[stage].get(source, commits.Books()).kept
-            counted = partial.sources.get(source)
-            pairs = 0 if counted is None else int(counted.pairs[CLASSES.index(stage) :].sum())
-            pairs += counted.outside if counted is not None and before is None else 0
-            if kept != pairs:
-                raise VerificationError(
-                    "the books and the pairs disagree",
-                    where=f"stage {stage}, source {source}",
-                    expected=f"{kept} pairs, as the stage's books say",
-                    found=f"{pairs} pairs",
-                    remedy="run: pmd verify ROOT",
-                )
-            if before is not None:
-                given = books[before].get(source, commits.Books()).kept
-                taken = books[stage].get(source, commits.Books()).total
-                if given != taken:
-                    raise VerificationError(
-                        f"stage {stage} did not get what {before} kept",
-                        where=f"stage {stage}, source {source}",
-                        expected=f"{given} pairs in",
-                        found=f"{taken} pairs in",
-                        remedy="run: pmd build CONFIG --why",
-                    )
-        before = stage
+            _check_counted(partial, books, stage, source, is_first=stage == ran[0])
+
+
+def _check_counted(partial: Partial, books: StageBooks, stage: str, source: str, *, is_first: bool) -> None:
+    """Compare what was counted with a stage's books; pairs outside the sample are in those of the first stage alone."""
+    kept = books[stage].get(source, commits.Books()).kept
+    counted = partial.sources.get(source)
+    pairs = 0 if counted is None else int(counted.pairs[CLASSES.index(stage) :].sum())
+    pairs += counted.outside if counted is not None and is_first else 0
+    if kept != pairs:
+        raise VerificationError(
+            "the books and the pairs disagree",
+            where=f"stage {stage}, source {source}",
+            expected=f"{kept} pairs, as the stage's books say",
+            found=f"{pairs} pairs",
+            remedy="run: pmd verify ROOT",
+        )
 
 
 def _book(books: commits.Books) -> dict[str, Any]:

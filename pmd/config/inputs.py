@@ -49,6 +49,15 @@ def files(source: SourceConfig) -> list[InputFile]:
     problems = _missing(source)
     if problems:
         raise MissingFiles(problems)
+    for path in _expand(source.annotations):
+        if not storage.is_text(path):
+            raise InputError(
+                "the file's name is not UTF-8",
+                where=path,
+                expected="names in UTF-8, since rows are found again by them",
+                found=repr(os.fsencode(path)),
+                remedy="rename the file",
+            )
     inputs = [InputFile(path, storage.size(archives.split_member(path)[0])) for path in _expand(source.annotations)]
     nothing = [file.path for file in inputs if not file.bytes or _holds_nothing(file.path)]
     if nothing:

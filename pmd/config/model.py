@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import posixpath
 import re
 import ssl
@@ -34,6 +35,8 @@ _TOP_KEYS: Final = ("root", "profile", "seed", "contact", "sample", "takedown", 
 _TOP: Final = (*_TOP_KEYS, "engine", "sources", "scores", *TABLES)
 _ENDING: Final = ".toml"
 _CONTACT_LENGTH: Final = 256
+#: Of N of a sample of 1/N; more are over 64 bits.
+_SAMPLE_DIGITS: Final = 19
 #: Rows of a table of countries that are told.
 _ROWS_TOLD: Final = 10
 _CONTACT: Final = '"mailto:you@example.org", or a URL where you can be reached'
@@ -137,6 +140,16 @@ def load(path: str) -> Config:
     Raises:
         InvalidConfig: It has mistakes; all of them are told. Files are looked for once it has no others.
     """
+    if storage.is_local(path) and not storage.is_text(
+        os.path.abspath(path)
+    ):  # ROOT and its commits name what is in its folder
+        raise ConfigError(
+            "the path is not UTF-8",
+            where=os.path.abspath(path),
+            expected="names of files and folders in UTF-8",
+            found=repr(os.fsencode(os.path.abspath(path))),
+            remedy="rename the folder or file, or move the configuration elsewhere",
+        )
     if not storage.exists(path):
         raise ConfigError("no such configuration file", where=path, remedy=_near_file(path))
     try:
@@ -182,8 +195,8 @@ def load_with(path: str, sample: str | None = None) -> Config:
     loaded = load(path)
     if sample is None:
         return loaded
-    top, _, bottom = sample.partition("/")
-    if top.strip() != "1" or not bottom.strip().isdecimal() or not 1 <= int(bottom) < 2**63:
+    top, _, bottom = (part.strip() for part in sample.partition("/"))
+    if top != "1" or not bottom.isdecimal() or len(bottom) > _SAMPLE_DIGITS or not 1 <= int(bottom) < 2**63:
         raise ConfigError("not a sample", where="--sample", expected="1/N with N of 1 or more", found=sample)
     return dataclasses.replace(loaded, sample=int(bottom))
 
@@ -197,6 +210,10 @@ def chosen(given: str | None, known: Sequence[str]) -> list[str] | None:
     if given is None:
         return None
     names = [name.strip() for name in given.split(",") if name.strip()]
+    if not names:
+        raise ConfigError(
+            "no source is named", where="--sources", expected=f"one of {', '.join(known)}", found=repr(given)
+        )
     for name in names:
         if name not in known:
             raise ConfigError(
@@ -297,6 +314,10 @@ class _Checker:
         root = self._value(raw, "root", str, "a folder or fsspec URL", required=True)
         if root == "":
             self.problem(("root",), "a folder or fsspec URL", root, "name a folder of its own")
+        elif isinstance(root, str) and root.startswith(
+            "memory://"
+        ):  # gone when the command ends, and unseen by its workers
+            self.problem(("root",), "a folder or fsspec URL that outlasts a command", root, "name a folder of its own")
         profile = self._value(raw, "profile", str, f"one of {', '.join(PROFILES)}", default="recommended")
         if profile not in PROFILES:
             if isinstance(profile, str):

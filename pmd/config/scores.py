@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pmd.errors import InputError
+from pmd.formats import parquet
 from pmd.store import storage
 
 #: Ids as strings of 16 bytes, whose order is that of their bytes. NumPy shows them without zeros at their ends; among strings of
@@ -133,44 +134,41 @@ def read(path: str, keep: str, missing: Literal["keep", "reject"]) -> Verdicts:
 
 
 def _batches(path: str, score: str) -> Iterator[tuple[str, pa.RecordBatch]]:
-    try:
-        with storage.open_raw(path) as file:
-            parquet = pq.ParquetFile(file)
-            names = parquet.schema_arrow.names
-            ids = [name for name in IDS if name in names]
-            if len(ids) != 1 or score not in names:
-                raise InputError(
-                    "scores without the columns that the rule needs",
-                    where=path,
-                    expected=f"one of the columns {' and '.join(IDS)}, and {score}",
-                    found=", ".join(names),
-                )
-            kind = parquet.schema_arrow.field(score).type
-            if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-                raise InputError(
-                    "a score that is no number", where=f"{path}: {score}", expected="numbers", found=str(kind)
-                )
-            for batch in parquet.iter_batches(columns=[ids[0], score]):
-                yield ids[0], pa.record_batch([batch[ids[0]], batch[score].cast(pa.float64())], names=["id", "score"])
-            if not parquet.metadata.num_rows:
-                yield (
-                    ids[0],
-                    pa.record_batch([pa.array([], pa.string()), pa.array([], pa.float64())], names=["id", "score"]),
-                )
-    except pa.ArrowInvalid as error:
-        raise InputError(
-            "cannot be read", where=path, expected="a Parquet file", found=str(error).splitlines()[0]
-        ) from None
+    parquet.refuse_others(path, f"a Parquet file with {' or '.join(IDS)}, and {score}")
+    with parquet.telling(path), storage.open_raw(path) as file:
+        table = pq.ParquetFile(file)
+        names = table.schema_arrow.names
+        ids = [name for name in names if name in IDS]
+        if len(ids) != 1 or names.count(score) != 1:
+            raise InputError(
+                "scores without the columns that the rule needs",
+                where=path,
+                expected=f"one of the columns {' and '.join(IDS)}, and {score}",
+                found=", ".join(names),
+            )
+        kind = table.schema_arrow.field(score).type
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+            raise InputError("a score that is no number", where=f"{path}: {score}", expected="numbers", found=str(kind))
+        for batch in table.iter_batches(columns=[ids[0], score]):
+            yield (
+                ids[0],
+                pa.record_batch([batch[ids[0]], batch[score].cast(pa.float64(), safe=False)], names=["id", "score"]),
+            )
+        if not table.metadata.num_rows:
+            yield (
+                ids[0],
+                pa.record_batch([pa.array([], pa.string()), pa.array([], pa.float64())], names=["id", "score"]),
+            )
 
 
 def keys_of(ids: pa.Array, path: str) -> pa.Array:
     """Return ids, 16 bytes or 32 hexadecimal digits each, as 16 bytes; whoever has a mistake is told the path."""
     values = ids.to_pylist()
     try:
-        keys = [bytes.fromhex(value) if isinstance(value, str) else bytes(value) for value in values]
-    except (ValueError, TypeError):
+        keys = [bytes.fromhex(value) if isinstance(value, str) else value for value in values]
+    except ValueError:
         keys = []
-    if len(keys) != len(values) or any(len(key) != 16 for key in keys):
+    if len(keys) != len(values) or not all(isinstance(key, bytes) and len(key) == 16 for key in keys):
         raise InputError("an id that is none", where=path, expected="16 bytes, or 32 hex digits", found=str(ids.type))
     return pa.array(keys, pa.binary(16))
 

@@ -8,8 +8,9 @@ which it means; `pmd hashes` writes such lists.
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +20,7 @@ import pyarrow.parquet as pq
 from pmd import codec, escape
 from pmd.dedupe import near
 from pmd.errors import InputError
-from pmd.formats import archives, encoding
+from pmd.formats import archives, encoding, parquet
 from pmd.store import storage
 
 #: One evaluation image; either hash may be missing. `name` says which list has it, and as what.
@@ -57,14 +58,18 @@ def read(paths: Iterable[str]) -> pa.Table:
 
 def _read(path: str) -> pa.Table:
     if storage.is_folder(path) or (storage.exists(path) and archives.is_archive(path)):
-        rows = [{"sha256": sha256, "pdq": pdq, "name": f"{path}: {name}"} for name, sha256, pdq in hashed(path)]
+        images = list(hashed(path))
+        undecoded = [name for name, _, pdq in images if pdq is None]
+        if undecoded:
+            logging.getLogger("pmd.notes").warning(note_of_undecoded(path, undecoded))
+        rows = [
+            {"sha256": sha256, "pdq": pdq, "name": escape.terminal(f"{path}: {name}")} for name, sha256, pdq in images
+        ]
     elif not storage.exists(path):
         raise InputError("no such list, folder or archive of evaluation images", where=path)
-    elif storage.read_bytes(path, 0, 4) == b"PAR1":
-        return _read_parquet(path)
     else:
-        rows = list(_read_lines(path))
-    if not rows:
+        rows = list(_read_parquet(path) if parquet.is_parquet(path) else _read_lines(path))
+    if not any(row.get("sha256") or row.get("pdq") for row in rows):
         raise InputError("no evaluation image is in it", where=path, expected=f"images, or lines of {_EXPECTED}")
     return pa.Table.from_pylist(rows, schema=KNOWN)
 
@@ -86,30 +91,24 @@ def _read_lines(path: str) -> Iterator[dict[str, Any]]:
         yield {**found, "name": f"{path}: {rest}" if rest else f"{path}:line {number}"}
 
 
-def _read_parquet(path: str) -> pa.Table:
-    with storage.open_raw(path) as file:
-        table = pq.read_table(file)
-    columns = {_COLUMNS[name]: table[name] for name in table.schema.names if name in _COLUMNS}
-    if not columns:
-        raise InputError(
-            "a Parquet file without hashes",
-            where=path,
-            expected="a column sha256, pdq or perceptual_hash: 32 bytes, or 64 hex digits",
-            found=", ".join(table.schema.names),
-        )
-    named = table["name"].to_pylist() if "name" in table.schema.names else [f"row {n}" for n in range(table.num_rows)]
-    found = {
-        name: [_bytes(value, f"{path}: {name}") for value in column.to_pylist()] for name, column in columns.items()
-    }
-    empty = [None] * table.num_rows
-    return pa.table(
-        [
-            pa.array(found.get("sha256", empty), pa.binary(32)),
-            pa.array(found.get("pdq", empty), pa.binary(32)),
-            pa.array([f"{path}: {name}" for name in named], pa.string()),
-        ],
-        schema=KNOWN,
-    )
+def _read_parquet(path: str) -> Iterator[dict[str, Any]]:
+    with parquet.telling(path), storage.open_raw(path) as file:
+        table = pq.ParquetFile(file)
+        names = table.schema_arrow.names
+        columns = [name for name in names if name in _COLUMNS]
+        if not columns or len({_COLUMNS[name] for name in columns}) < len(columns):
+            raise InputError(
+                "a Parquet file with several columns of one hash" if columns else "a Parquet file without hashes",
+                where=path,
+                expected="a column sha256, pdq or perceptual_hash: 32 bytes, or 64 hex digits",
+                found=", ".join(names),
+            )
+        wanted = [*columns, *(["name"] if names.count("name") == 1 else [])]
+        rows = (row for batch in table.iter_batches(columns=wanted, use_threads=False) for row in batch.to_pylist())
+        for number, row in enumerate(rows):
+            hashes = {_COLUMNS[name]: _bytes(row[name], f"{path}: {name}, row {number}") for name in columns}
+            said = row.get("name")
+            yield {**hashes, "name": f"{path}: row {number}" if said is None else f"{path}: {said}"}
 
 
 def _bytes(value: Any, where: str) -> bytes | None:
@@ -120,23 +119,38 @@ def _bytes(value: Any, where: str) -> bytes | None:
     raise InputError("not a hash", where=where, expected="32 bytes, or 64 hex digits", found=repr(value)[:80])
 
 
-def hashed(path: str) -> Iterator[tuple[str, bytes, bytes]]:
-    """Yield (name, SHA-256, PDQ hash) of every image in a folder, tar or zip, in order of name; other files are passed over."""
+def hashed(path: str) -> Iterator[tuple[str, bytes, bytes | None]]:
+    """Yield (name, SHA-256, PDQ hash) of every image in a folder, tar or zip, in order of name; other files are passed over.
+
+    A picture that does not decode, since it is damaged or too large, has no PDQ hash: it is known again by its bytes alone.
+    """
     folder = storage.is_folder(path)
     names = storage.list_files(path) if folder else [member.name for member in archives.members(path)]
     for name in sorted(names):
         with storage.open_raw(storage.join(path, name)) if folder else archives.open_member(path, name) as file:
             content = file.read()
+        if codec.sniff(content) is None:
+            continue
         try:
             pdq = codec.hash_of(content, codec.Limits())
         except codec.Refused:
-            continue
+            pdq = None
         yield name, hashlib.sha256(content).digest(), pdq
 
 
-def line(name: str, sha256: bytes, pdq: bytes) -> str:
+def note_of_undecoded(path: str, names: Sequence[str]) -> str:
+    """Return what a person should know of evaluation images that `hashed` could not decode."""
+    does = "picture does" if len(names) == 1 else "pictures do"
+    return (
+        f"{path}: {len(names):,} {does} not decode, so that only the same bytes are known again, and nothing that looks alike: "
+        f"{names[0]}{', …' if len(names) > 1 else ''}"
+    )
+
+
+def line(name: str, sha256: bytes, pdq: bytes | None) -> str:
     """Return a line of a list."""
-    return f"sha256:{sha256.hex()}\tpdq:{pdq.hex()}\t{escape.terminal(name)}"
+    looks = f"\tpdq:{pdq.hex()}" if pdq is not None else ""
+    return f"sha256:{sha256.hex()}{looks}\t{escape.terminal(name)}"
 
 
 def overlaps(rows: pa.Table, known: pa.Table, distance: int) -> pa.Table:

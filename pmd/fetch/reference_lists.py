@@ -24,6 +24,7 @@ from pmd import codec
 from pmd.books import pictures
 from pmd.errors import InputError
 from pmd.fetch import blocklists
+from pmd.formats import parquet
 from pmd.schema import keys
 from pmd.schema.tables import KEY
 from pmd.store import exchange, sealed, storage
@@ -132,33 +133,29 @@ def files(patterns: Sequence[str]) -> list[str]:
 
 
 def _check(path: str) -> None:
-    try:
-        with sealed.open_checked(path) as file:
-            schema = pq.ParquetFile(file).schema_arrow
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(
-            "not a Parquet file", where=path, expected="a list of pmd publish", found=str(error).splitlines()[0]
-        ) from None
-    absent = [name for name in COLUMNS if name not in schema.names]
+    parquet.refuse_others(path, "a list of pmd publish")
+    with parquet.telling(path), sealed.open_checked(path) as file:
+        schema = pq.ParquetFile(file).schema_arrow
+    absent = [name for name in COLUMNS if schema.names.count(name) != 1]
     if absent:
         raise InputError(
             "a list that images cannot be checked against",
             where=path,
             expected=f"the columns {', '.join(COLUMNS)}",
-            found=f"none called {', '.join(absent)}",
+            found=f"none, or several, called {', '.join(absent)}",
             remedy="give a list that pmd publish wrote; one of an earlier version lacks perceptual_hash: publish it again",
         )
 
 
 def has_hashes(path: str) -> bool:
     """Return whether a list has a perceptual hash of any image: one made where nothing asked for them has none."""
-    with sealed.open_checked(path) as file:
-        parquet = pq.ParquetFile(file)
-        if pa.types.is_null(parquet.schema_arrow.field("perceptual_hash").type):
+    with parquet.telling(path), sealed.open_checked(path) as file:
+        table = pq.ParquetFile(file)
+        if pa.types.is_null(table.schema_arrow.field("perceptual_hash").type):
             return False
-        leaf = [parquet.schema.column(at).path for at in range(len(parquet.schema))].index("perceptual_hash")
-        groups = range(parquet.num_row_groups)
-        return any(_has_values(parquet.metadata.row_group(group).column(leaf)) for group in groups)
+        leaf = [table.schema.column(at).path for at in range(len(table.schema))].index("perceptual_hash")
+        groups = range(table.num_row_groups)
+        return any(_has_values(table.metadata.row_group(group).column(leaf)) for group in groups)
 
 
 def _has_values(column: pq.ColumnChunkMetaData) -> bool:
@@ -170,7 +167,7 @@ def count_rows(paths: Sequence[str]) -> int:
     """Return how many rows files have."""
     count = 0
     for path in paths:
-        with sealed.open_checked(path) as file:
+        with parquet.telling(path), sealed.open_checked(path) as file:
             count += pq.ParquetFile(file).metadata.num_rows
     return count
 
@@ -181,7 +178,7 @@ def listed_rows(path: str) -> Iterator[pa.RecordBatch]:
     Raises:
         InputError: A key or digest is none.
     """
-    with sealed.open_checked(path) as file:
+    with parquet.telling(path), sealed.open_checked(path) as file:
         for batch in pq.ParquetFile(file).iter_batches(columns=list(COLUMNS), use_threads=False):
             own, sha256 = (_bytes(batch, name, width, path) for name, width in (("image_id", 16), ("sha256", 32)))
             hashed = _bytes(batch, "perceptual_hash", 32, path)

@@ -99,6 +99,8 @@ def is_archive(path: str) -> bool:
 def members(path: str) -> list[Member]:
     """Return the files (no folders, no links) of an archive, in its order; of two with one name the later.
 
+    A hard link in a plain tar is the file that it stands for, as tar writes all names but the first of one file.
+
     Raises:
         InputError: The file is no archive, or is damaged or truncated; names the byte.
     """
@@ -382,7 +384,10 @@ def _tar_directory(path: str) -> dict[str, Member]:
         try:
             with tarfile.open(fileobj=file, mode="r:", tarinfo=_Header) as tar:
                 for info in tar:
-                    if _is_file(path, info):
+                    linked = directory.get(info.linkname) if info.islnk() else None
+                    if linked is not None:
+                        directory[info.name] = dataclasses.replace(linked, name=info.name)
+                    elif _is_file(path, info):
                         directory[info.name] = Member(info.name, info.size, info.offset_data)
                 end = tar.offset
         except _TAR_DAMAGE as error:

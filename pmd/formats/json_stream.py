@@ -4,9 +4,9 @@ Visual Genome's regions are one array of 700 MB of text, COCO's captions one obj
 records is streamed, so that memory holds one record and not the document.
 
 A document is cut by its structure alone: brackets, commas and colons outside strings, found over whole buffers. Each
-value is then parsed by itself, so that one with bytes that are not UTF-8, half a surrogate pair, a number beyond a double
-or a thousand levels is one bad row (`Spoiled`), as in JSON Lines, and its neighbours are read. Only where brackets, commas
-or quotation marks are wrong has the document an end there: nobody could say what follows.
+value is then parsed by itself, so that one with bytes that are not UTF-8, half a surrogate pair, a number beyond a double,
+NaN (which Python writes) or a thousand levels is one bad row (`Spoiled`), as in JSON Lines, and its neighbours are read. Only
+where brackets, commas or quotation marks are wrong has the document an end there: nobody could say what follows.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final, cast
 
 import numpy as np
@@ -95,13 +95,18 @@ def objects(path: str, name: str | None, *, member: str | None = None, expected:
 
 
 def objects_of(
-    path: str, names: Sequence[str | None], *, member: str | None = None, expected: str
+    path: str,
+    names: Sequence[str | None],
+    *,
+    member: str | None = None,
+    expected: str,
+    optional: Collection[str] = (),
 ) -> Iterator[tuple[Any, int, Any]]:
     """Yield (name, index, value) for the values of several lists, reading the file once.
 
-    Arguments and errors are those of `objects`.
+    Arguments and errors are those of `objects`; the lists that are `optional` need not be there.
     """
-    document = _Document(names, _Origin(path, member, expected))
+    document = _Document(names, _Origin(path, member, expected), optional)
     with open_decompressed(path, member) as file:
         while chunk := file.read(_CHUNK_BYTES):
             yield from document.feed(chunk)
@@ -157,12 +162,10 @@ def _fault(raw: bytes) -> int | None:
     """
     plain = _STRING.sub(_blanked, raw).decode("latin-1")
     try:
-        json.loads(plain, parse_int=str, parse_float=str, parse_constant=_no_constant)
+        json.loads(plain, parse_int=str, parse_float=str)  # NaN and the infinities too: what follows them is clear
     except json.JSONDecodeError as error:
         cut = error.msg.startswith("Unterminated string") or plain[error.pos :] in _BEGUN
         return len(raw) if cut else error.pos
-    except _NoConstantError as error:
-        return plain.find(str(error))
     except RecursionError:  # brackets match, or the value would not have ended here
         return None
     return None
@@ -174,14 +177,6 @@ def _blanked(string: re.Match[bytes]) -> bytes:
 
 #: A literal or a number that is cut short.
 _BEGUN: Final = frozenset(word[:length] for word in ("true", "false", "null", "-") for length in range(1, 5))
-
-
-class _NoConstantError(ValueError):
-    """NaN or Infinity, which Python takes for JSON."""
-
-
-def _no_constant(name: str) -> None:
-    raise _NoConstantError(name)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -247,8 +242,9 @@ _NO_VALUE: Final = object()
 class _Document:
     """A document on its way through: it is fed with bytes, and gives the values that are complete."""
 
-    def __init__(self, names: Sequence[str | None], origin: _Origin) -> None:
+    def __init__(self, names: Sequence[str | None], origin: _Origin, optional: Collection[str] = ()) -> None:
         self._origin = origin
+        self._optional = optional
         self._counts = dict.fromkeys(names, 0)
         #: How deep the lists stand that are asked for: containers down to there are entered, deeper ones are values.
         self._level = 1 if None in names else 2
@@ -340,7 +336,7 @@ class _Document:
                 "the end of the file",
             )
         for name in self._counts:
-            if self._kinds.get(name) != "a list":
+            if self._kinds.get(name) != "a list" and not (name in self._optional and name not in self._kinds):
                 raise self._no_list(name)
 
     def _signs(self, chunk: bytes) -> tuple[str, list[int], list[int]]:

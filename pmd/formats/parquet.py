@@ -81,13 +81,27 @@ def is_parquet(path: str) -> bool:
         return file.read(len(MAGIC)) == MAGIC
 
 
+def refuse_others(path: str, expected: str) -> None:
+    """Refuse a file that does not begin as a Parquet table does.
+
+    Args:
+        path: The file.
+        expected: What it should be.
+
+    Raises:
+        InputError: It is another file, or there is none.
+    """
+    if not is_parquet(path):
+        raise InputError("not a Parquet file", where=path, expected=expected)
+
+
 def schema_of(path: str) -> pa.Schema:
     """Return the columns of a table and their types.
 
     Raises:
         InputError: The file is damaged, or cut short.
     """
-    with _reading(path) as table, _telling(path):
+    with _reading(path) as table, telling(path):
         schema = table.schema_arrow
         _ = schema.names  # which are decoded when they are asked for
         return schema
@@ -165,7 +179,7 @@ def read(path: str, columns: Sequence[str], start: int = 0, stop: int | None = N
     with _reading(path) as table, _reading(path, texts) as numbered:
         for group in range(start, table.metadata.num_row_groups if stop is None else stop):
             first = 0
-            with _telling(f"{path}:row group {group}"):
+            with telling(f"{path}:row group {group}"):
                 rows = min(_batch_rows(table, group, columns), BATCH_BYTES // max(_longest(numbered, group, texts), 1))
                 for batch in table.iter_batches(max(rows, 1), row_groups=[group], columns=list(columns)):
                     metering.add_rows(len(batch))
@@ -281,14 +295,17 @@ def undecodable(column: pa.Array) -> npt.NDArray[np.bool_]:
 def _reading(path: str, as_numbers: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
     """Open a table; some of its columns of text are read as numbers of distinct values."""
     with storage.open_raw(path) as file:
-        with _telling(path):
+        with telling(path):
             table = pq.ParquetFile(file, page_checksum_verification=True, read_dictionary=list(as_numbers))
         yield table
 
 
 @contextlib.contextmanager
-def _telling(where: str) -> Iterator[None]:
-    """Turn damage into an `InputError`; what the storage has to say of itself stays as it is."""
+def telling(where: str) -> Iterator[None]:
+    """Turn damage into an `InputError`; what the storage has to say of itself stays as it is.
+
+    Whoever reads a table that a person has named does so within: damage may show in the footer, or in any page.
+    """
     try:
         yield
     except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:

@@ -102,6 +102,8 @@ def read(said: str, sources: Collection[str], path_of: Callable[[str], str | Non
         OSError: A picture is there, but cannot be read.
     """
     said = said.strip()
+    if not storage.is_text(said):
+        return _file(said, path_of)  # nothing else is called so
     if _KEY.fullmatch(said):
         return Named("a pair_id or image_id", key=bytes.fromhex(said))
     digest = _DIGEST.fullmatch(said)

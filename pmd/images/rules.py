@@ -8,6 +8,7 @@ the pairs in order of their images (`VIEWS`), cut alike, so that every later joi
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import posixpath
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,6 +30,9 @@ from pmd.store.commits import Books
 from pmd.text import credit, urls
 
 STAGE: Final = flow.IMAGES.name
+
+#: Pairs by which archives are judged. They are in order of hashes, so that an archive with 1 % of the pictures has some.
+_LOOKED_AT: Final = 10_000
 
 #: Kinds of locations, in the order in which they are tried.
 _KINDS: Final = ("archive", "mirror", "original")
@@ -170,9 +174,27 @@ def index_archives(paths: Iterable[str], name_of: Callable[[str], str] = str) ->
         names = (
             storage.list_files(path) if storage.is_folder(path) else [member.name for member in archives.members(path)]
         )
-        for name in names:
-            by_name[posixpath.basename(name)].append(f"{name_of(path)}!/{name}")
+        for name in filter(storage.is_text, names):  # no annotation file has another
+            by_name[posixpath.basename(name.replace("\\", "/"))].append(f"{name_of(path)}!/{name}")
     return {name: sorted(locations) for name, locations in sorted(by_name.items())}
+
+
+def note_of_archives(source: str, file_names: Iterable[str | None], index: Mapping[str, Sequence[str]]) -> str | None:
+    """Return what a person should know of archives that have none of a source's pictures, else None.
+
+    Args:
+        source: Whose archives they are.
+        file_names: Those of its pairs, in any order but that of archives; the first thousands are looked at.
+        index: See `index_archives`.
+    """
+    looked_at = list(itertools.islice(file_names, _LOOKED_AT))
+    if not looked_at or any(_locate(name, index) is not None for name in looked_at):
+        return None
+    found = next((locations[0] for locations in index.values()), "no file")
+    expected = next((name for name in looked_at if name is not None), None)
+    if expected is None:
+        return f"{source}: its annotations name no files of images, so that `images` is of no use"
+    return f"{source}: `images` has no picture of {len(looked_at):,} pairs; expected files such as {expected}, found {found}"
 
 
 def _locate(file_name: str | None, index: Mapping[str, Sequence[str]]) -> str | None:

@@ -122,7 +122,7 @@ def _unknown(root_url: str, what: str, taken_for: str) -> PmdError:
 
 def _meant(book: _Book, what: str) -> tuple[str, set[bytes], set[bytes]]:
     """Return what a name may mean: in words, pair_ids and image_ids."""
-    own = book.by_source_id(what)
+    own = book.by_source_id(what) if storage.is_text(what) else set()
     named = names.read(what, book.sources)
     if named is None:
         return "a source id", own, set()

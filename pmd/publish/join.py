@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from pmd.config import Config
 from pmd.curate import needs as curate_needs
 from pmd.errors import InputError
+from pmd.formats import parquet
 from pmd.manifests import Terms
 from pmd.publish import lists, withdrawn
 from pmd.publish import rules as publish_rules
@@ -65,7 +66,7 @@ def join(config: Config, listed: str, out: str) -> dict[str, Joined]:
     result: dict[str, Joined] = {}
     left = withdrawn.beside(listed)
     for path in paths:
-        with sealed.open_checked(path) as file:
+        with parquet.telling(path), sealed.open_checked(path) as file:
             table = pq.ParquetFile(file).read(use_threads=False)
         target = storage.join(out, _relative(listed, path))
         if target == path:

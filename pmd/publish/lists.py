@@ -11,11 +11,13 @@ import pyarrow.parquet as pq
 
 from pmd import flow
 from pmd.errors import InputError
+from pmd.formats import parquet
 from pmd.publish import withdrawn
 from pmd.publish.rules import LATER, PUBLISHED
 from pmd.store import commits, root, sealed, storage
 
 _MAGIC: Final = b"PAR1"
+_REMEDY: Final = "give a ROOT, ROOT/publish or one of its folders, or a copy of them"
 
 
 def is_file(url: str) -> bool:
@@ -63,11 +65,10 @@ def check(path: str) -> None:
         InputError: It is no Parquet file, or lacks columns of `PUBLISHED` that every version has.
         VerificationError: It is a committed file that is gone, or has other bytes.
     """
-    try:
-        with sealed.open_checked(path) as file:
-            names = pq.ParquetFile(file).schema_arrow.names
-    except pa.ArrowInvalid as error:
-        raise InputError("not a Parquet file", where=path, expected="a list of pmd publish", found=str(error)) from None
+    parquet.refuse_others(path, "a list of pmd publish")
+    with parquet.telling(path), sealed.open_checked(path) as file:
+        schema = pq.ParquetFile(file).schema_arrow
+        names = schema.names
     absent = [name for name in PUBLISHED.names if name not in names and name not in LATER]
     if absent:
         raise InputError(
@@ -75,25 +76,55 @@ def check(path: str) -> None:
             where=path,
             expected=f"the columns {', '.join(name for name in PUBLISHED.names if name not in LATER)}",
             found=f"none called {', '.join(absent)}",
-            remedy="give a ROOT, ROOT/publish or one of its folders, or a copy of them",
+            remedy=_REMEDY,
         )
+    for field in PUBLISHED:
+        found = [str(one.type) for one in schema if one.name == field.name and not _is_alike(one.type, field.type)]
+        if names.count(field.name) > 1:
+            found = [f"{names.count(field.name)} columns of that name"]
+        if found:
+            raise InputError(
+                "a column is not as pmd publish writes it",
+                where=f"{path}: {field.name}",
+                expected=str(commits.plain_type(field)),
+                found=found[0],
+                remedy=_REMEDY,
+            )
+
+
+def _is_alike(found: pa.DataType, expected: pa.DataType) -> bool:
+    """Return whether values of one type can be read as those of another: other libraries widen what they write again."""
+    if pa.types.is_dictionary(found) or pa.types.is_dictionary(expected):
+        return _is_alike(getattr(found, "value_type", found), getattr(expected, "value_type", expected))
+    if pa.types.is_list(expected):
+        return pa.types.is_null(found) or (_is_list(found) and _is_alike(found.value_type, expected.value_type))
+    kinds = (_is_text, pa.types.is_integer, pa.types.is_floating)
+    return pa.types.is_null(found) or any(kind(found) and kind(expected) for kind in kinds)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def columns(path: str) -> list[str]:
     """Return the columns that a file of a list has."""
-    with sealed.open_checked(path) as file:
+    with parquet.telling(path), sealed.open_checked(path) as file:
         return list(pq.ParquetFile(file).schema_arrow.names)
 
 
 def iterate(path: str, wanted: Collection[str] = PUBLISHED.names) -> Iterator[pa.RecordBatch]:
     """Yield rows of a list's file, in the order of `PUBLISHED`'s columns; of those that an earlier version has not, nulls."""
     chosen = [field for field in PUBLISHED if field.name in wanted]
-    with sealed.open_checked(path) as file:
-        parquet = pq.ParquetFile(file)
-        there = {*parquet.schema_arrow.names}
+    with parquet.telling(path), sealed.open_checked(path) as file:
+        table = pq.ParquetFile(file)
+        there = {*table.schema_arrow.names}
         names = [field.name for field in chosen if field.name in there]
-        for group in range(parquet.num_row_groups):
-            rows = commits.without_dictionaries(parquet.read_row_group(group, columns=names, use_threads=False))
+        for group in range(table.num_row_groups):
+            rows = commits.without_dictionaries(table.read_row_group(group, columns=names, use_threads=False))
             for batch in rows.combine_chunks().to_batches():
                 yield _widened(batch, chosen)
 

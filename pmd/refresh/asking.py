@@ -82,12 +82,14 @@ def refresh(
         opens: What asks; by default a lane of the fetch.
 
     Raises:
-        ConfigError: `images` is no number of images, or a wave was begun with others.
+        ConfigError: `images` is no number of images, `seed` no number of 64 bits, or a wave was begun with others.
         NetworkError: No host was reached, or the network is broken.
         RootError: Nothing was fetched yet, or nothing that is left is on the web.
     """
     if images < 1:
         raise ConfigError("not a number of images", where="--images", expected="1 or more", found=str(images))
+    if not -(2**63) <= seed < 2**63:
+        raise ConfigError("not a seed", where="--seed", expected="a whole number of 64 bits", found=str(seed))
     began = clock()
     date = waves.begun(config.root) or began.astimezone(datetime.UTC).date().isoformat()
     if date in waves.committed(config.root):

@@ -164,7 +164,7 @@ def _pictures(chunk: Chunk) -> _Pictures:
     images: dict[int, bytes] = {}
     licences: dict[int, str] = {}
     for name, _, value in json_stream.objects_of(
-        chunk.path, ["licenses", "images"], member=chunk.member, expected=_EXPECTED
+        chunk.path, ["licenses", "images"], member=chunk.member, expected=_EXPECTED, optional=["licenses"]
     ):
         # A record without a whole number for an id can be nobody's image; its captions, if any, are `no_image`.
         if isinstance(value, dict) and type(value.get("id")) is int:

@@ -39,6 +39,7 @@ _MEANING: Final[dict[int, tuple[str, str]]] = {
     errno.ENXIO: ("the storage is gone", _BACK),
     errno.ENODEV: ("the storage is gone", _BACK),
     errno.ENOENT: ("a file or folder is gone", _BACK),
+    errno.EEXIST: ("something else is here", "remove it (a link may lead nowhere), or choose another name"),
     errno.ENOTDIR: ("a folder of the path is a file", _NAME),
     errno.EISDIR: ("this is a folder", _NAME),
     errno.ENAMETOOLONG: ("the storage takes no names of this length", _NAME),

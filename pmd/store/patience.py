@@ -15,11 +15,12 @@ import errno
 import hashlib
 import io
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
-from pmd.errors import RootError
+from pmd.errors import InputError, RootError
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -79,6 +80,18 @@ def _given(count: int | None) -> int:
     return count
 
 
+def refuse_pipes(path: str) -> None:
+    """Refuse to read what is no file, before it is opened: a pipe's reader may wait for ever, and a device may never end.
+
+    Raises:
+        InputError: It is a pipe, a socket or a device.
+    """
+    mode = patiently(lambda: os.stat(path)).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        kind = "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
+        raise InputError("not a file", where=path, expected="a file", found=kind, remedy="name a file, or remove it")
+
+
 def _opened(path: str, mode: str) -> io.FileIO:
     return cast(io.FileIO, patiently(lambda: open(path, mode, buffering=0)))
 
@@ -92,6 +105,7 @@ class Reading(io.RawIOBase):
 
     def __init__(self, path: str) -> None:
         self.name = path
+        refuse_pipes(path)
         self._file = _opened(path, "rb")
         self._version = self._version_of(self._file)
 

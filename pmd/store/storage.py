@@ -32,7 +32,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from pmd.errors import ConfigError, InputError, RootError
 from pmd.store import spools
-from pmd.store.patience import Reading, Writing, patiently
+from pmd.store.patience import Reading, Writing, patiently, refuse_pipes
 
 #: Marks files that are being written; sweeps remove them, readers never see them.
 TEMPORARY = ".tmp-"
@@ -52,6 +52,9 @@ _EXTRAS = {"s3": "aws", "s3a": "aws", "gs": "gcp", "gcs": "gcp"}
 #: asks for its size first, which doubles the requests for small ones.
 _S3: Final = {"config_kwargs": {"retries": {"mode": "standard", "max_attempts": 7}}, "max_concurrency": 1}
 _S3_TRIES: Final = 1
+
+#: How a file system says that a link leads to nothing.
+_NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
 #: How a file system says that it has no hard links, and how one says that it cannot rename without replacing.
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
@@ -115,6 +118,11 @@ def _unusable(protocol: str, url: str, error: Exception) -> ConfigError:
 def join(*parts: str) -> str:
     """Join path parts with "/", whatever the file system."""
     return posixpath.join(*parts)
+
+
+def is_text(name: str) -> bool:
+    """Return whether the name of a file is text, which tables and commits can hold: locally, and in a tar, it is any bytes."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def exists(url: str) -> bool:
@@ -209,11 +217,27 @@ def fingerprint(url: str) -> str:
     except FileNotFoundError:
         raise InputError("no such file", where=url, remedy="check the path in the configuration") from None
     if info["type"] == "directory":
-        found = patiently(lambda: _listing(fs).find(path, detail=True))
-        sizes = {name.removeprefix(path): entry["size"] for name, entry in found.items()}
+        sizes = {name.removeprefix(path): size for name, size in patiently(lambda: _sizes(fs, path)).items()}
         return hashlib.sha256(repr(sorted(sizes.items())).encode()).hexdigest()
     version = info.get("mtime") or info.get("etag") or info.get("ETag") or info.get("generation") or info.get("created")
     return f"{info['size']}:{version}"
+
+
+def _sizes(fs: Any, folder: str) -> dict[str, int]:
+    """Return the files below a folder and their sizes, in bytes; the same files as `list_files`."""
+    if isinstance(fs, LocalFileSystem):
+        return {name: _size_of(name) for name in _walk(folder)}
+    return {name: entry["size"] for name, entry in fs.find(folder, detail=True).items()}
+
+
+def _size_of(path: str) -> int:
+    """Return the size of a local file; 0 of a link that leads nowhere."""
+    try:
+        return os.stat(path).st_size
+    except OSError as error:
+        if error.errno in _NOWHERE:
+            return 0
+        raise
 
 
 @functools.lru_cache(maxsize=1024)
@@ -246,6 +270,8 @@ def open_raw(url: str) -> BinaryIO:
 def read_bytes(url: str, start: int | None = None, stop: int | None = None) -> bytes:
     """Return a file's bytes, or those of a range."""
     fs, path = filesystem(url)
+    if isinstance(fs, LocalFileSystem):
+        refuse_pipes(path)
     return cast(bytes, patiently(lambda: fs.cat_file(path, start=start, end=stop)))
 
 
@@ -287,14 +313,49 @@ def list_files(folder: str) -> list[str]:
 
 
 def _walk(path: str) -> list[str]:
-    """Return the files below a local folder."""
+    """Return the files below a local folder, and in the folders that links below it lead to.
+
+    A link to a folder that it stands in is passed over: there is no end to what is below. So is what is no file, such as a pipe,
+    whose reader would wait for ever; a link that leads nowhere is told where it is opened.
+    """
     if not is_folder(path):
         return [path]
-    return [
-        posixpath.join(folder, name)
-        for folder, _, names in os.walk(path, onerror=_tell, followlinks=True)
-        for name in names
-    ]
+    files = []
+    pending = [(path, frozenset({_identity(os.stat(path))}))]
+    while pending:
+        folder, above = pending.pop()
+        for entry in _entries(folder):
+            is_plain = not entry.is_symlink() and entry.is_file()
+            found = None if is_plain else _led_to(entry)
+            if found is None or stat.S_ISREG(found.st_mode):
+                files.append(entry.path)
+            elif stat.S_ISDIR(found.st_mode) and (identity := _identity(found)) not in above:
+                pending.append((entry.path, above | {identity}))
+    return files
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    """Return what tells a local folder from all others, by whatever path."""
+    return found.st_dev, found.st_ino
+
+
+def _led_to(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """Return what a name of a folder, or the link of that name, leads to; None for nothing."""
+    try:
+        return entry.stat()
+    except OSError as error:
+        if error.errno in _NOWHERE:
+            return None
+        raise
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        _tell(error)
+        return []
 
 
 def _tell(error: OSError) -> None:

@@ -65,6 +65,29 @@ def test_files_that_are_none(tmp_path: Path, columns: dict[str, object], problem
         attributes.read([_file(tmp_path, **columns)])
 
 
+def test_damage_is_told_wherever_it_shows(tmp_path: Path) -> None:
+    path = Path(_file(tmp_path, image_id=["00" * 16], x=["a"]))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4] + bytes(40) + whole[44:])
+    with pytest.raises(InputError, match="damaged or cut short") as caught:
+        attributes.read([str(path)])
+    assert caught.value.where == str(path)
+
+
+def test_columns_of_one_name_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "twice.parquet"
+    table = pa.table([pa.array(["00" * 16]), pa.array([1]), pa.array([2])], names=["image_id", "x", "x"])
+    pq.write_table(table, path)
+    with pytest.raises(InputError, match="columns of one name") as caught:
+        attributes.read([str(path)])
+    assert caught.value.found == "x"
+
+
+def test_whole_numbers_that_no_float_holds_are_binned_all_the_same(tmp_path: Path) -> None:
+    (found,) = attributes.read([_file(tmp_path, image_id=["00" * 16, "11" * 16], x=[2**63 - 1, 2**53 + 1])])
+    assert len(found.values) == 2
+
+
 def test_two_files_have_no_column_of_one_name(tmp_path: Path) -> None:
     path = _file(tmp_path, image_id=["00" * 16], x=[1])
     with pytest.raises(InputError, match="an attribute that stands in two files"):

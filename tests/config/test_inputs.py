@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import zipfile
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import zstandard
 
 from pmd import config
 from pmd.config import SourceConfig, inputs
-from pmd.errors import InputError
+from pmd.errors import ConfigError, InputError
 
 
 def source(*annotations: Path) -> SourceConfig:
@@ -193,3 +194,18 @@ def test_a_missing_file_is_told_with_the_one_that_is_meant(tmp_path: Path, there
 def test_a_missing_file_is_told_by_its_path(tmp_path: Path) -> None:
     with pytest.raises(inputs.MissingFiles, match=r"data \[v2\]/cc12m\.tsv not found; run: pmd manifests fetch"):
         inputs.files(source(tmp_path / "data [v2]" / "cc12m.tsv"))
+
+
+def test_a_name_that_is_no_text_is_told(tmp_path: Path) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.tsv")).write_text("1")
+    with pytest.raises(InputError, match="not UTF-8") as raised:
+        inputs.files(source(tmp_path / "*.tsv"))
+    assert "\\xff.tsv" in str(raised.value.found)
+
+
+def test_a_configuration_in_a_folder_whose_name_is_no_text_is_told(tmp_path: Path) -> None:
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
+    Path(folder).mkdir()
+    Path(folder, "pmd.toml").write_text('root = "out"\n')
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        config.load(f"{folder}/pmd.toml")

@@ -158,6 +158,10 @@ def test_a_configuration_with_five_mistakes_reports_all_five() -> None:
             (1, "root", "a folder or fsspec URL", '""', "name a folder of its own"),
         ),
         (
+            f'root = "memory://pmd"\ncontact = "mailto:a@b.org"\n{SBU}',
+            (1, "root", "a folder or fsspec URL that outlasts a command", '"memory://pmd"', "name a folder of its own"),
+        ),
+        (
             f'root = 3\ncontact = "mailto:a@b.org"\n{SBU}',
             (1, "root", "a folder or fsspec URL", "3", 'write root = "…"'),
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -127,5 +128,33 @@ def test_mistakes_in_a_file_are_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a score that is no number"):
         scores.read(str(tmp_path / "c.parquet"), "nsfw < 1", "keep")
     (tmp_path / "d.parquet").write_text("no parquet")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="not a Parquet file"):
         scores.read(str(tmp_path / "d.parquet"), "nsfw < 1", "keep")
+    one = pa.array([0.1])
+    pq.write_table(
+        pa.Table.from_arrays([pa.array([key(1).hex()]), one, one], names=["pair_id", "nsfw", "nsfw"]),
+        tmp_path / "e.parquet",
+    )
+    with pytest.raises(InputError, match="without the columns"):
+        scores.read(str(tmp_path / "e.parquet"), "nsfw < 1", "keep")
+    path = write(tmp_path / "f.parquet", "pair_id", [16, 10**15], [0.1, 0.2])
+    with pytest.raises(InputError, match="an id that is none"):
+        scores.read(path, "nsfw < 1", "keep")
+
+
+def test_whole_numbers_of_any_size_are_scores(tmp_path: Path) -> None:
+    path = write(tmp_path / "large.parquet", "pair_id", [key(1).hex(), key(2).hex()], [2**53 + 1, 3])
+    assert scores.read(path, "nsfw < 10", "keep").has(pa.array([key(1), key(2)], pa.binary(16))).tolist() == [
+        True,
+        False,
+    ]
+
+
+@pytest.mark.parametrize("damage", [lambda whole: whole[:-9], lambda whole: whole[:4] + bytes(60) + whole[64:]])
+def test_a_damaged_file_is_told(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / "a.parquet"
+    write(path, "pair_id", [key(number).hex() for number in range(9)], [0.1] * 9)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(InputError, match="damaged or cut short") as raised:
+        scores.read(str(path), "nsfw < 1", "keep")
+    assert raised.value.where == str(path)

@@ -159,3 +159,45 @@ def test_a_list_of_windows_is_read_and_one_in_utf_16_refused(tmp_path: Path) -> 
     path.write_text(f"sha256:{digests[0]}\n", encoding="utf-16")
     with pytest.raises(InputError, match="the text is in UTF-16"):
         evaluation.read([str(path)])
+
+
+def test_tables_that_say_nothing_or_are_damaged_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "list.parquet"
+    digest = "ab" * 32
+    for table in (pa.table({"sha256": pa.array([], pa.string())}), pa.table({"sha256": pa.nulls(2, pa.string())})):
+        pq.write_table(table, path)
+        with pytest.raises(InputError, match="no evaluation image is in it"):
+            evaluation.read([str(path)])
+    pq.write_table(pa.Table.from_arrays([pa.array([digest])] * 2, names=["pdq", "perceptual_hash"]), path)
+    with pytest.raises(InputError, match="several columns of one hash"):
+        evaluation.read([str(path)])
+    pq.write_table(pa.table({"sha256": [digest] * 9, "name": [None] * 9}), path)
+    assert evaluation.read([str(path)])["name"].to_pylist() == [f"{path}: row {number}" for number in range(9)]
+    whole = path.read_bytes()
+    for damaged in (whole[:-9], whole[:4] + bytes(40) + whole[44:]):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match="damaged or cut short"):
+            evaluation.read([str(path)])
+
+
+def test_a_picture_that_does_not_decode_is_known_by_its_bytes_and_told(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cut = picture(3)[:2000]
+    (folder / "cut.jpg").write_bytes(cut)
+    known = evaluation.read([str(folder)])
+    assert known["pdq"].null_count == 1
+    assert "1 picture does not decode" in caplog.text
+    assert "cut.jpg" in caplog.text
+    rows = pa.table({"sha256": pa.array([hashlib.sha256(cut).digest()]), "perceptual_hash": pa.nulls(1, pa.binary(32))})
+    assert evaluation.overlaps(rows.cast(ledger().schema), known, 31)["place"].to_pylist() == [0]
+    done = CliRunner().invoke(cli.app, ["hashes", str(folder)])
+    assert done.exit_code == 0
+    assert "3 images" in done.stderr
+    assert "does not decode" in done.stderr
+
+
+def test_the_command_tells_of_a_folder_without_images(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no image")
+    done = CliRunner().invoke(cli.app, ["hashes", str(tmp_path)])
+    assert isinstance(done.exception, InputError) or done.exit_code == 3

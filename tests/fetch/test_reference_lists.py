@@ -214,4 +214,4 @@ def test_a_list_that_is_none_is_named(tmp_path: Path) -> None:
     pq.write_table(pa.table({"image_id": ["ab" * 16], "image_url": ["x"], "sha256": ["ab"]}), tmp_path / "a.parquet")
     with pytest.raises(InputError, match="cannot be checked against") as raised:
         reference_lists.files([f"{tmp_path}/*.parquet"])
-    assert raised.value.found == "none called perceptual_hash"
+    assert raised.value.found == "none, or several, called perceptual_hash"

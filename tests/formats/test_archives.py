@@ -52,6 +52,21 @@ MAKERS: dict[str, Callable[[Path], str]] = {
 }
 
 
+def test_a_hard_link_is_the_file_that_it_stands_for(tmp_path: Path) -> None:
+    path = tmp_path / "linked.tar"
+    with tarfile.open(path, "w") as archive:
+        first = tarfile.TarInfo("1.jpg")
+        first.size = 7
+        archive.addfile(first, io.BytesIO(b"picture"))
+        for name, target in (("2.jpg", "1.jpg"), ("3.jpg", "elsewhere.jpg")):
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = tarfile.LNKTYPE, target
+            archive.addfile(link)
+    assert [(member.name, member.bytes) for member in members(str(path))] == [("1.jpg", 7), ("2.jpg", 7)]
+    with open_member(str(path), "2.jpg") as file:
+        assert file.read() == b"picture"
+
+
 @pytest.mark.parametrize("kind", MAKERS)
 def test_members_are_listed_and_read(tmp_path: Path, kind: str) -> None:
     path = MAKERS[kind](tmp_path / "archive")

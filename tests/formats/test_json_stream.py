@@ -88,7 +88,8 @@ FILLER = b'{"annotations": [' + b'{"id": 1}, ' * 20_000
         (b'{"annotations": [1], "b": 1 [2]}', 26, "not valid JSON"),
         (b'{"annotations": [{"caption": "A "dog"."}, {"caption": "A cat."}]}', 33, "not valid JSON"),
         (b'{"annotations": [tru', 20, "the JSON document ends too early: the file is truncated"),
-        (b'{"annotations": [NaN]}', 17, "not valid JSON"),
+        (b'{"annotations": [nan]}', 17, "not valid JSON"),
+        (b'{"annotations": [Infinit]}', 17, "not valid JSON"),
         (b"caption\thttp://x/y.jpg\n", 0, "not valid JSON"),
     ],
 )
@@ -136,6 +137,8 @@ def test_a_document_of_another_shape_says_what_it_is(
         (rb'{"caption": "\ud800\u0041"}', "not JSON: "),
         (b'{"caption": "two\nlines"}', "not JSON: "),
         (b'{"width": 1e999}', "not JSON: "),
+        (b'{"width": NaN, "height": [-Infinity, Infinity]}', "not JSON: "),
+        (b"NaN", "not JSON: "),
         (b'{"width": ' + b"9" * 5000 + b"}", "not JSON: "),
         (b'{"a": ' * 300 + b"1" + b"}" * 300, "nested deeper than 200 levels"),
         (b"[" * 20_000 + b"]" * 20_000, "not JSON: "),

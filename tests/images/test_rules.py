@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -177,6 +178,37 @@ def test_archives_and_folders_are_indexed_by_base_name(tmp_path: Path) -> None:
         "2.jpg": [f"{archive}!/deep/er/2.jpg"],
     }
     assert images_rules.index_archives([]) == {}
+
+
+def test_names_that_other_systems_write_are_indexed_and_such_as_nobody_can_ask_for_are_not(tmp_path: Path) -> None:
+    archive = tmp_path / "windows.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        info = zipfile.ZipInfo("x")
+        info.filename = "train2017\\1.jpg"  # not through its constructor, which mends it on Windows alone
+        file.writestr(info, b"1")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "2.jpg").write_bytes(b"2")
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff.jpg")).write_bytes(b"3")
+    assert images_rules.index_archives([str(archive), str(folder)]) == {
+        "1.jpg": [f"{archive}!/train2017\\1.jpg"],
+        "2.jpg": [f"{folder}!/2.jpg"],
+    }
+
+
+def test_archives_without_any_picture_of_a_source_are_noted() -> None:
+    index = {"1.jpg": ["a.zip!/train2017/1.jpg"]}
+    assert images_rules.note_of_archives("coco", iter([None, "train2017/1.jpg"]), index) is None
+    assert images_rules.note_of_archives("coco", iter([]), index) is None
+    assert images_rules.note_of_archives("coco", iter([None, "train2017/2.jpg"]), index) == (
+        "coco: `images` has no picture of 2 pairs; expected files such as train2017/2.jpg, found a.zip!/train2017/1.jpg"
+    )
+    assert images_rules.note_of_archives("coco", iter(["train2017/2.jpg"]), {}) == (
+        "coco: `images` has no picture of 1 pairs; expected files such as train2017/2.jpg, found no file"
+    )
+    assert images_rules.note_of_archives("wit", iter([None]), index) == (
+        "wit: its annotations name no files of images, so that `images` is of no use"
+    )
 
 
 def test_what_workers_keep_in_memory_by_its_path_has_another_path_when_it_changes(tmp_path: Path) -> None:

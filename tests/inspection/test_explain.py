@@ -196,7 +196,8 @@ def test_an_image_by_its_bytes(built: config.Config, tmp_path: Path) -> None:
         assert [image["image_id"] for image in ask(built, what)["images"]] == [COCO_IMAGE]
 
 
-def test_what_is_not_understood_is_told_with_the_forms(built: config.Config) -> None:
+@pytest.mark.parametrize("what", ["what is this", "\udcff", "https://a.example/\udcff.jpg", "coco/\udcff"])
+def test_what_is_not_understood_is_told_with_the_forms(built: config.Config, what: str) -> None:
     with pytest.raises(PmdError) as caught:
-        explain.explain(built.root, "what is this")
+        explain.explain(built.root, what)
     assert f"expected: what a curated source has, as {names.FORMS}" in str(caught.value)

@@ -179,6 +179,19 @@ def test_what_stages_have_made_is_made_anew_with_the_same_bytes(copy: Path) -> N
     assert CheckingLane.asked == []
 
 
+@pytest.mark.parametrize("content", [b"", b"[1]", None], ids=["empty", "foreign", "changed"])
+def test_the_commit_of_a_source_is_made_anew(copy: Path, content: bytes | None) -> None:
+    before, books = contents(copy), committed(copy)
+    cut = [copy / "pmd" / name / "source=coco/_stage.json" for name in ("curate", "publish")]
+    for path in cut:
+        path.write_bytes(path.read_bytes().replace(b'"kept"', b'"kepd"', 1) if content is None else content)
+    done = mend(copy)
+    assert [item.name for item in done.damaged] == [str(path.relative_to(copy / "pmd")) for path in cut]
+    assert [(stage, unit) for stage, unit, _ in done.ran] == [("curate", "coco"), ("publish", "coco")]
+    assert contents(copy) == before
+    assert committed(copy) == books
+
+
 def test_nothing_is_done_where_nothing_is_damaged(copy: Path) -> None:
     before = contents(copy)
     done = repair.repair(str(copy / "pmd"), None)

@@ -13,7 +13,7 @@ from pmd import config
 from pmd.config import Config
 from pmd.curate import needs as curate_needs
 from pmd.errors import InputError
-from pmd.publish import join, withdrawn
+from pmd.publish import join, lists, withdrawn
 from pmd.publish import rules as publish_rules
 from pmd.store import commits, root
 from pmd.store.standing import Standing
@@ -84,6 +84,58 @@ def test_rows_that_were_withdrawn_later_are_not_refilled(mine: Config, tmp_path:
     assert dataclasses.astuple(result["coco"]) == (1, 1, 0, 0, 1)
     (path,) = (tmp_path / "out/source=coco").iterdir()
     assert pq.ParquetFile(path).read()["pair_id"].to_pylist() == rows["pair_id"].to_pylist()[1:]
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "says"),
+    [
+        ("text", [1], "text: a column is not as pmd publish writes it"),
+        ("region", ["x"], "region: a column is not as pmd publish writes it"),
+        ("image_id", [bytes(16)], "image_id: a column is not as pmd publish writes it"),
+    ],
+)
+def test_a_list_with_a_column_of_another_kind_is_told(
+    mine: Config, tmp_path: Path, column: str, values: list[object], says: str
+) -> None:
+    rows = listed(mine, "coco", "ids")
+    path = tmp_path / "list.parquet"
+    pq.write_table(rows.set_column(rows.schema.get_field_index(column), column, pa.array(values * len(rows))), path)
+    with pytest.raises(InputError) as raised:
+        lists.check(str(path))
+    assert f"{raised.value.where}: {raised.value.problem}" == f"{path}: {says}"
+
+
+def test_a_list_that_another_library_has_written_again_is_one(mine: Config, tmp_path: Path) -> None:
+    rows = listed(mine, "coco", "ids")
+    path = str(tmp_path / "list.parquet")
+    wide = [
+        column.cast(pa.large_string())
+        if pa.types.is_string(column.type)
+        else column.cast(pa.int64())
+        if pa.types.is_integer(column.type)
+        else column
+        for column in rows.columns
+    ]
+    pq.write_table(pa.Table.from_arrays(wide, names=rows.column_names), path, store_schema=True)
+    lists.check(path)
+    assert sum(len(batch) for batch in lists.iterate(path)) == len(rows)
+
+
+def test_a_list_with_a_column_twice_or_damage_is_told(mine: Config, tmp_path: Path) -> None:
+    rows = listed(mine, "coco", "ids")
+    path = tmp_path / "list.parquet"
+    pq.write_table(pa.Table.from_arrays([*rows.columns, rows["text"]], names=[*rows.column_names, "text"]), path)
+    with pytest.raises(InputError, match="a column is not as") as raised:
+        lists.check(str(path))
+    assert raised.value.found == "2 columns of that name"
+    pq.write_table(rows, path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4] + bytes(200) + whole[204:])
+    lists.check(str(path))  # its footer is whole
+    with pytest.raises(InputError, match="damaged or cut short"):
+        list(lists.iterate(str(path)))
+    with pytest.raises(InputError, match="damaged or cut short"):
+        join.join(mine, str(path), str(tmp_path / "out"))
 
 
 def test_a_list_is_never_overwritten_and_must_be_one(mine: Config, tmp_path: Path) -> None:

@@ -194,6 +194,13 @@ def test_a_number_of_images_that_is_none(mine: Config) -> None:
         refresh(mine, Asked(), images=0)
 
 
+@pytest.mark.parametrize("seed", [2**63, -(2**63) - 1])
+def test_a_seed_that_is_none(mine: Config, seed: int) -> None:
+    with pytest.raises(ConfigError, match="not a seed"):
+        refresh(mine, Asked(), seed=seed)
+    assert not Path(mine.root, "refresh").exists()
+
+
 def test_a_damaged_table_is_found(mine: Config) -> None:
     refresh(mine, Asked())
     (path,) = Path(mine.root, "refresh/wave=2026-02-01").glob("part-*")

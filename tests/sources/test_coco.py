@@ -170,6 +170,16 @@ def test_order_of_keys_changes_nothing(captions: Path, tmp_path: Path, read_all:
     assert read_all(SOURCE, captions) == rows
 
 
+def test_a_file_need_not_have_licences(tmp_path: Path, read_all: ReadAll) -> None:
+    path = tmp_path / "captions_train2017.json"
+    path.write_text(f'{{"images": {IMAGES}, "annotations": {ANNOTATIONS}}}')
+    rows = read_all(SOURCE, path)
+    assert {row["image_licence"] for row in rows if row["reason"] is None} == {"NOASSERTION"}
+    path.write_text(f'{{"licenses": 5, "images": {IMAGES}, "annotations": {ANNOTATIONS}}}')
+    with pytest.raises(InputError, match="no list at 'licenses'"):
+        read_all(SOURCE, path)
+
+
 def test_captions_in_upstreams_zip(captions: Path, tmp_path: Path, read_all: ReadAll) -> None:
     archive = tmp_path / "annotations_trainval2017.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:

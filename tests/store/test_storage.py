@@ -405,3 +405,41 @@ def test_a_path_with_a_nul_character_is_told() -> None:
     with pytest.raises(ConfigError) as told:
         storage.filesystem("/data/a\0b")
     assert str(told.value) == "'/data/a\\x00b': no path has a NUL character\n  remedy: mend the path"
+
+
+def test_a_link_into_its_own_folder_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "file").write_bytes(b"1")
+    for name in ("one", "two", "a/three", "a/b/four"):  # each doubles what is below, for ever
+        (tmp_path / name).symlink_to(tmp_path)
+    (tmp_path / "beside").symlink_to("a/b")
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "nowhere").symlink_to("gone")
+    assert storage.list_files(str(tmp_path)) == ["a/b/file", "beside/file", "circle", "nowhere"]
+    assert storage.fingerprint(str(tmp_path)) == storage.fingerprint(str(tmp_path))
+
+
+def test_a_folder_changes_with_what_a_link_in_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "link").symlink_to(tmp_path / "elsewhere")
+    empty = storage.fingerprint(str(tmp_path / "folder"))
+    (tmp_path / "elsewhere" / "1.jpg").write_bytes(b"1")
+    one = storage.fingerprint(str(tmp_path / "folder"))
+    (tmp_path / "elsewhere" / "1.jpg").write_bytes(b"12")
+    assert len({empty, one, storage.fingerprint(str(tmp_path / "folder"))}) == 3
+
+
+def test_what_is_no_file_is_neither_listed_nor_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    (tmp_path / "file").write_bytes(b"1")
+    assert storage.list_files(str(tmp_path)) == ["file"]
+    for name, found in (("pipe", "a pipe"), ("link", "a pipe")):
+        for read in (storage.read_bytes, storage.open_raw):
+            with pytest.raises(InputError, match="not a file") as raised:
+                read(str(tmp_path / name))
+            assert raised.value.found == found
+    with pytest.raises(InputError, match="not a file") as raised:
+        storage.read_bytes("/dev/zero", 0, 4)
+    assert raised.value.found == "a device"

@@ -17,6 +17,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pmd.formats import parquet
 from pmd.schema.tables import KEY
 from pmd.store import commits, exchange, sealed
 
@@ -125,13 +126,13 @@ class Meeting:
         """Return some columns of a row where it stands; empty where it stands nowhere."""
         if file is None or row is None:
             return {}
-        with sealed.open_checked(self._files[file]) as raw:
-            parquet = pq.ParquetFile(raw)
-            wanted = [name for name in columns if name in parquet.schema_arrow.names]
-            for group in range(parquet.num_row_groups):
-                count = parquet.metadata.row_group(group).num_rows
+        with parquet.telling(self._files[file]), sealed.open_checked(self._files[file]) as raw:
+            table = pq.ParquetFile(raw)
+            wanted = [name for name in columns if name in table.schema_arrow.names]
+            for group in range(table.num_row_groups):
+                count = table.metadata.row_group(group).num_rows
                 if row < count:
-                    found = parquet.read_row_group(group, columns=wanted, use_threads=False)
+                    found = table.read_row_group(group, columns=wanted, use_threads=False)
                     return dict(found.slice(row, 1).to_pylist()[0])
                 row -= count
         raise AssertionError(f"{self._files[file]} has no such row")

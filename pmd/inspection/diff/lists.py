@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from pmd import flow
 from pmd.errors import InputError
+from pmd.formats import parquet
 from pmd.inspection.diff import pairs
 from pmd.inspection.diff.join import A, B, Meeting, Passed, Tell
 from pmd.publish import lists
@@ -24,7 +25,7 @@ def compare(a: Sequence[str], b: Sequence[str], limit: int, tell: Tell | None = 
     """Compare the rows of lists; see `pmd.inspection.diff.diff`."""
     total = 0
     for path in (*a, *b):
-        with sealed.open_checked(path) as file:
+        with parquet.telling(path), sealed.open_checked(path) as file:
             total += pq.ParquetFile(file).metadata.num_rows
     known = [lists.columns(path) for path in (*a, *b)]
     # A list of an earlier version has fewer.
