@@ -35,6 +35,8 @@ _HEAD_LINES: Final = 20
 #: Lines before the first that has anything; the readers pass over them, too.
 _BLANK_LINES: Final = re.compile(rb"\A(?:[ \r]*\n)+")
 _NAMES_SHOWN: Final = 24
+#: Characters of a name, and of a kind of values, that an error shows.
+_NAME_SHOWN: Final = 60
 _KIND_SHOWN: Final = 120
 #: How a chunk of a table is told from one of the source's own forms.
 PREFIX: Final = "table:"
@@ -114,7 +116,8 @@ class Layout:
             InputError: One that is needed is not there, or holds no values that it could; shows what there is.
         """
         if not self.fits(table):
-            raise self.refusal(table, "the columns are not known", ", ".join(table.columns[:_NAMES_SHOWN]) or "none")
+            shown = ", ".join(name[:_NAME_SHOWN] for name in table.columns[:_NAMES_SHOWN])
+            raise self.refusal(table, "the columns are not known", shown or "none")
         found = {
             ours: next(name for name in names if name in table.columns)
             for ours, names in {**self.needed, **self.optional}.items()

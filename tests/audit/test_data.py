@@ -139,6 +139,10 @@ def test_a_data_set_without_texts_is_refused_and_shows_what_it_has(tmp_path: Pat
     assert read(path, text="said")[0]["text"].to_pylist() == ["a dog"]
     with pytest.raises(InputError, match="the columns are not known"):
         data_files.look(str(path), {"text": "said", "user": "nobody"})  # a mistyped name is no column that is lacking
+    (tmp_path / "zeros.csv").write_bytes(bytes(10_000) + b",b\n1,2\n")
+    with pytest.raises(InputError, match="the columns are not known") as refused:
+        data_files.look(str(tmp_path / "zeros.csv"), {})
+    assert len(str(refused.value)) < 1000, "a name of ten thousand characters is not shown whole"
 
 
 @pytest.mark.parametrize(
