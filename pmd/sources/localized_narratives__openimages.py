@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pmd.sources.narratives import Narratives, NoSplit, Picture
+from pmd.sources.narratives import Narratives, NoSplit, Picture, plain
 
 
 def picture(image_id: str, split: str | None) -> Picture:
     """Return an Open Images id's image; its URL has the split in it."""
     if split is None:
         raise NoSplit
-    name = f"{split}/{image_id}.jpg"
+    name = f"{split}/{plain(image_id, 'Open Images')}.jpg"
     return Picture(f"openimages:{image_id}", name, f"https://s3.amazonaws.com/open-images-dataset/{name}")
 
 

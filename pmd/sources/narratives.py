@@ -54,6 +54,17 @@ _MARKS: Final[dict[str, re.Pattern[str]]] = {
 }
 
 
+#: An id that is a file's name as it stands: nothing in it leads to another folder.
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
+
+
+def plain(image_id: str, of: str) -> str:
+    """Return an id of which a path is made; raise `records.Malformed` where it would lead elsewhere."""
+    if _PLAIN.fullmatch(image_id) is None:
+        raise records.Malformed(f"image_id: expected an id of {of}, found {image_id[:60]}")
+    return image_id
+
+
 class Options(SourceOptions):
     """Options of the four Localized Narratives sources."""
 

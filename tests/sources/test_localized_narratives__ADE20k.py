@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from pmd.schema import keys
+from pmd.sources import localized_narratives__ADE20k, localized_narratives__openimages
 from pmd.sources.localized_narratives__ADE20k import SOURCE
+from pmd.sources.records import Malformed
 from tests.sources.planting import write_named_narratives
 
 ReadAll = Callable[..., list[dict[str, Any]]]
@@ -99,3 +101,11 @@ NAMED = {"image_id", "original_caption", "credit"}
 def write_named(folder: Path) -> list[str]:
     """Write records with names in them."""
     return write_named_narratives(folder, "ade20k", "ADE_train_00000001")
+
+
+@pytest.mark.parametrize("image_id", ["../train/ADE_train_00000001", "a/b", "a\\b", "", "a b", "ADE\u00e9", "x" * 200])
+@pytest.mark.parametrize("module", [localized_narratives__ADE20k, localized_narratives__openimages])
+def test_an_id_that_would_lead_to_another_folder_is_none(module: Any, image_id: str) -> None:
+    with pytest.raises(Malformed, match="image_id: expected an id of"):
+        module.picture(image_id, "train")
+    assert module.picture("ADE_train_00000001", "train").file_name.endswith("/ADE_train_00000001.jpg")
