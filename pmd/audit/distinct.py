@@ -1,6 +1,6 @@
 """Distinct images, and how many pairs each has, counted where all pairs of one have met.
 
-    occurrences   pairs of one source, and the last stage that each survived → `ROWS`, which meet by image
+    occurrences   pairs, and the last stage that each survived → `ROWS`, which meet by image
     count         all rows of some images → `units.SIZES`, of each source and of all together
 
 There are as many rows as pairs, so a row is eleven bytes. An image goes by half of its key: that any two of 70 million have one
