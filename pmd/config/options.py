@@ -588,7 +588,7 @@ class DedupeOptions(StageOptions):
         default=(),
         description=(
             "evaluation images: lists of hashes (text or Parquet), folders, tars or zips; what matches them "
-            "within `near_distance` leaves"
+            "within `near_distance` leaves. A picture that does not decode is known by its bytes alone, and told"
         ),
     )
 
