@@ -84,7 +84,7 @@ _BLANK: Final = b" \t\r\n"
 _TOKEN: Final = re.compile(
     rb"[ \t\r\n]*+(?:"
     rb'("[^"\\]*+(?:\\.[^"\\]*+)*+")|([\[\]{},:])|'
-    rb"(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null))",
+    rb"(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null|NaN|-?Infinity))",  # as Python writes
     re.DOTALL,
 )
 _INTEGER: Final = re.compile(rb"-?(?:0|[1-9][0-9]{0,18})")

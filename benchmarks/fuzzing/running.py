@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import gc
 import multiprocessing
 import os
@@ -102,9 +103,17 @@ class _Worker:
     seen: float
 
 
+@functools.cache
+def _processes() -> Any:
+    """Return what starts workers: forked from a process without threads, since a fork of Polars' own never goes on."""
+    found = multiprocessing.get_context("forkserver")
+    found.set_forkserver_preload([__name__])
+    return found
+
+
 def _start(seed: int, numbers: list[int], names: Sequence[str]) -> _Worker:
-    receive, send = multiprocessing.get_context("fork").Pipe(duplex=False)
-    process = multiprocessing.get_context("fork").Process(target=_work, args=(seed, numbers, names, send), daemon=True)
+    receive, send = _processes().Pipe(duplex=False)
+    process = _processes().Process(target=_work, args=(seed, numbers, names, send), daemon=True)
     process.start()
     send.close()
     return _Worker(process, receive, collections.deque(numbers), time.monotonic() + HUNG_S)
