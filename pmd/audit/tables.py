@@ -149,9 +149,18 @@ SCHEMAS: Final[Mapping[str, pa.Schema]] = {
         people_share=_NUMBER,
         internet_users=_COUNT,
         internet_users_share=_NUMBER,
+        pairs_added_up=pa.bool_(),
+        users_added_up=pa.bool_(),
     ),
     "geography.high_income": _of_populations(
-        of=_TEXT, known=_COUNT, share=_NUMBER, low=_NUMBER, high=_NUMBER, at_least=_NUMBER, at_most=_NUMBER
+        of=_TEXT,
+        known=_COUNT,
+        share=_NUMBER,
+        low=_NUMBER,
+        high=_NUMBER,
+        at_least=_NUMBER,
+        at_most=_NUMBER,
+        added_up=pa.bool_(),
     ),
     "geography.years": _of_populations(date=_TEXT, year=_COUNT, pairs=_COUNT, share=_NUMBER, as_before=pa.bool_()),
     "geography.suffixes": _of_populations(country=_TEXT, pairs=_COUNT, share=_NUMBER, as_before=pa.bool_()),
@@ -166,6 +175,7 @@ SCHEMAS: Final[Mapping[str, pa.Schema]] = {
         low=_NUMBER,
         high=_NUMBER,
         as_before=pa.bool_(),
+        added_up=pa.bool_(),
     ),
     "pictures": _columns(source=_TEXT, table=_TEXT, value=_TEXT, images=_COUNT, share=_NUMBER),
     "tests": _of_populations(
@@ -285,10 +295,12 @@ def _geography(found: _Rows, told: Mapping[str, Any]) -> None:
                 kinds = {kind: cell for kind, cell in row.items() if kind != "class"}
                 numbers = {kind: cell["number"] for kind, cell in kinds.items()}
                 shares = {f"{kind}_share": cell["share"] for kind, cell in kinds.items()}
-                found["geography.incomes"].append({**at, "class": row["class"], **numbers, **shares})
-            found["geography.high_income"] += [
-                {**at, "of": kind, **_high_income(high)} for kind, high in one.get("high_income", {}).items()
-            ]
+                summed = {f"{kind}_added_up": True for kind in one["added_up"]}
+                found["geography.incomes"].append({**at, "class": row["class"], **numbers, **shares, **summed})
+            for kind, high in one.get("high_income", {}).items():
+                is_summed = {"photographs": "pairs"}.get(kind, kind) in one["added_up"]
+                more = {"added_up": is_summed or None}
+                found["geography.high_income"].append({**at, "of": kind, **_high_income(high), **more})
     for source, stages in told.get("years", {}).items():
         for stage, one in stages.items():
             if stage != "date":
@@ -335,7 +347,8 @@ def _steps(found: _Rows, told: Mapping[str, Any]) -> None:
                         "pairs": pairs,
                         "ratio": ratio,
                     }
-                    found["steps.ratios"].append({**at, "low": low, "high": high, "as_before": held or None})
+                    marks = {"as_before": held or None, "added_up": table["added_up"] or None}
+                    found["steps.ratios"].append({**at, "low": low, "high": high, **marks})
 
 
 def tables(content: Mapping[str, Any]) -> dict[str, pa.Table]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from pmd.audit import geography, groups, suppression, units
+from pmd.audit import geography, groups, suppression, tables, units
 from pmd.audit.lexicon import Absent
 from pmd.audit.measure import CATEGORIES, CLASSES, MAX_WORDS, Partial, Plan, SourcePartial
 from pmd.audit.population import Population
@@ -328,6 +328,13 @@ def test_the_share_of_high_income_is_told_where_its_whole_class_would_tell_of_fe
     income = content["steps"]["sources"]["yfcc100m"]["by"]["income"]
     assert income["added_up"]
     assert {row["value"] for row in income["rows"]} == {"high", "lower_middle"}
+    found = tables.tables(content)
+    assert {row["pairs_added_up"] for row in found["geography.incomes"].to_pylist()} == {True}
+    assert {row["added_up"] for row in found["geography.high_income"].to_pylist() if row["of"] == "photographs"} == {
+        True
+    }
+    by_income = [row for row in found["steps.ratios"].to_pylist() if row["by"] == "income"]
+    assert {row["added_up"] for row in by_income} == {True}
     assert [row for row in content["tests"] if row["section"] == "incomes"] == [], (
         "a test would tell how many were lost"
     )
