@@ -60,8 +60,8 @@ def _on_site(site: str, user: str) -> str | None:
 
 def of_meta(source: str, meta: str) -> str | None:
     """Return the user whom upstream's fields of a pair name."""
-    field = fields().get(source)
-    return None if field is None else user_key(source, str(orjson.loads(meta).get(field) or ""))
+    said = manifests.recorded(source)
+    return None if said.user is None else _on_site(said.site or source, str(orjson.loads(meta).get(said.user) or ""))
 
 
 def in_fields(given: Mapping[str, Any]) -> Iterator[str]:
