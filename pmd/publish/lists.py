@@ -94,8 +94,7 @@ def check(path: str) -> None:
 
 def _is_alike(found: pa.DataType, expected: pa.DataType) -> bool:
     """Return whether values of one type can be read as those of another: other libraries widen what they write again."""
-    if pa.types.is_dictionary(found) or pa.types.is_dictionary(expected):
-        return _is_alike(getattr(found, "value_type", found), getattr(expected, "value_type", expected))
+    found, expected = (kind.value_type if pa.types.is_dictionary(kind) else kind for kind in (found, expected))
     if pa.types.is_list(expected):
         return pa.types.is_null(found) or (_is_list(found) and _is_alike(found.value_type, expected.value_type))
     kinds = (_is_text, pa.types.is_integer, pa.types.is_floating)

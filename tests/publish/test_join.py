@@ -90,6 +90,7 @@ def test_rows_that_were_withdrawn_later_are_not_refilled(mine: Config, tmp_path:
     ("column", "values", "says"),
     [
         ("text", [1], "text: a column is not as pmd publish writes it"),
+        ("source", [["coco"]], "source: a column is not as pmd publish writes it"),
         ("region", ["x"], "region: a column is not as pmd publish writes it"),
         ("image_id", [bytes(16)], "image_id: a column is not as pmd publish writes it"),
     ],
