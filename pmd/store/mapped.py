@@ -35,9 +35,14 @@ def _copied(url: str, size: int) -> str:
         if url not in _copies:
             _leave_others(url.rpartition("/")[0])
             copy = os.path.join(spools.folder(), f"mapped-{uuid.uuid4().hex}")
-            with open(copy, "wb") as file:
-                for start in range(0, size, _RANGE_BYTES):
-                    file.write(storage.read_bytes(url, start, min(start + _RANGE_BYTES, size)))
+            try:
+                with open(copy, "wb") as file:
+                    for start in range(0, size, _RANGE_BYTES):
+                        file.write(storage.read_bytes(url, start, min(start + _RANGE_BYTES, size)))
+            except BaseException:  # the task is tried again, with a copy of its own
+                with contextlib.suppress(OSError):
+                    os.remove(copy)
+                raise
             _copies[url] = copy
         return _copies[url]
 
