@@ -151,8 +151,9 @@ class Source:
     def as_before(self, by: str, step: str) -> dict[str, str]:
         """Return the values whose pairs are given as after another step that has more or fewer pairs, and which that is."""
         if by in self.added_up:
-            countries = self.as_before("country", step).items()
-            return {self.incomes[code]: other for code, other in countries if code in self.incomes}
+            rows = self.values["country"]
+            some = rows[0].keys() & rows[-1].keys() & self.incomes.keys()
+            return {self.incomes[code]: other for code, other in self.as_before("country", step).items() if code in some}
         found: dict[str, str] = {}
         at = self.taken.index(step)
         for place, other in enumerate(self.taken if at and by in _HELD and by in self.totals else ()):

@@ -99,7 +99,6 @@ def classes_told(
     done: list[int] = []
     for place in range(len(classes)) if asked is None else asked:
         some = dict(classes[place])
-
         others = [
             (_numbers(found[other], totals[other], None if known is None else known[other]), rows[other], totals[other])
             for other in done

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from pmd.audit import geography, groups, suppression, tables, units
+from pmd.audit import geography, groups, steps, suppression, tables, units
 from pmd.audit.lexicon import Absent
 from pmd.audit.measure import CATEGORIES, CLASSES, MAX_WORDS, Partial, Plan, SourcePartial
 from pmd.audit.population import Population
@@ -302,6 +302,19 @@ def test_classes_of_the_told_countries_take_the_place_of_those_that_are_hidden()
     # The second stage does not tell of the United States, so that nothing could be compared with it.
     assert suppression.added_up(rows, class_of) == [{"high": 370, "low": 220}, {}, {"high": 250, "low": 30}]
     assert suppression.added_up([], class_of) == []
+
+
+def test_a_class_is_as_before_only_by_countries_that_it_is_made_of() -> None:
+    # The United States hardly changed at first, but are not told at last, so that no class has them.
+    countries = [{"DE": 500, "US": 300, "VN": 400}, {"DE": 450, "US": 300, "VN": 400}, {"DE": 400, "VN": 350}]
+    incomes = {"DE": "high", "US": "high", "VN": "lower_middle"}
+    values = {"country": countries, "income": suppression.added_up(countries, incomes.get)}
+    totals = {"country": [1205, 1155, 1000], "income": [1205, 1155, 1000]}
+    one = steps.Source(
+        ("curate", "images", "shard"), (1205, 1155, 1000), values, totals, 0.0, incomes, frozenset({"income"})
+    )
+    assert one.as_before("country", "images") == {"US": "curate", "VN": "curate"}
+    assert one.as_before("income", "images") == {"lower_middle": "curate"}
 
 
 def test_the_share_of_high_income_is_told_where_its_whole_class_would_tell_of_few() -> None:
