@@ -209,7 +209,7 @@ class _Repair:
             yield _RejectedOnly(unit.stage, unit.unit, unit.config, settle) if unit.stage == flow.FETCH else unit
 
     def _freshness(self) -> Iterator[tuple[tuple[str, str], bool | None]]:
-        """Yield of each unit `_is_fresh`; no more where a damaged commit keeps it untold which units there are."""
+        """Yield `_is_fresh` of each unit, up to a damaged commit that would say which units follow."""
         with contextlib.suppress(PmdError):
             for unit in self._units():
                 yield unit.name, _is_fresh(unit)

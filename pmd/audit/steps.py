@@ -153,7 +153,9 @@ class Source:
         if by in self.added_up:
             rows = self.values["country"]
             some = rows[0].keys() & rows[-1].keys() & self.incomes.keys()
-            return {self.incomes[code]: other for code, other in self.as_before("country", step).items() if code in some}
+            return {
+                self.incomes[code]: other for code, other in self.as_before("country", step).items() if code in some
+            }
         found: dict[str, str] = {}
         at = self.taken.index(step)
         for place, other in enumerate(self.taken if at and by in _HELD and by in self.totals else ()):

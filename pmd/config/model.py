@@ -140,16 +140,7 @@ def load(path: str) -> Config:
     Raises:
         InvalidConfig: It has mistakes; all of them are told. Files are looked for once it has no others.
     """
-    if storage.is_local(path) and not storage.is_text(
-        os.path.abspath(path)
-    ):  # ROOT and its commits name what is in its folder
-        raise ConfigError(
-            "the path is not UTF-8",
-            where=os.path.abspath(path),
-            expected="names of files and folders in UTF-8",
-            found=repr(os.fsencode(os.path.abspath(path))),
-            remedy="rename the folder or file, or move the configuration elsewhere",
-        )
+    _check_name(path)
     if not storage.exists(path):
         raise ConfigError("no such configuration file", where=path, remedy=_near_file(path))
     try:
@@ -166,6 +157,19 @@ def load(path: str) -> Config:
     if checker.problems:
         raise InvalidConfig(path, checker.ordered())
     return loaded
+
+
+def _check_name(path: str) -> None:
+    """Refuse a path that is no text: ROOT and its commits name what is in the configuration's folder."""
+    whole = os.path.abspath(path)
+    if storage.is_local(path) and not storage.is_text(whole):
+        raise ConfigError(
+            "the path is not UTF-8",
+            where=whole,
+            expected="names of files and folders in UTF-8",
+            found=repr(os.fsencode(whole)),
+            remedy="rename the folder or file, or move the configuration elsewhere",
+        )
 
 
 def _near_file(path: str) -> str:
@@ -314,9 +318,8 @@ class _Checker:
         root = self._value(raw, "root", str, "a folder or fsspec URL", required=True)
         if root == "":
             self.problem(("root",), "a folder or fsspec URL", root, "name a folder of its own")
-        elif isinstance(root, str) and root.startswith(
-            "memory://"
-        ):  # gone when the command ends, and unseen by its workers
+        elif isinstance(root, str) and root.startswith("memory://"):
+            # It is gone when the command ends, and its workers do not see it.
             self.problem(("root",), "a folder or fsspec URL that outlasts a command", root, "name a folder of its own")
         profile = self._value(raw, "profile", str, f"one of {', '.join(PROFILES)}", default="recommended")
         if profile not in PROFILES:
