@@ -100,9 +100,11 @@ def _high_incomes(result: Mapping[str, Any]) -> Iterator[str]:
         draw = (photographs.get("another_draw") or {}).get("interval")
         ends = f" (another draw of such users: {escape(formatting.between(draw))})" if draw else ""
         earlier = before["photographs"]["value"] if before and first != last else None
+        is_added_up = "pairs" in by_stage[last]["added_up"]
+        where = "countries of known income that are told" if is_added_up else "a country of known income"
         yield (
-            f"{escape(formatting.percent(photographs['value']))}{ends} of {escape(source)}'s photographs in a country of known "
-            f"income are from high-income countries after {escape(last)}"
+            f"{escape(formatting.percent(photographs['value']))}{ends} of {escape(source)}'s photographs in {where} are from "
+            f"high-income countries after {escape(last)}"
             + (f", {escape(formatting.percent(earlier))} after {escape(first)}." if earlier is not None else ".")
         )
         if high["users"]["value"] is not None:

@@ -61,13 +61,15 @@ def _mentioned(population: Mapping[str, Any]) -> Iterator[str]:
 def _placed(audit: Mapping[str, Any], last: str) -> Iterator[str]:
     """Yield the share of high-income countries, where classes were given."""
     for source, by_stage in (audit.get("geography") or {}).get("sources", {}).items():
-        high = (by_stage.get(last) or {}).get("high_income") or {}
-        photographs = high.get("photographs") or {}
+        told = by_stage.get(last) or {}
+        photographs = (told.get("high_income") or {}).get("photographs") or {}
         if _value(photographs) is not None:
             low, most = photographs.get("bounds") or (None, None)
             bounds = f"; of all its photographs between {low:.0%} and {most:.0%}" if low is not None else ""
+            is_added_up = "pairs" in told.get("added_up", ())
+            where = "countries of known income that are told" if is_added_up else "a country of known income"
             yield (
-                f"Of the photographs of {source} in a country of known income, {_share(photographs)} are from high-income "
+                f"Of the photographs of {source} in {where}, {_share(photographs)} are from high-income "
                 f"countries{bounds}. A photographed country is no home."
             )
 

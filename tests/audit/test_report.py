@@ -175,10 +175,13 @@ def test_the_card_has_the_share_of_high_income_countries_where_it_is_known() -> 
         }
     text = _read(html(found))[1].replace("\u00a0", " ")
     assert (
-        "50.0 % (another draw of such users: 40–60 %) of yfcc100m's photographs in a country of known income are from "
-        "high-income countries after fetch, 75.0 % after curate." in text
+        "50.0 % (another draw of such users: 40–60 %) of yfcc100m's photographs in countries of known income that are told "
+        "are from high-income countries after fetch, 75.0 % after curate." in text
     )
     assert "Of photographs: the countries of each class that are told after the first step and after the last" in text
+    by_stage["fetch"]["added_up"] = []
+    whole = _read(html(found))[1]
+    assert "yfcc100m's photographs in a country of known income are from high-income countries after fetch" in whole
     assert "Of its users, 40.0 % have most of their photographs there" in text
     assert "Were none, or all, of its other photographs there, it would be 20–90 % of all its photographs." in text
     assert "[audit.reference] in the configuration" not in text

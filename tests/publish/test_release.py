@@ -308,7 +308,7 @@ def test_what_the_card_of_pmd_says_is_answered_or_said_to_be_unanswerable() -> N
         "another_draw": {"cluster": "user", "interval": [0.6, 0.8]},
         "bounds": [0.3, 0.9],
     }
-    audit = {
+    audit: dict[str, Any] = {
         "stages": ["curate", "shard"],
         "sample": 8,
         "all": {
@@ -332,6 +332,9 @@ def test_what_the_card_of_pmd_says_is_answered_or_said_to_be_unanswerable() -> N
         "from high-income countries; of all its photographs between 30% and 90%. A photographed country is no home.",
         "Of 2 tests whether what a step lost had to do with what it shows, 1 are findings, false discoveries held to 5 %.",
     ]
+    audit["geography"]["sources"]["yfcc100m"]["shard"]["added_up"] = ["pairs"]
+    said = measured.statements(audit)
+    assert any("in countries of known income that are told, 70.0%" in one for one in said)
 
 
 def test_the_release_is_no_folder_of_a_stage() -> None:
