@@ -56,6 +56,9 @@ NAMED: Final = ("subreddit", "host")
 LEAST_MARKED: Final = 20
 LISTED_MARKED: Final = 20
 
+#: Pairs from which the sizes of units are sorted. Smaller ones are counted in a table, which is as long as the largest.
+_LARGE: Final = 2**16
+
 #: Hosts that are listed, of each source and stage.
 LISTED_HOSTS: Final = 20
 
@@ -693,10 +696,12 @@ def _at(source: str, kind: str, stage: int, domain: str, rows: pa.Table) -> pa.T
 
 def sizes(source: str, kind: str, stage: int, pairs: Counts, alone: int = 0) -> pa.Table:
     """Return `SIZES` of units with so many pairs each, and of some more that have one."""
-    units = np.bincount(pairs, minlength=2)  # as long as the largest unit has pairs
+    is_large = pairs >= _LARGE
+    units = np.bincount(pairs[~is_large], minlength=2)
     units[1] += alone
     found = np.flatnonzero(units[1:]) + 1
-    units = units[found]
+    large, units_of_large = np.unique(pairs[is_large], return_counts=True)
+    found, units = np.r_[found, large], np.r_[units[found], units_of_large]
     length = len(found)
     return pa.table([[source] * length, [kind] * length, [stage] * length, found, units.astype(np.int64)], schema=SIZES)
 

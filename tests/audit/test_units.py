@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -161,3 +162,17 @@ def test_what_is_of_one_thing_is_found_as_a_filter_would_find_it() -> None:
                     assert found.equals(wanted.filter(pc.equal(wanted["domain"], domain)).combine_chunks())
     assert known.ordered is known.ordered, "ordered once"
     assert known.ordered["sizes"].at("nobody", "host", 0).num_rows == 0
+
+
+def test_sizes_take_no_memory_by_how_many_pairs_the_largest_unit_has() -> None:
+    pairs = np.array([2**16, 1, 10**12, 0, 3, 2**16 - 1, 10**12, 1], np.int64)
+    found = units.sizes("coco", "host", 2, pairs, alone=5)
+    assert dict(zip(found["size"].to_pylist(), found["units"].to_pylist(), strict=True)) == {
+        1: 7,
+        3: 1,
+        2**16 - 1: 1,
+        2**16: 1,
+        10**12: 2,
+    }
+    assert found["size"].to_pylist() == sorted(found["size"].to_pylist())
+    assert units.sizes("coco", "image", 0, np.zeros(0, np.int64)).num_rows == 0
