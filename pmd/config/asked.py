@@ -2,7 +2,8 @@
 
 It is the configuration's tables with the options that have an effect in the stage (`tables.with_effect`). Its commits depend on
 the same options (`pmd.config.told`), so no worker can heed one that would leave its commits as they are: others are not there,
-and asking for one raises.
+and asking for one raises. The sample and the seed stand in no table and are there in every stage: one that heeds the seed says
+so in its `needs`, as shard does.
 """
 
 from __future__ import annotations
