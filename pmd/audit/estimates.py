@@ -385,7 +385,11 @@ def wider(one: Estimate, other: Estimate) -> Estimate:
 
 
 def about(estimate: Estimate, value: float) -> Estimate:
-    """Return a share's interval about another value beside its own, as wide as logits go: where its own is not to be told."""
+    """Return a share's interval about another value beside its own, as wide as logits go: where its own is not to be told.
+
+    Nor is how many clusters it rests on, from which a few would follow.
+    """
+    estimate = dataclasses.replace(estimate, clusters=None, design_effect=None)
     if estimate.error is None or estimate.degrees is None or not 0 < value < 1:
         return dataclasses.replace(estimate, value=value, low=None, high=None, refused=estimate.refused or TOO_FEW)
     ends = _ends(math.log(value / (1 - value)), estimate.error, estimate.degrees, LEVEL)

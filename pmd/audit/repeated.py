@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
+import xxhash
 
 from pmd import flow
 from pmd.audit.measure import ASKED, CLASSES, STAGES, Seen, classes, low_words, recorded, users
@@ -96,7 +96,7 @@ def occurrences(pairs: pa.RecordBatch, last: pa.Array, seen: Mapping[str, Seen] 
     forms = captions.forms(pairs.column("text"))
     return pa.RecordBatch.from_arrays(
         [
-            pl.Series(pl.from_arrow(forms), dtype=pl.String).hash().to_arrow(),
+            _hashes(forms),
             forms,
             pairs.column("source").cast(pa.string()),
             pa.array(low_words(pairs.column("image_id"))),
@@ -105,6 +105,13 @@ def occurrences(pairs: pa.RecordBatch, last: pa.Array, seen: Mapping[str, Seen] 
         ],
         schema=OCCURRENCES,
     )
+
+
+def _hashes(forms: pa.Array) -> pa.Array:
+    """Return a 64-bit hash of each form: not Polars' own, which differs between kinds of processors, as workers may."""
+    content = forms.cast(pa.large_binary()).to_numpy(zero_copy_only=False).tolist()
+    hashed = map(xxhash.xxh3_64_intdigest, content)
+    return pa.array(np.fromiter(hashed, np.uint64, len(forms)))
 
 
 def count(rows: pa.Table) -> pa.Table:

@@ -55,7 +55,7 @@ _MARKS: Final[dict[str, re.Pattern[str]]] = {
 
 
 #: An id that is a file's name as it stands: nothing in it leads to another folder.
-_PLAIN: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_PLAIN: Final = re.compile(r"(?!\.{1,2}$)[^/\\\x00-\x1f\x7f]{1,100}")
 
 
 def plain(image_id: str, of: str) -> str:

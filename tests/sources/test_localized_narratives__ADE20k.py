@@ -103,7 +103,7 @@ def write_named(folder: Path) -> list[str]:
     return write_named_narratives(folder, "ade20k", "ADE_train_00000001")
 
 
-@pytest.mark.parametrize("image_id", ["../train/ADE_train_00000001", "a/b", "a\\b", "", "a b", "ADE\u00e9", "x" * 200])
+@pytest.mark.parametrize("image_id", ["../train/ADE_train_00000001", "a/b", "a\\b", "", "..", "a\nb", "x" * 200])
 @pytest.mark.parametrize("module", [localized_narratives__ADE20k, localized_narratives__openimages])
 def test_an_id_that_would_lead_to_another_folder_is_none(module: Any, image_id: str) -> None:
     with pytest.raises(Malformed, match="image_id: expected an id of"):
