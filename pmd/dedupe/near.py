@@ -378,6 +378,15 @@ def gathered(rows: Iterable[pa.Table], count: int, linked: Iterable[Pairs]) -> t
     return pa.concat_tables(kept).combine_chunks(), forest.roots(numbers)
 
 
+def _apart(hashes: Words, rows: Numbers, others: Numbers) -> Numbers:
+    """Return the distance of each row and another, a segment at a time: of all at once the hashes are copied twice."""
+    found = np.empty(len(rows), np.int64)
+    for start in range(0, len(rows), _SEGMENT):
+        some = slice(start, start + _SEGMENT)
+        found[some] = distances(hashes.take(rows[some], axis=0), hashes.take(others[some], axis=0))
+    return found
+
+
 def elect(rows: pa.Table, component: Numbers, distance: int) -> pa.Table:
     """Hold the elections of all components.
 
@@ -407,7 +416,7 @@ def elect(rows: pa.Table, component: Numbers, distance: int) -> pa.Table:
         # The first of each component that is still open matches none of those that stay: it stays.
         starts = np.flatnonzero(np.r_[True, component[open_[1:]] != component[open_[:-1]]])
         leader = np.repeat(open_[starts], np.diff(np.r_[starts, len(open_)]))
-        bits = distances(hashes[open_], hashes[leader])
+        bits = _apart(hashes, open_, leader)
         one, other = width[open_] * height[leader], width[leader] * height[open_]
         alike = 100 * np.maximum(one, other) <= (100 + _ASPECT_PERCENT) * np.minimum(one, other)
         gives_way = (bits <= distance) & alike & (~has_region[open_] | whole[leader]) & (open_ != leader)
