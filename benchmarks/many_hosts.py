@@ -22,7 +22,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -35,10 +34,9 @@ import numpy as np
 from fetch import encoded
 from PIL import Image
 
-from benchmarks.scaling.measuring import cost, tree
+from benchmarks.scaling.measuring import Watch, cost, tree
 from pmd.store import root
 
-_LOOK_S: Final = 0.5
 _PICTURES: Final = 64
 _TENTHS: Final = 10
 #: So that a fetch shard has about as many images as one of PMD's.
@@ -115,28 +113,19 @@ def served() -> Iterator[tuple[int, Any]]:
         process.join()
 
 
-class OpenFiles:
-    """Looks at how many files each process that descends from this one has open, while it is entered."""
+class OpenFiles(Watch):
+    """Looks at how many files each process that descends from this one has open."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.most = 0
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._others = {os.getpid(), *(child.pid for child in multiprocessing.active_children())}
 
-    def __enter__(self) -> OpenFiles:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        server = {child.pid for child in multiprocessing.active_children()}
-        while not self._over.wait(_LOOK_S):
-            for pid in {*tree(os.getpid())} - server - {os.getpid()}:
-                with contextlib.suppress(OSError):  # it has ended
-                    self.most = max(self.most, len(os.listdir(f"/proc/{pid}/fd")))
+    def look(self) -> None:
+        """Look once."""
+        for pid in {*tree(os.getpid())} - self._others:
+            with contextlib.suppress(OSError):  # it has ended
+                self.most = max(self.most, len(os.listdir(f"/proc/{pid}/fd")))
 
 
 def configured(folder: Path, hosts: int, lanes: int, port: int) -> Path:

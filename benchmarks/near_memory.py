@@ -27,7 +27,6 @@ import json
 import multiprocessing
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -39,6 +38,7 @@ import pyarrow as pa
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.near_duplicates import DISTANCE, forest_of, mixing, photographs, strangers, varied
+from benchmarks.scaling.measuring import Watch, kilobytes
 from pmd.config.asked import Asked
 from pmd.config.options import DedupeOptions
 from pmd.dedupe import near, packed
@@ -52,7 +52,6 @@ _BLOCK: Final = 50_000
 _DISTANCES: Final = 36
 #: Rows that are compared with all.
 _SAMPLE: Final = 40
-_LOOK_S: Final = 0.25
 #: Pss is asked for at one look of so many. The system walks all pages for it: of 3 GB mapped twice a third of a search's time.
 _SELDOM: Final = 20
 
@@ -140,41 +139,24 @@ def write(rows: int, samples: Path | None, work: str) -> list[pa.RecordBatch]:
 # --- memory
 
 
-def _kilobytes(file: str, name: str) -> int:
-    """Return a figure of /proc; 0 of a process that is gone."""
-    try:
-        lines = Path(file).read_text(encoding="ascii").splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), 0)
+class Memory(Watch):
+    """Looks at the memory of child processes."""
 
-
-class Watch:
-    """Looks at the memory of child processes while it is entered."""
+    every_s = 0.25
 
     def __init__(self) -> None:
+        super().__init__()
         self.together, self.own = 0, 0
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._looks = 0
 
-    def __enter__(self) -> Watch:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        looks = 0
-        while not self._over.wait(_LOOK_S):
-            numbers = [child.pid for child in multiprocessing.active_children()]
-            if looks % _SELDOM == 0:
-                self.together = max(
-                    self.together, sum(_kilobytes(f"/proc/{number}/smaps_rollup", "Pss") for number in numbers)
-                )
-            looks += 1
-            self.own = max([self.own, *(_kilobytes(f"/proc/{number}/status", "RssAnon") for number in numbers)])
+    def look(self) -> None:
+        """Look once."""
+        numbers = [child.pid for child in multiprocessing.active_children()]
+        if self._looks % _SELDOM == 0:
+            together = sum(kilobytes(f"/proc/{number}/smaps_rollup", "Pss:") for number in numbers)
+            self.together = max(self.together, together)
+        self._looks += 1
+        self.own = max([self.own, *(kilobytes(f"/proc/{number}/status", "RssAnon:") for number in numbers)])
 
 
 # --- steps
@@ -184,13 +166,13 @@ def _counted(step: tuple[Callable[..., Any], Any]) -> tuple[list[Any], float, in
     """Return what a callable of the stage yields, its processor time, and the most that its process has had resident."""
     start = time.process_time()
     found = list(step[0](step[1]))
-    return found, time.process_time() - start, _kilobytes("/proc/self/status", "VmHWM")
+    return found, time.process_time() - start, kilobytes("/proc/self/status", "VmHWM:")
 
 
 def step(calls: Sequence[tuple[Callable[..., Any], Any]], workers: int) -> tuple[list[Any], dict[str, float]]:
     """Run callables in processes of their own; return what they yield, and the time and memory."""
     start = time.monotonic()
-    with Watch() as watch, multiprocessing.get_context("spawn").Pool(workers) as pool:
+    with Memory() as watch, multiprocessing.get_context("spawn").Pool(workers) as pool:
         results = list(pool.imap_unordered(_counted, calls, chunksize=1))
     return [item for found, _, _ in results for item in found], {
         "seconds": round(time.monotonic() - start, 1),

@@ -20,7 +20,6 @@ import os
 import shutil
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -33,7 +32,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from benchmarks.scaling.measuring import kilobytes, tree
+from benchmarks.scaling.measuring import Watch, kilobytes, tree
 from pipelines import running
 from pmd.config.engine import Engine
 from pmd.curate.rules import PARTITION_BYTES
@@ -49,7 +48,6 @@ UNIT_ROWS: Final = 150_000
 ROW_BYTES: Final = 430
 #: Rows in a batch, as readers give them.
 _BATCH_ROWS: Final = 10_000
-_LOOK_S: Final = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,35 +146,32 @@ class Tell:
         Path(self.path).write_text("\n".join(found.facts))
 
 
-class Watch:
-    """Looks at what some processes and all that descend from them hold."""
+class Used(Watch):
+    """Looks at what some processes and all that descend from them hold, and at their processor time from end to end."""
 
     def __init__(self, pids: Iterable[int]) -> None:
+        super().__init__()
         self.together_mb = self.largest_mb = 0
-        self._pids, self._ended = tuple(pids), threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._pids = tuple(pids)
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Used:
         self._start = self._processor_s()
-        self._thread.start()
-        return self
+        return super().__enter__()
 
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
         self.processor_s = self._processor_s() - self._start
 
     def _processes(self) -> set[int]:
         return {pid for root_pid in self._pids for pid in tree(root_pid)}
 
-    def _look(self) -> None:
-        while not self._ended.wait(_LOOK_S):
-            processes = self._processes()
-            self.together_mb = max(
-                self.together_mb, sum(kilobytes(f"/proc/{pid}/smaps_rollup", "Pss:") for pid in processes) // 1024
-            )
-            most = max(kilobytes(f"/proc/{pid}/status", "VmRSS:") for pid in processes)
-            self.largest_mb = max(self.largest_mb, most // 1024)
+    def look(self) -> None:
+        """Look once."""
+        processes = self._processes()
+        together = sum(kilobytes(f"/proc/{pid}/smaps_rollup", "Pss:") for pid in processes)
+        self.together_mb = max(self.together_mb, together // 1024)
+        most = max(kilobytes(f"/proc/{pid}/status", "VmRSS:") for pid in processes)
+        self.largest_mb = max(self.largest_mb, most // 1024)
 
     def _processor_s(self) -> float:
         ticks = 0
@@ -209,7 +204,7 @@ def once(engine: str, told: argparse.Namespace, where: str, *, by_engine: bool) 
     running_here = servers.read(engine, told.folder) if engine in servers.NAMES else None
     pids = [os.getpid(), *(process.pid for process in (running_here.processes if running_here else ()))]
     start = time.monotonic()
-    with Watch(pids) as watch:
+    with Used(pids) as watch:
         running.run(wire, flags, work, 0)
     seconds = time.monotonic() - start
     facts = [json.loads(line) for line in Path(out).read_text().splitlines()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import os
 import subprocess
@@ -9,9 +10,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
-
-_LOOK_S: Final = 0.5
+from typing import Self
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,33 +34,53 @@ def cost(command: Sequence[str]) -> Cost:
     """Run a command to its end; raise where it fails."""
     start = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    watch = _Watch(process.pid)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    watch.end()
+    with _Watch(process.pid) as watch:
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
     return Cost(time.monotonic() - start, used.ru_utime + used.ru_stime, watch.peak_bytes, watch.together_bytes)
 
 
-class _Watch:
-    def __init__(self, pid: int) -> None:
-        self.peak_bytes = self.together_bytes = 0
-        self._pid, self._ended = pid, threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
-        self._thread.start()
+class Watch(abc.ABC):
+    """Looks at processes while it is entered, in a thread of its own."""
 
-    def end(self) -> None:
-        self._ended.set()
+    #: Seconds from one look to the next.
+    every_s: float = 0.5
+
+    def __init__(self) -> None:
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
         self._thread.join()
 
-    def _look(self) -> None:
-        while not self._ended.wait(_LOOK_S):
-            together = 0
-            for pid in tree(self._pid):
-                self.peak_bytes = max(self.peak_bytes, kilobytes(f"/proc/{pid}/status", "VmHWM:") * 1024)
-                together += kilobytes(f"/proc/{pid}/smaps_rollup", "Pss:") * 1024
-            self.together_bytes = max(self.together_bytes, together)
+    @abc.abstractmethod
+    def look(self) -> None:
+        """Look once."""
+
+    def _run(self) -> None:
+        while not self._over.wait(self.every_s):
+            self.look()
+
+
+class _Watch(Watch):
+    def __init__(self, pid: int) -> None:
+        super().__init__()
+        self.peak_bytes = self.together_bytes = 0
+        self._pid = pid
+
+    def look(self) -> None:
+        together = 0
+        for pid in tree(self._pid):
+            self.peak_bytes = max(self.peak_bytes, kilobytes(f"/proc/{pid}/status", "VmHWM:") * 1024)
+            together += kilobytes(f"/proc/{pid}/smaps_rollup", "Pss:") * 1024
+        self.together_bytes = max(self.together_bytes, together)
 
 
 def tree(root: int) -> list[int]:
