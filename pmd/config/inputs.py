@@ -49,7 +49,8 @@ def files(source: SourceConfig) -> list[InputFile]:
     problems = _missing(source)
     if problems:
         raise MissingFiles(problems)
-    for path in _expand(source.annotations):
+    paths = _expand(source.annotations)
+    for path in paths:
         if not storage.is_text(path):
             raise InputError(
                 "the file's name is not UTF-8",
@@ -58,7 +59,7 @@ def files(source: SourceConfig) -> list[InputFile]:
                 found=repr(os.fsencode(path)),
                 remedy="rename the file",
             )
-    inputs = [InputFile(path, storage.size(archives.split_member(path)[0])) for path in _expand(source.annotations)]
+    inputs = [InputFile(path, storage.size(archives.split_member(path)[0])) for path in paths]
     nothing = [file.path for file in inputs if not file.bytes or _holds_nothing(file.path)]
     if nothing:
         raise InputError(
