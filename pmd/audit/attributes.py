@@ -99,6 +99,7 @@ def read(paths: Sequence[str]) -> list[Attribute]:
 
 
 def _of_file(path: str) -> list[Attribute]:
+    parquet.refuse_others(path, f"a Parquet file with {' or '.join(scores.IDS)}, and other columns")
     with parquet.telling(path), storage.open_raw(path) as file:
         table = pq.ParquetFile(file).read()
     repeated = sorted({name for name in table.schema.names if table.schema.names.count(name) > 1})
@@ -258,7 +259,7 @@ def figures(by_stage: Mapping[str, tuple[int, Mapping[str, int]]], *, rates: boo
                 _row(attribute, value, stages[place][value], totals[place], rates=rates) for value in sorted(shown)
             ]
             if rest := totals[place] - sum(pairs[place][value] for value in shown):
-                rows[place].append(_row(attribute, "not shown", {"pairs": rest}, totals[place], rates=False))
+                rows[place].append(_row(attribute, suppression.NOT_SHOWN, {"pairs": rest}, totals[place], rates=False))
     known = [
         max((sum(row["pairs"] for row in some if row["attribute"] == name) for name in tables), default=0)
         for some in rows

@@ -172,10 +172,10 @@ def _by_stage(placed: _Placed, ran: Sequence[str], beside: Beside, told: Source)
     shown_incomes = suppression.classes_told(
         suppression.told(incomes, known, asked, hold=False), shown_users, classes.get, whole, asked, known=known
     )
-    added_up = told.added_up & {"income"}
+    added_up = ["pairs"] if "income" in told.added_up else []
     if steps.hides_high(incomes, shown_incomes):
         shown_incomes = steps.in_order(suppression.added_up(shown_users, classes.get))
-        added_up |= {"users"}
+        added_up.append("users")
     found = {}
     for stage, some, of_users in zip(ran, shown_users, shown_incomes, strict=True):
         found[stage] = _stage(placed, stage, beside, online, (told, some))
@@ -192,12 +192,12 @@ class _Classes:
     Attributes:
         pairs: Class → photographs.
         users: Class → users most of whose placed photographs are there.
-        added_up: "income" and "users": of which of the two these are the told countries' alone, added up.
+        added_up: "pairs" and "users": of which of the two these are the told countries' alone, added up.
     """
 
     pairs: Mapping[str, int]
     users: Mapping[str, int]
-    added_up: frozenset[str]
+    added_up: Sequence[str]
 
 
 def _stage(
@@ -244,7 +244,7 @@ def _incomes(
     pairs, users = (
         numbers if kind in told.added_up else _by_class(counts, beside.incomes)
         for kind, numbers, counts in (
-            ("income", told.pairs, placed.pairs(stage)),
+            ("pairs", told.pairs, placed.pairs(stage)),
             ("users", told.users, placed.users(stage)),
         )
     )
@@ -256,14 +256,14 @@ def _incomes(
     }
     whole, all_users = after(placed.partial.pairs, stage), placed.all_users(stage)
     draw = _draw(placed, stage)
-    if "income" in told.added_up and told.pairs:
+    if "pairs" in told.added_up and told.pairs:
         draw = estimates.about(draw, pairs.get(_HIGH, 0) / sum(pairs.values()))
     return {
         "incomes": [
             {"class": name} | {kind: _of_class(held, name, some) for kind, (held, some) in by_class.items()}
             for name in reference.CLASSES
         ],
-        "added_up": [name for kind, name in (("income", "pairs"), ("users", "users")) if kind in told.added_up],
+        "added_up": told.added_up,
         "high_income": {
             "photographs": _high(pairs, whole, draw) if _HIGH in told.pairs else _HIDDEN,
             "users": _high(users, all_users, _draw_of_users(users)) if _HIGH in told.users else _HIDDEN,

@@ -56,7 +56,9 @@ CLASSES: Final = tuple(name for stage in STAGES for name in ((ASKED, stage) if s
 #: The source that any data set's rows are of, where they name none of ours (`pmd.datasets.pairs`).
 DATA: Final = "data"
 
+#: Of these rows the columns that `pmd.datasets.pairs` puts into `meta`.
 _OF_DATA: Final = manifests.Recorded(user="user", longitude="longitude", latitude="latitude")
+
 #: Words from which texts are counted together; their mean is exact all the same.
 MAX_WORDS: Final = 512
 
@@ -500,9 +502,7 @@ def hashes(ids: pa.Array) -> NDArray[np.uint64]:
 
 def low_words(ids: pa.Array) -> NDArray[np.uint64]:
     """Return the second half of each 16-byte key."""
-    fixed = ids.cast(pa.binary(16))
-    raw = np.frombuffer(fixed.buffers()[1] or b"", dtype=">u8")[2 * fixed.offset : 2 * (fixed.offset + len(fixed))]
-    return raw[1::2].astype(np.uint64)
+    return keys.halves(ids)[1]
 
 
 def users(pairs: pa.RecordBatch, seen: Mapping[str, Seen] | None = None) -> NDArray[np.uint64]:

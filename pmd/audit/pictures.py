@@ -30,8 +30,6 @@ BINS: Final[Mapping[str, tuple[float, ...]]] = {
 }
 #: Of an image that dedupe found to be no copy.
 NO_COPY: Final = "none of these"
-#: Of bins of few, summed up.
-NOT_SHOWN: Final = "not shown"
 #: Tables, in their order.
 TABLES: Final = (*BINS, "orientation", "format", "copies")
 
@@ -127,7 +125,7 @@ def _of_source(tables: Mapping[str, Counter[str]]) -> dict[str, Any]:
             {"table": table, "value": value, "images": found[value], "share": found[value] / total} for value in some
         ]
         if rest := total - sum(found[value] for value in shown):
-            rows.append({"table": table, "value": NOT_SHOWN, "images": rest, "share": rest / total})
+            rows.append({"table": table, "value": suppression.NOT_SHOWN, "images": rest, "share": rest / total})
     return {"coverage": coverage(total, total, "fetched images"), "method": "pictures", "values": rows}
 
 

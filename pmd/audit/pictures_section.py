@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pmd.audit import charts, formatting, page
-from pmd.audit.pictures import NO_COPY, NOT_SHOWN, labels, low
+from pmd.audit.pictures import NO_COPY, labels, low
+from pmd.audit.suppression import NOT_SHOWN
 from pmd.escape import html as escape
 
 #: Table → what it is called.
@@ -18,7 +19,6 @@ TITLES: Final = {
     "format": "Format",
     "copies": "Copy of another",
 }
-
 
 #: The table that is drawn.
 _DRAWN: Final = "short_side_px"

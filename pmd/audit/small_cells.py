@@ -152,10 +152,6 @@ def hide_attributes(content: Mapping[str, Any]) -> None:
             empty = {**dict.fromkeys(row), "attribute": name, "value": value, "pairs": 0}
             found.setdefault((name, value), empty)["pairs"] += row["pairs"]
             totals[name] = totals.get(name, 0) + row["pairs"]
-        last = sorted(found, key=lambda at: (at[0], at[1] == NOT_SHOWN, at[1]))
+        last = sorted(found, key=lambda at: (at[0], at[1] == suppression.NOT_SHOWN, at[1]))
         rows = [{**found[at], "share": found[at]["pairs"] / totals[at[0]]} for at in last]
         population["attributes"]["values"] = rows
-
-
-#: What an attribute's values are called that are not told.
-NOT_SHOWN: Final = "not shown"

@@ -20,6 +20,8 @@ from typing import Final
 
 #: Pairs from which a cell is shown.
 LEAST: Final = 10
+#: What rows are called that are summed up since they are few, in tables that have no place for "other".
+NOT_SHOWN: Final = "not shown"
 #: Pairs from which a row that hardly changed is given as it was: `LEAST` is 5 % of it.
 HELD: Final = 20 * LEAST
 

@@ -16,13 +16,12 @@ from pmd.publish import withdrawn
 from pmd.publish.rules import LATER, PUBLISHED
 from pmd.store import commits, root, sealed, storage
 
-_MAGIC: Final = b"PAR1"
 _REMEDY: Final = "give a ROOT, ROOT/publish or one of its folders, or a copy of them"
 
 
 def is_file(url: str) -> bool:
     """Return whether a file may be one of a list: whether it begins as Parquet does."""
-    return storage.read_bytes(url, 0, len(_MAGIC)) == _MAGIC
+    return parquet.is_parquet(url)
 
 
 def paths(url: str) -> list[str]:

@@ -74,6 +74,14 @@ def test_damage_is_told_wherever_it_shows(tmp_path: Path) -> None:
     assert caught.value.where == str(path)
 
 
+def test_what_is_no_parquet_is_told_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text("image_id,nudity\n")
+    with pytest.raises(InputError, match="not a Parquet file") as caught:
+        attributes.read([str(path)])
+    assert caught.value.where == str(path)
+
+
 def test_columns_of_one_name_are_told(tmp_path: Path) -> None:
     path = tmp_path / "twice.parquet"
     table = pa.table([pa.array(["00" * 16]), pa.array([1]), pa.array([2])], names=["image_id", "x", "x"])
