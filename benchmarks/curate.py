@@ -5,11 +5,11 @@
 
 Generates `cc12m.tsv` and a YFCC100M file of 25 columns, once each: texts nearly all distinct, lengths as in genuine rows.
 A run is a process of its own with its workers; its memory is the peak of what all of them hold together (PSS, looked at once a
-second). URL de-duplication is Conceptual 12M through curate and images, beside Polars, which reads the URLs of the same
-file and finds the distinct ones; runs of both alternate, and the median of their ratios counts. The limit of each file is its
-bytes, read and cut into columns by the reader's own parser. `yfcc_bz2` is the same YFCC100M table as upstream has it, bzip2,
-beside decompressing alone, and ends with `pmd verify`. The last line is JSON; each run also adds its line to
-`benchmarks/data/curating.jsonl`, from which `--plot` draws time and memory against rows.
+second). URL de-duplication is Conceptual 12M through curate and images, beside the same tables made by hand in Polars and in
+DuckDB (`by_hand.py`), which must find as many pairs and images. Runs alternate, and the medians of their ratios count. The limit
+of each file is its bytes, read and cut into columns by the reader's own parser. `yfcc_bz2` is the same YFCC100M table as
+upstream has it, bzip2, beside decompressing alone, and ends with `pmd verify`. The last line is JSON; each run also adds its
+line to `benchmarks/data/curating.jsonl`, from which `--plot` draws time and memory against rows.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import bz2
 import contextlib
+import functools
 import glob
 import json
 import math
@@ -33,6 +34,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib import parse
+
+import pyarrow.parquet as pq
 
 #: Rows between two writes of a generator.
 _CHUNK: Final = 10_000
@@ -244,12 +247,9 @@ def configure(folder: Path, source: str, annotations: Path) -> tuple[Path, Path]
     return config, root
 
 
-#: What Polars does by hand: read the URLs, keep one of each, write them.
-_POLARS: Final = """
-import sys, polars as pl
-pl.scan_csv(sys.argv[1], separator="\\t", has_header=False, quote_char=None, new_columns=["url", "text"]).select(
-    pl.col("url").unique()).collect(engine="streaming").write_parquet(sys.argv[2])
-"""
+#: Makes the same tables without pmd.
+_BY_HAND: Final = Path(__file__).with_name("by_hand.py")
+_PEERS: Final = ("polars", "duckdb")
 #: The least that a reader of lines does: read, find lines, cut them into columns.
 _LIMIT: Final = """
 import sys
@@ -287,13 +287,21 @@ def figures(rows: int, runs: list[Run], limit: list[Run] | None = None) -> dict[
     return found
 
 
-def ratio(runs: list[Run], others: list[Run]) -> float:
-    """Return the median of the ratios of paired runs' seconds."""
-    return median([run.seconds / other.seconds for run, other in zip(runs, others, strict=True)])
+def ratio(runs: list[Run], others: list[Run], of: str = "seconds") -> float:
+    """Return the median of the ratios of paired runs' seconds, or of another of their figures."""
+    return median([getattr(run, of) / getattr(other, of) for run, other in zip(runs, others, strict=True)])
+
+
+def _rows(pairs: Path, images: Path | None = None) -> tuple[int, int]:
+    """Return how many pairs and images stand in folders of Parquet."""
+    files = pairs.rglob("*.parquet") if images else [pairs / "pairs.parquet"]
+    others = images.rglob("*.parquet") if images else [pairs / "images.parquet"]
+    count, distinct = (sum(pq.read_metadata(file).num_rows for file in each) for each in (files, others))
+    return count, distinct
 
 
 def url_dedupe(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
-    """Conceptual 12M through curate and images, beside Polars."""
+    """Conceptual 12M through curate and images, beside the same by hand."""
     path = folder / "cc12m.tsv"
     generate(path, conceptual_12m(rows))
     config, root = configure(folder, "conceptual_12m", path)
@@ -302,10 +310,13 @@ def url_dedupe(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
         subprocess.run(["rm", "-rf", str(root)], check=True)
         return pmd("curate", config)
 
+    def by_hand(tool: str) -> Run:
+        return process([sys.executable, str(_BY_HAND), tool, str(path), str(folder / tool)])
+
     runs = repeat(
         repeats,
         {
-            "polars": lambda: process([sys.executable, "-c", _POLARS, str(path), str(folder / "distinct.parquet")]),
+            **{tool: functools.partial(by_hand, tool) for tool in _PEERS},
             "limit": lambda: process([sys.executable, "-c", _LIMIT, str(path), "2"]),
             "curate": curate,
             "images": lambda: pmd("images", config),
@@ -315,11 +326,16 @@ def url_dedupe(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
         Run(first.seconds + second.seconds, first.cpu_s + second.cpu_s, max(first.peak_gb, second.peak_gb))
         for first, second in zip(runs["curate"], runs["images"], strict=True)
     ]
+    counted = {name: _rows(folder / name) for name in _PEERS} | {"pmd": _rows(root / "curate", root / "images")}
+    if len(set(counted.values())) > 1:
+        raise SystemExit(f"pairs and images differ: {counted}")
     return {
         "curate": figures(rows, runs["curate"], runs["limit"]),
         "images": figures(rows, runs["images"]),
-        "polars": figures(rows, runs["polars"]),
-        "ratio_to_polars": ratio(both, runs["polars"]),
+        "both": figures(rows, both),
+        **{tool: figures(rows, runs[tool]) for tool in _PEERS},
+        **{f"ratio_to_{tool}": ratio(both, runs[tool]) for tool in _PEERS},
+        **{f"cpu_ratio_to_{tool}": ratio(both, runs[tool], "cpu_s") for tool in _PEERS},
         "peak_gb": round(max(run.peak_gb for run in both), 3),
     }
 
