@@ -19,6 +19,7 @@ import bz2
 import contextlib
 import functools
 import glob
+import hashlib
 import json
 import math
 import multiprocessing
@@ -107,15 +108,20 @@ def yfcc100m(rows: int, first: int = 0) -> Iterator[str]:
         )
         stamp = 1_100_000_000 + dice.randrange(290_000_000)
         taken = time.strftime("%Y-%m-%d %H:%M:%S.0", time.gmtime(stamp - dice.randrange(10**7)))
+        download = f"http://farm{farm}.staticflickr.com/{server}/{photo}_{secret}.jpg"
         fields = (
-            str(number), str(photo), f"{dice.getrandbits(124):031x}", user, f"user{dice.getrandbits(24)}", taken, str(stamp),
+            str(number), str(photo), _hash(download), user, f"user{dice.getrandbits(24)}", taken, str(stamp),
             dice.choice(_CAMERAS), _title(dice, number), _description(dice, number), tags, "", *place,
             f"http://www.flickr.com/photos/{user}/{photo}/",
-            f"http://farm{farm}.staticflickr.com/{server}/{photo}_{secret}.jpg",
-            licence, f"http://creativecommons.org/licenses/{code}/2.0/", str(server), str(farm), secret, original, "jpg",
-            "1" if number % 125 == 0 else "0",
+            download, licence, f"http://creativecommons.org/licenses/{code}/2.0/", str(server), str(farm), secret, original,
+            "jpg", "1" if number % 125 == 0 else "0",
         )  # fmt: skip
         yield "\t".join(fields) + "\n"
+
+
+def _hash(download_url: str) -> str:
+    """Return what the column `hash` has in genuine rows: MD5 of the URL, each byte without its leading zero."""
+    return "".join(f"{byte:x}" for byte in hashlib.md5(download_url.encode(), usedforsecurity=False).digest())
 
 
 def _title(dice: random.Random, number: int) -> str:
