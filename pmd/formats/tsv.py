@@ -18,7 +18,7 @@ import pyarrow as pa
 from pmd.errors import InputError
 from pmd.formats import archives, encoding
 from pmd.formats.compression import open_decompressed, sniff
-from pmd.formats.lines import INVALID_UTF8
+from pmd.formats.lines import INVALID_UTF8, every_other
 
 #: The longest row of quoted text: a stray quotation mark makes one row of all that follows, line by line, and its parts
 #: take twenty times its bytes. WIT's rows are some kilobytes.
@@ -84,6 +84,29 @@ class SplitColumns:
         present = pa.py_buffer(np.packbits(~missing, bitorder="little")) if missing.any() else None
         evens = pa.py_buffer(np.arange(0, len(bounds), 2))
         return pieces.take(pa.Array.from_buffers(pa.int64(), len(chosen), [present, evens])).view(pa.large_string())
+
+    def without(self, fields: Sequence[int], lines: npt.NDArray[np.int64]) -> pa.LargeBinaryArray:
+        """Return lines less some of their fields, and the separator after each of these.
+
+        Args:
+            fields: Which, ascending; none is a line's last.
+            lines: The lines' indices, ascending; all have these fields, good or not.
+        """
+        if not len(lines):
+            return pa.array([], pa.large_binary())
+        first = self._first[lines]
+        # Of each line, what stays and what goes by turns: it begins and ends with something that stays, if it is nothing.
+        bounds = np.empty((len(lines), 2 * len(fields) + 2), np.int64)
+        bounds[:, 0], bounds[:, -1] = self._offsets[lines], self._offsets[lines + 1]
+        for at, field in enumerate(fields):
+            bounds[:, 2 * at + 1] = self._separators[first + field - 1] + 1 if field else bounds[:, 0]
+            bounds[:, 2 * at + 2] = self._separators[first + field] + 1
+        pieces = every_other(self._data, bounds.ravel())
+        _, offsets, data = pieces.buffers()
+        ends = np.frombuffer(offsets, np.int64)[: len(pieces) + 1 : len(fields) + 1]
+        return pa.LargeBinaryArray.from_buffers(
+            pa.large_binary(), len(lines), [None, pa.py_buffer(np.ascontiguousarray(ends)), data]
+        )
 
     @property
     def columns(self) -> list[pa.LargeStringArray]:

@@ -337,7 +337,7 @@ def _read_lines(chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
             part, places = lines_of_part.slice(skipped), places_of_part.slice(skipped)
             skipped = 0
             cut = tsv.split_columns(part, columns=list(LAYOUTS))
-            digests = _line_digests(part, cut.fields == max(LAYOUTS))
+            digests = _line_digests(part, cut)
             counts = cut.fields[cut.good]
             for count, names in LAYOUTS.items():
                 at = cut.good[counts == count]
@@ -416,22 +416,19 @@ def _as_bytes(value: Any) -> bytes:
     return value if isinstance(value, bytes) else _as_text(value).encode()
 
 
-def _line_digests(part: pa.Array, numbered: column_drafts.Mask) -> pa.Array:
-    """Return digests of lines; those that are `numbered` (25 fields) without their line number and hash."""
-    raw = part.to_pylist()
+def _line_digests(part: pa.Array, cut: tsv.SplitColumns) -> pa.Array:
+    """Return digests of lines; those of 25 fields without their line number and hash."""
+    numbered = cut.fields == max(LAYOUTS)
     if not numbered.any():
         return column_drafts.digests(part)
-
-    def common(line: bytes) -> bytes:
-        _, photo_id, _, rest = line.split(b"\t", 3)
-        return photo_id + b"\t" + rest
-
-    if not numbered.all():
-        return column_drafts.keys_of(
-            (xxhash.xxh3_128_digest(common(line) if has else line) for line, has in zip(raw, numbered, strict=True)),
-            len(raw),
-        )
-    return column_drafts.keys_of(map(xxhash.xxh3_128_digest, map(common, raw)), len(raw))
+    names = LAYOUTS[max(LAYOUTS)]
+    own = [at for at, name in enumerate(names) if name not in COLUMNS]
+    common = column_drafts.digests(cut.without(own, np.flatnonzero(numbered)))
+    if numbered.all():
+        return common
+    others = column_drafts.digests(part.filter(pa.array(~numbered)))
+    places = np.argsort(np.argsort(~numbered, kind="stable"))
+    return pa.concat_arrays([common, others]).take(pa.array(places))
 
 
 def _clean(raw: pa.Array, options: Options) -> pa.Array:

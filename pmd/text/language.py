@@ -182,23 +182,30 @@ class Guesses(NamedTuple):
     sure: list[bool]
 
 
+#: What CLD2 is taken to say of a text that it does not take for UTF-8, as it tells it: name, code, percent, score.
+_UNREAD: Final = (False, ("Unknown", "un", 0, 0.0))
+
+
 def ask_cld2(texts: list[str], least_score: float = SURE_SCORE) -> Guesses:
     """Return CLD2's best guesses of texts without what it cannot read."""
-    guesses = Guesses([], [], [])
-    detect, language_of = pycld2.detect, _language_of
+    if not texts:
+        return Guesses([], [], [])
+    told, detect = [], pycld2.detect
     for text in texts:
         try:
-            reliable, _, ((_, code, percent, score), _, _) = detect(text, True)
+            reliable, _, (first, _, _) = detect(text, True)
+            told.append((reliable, first))
         except pycld2.error:  # invalid UTF-8 by CLD2's own tables
-            reliable, code, percent, score = False, "un", 0, 0.0
-        language = language_of(code)
-        known = language != UNDETERMINED
-        guesses.languages.append(language)
-        guesses.parts.append(percent / 100 if known else 0.0)
-        guesses.sure.append(
-            known and reliable and percent >= SURE_PERCENT and (language != "en" or score >= least_score)
-        )
-    return guesses
+            told.append(_UNREAD)
+    are_reliable, firsts = zip(*told, strict=True)
+    _, codes, percents, scores = zip(*firsts, strict=True)
+    languages_ = list(map(_language_of, codes))
+    known = np.array([language != UNDETERMINED for language in languages_])
+    english_ = np.array([language == "en" for language in languages_])
+    percent = np.array(percents)
+    sure = known & np.array(are_reliable, np.bool_) & (percent >= SURE_PERCENT)
+    sure &= ~english_ | (np.array(scores) >= least_score)
+    return Guesses(languages_, np.where(known, percent / 100, 0.0).tolist(), sure.tolist())
 
 
 @functools.cache

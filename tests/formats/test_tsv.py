@@ -92,6 +92,20 @@ def test_columns_are_those_of_a_slow_split(rows: list[list[bytes]]) -> None:
         assert split.column(column).to_pylist() == wanted
 
 
+@settings(max_examples=150, deadline=None)
+@given(
+    rows=st.lists(
+        st.lists(st.sampled_from([b"", b"a", b"bcd", b"\xff", "日本".encode()]), min_size=1, max_size=6), max_size=20
+    ),
+    fields=st.sampled_from([[0], [1], [0, 1], [0, 2], [1, 3], [0, 2, 3]]),
+)
+def test_lines_without_fields_are_those_of_a_slow_split(rows: list[list[bytes]], fields: list[int]) -> None:
+    split = split_columns(lines_of([b"\t".join(row) for row in rows]), columns=[6])
+    chosen = [index for index, row in enumerate(rows) if len(row) > max(fields) + 1]
+    wanted = [b"\t".join(part for at, part in enumerate(rows[index]) if at not in fields) for index in chosen]
+    assert split.without(fields, np.array(chosen, np.int64)).to_pylist() == wanted
+
+
 def write(path: Path, content: bytes) -> str:
     path.write_bytes(content)
     return str(path)
