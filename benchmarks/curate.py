@@ -485,7 +485,7 @@ def main() -> None:
 
 _RUNS: Final = {"url_dedupe": url_dedupe, "yfcc": yfcc, "yfcc_bz2": yfcc_bz2}
 _HISTORY: Final = Path(__file__).parent / "data" / "curating.jsonl"
-_COLOURS: Final = ("#1b6ca8", "#c0562b", "#3a8a4d")
+_COLOURS: Final = ("#1b6ca8", "#c0562b", "#3a8a4d", "#7a4ea3", "#b08a1e", "#2a9d9d", "#b03a6b")
 
 
 if __name__ == "__main__":
