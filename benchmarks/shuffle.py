@@ -201,7 +201,7 @@ def once(engine: str, told: argparse.Namespace, where: str, *, by_engine: bool) 
         )
 
     running_here = servers.started(engine, told.folder) if engine in servers.NAMES else None
-    at = {"endpoint": running_here.endpoint} if running_here else {}
+    at = {engine: {"endpoint": running_here.endpoint}} if running_here else {}
     flags = choosing.flags(Engine.model_validate({"name": engine, **at}), (), where)
     pids = [os.getpid(), *(process.pid for process in (running_here.processes if running_here else ()))]
     start = time.monotonic()
