@@ -274,11 +274,21 @@ EnginesHere = Annotated[
 def engine_up(
     name: Annotated[str, typer.Argument(metavar="ENGINE", help="prism, flink or spark.")],
     folder: EngineFolder = Path(".engines"),
+    heap: Annotated[
+        int | None,
+        typer.Option(
+            "--heap",
+            min=256,
+            metavar="MIB",
+            help="Java's heap of what handles rows: each of Flink's task managers (320), or Spark (1024). "
+            'shuffle = "engine" wants 2048 where there are millions of rows.',
+        ),
+    ] = None,
 ) -> None:
     """Start an engine on this machine, on loopback; of Flink a cluster with two task managers."""
     from pmd.engines import servers
 
-    running = servers.up(name, str(folder))
+    running = servers.up(name, str(folder), heap)
     web = "" if running.web is None else f"; its pages: {running.web}"
     output.say(f"{name} takes jobs at {running.endpoint}{web}; its logs: {escape.terminal(running.folder)}")
     output.say(f"pmd build CONFIG --engine {name} runs there; pmd engine down {name} ends it")

@@ -57,6 +57,9 @@ _OPENED: Final = {
 #: As a job server says on which port it listens: asked for any, it takes one of loopback alone.
 _LISTENS: Final = re.compile(r"JobService started on (\S+):(\d+)")
 TASK_MANAGERS: Final = 2
+#: MiB of Java's heap: of each task manager of Flink's, and of Spark, which has its executors in one process. Enough where rows
+#: cross in run files. Of a worker that gives rows to the engine up to 100 messages wait in it, of 10 MB each.
+HEAP_MB: Final = {"flink": 320, "spark": 1024}
 #: Jars in such a folder Beam's job servers send nowhere (`PipelineResources.isStageable`). Else all of them go with each job to a
 #: cluster that has them: 152 MB of Flink's, and 20 s here. The canonical path is what counts: a symbolic link is none.
 _UNSENT: Final = "gradle/wrapper"
@@ -157,8 +160,13 @@ def at(address: str, folder: str = FOLDER) -> Running | None:
     return None
 
 
-def up(name: str, folder: str = FOLDER) -> Running:
+def up(name: str, folder: str = FOLDER, heap_mb: int | None = None) -> Running:
     """Start an engine, and wait until it takes jobs.
+
+    Args:
+        name: Which.
+        folder: Where the engines are.
+        heap_mb: MiB of Java's heap of each process that handles rows; None: `HEAP_MB`.
 
     Raises:
         ConfigError: No such engine, or what it is made of is not here.
@@ -174,7 +182,7 @@ def up(name: str, folder: str = FOLDER) -> Running:
     if run.exists():
         shutil.rmtree(run)
     run.mkdir(parents=True)
-    starting = _Starting(name, Path(folder), run)
+    starting = _Starting(name, Path(folder), run, HEAP_MB.get(name, 0) if heap_mb is None else heap_mb)
     try:
         address, web = {"prism": _prism, "flink": _flink, "spark": _spark}[name](starting)
     except BaseException:
@@ -197,8 +205,8 @@ def down(name: str, folder: str = FOLDER) -> Running | None:
 class _Starting:
     """Starts the processes of one engine, and waits for them."""
 
-    def __init__(self, name: str, folder: Path, run: Path) -> None:
-        self.name, self.folder, self.run = name, folder.absolute(), run.absolute()
+    def __init__(self, name: str, folder: Path, run: Path, heap_mb: int) -> None:
+        self.name, self.folder, self.run, self.heap_mb = name, folder.absolute(), run.absolute(), heap_mb
         self.processes: list[Process] = []
 
     def start(self, part: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> Path:
@@ -278,6 +286,7 @@ class _Starting:
         return [
             java,
             f"-Xmx{heap_mb}m",
+            "-XX:+ExitOnOutOfMemoryError",  # else one thread of it dies, and the job waits for ever
             "-XX:+UseSerialGC",
             "-XX:TieredStopAtLevel=1",
             *opened,
@@ -327,12 +336,12 @@ def _prism(starting: _Starting) -> tuple[str, str | None]:
     return f"localhost:{port}", None
 
 
+_FRAMEWORK_MB: Final = 64
 #: What Flink's own start scripts would work out: every part of a task manager's memory.
 _MEMORY: Final = {
     "taskmanager.cpu.cores": 1.0,
-    "taskmanager.memory.task.heap.size": "256mb",
     "taskmanager.memory.task.off-heap.size": "0b",
-    "taskmanager.memory.framework.heap.size": "64mb",
+    "taskmanager.memory.framework.heap.size": f"{_FRAMEWORK_MB}mb",
     "taskmanager.memory.framework.off-heap.size": "64mb",
     "taskmanager.memory.network.min": "160mb",  # at 64 de-duplication lacks buffers
     "taskmanager.memory.network.max": "160mb",
@@ -357,6 +366,7 @@ def _flink(starting: _Starting) -> tuple[str, str | None]:
         "rest.port": rest,
         "blob.server.port": 0,
         "parallelism.default": TASK_MANAGERS,
+        "cluster.uncaught-exception-handling": "FAIL",  # as ExitOnOutOfMemoryError
     }
     environment = starting.worker_path()
     manager = starting.java(384)
@@ -364,6 +374,7 @@ def _flink(starting: _Starting) -> tuple[str, str | None]:
     told = starting.configured("job-manager", both)
     starting.start("job-manager", [*manager, entry, "--configDir", told], environment)
     starting.wait("job-manager", lambda: _asked(rest))
+    heap = {"taskmanager.memory.task.heap.size": f"{starting.heap_mb - _FRAMEWORK_MB}mb"}
     for number in range(1, TASK_MANAGERS + 1):
         part = f"task-manager-{number}"
         temporary = starting.run / f"{part}.tmp"
@@ -375,10 +386,10 @@ def _flink(starting: _Starting) -> tuple[str, str | None]:
             "taskmanager.data.port": 0,
             "io.tmp.dirs": temporary,
         }
-        told = starting.configured(part, both | _MEMORY | more)
+        told = starting.configured(part, both | _MEMORY | heap | more)
         entry = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
         # The heap of tasks and framework together; what is beside it is direct memory.
-        starting.start(part, [*starting.java(320), entry, "--configDir", told], environment)
+        starting.start(part, [*starting.java(starting.heap_mb), entry, "--configDir", told], environment)
     # What a job in one process is given too: with the master [local] the job server runs Flink itself, pages and all, beside the
     # cluster, whose port is taken.
     memory = {key: size for key, size in _MEMORY.items() if "network" in key or "managed" in key}
@@ -400,7 +411,7 @@ def _spark(starting: _Starting) -> tuple[str, str | None]:
     environment = starting.worker_path() | {"SPARK_LOCAL_IP": _HOST}
     here = [f"-Dspark.driver.bindAddress={_HOST}", f"-Dspark.driver.host={_HOST}", "-Dspark.ui.enabled=false"]
     entry = "org.apache.beam.runners.spark.SparkJobServerDriver"
-    java = starting.java(1024, *here)
+    java = starting.java(starting.heap_mb, *here)
     return _job_server(starting, java, entry, [f"--spark-master-url=local[{TASK_MANAGERS}]"], environment), None
 
 

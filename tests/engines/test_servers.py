@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -115,7 +116,7 @@ def test_java_is_asked_for(engines: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_worker_of_a_cluster_is_this_python(engines: Path) -> None:
-    starting = servers._Starting("flink", engines, engines / "run")
+    starting = servers._Starting("flink", engines, engines / "run", 320)
     starting.run.mkdir()
     path = starting.worker_path()["PATH"].split(os.pathsep)[0]
     shown = subprocess.run([f"{path}/pmd-worker", "--help"], capture_output=True, text=True, check=True, cwd="/")
@@ -136,8 +137,34 @@ def test_jars_stand_where_job_servers_send_none(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     if not linked:
         monkeypatch.setattr(Path, "hardlink_to", refuse)
-    starting = servers._Starting("flink", tmp_path, tmp_path / "run")
+    starting = servers._Starting("flink", tmp_path, tmp_path / "run", 320)
     paths = {starting.java(64)[-1] for _ in range(2)}
     assert paths == {f"{tmp_path}/run/gradle/wrapper/*"}
     (jar,) = (tmp_path / "run/gradle/wrapper").iterdir()
     assert (jar.name, jar.read_bytes(), jar.is_symlink()) == ("beam.jar", b"flink/beam.jar", False)
+
+
+#: A thread of it finds no memory, and the program waits for that thread's answer, as Flink does.
+HUNGRY = """
+import java.util.concurrent.*;
+
+public class Hungry {
+    public static void main(String[] words) throws Exception {
+        var answer = new CountDownLatch(1);
+        new Thread(() -> { var rows = new byte[512 << 20]; answer.countDown(); }).start();
+        answer.await();
+    }
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("javac") is None, reason="needs the compiler of Java")
+def test_an_engine_that_finds_no_memory_ends(tmp_path: Path) -> None:
+    """A thread alone would die, and what waits for it would wait for ever: so did a job on Flink."""
+    (tmp_path / "flink").mkdir()
+    (tmp_path / "Hungry.java").write_text(HUNGRY)
+    starting = servers._Starting("flink", tmp_path, tmp_path / "run", 320)
+    command = [*starting.java(64), str(tmp_path / "Hungry.java")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == 3
+    assert "OutOfMemoryError" in ended.stdout + ended.stderr
