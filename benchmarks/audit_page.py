@@ -24,7 +24,6 @@ from pmd.audit import (
     attributes,
     context,
     distinct,
-    geography,
     lexicon,
     measure,
     overlap,
@@ -314,7 +313,7 @@ def content(number: int, folder: Path) -> dict[str, Any]:
         of_words += [*context.occurrences(rows, last, seen, plan)]
         of_texts.append(repeated.occurrences(rows, last, seen))
     incomes = tuple(Row(code, 2010, row[3], float(row[4])) for code, row in PLACES.items())
-    beside = geography.Beside(2010, population.load(2010), incomes)
+    beside = population.Beside(2010, population.load(2010), incomes)
     table2 = manifests.of_table2()
     return result.result(
         partial,

@@ -19,12 +19,9 @@ from pmd.audit.estimates import Estimate, Part
 from pmd.audit.figures import coverage, figure
 from pmd.audit.lexicon import Absent
 from pmd.audit.measure import CLASSES, SourcePartial, recorded
-from pmd.audit.population import Population
+from pmd.audit.population import Beside
 from pmd.audit.steps import Source
 from pmd.config import reference
-
-#: What photographs are compared with where the user names no year.
-YEAR: Final = 2010
 
 #: What to download, by name, where there is no table of countries.
 DOWNLOAD: Final = (
@@ -35,48 +32,6 @@ DOWNLOAD: Final = (
 _HIGH: Final = reference.CLASSES[0]
 #: A figure of too few to be shown.
 _HIDDEN: Final = {"value": None, "interval": None, "enough": False, "exact": True, "known": None, "bounds": None}
-
-
-@dataclasses.dataclass(frozen=True)
-class Beside:
-    """What photographs are compared with.
-
-    Attributes:
-        year: The year that populations and classes are of, or near.
-        population: People by country, or why there are none.
-        rows: The user's table of countries; None where none was named.
-    """
-
-    year: int
-    population: Population | Absent
-    rows: tuple[reference.Row, ...] | None = None
-
-    @property
-    def people(self) -> Mapping[str, int]:
-        """People by country; empty where they are not known."""
-        return {} if isinstance(self.population, Absent) else self.population.people
-
-    @property
-    def incomes(self) -> dict[str, str]:
-        """Income class by country."""
-        return reference.incomes(self.rows or (), self.year)
-
-    def online(self, years: Mapping[int, int]) -> dict[str, float]:
-        """Return internet users by country, on average over the years that photographs are of.
-
-        Args:
-            years: Year → photographs; empty where none is known: the year itself counts then.
-        """
-        weights = years or {self.year: 1}
-        whole, found = sum(weights.values()), dict[str, float]()
-        for year, number in sorted(weights.items()):
-            for country, percent in reference.internet_users(self.rows or (), year).items():
-                people = self.people.get(country, 0)
-                found[country] = found.get(country, 0.0) + people * percent / 100 * number / whole
-        return found
-
-
-NOTHING: Final = Beside(YEAR, Absent("no populations were read"))
 
 
 def mentioned(content: Mapping[str, Any]) -> set[str]:

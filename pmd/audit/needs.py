@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from pmd import flow
-from pmd.audit import geography, population
+from pmd.audit import population
 from pmd.config import Config, inputs, places, reference, told
 from pmd.curate import needs as curate_needs
 from pmd.store import root, storage
@@ -46,15 +46,15 @@ def measured(books: Mapping[str, Mapping[str, Books]]) -> dict[str, int]:
     return {name: book.kept - outside.get(name, 0) for name, book in books[flow.CURATE.name].items()}
 
 
-def beside(config: Config) -> geography.Beside:
+def beside(config: Config) -> population.Beside:
     """Return what countries are compared with: populations, and the user's own table.
 
     Raises:
         InputError: The table has rows that cannot be used.
     """
     table = config.audit.reference
-    year = geography.YEAR if table is None else table.year
-    return geography.Beside(year, population.load(year), None if table is None else reference.read(table.countries))
+    year = population.YEAR if table is None else table.year
+    return population.Beside(year, population.load(year), None if table is None else reference.read(table.countries))
 
 
 def wanted(config: Config, unit: str = "all", standing: Standing | None = None) -> tuple[Wanted, ...]:

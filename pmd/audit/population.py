@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from pmd.audit.lexicon import Absent
-from pmd.config import nations
+from pmd.config import nations, reference
 
 PACKAGE: Final = "bokeh-sampledata"
 VERSION: Final = "2026.1"
@@ -30,6 +30,10 @@ FILE: Final = "bokeh_sampledata/_data/population.csv.gz"
 SHA256: Final = "97d34d53cc2bcb2cbaf04186096f096652ab0e80808d7f66ad6a71c4fe903f55"
 #: The UN's number of the world.
 _WORLD: Final = 900
+
+
+#: What photographs are compared with where the user names no year.
+YEAR: Final = 2010
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,3 +90,45 @@ def component(found: Population | Absent) -> dict[str, Any]:
         "data": "United Nations, World Population Prospects 2024: population by country, 1950 to 2100",
         "data_licence": "CC-BY-3.0-IGO",
     }
+
+
+@dataclasses.dataclass(frozen=True)
+class Beside:
+    """What photographs are compared with.
+
+    Attributes:
+        year: The year that populations and classes are of, or near.
+        population: People by country, or why there are none.
+        rows: The user's table of countries; None where none was named.
+    """
+
+    year: int
+    population: Population | Absent
+    rows: tuple[reference.Row, ...] | None = None
+
+    @property
+    def people(self) -> Mapping[str, int]:
+        """People by country; empty where they are not known."""
+        return {} if isinstance(self.population, Absent) else self.population.people
+
+    @property
+    def incomes(self) -> dict[str, str]:
+        """Income class by country."""
+        return reference.incomes(self.rows or (), self.year)
+
+    def online(self, years: Mapping[int, int]) -> dict[str, float]:
+        """Return internet users by country, on average over the years that photographs are of.
+
+        Args:
+            years: Year → photographs; empty where none is known: the year itself counts then.
+        """
+        weights = years or {self.year: 1}
+        whole, found = sum(weights.values()), dict[str, float]()
+        for year, number in sorted(weights.items()):
+            for country, percent in reference.internet_users(self.rows or (), year).items():
+                people = self.people.get(country, 0)
+                found[country] = found.get(country, 0.0) + people * percent / 100 * number / whole
+        return found
+
+
+NOTHING: Final = Beside(YEAR, Absent("no populations were read"))

@@ -51,6 +51,7 @@ from pmd.audit.measure import (
     SourcePartial,
     recorded,
 )
+from pmd.audit.population import NOTHING, Beside
 from pmd.audit.population import component as population_component
 from pmd.audit.repeated import NOTHING_REPEATED
 from pmd.errors import VerificationError
@@ -164,7 +165,7 @@ def result(
     profile: str | None = None,
     repeated: Mapping[str, Any] | None = None,
     overlap: Mapping[str, Any] | None = None,
-    beside: geography.Beside = geography.NOTHING,
+    beside: Beside = NOTHING,
     pictures_: Mapping[str, Any] | None = None,
     beside_identity: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:

@@ -25,10 +25,10 @@ from pmd.audit import (
     datasets,
     distinct,
     fates,
-    geography,
     measure,
     overlap,
     pictures,
+    population,
     repeated,
     report,
     result,
@@ -392,7 +392,7 @@ class WithReport:
     table2: Mapping[str, Table2]
     profile: str | None
     sample: int = 1
-    beside: geography.Beside = geography.NOTHING
+    beside: population.Beside = population.NOTHING
     data: datasets.Described | None = None  # any data set: its books are among what was found
 
     def __call__(self, proposal: Proposal, found: Collected) -> Proposal:

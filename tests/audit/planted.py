@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pmd.audit import geography, measure, units
+from pmd.audit import measure, population, units
 from pmd.audit.measure import CLASSES
 from pmd.audit.population import Population
 from pmd.audit.result import result
@@ -25,7 +25,7 @@ ROWS = (
     Row("VN", 2010, "lower_middle", 30.0),
     Row("LI", 2010, "high", None),
 )
-BESIDE = geography.Beside(2010, Population(2010, {"DE": 80, "US": 300, "VN": 90, "LI": 1, "IN": 529}, 1000), ROWS)
+BESIDE = population.Beside(2010, Population(2010, {"DE": 80, "US": 300, "VN": 90, "LI": 1, "IN": 529}, 1000), ROWS)
 
 
 def pairs() -> tuple[pa.RecordBatch, pa.Array]:
@@ -68,7 +68,7 @@ def content(*, with_reference: bool = True) -> dict[str, Any]:
     """Return its audit.json; `language.languages` is to say that all is English."""
     some, last = pairs()
     partial = measure.measure(some, last, WHOLE)
-    beside = BESIDE if with_reference else geography.NOTHING
+    beside = BESIDE if with_reference else population.NOTHING
     rows = pa.Table.from_batches(units.occurrences(some, last, measure.look(some, WHOLE)), units.ROWS)
     kept = {stage: int(partial.sources["yfcc100m"].pairs[CLASSES.index(stage) :].sum()) for stage in STAGES}
     lost = {"dead": 1000 - kept["fetch"] - 50, "opted_out": 50}

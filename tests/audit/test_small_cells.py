@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from pmd.audit import geography, groups, steps, suppression, tables, units
+from pmd.audit import groups, population, steps, suppression, tables, units
 from pmd.audit.lexicon import Absent
 from pmd.audit.measure import CATEGORIES, CLASSES, MAX_WORDS, Partial, Plan, SourcePartial
 from pmd.audit.population import Population
@@ -33,7 +33,7 @@ _INCOMES = {
 _COUNTRIES = (*_INCOMES, "TW", "VA")
 _HOSTS = ("a.de", "b.de", "c.com", "d.fr", "e.fr", "f.org")
 _SOURCES = ("yfcc100m", "red_caps", "sbu_captions")
-_BESIDE = geography.Beside(
+_BESIDE = population.Beside(
     2010,
     Population(2010, dict.fromkeys(_COUNTRIES, 100), 900),
     tuple(Row(code, 2010, name, 10.0) for code, name in _INCOMES.items()),
