@@ -35,7 +35,7 @@ from pmd.fetch.reference_transforms import MeetNames, SpreadNames, WriteListed
 from pmd.fetch.rejected_transforms import PAIRS, SUMS, RejectPart, with_ledger
 from pmd.fetch.reports import Reports
 from pmd.fetch.runs import Run, Sums, summed
-from pmd.fetch.transforms import FetchLane, lane_batches, run_lanes
+from pmd.fetch.transforms import FetchLane, lane_batches, lane_name, run_lanes
 from pmd.fetch.waiting import Waiting
 from pmd.publish import transforms as lists
 from pmd.store import commits, exchange, register, root, storage
@@ -207,7 +207,8 @@ def _download(
             with root.doing(work):
                 run_lanes(lane, shards, images)
         else:
-            running.run(wire, flags, work, 0, lambda: None, Total("images", images) if images else None)
+            with leases.attended(root.leases_folder(config.root), map(lane_name, range(lanes))):
+                running.run(wire, flags, work, 0, lambda: None, Total("images", images) if images else None)
     except NetworkError:
         heard = False
         raise
