@@ -256,7 +256,7 @@ def stages(told: argparse.Namespace, where: str) -> Iterator[dict[str, Any]]:
     )
     chosen = dataclasses.replace(chosen, dedupe=asked)
     found: dict[str, Any] = {}
-    for stage in told.stages.split(","):
+    for stage in sorted(told.stages.split(",")):  # the audit is of what was generated, so it is first
         for _ in range(told.repeats):
             for way in told.ways.split(","):
                 run = stage_once(told.engine, told, chosen, stage, by_engine=way == "engine")
