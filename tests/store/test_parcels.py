@@ -121,6 +121,7 @@ def _landed(work: str, units: Sequence[list[Rows]], kind: str) -> dict[int, pa.R
     land = parcels.Land(KINDS, work)
     runs = [runs for keyed in shuffled(units).items() for runs in land(keyed)]
     assert {each.num_rows for each in runs} == {1}
+    assert all(encoded([each]) < 700 for each in runs), "a partition's worker is told of each of its parcels so"
     mine = [exchange.as_runs(each) for each in runs if each.schema == exchange.runs_of(kind)]
     return dict(exchange.by_partition(mine))
 
