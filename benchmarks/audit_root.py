@@ -253,10 +253,11 @@ class _Part:
             "width_px": pa.array(drawn + 100, pa.int32()),
             "height_px": pa.array(1200 - drawn, pa.int32()),
             "format": pa.repeat(pa.scalar("jpeg"), rows),
+            "stored_form": pa.repeat(pa.scalar("resized"), rows),
             "generation": pa.array(np.zeros(rows), pa.int32()),
         }
         there = pc.equal(words, "ok")
-        for name in ("bytes", "sha256", "width_px", "height_px", "format"):
+        for name in ("bytes", "sha256", "width_px", "height_px", "format", "stored_form"):
             columns[name] = pc.if_else(there, columns[name], pa.scalar(None, columns[name].type))
         return exchange_table(pa.table(columns), LEDGER)
 

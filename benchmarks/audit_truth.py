@@ -38,7 +38,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from pmd.audit import clusters, estimates, fates, findings, groups, lexicon, losses, measure, transforms, units
 from pmd.audit.estimates import Estimate, Part, Read
 from pmd.engines import ends
-from pmd.engines.transforms import Meet, PerTask, PerTaskBeside, create
+from pmd.engines.transforms import Cross, Meet, PerTask, create
 from pmd.schema import keys
 from pmd.schema.tables import PAIRS
 from pmd.store import commits, exchange
@@ -634,16 +634,14 @@ def _counted_on_beam(rows: list[dict[str, Any]], last: list[str]) -> units.Count
             packed = (
                 pipeline
                 | "Fates" >> create(written)
-                | Meet()
+                | Meet(by_engine=False)
                 | "Pack" >> beam.ParDo(PerTask(transforms.PackFates(work))).with_output_types(pa.RecordBatch)
             )
             (
                 pipeline
                 | "Pairs" >> create(tasks)
-                | beam.ParDo(
-                    PerTaskBeside(transforms.CountFiles(counting, len(tasks))), AsList(packed)
-                ).with_output_types(pa.RecordBatch)
-                | transforms.CountMet(counting)
+                | Cross(transforms.CountFiles(counting, len(tasks)), by_engine=False, side=[AsList(packed)])
+                | transforms.CountMet(counting, by_engine=False)
                 | "Facts" >> beam.FlatMap(lambda batch: batch.column("fact").to_pylist())
                 | beam.Filter(lambda fact: fact.startswith(transforms.UNITS))
                 | beam.Map(lambda fact: fact.removeprefix(transforms.UNITS))

@@ -13,9 +13,9 @@ First each stage runs undisturbed. Then, in rounds, one of these is done while a
 - `worker`: SIGKILL to a worker.
 - `store`: ROOT is a bucket of an emulator of Cloud Storage, which for 20 s takes no connection and has broken those that stood.
 
-In every other trial Flink is told to try again (`--number_of_execution_retries`), so that a job may outlive what was killed.
-Where the command fails it must say so in a sentence, and is run again, on the cluster as it is then. The web counts what it is
-asked for: nothing that is settled twice, and of what is in flight a shard a lane at most.
+Flink tries again, so that a job may outlive what was killed. Where the command fails it must say so in a sentence, and is run
+again, on the cluster as it is then. The web counts what it is asked for: nothing that is settled twice, and of what is in flight
+a shard a lane at most.
 
 FOLDER keeps the ROOTs and finished trials: started again, it goes on where it was. Exits with 1 where anything differs. The last
 line is JSON.
@@ -59,8 +59,6 @@ _REQUESTS_PER_S: Final = 10
 _ASKED: Final = 60
 #: For how long the store is gone.
 _GONE_S: Final = 20.0
-#: What Flink is told in every other round: so many tries more, and the pause before each, in milliseconds.
-_RETRIES: Final = ("--", "--number_of_execution_retries=4", "--execution_retry_delay=2000")
 #: Seconds after which a run is taken for one that hangs, and those that a cluster has to become idle after it.
 _LIMIT_S: Final = 420.0
 _IDLE_S: Final = 180.0
@@ -74,13 +72,12 @@ _SENTENCES: Final = ("the engine's job failed", "a worker process died", "the st
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial: at a share of one of the stage's jobs. `retries`: Flink tries again."""
+    """One trial: at a share of one of the stage's jobs."""
 
     stage: str
     kind: str
     round: int = 0
     age: int = 1
-    retries: bool = False
     job: int = 0
     share: float = 0.0
 
@@ -180,8 +177,8 @@ class Breaking(Kept):
                     yield Trial(stage, kind)
             elif kind != "store" or self._store is not None:
                 chance = random.Random(f"{seed} {number} {kind} {stage}")
-                age, retries = chance.choice((0, 1)), (number + STAGES.index(stage)) % 2 == 1
-                yield Trial(stage, kind, number, age, retries, chance.randrange(1000), chance.random())
+                age = chance.choice((0, 1))
+                yield Trial(stage, kind, number, age, chance.randrange(1000), chance.random())
 
     def try_(self, trial: Trial, jobs: Sequence[float]) -> Outcome:
         """Do one trial; `jobs`: what those of the undisturbed run took."""
@@ -191,7 +188,7 @@ class Breaking(Kept):
         words = [trial.stage, str(config), *_ON]
         _, since = self.world.asked(0)
         does = Disturbance(self._flink, trial, jobs, self._store and self._store[1], self.world)
-        ended = self._run([*words, *(_RETRIES if trial.retries else ())], "killed", does)
+        ended = self._run(words, "killed", does)
         first, since = self.world.asked(since)
         outcome = Outcome(trial.key, asdict(trial), does.done_after_s is not None, ended.code, None, [])
         outcome.jobs = [round(job["duration"] / 1000, 1) for job in does.mine()]

@@ -135,9 +135,10 @@ def steps(work: str, written: list[pa.RecordBatch], bits: int) -> Iterator[tuple
     """Do a build's steps one by one; yield each one's name, its seconds and what it has written."""
     bands = neighbours.bands(JACCARD)
     folder = str(Path(work) / "committed")
+    band_bits = min(bits + exchange.bits_for(bands.number, 1), exchange.MOST_BITS)
     for step in (
-        SpreadBands(bands, min(bits + exchange.bits_for(bands.number, 1), exchange.MOST_BITS), work),
-        Propose(bits, work),
+        SpreadBands(bands, bits, band_bits, work),
+        Propose(bits, band_bits, work),
         Ask(bits, work),
         Verify(ASKED, bits, work),
     ):

@@ -1,14 +1,18 @@
 """Rows that must meet, by run files and through an engine's own shuffle: what both take, one after the other.
 
     python benchmarks/shuffle.py [--engine local|prism|flink|spark] [--rows 2000000] [--hot 0.5] [--repeats 1]
-                                 [--ways files,engine] [--folder .engines] [--out FOLDER]
+                                 [--ways files,engine] [--stages dedupe,audit] [--folder .engines] [--out FOLDER]
 
 Generates judged rows of the width that YFCC100M's have, in units of as many as a range of its file has, and brings them
 together in as many partitions as curate cuts so many into, by the stages' own transform (`ByPartition`). A partition's worker
 reads its rows and adds up their keys and bytes, no more, so that what is measured is the way there. `--hot` puts that share of
 all rows into one partition. Both ways must bring the same rows. An engine must be up (`pmd engine up`). Processor time is that of
 all its processes, its workers and this process; memory is the peak of what all of them hold together (PSS) and of the largest
-(RSS), looked at twice a second. The last line is JSON.
+(RSS), looked at twice a second.
+
+`--stages` runs whole stages in its place, on a ROOT of so many generated pairs (`benchmarks/audit_root.py`): dedupe, with
+near-duplicate captions at .8 and a cap, so that it has all meetings but those of pictures' looks, and the audit. What they commit
+must be the same. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -28,19 +32,22 @@ from typing import Any, Final
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import apache_beam as beam
+import audit_root
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from benchmarks.scaling.measuring import Watch, kilobytes, tree
-from pipelines import running
+from pipelines import audit, dedupe, running
+from pmd.config import Config, load
 from pmd.config.engine import Engine
 from pmd.curate.rules import PARTITION_BYTES
 from pmd.engines import choosing, servers
 from pmd.engines.partitions import PARTS, part_of
 from pmd.engines.transforms import ByPartition, Collected, Spreads, WriteCommit, create, outputs
 from pmd.schema.tables import JUDGED
-from pmd.store import exchange, root
+from pmd.store import commits, exchange, root
+from pmd.store.exchange import Rows
 
 #: Rows of YFCC100M in a range of its file, which is a unit.
 UNIT_ROWS: Final = 150_000
@@ -66,18 +73,15 @@ class Generated(Spreads):
     hot: float
     work: str
 
-    @property
-    def schema(self) -> pa.Schema:
-        """What its rows are."""
-        return JUDGED
+    kinds = exchange.one_kind(JUDGED)
 
-    def rows(self, batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
+    def rows(self, batch: pa.RecordBatch) -> Iterator[Rows]:
         """PARTS of one row → `JUDGED`, with their partitions."""
         chance = np.random.default_rng(part_of(batch))
         words = pa.array(["".join(map(chr, letters)) for letters in chance.integers(97, 123, (4096, 6)).tolist()])
         for start in range(0, self.rows_each, _BATCH_ROWS):
             rows = _judged(chance, words, min(_BATCH_ROWS, self.rows_each - start), self.hot)
-            yield rows, exchange.partitions(rows["key"], self.bits)
+            yield Rows(rows, exchange.partitions(rows["key"], self.bits))
 
 
 def _judged(chance: np.random.Generator, words: pa.Array, count: int, hot: float) -> pa.RecordBatch:
@@ -203,9 +207,8 @@ def once(engine: str, told: argparse.Namespace, where: str, *, by_engine: bool) 
     running_here = servers.started(engine, told.folder) if engine in servers.NAMES else None
     at = {engine: {"endpoint": running_here.endpoint}} if running_here else {}
     flags = choosing.flags(Engine.model_validate({"name": engine, **at}), (), where)
-    pids = [os.getpid(), *(process.pid for process in (running_here.processes if running_here else ()))]
     start = time.monotonic()
-    with Used(pids) as watch:
+    with Used(pids(engine, told.folder)) as watch:
         running.run(wire, flags, work, 0)
     seconds = time.monotonic() - start
     facts = [json.loads(line) for line in Path(out).read_text().splitlines()]
@@ -222,20 +225,57 @@ def once(engine: str, told: argparse.Namespace, where: str, *, by_engine: bool) 
     }
 
 
-def main() -> None:
-    """Measure both ways, and hold them to the same rows."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--engine", default="local")
-    parser.add_argument("--rows", type=int, default=2_000_000)
-    parser.add_argument("--hot", type=float, default=0.0)
-    parser.add_argument("--repeats", type=int, default=1)
-    parser.add_argument("--ways", default="files,engine")
-    parser.add_argument("--folder", default=servers.FOLDER)
-    parser.add_argument("--out")
-    told = parser.parse_args()
-    where = told.out or tempfile.mkdtemp(prefix="pmd-shuffle-")
+def stage_once(engine: str, told: argparse.Namespace, chosen: Config, stage: str, *, by_engine: bool) -> dict[str, Any]:
+    """Run a stage one way; return what it took, and what it has committed."""
+    way = "engine" if by_engine else "files"
+    config = dataclasses.replace(chosen, engine=Engine.model_validate({"name": engine, "shuffle": way}))
+    folder = {"dedupe": root.dedupe_folder, "audit": root.audit_folder}[stage](chosen.root)
+    flags = choosing.flags(config.engine, (), chosen.root)
+    start = time.monotonic()
+    with root.writer(chosen.root, "benchmark"), Used(pids(engine, told.folder)) as watch:
+        {"dedupe": dedupe, "audit": audit}[stage].build(config, flags)
+    seconds = time.monotonic() - start
+    return {
+        "stage": stage,
+        "way": way,
+        "seconds": round(seconds, 1),
+        "processor_s": round(watch.processor_s, 1),
+        "together_mb": watch.together_mb,
+        "largest_mb": watch.largest_mb,
+        "found": {file.name: file.sha256 for file in commits.require(folder, "").files if not _says_when(file.name)},
+    }
+
+
+def _says_when(name: str) -> bool:
+    return name == "report.html"
+
+
+def stages(told: argparse.Namespace, where: str) -> Iterator[dict[str, Any]]:
+    """Run stages both ways by turns, and hold them to the same files."""
+    chosen = load(str(audit_root.make(Path(where), Path(told.samples), told.rows)))
+    asked = chosen.dedupe.model_copy(
+        update={"near": "keep", "near_texts": 0.8, "near_texts_action": "cap", "max_images_per_text": 10}
+    )
+    chosen = dataclasses.replace(chosen, dedupe=asked)
+    found: dict[str, Any] = {}
+    for stage in sorted(told.stages.split(",")):  # the audit is of what was generated, so it is first
+        for _ in range(told.repeats):
+            for way in told.ways.split(","):
+                run = stage_once(told.engine, told, chosen, stage, by_engine=way == "engine")
+                files = run.pop("found")
+                assert found.setdefault(stage, files) == files, "the ways commit other files"
+                yield run
+
+
+def pids(engine: str, folder: str) -> list[int]:
+    """Return this process and those of an engine that runs here."""
+    running_here = servers.read(engine, folder) if engine in servers.NAMES else None
+    return [os.getpid(), *(process.pid for process in (running_here.processes if running_here else ()))]
+
+
+def ways(told: argparse.Namespace, where: str) -> Iterator[dict[str, Any]]:
+    """Bring rows together both ways by turns, and hold them to the same rows."""
     root.create(where, 2)
-    runs: list[dict[str, Any]] = []
     first: Any = None
     with root.writer(where, "benchmark"):
         for _ in range(told.repeats):
@@ -244,8 +284,27 @@ def main() -> None:
                 found = run.pop("found")
                 first = first or found
                 assert found == first, "the ways bring other rows"
-                runs.append(run)
-                print(json.dumps(run), flush=True)
+                yield run
+
+
+def main() -> None:
+    """Measure both ways."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--engine", default="local")
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--hot", type=float, default=0.0)
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--ways", default="files,engine")
+    parser.add_argument("--stages", help="dedupe, audit or both, with a comma")
+    parser.add_argument("--samples", default="../shared/samples")
+    parser.add_argument("--folder", default=servers.FOLDER)
+    parser.add_argument("--out")
+    told = parser.parse_args()
+    where = told.out or tempfile.mkdtemp(prefix="pmd-shuffle-")
+    runs: list[dict[str, Any]] = []
+    for run in stages(told, where) if told.stages else ways(told, where):
+        runs.append(run)
+        print(json.dumps(run), flush=True)
     if told.out is None:
         shutil.rmtree(where)
     print(json.dumps({"engine": told.engine, "rows": told.rows, "hot": told.hot, "runs": runs}))

@@ -24,7 +24,7 @@ from pmd.audit.transforms import (
 )
 from pmd.config import Config
 from pmd.engines.committing import CommitStage, target
-from pmd.engines.transforms import OUTPUTS, Meet, Only, PerTask, PerTaskBeside, Spread, WriteCommit, create
+from pmd.engines.transforms import OUTPUTS, Cross, Meet, Only, PerTask, Spread, WriteCommit, create
 from pmd.fetch import partitions
 from pmd.publish import folder
 from pmd.store import commits, exchange, root, storage
@@ -52,6 +52,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     parts, of_pairs = fate_tasks(config.root, cut.part_bits), pair_tasks(config.root, names)
     work = root.work_folder(config.root, "audit")
     side = root.work_folder(config.root, "audit-side")
+    by_engine = config.engine.is_shuffling
     given = tuple(_put(side, number, one) for number, one in enumerate(attributes.read(config.audit.attributes)))
 
     def wire(pipeline: beam.Pipeline) -> Any:
@@ -68,8 +69,8 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
         # FILES
         fates = (
             spread
-            | "Fates" >> Only(exchange.RUNS)
-            | "By pair" >> Meet()
+            # Always by run files: who reads pairs maps what comes of it.
+            | "By pair" >> Meet(by_engine=False)
             | "Pack" >> beam.ParDo(PerTask(PackFates(work))).with_output_types(pa.RecordBatch)
         )
         counting = Counting(plan, names, bits, work, config.sample, given)
@@ -77,11 +78,9 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             pipeline
             | "Files of pairs" >> create(of_pairs)
             | "Spread files" >> Spread()
-            | "Count pairs"
-            >> beam.ParDo(PerTaskBeside(CountFiles(counting, len(of_pairs))), AsList(fates)).with_output_types(
-                pa.RecordBatch
-            )
-            | "Counted" >> CountMet(counting, beside.incomes)
+            # RUNS of several kinds, and OUTPUTS
+            | "Count pairs" >> Cross(CountFiles(counting, len(of_pairs)), by_engine=by_engine, side=[AsList(fates)])
+            | "Counted" >> CountMet(counting, beside.incomes, by_engine=by_engine)
         )
         return (
             (spread | "Images" >> Only(OUTPUTS), counted)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import apache_beam as beam
-import pyarrow as pa
 
 from pipelines import running
 from pipelines.audit import bits_of
@@ -19,7 +18,7 @@ from pmd.datasets import files as data_files
 from pmd.datasets import pairs as data_pairs
 from pmd.datasets.transforms import CountData, data_tasks
 from pmd.engines.committing import CommitStage, target
-from pmd.engines.transforms import PerTask, Spread, WriteCommit, create
+from pmd.engines.transforms import Cross, Spread, WriteCommit, create
 from pmd.errors import ConfigError
 from pmd.store import root, storage
 from pmd.store.wanted import Wanted, as_json
@@ -75,8 +74,8 @@ def _run(path: str, out: str, files: list[data_files.DataFile], data: Described)
             | "Chunks" >> create(data_tasks(files))
             | "Spread" >> Spread()
             # RUNS of several kinds, and OUTPUTS
-            | "Rows" >> beam.ParDo(PerTask(CountData(counting))).with_output_types(pa.RecordBatch)
-            | "Counted" >> CountMet(counting)
+            | "Rows" >> Cross(CountData(counting), by_engine=False)
+            | "Counted" >> CountMet(counting, by_engine=False)
             | "Commit"
             >> WriteCommit(CommitStage(work, (target(wanted, complete=WithReport(plan, {}, {}, None, data=data)),)))
         )

@@ -15,7 +15,7 @@ from pmd.config import Config
 from pmd.config.asked import Asked
 from pmd.dedupe import evaluation, needs
 from pmd.dedupe import rules as dedupe_rules
-from pmd.dedupe.group_transforms import MARK_RUNS, ResolveGroups, WriteGroups, as_runs
+from pmd.dedupe.group_transforms import MARKS, ResolveGroups, WriteGroups
 from pmd.dedupe.text_transforms import Ask, ElectTexts, GroupTexts, Propose, SpreadBands, SpreadOccurrences, Verify
 from pmd.dedupe.transforms import (
     LINKED,
@@ -38,10 +38,12 @@ from pmd.engines.committing import CommitStage, target
 from pmd.engines.partitions import PARTS, by_part, part_batches
 from pmd.engines.transforms import (
     OUTPUTS,
+    Cross,
     Meet,
     Only,
     PerTask,
     PerTaskBeside,
+    RunsOf,
     Spread,
     Together,
     TurnOver,
@@ -61,6 +63,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     asked, (wanted,) = Asked.of(config, flow.DEDUPE.name), needs.wanted(config)
     cut = partitions.cut(config.root)
     work = root.work_folder(config.root, "dedupe")
+    by_engine = config.engine.is_shuffling
     known = evaluation.read(asked.dedupe.evaluation) if dedupe_rules.may_leave(asked) else None
 
     def wire(pipeline: beam.Pipeline) -> Any:
@@ -73,36 +76,31 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
                 parts
                 | "Spread to find who leaves" >> Spread()
                 # RUNS, PARTS
-                | "Leaving" >> beam.ParDo(PerTask(leaving)).with_output_types(pa.RecordBatch)
+                | "Leaving" >> Cross(leaving, by_engine=by_engine)
             )
-            related.append(found | "Leaving for themselves" >> Only(exchange.RUNS))
+            related.append(found | "Leaving for themselves" >> RunsOf())
             parts = found | "Once it stands who leaves" >> Only(PARTS)
         by_digest = (
             parts
             | "Spread digests" >> Spread()
-            | "Digests"
-            >> beam.ParDo(PerTask(SpreadHashes(config.root, cut, work, cut.part_bits))).with_output_types(
-                pa.RecordBatch
-            )
-            | "By digest" >> Meet()
+            | "Digests" >> Cross(SpreadHashes(config.root, cut, work, cut.part_bits), by_engine=by_engine)
+            | "By digest" >> Meet(by_engine=by_engine)
         )
-        # RUNS, MARK_RUNS
-        equal = by_digest | "Equal ones" >> beam.ParDo(
-            PerTask(FindGroups(asked, cut.part_bits, work))
-        ).with_output_types(pa.RecordBatch)
-        related.append(equal | "Related by bytes" >> Only(exchange.RUNS))
+        # RUNS, those of marks too
+        equal = by_digest | "Equal ones" >> Cross(FindGroups(asked, cut.part_bits, work), by_engine=by_engine)
+        related.append(equal | "Related by bytes" >> RunsOf())
         if asked.dedupe.near == "merge":
-            related.append(near(asked, config.root, cut, work, parts, equal | "Marks" >> Only(MARK_RUNS)))
+            related.append(near(asked, config.root, cut, work, parts, equal, by_engine=by_engine))
         if asked.dedupe.same_bytes == "keep":
             apart = FindEqual(cut.part_bits, work)
-            related.append(by_digest | "Equal bytes" >> beam.ParDo(PerTask(apart)).with_output_types(pa.RecordBatch))
+            related.append(by_digest | "Equal bytes" >> Cross(apart, by_engine=by_engine))
         grouped = (
             related
             | "All related" >> beam.Flatten()
-            | "By who may give way" >> Meet()
-            | "Resolve" >> beam.ParDo(PerTask(ResolveGroups(cut.part_bits, work))).with_output_types(pa.RecordBatch)
+            | "By who may give way" >> Meet(by_engine=by_engine)
+            | "Resolve" >> Cross(ResolveGroups(cut.part_bits, work), by_engine=by_engine)
             # (part, RUNS)
-            | "Groups to their parts" >> TurnOver()
+            | "Groups to their parts" >> TurnOver(by_engine=by_engine)
         )
         groups = WriteGroups(wanted.folder, cut.part_bits, work)
         grouped = (
@@ -124,23 +122,21 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
         judging = parts | "To be judged" >> beam.Map(by_part).with_output_types(tuple[int, pa.RecordBatch])
         texts = None
         if asked.dedupe.near_texts is not None:
-            alike = near_texts(asked, config.root, wanted.folder, cut, work, parts)
-            written = (written, alike | "Files" >> Only(OUTPUTS)) | "All that is written" >> beam.Flatten()
-            texts = alike | "Texts" >> Only(exchange.RUNS)
+            texts = near_texts(asked, config.root, wanted.folder, cut, work, parts, by_engine=by_engine)
+            written = (written, texts | "Files" >> Only(OUTPUTS)) | "All that is written" >> beam.Flatten()
         elif asked.dedupe.max_images_per_text is not None:
             texts = (
                 parts
                 | "Spread texts" >> Spread()
-                | "Texts" >> beam.ParDo(PerTask(SpreadTexts(config.root, cut, work))).with_output_types(pa.RecordBatch)
+                | "Texts" >> Cross(SpreadTexts(config.root, cut, work), by_engine=by_engine)
             )
         if texts is not None and asked.dedupe.max_images_per_text is not None:
             repeated = (
                 texts
-                | "By text" >> Meet()
-                | "Over the limit"
-                >> beam.ParDo(PerTask(FindRepeated(asked, cut.part_bits, work))).with_output_types(pa.RecordBatch)
+                | "By text" >> Meet(by_engine=by_engine)
+                | "Over the limit" >> Cross(FindRepeated(asked, cut.part_bits, work), by_engine=by_engine)
                 # (part, RUNS)
-                | "To their parts" >> TurnOver()
+                | "To their parts" >> TurnOver(by_engine=by_engine)
             )
             judging = (judging, repeated) | "And what leaves" >> beam.Flatten()
         judged = (
@@ -161,20 +157,18 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     running.run_and_commit(config.root, [wanted.folder], wire, flags, work, size)
 
 
-def near(asked: Asked, root_url: str, cut: partitions.Cut, work: str, parts: Any, marks: Any) -> Any:
-    """Find near-duplicates: PCollections of PARTS and of MARK_RUNS → one of RUNS of `rules.RELATED`."""
-    marked = (
-        marks
-        | "As runs" >> beam.Map(as_runs).with_output_types(pa.RecordBatch)
-        # (part, RUNS)
-        | "Marks to their parts" >> TurnOver()
-    )
+def near(
+    asked: Asked, root_url: str, cut: partitions.Cut, work: str, parts: Any, equal: Any, *, by_engine: bool
+) -> Any:
+    """Find near-duplicates: PCollections of PARTS and of RUNS of marks → one of RUNS of `rules.RELATED`."""
+    # (part, RUNS)
+    marked = equal | "Marks to their parts" >> TurnOver(MARKS, by_engine=by_engine)
     hashed = (
         (parts | "Parts with hashes" >> beam.Map(by_part).with_output_types(tuple[int, pa.RecordBatch]), marked)
         | "Parts and marks" >> beam.Flatten()
         | "Marks of a part" >> beam.GroupByKey()
         # RUNS
-        | "Hashes" >> beam.ParDo(PerTask(SpreadHashed(root_url, cut, work))).with_output_types(pa.RecordBatch)
+        | "Hashes" >> Cross(SpreadHashed(root_url, cut, work), by_engine=by_engine)
         | "All hashes" >> Together()
         # SEARCHES, LINKED, RUNS
         | "Pack" >> beam.ParDo(PerTask(PackHashes(work))).with_output_types(pa.RecordBatch)
@@ -186,14 +180,16 @@ def near(asked: Asked, root_url: str, cut: partitions.Cut, work: str, parts: Any
         | "Search" >> beam.ParDo(PerTask(FindLinks(asked, work))).with_output_types(pa.RecordBatch)
     )
     return (
-        (links, hashed | "Equal hashes" >> Only(LINKED), hashed | "Rows" >> Only(exchange.RUNS))
+        (links, hashed | "Equal hashes" >> Only(LINKED), hashed | "Rows" >> RunsOf())
         | "Links and rows" >> beam.Flatten()
         | "All links" >> Together()
-        | "Elect" >> beam.ParDo(PerTask(Elect(asked, cut.part_bits, work))).with_output_types(pa.RecordBatch)
+        | "Elect" >> Cross(Elect(asked, cut.part_bits, work), by_engine=by_engine)
     )
 
 
-def near_texts(asked: Asked, root_url: str, folder: str, cut: partitions.Cut, work: str, parts: Any) -> Any:
+def near_texts(
+    asked: Asked, root_url: str, folder: str, cut: partitions.Cut, work: str, parts: Any, *, by_engine: bool
+) -> Any:
     """Find near-duplicate captions: PARTS of one row, whose groups stand → OUTPUTS, and RUNS of `captions.TEXTS`."""
     assert asked.dedupe.near_texts is not None
     bands, bits = neighbours.bands(asked.dedupe.near_texts), cut.part_bits
@@ -201,20 +197,20 @@ def near_texts(asked: Asked, root_url: str, folder: str, cut: partitions.Cut, wo
     members = (
         parts
         | "Spread occurrences" >> Spread()
-        | "Occurrences" >> beam.ParDo(PerTask(SpreadOccurrences(root_url, cut, work))).with_output_types(pa.RecordBatch)
-        | "Same text" >> Meet()
-        | "Bands" >> beam.ParDo(PerTask(SpreadBands(bands, band_bits, work))).with_output_types(pa.RecordBatch)
-        | "By band" >> Meet()
-        | "Propose" >> beam.ParDo(PerTask(Propose(bits, work))).with_output_types(pa.RecordBatch)
-        | "By later text" >> Meet()
-        | "Ask" >> beam.ParDo(PerTask(Ask(bits, work))).with_output_types(pa.RecordBatch)
-        | "By earlier text" >> Meet()
-        | "Verify" >> beam.ParDo(PerTask(Verify(asked, bits, work))).with_output_types(pa.RecordBatch)
+        | "Occurrences" >> Cross(SpreadOccurrences(root_url, cut, work), by_engine=by_engine)
+        | "Same text" >> Meet(by_engine=by_engine)
+        | "Bands" >> Cross(SpreadBands(bands, bits, band_bits, work), by_engine=by_engine)
+        | "By band" >> Meet(by_engine=by_engine)
+        | "Propose" >> Cross(Propose(bits, band_bits, work), by_engine=by_engine)
+        | "By later text" >> Meet(by_engine=by_engine)
+        | "Ask" >> Cross(Ask(bits, work), by_engine=by_engine)
+        | "By earlier text" >> Meet(by_engine=by_engine)
+        | "Verify" >> Cross(Verify(asked, bits, work), by_engine=by_engine)
         # (0, RUNS)
         | "One election" >> Together()
-        | "Elect texts" >> beam.ParDo(PerTask(ElectTexts(bits, work))).with_output_types(pa.RecordBatch)
+        | "Elect texts" >> Cross(ElectTexts(bits, work), by_engine=by_engine)
         # (partition, RUNS)
-        | "To their texts" >> TurnOver()
+        | "To their texts" >> TurnOver(by_engine=by_engine)
     )
     # (partition, PARTS): texts are cut into as many partitions as there are parts.
     every = parts | "Each partition" >> beam.Map(by_part).with_output_types(tuple[int, pa.RecordBatch])
@@ -223,7 +219,7 @@ def near_texts(asked: Asked, root_url: str, folder: str, cut: partitions.Cut, wo
         (every, members)
         | "Texts and members" >> beam.Flatten()
         | "Each text" >> beam.GroupByKey()
-        | "Group texts" >> beam.ParDo(PerTask(group)).with_output_types(pa.RecordBatch)
+        | "Group texts" >> Cross(group, by_engine=by_engine)
     )
 
 

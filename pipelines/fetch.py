@@ -18,7 +18,7 @@ from pmd.engines import choosing
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.partitions import part_batches
 from pmd.engines.progress import Total
-from pmd.engines.transforms import End, Meet, PerTask, Spread, WriteCommit, create
+from pmd.engines.transforms import Cross, End, Meet, PerTask, Spread, WriteCommit, create
 from pmd.errors import NetworkError
 from pmd.fetch import (
     adopt,
@@ -35,7 +35,7 @@ from pmd.fetch.reference_transforms import MeetNames, SpreadNames, WriteListed
 from pmd.fetch.rejected_transforms import PAIRS, SUMS, RejectPart, with_ledger
 from pmd.fetch.reports import Reports
 from pmd.fetch.runs import Run, Sums, summed
-from pmd.fetch.transforms import FetchLane, lane_batches, run_lanes
+from pmd.fetch.transforms import FetchLane, lane_batches, lane_name, run_lanes
 from pmd.fetch.waiting import Waiting
 from pmd.publish import transforms as lists
 from pmd.store import commits, exchange, register, root, storage
@@ -207,7 +207,8 @@ def _download(
             with root.doing(work):
                 run_lanes(lane, shards, images)
         else:
-            running.run(wire, flags, work, 0, lambda: None, Total("images", images) if images else None)
+            with leases.attended(root.leases_folder(config.root), map(lane_name, range(lanes))):
+                running.run(wire, flags, work, 0, lambda: None, Total("images", images) if images else None)
     except NetworkError:
         heard = False
         raise
@@ -248,6 +249,7 @@ def _listed(config: Config, shards: Sequence[int], flags: Sequence[str]) -> str 
     bits = exchange.bits_for(LISTED_ROW_BYTES * reference_lists.count_rows(paths), LISTED_PARTITION_BYTES)
     numbers = sorted({cut.part_of(shard) for shard in shards})
     sizes = [(path, storage.size(path)) for path in paths]
+    by_engine = config.engine.is_shuffling
 
     def wire(pipeline: beam.Pipeline) -> Any:
         return (
@@ -255,14 +257,11 @@ def _listed(config: Config, shards: Sequence[int], flags: Sequence[str]) -> str 
             | "Units" >> create(lists.tasks({"": sizes}, numbers))
             | "Spread" >> Spread()
             # RUNS by name
-            | "Names"
-            >> beam.ParDo(PerTask(SpreadNames(config.root, tuple(shards), bits, work))).with_output_types(
-                pa.RecordBatch
-            )
-            | "By name" >> Meet()
+            | "Names" >> Cross(SpreadNames(config.root, tuple(shards), bits, work), by_engine=by_engine)
+            | "By name" >> Meet(by_engine=by_engine)
             # RUNS by image
-            | "Images" >> beam.ParDo(PerTask(MeetNames(cut.part_bits, work))).with_output_types(pa.RecordBatch)
-            | "By part" >> Meet()
+            | "Images" >> Cross(MeetNames(bits, cut.part_bits, work), by_engine=by_engine)
+            | "By part" >> Meet(by_engine=by_engine)
             | "Write" >> beam.ParDo(PerTask(WriteListed(folder, work))).with_output_types(pa.RecordBatch)
             | "End" >> End(work)
         )

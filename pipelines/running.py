@@ -137,6 +137,7 @@ def run(
             progress.Watch(work, total, transforms.units(pipeline)),
             mistakes.unlogged(),
             ours.attended() if ours is not None else contextlib.nullcontext(),
+            mistakes.watched(work, driver.stop) if place is not None else contextlib.nullcontext(),
         ):
             driver.run(pipeline)
         if place is not None:

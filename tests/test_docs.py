@@ -22,11 +22,11 @@ from pmd.config.engine import ENGINES, DataflowEngine, Engine, Prices
 from pmd.config.tables import TABLES
 from pmd.curate import rules
 from pmd.dedupe import near
-from pmd.fetch import engine, hosts, network, policies, robots
+from pmd.fetch import engine, hosts, leases, network, policies, robots
 from pmd.formats import json_stream, lines, tsv
 from pmd.inspection import catalogue
 from pmd.sources import contract
-from pmd.store import exchange, lock
+from pmd.store import exchange, lock, parcels
 from tests import documents
 from tests.test_imports import ORDER
 
@@ -263,6 +263,17 @@ FACTS = [
     ("running.md", f"raises its limit of open files to {engine.FILES:,}"),
     ("running.md", f"frames are counted to {header.MAX_FRAMES:,}"),
     ("architecture.md", f"a lease of {lock.LEASE_S:.0f} s in `writer.json`, renewed every {lock.RENEW_S:.0f} s"),
+    (
+        "architecture.md",
+        f"renewed every {leases.RENEW_S:.0f} s by compare-and-swap. A second copy waits until the first has given it back, "
+        "is seen to be dead (a process of the same machine) or has been silent for "
+        f"{leases.LEASE_S:.0f} s by the clock of who waits",
+    ),
+    ("architecture.md", f"could not renew for {leases.ASK_S:g} s asks nobody"),
+    ("architecture.md", f"after {leases.LOST_S:.0f} s it gives up"),
+    ("running.md", f"lanes every {leases.RENEW_S:.0f} s, whether the run is still wanted"),
+    ("running.md", f"their leases are over ({leases.LEASE_S:.0f} s at most"),
+    ("decisions.md", f"{parcels.KEY_BYTES >> 20} MiB a key and {parcels.PIECE_BYTES >> 20} MiB an element"),
     ("architecture.md", f"dealt out to {near.SHARES} shares"),
 ]
 

@@ -32,7 +32,7 @@ from pmd.config.asked import Asked
 from pmd.curate import needs as curate_needs
 from pmd.curate.transforms import ReadChunk, ResolvePartition, chunk_batch
 from pmd.dedupe import needs as dedupe_needs
-from pmd.dedupe.group_transforms import MARK_RUNS, ResolveGroups, WriteGroups, as_runs
+from pmd.dedupe.group_transforms import MARKS, ResolveGroups, WriteGroups
 from pmd.dedupe.transforms import (
     SEARCHES,
     Elect,
@@ -354,7 +354,8 @@ def dedupe(chosen: config.Config) -> None:
     equal = list(_meet(SpreadHashes(chosen.root, cut, work, 1), FindGroups(asked, cut.part_bits, work), parts))
     related = [batch for batch in equal if batch.schema == exchange.RUNS]
     if chosen.dedupe.near == "merge":
-        marked = dict(exchange.by_partition(as_runs(batch) for batch in equal if batch.schema == MARK_RUNS))
+        of_marks = exchange.runs_of(MARKS)
+        marked = dict(exchange.by_partition(exchange.as_runs(batch) for batch in equal if batch.schema == of_marks))
         spread = SpreadHashed(chosen.root, cut, work)
         hashed = [item for batch in parts for item in spread(_with(batch, marked))]
         made = list(PackHashes(work)((0, hashed)))

@@ -1,4 +1,4 @@
-"""The audit on Beam: what became of pairs is brought to where they are read; what must meet of them meets in run files.
+"""The audit on Beam: what became of pairs is brought to where they are read; what must meet of them meets by partition.
 
 fates    parts of images, and what the shards left out → what became of each pair, in files by key (`pmd.audit.fates`)
 pairs    files of pairs beside these → counts, and rows by image, unit, text and word
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from typing import Any, Final
 
 import apache_beam as beam
 import numpy as np
@@ -36,11 +36,12 @@ from pmd.audit import (
     units,
 )
 from pmd.dedupe import rules as dedupe_rules
-from pmd.engines.transforms import OUTPUTS, Collected, Meet, Only, PerTask, outputs
+from pmd.engines.transforms import OUTPUTS, Collected, Cross, Meet, Only, PerTask, Spreads, outputs
 from pmd.fetch import partitions
 from pmd.images import rules as images_rules
 from pmd.manifests import Table2
 from pmd.store import commits, exchange, root, storage
+from pmd.store.exchange import Rows
 from pmd.store.proposals import Proposal
 
 #: Of each row one: a part, or a file of pairs that the shards left out.
@@ -66,17 +67,13 @@ _WORD_BITS = 4
 _BATCH_ROWS = 2**16
 
 
-def runs_of(name: str) -> pa.Schema:
-    """Return `exchange.RUNS` of one kind of rows, told from those of others by a name."""
-    return pa.schema([exchange.RUNS.field(0).with_name(f"{name}_partition"), *list(exchange.RUNS)[1:]])
-
-
-IMAGE_RUNS, UNIT_RUNS, TEXT_RUNS, WORD_RUNS = (runs_of(name) for name in ("image", "unit", "text", "word"))
-
-
-def as_runs(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """RUNS of one kind of rows → RUNS."""
-    return pa.RecordBatch.from_arrays(batch.columns, schema=exchange.RUNS)
+#: The kinds of rows of pairs that must meet: what they are.
+KINDS: Final[Mapping[str, pa.Schema]] = {
+    "image": distinct.ROWS,
+    "unit": units.ROWS,
+    "text": repeated.OCCURRENCES,
+    "word": context.ROWS,
+}
 
 
 def fate_tasks(root_url: str, part_bits: int) -> list[pa.RecordBatch]:
@@ -176,19 +173,17 @@ class Counting:
     sample: int = 1
     attributes: tuple[str, ...] = ()
 
-    def count(self, batches: Iterable[tuple[pa.RecordBatch, pa.Array]]) -> Iterator[pa.RecordBatch]:
-        """Count pairs, given with the last stage that each survived: → the runs of `_Runs`, and OUTPUTS."""
+    def count(self, batches: Iterable[tuple[pa.RecordBatch, pa.Array]]) -> Iterator[Rows | pa.RecordBatch]:
+        """Count pairs, given with the last stage that each survived: → rows of `KINDS`, and OUTPUTS."""
         counted = measure.Partial()
-        with _Runs(self) as runs:
-            for pairs, last in batches:
-                for start in range(0, pairs.num_rows, _BATCH_ROWS):
-                    some = pairs.slice(start, _BATCH_ROWS), last.slice(start, _BATCH_ROWS)
-                    counted = measure.merge(counted, self._batch(*some, runs))
-        yield from runs.written
+        for pairs, last in batches:
+            for start in range(0, pairs.num_rows, _BATCH_ROWS):
+                some = pairs.slice(start, _BATCH_ROWS), last.slice(start, _BATCH_ROWS)
+                counted = measure.merge(counted, (yield from self._batch(*some)))
         yield outputs((), facts=[COUNTED + base64.b64encode(measure.to_bytes(counted)).decode()])
 
-    def _batch(self, pairs: pa.RecordBatch, last: pa.Array, runs: _Runs) -> measure.Partial:
-        """Return what is counted of some pairs; write what must meet."""
+    def _batch(self, pairs: pa.RecordBatch, last: pa.Array) -> Generator[Rows, None, measure.Partial]:
+        """Return what is counted of some pairs; yield what must meet."""
         outside = measure.Partial()
         if self.sample != 1:
             # What left curate for want of being in the sample was never to be in the build.
@@ -201,53 +196,21 @@ class Counting:
         if self.attributes:
             known = [attributes.held(path) for path in self.attributes]
             counted = measure.merge(counted, measure.tallied(pairs, last, attributes.tally, seen, known))
-        runs.put("image", distinct.occurrences(pairs, last, self.sources))
+        yield self._numbered("image", distinct.occurrences(pairs, last, self.sources))
         for rows in units.occurrences(pairs, last, seen):
-            runs.put("unit", rows)
-        for rows in context.occurrences(pairs, last, seen, self.plan):
-            runs.words.add(rows, "source_id")
-        runs.put("text", repeated.occurrences(pairs, last, seen))
+            yield self._numbered("unit", rows)
+        yield from exchange.by_key(context.occurrences(pairs, last, seen, self.plan), "source_id", _WORD_BITS, "word")
+        yield self._numbered("text", repeated.occurrences(pairs, last, seen))
         return counted
 
-
-#: Of rows that meet by the first bits of a number in their first column, what they are, and their runs.
-_MEETING = {
-    "image": (distinct.ROWS, IMAGE_RUNS),
-    "unit": (units.ROWS, UNIT_RUNS),
-    "text": (repeated.OCCURRENCES, TEXT_RUNS),
-}
-
-
-class _Runs:
-    """The runs of one task, of each kind of rows that must meet; left without a file where the task fails."""
-
-    def __init__(self, counting: Counting) -> None:
-        self.words = exchange.RunWriter(counting.work, context.ROWS, _WORD_BITS)
-        self.written: list[pa.RecordBatch] = []
-        self._bits = counting.bits
-        self._runs = {name: exchange.RunWriter(counting.work, schema) for name, (schema, _) in _MEETING.items()}
-
-    def put(self, name: str, rows: pa.RecordBatch) -> None:
-        """Write rows of a kind, by the first bits of the number in their first column."""
-        numbers = (rows.column(0).to_numpy() >> np.uint64(63 - self._bits[name])) >> np.uint64(1)
-        self._runs[name].put(rows, numbers.astype(np.int32))
-
-    def __enter__(self) -> _Runs:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            for run in (self.words, *self._runs.values()):
-                run.discard()
-            return
-        for run, schema in [(self.words, WORD_RUNS), *((self._runs[name], _MEETING[name][1]) for name in _MEETING)]:
-            found = run.close()
-            if found.num_rows:
-                self.written.append(pa.RecordBatch.from_arrays(found.columns, schema=schema))
+    def _numbered(self, kind: str, rows: pa.RecordBatch) -> Rows:
+        """Return rows of a kind that meet by the first bits of the number in their first column."""
+        numbers = (rows.column(0).to_numpy() >> np.uint64(63 - self.bits[kind])) >> np.uint64(1)
+        return Rows(rows, numbers.astype(np.int32), kind)
 
 
 @dataclasses.dataclass(frozen=True)
-class CountFiles:
+class CountFiles(Spreads):
     """Count the pairs of files; their counts go to the commit as a fact.
 
     Attributes:
@@ -257,14 +220,15 @@ class CountFiles:
 
     counting: Counting
     tasks: int
+    kinds = KINDS
 
     @property
-    def work(self) -> str:
+    def work(self) -> str:  # type: ignore[override]  # a field elsewhere
         """The folder of this run."""
         return self.counting.work
 
-    def __call__(self, task: pa.RecordBatch, files: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """PAIR_TASKS, and all `fates.FILES` → RUNS of images, units, texts and words, and OUTPUTS."""
+    def rows(self, task: pa.RecordBatch, files: Iterable[pa.RecordBatch]) -> Iterator[Rows | pa.RecordBatch]:
+        """PAIR_TASKS, and all `fates.FILES` → rows of `KINDS`, and OUTPUTS."""
         known = fates.Known.of(self.counting.bits["fate"], files)
         yield from self.counting.count(
             (pairs, known.last(pairs.column("pair_id"))) for row in task.to_pylist() for pairs in self._read(**row)
@@ -317,16 +281,24 @@ class CountWords:
 
 
 @dataclasses.dataclass(frozen=True)
-class CountForms:
-    """Count on how many images each text of a partition stands; write those on many to a run."""
+class CountForms(Spreads):
+    """Count on how many images each text of a partition stands; give those on many."""
 
+    bits: int  # of the partitions of texts
     work: str
 
-    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        """(partition of texts, all its RUNS) → RUNS."""
+    kinds = exchange.one_kind(repeated.TEXTS)
+
+    @property
+    def partitions(self) -> int:
+        """How many there are."""
+        return 1 << self.bits
+
+    def rows(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Rows]:
+        """(partition of texts, all its RUNS) → `repeated.TEXTS`, all of which meet."""
         rows = repeated.count(exchange.read(self.work, keyed[1], repeated.OCCURRENCES))
-        batches = ((batch, np.zeros(batch.num_rows, np.int32)) for batch in rows.to_batches())
-        yield from exchange.write_numbered(self.work, repeated.TEXTS, batches)
+        for batch in rows.to_batches():
+            yield Rows(batch, np.zeros(batch.num_rows, np.int32))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -344,41 +316,43 @@ class SumForms:
 class CountMet(beam.PTransform):  # type: ignore[misc]
     """Count what has met of pairs: images, units, words and texts, each with what is of its kind."""
 
-    def __init__(self, counting: Counting, incomes: Mapping[str, str] | None = None) -> None:
+    def __init__(self, counting: Counting, incomes: Mapping[str, str] | None = None, *, by_engine: bool) -> None:
         super().__init__()
-        self._counting, self._incomes = counting, incomes or {}
+        self._counting, self._incomes, self._by_engine = counting, incomes or {}, by_engine
 
     def expand(self, counted: Any) -> Any:
         """PCollection[RecordBatch] of what `Counting` gives → PCollection[RecordBatch] of OUTPUTS."""
-        work = self._counting.work
+        work, by_engine = self._counting.work, self._by_engine
         repeated = (
-            (counted | "Texts" >> _Met(TEXT_RUNS, CountForms(work)))
-            | "All repeated" >> Meet()
+            counted
+            | "Texts" >> Meet("text", by_engine=by_engine)
+            | "Forms" >> Cross(CountForms(self._counting.bits["text"], work), by_engine=by_engine)
+            | "All repeated" >> Meet(by_engine=by_engine)
             | "Sum" >> beam.ParDo(PerTask(SumForms(work))).with_output_types(pa.RecordBatch)
         )
         return (
             counted | "Counts" >> Only(OUTPUTS),
-            counted | "Images" >> _Met(IMAGE_RUNS, CountImages(work, self._counting.sources)),
-            counted | "Units" >> _Met(UNIT_RUNS, CountUnits(work, self._incomes)),
-            counted | "Words" >> _Met(WORD_RUNS, CountWords(work)),
+            counted | "Images" >> self._met("image", CountImages(work, self._counting.sources)),
+            counted | "Units" >> self._met("unit", CountUnits(work, self._incomes)),
+            counted | "Words" >> self._met("word", CountWords(work)),
             repeated,
         ) | "Counted" >> beam.Flatten()
 
+    def _met(self, kind: str, count: Any) -> Any:
+        """Return what brings the rows of one kind together, and counts them partition by partition."""
+        return _Met(kind, count, by_engine=self._by_engine)
+
 
 class _Met(beam.PTransform):  # type: ignore[misc]
-    """Bring the rows of one kind together, and count them partition by partition."""
-
-    def __init__(self, runs: pa.Schema, count: Any) -> None:
+    def __init__(self, kind: str, count: Any, *, by_engine: bool) -> None:
         super().__init__()
-        self._runs, self._count = runs, count
+        self._kind, self._count, self._by_engine = kind, count, by_engine
 
     def expand(self, counted: Any) -> Any:
-        """PCollection[RecordBatch] of RUNS of several kinds → PCollection[RecordBatch] of what `count` gives."""
+        """PCollection[RecordBatch] with RUNS of a kind → PCollection[RecordBatch] of what `count` gives."""
         return (
             counted
-            | "Those" >> Only(self._runs)
-            | "As runs" >> beam.Map(as_runs).with_output_types(pa.RecordBatch)
-            | "Meet" >> Meet()
+            | "Meet" >> Meet(self._kind, by_engine=self._by_engine)
             | "Count" >> beam.ParDo(PerTask(self._count)).with_output_types(pa.RecordBatch)
         )
 

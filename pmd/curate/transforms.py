@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from pmd import flow, sources
@@ -19,6 +18,7 @@ from pmd.engines.transforms import Collected, Spreads, outputs
 from pmd.schema.tables import JUDGED, in_source_folder
 from pmd.sources.contract import Chunk
 from pmd.store import commits, exchange
+from pmd.store.exchange import Rows
 from pmd.store.proposals import Proposal
 from pmd.suppression import lists
 
@@ -133,16 +133,13 @@ class ReadChunks(Spreads):
     tables: exchange.Numbered
     work: str
 
-    @property
-    def schema(self) -> pa.Schema:
-        """What its rows are."""
-        return JUDGED
+    kinds = exchange.one_kind(JUDGED)
 
-    def rows(self, batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
+    def rows(self, batch: pa.RecordBatch) -> Iterator[Rows]:
         """A batch of `chunks_of` → `JUDGED`, with their partitions."""
         source = batch.column("source")[0].as_py()
         for judged in self.of[source].judged(batch.select(CHUNKS.names)):
-            yield judged, self.tables.numbers(source, judged["key"])
+            yield Rows(judged, self.tables.numbers(source, judged["key"]))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator
 import pyarrow as pa
 
 from pmd import flow
-from pmd.audit.transforms import Counting
+from pmd.audit.transforms import KINDS, Counting
 from pmd.datasets import files, pairs
-from pmd.engines.transforms import outputs
+from pmd.engines.transforms import Spreads, outputs
 from pmd.store import commits
+from pmd.store.exchange import Rows
 
 #: A chunk of any data set, with what its file is.
 DATA_TASKS = pa.schema([pa.field("task", pa.binary(), nullable=False)])
@@ -30,18 +31,19 @@ def data_tasks(found: Iterable[files.DataFile]) -> list[pa.RecordBatch]:
 
 
 @dataclasses.dataclass(frozen=True)
-class CountData:
+class CountData(Spreads):
     """Count the pairs of a chunk of any data set, all of which are left; hand on its books."""
 
     counting: Counting
+    kinds = KINDS
 
     @property
-    def work(self) -> str:
+    def work(self) -> str:  # type: ignore[override]  # a field elsewhere
         """The folder of this run."""
         return self.counting.work
 
-    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """DATA_TASKS → the runs of `Counting.count`, and OUTPUTS."""
+    def rows(self, batch: pa.RecordBatch) -> Iterator[Rows | pa.RecordBatch]:
+        """DATA_TASKS → rows of `KINDS`, and OUTPUTS."""
         books: dict[str, commits.Books] = {}
         yield from self.counting.count(self._pairs(batch, books))
         yield outputs((), books=books)

@@ -19,12 +19,13 @@ from pmd import flow
 from pmd.dedupe import rules as dedupe_rules
 from pmd.dedupe import splits
 from pmd.engines.partitions import PARTS
-from pmd.engines.transforms import outputs
+from pmd.engines.transforms import Spreads, outputs
 from pmd.schema.tables import GROUPS
 from pmd.store import commits, exchange, storage
+from pmd.store.exchange import Rows
 
-#: `exchange.RUNS` of `rules.MARKS`, told from others by a name.
-MARK_RUNS: Final = pa.schema([exchange.RUNS.field(0).with_name("mark_partition"), *list(exchange.RUNS)[1:]])
+#: The kind of rows that `rules.MARKS` are, beside `rules.RELATED`, which need no name.
+MARKS: Final = "mark"
 
 #: Parts whose groups are resolved at once: 2 to this power. With as many partitions as parts, most messages had a few rows.
 _TOGETHER_BITS: Final = 4
@@ -35,23 +36,16 @@ def meeting_bits(part_bits: int) -> int:
     return max(part_bits - _TOGETHER_BITS, 0)
 
 
-def write_related(work: str, found: pa.Table, part_bits: int) -> Iterator[pa.RecordBatch]:
-    """Write `rules.RELATED` to a run where they meet to be resolved; yield its RUNS."""
+def related(found: pa.Table, part_bits: int) -> Rows:
+    """Return `rules.RELATED` as rows that meet to be resolved."""
     numbers = exchange.partitions(dedupe_rules.meeting_ids(found), meeting_bits(part_bits))
     (rows,) = found.combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], schema=found.schema)]
-    yield from exchange.write_numbered(work, dedupe_rules.RELATED, [(rows, numbers)])
+    return Rows(rows, numbers)
 
 
-def write_marks(work: str, found: pa.Table, part_bits: int) -> Iterator[pa.RecordBatch]:
-    """Write what parts must know of groups of equal bytes to a run; yield its MARK_RUNS."""
-    rows = dedupe_rules.marks(found).combine_chunks().to_batches()
-    for runs in exchange.write(work, dedupe_rules.MARKS, part_bits, rows, "image_id"):
-        yield pa.RecordBatch.from_arrays(runs.columns, schema=MARK_RUNS)
-
-
-def as_runs(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """MARK_RUNS → RUNS."""
-    return pa.RecordBatch.from_arrays(batch.columns, schema=exchange.RUNS)
+def marks(found: pa.Table, part_bits: int) -> Iterator[Rows]:
+    """Yield what parts must know of groups of equal bytes, by part."""
+    yield from exchange.by_key(dedupe_rules.marks(found).combine_chunks().to_batches(), "image_id", part_bits, MARKS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,21 +70,23 @@ class Groups:
 
 
 @dataclasses.dataclass(frozen=True)
-class ResolveGroups:
-    """Find who stands in the end for the images of a partition; write them by part to a run."""
+class ResolveGroups(Spreads):
+    """Find who stands in the end for the images of a partition, by part."""
 
     part_bits: int
     work: str
 
-    @property
-    def bits(self) -> int:
-        """There are 2**bits partitions."""
-        return meeting_bits(self.part_bits)
+    kinds = exchange.one_kind(GROUPS)
 
-    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        """(partition, all its RUNS of `rules.RELATED`) → RUNS of `GROUPS`."""
+    @property
+    def partitions(self) -> int:
+        """How many there are."""
+        return 1 << meeting_bits(self.part_bits)
+
+    def rows(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Rows]:
+        """(partition, all its RUNS of `rules.RELATED`) → `GROUPS`."""
         found = dedupe_rules.resolved(exchange.read(self.work, keyed[1], dedupe_rules.RELATED))
-        yield from exchange.write(self.work, GROUPS, self.part_bits, found.to_batches(), "image_id")
+        yield from exchange.by_key(found.to_batches(), "image_id", self.part_bits)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Near-duplicate captions on Beam: the steps of `pmd.dedupe.near_texts`, between which rows meet in run files.
+"""Near-duplicate captions on Beam: the steps of `pmd.dedupe.near_texts`, between which rows meet.
 
 Texts stand in sorted files of the run, one a partition, whose rows are looked up where texts are compared. A worker holds one
 partition of texts, of bands or of proposals. What is asked of a text that very many resemble is read in pieces.
@@ -17,10 +17,11 @@ from pmd.config.asked import Asked
 from pmd.dedupe import captions, near_texts
 from pmd.dedupe.transforms import kept_texts
 from pmd.engines.partitions import part_of
-from pmd.engines.transforms import outputs
+from pmd.engines.transforms import Spreads, outputs
 from pmd.fetch import partitions
 from pmd.schema.tables import NEAR_TEXTS
 from pmd.store import commits, exchange, storage
+from pmd.store.exchange import Rows
 from pmd.text import neighbours
 
 #: Rows with a form that are verified at once, in bytes.
@@ -53,78 +54,116 @@ class Files:
 
 
 @dataclasses.dataclass(frozen=True)
-class SpreadOccurrences:
-    """Write where the texts of a part's pairs that are left stand to a run."""
+class SpreadOccurrences(Spreads):
+    """Give where the texts of a part's pairs that are left stand."""
 
     root: str
     cut: partitions.Cut
     work: str
 
-    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """PARTS of one row, whose groups stand → RUNS."""
+    kinds = exchange.one_kind(near_texts.OCCURRENCES)
+
+    def rows(self, batch: pa.RecordBatch) -> Iterator[Rows]:
+        """PARTS of one row, whose groups stand → `near_texts.OCCURRENCES`."""
         kept, texts = kept_texts(self.root, self.cut, part_of(batch), self.work)
         rows = near_texts.occurrences(texts, kept["text"]).combine_chunks()
-        yield from exchange.write(self.work, near_texts.OCCURRENCES, self.cut.part_bits, rows.to_batches(), "text_id")
+        yield from exchange.by_key(rows.to_batches(), "text_id", self.cut.part_bits)
 
 
 @dataclasses.dataclass(frozen=True)
-class SpreadBands:
-    """Bring the texts of a partition together in its files; write their bands to a run."""
+class SpreadBands(Spreads):
+    """Bring the texts of a partition together in its files; give their bands.
+
+    Attributes:
+        bands: Which they are.
+        bits: Of the partitions of texts.
+        band_bits: Of the partitions of bands.
+        work: The folder of the run.
+    """
 
     bands: neighbours.Bands
     bits: int
+    band_bits: int
     work: str
 
-    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        """(partition of texts, all its RUNS) → RUNS."""
+    kinds = exchange.one_kind(near_texts.BANDED)
+
+    @property
+    def partitions(self) -> int:
+        """How many there are."""
+        return 1 << self.bits
+
+    def rows(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Rows]:
+        """(partition of texts, all its RUNS) → `near_texts.BANDED`."""
         partition, references = keyed
         rows = exchange.read(self.work, references, near_texts.OCCURRENCES)
         texts = near_texts.texts(rows)
         Files(self.work).write(partition, rows, texts)
         del rows
-        banded = near_texts.band_keys(texts, self.bands)
-        yield from exchange.write(self.work, near_texts.BANDED, self.bits, banded, "band")
+        yield from exchange.by_key(near_texts.band_keys(texts, self.bands), "band", self.band_bits)
 
 
 @dataclasses.dataclass(frozen=True)
-class Propose:
-    """Write the pairs of texts of a partition of bands that are to be compared to a run."""
+class Propose(Spreads):
+    """Give the pairs of texts of a partition of bands that are to be compared."""
 
     bits: int
+    band_bits: int
     work: str
 
-    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        """(partition of bands, all its RUNS) → RUNS."""
+    kinds = exchange.one_kind(near_texts.PROPOSED)
+
+    @property
+    def partitions(self) -> int:
+        """How many there are."""
+        return 1 << self.band_bits
+
+    def rows(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Rows]:
+        """(partition of bands, all its RUNS) → `near_texts.PROPOSED`."""
         proposed = near_texts.proposals(exchange.read(self.work, keyed[1], near_texts.BANDED))
-        yield from exchange.write(self.work, near_texts.PROPOSED, self.bits, proposed, "text_id")
+        yield from exchange.by_key(proposed, "text_id", self.bits)
 
 
 @dataclasses.dataclass(frozen=True)
-class Ask:
-    """Write each proposal of a partition once, with the form of its later text, to a run."""
+class Ask(Spreads):
+    """Give each proposal of a partition once, with the form of its later text."""
 
     bits: int
     work: str
 
-    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        """(partition of later texts, all its RUNS) → RUNS."""
+    kinds = exchange.one_kind(near_texts.ASKED)
+
+    @property
+    def partitions(self) -> int:
+        """How many there are."""
+        return 1 << self.bits
+
+    def rows(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Rows]:
+        """(partition of later texts, all its RUNS) → `near_texts.ASKED`."""
         partition, references = keyed
         rows = exchange.read(self.work, references, near_texts.PROPOSED)
         known = Files(self.work).texts(partition, rows["text_id"])
-        yield from exchange.write(self.work, near_texts.ASKED, self.bits, near_texts.asked(rows, known), "earlier")
+        yield from exchange.by_key(near_texts.asked(rows, known), "earlier", self.bits)
 
 
 @dataclasses.dataclass(frozen=True)
-class Verify:
-    """Compare what is asked of a partition's texts; write the links to a run."""
+class Verify(Spreads):
+    """Compare what is asked of a partition's texts; give the links."""
 
     asked: Asked
     bits: int
     work: str
 
-    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        """(partition of earlier texts, all its RUNS) → RUNS."""
-        yield from exchange.write(self.work, near_texts.LINKS, self.bits, self._links(*keyed), "text_id")
+    kinds = exchange.one_kind(near_texts.LINKS)
+
+    @property
+    def partitions(self) -> int:
+        """How many there are."""
+        return 1 << self.bits
+
+    def rows(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Rows]:
+        """(partition of earlier texts, all its RUNS) → `near_texts.LINKS`."""
+        yield from exchange.by_key(self._links(*keyed), "text_id", self.bits)
 
     def _links(self, partition: int, references: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         files, threshold = Files(self.work), self.asked.dedupe.near_texts
@@ -147,33 +186,42 @@ def _pieces(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 
 @dataclasses.dataclass(frozen=True)
-class ElectTexts:
-    """Hold the election among all texts that are linked; write who has joined whom to a run."""
+class ElectTexts(Spreads):
+    """Hold the election among all texts that are linked; give who has joined whom."""
 
     bits: int
     work: str
 
-    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        """(0, all RUNS of links) → RUNS."""
+    kinds = exchange.one_kind(near_texts.MEMBERS)
+
+    def rows(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Rows]:
+        """(0, all RUNS of links) → `near_texts.MEMBERS`."""
         linked = (
             (partition, exchange.read(self.work, [runs], near_texts.LINKS))
             for partition, runs in exchange.by_partition(keyed[1])
         )
         members = (batch for table in near_texts.elect(linked, self.bits) for batch in table.to_batches())
-        yield from exchange.write(self.work, near_texts.MEMBERS, self.bits, members, "text_id")
+        yield from exchange.by_key(members, "text_id", self.bits)
 
 
 @dataclasses.dataclass(frozen=True)
-class GroupTexts:
-    """Write the groups of a partition's texts; where texts are capped, write what counts together to a run."""
+class GroupTexts(Spreads):
+    """Write the groups of a partition's texts; where texts are capped, give what counts together."""
 
     folder: str
     bits: int
     asked: Asked
     work: str
 
-    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        """(partition of texts, its PARTS of one row and its RUNS of `ElectTexts`) → OUTPUTS, RUNS."""
+    kinds = exchange.one_kind(captions.TEXTS)
+
+    @property
+    def partitions(self) -> int:
+        """How many there are."""
+        return 1 << self.bits
+
+    def rows(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Rows | pa.RecordBatch]:
+        """(partition of texts, its PARTS of one row and its RUNS of `ElectTexts`) → OUTPUTS, `captions.TEXTS`."""
         partition, batches = keyed
         runs = [batch for batch in batches if batch.schema == exchange.RUNS]
         found = NEAR_TEXTS.empty_table()
@@ -185,4 +233,4 @@ class GroupTexts:
         if self.asked.dedupe.max_images_per_text is not None:
             grouped = found if self.asked.dedupe.near_texts_action == "cap" else NEAR_TEXTS.empty_table()
             rows = near_texts.capped(Files(self.work).stands(partition), grouped).combine_chunks()
-            yield from exchange.write(self.work, captions.TEXTS, self.bits, rows.to_batches(), "text_id")
+            yield from exchange.by_key(rows.to_batches(), "text_id", self.bits)

@@ -1,16 +1,17 @@
-"""De-duplication on Beam: digests meet in run files, groups go to the parts of their images, parts are judged.
+"""De-duplication on Beam: images meet by digest, groups go to the parts of their images, parts are judged.
 
-Hashes for near-duplicates are written to run files once; one worker numbers the rows and packs their hashes into one file
+Hashes for near-duplicates come together in runs once; one worker numbers the rows and packs their hashes into one file
 (`pmd.dedupe.packed`), which each share of the search maps. It writes the links that it finds; one worker brings these together,
 reads the run files again for the rows that are linked, and holds the elections. Texts meet by their form, and what
-leaves for a text on too many images goes back to its part in run files.
+leaves for a text on too many images goes back to its part.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import ClassVar
 
 import orjson
 import pyarrow as pa
@@ -20,18 +21,19 @@ from pmd import flow
 from pmd.config.asked import Asked
 from pmd.dedupe import captions, evaluation, near, packed, splits
 from pmd.dedupe import rules as dedupe_rules
-from pmd.dedupe.group_transforms import Groups, write_marks, write_related
+from pmd.dedupe.group_transforms import MARKS, Groups, marks, related
 from pmd.engines.partitions import part_of
-from pmd.engines.transforms import Collected, outputs
+from pmd.engines.transforms import Collected, Spreads, outputs
 from pmd.fetch import partitions
 from pmd.images import rules as images_rules
 from pmd.schema.tables import BARE_VIEWS, KEY, SPLITS
 from pmd.store import commits, exchange, storage
+from pmd.store.exchange import Rows
 from pmd.store.proposals import Proposal
 
 
 @dataclasses.dataclass(frozen=True)
-class FindLeaving:
+class FindLeaving(Spreads):
     """Find a part's images that leave for themselves, before any are compared with each other: evaluation images.
 
     These the driver has written to a file of the run. Who finds others that leave, whatever stands beside them, finds them here.
@@ -42,6 +44,8 @@ class FindLeaving:
     work: str
     asked: Asked
 
+    kinds = exchange.one_kind(dedupe_rules.RELATED)
+
     def write(self, known: pa.Table) -> None:
         """Write the evaluation images."""
         storage.put(self._path, commits.parquet_bytes(known), durable=False)
@@ -50,15 +54,15 @@ class FindLeaving:
     def _path(self) -> str:
         return storage.join(self.work, "evaluation.parquet")
 
-    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """PARTS of one row → RUNS of `rules.RELATED`, and the PARTS, once what leaves of the part stands in a file of the run."""
+    def rows(self, batch: pa.RecordBatch) -> Iterator[Rows | pa.RecordBatch]:
+        """PARTS of one row → `rules.RELATED`, and the PARTS, once what leaves of the part stands in a file of the run."""
         part = part_of(batch)
         known = pa.Table.from_batches(list(commits.iterate(self._path)), schema=evaluation.KNOWN)
         wanted = partitions.read_views(self.root, part, ["image_id"])["image_id"].unique()
         ledger = partitions.read_ledger(self.root, self.cut.shards(part))
         found = dedupe_rules.overlaps(ledger, wanted, known, self.asked)
         storage.put(_leaving_path(self.work, part), commits.parquet_bytes(found), durable=False)
-        yield from write_related(self.work, found, self.cut.part_bits)
+        yield related(found, self.cut.part_bits)
         yield batch
 
 
@@ -74,36 +78,45 @@ def _leaving(work: str, part: int) -> pa.Array:
 
 
 @dataclasses.dataclass(frozen=True)
-class SpreadHashes:
-    """Write the digests of a part's images to a run."""
+class SpreadHashes(Spreads):
+    """Give the digests of a part's images."""
 
     root: str
     cut: partitions.Cut
     work: str
     bits: int
 
-    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """PARTS of one row → RUNS."""
+    kinds = exchange.one_kind(dedupe_rules.HASHES)
+
+    def rows(self, batch: pa.RecordBatch) -> Iterator[Rows]:
+        """PARTS of one row → `rules.HASHES`."""
         part = part_of(batch)
         wanted = dedupe_rules.to_compare(self.root, part, _leaving(self.work, part))
         rows = dedupe_rules.hashes(partitions.read_ledger(self.root, self.cut.shards(part)), wanted)
-        yield from exchange.write(self.work, dedupe_rules.HASHES, self.bits, rows.to_batches(), "key")
+        yield from exchange.by_key(rows.to_batches(), "key", self.bits)
 
 
 @dataclasses.dataclass(frozen=True)
-class FindGroups:
-    """Find the groups of a partition."""
+class FindGroups(Spreads):
+    """Find the groups of a partition of digests."""
 
     asked: Asked
-    part_bits: int
+    part_bits: int  # of parts, and of partitions of digests
     work: str
 
-    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        """(partition, all its RUNS) → RUNS of `rules.RELATED`, and MARK_RUNS where near-duplicates are looked for."""
+    kinds: ClassVar[Mapping[str, pa.Schema]] = {"": dedupe_rules.RELATED, MARKS: dedupe_rules.MARKS}
+
+    @property
+    def partitions(self) -> int:
+        """How many there are."""
+        return 1 << self.part_bits
+
+    def rows(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Rows]:
+        """(partition, all its RUNS) → `rules.RELATED`, and `rules.MARKS` where near-duplicates are looked for."""
         found = dedupe_rules.groups(exchange.read(self.work, keyed[1], dedupe_rules.HASHES), self.asked)
-        yield from write_related(self.work, found, self.part_bits)
+        yield related(found, self.part_bits)
         if self.asked.dedupe.near == "merge":
-            yield from write_marks(self.work, found, self.part_bits)
+            yield from marks(found, self.part_bits)
 
 
 #: What is to be searched, by one of `near.SHARES`.
@@ -121,16 +134,22 @@ LINKED = pa.schema([pa.field("path", pa.string(), nullable=False), pa.field("row
 
 
 @dataclasses.dataclass(frozen=True)
-class FindEqual:
-    """Find the images of a partition whose bytes are equal, where these are not merged."""
+class FindEqual(Spreads):
+    """Find the images of a partition of digests whose bytes are equal, where these are not merged."""
 
-    part_bits: int
+    part_bits: int  # of parts, and of partitions of digests
     work: str
 
-    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        """(partition, all its RUNS) → RUNS of `rules.RELATED`, of `splits.EQUAL_BYTES`."""
-        found = splits.equal(exchange.read(self.work, keyed[1], dedupe_rules.HASHES))
-        yield from write_related(self.work, found, self.part_bits)
+    kinds = exchange.one_kind(dedupe_rules.RELATED)
+
+    @property
+    def partitions(self) -> int:
+        """How many there are."""
+        return 1 << self.part_bits
+
+    def rows(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Rows]:
+        """(partition, all its RUNS) → `rules.RELATED`, of `splits.EQUAL_BYTES`."""
+        yield related(splits.equal(exchange.read(self.work, keyed[1], dedupe_rules.HASHES)), self.part_bits)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,15 +172,22 @@ class FindHeld:
 
 
 @dataclasses.dataclass(frozen=True)
-class SpreadHashed:
-    """Write the perceptual hashes of a part's images that are left to a run."""
+class SpreadHashed(Spreads):
+    """Give the perceptual hashes of a part's images that are left."""
 
     root: str
     cut: partitions.Cut
     work: str
 
-    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        """(part, its PARTS of one row and its RUNS of `rules.MARKS`) → RUNS."""
+    kinds = exchange.one_kind(near.HASHED)
+
+    @property
+    def partitions(self) -> int:
+        """How many there are."""
+        return 1 << self.cut.part_bits
+
+    def rows(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Rows]:
+        """(part, its PARTS of one row and its RUNS of `rules.MARKS`) → `near.HASHED`, all of which meet."""
         part, batches = keyed
         runs = [batch for batch in batches if batch.schema == exchange.RUNS]
         marked = exchange.read(self.work, runs, dedupe_rules.MARKS)
@@ -169,7 +195,7 @@ class SpreadHashed:
         out = pc.is_in(views["image_id"], value_set=_leaving(self.work, part))
         views = views.filter(pc.invert(out))
         rows = dedupe_rules.hashed(views, partitions.read_ledger(self.root, self.cut.shards(part)), marked)
-        yield from exchange.write(self.work, near.HASHED, 0, rows.to_batches(), "image_id")
+        yield from exchange.by_key(rows.to_batches(), "image_id", 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,15 +237,17 @@ class FindLinks:
 
 
 @dataclasses.dataclass(frozen=True)
-class Elect:
+class Elect(Spreads):
     """Hold the elections among all that is linked."""
 
     asked: Asked
     part_bits: int
     work: str
 
-    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        """(0, all LINKED, and all RUNS of the rows in order) → RUNS of `rules.RELATED`."""
+    kinds = exchange.one_kind(dedupe_rules.RELATED)
+
+    def rows(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Rows]:
+        """(0, all LINKED, and all RUNS of the rows in order) → `rules.RELATED`."""
         batches = list(keyed[1])
         linked = [row for batch in batches if batch.schema == LINKED for row in batch.to_pylist()]
         runs = [batch for batch in batches if batch.schema == exchange.RUNS]
@@ -229,7 +257,7 @@ class Elect:
             packed.read_links(row["path"] for row in linked),
         )
         matches = near.elect(rows, component, self.asked.dedupe.near_distance)
-        yield from write_related(self.work, dedupe_rules.near_groups(matches), self.part_bits)
+        yield related(dedupe_rules.near_groups(matches), self.part_bits)
 
 
 def kept_texts(root_url: str, cut: partitions.Cut, part: int, work: str) -> tuple[pa.Table, pa.Table]:
@@ -242,34 +270,42 @@ def kept_texts(root_url: str, cut: partitions.Cut, part: int, work: str) -> tupl
 
 
 @dataclasses.dataclass(frozen=True)
-class SpreadTexts:
-    """Write the texts of a part's pairs that are left to a run."""
+class SpreadTexts(Spreads):
+    """Give the texts of a part's pairs that are left."""
 
     root: str
     cut: partitions.Cut
     work: str
 
-    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """PARTS of one row, whose groups stand → RUNS."""
+    kinds = exchange.one_kind(captions.TEXTS)
+
+    def rows(self, batch: pa.RecordBatch) -> Iterator[Rows]:
+        """PARTS of one row, whose groups stand → `captions.TEXTS`."""
         _, texts = kept_texts(self.root, self.cut, part_of(batch), self.work)
-        pieces = texts.combine_chunks().to_batches()
-        yield from exchange.write(self.work, captions.TEXTS, self.cut.part_bits, pieces, "text_id")
+        yield from exchange.by_key(texts.combine_chunks().to_batches(), "text_id", self.cut.part_bits)
 
 
 @dataclasses.dataclass(frozen=True)
-class FindRepeated:
-    """Find what leaves so that no text of a partition stands on too many images; write it by part to a run."""
+class FindRepeated(Spreads):
+    """Find what leaves so that no text of a partition stands on too many images, by part."""
 
     asked: Asked
-    part_bits: int
+    part_bits: int  # of parts, and of partitions of texts
     work: str
 
-    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        """(partition, all its RUNS) → RUNS."""
+    kinds = exchange.one_kind(captions.REPEATED)
+
+    @property
+    def partitions(self) -> int:
+        """How many there are."""
+        return 1 << self.part_bits
+
+    def rows(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Rows]:
+        """(partition, all its RUNS) → `captions.REPEATED`."""
         most = self.asked.dedupe.max_images_per_text
         assert most is not None
         rows = captions.over(exchange.read(self.work, keyed[1], captions.TEXTS), most)
-        yield from exchange.write(self.work, captions.REPEATED, self.part_bits, rows.to_batches(), "image_id")
+        yield from exchange.by_key(rows.to_batches(), "image_id", self.part_bits)
 
 
 @dataclasses.dataclass(frozen=True)

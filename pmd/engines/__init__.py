@@ -9,6 +9,7 @@ Modules, each importing only those above it::
     progress    what a person sees while a stage runs
     ends        a run that begins, is wanted no more, or has reached its last step
     mistakes    what a worker meets, told to the person as itself
+    alive       whether a process of this machine has ended
     versions    workers of other versions than the driver are refused
     servers     engines on this machine, for trying
     choosing    the engine that a configuration names, as Beam's flags

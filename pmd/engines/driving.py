@@ -69,6 +69,7 @@ class Driver:
         self._ended = threading.Event()
         self._died = threading.Event()
         self._how: PmdError | None = None
+        self._stops = False
         self._error: BaseException | None = None
         self._result: Any = None
         self._submitted = threading.Event()
@@ -82,6 +83,7 @@ class Driver:
 
         Raises:
             PmdError: A worker died, or the engine's job did not end well.
+            RuntimeError: It was stopped.
             Exception: What Beam raised.
         """
         if self._engine is not None:
@@ -90,6 +92,8 @@ class Driver:
         try:
             thread.start()
             self._woken.wait()
+            if self._stops and not self._ended.is_set():
+                raise RuntimeError("a worker has met what no other try mends")
             if self._how is None and self._error is not None:
                 self._died.wait(_WORD_S if self.end_workers is not None else 0.0)
             if self._how is not None:
@@ -109,6 +113,11 @@ class Driver:
         """Be told, by any thread, that a worker has died: the wait is over."""
         self._how = self._how or how
         self._died.set()
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Be told, by any thread, that the job is of no use any more: it is cancelled, and the wait is over."""
+        self._stops = True
         self._woken.set()
 
     def told(self, error: Exception) -> PmdError | None:

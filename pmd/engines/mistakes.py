@@ -11,16 +11,20 @@ from __future__ import annotations
 import contextlib
 import logging
 import pickle
+import threading
 import traceback
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from pmd.engines import ends
-from pmd.errors import PmdError, WorkerFault
+from pmd.errors import PmdError, RootError, WorkerFault
 from pmd.store import failures, root, storage
 
 _PREFIX = "mistake-"
+#: Seconds between two looks for errors while a job runs, and those for which a look is waited for at its end.
+_LOOK_S: Final = 5.0
+_JOIN_S: Final = 1.0
 #: As every traceback begins.
 _TRACEBACK: Final = "Traceback (most recent call last)"
 
@@ -69,6 +73,33 @@ def read(work: str) -> PmdError | WorkerFault | None:
                 content = storage.read_bytes(storage.join(work, name))
                 found.append(pickle.loads(content))  # noqa: S301  written by our own workers in our ROOT
     return min(found, key=lambda error: (isinstance(error, WorkerFault), str(error)), default=None)
+
+
+def ends_the_run(error: PmdError | WorkerFault) -> bool:
+    """Return whether an error stays whatever an engine tries again: a user's mistake, but not storage that fails."""
+    return isinstance(error, PmdError) and not isinstance(error, RootError)
+
+
+@contextlib.contextmanager
+def watched(work: str, stop: Callable[[], None]) -> Iterator[None]:
+    """Have something called, by a thread, when a worker has left such an error: an engine would first do all again, and again."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(_LOOK_S):
+            with contextlib.suppress(Exception):  # of a store's client: the next look may reach it
+                error = read(work)
+                if error is not None and ends_the_run(error):
+                    stop()
+                    return
+
+    thread = threading.Thread(target=watch, name="mistakes", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(_JOIN_S)
 
 
 class _Tracebacks(logging.Filter):

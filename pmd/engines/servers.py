@@ -26,6 +26,7 @@ from typing import Final
 import orjson
 
 from pmd.config.engine import WORKER
+from pmd.engines import alive
 from pmd.errors import ConfigError, PmdError
 
 #: The engines that can be started here.
@@ -78,7 +79,7 @@ class Process:
         """Whether it still runs: the same process, not another of its number."""
         with contextlib.suppress(OSError):
             os.waitpid(self.pid, os.WNOHANG)  # where it was ours
-        return bool(self.since) and _since(self.pid) == self.since
+        return bool(self.since) and alive.since(self.pid) == self.since
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,7 +223,7 @@ class _Starting:
                 cwd=self.run,
                 start_new_session=True,  # a signal to the command that starts it is not for it
             )
-        self.processes.append(Process(part, process.pid, _since(process.pid)))
+        self.processes.append(Process(part, process.pid, alive.since(process.pid)))
         return log
 
     def wait(self, part: str, what: Callable[[], str | None]) -> str:
@@ -336,6 +337,17 @@ def _prism(starting: _Starting) -> tuple[str, str | None]:
     return f"localhost:{port}", None
 
 
+#: A job outlives a task manager that dies and comes back, as wherever somebody sees to a cluster. Beam's runner hands its option
+#: for this (`--number_of_execution_retries`) to streaming jobs alone, so it is the cluster's. Heartbeats are closer than Flink's
+#: 10 s: the second one that finds nobody tells that a task manager is dead. One that only stands still gets Flink's 50 s.
+_RESTARTING: Final = {
+    "restart-strategy.type": "fixed-delay",
+    "restart-strategy.fixed-delay.attempts": 4,
+    "restart-strategy.fixed-delay.delay": "2 s",
+    "heartbeat.interval": 2000,
+    "slot.request.timeout": 60_000,  # that it waits for one that does not come back, where Flink waits five minutes
+}
+
 _FRAMEWORK_MB: Final = 64
 #: What Flink's own start scripts would work out: every part of a task manager's memory.
 _MEMORY: Final = {
@@ -367,6 +379,7 @@ def _flink(starting: _Starting) -> tuple[str, str | None]:
         "blob.server.port": 0,
         "parallelism.default": TASK_MANAGERS,
         "cluster.uncaught-exception-handling": "FAIL",  # as ExitOnOutOfMemoryError
+        **_RESTARTING,
     }
     environment = starting.worker_path()
     manager = starting.java(384)
@@ -455,19 +468,6 @@ def _free_port() -> int:
     with socket.socket() as free:
         free.bind((_HOST, 0))
         return int(free.getsockname()[1])
-
-
-def _since(pid: int) -> str:
-    """Return since when the system counts a process, in its own words; "" where it has ended."""
-    stat = Path(f"/proc/{pid}/stat")
-    if Path("/proc/self/stat").exists():
-        try:
-            words = stat.read_text().rpartition(")")[2].split()  # proc(5): the name may hold anything
-        except OSError:
-            return ""
-        return "" if words[0] in {"Z", "X"} else words[19]
-    found = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)  # noqa: S603, S607
-    return found.stdout.strip()
 
 
 def _end(processes: Sequence[Process]) -> None:

@@ -12,11 +12,10 @@ import functools
 import gc
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator
-from typing import Any, Final, Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Final, Protocol
 
 import apache_beam as beam
-import numpy as np
 import pyarrow as pa
 from apache_beam.internal import pickler
 from apache_beam.pipeline import PipelineVisitor
@@ -26,6 +25,7 @@ from pmd.engines import counters, ends, mistakes, progress, signatures, versions
 from pmd.engines.versions import Versions
 from pmd.store import exchange, parcels
 from pmd.store.commits import Books, File
+from pmd.store.exchange import Rows
 from pmd.store.parcels import Unit
 
 signatures.remember()
@@ -99,22 +99,34 @@ class Work(Protocol):
 
 
 class Spreads(abc.ABC):
-    """What gives the rows of a unit that are to meet others. Called, it writes them to a run."""
+    """What gives rows of a unit that are to meet others, and maybe more. Called, it writes them to runs."""
 
     work: str
+    #: Kind → what its rows are: each meets by itself. Where there is one, it needs no name.
+    kinds: ClassVar[Mapping[str, pa.Schema]]
 
     @property
-    @abc.abstractmethod
-    def schema(self) -> pa.Schema:
-        """What the rows are."""
+    def partitions(self) -> int:
+        """How many units there are, where these are what has met in a partition."""
+        return 1
 
     @abc.abstractmethod
-    def rows(self, unit: pa.RecordBatch, /) -> Iterable[tuple[pa.RecordBatch, np.ndarray]]:
-        """Yield the rows of a unit, each batch with the numbers of its rows' partitions."""
+    def rows(self, unit: Any, /, *side: Any) -> Iterable[Rows | pa.RecordBatch]:
+        """Yield the rows of a unit, and what else it gives."""
 
-    def __call__(self, unit: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """A unit → RUNS."""
-        yield from exchange.write_numbered(self.work, self.schema, self.rows(unit))
+    def __call__(self, unit: Any, /, *side: Any) -> Iterator[pa.RecordBatch]:
+        """A unit → what it gives beside rows, and `exchange.runs_of` each kind of these."""
+        with exchange.Runs(self.work, self.kinds) as runs:
+            for found in self.rows(unit, *side):
+                if isinstance(found, Rows):
+                    runs.put(found)
+                else:
+                    yield found
+        yield from runs.written
+
+    def unit_of(self, unit: Any) -> Unit:
+        """Return which of all units one is: a batch of `create`, or a partition with what has met in it."""
+        return Unit(unit[0], self.partitions) if isinstance(unit, tuple) else unit_of(unit)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,9 +140,14 @@ class ToParcels:
         """The folder of this run."""
         return self.spreads.work
 
-    def __call__(self, unit: pa.RecordBatch) -> Iterator[tuple[bytes, pa.RecordBatch]]:
-        """A unit → (key of a parcel, rows)."""
-        yield from parcels.cut(self.spreads.schema, self.spreads.rows(unit), unit_of(unit))
+    @property
+    def partitions(self) -> int:
+        """How many units there are, where these are what has met in a partition."""
+        return self.spreads.partitions
+
+    def __call__(self, unit: Any, /, *side: Any) -> Iterator[tuple[bytes, pa.RecordBatch]]:
+        """A unit → (key of a parcel, rows), and (`parcels.BESIDE`, what else it gives)."""
+        yield from parcels.cut(self.spreads.kinds, self.spreads.rows(unit, *side), self.spreads.unit_of(unit))
 
 
 def spread_key(batch: pa.RecordBatch) -> int:
@@ -231,12 +248,17 @@ class PerTask(beam.DoFn):  # type: ignore[misc]
         total = _partitions(function) if isinstance(element, tuple) else getattr(function, "tasks", progress.UNITS)
         if self._counts is None:
             self._counts = progress.Counts(self._function.work, uuid.uuid4().hex)
-        self._counts.step(type(function).__name__, total)
+        self._counts.step(_name(function), total)
 
     def finish_bundle(self) -> None:
         """Leave what was not told yet."""
         if self._counts is not None:
             self._counts.write()
+
+
+def _name(function: Work) -> str:
+    """Return what a person is told that a function does: rows are read, or made, and the way that they go is none of it."""
+    return type(function.spreads if isinstance(function, ToParcels) else function).__name__
 
 
 def _partitions(function: Work) -> int:
@@ -278,16 +300,43 @@ class Together(beam.PTransform):  # type: ignore[misc]
         )
 
 
-class TurnOver(beam.PTransform):  # type: ignore[misc]
-    """What each unit has written → what each partition is to read, one element a partition.
+class RunsOf(beam.PTransform):  # type: ignore[misc]
+    """Keep the runs of one kind of rows, of what workers give."""
 
-    Handing out a reference for each unit and partition would be millions of elements where the input is large.
+    def __init__(self, kind: str = "") -> None:
+        super().__init__()
+        self._kind = kind
+
+    def expand(self, given: Any) -> Any:
+        """PCollection[RecordBatch] → PCollection[RecordBatch] of RUNS."""
+        return (
+            given
+            | "Of a kind" >> Only(exchange.runs_of(self._kind))
+            | "As runs" >> beam.Map(exchange.as_runs).with_output_types(pa.RecordBatch)
+        )
+
+
+class TurnOver(beam.PTransform):  # type: ignore[misc]
+    """What each unit has written of a kind of rows → what each partition is to read.
+
+    Units have a message for each of their buffers, and handing out a reference for each unit and partition would be millions of
+    elements where the input is large: so all come together, and each partition is one element. Of the engine's shuffle a
+    partition has messages of megabytes, so few that each is an element, and nothing has to come together.
     """
 
-    def expand(self, written: Any) -> Any:
-        """PCollection[RecordBatch] of RUNS → PCollection[(partition, RUNS)]."""
+    def __init__(self, kind: str = "", *, by_engine: bool) -> None:
+        super().__init__()
+        self._kind, self._by_engine = kind, by_engine
+
+    def expand(self, given: Any) -> Any:
+        """PCollection[RecordBatch] with RUNS of a kind → PCollection[(partition, RUNS)]."""
+        runs = given | "Runs" >> RunsOf(self._kind)
+        if self._by_engine:
+            return runs | "Of its partition" >> beam.Map(_of_its_partition).with_output_types(
+                tuple[int, pa.RecordBatch]
+            )
         return (
-            written
+            runs
             | "Together" >> Together()
             | "By partition" >> beam.FlatMap(_turned_over).with_output_types(tuple[int, pa.RecordBatch])
         )
@@ -297,41 +346,65 @@ def _turned_over(keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[tuple[
     return exchange.by_partition(keyed[1])
 
 
-class Meet(beam.PTransform):  # type: ignore[misc]
-    """Give each partition to a worker, with all that units have written of it."""
+def _of_its_partition(runs: pa.RecordBatch) -> tuple[int, pa.RecordBatch]:
+    return int(runs.column("partition")[0].as_py()), runs
 
-    def expand(self, written: Any) -> Any:
-        """PCollection[RecordBatch] of RUNS → PCollection[(partition, all its RUNS)]."""
-        return written | "Turn over" >> TurnOver() | "Group" >> beam.GroupByKey()
+
+class Meet(beam.PTransform):  # type: ignore[misc]
+    """Give each partition to a worker, with all that units have written of it of a kind of rows."""
+
+    def __init__(self, kind: str = "", *, by_engine: bool) -> None:
+        super().__init__()
+        self._kind, self._by_engine = kind, by_engine
+
+    def expand(self, given: Any) -> Any:
+        """PCollection[RecordBatch] with RUNS of a kind → PCollection[(partition, all its RUNS)]."""
+        return given | "Turn over" >> TurnOver(self._kind, by_engine=self._by_engine) | "Group" >> beam.GroupByKey()
 
 
 class Cross(beam.PTransform):  # type: ignore[misc]
-    """Bring rows from the units that have them to where they meet, by run files or through the engine's shuffle.
+    """Have workers give rows that are to meet others, by run files or through the engine's shuffle.
 
-    Either way they end up in runs. Those of the engine's shuffle have a partition's rows in messages of megabytes, so few that
-    each is an element. Those of units have a message for each of their buffers, which are turned over.
+    Either way rows end up in runs, those of units or those of parcels, and whoever reads them knows no difference.
+
+    Args:
+        spreads: The work.
+        by_engine: Whether rows cross the engine's shuffle.
+        side: Side inputs of the work.
     """
 
-    def __init__(self, spreads: Spreads, *, by_engine: bool) -> None:
+    def __init__(self, spreads: Spreads, *, by_engine: bool, side: Sequence[Any] = ()) -> None:
         super().__init__()
-        self._spreads = spreads
-        self._by_engine = by_engine
+        self._spreads, self._by_engine, self._side = spreads, by_engine, side
 
     def expand(self, units: Any) -> Any:
-        """PCollection[RecordBatch] of units → PCollection[(partition, all its RUNS)]."""
+        """PCollection of units → PCollection[RecordBatch] of `exchange.runs_of` each kind, and of what else workers give."""
         if not self._by_engine:
-            write = PerTask(self._spreads)
-            return units | "Write runs" >> beam.ParDo(write).with_output_types(pa.RecordBatch) | "Meet" >> Meet()
-        land = parcels.Land(self._spreads.schema, self._spreads.work)
-        return (
-            units
-            # (key of a parcel, rows)
-            | "Cut" >> beam.ParDo(PerTask(ToParcels(self._spreads))).with_output_types(tuple[bytes, pa.RecordBatch])
+            return units | "Write runs" >> self._per_task(self._spreads).with_output_types(pa.RecordBatch)
+        land = parcels.Land(self._spreads.kinds, self._spreads.work)
+        # (key of a parcel, rows), and what else there is
+        cut = units | "Cut" >> self._per_task(ToParcels(self._spreads)).with_output_types(tuple[bytes, pa.RecordBatch])
+        landed = (
+            cut
+            | "Rows" >> beam.Filter(_is_of_a_parcel).with_output_types(tuple[bytes, pa.RecordBatch])
             | "Shuffle" >> beam.GroupByKey()
-            # (partition, RUNS of one row)
-            | "Land" >> beam.ParDo(PerTask(land)).with_output_types(tuple[int, pa.RecordBatch])
-            | "Meet" >> beam.GroupByKey()
+            # RUNS of one row
+            | "Land" >> beam.ParDo(PerTask(land)).with_output_types(pa.RecordBatch)
         )
+        beside = cut | "Beside" >> beam.FlatMap(_beside).with_output_types(pa.RecordBatch)
+        return (landed, beside) | "Both" >> beam.Flatten()
+
+    def _per_task(self, work: Work) -> Any:
+        return beam.ParDo(PerTaskBeside(work), *self._side) if self._side else beam.ParDo(PerTask(work))
+
+
+def _is_of_a_parcel(keyed: tuple[bytes, pa.RecordBatch]) -> bool:
+    return keyed[0] != parcels.BESIDE
+
+
+def _beside(keyed: tuple[bytes, pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    if not _is_of_a_parcel(keyed):
+        yield keyed[1]
 
 
 class ByPartition(beam.PTransform):  # type: ignore[misc]
@@ -340,7 +413,7 @@ class ByPartition(beam.PTransform):  # type: ignore[misc]
     Both are picklable callables of `pmd` (plain dataclasses with `__call__`).
     """
 
-    def __init__(self, write: Spreads, merge: Work, *, by_engine: bool = False) -> None:
+    def __init__(self, write: Spreads, merge: Work, *, by_engine: bool) -> None:
         super().__init__()
         self._write = write
         self._merge = merge
@@ -351,8 +424,10 @@ class ByPartition(beam.PTransform):  # type: ignore[misc]
         return (
             units
             | "Spread" >> Spread()
-            # (partition, RUNS)
+            # RUNS
             | "Cross" >> Cross(self._write, by_engine=self._by_engine)
+            # (partition, RUNS)
+            | "Meet" >> Meet(by_engine=self._by_engine)
             # OUTPUTS
             | "Merge" >> beam.ParDo(PerTask(self._merge)).with_output_types(pa.RecordBatch)
         )

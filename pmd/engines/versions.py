@@ -71,14 +71,15 @@ def told(work: str) -> str:
     return orjson.dumps({"versions": here(), "work": work}).decode()
 
 
-def check_told(options: Mapping[str, Any]) -> None:
-    """Check what a worker is given as the options of a pipeline; one of another program's tells nothing.
+def check_told(options: Mapping[str, Any]) -> str | None:
+    """Check what a worker is given as the options of a pipeline, and return the folder of the run; None: another program's.
 
     Raises:
         PmdError: The driver has other versions.
     """
     said = options.get(_TOLD)
     if said is None:
-        return
+        return None
     driver = orjson.loads(said)
     check(Versions(**driver["versions"]), driver["work"])
+    return str(driver["work"])

@@ -40,6 +40,9 @@ _OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
 _ROBOTS_PATH: Final = "/robots.txt"
 
+#: Seconds between two looks whether requests may be sent again.
+_PAUSE_LOOK_S: Final = 0.2
+
 
 class Client:
     """Asks for URLs.
@@ -56,6 +59,7 @@ class Client:
         clock: For dates in headers and policies.
         began: When the run began (`robots.Policy.is_fresh`).
         ends: Asked before each request: whether none is to be sent any more.
+        pauses: The same: whether none is to be sent now.
     """
 
     def __init__(
@@ -71,6 +75,7 @@ class Client:
         clock: Clock,
         began: datetime.datetime,
         ends: Callable[[], bool] = lambda: False,
+        pauses: Callable[[], bool] = lambda: False,
     ) -> None:
         self._transfers = transfers
         self._resolver = resolver
@@ -84,7 +89,8 @@ class Client:
         self._began = began
         self._asking: dict[str, asyncio.Task[robots.Policy]] = {}
         self._silent: dict[str, _Silent] = {}  # by origin
-        self._ends = ends
+        self._ends, self._pauses = ends, pauses
+        self._pausing = asyncio.Lock()
         self._asks_no_more = False
         #: Tasks that have sent a request; whose they are takes out those that have ended.
         self.sent: set[asyncio.Task[Any]] = set()
@@ -298,18 +304,28 @@ class Client:
             Ended: The host is given up, or wants to be left alone for longer than we wait.
             CancelledError: No request is to be sent any more.
         """
-        try:
-            turn = await self._hosts.group(target.host).turn(self._hosts.circuit(target.host, target.port))
-        except Paused as paused:
-            answer.untried = True
-            raise Ended("rate_limited", f"not asked: {paused}") from None
-        except CircuitOpen as given_up:
-            answer.untried = True
-            raise Ended(given_up.status, f"not asked: {given_up}") from None
-        if self._asks_no_more or self._ends():
+        while True:
+            try:
+                turn = await self._hosts.group(target.host).turn(self._hosts.circuit(target.host, target.port))
+            except Paused as paused:
+                answer.untried = True
+                raise Ended("rate_limited", f"not asked: {paused}") from None
+            except CircuitOpen as given_up:
+                answer.untried = True
+                raise Ended(given_up.status, f"not asked: {given_up}") from None
+            if self._asks_no_more or self._ends():
+                turn.leave()
+                raise asyncio.CancelledError
+            if not self._pauses():
+                return turn
             turn.leave()
-            raise asyncio.CancelledError
-        return turn
+            await self._resumed()
+
+    async def _resumed(self) -> None:
+        """Wait until requests may be sent again, or none any more; one task looks for all."""
+        async with self._pausing:
+            while self._pauses() and not (self._asks_no_more or self._ends()):
+                await asyncio.sleep(_PAUSE_LOOK_S)
 
     def unreachable(self, answer: Answer) -> None:
         """Note an image for which all tries are used up: a host that never answered comes closer to an open circuit."""

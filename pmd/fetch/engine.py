@@ -340,6 +340,7 @@ class Lane:
             self._clock,
             self._began,
             lambda: self._stop.asked,
+            lambda: self._stop.pauses,
         )
 
     async def _close(self) -> None:

@@ -2,12 +2,15 @@
 
 A lane has its share of every host's rate. An engine runs it anew where it takes its worker for dead, and that may be alive: it
 stood still, or only the engine does not reach it. An engine may also run a lane on whose driver is gone. So a copy works under a
-lease in ROOT, taken and renewed by compare-and-swap. A second copy waits until the first has given it back, or has been silent
-for so long that it asks no more; then it goes on where the commits of the first have got to.
+lease in ROOT, taken and renewed by compare-and-swap. A second copy waits until the first has given it back, is known to be dead,
+or has been silent for so long that it asks no more; then it goes on where the commits of the first have got to. The driver
+watches too, and gives such leases back, so that the time has often passed when an engine begins a copy.
 
 No clock is compared with another machine's. Who waits counts the time since the file last changed; who holds counts from before
-its last renewal that arrived, and asks no host after less than that. On one machine a lane is a process that ends with its
-driver, and needs no lease.
+its last renewal that arrived, and asks no host after less than that. That is a pause and no end: where the storage was away for
+a while and nobody has taken the lease, the next renewal arrives, and the lane goes on. So the time can be short, for which a host
+is left alone where a lane dies, and lanes outlast storage that is away for longer. On one machine a lane is a process that ends
+with its driver, and needs no lease.
 """
 
 from __future__ import annotations
@@ -18,23 +21,27 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import orjson
 
-from pmd.engines import ends
+from pmd.engines import alive, ends
 from pmd.store import storage, versions
 from pmd.store.versions import Versioned
 
-#: Seconds of silence after which a lease is over, and those after which it is renewed: three renewals may fail before it is lost.
-#: Ours. A day of a lane is some 5,800 renewals, three requests each.
-LEASE_S: Final = 60.0
-RENEW_S: Final = 15.0
-#: Seconds after which a holder that could not renew asks no host any more: what is under way then ends within the difference.
-ASK_S: Final = 50.0
+#: Seconds of silence after which a lease is over, and those after which it is renewed: two renewals may fail and nobody notices.
+#: Ours. A day of a lane is 21,600 renewals, one write and two reads each: at an object store's usual $5 for a million writes and
+#: $0.40 for as many reads some 13 cents.
+LEASE_S: Final = 16.0
+RENEW_S: Final = 4.0
+#: Seconds after which a holder that could not renew asks no host any more, until it can. The difference is for a request that is
+#: on its way, and for clocks that do not go alike.
+ASK_S: Final = 12.5
+#: Seconds after which a holder that could not renew gives it up: those for which a stage waits for storage, about.
+LOST_S: Final = 60.0
 #: Seconds between two looks of who waits.
-_LOOK_S: Final = 2.0
+_LOOK_S: Final = 1.0
 
 #: Tries at a renewal whose answers are lost.
 _TRIES: Final = 3
@@ -51,11 +58,13 @@ class _State:
         holder: Which copy.
         renewals: How often it was renewed: equal bytes may be one version.
         ended: Whether it was given back.
+        process: Whose it is (`alive.name`); "": nobody can tell.
     """
 
     holder: str
     renewals: int = 0
     ended: bool = False
+    process: str = ""
 
     def to_json(self) -> bytes:
         return orjson.dumps(self)
@@ -79,6 +88,14 @@ def pause(seconds: float) -> None:
     time.sleep(seconds)
 
 
+def _now_s() -> float:
+    """Return the seconds since this machine's start, those in which it slept too, where the system counts them."""
+    return time.clock_gettime(_CLOCK)
+
+
+_CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
 class Lease:
     """One that is held.
 
@@ -89,6 +106,7 @@ class Lease:
         began: When the writing began, by the clock.
         wanted: Raises where the run is wanted no more.
         clock: Seconds that only rise.
+        lost_s: Seconds without a renewal after which it is lost; `ASK_S`: who holds it cannot pause.
     """
 
     def __init__(
@@ -99,26 +117,37 @@ class Lease:
         began: float,
         wanted: Callable[[], None],
         clock: Callable[[], float],
+        lost_s: float,
     ) -> None:
         self._path, self._state, self._seen = path, state, seen
-        self._wanted, self._clock = wanted, clock
-        self._until = began + ASK_S
+        self._wanted, self._clock, self._lost_s = wanted, clock, lost_s
+        self._renewed = began
+        self._renewing = threading.Lock()
         self._lost = False
         self._tell: Callable[[], None] | None = None
 
     @property
     def holds(self) -> bool:
         """Whether a host may be asked now."""
-        return not self._lost and self._clock() < self._until
+        return not self._lost and self._clock() < self._renewed + ASK_S
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether no host may be asked any more, ever; else, where it does not hold, it may again."""
+        return self._lost or self._clock() >= self._renewed + self._lost_s
 
     def check(self) -> None:
-        """Raise unless it is held: then another copy may have taken over.
+        """Raise unless it is held: then another copy may have taken over. Where it cannot be renewed just now, wait for that.
 
         Raises:
             CalledOffError: It is not.
         """
-        if not self.holds:
-            raise ends.CalledOffError(f"{self._path}: another worker may have this lane now")
+        while not self.holds:
+            self.renew()
+            if self.is_lost:
+                raise ends.CalledOffError(f"{self._path}: another worker may have this lane now")
+            if not self.holds:
+                pause(_LOOK_S)
 
     def tell(self, call: Callable[[], None]) -> None:
         """Have something called when it is lost."""
@@ -127,23 +156,24 @@ class Lease:
             call()
 
     def renew(self) -> None:
-        """Renew it, or find that it is lost: to another copy, by having stood still, or since nobody waits for the run."""
-        began = self._clock()
-        try:
-            self._wanted()
-            if self.holds and self._swap(ended=False):
-                self._until = began + ASK_S
-            else:
+        """Renew it, or find that it is lost: to another copy, after too long a time, or since nobody waits for the run."""
+        with self._renewing:
+            began = self._clock()
+            try:
+                self._wanted()
+                if not self.is_lost and self._swap(ended=False):
+                    self._renewed = began
+                else:
+                    self._lose()
+            except ends.CalledOffError:
                 self._lose()
-        except ends.CalledOffError:
-            self._lose()
-        except Exception:  # noqa: BLE001  clients raise errors of their own; the next renewal may reach the storage
-            if not self.holds:
-                self._lose()
+            except Exception:  # noqa: BLE001  clients raise errors of their own; the next renewal may reach the storage
+                if self.is_lost:
+                    self._lose()
 
     def end(self) -> None:
         """Give it back, so that nobody waits for it; where the storage fails, it runs out."""
-        with contextlib.suppress(Exception):
+        with self._renewing, contextlib.suppress(Exception):
             self._swap(ended=True)
 
     def _swap(self, *, ended: bool) -> bool:
@@ -169,7 +199,13 @@ class Lease:
 
 @contextlib.contextmanager
 def held(
-    folder: str, lane: str, wanted: Callable[[], None], clock: Callable[[], float] = time.monotonic
+    folder: str,
+    lane: str,
+    wanted: Callable[[], None],
+    clock: Callable[[], float] = _now_s,
+    *,
+    lost_s: float = LOST_S,
+    first_s: float = 0.0,
 ) -> Iterator[Lease]:
     """Hold the lease of a lane, for which another copy may have to be waited for; a thread renews it.
 
@@ -178,11 +214,14 @@ def held(
         lane: Its name.
         wanted: Raises where the run is wanted no more: nobody waits on then, and the lease is lost.
         clock: Seconds that only rise.
+        lost_s: See `Lease`.
+        first_s: Seconds that it is held before anything is done: those between two requests of a lane, of which another copy may
+            just have sent one.
 
     Raises:
         CalledOffError: What `wanted` raises.
     """
-    lease = take(path_of(folder, lane), wanted, clock)
+    lease = take(path_of(folder, lane), wanted, clock, lost_s=lost_s)
     ended = threading.Event()
 
     def keep() -> None:
@@ -192,6 +231,7 @@ def held(
     thread = threading.Thread(target=keep, name="lease", daemon=True)
     thread.start()
     try:
+        pause(first_s)
         yield lease
     finally:
         ended.set()
@@ -214,41 +254,98 @@ class _Watch:
 
     @property
     def is_over(self) -> bool:
-        """Whether nobody asks under it: there is none, it was given back, or has been silent for its time."""
-        return self.seen is None or _parse(self.seen.content).ended or self._clock() - self._since >= LEASE_S
+        """Whether nobody asks under it: there is none, it was given back, its process is dead, or it was silent for its time."""
+        if self.seen is None:
+            return True
+        state = _parse(self.seen.content)
+        return state.ended or alive.is_dead(state.process) or self._clock() - self._since >= LEASE_S
 
 
-def take(path: str, wanted: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> Lease:
+class Attendant:
+    """Gives back the leases of lanes that are dead or were silent for their time, so that a copy that is begun need not wait.
+
+    An engine takes a while to find that a worker is dead, and to begin its lane anew. A copy that would only then begin to
+    wait for the lease would add the one to the other.
+
+    Args:
+        folder: In which the leases of all lanes stand.
+        lanes: Their names.
+        clock: Seconds that only rise.
+    """
+
+    def __init__(self, folder: str, lanes: Iterable[str], clock: Callable[[], float] = _now_s) -> None:
+        self._paths = [path_of(folder, lane) for lane in lanes]
+        self._clock = clock
+        self._watches: dict[str, _Watch] = {}
+
+    def look(self) -> None:
+        """Look at all, and give back those that are over."""
+        for path in self._paths:
+            if path not in self._watches:
+                self._watches[path] = _Watch(path, self._clock)
+            watch = self._watches[path]
+            watch.look()
+            if watch.seen is not None and watch.is_over:
+                state = _parse(watch.seen.content)
+                if not state.ended:
+                    over = dataclasses.replace(state, renewals=state.renewals + 1, ended=True)
+                    versions.swap(path, over.to_json(), watch.seen, durable=False)
+
+
+@contextlib.contextmanager
+def attended(folder: str, lanes: Iterable[str]) -> Iterator[None]:
+    """Attend to the leases of a run's lanes meanwhile, in a thread. For the driver."""
+    attendant, ended = Attendant(folder, lanes), threading.Event()
+
+    def attend() -> None:
+        while not ended.wait(RENEW_S):
+            with contextlib.suppress(Exception):  # of a store's client: the next look may reach it
+                attendant.look()
+
+    thread = threading.Thread(target=attend, name="leases", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def take(
+    path: str, wanted: Callable[[], None], clock: Callable[[], float] = _now_s, *, lost_s: float = LOST_S
+) -> Lease:
     """Wait for a lease, and take it; see `held`."""
     watch = _Watch(path, clock)
     while True:
         wanted()
-        if (lease := _claimed(path, watch, wanted, clock)) is not None:
+        if (lease := _claimed(path, watch, wanted, clock, lost_s)) is not None:
             return lease
         pause(_LOOK_S)
         watch.look()
 
 
-def _claimed(path: str, watch: _Watch, wanted: Callable[[], None], clock: Callable[[], float]) -> Lease | None:
+def _claimed(
+    path: str, watch: _Watch, wanted: Callable[[], None], clock: Callable[[], float], lost_s: float = LOST_S
+) -> Lease | None:
     """Return a lease, if it is over for whoever had it and nobody else comes first."""
     if not watch.is_over:
         return None
-    mine, began = _State(uuid.uuid4().hex), clock()
+    mine, began = _State(uuid.uuid4().hex, process=alive.name()), clock()
     versions.swap(path, mine.to_json(), watch.seen, durable=False)
     watch.look()
     stands = watch.seen is not None and _parse(watch.seen.content).holder == mine.holder
-    return Lease(path, mine, watch.seen, began, wanted, clock) if stands and watch.seen is not None else None
+    return Lease(path, mine, watch.seen, began, wanted, clock, lost_s) if stands and watch.seen is not None else None
 
 
 def _paths(folder: str) -> list[str]:
     return [storage.join(folder, name) for name in storage.list_files(folder) if name.endswith(_ENDING)]
 
 
-def end_earlier(folder: str, clock: Callable[[], float] = time.monotonic) -> None:
+def end_earlier(folder: str, clock: Callable[[], float] = _now_s) -> None:
     """Wait until no lane of an earlier run asks any host, and remove what they left. For ROOT's writer, before its lanes begin.
 
     Lanes of a run that is over hear of it with their next renewal, and those that are dead have been silent long enough after a
-    lease's time: it is waited for so long at most.
+    lease's time: it is waited for so long at most. Those of this machine are seen to be dead.
     """
     watched = [_Watch(path, clock) for path in _paths(folder)]
     if not watched:
@@ -265,5 +362,5 @@ def end_earlier(folder: str, clock: Callable[[], float] = time.monotonic) -> Non
 def remove_ended(folder: str) -> None:
     """Remove the leases if all were given back; else the next run waits for the others. For ROOT's writer, at its end."""
     paths = _paths(folder)
-    if paths and all(_Watch(path, time.monotonic).is_over for path in paths):
+    if paths and all(_Watch(path, _now_s).is_over for path in paths):
         storage.remove_tree(folder)

@@ -9,23 +9,26 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd.engines.transforms import outputs
+from pmd.engines.transforms import Spreads, outputs
 from pmd.fetch import partitions, reference_lists
 from pmd.store import exchange
+from pmd.store.exchange import Rows
 
 
 @dataclasses.dataclass(frozen=True)
-class SpreadNames:
-    """Write the rows of lists, or the images of a part that are to be fetched, to a run, by the names they have."""
+class SpreadNames(Spreads):
+    """Give the rows of lists, or the images of a part that are to be fetched, by the names they have."""
 
     root: str
     shards: tuple[int, ...]
     bits: int
     work: str
 
-    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """Units (`pmd.publish.transforms.tasks`) → RUNS."""
-        yield from exchange.write(self.work, reference_lists.MEETING, self.bits, self._rows(batch.to_pylist()), "name")
+    kinds = exchange.one_kind(reference_lists.MEETING)
+
+    def rows(self, batch: pa.RecordBatch) -> Iterator[Rows]:
+        """Units (`pmd.publish.transforms.tasks`) → `reference_lists.MEETING`."""
+        yield from exchange.by_key(self._rows(batch.to_pylist()), "name", self.bits)
 
     def _rows(self, unit: Iterable[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
         for row in unit:
@@ -38,16 +41,24 @@ class SpreadNames:
 
 
 @dataclasses.dataclass(frozen=True)
-class MeetNames:
-    """Bring together what has one name, and write it to a run, by image."""
+class MeetNames(Spreads):
+    """Bring together what has one name, and give it by image."""
 
+    bits: int  # of the partitions of names
     part_bits: int
     work: str
 
-    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        """(partition, all its RUNS) → RUNS."""
+    kinds = exchange.one_kind(reference_lists.LISTED)
+
+    @property
+    def partitions(self) -> int:
+        """How many there are."""
+        return 1 << self.bits
+
+    def rows(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Rows]:
+        """(partition, all its RUNS) → `reference_lists.LISTED`."""
         met = reference_lists.meet(exchange.read(self.work, keyed[1], reference_lists.MEETING))
-        yield from exchange.write(self.work, reference_lists.LISTED, self.part_bits, [met], "image_id")
+        yield from exchange.by_key([met], "image_id", self.part_bits)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,17 +26,25 @@ class Stop:
 
     Args:
         may_go_on: Whether it may, which it may not any more from some moment on, whether anybody asks it or not.
+        may_ask: Whether it may ask hosts just now: where it may not, it waits.
     """
 
-    def __init__(self, may_go_on: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self, may_go_on: Callable[[], bool] = lambda: True, may_ask: Callable[[], bool] = lambda: True
+    ) -> None:
         self._asked = False
-        self._may_go_on = may_go_on
+        self._may_go_on, self._may_ask = may_go_on, may_ask
         self._tell: Callable[[], None] | None = None
 
     @property
     def asked(self) -> bool:
         """Whether it is to end."""
         return self._asked or not self._may_go_on()
+
+    @property
+    def pauses(self) -> bool:
+        """Whether it is to ask no host just now."""
+        return not self._may_ask()
 
     def ask(self) -> None:
         """Ask to end; a second time does nothing."""

@@ -131,8 +131,15 @@ class FetchLane:
         if self.leases is None:
             yield from self._until_called_off(batch, Stop(), lambda: None)
             return
-        with leases.held(self.leases, _name(batch), lambda: ends.check(self.work)) as lease:
-            stop = Stop(lambda: lease.holds)
+        with leases.held(
+            self.leases,
+            _name(batch),
+            lambda: ends.check(self.work),
+            # img2dataset cannot be told to pause.
+            lost_s=leases.LOST_S if self.options.engine == "pmd" else leases.ASK_S,
+            first_s=hosts.spacing_s(self.options.per_host.requests_per_s, self.lanes, batch["lane"][0].as_py()),
+        ) as lease:
+            stop = Stop(lambda: not lease.is_lost, lambda: lease.holds)
             lease.tell(stop.ask)
             yield from self._until_called_off(batch, stop, lease.check)
             lease.check()
@@ -253,8 +260,13 @@ def _domain_of(beginning: str) -> str | None:
     return urls.registrable_domain(host) if host else None
 
 
+def lane_name(lane: int) -> str:
+    """Return the name of a lane, under which it keeps what is its."""
+    return f"lane-{lane:05d}"
+
+
 def _name(lane_batch: pa.RecordBatch) -> str:
-    return f"lane-{lane_batch['lane'][0].as_py():05d}"
+    return lane_name(lane_batch["lane"][0].as_py())
 
 
 def run_lanes(lane: FetchLane, shards: Sequence[int], images: int = 0) -> None:

@@ -7,7 +7,6 @@ import functools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import numpy as np
 import orjson
 import pyarrow as pa
 
@@ -19,6 +18,7 @@ from pmd.engines.transforms import Spreads, outputs
 from pmd.images import rules as images_rules
 from pmd.schema.tables import KEY
 from pmd.store import commits, exchange, storage
+from pmd.store.exchange import Rows
 from pmd.store.wanted import Wanted
 
 PAIR_FILES = pa.schema([pa.field("source", pa.string(), nullable=False), pa.field("path", pa.string(), nullable=False)])
@@ -65,15 +65,11 @@ class SpreadByImage(Spreads):
     held_out: str  # file of the keys of evaluation images, end to end
     scores: tuple[str, ...] = ()  # files of verdicts
 
-    @property
-    def schema(self) -> pa.Schema:
-        """What its rows are."""
-        return images_rules.IMAGE_ROWS
+    kinds = exchange.one_kind(images_rules.IMAGE_ROWS)
 
-    def rows(self, batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
+    def rows(self, batch: pa.RecordBatch) -> Iterator[Rows]:
         """PAIR_FILES → `IMAGE_ROWS`, with their partitions."""
-        for rows in self._rows(batch.to_pylist()):
-            yield rows, exchange.partitions(rows["image_id"], self.bits)
+        yield from exchange.by_key(self._rows(batch.to_pylist()), "image_id", self.bits)
 
     def _rows(self, files: Iterable[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
         for file in files:

@@ -10,7 +10,6 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,6 +25,7 @@ from pmd.publish import named
 from pmd.publish import rules as publish_rules
 from pmd.schema.tables import PAIRS
 from pmd.store import commits, exchange
+from pmd.store.exchange import Rows
 from pmd.store.proposals import Proposal
 
 TASKS = pa.schema([pa.field("part", pa.int32()), pa.field("source", pa.string()), pa.field("path", pa.string())])
@@ -61,15 +61,12 @@ class SpreadBoth(Spreads):
     lists: exchange.Numbered
     work: str
 
-    @property
-    def schema(self) -> pa.Schema:
-        """What its rows are."""
-        return MEETING
+    kinds = exchange.one_kind(MEETING)
 
-    def rows(self, batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
+    def rows(self, batch: pa.RecordBatch) -> Iterator[Rows]:
         """TASKS → `MEETING`, with their partitions."""
         for source, rows in self._rows(batch.to_pylist()):
-            yield rows, self.lists.numbers(source, rows.column("pair_id"))
+            yield Rows(rows, self.lists.numbers(source, rows.column("pair_id")))
 
     def _rows(self, task: Iterable[dict[str, Any]]) -> Iterator[tuple[str, pa.RecordBatch]]:
         for row in task:

@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -21,6 +20,7 @@ from pmd.fetch import partitions, reading, refusals
 from pmd.images import rules as images_rules
 from pmd.shard import patching, samples, windows, writing
 from pmd.store import commits, exchange, sealed, storage
+from pmd.store.exchange import Rows
 from pmd.store.proposals import Proposal
 from pmd.store.wanted import Wanted
 from pmd.text import urls
@@ -67,12 +67,9 @@ class SpreadViews(Spreads):
     bits: int
     work: str
 
-    @property
-    def schema(self) -> pa.Schema:
-        """What its rows are."""
-        return samples.SAMPLE_ROWS
+    kinds = exchange.one_kind(samples.SAMPLE_ROWS)
 
-    def rows(self, batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
+    def rows(self, batch: pa.RecordBatch) -> Iterator[Rows]:
         """PARTS of one row → `SAMPLE_ROWS`, with their windows."""
         part = part_of(batch)
         kept = left.views(self.root, part, partitions.read_ledger(self.root, self.cut.shards(part)))
@@ -84,8 +81,7 @@ class SpreadViews(Spreads):
             "image_url": urls.handed_on(kept["image_url"]),
         }
         rows = pa.table(columns).select(samples.SAMPLE_ROWS.names).cast(samples.SAMPLE_ROWS)
-        for piece in rows.combine_chunks().to_batches():
-            yield piece, exchange.partitions(piece["image_id"], self.bits)
+        yield from exchange.by_key(rows.combine_chunks().to_batches(), "image_id", self.bits)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ import dataclasses
 import itertools
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -50,6 +50,35 @@ RUNS: Final = pa.schema(
 )
 
 
+class Rows(NamedTuple):
+    """Rows that are to meet others of their kind.
+
+    Attributes:
+        batch: The rows.
+        numbers: The partition of each, int32.
+        kind: Told where a worker gives rows of several kinds, each of which meets by itself.
+    """
+
+    batch: pa.RecordBatch
+    numbers: np.ndarray
+    kind: str = ""
+
+
+def one_kind(schema: pa.Schema) -> Mapping[str, pa.Schema]:
+    """Return the kinds of a worker whose rows are all of one."""
+    return {"": schema}
+
+
+def runs_of(kind: str) -> pa.Schema:
+    """Return `RUNS` of one kind of rows, told from those of others by a name; where the kind has none, `RUNS` itself."""
+    return pa.schema([RUNS.field(0).with_name(f"{kind}_partition"), *list(RUNS)[1:]]) if kind else RUNS
+
+
+def as_runs(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """`RUNS` of one kind → `RUNS`."""
+    return pa.RecordBatch.from_arrays(batch.columns, schema=RUNS)
+
+
 def partitions(keys: pa.Array, bits: int) -> np.ndarray:
     """Return the partition of each 16-byte key: its first `bits` bits, as int32."""
     if isinstance(keys, pa.ChunkedArray):
@@ -57,6 +86,12 @@ def partitions(keys: pa.Array, bits: int) -> np.ndarray:
     raw = np.frombuffer(keys.buffers()[1], dtype=np.uint8, count=16 * (keys.offset + len(keys)))
     first = raw.reshape(-1, 16)[keys.offset :, :4].copy().view(">u4").reshape(-1).astype(np.uint32)
     return (first >> np.uint32(32 - bits)).astype(np.int32) if bits else np.zeros(len(keys), np.int32)
+
+
+def by_key(batches: Iterable[pa.RecordBatch], key: str, bits: int, kind: str = "") -> Iterator[Rows]:
+    """Yield batches as rows of a kind, which meet by the first bits of a column of 16-byte keys."""
+    for batch in batches:
+        yield Rows(batch, partitions(batch.column(key), bits), kind)
 
 
 def bits_for(count: float, per_partition: float, most: int = MOST_BITS) -> int:
@@ -122,7 +157,7 @@ def tasks(files: Iterable[tuple[_T, int]]) -> list[list[_T]]:
     return found
 
 
-class _Buffer:
+class Buffer:
     """Rows that wait until there are enough of them to be cut by partition."""
 
     def __init__(self) -> None:
@@ -150,19 +185,6 @@ class _Buffer:
             yield int(where[first]), rows.slice(first, stop - first)
 
 
-def cut(batches: Iterable[tuple[pa.RecordBatch, np.ndarray]]) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Yield rows cut by partition, so many at a time as a writer collects.
-
-    Args:
-        batches: Each with the numbers of its rows' partitions.
-    """
-    buffer = _Buffer()
-    for batch, numbers in batches:
-        if buffer.takes(batch, numbers):
-            yield from buffer.emptied()
-    yield from buffer.emptied()
-
-
 class RunWriter:
     """Writes the rows of one worker's unit into one run file, cut by partition.
 
@@ -175,7 +197,7 @@ class RunWriter:
     def __init__(self, folder: str, schema: pa.Schema, bits: int = 0) -> None:
         self._run = uuid.uuid4().int >> 65  # two of a million runs are named alike once in 18 million times
         self._bits = bits
-        self._buffer = _Buffer()
+        self._buffer = Buffer()
         self._index: list[tuple[int, int, int, int]] = []
         self._end = schema.serialize().size  # which the first batch brings with it
         self._draft = storage.Draft(folder, durable=False)
@@ -211,6 +233,44 @@ class RunWriter:
     def discard(self) -> None:
         """Leave no file behind when the unit failed."""
         self._draft.discard()
+
+
+class Runs:
+    """The runs of one unit, of each kind of rows that it has; left without a file where the unit fails.
+
+    Args:
+        folder: Where.
+        kinds: Kind → what its rows are.
+    """
+
+    def __init__(self, folder: str, kinds: Mapping[str, pa.Schema]) -> None:
+        self._folder, self._kinds = folder, kinds
+        self._writers: dict[str, RunWriter] = {}
+        self.written: list[pa.RecordBatch] = []
+
+    def put(self, rows: Rows) -> None:
+        """Add rows to the run of their kind."""
+        if rows.kind not in self._writers:
+            self._writers[rows.kind] = RunWriter(self._folder, self._kinds[rows.kind])
+        self._writers[rows.kind].put(rows.batch, rows.numbers)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Finish the runs: `written` has the `runs_of` each kind then."""
+        try:
+            if kind is None:
+                self._close()
+        finally:
+            for writer in self._writers.values():
+                writer.discard()
+
+    def _close(self) -> None:
+        for name in sorted(self._writers):
+            runs = self._writers[name].close()
+            if runs.num_rows:
+                self.written.append(pa.RecordBatch.from_arrays(runs.columns, schema=runs_of(name)))
 
 
 def write(

@@ -12,13 +12,14 @@ from __future__ import annotations
 import dataclasses
 import struct
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
 from pmd.store import exchange
+from pmd.store.exchange import Buffer, Rows
 
 #: What a key holds, encoded, at most; only one row that is larger by itself is more, alone in its parcel.
 KEY_BYTES: Final = 4 * 2**20
@@ -27,42 +28,72 @@ PIECE_BYTES: Final = 2**20
 #: Pieces up to so many bytes count as equal: 2 to this power.
 _LEAST_LEVEL: Final = 12
 
-#: Partition, size, group of units, group of a unit's pieces.
-_KEY: Final = struct.Struct(">IBII")
+#: Which of the kinds, partition, size, group of units, group of a unit's pieces.
+_KEY: Final = struct.Struct(">BIBII")
+#: The key of what a worker gives beside rows, and that crosses nothing.
+BESIDE: Final = b""
 
 
 @dataclasses.dataclass(frozen=True)
 class Unit:
-    """Which of all units of a pipeline writes."""
+    """Which of all units that give rows to one shuffle writes.
+
+    Attributes:
+        number: Its own: no other has it.
+        of: How many there are. Were they more or fewer, parcels would be emptier than they need be, but none larger.
+    """
 
     number: int
     of: int
 
 
 def cut(
-    schema: pa.Schema, batches: Iterable[tuple[pa.RecordBatch, np.ndarray]], unit: Unit
+    kinds: Mapping[str, pa.Schema], given: Iterable[Rows | pa.RecordBatch], unit: Unit
 ) -> Iterator[tuple[bytes, pa.RecordBatch]]:
-    """Yield the rows of a unit in pieces, each of one partition and with the key of its parcel.
+    """Yield the rows of a unit in pieces, each of one kind and partition and with the key of its parcel.
 
     Args:
-        schema: What the rows are.
-        batches: Rows, each batch with the numbers of its rows' partitions.
+        kinds: Kind → what its rows are.
+        given: Rows; what else there is, is handed on under the key `BESIDE`.
         unit: Whose they are. A unit that is done twice gives the same.
     """
-    head = 2 * schema.serialize().size  # what a batch costs beside its rows: its schema, and where its buffers are
-    seen: Counter[tuple[int, int]] = Counter()
-    for partition, rows in exchange.cut(batches):
-        for piece in _pieces(rows, PIECE_BYTES - head):
-            level = max(_LEAST_LEVEL, (piece.nbytes + head - 1).bit_length())
-            yield _key(partition, level, unit, seen[partition, level]), piece
-            seen[partition, level] += 1
+    cutters = {kind: _Cutter(number, kinds[kind], unit) for number, kind in enumerate(sorted(kinds))}
+    for found in given:
+        if isinstance(found, Rows):
+            yield from cutters[found.kind].put(found)
+        else:
+            yield BESIDE, found
+    for cutter in cutters.values():
+        yield from cutter.emptied()
 
 
-def _key(partition: int, level: int, unit: Unit, place: int) -> bytes:
-    """Return the parcel of a unit's piece, of at most 2^level bytes: `most` pieces of that size have the same one, at most."""
-    most = max(KEY_BYTES >> level, 1)
-    units = min(most, unit.of)
-    return _KEY.pack(partition, level, unit.number // units, place // (most // units))
+class _Cutter:
+    """Cuts a unit's rows of one kind, so many at a time as a writer collects."""
+
+    def __init__(self, kind: int, schema: pa.Schema, unit: Unit) -> None:
+        self._kind, self._unit = kind, unit
+        # What a batch costs beside its rows: its schema, and where its buffers are.
+        self._head = 2 * schema.serialize().size
+        self._buffer = Buffer()
+        self._seen: Counter[tuple[int, int]] = Counter()
+
+    def put(self, rows: Rows) -> Iterator[tuple[bytes, pa.RecordBatch]]:
+        if self._buffer.takes(rows.batch, rows.numbers):
+            yield from self.emptied()
+
+    def emptied(self) -> Iterator[tuple[bytes, pa.RecordBatch]]:
+        for partition, rows in self._buffer.emptied():
+            for piece in _pieces(rows, PIECE_BYTES - self._head):
+                level = max(_LEAST_LEVEL, (piece.nbytes + self._head - 1).bit_length())
+                yield self._key(partition, level), piece
+                self._seen[partition, level] += 1
+
+    def _key(self, partition: int, level: int) -> bytes:
+        """Return the parcel of a piece of at most 2^level bytes: `most` pieces of that size have the same one, at most."""
+        most = max(KEY_BYTES >> level, 1)
+        units = min(most, self._unit.of)
+        place = self._seen[partition, level] // (most // units)
+        return _KEY.pack(self._kind, partition, level, self._unit.number // units, place)
 
 
 def _pieces(rows: pa.RecordBatch, most: int) -> Iterator[pa.RecordBatch]:
@@ -77,16 +108,22 @@ def _pieces(rows: pa.RecordBatch, most: int) -> Iterator[pa.RecordBatch]:
 
 @dataclasses.dataclass(frozen=True)
 class Land:
-    """Write a parcel as one message of a run."""
+    """Write a parcel as one message of a run.
 
-    schema: pa.Schema
+    Attributes:
+        kinds: Kind → what its rows are.
+        work: Where runs go.
+    """
+
+    kinds: Mapping[str, pa.Schema]
     work: str
 
-    def __call__(self, keyed: tuple[bytes, Iterable[pa.RecordBatch]]) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """(key of a parcel, its pieces) → (partition, RUNS of one row)."""
+    def __call__(self, keyed: tuple[bytes, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(key of a parcel, its pieces) → `exchange.runs_of` its kind, of one row."""
         key, pieces = keyed
-        rows = pa.concat_batches([piece.cast(self.schema) for piece in pieces])
-        partition = _KEY.unpack(key)[0]
-        numbers = np.full(rows.num_rows, partition, np.int32)
-        for runs in exchange.write_numbered(self.work, self.schema, [(rows, numbers)]):
-            yield partition, runs
+        number, partition, *_ = _KEY.unpack(key)
+        kind = sorted(self.kinds)[number]
+        rows = pa.concat_batches([piece.cast(self.kinds[kind]) for piece in pieces])
+        with exchange.Runs(self.work, self.kinds) as runs:
+            runs.put(Rows(rows, np.full(rows.num_rows, partition, np.int32), kind))
+        yield from runs.written

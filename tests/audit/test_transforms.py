@@ -1,4 +1,4 @@
-"""What a worker counts of pairs: each once, of a build of a sample those of its images alone; no run is left where it fails."""
+"""What a worker counts of pairs: each once, of a build of a sample those of its images alone."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import pyarrow.compute as pc
 import pytest
 
 from pmd.audit import measure, transforms, units
-from pmd.audit.transforms import Counting
+from pmd.audit.transforms import KINDS, Counting
 from pmd.images import rules
+from pmd.store import exchange
+from pmd.store.exchange import Rows
 from pmd.text import language
 from tests.audit.batches import WHOLE, batch, pair
 
@@ -26,32 +28,30 @@ def test_pairs_outside_the_sample_are_counted_apart(tmp_path: Path, monkeypatch:
     for place in inside.nonzero()[0][5:].tolist():
         last[place] = "images"
     counting = Counting(WHOLE, ("coco",), BITS, str(tmp_path), 4)
-    of_words, of_images, of_units, texts, outputs = list(counting.count([(pairs, pa.array(last))]))
-    assert (texts.schema, of_units.schema) == (transforms.TEXT_RUNS, transforms.UNIT_RUNS)
-    assert (of_words.schema, of_images.schema) == (transforms.WORD_RUNS, transforms.IMAGE_RUNS)
+    *rows, outputs = list(counting.count([(pairs, pa.array(last))]))
+    with exchange.Runs(str(tmp_path), transforms.KINDS) as runs:
+        for some in rows:
+            assert isinstance(some, Rows)
+            runs.put(some)
+    of = {
+        kind: [exchange.as_runs(one) for one in runs.written if one.schema == exchange.runs_of(kind)] for kind in KINDS
+    }
+    assert {kind: len(found) for kind, found in of.items()} == dict.fromkeys(KINDS, 1)
+    assert isinstance(outputs, pa.RecordBatch)
     fact = outputs["fact"][0].as_py().removeprefix(transforms.COUNTED)
     found = measure.from_bytes(base64.b64decode(fact)).sources["coco"]
     number = int(inside.sum())
     assert 30 < number < 70
     assert found.pairs.tolist() == [5, number - 5, 0, 0, 0, 0]
     assert found.outside == 200 - number
-    (images,) = transforms.CountImages(str(tmp_path), ("coco",))((0, [transforms.as_runs(of_images)]))
-    (known,) = transforms.CountUnits(str(tmp_path))((0, [transforms.as_runs(of_units)]))
+    (images,) = transforms.CountImages(str(tmp_path), ("coco",))((0, of["image"]))
+    (known,) = transforms.CountUnits(str(tmp_path))((0, of["unit"]))
     counted = units.merged(
         units.Counted.from_text(one["fact"][0].as_py().removeprefix(transforms.UNITS)) for one in (images, known)
     )
     assert int(units.sizes_of(counted, "coco", "image", 0)[1].sum()) == number
     assert units.hosts_of(counted, "coco", 1) == [("a.org", number - 5)]
     assert pc.sum(known["count"]).as_py() is None
-
-
-def test_a_task_that_fails_leaves_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(language, "languages", lambda texts: pa.array(["en"] * len(texts), pa.string()))
-    counting = Counting(WHOLE, ("coco",), BITS, str(tmp_path))
-    pairs = batch(pair("coco", str(index), "a woman") for index in range(9))
-    with pytest.raises(Exception, match="no such stage"):
-        list(counting.count([(pairs, pa.array(["curate"] * 9)), (pairs, pa.array(["lost"] * 9))]))
-    assert not [*tmp_path.iterdir()]
 
 
 def test_fields_are_read_of_sources_that_have_a_use_for_them() -> None:

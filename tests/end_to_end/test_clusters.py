@@ -52,7 +52,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield from engine("spark", tmp_path_factory)
 
 
-FLINK = Engine(name="flink")
+#: Rows cross the shuffle of one, and run files on the others.
+FLINK = Engine(name="flink", shuffle="engine")
 #: Flink within its job server, and workers within the driver.
 IN_ONE = Engine(name="flink", flink=FlinkEngine(master="[local]", environment="loopback", parallelism=2))
 SPARK = Engine(name="spark")

@@ -1,13 +1,18 @@
-"""Workers within the driver: what ends them when a job has ended is not told, and everything else is."""
+"""How a job ends: hang-ups of workers within the driver are not told, and what no other try mends ends it at once."""
 
 from __future__ import annotations
 
 import threading
+from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 
-from pmd.engines import driving
+from pmd.engines import driving, mistakes
+from pmd.engines.jobs import Place
+from pmd.errors import InputError, PmdError, RootError, WorkerFault
+from pmd.store import storage
 
 
 class Broken(grpc.RpcError):
@@ -45,3 +50,72 @@ def test_of_workers_within_the_driver_a_hang_up_is_not_told(
     thread.start()
     thread.join()
     assert [one.exc_value for one in told] == ([error] if is_told else [])
+
+
+class Job:
+    """A job, and its pipeline, that an engine would try again and again: only a cancellation ends it."""
+
+    def __init__(self) -> None:
+        self.cancelled = threading.Event()
+        self.runs = threading.Event()
+
+    def run(self) -> Job:
+        return self
+
+    def job_id(self) -> str:
+        return "a-job_1"
+
+    def wait_until_finish(self) -> str:
+        self.runs.set()
+        assert self.cancelled.wait(60)
+        return "CANCELLED"
+
+    def cancel(self) -> None:
+        self.cancelled.set()
+
+
+def test_a_job_is_cancelled_once_it_is_of_no_use() -> None:
+    job: Any = Job()
+    driver = driving.Driver(Place("FlinkRunner"))
+
+    def stop() -> None:
+        assert job.runs.wait(60)
+        driver.stop()
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    with pytest.raises(RuntimeError, match="no other try mends"):
+        driver.run(job)
+    thread.join()
+    assert job.cancelled.is_set()
+
+
+TRUNCATED = InputError("truncated", where="a.json")
+
+
+@pytest.mark.parametrize(
+    ("left", "is_stopped"),
+    [
+        ([TRUNCATED], True),
+        ([WorkerFault("ours"), TRUNCATED], True),
+        ([WorkerFault("ours")], False),
+        ([RootError("the storage is gone")], False),
+        ([], False),
+    ],
+)
+def test_a_users_mistake_ends_a_job_and_what_another_try_may_mend_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: list[PmdError | WorkerFault], is_stopped: bool
+) -> None:
+    monkeypatch.setattr(mistakes, "_LOOK_S", 0.001)
+    storage.make_folder(str(tmp_path))
+    for error in left:
+        mistakes.leave(str(tmp_path), error)
+    looks, read = threading.Semaphore(0), mistakes.read
+    monkeypatch.setattr(mistakes, "read", lambda work: (looks.release(), read(work))[1])
+    stopped = threading.Event()
+    with mistakes.watched(str(tmp_path), stopped.set):
+        if is_stopped:
+            assert stopped.wait(60)
+        for _ in range(1 if is_stopped else 3):
+            assert looks.acquire(timeout=60)
+    assert stopped.is_set() == is_stopped

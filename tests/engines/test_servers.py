@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pmd.config.engine import Engine
-from pmd.engines import choosing, servers
+from pmd.engines import alive, choosing, servers
 from pmd.errors import ConfigError, PmdError
 
 LISTENS = """\
@@ -75,7 +75,7 @@ def test_only_its_own_processes_are_ended(engines: Path) -> None:
         assert not other_then.is_alive
         servers._end([other_then])
         assert other.poll() is None
-        assert servers.Process("prism", other.pid, servers._since(other.pid)).is_alive
+        assert servers.Process("prism", other.pid, alive.since(other.pid)).is_alive
         other.kill()
 
 

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 import pmd
-from pmd.engines import boot, mistakes, transforms, versions
+from pmd.engines import boot, ends, mistakes, transforms, versions
 from pmd.engines.versions import Versions
 from pmd.errors import PmdError
+from pmd.store import storage
 
 OLDER = Versions("0.0.9", "2.62.0", "3.9")
 
@@ -124,3 +125,27 @@ def test_what_beams_worker_is_told() -> None:
     assert found["LOGGING_API_SERVICE_DESCRIPTOR"] == 'url: "localhost:2"\n'
     assert "STATUS_API_SERVICE_DESCRIPTOR" not in found
     assert found["RUNNER_CAPABILITIES"] == "beam:a:v1 beam:b:v1"
+
+
+def test_a_worker_ends_after_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks again where the storage fails, and leaves the engine time to end it."""
+    work, slept = str(tmp_path / "work"), list[float]()
+    ends.begin(work)
+    check = ends.check
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 4:
+            storage.remove_tree(work)
+
+    def looked(where: str) -> None:
+        if len(slept) == 2:
+            raise RuntimeError("a client's own kind of error")
+        check(where)
+
+    left: list[tuple[int, int]] = []
+    monkeypatch.setattr(boot.time, "sleep", sleep)
+    monkeypatch.setattr(ends, "check", looked)
+    boot.end_with(work, lambda code: left.append((code, len(slept))))
+    assert left == [(0, 5)]
+    assert slept == [boot._LOOK_S] * 4 + [boot._GRACE_S]

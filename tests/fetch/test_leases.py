@@ -1,22 +1,32 @@
-"""Leases of lanes: one copy of a lane asks at a time, whoever dies, stands still or comes back."""
+"""Leases of lanes: one copy of a lane asks at a time, whoever dies, stands still, is cut off from the storage or comes back."""
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
+import math
+import random
+import signal
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import pytest
 
 from pmd.config.options import FetchOptions, PerHost
-from pmd.engines import ends
-from pmd.fetch import hosts, leases
-from pmd.fetch.leases import ASK_S, LEASE_S, RENEW_S
+from pmd.engines import alive, ends
+from pmd.fetch import addresses, hosts, leases
+from pmd.fetch.answer import Answer
+from pmd.fetch.client import Client
+from pmd.fetch.leases import ASK_S, LEASE_S, LOST_S, RENEW_S
 from pmd.fetch.stopping import Stop
+from pmd.fetch.transforms import lane_name
 from pmd.store import storage, versions
 from tests.fetch.test_forecast import Waiting
 
@@ -62,7 +72,7 @@ def said(folder: str) -> dict[str, Any]:
 
 
 def test_the_holder_asks_no_more_well_before_another_may() -> None:
-    assert 3 * RENEW_S < ASK_S < LEASE_S, "three renewals may fail"
+    assert 3 * RENEW_S < ASK_S < LEASE_S < LOST_S, "two renewals may fail, and the third one may take its time"
 
 
 def test_a_second_copy_waits_until_the_first_has_given_it_back(folder: str, clock: Clock) -> None:
@@ -91,14 +101,16 @@ def test_a_dead_copy_is_waited_for_as_long_as_its_lease_and_no_longer(folder: st
 
 
 def test_at_no_time_do_two_copies_hold(folder: str, clock: Clock) -> None:
-    """The first stands still for longer and longer, comes back, and finds what it finds."""
+    """The first stands still for longer and longer, comes back, and finds what it finds: its lease, if nobody has taken it."""
     for still in (ASK_S - 5, ASK_S + 1, LEASE_S - 1, LEASE_S + 1, 2 * LEASE_S):
+        back: list[bool] = []
         clock.now, clock.meanwhile = 0.0, lambda: None
         storage.remove_tree(folder)
         first = take(folder, clock)
 
-        def meanwhile(first: leases.Lease = first, still: float = still) -> None:
+        def meanwhile(first: leases.Lease = first, still: float = still, back: list[bool] = back) -> None:
             if clock.now >= still:
+                back.append(first.holds)
                 first.renew()
                 if first.holds and clock.now > 500:
                     first.end()
@@ -111,7 +123,8 @@ def test_at_no_time_do_two_copies_hold(folder: str, clock: Clock) -> None:
         assert second.holds
         second.renew()
         assert second.holds, "who came back has changed nothing"
-        assert (still < ASK_S) == (clock.now > 500)
+        assert (still < LEASE_S) == (clock.now > 500)
+        assert back[:1] in ([], [still < ASK_S]), "it does not ask before it has renewed its lease"
 
 
 def test_who_could_not_renew_asks_no_more_and_is_told(
@@ -124,21 +137,83 @@ def test_who_could_not_renew_asks_no_more_and_is_told(
     def fails(*_: object, **__: object) -> bool:
         raise RuntimeError("a client's own kind of error")
 
-    monkeypatch.setattr(versions, "swap", fails)
-    while clock.now < ASK_S - 1:
-        clock.now += 1
-        lease.renew()
-    assert lease.holds
-    assert not told
-    clock.now = ASK_S
-    assert not lease.holds, "without being told"
+    with monkeypatch.context() as away:
+        away.setattr(versions, "swap", fails)
+        for clock.now in range(1, int(LOST_S)):
+            lease.renew()
+            assert lease.holds == (clock.now < ASK_S), "without being told"
+            assert not lease.is_lost
     lease.renew()
-    assert told == [ASK_S]
-    with pytest.raises(ends.CalledOffError, match="another worker may have this lane now"):
-        lease.check()
+    assert lease.holds, "nobody has taken it, so that it asks again"
+    lease.check()
+    assert not told
+    monkeypatch.setattr(versions, "swap", fails)
+    clock.now += LOST_S
+    assert lease.is_lost
+    lease.renew()
+    assert told == [clock.now]
     monkeypatch.undo()
     lease.renew()
     assert not lease.holds, "it may not begin to ask again"
+    with pytest.raises(ends.CalledOffError, match="another worker may have this lane now"):
+        lease.check()
+
+
+def test_who_commits_waits_for_storage_that_is_away_and_not_for_ever(
+    folder: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease, real = take(folder, clock), versions.swap
+    back_at = 0.0
+
+    def away(*given: Any, **named: Any) -> bool:
+        if clock.now < back_at:
+            raise OSError("away")
+        return real(*given, **named)
+
+    monkeypatch.setattr(versions, "swap", away)
+    clock.now, back_at = ASK_S, 30.0
+    lease.check()
+    assert back_at <= clock.now <= back_at + leases._LOOK_S
+    start = clock.now
+    clock.now, back_at = start + ASK_S, 1e6
+    with pytest.raises(ends.CalledOffError):
+        lease.check()
+    assert LOST_S <= clock.now - start <= LOST_S + leases._LOOK_S
+
+
+def test_who_cannot_pause_has_lost_it_when_he_may_ask_no_more(folder: str, clock: Clock) -> None:
+    lease = leases.take(leases.path_of(folder, LANE), wanted, clock, lost_s=ASK_S)
+    clock.now = ASK_S
+    assert lease.is_lost
+    lease.renew()
+    clock.now = 0.0
+    assert not lease.holds
+
+
+DIES: Final = """
+import sys, time
+from pmd.fetch import leases
+leases.take(sys.argv[1], lambda: None)
+print("taken", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(not alive.name(), reason="this system does not tell processes apart")
+def test_who_has_died_on_this_machine_is_not_waited_for(tmp_path: Path, clock: Clock) -> None:
+    """Who merely stands still is."""
+    path = leases.path_of(str(tmp_path), LANE)
+    dies = subprocess.Popen([sys.executable, "-c", DIES, path], stdout=subprocess.PIPE, text=True)
+    with dies:
+        try:
+            assert dies.stdout is not None
+            assert dies.stdout.readline() == "taken\n"
+            dies.send_signal(signal.SIGSTOP)
+            assert not leases._Watch(path, clock).is_over
+        finally:
+            dies.kill()
+    assert take(str(tmp_path), clock).holds
+    assert clock.now == 0.0
 
 
 def test_an_answer_that_was_lost_loses_no_lease(folder: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,6 +280,45 @@ def test_a_thread_renews_it_and_the_end_gives_it_back(folder: str, monkeypatch: 
 # The driver
 
 
+def test_the_driver_gives_back_what_is_over_and_nothing_else(folder: str, clock: Clock) -> None:
+    lives, dies = (leases.take(leases.path_of(folder, lane), wanted, clock) for lane in ("lane-00000", LANE))
+    attendant = leases.Attendant(folder, ["lane-00000", LANE, "lane-00007"], clock)
+    for clock.now in range(0, int(LEASE_S) + 1, int(RENEW_S)):
+        lives.renew()
+        assert not said(folder)["ended"]
+        attendant.look()
+    assert said(folder)["ended"]
+    assert lives.holds
+    start = clock.now
+    second = take(folder, clock)
+    assert (second.holds, clock.now) == (True, start), "who comes later does not wait"
+    attendant.look()
+    dies.renew()
+    assert dies.is_lost
+    assert not said(folder)["ended"]
+    second.end()
+    before = said(folder)
+    attendant.look()
+    assert said(folder) == before
+
+
+def test_who_comes_back_in_time_goes_on_though_the_driver_has_given_up(folder: str, clock: Clock) -> None:
+    first = take(folder, clock)
+    attendant = leases.Attendant(folder, [LANE], clock)
+    attendant.look()
+    clock.now = LEASE_S
+    attendant.look()
+    assert said(folder)["ended"]
+    first.renew()
+    assert first.holds, "nobody has taken it"
+    assert not said(folder)["ended"]
+    clock.now += RENEW_S
+    take_begins = clock.now
+    clock.meanwhile = first.end
+    assert take(folder, clock).holds
+    assert clock.now > take_begins
+
+
 def test_the_next_run_waits_for_all_lanes_of_the_last_at_once(
     folder: str, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -215,7 +329,7 @@ def test_the_next_run_waits_for_all_lanes_of_the_last_at_once(
     with caplog.at_level(logging.WARNING, "pmd.notes"):
         leases.end_earlier(folder, clock)
     assert LEASE_S <= clock.now <= LEASE_S + leases._LOOK_S
-    assert caplog.messages == ["lanes of an earlier run may still ask: waiting until they have ended, 60 s at most"]
+    assert caplog.messages == ["lanes of an earlier run may still ask: waiting until they have ended, 16 s at most"]
     assert storage.list_files(folder) == []
 
 
@@ -241,6 +355,15 @@ def test_a_lane_that_was_swept_away_finds_its_lease_lost(folder: str, clock: Clo
     assert not lease.holds
 
 
+def test_a_lane_pauses_while_it_may_not_ask() -> None:
+    may = [False]
+    stop = Stop(may_ask=lambda: may[0])
+    assert stop.pauses
+    assert not stop.asked
+    may[0] = True
+    assert not stop.pauses
+
+
 def test_a_lane_is_to_end_from_the_moment_in_which_it_may_not_go_on() -> None:
     may = [True]
     stop = Stop(lambda: may[0])
@@ -256,50 +379,142 @@ def test_a_lane_is_to_end_from_the_moment_in_which_it_may_not_go_on() -> None:
 
 # What a host sees
 
-RATE, LANES = 4.0, 4
-#: Seconds after which an engine begins a dead worker's tasks anew: Flink's heartbeat.timeout.
-NOTICED_S = 50.0
+RATE, LANES = 4, 4
+#: Seconds after which an engine begins a dead worker's tasks anew: two heartbeats of Flink's as `pmd engine up` tells it.
+NOTICED_S = 10.0
+HOST = addresses.parse("http://one.test/")
 
 
-def test_a_host_sees_nine_tenths_of_its_rate_and_never_more_though_a_worker_dies(tmp_path: Path) -> None:
-    """Two workers of two lanes; one dies. Time and engine are simulated, pacer and leases are the fetch's own.
+@dataclasses.dataclass
+class Worker:
+    """What becomes of the worker of a copy: it dies, stands still, or does not reach the storage, from a time to another."""
 
-    The engine gives all lanes anew, since it cannot know which live. Copies of lanes that do are to wait for them.
-    """
-    all_s = 1200.0
-    asked: list[float] = []
-    options = FetchOptions(per_host=PerHost(requests_per_s=RATE, connections=LANES), lanes=LANES)
-    folder = str(tmp_path)
+    dies: float = math.inf
+    stands: tuple[float, float] = (math.inf, math.inf)
+    cut_off: tuple[float, float] = (math.inf, math.inf)
 
-    async def copy(lane: int, begins: float, dies: float) -> None:
+    async def goes_on(self) -> None:
+        """Wait until it goes on, where it stands still."""
+        now = asyncio.get_running_loop().time()
+        if self.stands[0] <= now < self.stands[1]:
+            await asyncio.sleep(self.stands[1] - now)
+
+
+class Simulated:
+    """Copies of lanes that ask one host. Time, engine and workers are simulated; leases, pacer and gate are the fetch's own."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self.asked: list[float] = []
+
+    async def copy(self, lane: int, begins: float, worker: Worker, ends_at: float) -> None:
+        """Run a copy of a lane until its worker dies, its lease is lost, or the run ends."""
         loop = asyncio.get_running_loop()
         await asyncio.sleep(begins)
-        path = leases.path_of(folder, f"lane-{lane:05d}")
+        lease = await self._taken(lane)
+        first_s = hosts.spacing_s(RATE, LANES, lane)
+        await asyncio.sleep(first_s)
+        options = FetchOptions(per_host=PerHost(requests_per_s=RATE, connections=LANES), lanes=LANES)
+        known = hosts.Hosts(options, LANES, lane, hosts.Slots(64, options.max_bytes), hosts.Patience())
+        nothing: Any = None  # what makes requests: only the gate before them is asked
+        sends = Client(
+            *(nothing, nothing, known, options, "pmd", {}, {}, nothing, nothing, nothing),
+            ends=lambda: lease.is_lost,
+            pauses=lambda: not lease.holds,
+        )
+        keeps = asyncio.create_task(self._keep(lease, worker))
+        while loop.time() < min(worker.dies, ends_at) and not lease.is_lost:
+            try:
+                turn = await sends._turn(Answer("ok"), HOST)
+            except asyncio.CancelledError:
+                break
+            was = loop.time()
+            await worker.goes_on()
+            if loop.time() > was:  # it stood still, and only now its turn has come, and it looks
+                turn.leave()
+                continue
+            if loop.time() < min(worker.dies, ends_at):
+                self.asked.append(loop.time())
+            turn.leave()
+        keeps.cancel()
+        if loop.time() < worker.dies:
+            lease.end()
+
+    async def _taken(self, lane: int) -> leases.Lease:
+        loop, path = asyncio.get_running_loop(), leases.path_of(self._folder, lane_name(lane))
         watch = leases._Watch(path, loop.time)
         while (lease := leases._claimed(path, watch, wanted, loop.time)) is None:
             await asyncio.sleep(leases._LOOK_S)
             watch.look()
-        known = hosts.Hosts(options, LANES, lane, hosts.Slots(64, options.max_bytes), hosts.Patience())
-        renewed = loop.time()
-        while loop.time() < dies:
-            turn = await known.group("one.test").turn(known.circuit("one.test", 80))
-            if lease.holds and loop.time() < dies:
-                asked.append(loop.time())
-            turn.leave()
-            if loop.time() - renewed >= RENEW_S:
+        return lease
+
+    async def _keep(self, lease: leases.Lease, worker: Worker) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(RENEW_S)
+            await worker.goes_on()
+            if loop.time() >= worker.dies:
+                return
+            if not worker.cut_off[0] <= loop.time() < worker.cut_off[1]:
                 lease.renew()
-                renewed = loop.time()
+
+    def most(self, window_s: float) -> int:
+        """Return the most requests in any time of a length."""
+        times = sorted(self.asked)
+        return max(bisect_right(times, start + window_s - 1e-9) - number for number, start in enumerate(times))
+
+
+def simulated(folder: Path, copies: Iterable[tuple[int, float, Worker]], all_s: float) -> Simulated:
+    """Run copies, given as lane, beginning and worker."""
+    found = Simulated(str(folder))
+
+    async def attend() -> None:
+        attendant = leases.Attendant(str(folder), map(lane_name, range(LANES)), asyncio.get_running_loop().time)
+        while True:
+            await asyncio.sleep(RENEW_S)
+            attendant.look()
 
     async def story() -> None:
-        died = all_s / 3
-        first = [copy(lane, 0.0, died if lane % 2 else all_s) for lane in range(LANES)]
-        again = [copy(lane, died + NOTICED_S, all_s) for lane in range(LANES)]
-        await asyncio.gather(*first, *again)
+        attends = asyncio.create_task(attend())
+        await asyncio.gather(*(found.copy(lane, begins, worker, all_s) for lane, begins, worker in copies))
+        attends.cancel()
 
     with asyncio.Runner(loop_factory=Waiting) as runner:
         runner.run(story())
-    times = sorted(asked)
-    most = int(RATE)
-    assert all(later - earlier >= 1.0 for earlier, later in zip(times, times[most:], strict=False))
-    # Half of the lanes stand still until their worker's death is noticed and their leases are over, about.
-    assert len(times) >= 0.9 * RATE * (all_s - (NOTICED_S + LEASE_S) / 2)
+    for window_s in (1, 5, 30):
+        assert found.most(window_s) <= RATE * window_s
+    return found
+
+
+def test_a_host_sees_nine_tenths_of_its_rate_and_never_more_though_a_worker_dies(tmp_path: Path) -> None:
+    """Ten minutes of two workers of two lanes; one dies. The engine gives all lanes anew: it cannot know which live.
+
+    Nobody sees that it is dead. Copies of lanes that live are to wait for them.
+    """
+    all_s = 600.0
+    died = all_s / 3
+    first = [(lane, 0.0, Worker(dies=died if lane % 2 else math.inf)) for lane in range(LANES)]
+    again = [(lane, died + NOTICED_S, Worker()) for lane in range(LANES)]
+    found = simulated(tmp_path, [*first, *again], all_s)
+    # Half of the lanes stand still until the driver has looked at their leases for their time, and a copy looks.
+    assert NOTICED_S < LEASE_S
+    lost_s = (LEASE_S + 2 * RENEW_S + leases._LOOK_S) / 2 + 2
+    assert len(found.asked) >= RATE / (1 + hosts.MARGIN_S) * (all_s - lost_s) - LANES
+    assert len(found.asked) >= 0.9 * RATE * all_s
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_host_never_sees_more_than_its_rate_whatever_becomes_of_workers(tmp_path: Path, seed: int) -> None:
+    """Copies of lanes begin, die, stand still, are cut off from the storage and come back, all by chance."""
+    chance, all_s = random.Random(seed), 240.0
+
+    def spell() -> tuple[float, float]:
+        start = chance.uniform(0, all_s)
+        return start, start + chance.choice((ASK_S - 1, ASK_S + 1, LEASE_S, LEASE_S + 1, 3 * LEASE_S, LOST_S + 5))
+
+    def worker() -> Worker:
+        return Worker(chance.uniform(0, 2 * all_s), spell(), spell())
+
+    copies = [(lane, chance.uniform(0, all_s) * number / 3, worker()) for lane in range(LANES) for number in range(4)]
+    found = simulated(tmp_path, copies, all_s)
+    assert len(found.asked) > 0.3 * RATE * all_s

@@ -16,12 +16,13 @@ import pytest
 
 from pipelines import dedupe
 from pmd.config import Config
+from pmd.config.engine import Engine
 from pmd.dedupe import captions, needs
 from pmd.dedupe import rules as dedupe_rules
 from pmd.inspection import diff, explain, verify
 from pmd.schema import keys
 from pmd.schema.tables import REJECTED
-from pmd.store import commits, root
+from pmd.store import commits, root, storage
 from tests import tiny_root
 from tests.pipelines import building, test_coders, test_twice
 
@@ -153,6 +154,26 @@ def test_workers_that_are_doubled_or_killed_change_nothing(built: Config, around
     assert ran >= STEPS
     assert building.committed(built.root)["dedupe"] == before
     assert building.unlisted(built.root) == []
+
+
+def test_rows_that_cross_the_engines_shuffle_change_nothing(
+    built: Config, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Neither those of near-duplicate captions, nor where equal bytes are kept and evaluation images leave."""
+    request.addfinalizer(lambda: again(built))
+    (tmp_path / "list").write_text(f"sha256:{'ab' * 32} a photograph that nobody has\n", encoding="utf-8")
+    asked = built.dedupe.model_copy(update={"same_bytes": "keep", "evaluation": (str(tmp_path / "list"),)})
+    found, ran = [], []
+    for shuffle in ("files", "engine"):
+        engine = Engine.model_validate({"shuffle": shuffle})
+        storage.remove_tree(root.dedupe_folder(built.root))
+        with building.small(), test_twice.workers(lambda run: run()) as names:
+            again(dataclasses.replace(built, dedupe=asked, engine=engine))
+        found.append(building.committed(built.root)["dedupe"])
+        ran.append({*names})
+    assert found[0] == found[1]
+    assert ran[0] >= {*STEPS, "FindLeaving", "FindEqual"}
+    assert ran[1] == ran[0] - test_twice.WRITE_RUNS | test_twice.SHUFFLE
 
 
 def test_no_element_is_pickled(built: Config) -> None:

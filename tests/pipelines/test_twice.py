@@ -24,8 +24,9 @@ from pmd import flow
 from pmd.config import Config
 from pmd.config.engine import Engine, Shuffle
 from pmd.engines import transforms
+from pmd.engines.coder import RecordBatchCoder
 from pmd.fetch import leases
-from pmd.store import storage, versions
+from pmd.store import parcels, storage, versions
 from tests.pipelines import building
 
 Run = Callable[[], list[Any]]
@@ -217,7 +218,9 @@ def test_workers_are_told_apart_by_their_names() -> None:
     names = [kind.__name__ for kind in WORKERS]
     assert len({*names}) == len(names)
     assert {*names} >= ELSEWHERE
-    assert len(WRITE_RUNS) > 3
+    assert len(WRITE_RUNS) > 20
+    for stage in flow.STAGES:
+        assert WRITE_RUNS & {kind.__name__ for kind in workers_of(stage)}, f"rows of {stage.name} may cross"
 
 
 def disturbed(undisturbed: Config, where: Path, around: Around, shuffle: Shuffle = "files") -> str:
@@ -227,7 +230,7 @@ def disturbed(undisturbed: Config, where: Path, around: Around, shuffle: Shuffle
         building.run(chosen)
     expected = ALL if shuffle == "files" else ALL - WRITE_RUNS | SHUFFLE
     assert ran == expected, (
-        "every worker is put to the test, and a `Spreads` crosses the shuffle: its pipeline hands `by_engine` to ByPartition"
+        "every worker is put to the test, and what a `Spreads` gives crosses the shuffle: its pipeline hands it to Cross"
     )
     return chosen.root
 
@@ -245,10 +248,37 @@ def test_the_world_has_several_of_everything(undisturbed: Config) -> None:
     assert found["dedupe"]["files"]
 
 
+#: What a key holds at most, in place of 4 MB, which the tiny world does not have.
+HELD_BYTES = 2**13
+
+
+@contextlib.contextmanager
+def held() -> Iterator[list[int]]:
+    """Make parcels small; yields the bytes, encoded, of each that has several pieces."""
+    coder, found = RecordBatchCoder(), list[int]()
+    land = parcels.Land.__call__
+
+    def weighed(self: parcels.Land, keyed: Any) -> Iterator[Any]:
+        pieces = list(keyed[1])
+        if len(pieces) > 1:
+            found.append(sum(len(coder.encode(piece)) for piece in pieces))
+        return land(self, (keyed[0], pieces))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parcels, "KEY_BYTES", HELD_BYTES)
+        patch.setattr(parcels, "PIECE_BYTES", HELD_BYTES // 2)
+        patch.setattr(parcels, "_LEAST_LEVEL", 9)
+        patch.setattr(parcels.Land, "__call__", weighed)
+        yield found
+
+
 def test_workers_that_run_twice_and_interleaved_change_nothing(undisturbed: Config, tmp_path: Path) -> None:
-    """Nor does it that rows cross the engine's shuffle, where the undisturbed build had run files."""
+    """Nor does it that rows cross the engine's shuffle, where the undisturbed build had run files; and no key holds too much."""
     twice = Twice()
-    root = disturbed(undisturbed, tmp_path, twice, "engine")
+    with held() as bytes_held:
+        root = disturbed(undisturbed, tmp_path, twice, "engine")
+    assert len(bytes_held) > 10
+    assert HELD_BYTES / 4 < max(bytes_held) <= HELD_BYTES
     assert twice.interleaved > 20
     assert_same(root, undisturbed.root)
     assert building.unlisted(root) == []

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -160,6 +161,71 @@ def test_small_files_make_a_unit_together(monkeypatch: pytest.MonkeyPatch) -> No
     files = [("a", 4), ("b", 4), ("c", 4), ("d", 30), ("e", 1), ("f", 0)]
     assert exchange.tasks(files) == [["a", "b", "c"], ["d"], ["e", "f"]]
     assert exchange.tasks([]) == []
+
+
+#: Two kinds of rows, of which a unit may have one or both.
+KINDS = {"": SCHEMA, "word": pa.schema([pa.field("word", pa.string())])}
+
+
+def words(*found: str) -> exchange.Rows:
+    batch = pa.RecordBatch.from_pylist([{"word": word} for word in found], schema=KINDS["word"])
+    return exchange.Rows(batch, np.arange(len(found), dtype=np.int32), "word")
+
+
+def test_each_kind_of_rows_has_runs_of_its_own(tmp_path: Path) -> None:
+    """They are told apart by their schemas, whatever order rows came in; a kind without rows has none."""
+    batch = pa.RecordBatch.from_pylist(rows_of(9), schema=SCHEMA)
+    with exchange.Runs(str(tmp_path), KINDS) as runs:
+        runs.put(words("a", "b"))
+        for rows in exchange.by_key([batch.slice(0, 4), batch.slice(4)], "key", 2):
+            runs.put(rows)
+        runs.put(words("c"))
+        runs.put(words())
+    of_keys, of_words = runs.written
+    assert (of_keys.schema, of_words.schema) == (exchange.RUNS, exchange.runs_of("word"))
+    assert of_words.schema != exchange.RUNS
+    read = exchange.read(str(tmp_path), [of_keys], SCHEMA)
+    assert sorted_rows(read) == sorted(rows_of(9), key=lambda row: row["key"])
+    found = dict(exchange.by_partition([exchange.as_runs(of_words)]))
+    at = {number: exchange.read(str(tmp_path), [each], KINDS["word"]) for number, each in found.items()}
+    assert {number: sorted(table["word"].to_pylist()) for number, table in at.items()} == {0: ["a", "c"], 1: ["b"]}
+    with exchange.Runs(str(tmp_path / "none"), KINDS) as runs:
+        runs.put(words())
+    assert runs.written == []
+
+
+def test_a_unit_that_fails_leaves_no_run_of_any_kind(tmp_path: Path) -> None:
+    def fail() -> None:
+        with exchange.Runs(str(tmp_path), KINDS) as runs:
+            runs.put(words("a"))
+            runs.put(next(exchange.by_key([pa.RecordBatch.from_pylist(rows_of(3), schema=SCHEMA)], "key", 0)))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_where_a_run_cannot_be_finished_none_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full as the second of two gets its name: the first is one that nobody refers to, and goes too with the work."""
+    finish, names = storage.Draft.finish, list[str]()
+
+    def full(self: storage.Draft, name: str) -> None:
+        names.append(name)
+        if len(names) == 2:
+            raise OSError("no space left")
+        finish(self, name)
+
+    monkeypatch.setattr(storage.Draft, "finish", full)
+
+    def write() -> None:
+        with exchange.Runs(str(tmp_path), KINDS) as runs:
+            runs.put(words("a"))
+            runs.put(next(exchange.by_key([pa.RecordBatch.from_pylist(rows_of(3), schema=SCHEMA)], "key", 0)))
+
+    with pytest.raises(OSError, match="no space left"):
+        write()
+    assert [path.name for path in tmp_path.iterdir()] == names[:1]
 
 
 def test_a_reference_stays_small() -> None:

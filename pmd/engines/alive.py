@@ -1,0 +1,61 @@
+"""Whether a process has ended, as others of its machine can tell: what is dead sends nothing any more, however lately it did."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from pathlib import Path
+from typing import Final
+
+_PROC: Final = Path("/proc")
+#: What is new after each start of a machine, and what processes that see each other's numbers have in common.
+_BOOT: Final = _PROC / "sys/kernel/random/boot_id"
+_NUMBERS: Final = _PROC / "self/ns/pid"
+
+
+def since(pid: int) -> str:
+    """Return since when the system counts a process, in its own words; "" where it has ended."""
+    if (_PROC / "self/stat").exists():
+        try:
+            words = (
+                (_PROC / f"{pid}/stat").read_text().rpartition(")")[2].split()
+            )  # proc(5): the name may hold anything
+        except OSError:
+            return ""
+        return "" if words[0] in {"Z", "X"} and not _has_threads(pid) else words[19]
+    found = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)  # noqa: S603, S607
+    return found.stdout.strip()
+
+
+def _has_threads(pid: int) -> bool:
+    """Return whether threads are left of a process whose first one has ended."""
+    with contextlib.suppress(OSError):
+        return len(list((_PROC / f"{pid}/task").iterdir())) > 1
+    return False
+
+
+def name() -> str:
+    """Return what tells this process from all others, of any machine; "" where the system does not say."""
+    try:
+        if os.readlink(_PROC / "self") != str(os.getpid()):
+            return ""  # the numbers there are others' than ours
+        return f"{_seen_together()} {os.getpid()} {since(os.getpid())}"
+    except OSError:
+        return ""
+
+
+def is_dead(named: str) -> bool:
+    """Return whether a process that `name` has named is known to have ended; of one that is not seen from here nothing is."""
+    together, _, rest = named.rpartition(" ")[0].rpartition(" ")
+    try:
+        if not together or together != _seen_together() or os.readlink(_PROC / "self") != str(os.getpid()):
+            return False
+    except OSError:
+        return False
+    return since(int(rest)) != named.rpartition(" ")[2]
+
+
+def _seen_together() -> str:
+    """Return what is equal for processes that see each other: of one machine, since its start, and of one container."""
+    return f"{_BOOT.read_text().strip()} {_NUMBERS.stat().st_ino}"
