@@ -206,7 +206,8 @@ class _Texts:
     ) -> pa.Table:
         names = pa.concat_arrays([self.words.cast(pa.string()), pa.array([""], pa.string())])
         plain = pa.table({"last": self.last[row], "term": term, "word": word, "cluster": cluster})
-        added = plain.group_by(plain.schema.names).aggregate([([], "count_all")])
+        # Threads take longer to be woken than few rows take.
+        added = plain.group_by(plain.schema.names, use_threads=False).aggregate([([], "count_all")])
         length = added.num_rows
         head = [pa.repeat(keys.hashed(pa.array([source]))[0], length), pa.repeat(source, length)]
         return pa.table(

@@ -13,6 +13,7 @@ in fastText 0.9.2, where English, the most frequent label, is two decisions from
 from __future__ import annotations
 
 import dataclasses
+import functools
 import struct
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -67,6 +68,18 @@ class Model:
     shortest: int
     longest: int
 
+    @functools.cached_property
+    def decided(self) -> dict[int, Floats]:
+        """What `decisions` has worked out already: the vectors never change, and columns are many."""
+        return {}
+
+    def decisions(self, branch: int) -> Floats:
+        """Return what each row adds to the decision at a branch, times `SCALE`: whole numbers."""
+        if branch not in self.decided:
+            # Rounded a row at a time, so that the sums are of whole numbers.
+            self.decided[branch] = np.rint(self.vectors @ self.branches[branch])
+        return self.decided[branch]
+
     def path(self, label: str) -> list[tuple[int, bool]]:
         """Return the branches from the root to a language, and whether the way is on their right."""
         node, found = self.labels.index(label), []
@@ -103,8 +116,7 @@ class Asked:
         """Return how likely each line is in a language."""
         found = np.ones(len(self._size))
         for branch, is_right in self._model.path(label):
-            # Rounded a row of the model at a time, so that the sums are of whole numbers.
-            of_row = np.rint(self._model.vectors @ self._model.branches[branch])
+            of_row = self._model.decisions(branch)
             of_word = np.bincount(self._owners, of_row[self._rows], self._number)
             right = _right((self._summed(of_word) + of_row[self._end]) / (self._size * SCALE))
             found *= (right if is_right else 1 - right) + _LEAST
