@@ -5,8 +5,8 @@
 
 There are as many rows as pairs, so a row is one number of eight bytes: the first bits are of the second half of the image's key,
 the last say the source and the stage. Rows in order of these numbers have the pairs of an image beside each other, and within it
-those of a source. With PMD's sources 57 bits tell images: that any two of 70 million have the same ones happens in one audit of 60,
-and then one image is counted with another, in figures of millions.
+those of a source. With PMD's sources 57 bits tell images. That any two of 70 million have the same ones happens in one audit of
+60, and then one image is counted with another, in figures of millions.
 """
 
 from __future__ import annotations

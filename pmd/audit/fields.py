@@ -129,7 +129,7 @@ class _Bytes:
         return values, ~is_plain
 
     def _strings(self, rows: NDArray[np.intp], begins: Numbers) -> tuple[NDArray[np.intp], Numbers]:
-        """Return the texts whose value is a plain string, and where it ends, of those whose value begins with a quotation mark."""
+        """Return the texts whose value is a plain string, and where it ends: of some whose value begins as one."""
         rows, ends = self._until(rows, begins + 1, b'"\\')
         after = self.content[ends + 1]
         plain = (self.content[ends] == ord('"')) & ((after == ord(",")) | (after == ord("}")))

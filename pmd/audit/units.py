@@ -537,7 +537,7 @@ def _numbered(values: NDArray[Any]) -> tuple[NDArray[np.intp], Counts]:
 
 def after(place: Counts, last: Counts, number: int, pairs: Counts | None = None) -> Counts:
     """Return the pairs of so many units after each stage, by the unit of each row, its last stage and its pairs: else one."""
-    # Sums of whole numbers below 2^53, so exact. The units of a stage stand beside each other, since stages are looked at one by one.
+    # Sums of whole numbers below 2^53, so exact. Units stand beside each other, since stages are looked at one by one.
     table = np.bincount(last * number + place, weights=pairs, minlength=number * len(CLASSES))
     table = table.reshape(len(CLASSES), number).astype(np.int64)
     return np.cumsum(table[::-1], axis=0)[::-1].T
