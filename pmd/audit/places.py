@@ -95,9 +95,10 @@ def _degrees(values: pa.Array) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
 def _countries(east: NDArray[np.float64], north: NDArray[np.float64]) -> NDArray[np.object_]:
     """Return `country` of points: of a cell that lies in one country asked once, of others point by point."""
     codes, place = np.unique(cells.of(east, north), return_inverse=True)
-    found: NDArray[np.object_] = np.array([_of_cell(cell) for cell in codes.tolist()], dtype=object)[place]
-    for row in np.flatnonzero(np.equal(found, None)).tolist():
-        found[row] = country(float(east[row]), float(north[row]))
+    told = [_of_cell(cell) for cell in codes.tolist()]
+    found: NDArray[np.object_] = np.array(told, dtype=object)[place]
+    others = np.flatnonzero(np.array([one is None for one in told], dtype=bool)[place])
+    found[others] = [country(*at) for at in zip(east[others].tolist(), north[others].tolist(), strict=True)]
     return found
 
 

@@ -62,8 +62,8 @@ COUNTED, REPEATED, OVERLAP, UNITS, PICTURES, WORDS = (
 
 #: By how many bits of a source's key words are dealt out.
 _WORD_BITS = 4
-#: Pairs that are looked at together, at most: so few that their columns stay in a processor's cache, and that little memory is new
-#: to a process, which costs more than what is done with it.
+#: Pairs that are looked at together, at most: so few that their columns stay in a processor's cache, and that little memory is
+#: new to a process, which costs more than what is done with it.
 _BATCH_ROWS = 2**14
 
 

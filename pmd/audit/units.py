@@ -422,15 +422,18 @@ def count(rows: pa.Table, incomes: Mapping[str, str] | None = None) -> Counted:
         incomes: Country → its income class, where that is known.
     """
     found = []
-    for code in sorted(pc.unique(rows["kind"]).to_pylist()):
-        kind = KINDS[code]
-        of_kind = rows.filter(pc.equal(rows["kind"], code))
-        sources = sorted(pc.unique(of_kind["source"]).to_pylist())
-        for source in sources:
-            mine = of_kind.filter(pc.equal(of_kind["source"], source))
-            found.append(_count(source, kind, mine, incomes or {}))
+    kinds = rows["kind"].to_numpy()
+    encoded = rows["source"].combine_chunks().dictionary_encode()
+    sources, of_source = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
+    told = rows.drop_columns(["kind", "source"])
+    for code in np.flatnonzero(np.bincount(kinds)).tolist():
+        kind, of_kind = KINDS[code], kinds == code
+        some = told if kind in NAMED else told.drop_columns(["name"])
+        for place in np.flatnonzero(np.bincount(of_source[of_kind])).tolist():
+            mine = some.filter(pa.array(of_kind & (of_source == place)))
+            found.append(_count(sources[place], kind, mine, incomes or {}))
         if kind == "host":
-            found.append(_count(ALL, kind, of_kind, {}))
+            found.append(_count(ALL, kind, some.filter(pa.array(of_kind)), {}))
     return merged(found)
 
 
