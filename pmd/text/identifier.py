@@ -215,10 +215,11 @@ class _Seen:
     def _sums(self, owners: Numbers, rows: Numbers, wanted: int, number: int) -> Floats:
         if wanted == SIZE:
             return np.bincount(owners, minlength=number).astype(np.float64)
-        return np.bincount(owners, self.of_row(wanted)[rows], number)
+        found: Floats = np.bincount(owners, self.of_row(wanted)[rows], number)
+        return found
 
     def of_row(self, branch: int) -> Floats:
-        """Return what each row adds to the decision at a branch, times `SCALE`: rounded a row at a time, so that sums are whole."""
+        """Return what each row adds to the decision at a branch, times `SCALE`; rounded each, so that sums are of whole numbers."""
         if branch not in self._of_row:
             self._of_row[branch] = np.rint(self._model.vectors @ self._model.branches[branch])
         return self._of_row[branch]
