@@ -219,7 +219,7 @@ class _Seen:
         return found
 
     def of_row(self, branch: int) -> Floats:
-        """Return what each row adds to the decision at a branch, times `SCALE`; rounded each, so that sums are of whole numbers."""
+        """Return what each row adds to the decision at a branch, times `SCALE`; rounded each, so that sums are whole."""
         if branch not in self._of_row:
             self._of_row[branch] = np.rint(self._model.vectors @ self._model.branches[branch])
         return self._of_row[branch]
