@@ -40,15 +40,22 @@ def tokens(metas: pa.Array, names: Sequence[str]) -> dict[str, pa.Array]:
     """
     texts = metas.cast(pa.string())
     column = pl.Series(pl.from_arrow(texts), dtype=pl.String)
+    meta = pl.col("meta").str
     # In what is nested, or escaped, bytes that look like a field may be another thing.
-    nested = column.str.slice(1).str.contains("{", literal=True).to_numpy()
+    nested = meta.slice(1).str.contains("{", literal=True)
+    at = [
+        meta.find(f"{_spelled(name)}:", literal=True).cast(pl.Int64).fill_null(-1).alias(f"at {name}") for name in names
+    ]
+    seen = (
+        column.alias("meta").to_frame().select(nested, *at)
+    )  # all at once: to ask takes longer than to look at few texts
     data = _Bytes.of(texts)
-    return {name: _tokens(column, data, name, nested) for name in names}
+    is_nested = seen["meta"].to_numpy()
+    return {name: _tokens(column, data, name, seen[f"at {name}"].to_numpy(), is_nested) for name in names}
 
 
-def _tokens(column: pl.Series, data: _Bytes, name: str, nested: Booleans) -> pa.Array:
+def _tokens(column: pl.Series, data: _Bytes, name: str, at: Numbers, nested: Booleans) -> pa.Array:
     """Return the values of a field: read behind its name, where they are plain; else found by pattern, or parsed."""
-    at = pc.fill_null(column.str.find(f"{_spelled(name)}:", literal=True).to_arrow().cast(pa.int64()), -1).to_numpy()
     found, others = data.behind(at, len(_spelled(name)) + 1)
     others |= nested
     if others.any():

@@ -128,11 +128,16 @@ def word_count_of_normalised(texts: pa.Array) -> pa.Int32Array:
 
 
 def _count_byte(texts: pa.Array, byte: int) -> pa.Int32Array:
-    """Return how often a byte of ASCII stands in each text: by running sums over all of them at once."""
+    """Return how often a byte of ASCII stands in each text."""
     ends, data = _bytes(texts)
-    sums = np.zeros(len(data) + 1, np.int32)
-    np.cumsum(data == byte, out=sums[1:])
-    return pa.array(np.diff(sums[ends]))
+    counts = np.zeros(len(texts), np.int32)
+    some = np.flatnonzero(ends[1:] > ends[:-1])
+    if len(some):
+        is_byte = (data == byte).view(np.uint8)
+        # Sums of single bytes, which take a part of what others take, cannot be of more than 255 of them.
+        kind = np.uint8 if int(np.diff(ends).max()) <= np.iinfo(np.uint8).max else np.int32
+        counts[some] = np.add.reduceat(is_byte, ends[some], dtype=kind)
+    return pa.array(counts)
 
 
 def _bytes(texts: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:

@@ -215,8 +215,7 @@ class _Seen:
     def _sums(self, owners: Numbers, rows: Numbers, wanted: int, number: int) -> Floats:
         if wanted == SIZE:
             return np.bincount(owners, minlength=number).astype(np.float64)
-        found: Floats = np.bincount(owners, self.of_row(wanted)[rows], number)
-        return found
+        return np.bincount(owners, self.of_row(wanted)[rows], number).astype(np.float64, copy=False)
 
     def of_row(self, branch: int) -> Floats:
         """Return what each row adds to the decision at a branch, times `SCALE`; rounded each, so that sums are whole."""

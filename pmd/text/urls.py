@@ -246,19 +246,20 @@ def registrable_domains(hosts: pa.Array) -> pa.Array:
     Nearly all are told by their last two labels, which are looked up as a column. Of the others the library is asked.
     """
     ends = _ends()
-    column = pl.Series(pl.from_arrow(hosts), dtype=pl.String)
-    two, three = (column.str.extract(labels).to_arrow().cast(pa.string()) for labels in (_LAST_TWO, _LAST_THREE))
+    column = pl.Series("host", pl.from_arrow(hosts), dtype=pl.String).to_frame()
+    found = column.select(two=pl.col("host").str.extract(_LAST_TWO), three=pl.col("host").str.extract(_LAST_THREE))
+    two, three = (found[name].to_arrow().cast(pa.string()) for name in ("two", "three"))
     three = pc.coalesce(three, two)
     plain = pc.and_(pc.match_substring_regex(hosts, _PLAIN_HOST), pc.match_substring(hosts, "."))
     asked = pc.or_(pc.invert(plain), pc.match_substring(hosts, "xn--"))
     for end, some in ((two, ends.wild), (three, ends.longer)):
         asked = pc.or_(asked, pc.is_in(end, value_set=some))
     asked = pc.or_(asked, pc.match_substring_regex(hosts, ends.below_wild))
-    found = pc.if_else(pc.is_in(two, value_set=ends.suffixes), three, two)
+    domains = pc.if_else(pc.is_in(two, value_set=ends.suffixes), three, two)
     if not pc.any(asked).as_py():
-        return found
+        return domains
     others = [registrable_domain(host) if host else "" for host in hosts.filter(asked).to_pylist()]
-    return pc.replace_with_mask(found, asked, pa.array(others, pa.string()))
+    return pc.replace_with_mask(domains, asked, pa.array(others, pa.string()))
 
 
 #: The last two labels of a host, and three.
