@@ -29,7 +29,7 @@ from pmd.fetch import partitions
 from pmd.publish import folder
 from pmd.store import commits, exchange, root, storage
 
-#: Pairs in a partition, at most: what became of them (17 bytes each, twice in memory), their images (11 bytes), what else they
+#: Pairs in a partition, at most: what became of them (17 bytes each, twice in memory), their images (8 bytes), what else they
 #: come in (some 60 bytes for each user and host), and their texts.
 PARTITION_PAIRS = {"fate": 2**22, "image": 2**22, "unit": 2**21, "text": 2**20}
 

@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 
 Counts = NDArray[np.int64]
 
+#: Numbers below this are counted in a table.
+_TABLE: Final = 2**20
+
 #: The property under which the clusters themselves are counted.
 ITSELF: Final = ""
 
@@ -80,9 +83,9 @@ class Having:
         """Return the pairs of all clusters, those without any too."""
         return cls(np.arange(len(pairs)), pairs)
 
-    def after(self, *stages: int) -> Having:
-        """Return the pairs after a stage; after several, shape (some, stages)."""
-        return Having(self.clusters, self.pairs[:, stages[0] if len(stages) == 1 else list(stages)])
+    def after(self, first: int, last: int | None = None) -> Having:
+        """Return the pairs after a stage; given the last of several, after all of these: shape (some, stages)."""
+        return Having(self.clusters, self.pairs[:, first] if last is None else self.pairs[:, first : last + 1])
 
 
 def of(sizes: Counts, having: Mapping[str, Counts | Having]) -> Sums:
@@ -92,18 +95,37 @@ def of(sizes: Counts, having: Mapping[str, Counts | Having]) -> Sums:
         sizes: Pairs of each cluster; clusters without any count for nothing. Shape (clusters,).
         having: Property → pairs of each cluster that have it.
     """
-    present, units = np.unique(sizes[sizes > 0], return_counts=True)
+    present, places, units = ranked(sizes)
+    # A cluster without a pair has none with a property: what it adds to the first size is zero.
+    without = int(len(present) > 0 and present[0] == 0)
+    present, places, units = present[without:], np.maximum(places - without, 0), units[without:]
     if not len(present):
         return Sums(sizes[:0], sizes[:0], {}, {})
-    places = np.searchsorted(present, sizes)
     first, second = {}, {}
     for name, counts in having.items():
         some = counts if isinstance(counts, Having) else Having.of_all(counts)
-        # A cluster without a pair has none with a property: what it adds to the first size is zero.
         at = places[some.clusters]
         first[name] = _added(at, some.pairs, len(present))
         second[name] = _added(at, some.pairs * some.pairs, len(present))
     return Sums(present.astype(np.int64), units.astype(np.int64), first, second)
+
+
+def ranked(numbers: Counts) -> tuple[Counts, NDArray[np.intp], Counts]:
+    """Return the numbers that there are, ascending; which of them each is; and how often each stands there.
+
+    Most clusters are small. Below `_TABLE` a table has them all, which takes a fraction of what sorting takes.
+
+    Args:
+        numbers: None of them negative.
+    """
+    if int(numbers.max(initial=0)) >= _TABLE:
+        present, places, counts = np.unique(numbers, return_inverse=True, return_counts=True)
+        return present, places, counts
+    table = np.bincount(numbers)
+    present = np.flatnonzero(table)
+    rank = np.zeros(len(table), dtype=np.intp)
+    rank[present] = np.arange(len(present))
+    return present, rank[numbers], table[present]
 
 
 def _added(places: NDArray[np.intp], values: Counts, length: int) -> Counts:

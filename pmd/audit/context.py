@@ -194,10 +194,9 @@ class _Texts:
 
     def _own(self, width: int) -> Counts:
         """Return which words are of a term's own forms."""
-        own = [(number, word) for number, some in enumerate(_own_words()) for word in sorted(some)]
-        codes = pc.index_in(pa.array([word for _, word in own], pa.string()), value_set=self.words)
+        numbers, own = _own_words()
+        codes = pc.index_in(own, value_set=self.words)
         found = pc.fill_null(codes, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-        numbers = np.array([number for number, _ in own], dtype=np.int64)
         coded: Counts = (numbers * width + found)[found >= 0]
         return coded
 
@@ -206,7 +205,8 @@ class _Texts:
     ) -> pa.Table:
         names = pa.concat_arrays([self.words.cast(pa.string()), pa.array([""], pa.string())])
         plain = pa.table({"last": self.last[row], "term": term, "word": word, "cluster": cluster})
-        added = plain.group_by(plain.schema.names).aggregate([([], "count_all")])
+        # Threads take longer to be woken than few rows take.
+        added = plain.group_by(plain.schema.names, use_threads=False).aggregate([([], "count_all")])
         length = added.num_rows
         head = [pa.repeat(keys.hashed(pa.array([source]))[0], length), pa.repeat(source, length)]
         return pa.table(
@@ -228,14 +228,12 @@ def _letters(words: pa.Array) -> pa.Array:
     return pc.replace_substring_regex(words, r"[-'0-9]", "")
 
 
-def _own_words() -> list[set[str]]:
-    """Return of each term the words of its forms."""
+@functools.cache
+def _own_words() -> tuple[Counts, pa.Array]:
+    """Return the words of the terms' forms, and before them whose each is."""
     group = vocabulary.group(GROUP)
-    found: list[set[str]] = [set() for _ in group.terms]
-    for form, place in group.forms.items():
-        if place >= 0:
-            found[place] |= {*form}
-    return found
+    found = sorted({(place, word) for form, place in group.forms.items() if place >= 0 for word in form})
+    return np.array([place for place, _ in found], dtype=np.int64), pa.array([word for _, word in found], pa.string())
 
 
 def count(rows: pa.Table) -> Iterator[dict[str, Any]]:

@@ -3,8 +3,10 @@
     occurrences   pairs, and the last stage that each survived → `ROWS`, which meet by image
     count         all rows of some images → `units.SIZES`, of each source and of all together
 
-There are as many rows as pairs, so a row is eleven bytes. An image goes by half of its key: that any two of 70 million have one
-half has a chance of 1 in 7,500, and then one image is counted with another, in figures of millions.
+There are as many rows as pairs, so a row is one number of eight bytes: the first bits are of the second half of the image's key,
+the last say the source and the stage. Rows in order of these numbers have the pairs of an image beside each other, and within it
+those of a source. With PMD's sources 57 bits tell images. That any two of 70 million have the same ones happens in one audit of
+60, and then one image is counted with another, in figures of millions.
 """
 
 from __future__ import annotations
@@ -19,13 +21,9 @@ from numpy.typing import NDArray
 from pmd.audit import units
 from pmd.audit.measure import CLASSES, by_source, classes, low_words
 
-ROWS: Final = pa.schema(
-    [
-        pa.field("image", pa.uint64(), nullable=False),
-        pa.field("source", pa.int16(), nullable=False),  # its place among all
-        pa.field("last", pa.int8(), nullable=False),  # number of the last of `CLASSES` survived
-    ]
-)
+ROWS: Final = pa.schema([pa.field("pair", pa.uint64(), nullable=False)])
+#: Bits of the last of `CLASSES` survived.
+_LAST_BITS: Final = np.uint64((len(CLASSES) - 1).bit_length())
 _KIND: Final = "image"
 
 
@@ -37,11 +35,18 @@ def occurrences(pairs: pa.RecordBatch, last: pa.Array, sources: Sequence[str]) -
         last: The last of `CLASSES` that each survived.
         sources: All sources.
     """
-    places = np.zeros(pairs.num_rows, np.int16)
+    rest = classes(last).astype(np.uint64)
     for source, mine in by_source(pairs).items():
-        places[mine] = sources.index(source)
-    columns = [pa.array(low_words(pairs.column("image_id"))), pa.array(places), pa.array(classes(last), pa.int8())]
-    return pa.RecordBatch.from_arrays(columns, schema=ROWS)
+        rest[mine] |= np.uint64(sources.index(source)) << _LAST_BITS
+    bits = _rest_bits(sources)
+    return pa.RecordBatch.from_arrays(
+        [pa.array(low_words(pairs.column("image_id")) >> bits << bits | rest)], schema=ROWS
+    )
+
+
+def _rest_bits(sources: Sequence[str]) -> np.uint64:
+    """Return how many bits tell the source and the stage."""
+    return np.uint64((len(sources) - 1).bit_length()) + _LAST_BITS
 
 
 def count(rows: pa.Table, sources: Sequence[str]) -> units.Counted:
@@ -51,9 +56,9 @@ def count(rows: pa.Table, sources: Sequence[str]) -> units.Counted:
         rows: All `ROWS` of some images, in any order.
         sources: All sources.
     """
-    image, source, last = (rows[name].to_numpy() for name in ROWS.names)
-    order = np.argsort(image)
-    image, source, last = image[order], source[order], last[order]
+    pairs = np.sort(rows["pair"].to_numpy())
+    image, rest = pairs >> _rest_bits(sources), pairs & ((np.uint64(1) << _rest_bits(sources)) - np.uint64(1))
+    source, last = rest >> _LAST_BITS, (rest & ((np.uint64(1) << _LAST_BITS) - np.uint64(1))).astype(np.int64)
     found = [*_sizes(units.ALL, image, last)]
     for place, name in enumerate(sources):
         mine = source == place
@@ -61,7 +66,7 @@ def count(rows: pa.Table, sources: Sequence[str]) -> units.Counted:
     return units.of_sizes(found)
 
 
-def _sizes(source: str, image: NDArray[np.uint64], last: NDArray[np.int8]) -> Iterator[pa.Table]:
+def _sizes(source: str, image: NDArray[np.uint64], last: NDArray[np.int64]) -> Iterator[pa.Table]:
     """Yield `units.SIZES` of images whose pairs stand beside each other.
 
     Most images have one pair. Of these no table by image is made.
@@ -72,6 +77,6 @@ def _sizes(source: str, image: NDArray[np.uint64], last: NDArray[np.int8]) -> It
     singles = np.cumsum(singles[::-1])[::-1]
     several = np.repeat(pairs > 1, pairs)
     place = np.repeat(np.arange(int((pairs > 1).sum())), pairs[pairs > 1])
-    by_image = units.after(place, last[several].astype(np.int64), int((pairs > 1).sum()))
+    by_image = units.after(place, last[several], int((pairs > 1).sum()))
     for stage in range(len(CLASSES)):
         yield units.sizes(source, _KIND, stage, by_image[:, stage], alone=int(singles[stage]))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -26,7 +26,6 @@ from pmd.audit.measure import ASKED, CLASSES
 from pmd.dedupe import rules as dedupe_rules
 from pmd.fetch import partitions
 from pmd.schema import keys
-from pmd.schema.statuses import OK
 from pmd.schema.tables import KEY
 from pmd.store import exchange, mapped, storage
 
@@ -62,8 +61,8 @@ def rows(pair_ids: pa.Array | pa.ChunkedArray, last: int) -> pa.RecordBatch:
     return exchange.widen(table, FATES)
 
 
-def of_part(root_url: str, part: int, ledger: pa.Table, groups: pa.Table) -> Iterator[pa.RecordBatch]:
-    """Yield `FATES` of a part's views, each pair once.
+def of_part(root_url: str, part: int, ledger: pa.Table, groups: pa.Table) -> pa.RecordBatch:
+    """Return `FATES` of a part's views, each pair once.
 
     Args:
         root_url: ROOT.
@@ -71,15 +70,14 @@ def of_part(root_url: str, part: int, ledger: pa.Table, groups: pa.Table) -> Ite
         ledger: `image_id` and `status` of its images.
         groups: Its `GROUPS`.
     """
-    views = partitions.read_views(root_url, part, ("image_id", "pair_id", "source", "source_id"))
-    kept, rejected = dedupe_rules.judge_again(root_url, part, views, ledger, groups)
-    yield rows(kept["pair_id"], _NUMBERS[flow.DEDUPE.name])
-    yield rows(rejected["pair_id"], _NUMBERS[flow.FETCH.name])
-    statuses = partitions.statuses(views, ledger)
-    lost = pc.not_equal(statuses, OK)
-    opted_out = pc.equal(statuses, _OPTED_OUT)
-    yield rows(views["pair_id"].filter(pc.and_not(lost, opted_out)), _NUMBERS[ASKED])
-    yield rows(views["pair_id"].filter(opted_out), _NUMBERS[flow.IMAGES.name])
+    views = partitions.read_views(root_url, part, ("image_id", "pair_id"))
+    outcome = dedupe_rules.outcomes(views, ledger, groups, dedupe_rules.read_repeated(root_url, part))
+    opted_out = pc.equal(ledger["status"], _OPTED_OUT).to_numpy(zero_copy_only=False)
+    lost = np.where(np.r_[opted_out, False], _NUMBERS[flow.IMAGES.name], _NUMBERS[ASKED]).astype(np.int8)
+    last = lost[partitions.places(views["image_id"], ledger)]  # -1, of an image that nobody asked for, is the last
+    last[outcome.leaves | outcome.repeats] = _NUMBERS[flow.FETCH.name]
+    last[outcome.kept] = _NUMBERS[flow.DEDUPE.name]
+    return pa.RecordBatch.from_arrays([views["pair_id"].combine_chunks(), pa.array(last)], schema=FATES)
 
 
 def pack(folder: str, partition: int, fates: pa.Table) -> pa.RecordBatch:

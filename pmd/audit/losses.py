@@ -22,7 +22,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from pmd.audit import estimates
+from pmd.audit import clusters, estimates
 from pmd.audit.clusters import ITSELF, Counts, Having
 
 #: Pairs that must have been lost, and kept, for the test to say anything: fewer are no normal sum.
@@ -72,16 +72,19 @@ def of(before: Counts, after: Counts, properties: Mapping[str, tuple[Counts, Cou
         after: Those that are left.
         properties: Property → pairs of each cluster that have it, before and after; or of some clusters, shape (some, 2).
     """
-    width = int(before.max(initial=0)) + 1
-    kind_of = before * width + after
-    kinds, units = np.unique(kind_of[before > 0], return_counts=True)
+    (sizes, of_size, _), (lefts, of_left, _) = clusters.ranked(before), clusters.ranked(after)
+    width = max(len(lefts), 1)
+    kinds, places, units = clusters.ranked(of_size * width + of_left)
+    # Clusters that had no pair before are none.
+    without = int(len(sizes) > 0 and sizes[0] == 0)
+    kinds, places, units = kinds[without:], places - without, units[without:]
     found = [(ITSELF, np.stack([units, *[np.zeros_like(units)] * 5]))]
     for name, counts in sorted(properties.items()):
         some = counts if isinstance(counts, Having) else Having.of_all(np.stack(counts, axis=1))
         mine = np.flatnonzero(some.pairs[:, 0])
         had, has = some.pairs[mine].T
         sums = np.zeros((6, len(kinds)), dtype=np.int64)
-        place = np.searchsorted(kinds, kind_of[some.clusters[mine]])
+        place = places[some.clusters[mine]]
         for row, values in enumerate((had, has, had * had, has * has, had * has), 1):
             np.add.at(sums[row], place, values)
         found.append((name, sums))
@@ -90,8 +93,9 @@ def of(before: Counts, after: Counts, properties: Mapping[str, tuple[Counts, Cou
     names = pa.array([name for name, _ in found], pa.string())
     numbers = np.repeat(np.arange(len(found)), [len(some) for some in chosen])
     where = kinds[np.concatenate(chosen)]
+    ends = [sizes[where // width], lefts[where % width]]
     columns = np.concatenate([sums[:, some] for (_, sums), some in zip(found, chosen, strict=True)], axis=1)
-    return pa.table([names.take(pa.array(numbers)), where // width, where % width, *columns], schema=ROWS)
+    return pa.table([names.take(pa.array(numbers)), *ends, *columns], schema=ROWS)
 
 
 def uneven(table: pa.Table, name: str) -> Test:

@@ -199,6 +199,16 @@ class SourcePartial:
             },
         )
 
+    def in_order(self) -> SourcePartial:
+        """Return the same with its names in order."""
+        return dataclasses.replace(
+            self,
+            languages=dict(sorted(self.languages.items())),
+            countries=dict(sorted(self.countries.items())),
+            tallies=dict(sorted(self.tallies.items())),
+            traits={kind: dict(sorted(rows.items())) for kind, rows in sorted(self.traits.items())},
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON-like values."""
         return {
@@ -264,8 +274,9 @@ def merge(left: Partial, right: Partial) -> Partial:
 
 
 def merge_all(partials: Iterable[Partial]) -> Partial:
-    """Return what is counted of all."""
-    return functools.reduce(merge, partials, Partial())
+    """Return what is counted of all, in order of names."""
+    merged = functools.reduce(merge, partials, Partial())
+    return Partial({name: counted.in_order() for name, counted in sorted(merged.sources.items())})
 
 
 def to_bytes(partial: Partial) -> bytes:
@@ -566,8 +577,11 @@ def _tally(values: pa.Array, classes: NDArray[np.intp]) -> dict[str, Counts]:
 
 
 def _add(left: Mapping[str, Counts], right: Mapping[str, Counts]) -> dict[str, Counts]:
-    zero = np.zeros(_CLASSES, dtype=np.int64)
-    return {code: left.get(code, zero) + right.get(code, zero) for code in sorted({*left, *right})}
+    # Of a batch little is added to much, of which no more is done than a copy of what names it.
+    found = dict(left)
+    for code, counts in right.items():
+        found[code] = found[code] + counts if code in found else counts
+    return found
 
 
 def _counts(raw: Any) -> Counts:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from pmd.audit import suppression
 from pmd.audit.figures import coverage
+from pmd.fetch import partitions
 from pmd.schema.statuses import OK
 
 #: Lower ends of bins: the shorter side in pixels, the longer side ÷ the shorter, bytes of the file as it came.
@@ -32,6 +33,9 @@ BINS: Final[Mapping[str, tuple[float, ...]]] = {
 NO_COPY: Final = "none of these"
 #: Tables, in their order.
 TABLES: Final = (*BINS, "orientation", "format", "copies")
+
+#: Of each picture the number of a value, and the values.
+Coded = tuple[NDArray[np.int64], list[str]]
 
 METHOD: Final = (
     "Images that were fetched, by source; one that several sources show counts for each. Sizes are those of the original, "
@@ -49,49 +53,48 @@ def count(images: pa.Table, ledger: pa.Table, groups: pa.Table) -> list[list[Any
         groups: `GROUPS` of the part.
     """
     there = ledger.filter(pc.equal(ledger["status"], OK)).combine_chunks()
-    images = images.combine_chunks()
-    at = pc.index_in(images["image_id"], value_set=there["image_id"].combine_chunks())
-    images = images.filter(at.is_valid()).combine_chunks()
-    rows = there.take(at.drop_null().combine_chunks())
-    relation = groups["relation"].take(pc.index_in(images["image_id"], value_set=groups["image_id"].combine_chunks()))
-    found = _binned(rows)
-    found["copies"] = pc.fill_null(relation, NO_COPY)
+    at = partitions.places(images["image_id"], there)
+    images, at = images.filter(pa.array(at >= 0)).combine_chunks(), at[at >= 0]
     lists = images["sources"].combine_chunks()
     sources = pc.list_flatten(lists).dictionary_encode()
-    shown, of_sources = pc.list_parent_indices(lists).to_numpy(), sources.indices.to_numpy()
+    shown, of_sources = pc.list_parent_indices(lists).to_numpy(), sources.indices.to_numpy().astype(np.int64)
+    names = sources.dictionary.to_pylist()
     counts: list[list[Any]] = []
-    for table in TABLES:
-        values = _whole(found[table]).dictionary_encode()
-        width = len(values.dictionary)
+    for table, (values, said) in {**_binned(there, at), "copies": _copies(images, groups)}.items():
         # Of a source and a value one number, so that one pass counts all.
-        pairs = of_sources.astype(np.int64) * width + values.indices.to_numpy()[shown]
-        numbers = np.bincount(pairs, minlength=width * len(sources.dictionary))
-        names, said = sources.dictionary.to_pylist(), values.dictionary.to_pylist()
+        pairs = of_sources * len(said) + values[shown]
+        numbers = np.bincount(pairs, minlength=len(said) * len(names))
         counts += [
-            [names[place // width], table, said[place % width], int(numbers[place])]
+            [names[place // len(said)], table, said[place % len(said)], int(numbers[place])]
             for place in np.flatnonzero(numbers).tolist()
         ]
     return sorted(counts)
 
 
-def _whole(values: pa.Array | pa.ChunkedArray) -> pa.Array:
-    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+def _copies(images: pa.Table, groups: pa.Table) -> Coded:
+    at = partitions.places(images["image_id"], groups)
+    codes, said = _coded(pc.fill_null(groups["relation"], NO_COPY))
+    return np.r_[codes, len(said)][at], [*said, NO_COPY]  # -1, of an image without a row, is the last
 
 
-def _binned(rows: pa.Table) -> dict[str, pa.Array | pa.ChunkedArray]:
-    width, height = (
-        pc.fill_null(rows[name].cast(pa.float64()), 0).to_numpy().astype(np.float64)
-        for name in ("width_px", "height_px")
+def _binned(rows: pa.Table, at: NDArray[np.int64]) -> dict[str, Coded]:
+    """Return the bins of some rows of a ledger."""
+    width, height, sizes = (
+        pc.fill_null(rows[name].cast(pa.float64()), 0).to_numpy()[at] for name in ("width_px", "height_px", "bytes")
     )
     short, long = np.minimum(width, height), np.maximum(width, height)
-    sizes = pc.fill_null(rows["bytes"].cast(pa.float64()), 0).to_numpy().astype(np.float64)
     values = {"short_side_px": short, "aspect": long / np.maximum(short, 1), "bytes": sizes}
-    shapes = pa.array(["landscape", "portrait", "square"])
+    formats, said = _coded(pc.fill_null(rows["format"], "unknown"))
     return {
-        **{name: _named(name, numbers) for name, numbers in values.items()},
-        "orientation": shapes.take(pa.array(np.where(width > height, 0, np.where(width < height, 1, 2)))),
-        "format": pc.fill_null(rows["format"], "unknown"),
+        **{name: (_bins(name, numbers), labels(name)) for name, numbers in values.items()},
+        "orientation": (np.sign(height - width).astype(np.int64) + 1, ["landscape", "square", "portrait"]),
+        "format": (formats[at], said),
     }
+
+
+def _coded(values: pa.ChunkedArray) -> Coded:
+    encoded = values.combine_chunks().dictionary_encode()
+    return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist()
 
 
 def labels(name: str) -> list[str]:
@@ -101,9 +104,10 @@ def labels(name: str) -> list[str]:
     return [f"{low} to below {high}" for low, high in itertools.pairwise(said)] + [f"{said[-1]} or more"]
 
 
-def _named(name: str, numbers: NDArray[np.float64]) -> pa.Array:
-    places = np.maximum(np.searchsorted(np.array(BINS[name]), numbers, "right") - 1, 0)
-    return pa.array(labels(name)).take(pa.array(places))
+def _bins(name: str, numbers: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the number of the bin of each, by the least that is in it; what is below all is in the first."""
+    found: NDArray[np.int64] = np.searchsorted(np.array(BINS[name][1:]), numbers, "right")
+    return found
 
 
 def figures(parts: Iterable[Iterable[list[Any]]]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ import pytz
 import tzfpy
 from numpy.typing import NDArray
 
-from pmd.audit import fields, territories
+from pmd.audit import cells, fields, territories
 
 #: No single country, or none.
 NOWHERE: Final = territories.NOWHERE
@@ -73,7 +73,7 @@ def countries(longitudes: pa.Array, latitudes: pa.Array) -> tuple[pa.Array, NDAr
     sound = plain & (np.abs(east) <= _EAST) & (np.abs(north) <= _NORTH)
     for nowhere_east, nowhere_north in PLACEHOLDERS:
         sound &= (east != nowhere_east) | (north != nowhere_north)
-    found[rows[sound]] = [country(*at) for at in zip(east[sound].tolist(), north[sound].tolist(), strict=True)]
+    found[rows[sound]] = _countries(east[sound], north[sound])
     for row in rows[~plain].tolist():
         at = position(fields.value(longitudes[row].as_py()), fields.value(latitudes[row].as_py()))
         if at is not None:
@@ -90,6 +90,23 @@ def _degrees(values: pa.Array) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     found = np.full(len(values), np.nan)
     found[plain] = pc.utf8_trim(values.filter(is_plain), '"').cast(pa.float64()).to_numpy(zero_copy_only=False)
     return found, plain
+
+
+def _countries(east: NDArray[np.float64], north: NDArray[np.float64]) -> NDArray[np.object_]:
+    """Return `country` of points: of a cell that lies in one country asked once, of others point by point."""
+    codes, place = np.unique(cells.of(east, north), return_inverse=True)
+    told = [_of_cell(cell) for cell in codes.tolist()]
+    found: NDArray[np.object_] = np.array(told, dtype=object)[place]
+    others = np.flatnonzero(np.array([one is None for one in told], dtype=bool)[place])
+    found[others] = [country(*at) for at in zip(east[others].tolist(), north[others].tolist(), strict=True)]
+    return found
+
+
+@functools.lru_cache(maxsize=2**17)
+def _of_cell(cell: int) -> str | None:
+    """Return the country of all points of a cell; None of none (-1), and where a point of it tells."""
+    found = _of_zones(tuple(tzfpy.get_tzs(*cells.middle(cell)))) if cell >= 0 else None
+    return found if isinstance(found, str) else None
 
 
 def country(longitude: float, latitude: float) -> str:

@@ -53,14 +53,15 @@ def years(dates: pa.Array, last_year: int) -> pa.DictionaryArray:
     seconds = pc.fill_null(pc.match_substring_regex(dates, r'^("[0-9]{1,11}"|[0-9]{1,11})$'), fill_value=False)
     is_day, is_number = (some.to_numpy(zero_copy_only=False) for some in (by_day, seconds))
     others = ~is_day & ~is_number & dates.is_valid().to_numpy(zero_copy_only=False)
-    # Of many dates few days: each is looked at once.
-    days, of_days = np.unique(fields.numbers(dates, is_number) // _DAY_S, return_inverse=True)
-    begun = begins.filter(by_day).dictionary_encode()
+    # Of many dates few years: each is looked at once.
+    days = (fields.numbers(dates, is_number) // _DAY_S).astype("datetime64[D]")
+    since, of_days = np.unique(days.astype("datetime64[Y]").astype(np.int64) + 1970, return_inverse=True)
+    begun = pc.utf8_slice_codeunits(begins.filter(by_day), 1, 5).dictionary_encode()
     told = [""]
     codes = np.zeros(len(dates), dtype=np.int32)
     for some, values, places in (
-        (is_number, [year(day * _DAY_S, last_year) for day in days.tolist()], of_days),
-        (is_day, [year(begin[1:], last_year) for begin in begun.dictionary.to_pylist()], begun.indices.to_numpy()),
+        (is_number, [_told(one, last_year) for one in since.tolist()], of_days),
+        (is_day, [_told(int(one), last_year) for one in begun.dictionary.to_pylist()], begun.indices.to_numpy()),
         (others, [year(fields.value(one), last_year) for one in dates.filter(pa.array(others)).to_pylist()], ...),
     ):
         codes[some] = np.arange(len(told), len(told) + len(values), dtype=np.int32)[places]
@@ -90,6 +91,10 @@ def year(date: Any, last_year: int) -> str:
         found = _year_of_day(text[:10])
         if found is None and _SECONDS.fullmatch(text):
             found = _year_since_1970(int(text) // _DAY_S)
+    return _told(found, last_year)
+
+
+def _told(found: int | None, last_year: int) -> str:
     return str(found) if found is not None and FIRST_YEAR <= found <= last_year else ""
 
 

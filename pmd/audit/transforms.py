@@ -63,8 +63,9 @@ COUNTED, REPEATED, OVERLAP, UNITS, PICTURES, WORDS = (
 
 #: By how many bits of a source's key words are dealt out.
 _WORD_BITS = 4
-#: Pairs that are looked at together, at most.
-_BATCH_ROWS = 2**16
+#: Pairs that are looked at together, at most: so few that their columns stay in a processor's cache, and that little memory is
+#: new to a process, which costs more than what is done with it.
+_BATCH_ROWS = 2**14
 
 
 #: The kinds of rows of pairs that must meet: what they are.
@@ -129,7 +130,7 @@ class SpreadFates:
                 shards = self.cut.shards(row["part"])
                 ledger = partitions.read_ledger(self.root, shards, _OF_LEDGER)
                 groups = dedupe_rules.read_groups(self.root, row["part"])
-                yield from fates.of_part(self.root, row["part"], ledger, groups)
+                yield fates.of_part(self.root, row["part"], ledger, groups)
                 images = partitions.read_images(self.root, row["part"], ("image_id", "sources"))
                 facts += [
                     OVERLAP + orjson.dumps(overlap.count(images["sources"])).decode(),
@@ -237,7 +238,7 @@ class CountFiles(Spreads):
     def _read(self, pairs: str, source: str) -> Iterator[pa.RecordBatch]:
         """Yield the pairs of a file, with those columns that are asked of their source."""
         wanted = [name for name in measure.columns_of(source) if name != "source"]
-        for rows in commits.iterate(pairs, wanted):
+        for rows in commits.iterate(pairs, wanted, _BATCH_ROWS):
             names = pa.DictionaryArray.from_arrays(np.zeros(rows.num_rows, np.int8), pa.array([source]))
             yield rows.append_column("source", names)
 

@@ -422,15 +422,18 @@ def count(rows: pa.Table, incomes: Mapping[str, str] | None = None) -> Counted:
         incomes: Country → its income class, where that is known.
     """
     found = []
-    for code in sorted(pc.unique(rows["kind"]).to_pylist()):
-        kind = KINDS[code]
-        of_kind = rows.filter(pc.equal(rows["kind"], code))
-        sources = sorted(pc.unique(of_kind["source"]).to_pylist())
-        for source in sources:
-            mine = of_kind.filter(pc.equal(of_kind["source"], source))
-            found.append(_count(source, kind, mine, incomes or {}))
+    kinds = rows["kind"].to_numpy()
+    encoded = rows["source"].combine_chunks().dictionary_encode()
+    sources, of_source = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
+    told = rows.drop_columns(["kind", "source"])
+    for code in np.flatnonzero(np.bincount(kinds)).tolist():
+        kind, of_kind = KINDS[code], kinds == code
+        some = told if kind in NAMED else told.drop_columns(["name"])
+        for place in np.flatnonzero(np.bincount(of_source[of_kind])).tolist():
+            mine = some.filter(pa.array(of_kind & (of_source == place)))
+            found.append(_count(sources[place], kind, mine, incomes or {}))
         if kind == "host":
-            found.append(_count(ALL, kind, of_kind, {}))
+            found.append(_count(ALL, kind, some.filter(pa.array(of_kind)), {}))
     return merged(found)
 
 
@@ -537,10 +540,10 @@ def _numbered(values: NDArray[Any]) -> tuple[NDArray[np.intp], Counts]:
 
 def after(place: Counts, last: Counts, number: int, pairs: Counts | None = None) -> Counts:
     """Return the pairs of so many units after each stage, by the unit of each row, its last stage and its pairs: else one."""
-    # Sums of whole numbers below 2^53, so exact.
-    table = np.bincount(place * len(CLASSES) + last, weights=pairs, minlength=number * len(CLASSES))
-    table = table.reshape(-1, len(CLASSES)).astype(np.int64)
-    return np.ascontiguousarray(np.cumsum(table[:, ::-1], axis=1)[:, ::-1])
+    # Sums of whole numbers below 2^53, so exact. Units stand beside each other, since stages are looked at one by one.
+    table = np.bincount(last * number + place, weights=pairs, minlength=number * len(CLASSES))
+    table = table.reshape(len(CLASSES), number).astype(np.int64)
+    return np.cumsum(table[::-1], axis=0)[::-1].T
 
 
 def _count(source: str, kind: str, rows: pa.Table, incomes: Mapping[str, str]) -> Counted:

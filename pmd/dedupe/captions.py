@@ -74,9 +74,9 @@ def _any_forms(texts: pa.Array) -> pa.Array:
 
 
 def _ascii_forms(texts: pa.Array) -> pa.Array:
-    plain = pl.Series(pl.from_arrow(pc.ascii_lower(texts)), dtype=pl.String)
-    parted = plain.str.replace_all("[0-9]+", " 0 ").str.replace_all(_BETWEEN_ASCII_WORDS, " ")
-    return pc.utf8_trim(parted.to_arrow().cast(pa.string()), " ")
+    plain = pl.Series("text", pl.from_arrow(pc.ascii_lower(texts)), dtype=pl.String).to_frame()
+    parted = plain.select(pl.col("text").str.replace_all("[0-9]+", " 0 ").str.replace_all(_BETWEEN_ASCII_WORDS, " "))
+    return pc.ascii_trim(parted["text"].to_arrow().cast(pa.string()), " ")
 
 
 def text_ids(texts: pa.Array) -> pa.Array:

@@ -10,11 +10,12 @@ what is left are counted, and pairs leave for it last.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from pmd import flow
 from pmd.config.asked import Asked
@@ -86,7 +87,7 @@ def to_compare(root_url: str, part: int, leaving: pa.Array) -> pa.Array:
 
 def leaving(found: pa.Table) -> pa.Array:
     """Return the images of `GROUPS` that leave."""
-    return found.filter(pc.is_in(found["relation"], value_set=pa.array(LEAVING)))["image_id"].combine_chunks()
+    return _leaving(found)["image_id"].combine_chunks()
 
 
 def groups(rows: pa.Table, asked: Asked) -> pa.Table:
@@ -236,22 +237,51 @@ def judge(
     Returns:
         The kept views (with the image_id they came with), and `REJECTED`.
     """
-    there = partitions.fetched(views, ledger)
-    gone = found.filter(pc.is_in(found["relation"], value_set=pa.array(LEAVING))).combine_chunks()
-    at = partitions.positions(there["image_id"], gone)
-    out = pc.is_valid(at)
-    leaving, at = there.filter(out), at.filter(out)
-    kept = there.filter(pc.invert(out))
+    outcome = outcomes(views, ledger, found, repeated)
+    kept = views.filter(pa.array(outcome.kept))
+    gone = _leaving(found)
+    leaving = views.filter(pa.array(outcome.leaves))
+    at = partitions.positions(leaving["image_id"], gone)
     rejected = images_rules.reject(leaving, STAGE, gone["relation"].take(at), gone["matched"].take(at))
-    if repeated is None or not repeated.num_rows:
+    if repeated is None or not outcome.repeats.any():
         return kept, rejected
-    at = _found(kept["pair_id"], repeated["pair_id"])
-    out = pc.is_valid(at)
-    over, at = kept.filter(out), at.filter(out)
+    over = views.filter(pa.array(outcome.repeats))
+    at = _found(over["pair_id"], repeated["pair_id"])
     reasons, details = (repeated[name].take(at) for name in ("reason", "detail"))
     rejected = pa.concat_tables([rejected, images_rules.reject(over, STAGE, reasons, details)])
-    rejected = rejected.take(pc.sort_indices(rejected, [("pair_id", "ascending")])).combine_chunks()
-    return kept.filter(pc.invert(out)), rejected
+    return kept, rejected.take(pc.sort_indices(rejected, [("pair_id", "ascending")])).combine_chunks()
+
+
+class Outcomes(NamedTuple):
+    """What becomes of views: each is one of these, or its image was not fetched.
+
+    Attributes:
+        kept: It stays.
+        leaves: Its image leaves.
+        repeats: It leaves for its text.
+    """
+
+    kept: NDArray[np.bool_]
+    leaves: NDArray[np.bool_]
+    repeats: NDArray[np.bool_]
+
+
+def outcomes(views: pa.Table, ledger: pa.Table, found: pa.Table, repeated: pa.Table | None = None) -> Outcomes:
+    """Return what becomes of views, given as to `judge`; of `views` image_id and pair_id will do."""
+    at = partitions.places(views["image_id"], ledger)
+    is_ok = np.r_[pc.equal(ledger["status"], OK).to_numpy(zero_copy_only=False), False].astype(np.bool_)
+    there = is_ok[at]  # -1, of no row, is the last
+    leaves = there & (partitions.places(views["image_id"], _leaving(found)) >= 0)
+    repeats = np.zeros(len(there), np.bool_)
+    if repeated is not None and repeated.num_rows:
+        of_text = pc.is_in(views["pair_id"], value_set=repeated["pair_id"].combine_chunks())
+        repeats = there & ~leaves & of_text.to_numpy(zero_copy_only=False)
+    return Outcomes(there & ~leaves & ~repeats, leaves, repeats)
+
+
+def _leaving(found: pa.Table) -> pa.Table:
+    """Return the rows of images that leave."""
+    return found.filter(pc.is_in(found["relation"], value_set=pa.array(LEAVING))).combine_chunks()
 
 
 def _found(values: pa.ChunkedArray, among: pa.ChunkedArray) -> pa.Array:
@@ -267,7 +297,7 @@ def judge_again(
     Views that stay keep the image_id they came with, also where their image gave way to another: `kept_ids` tells which, and
     `pmd.dedupe.left` both at once.
     """
-    return judge(views, ledger, found, _read_repeated(root_url, part))
+    return judge(views, ledger, found, read_repeated(root_url, part))
 
 
 def read_groups(root_url: str, part: int | None = None) -> pa.Table:
@@ -295,7 +325,7 @@ def read_near_texts(root_url: str, columns: Sequence[str] = NEAR_TEXTS.names) ->
     return pa.concat_tables([schema.empty_table(), *(commits.read_table(folder, file, columns) for file in files)])
 
 
-def _read_repeated(root_url: str, part: int) -> pa.Table:
+def read_repeated(root_url: str, part: int) -> pa.Table:
     """Return the pairs of a part that the committed stage rejected for their text, as `captions.REPEATED`."""
     folder = root.dedupe_folder(root_url)
     files = commits.require(folder, "run: pmd dedupe").under("rejected")

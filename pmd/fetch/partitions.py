@@ -8,12 +8,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from pmd import flow
 from pmd.config.options import FetchOptions
 from pmd.fetch import state
+from pmd.schema import keys
 from pmd.schema.statuses import OK
 from pmd.schema.tables import IMAGES, LEDGER, VIEWS, VIEWS_LATER
 from pmd.store import commits, register, root
@@ -146,8 +149,14 @@ def standing(generations: Iterable[Sequence[Generation]], columns: Sequence[str]
 
 def positions(image_ids: pa.ChunkedArray | pa.Array, ledger: pa.Table) -> pa.Array:
     """Return the row of the ledger (or another table with image_id) that each image has; null where it has none."""
-    rows = pc.index_in(image_ids, value_set=ledger["image_id"].combine_chunks())
-    return rows.combine_chunks() if isinstance(rows, pa.ChunkedArray) else rows
+    at = places(image_ids, ledger)
+    return pa.array(at, pa.int32(), mask=at < 0)
+
+
+def places(image_ids: pa.ChunkedArray | pa.Array, ledger: pa.Table) -> NDArray[np.int64]:
+    """Return the same as numbers; -1 where an image has no row."""
+    wanted = image_ids.combine_chunks() if isinstance(image_ids, pa.ChunkedArray) else image_ids
+    return keys.places(wanted, ledger["image_id"].combine_chunks())
 
 
 def statuses(views: pa.Table, ledger: pa.Table) -> pa.Array:

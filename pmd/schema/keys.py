@@ -94,6 +94,33 @@ def order(keys: pa.Array) -> npt.NDArray[np.int64]:
     return indices
 
 
+def places(wanted: pa.Array, among: pa.Array) -> npt.NDArray[np.int64]:
+    """Return where each key stands first among others; -1 where it does not.
+
+    Of keys that are in order on both sides, as those of views and of a ledger are, a merge finds them: each that is wanted once,
+    however many rows beside each other have it.
+    """
+    if not len(wanted) or not len(among):
+        return np.full(len(wanted), -1, np.int64)
+    if wanted.null_count or among.null_count:
+        return _looked_up(wanted, among)
+    first, last = halves(wanted)
+    known = halves(among)
+    if (known[0][1:] <= known[0][:-1]).any() or (first[1:] < first[:-1]).any():
+        return _looked_up(wanted, among)
+    is_new = np.r_[True, (first[1:] != first[:-1]) | (last[1:] != last[:-1])]
+    at = np.minimum(np.searchsorted(known[0], first[is_new]), len(among) - 1)
+    same = (known[0][at] == first[is_new]) & (known[1][at] == last[is_new])
+    each: npt.NDArray[np.int64] = np.where(same, at, -1)[np.cumsum(is_new) - 1]
+    return each
+
+
+def _looked_up(wanted: pa.Array, among: pa.Array) -> npt.NDArray[np.int64]:
+    found = pc.fill_null(pc.index_in(wanted, value_set=among), -1)
+    at: npt.NDArray[np.int64] = found.to_numpy(zero_copy_only=False).astype(np.int64)
+    return at
+
+
 def _from_digests(joined: bytes, count: int) -> pa.Array:
     return pa.Array.from_buffers(KEY, count, [None, pa.py_buffer(joined)])
 

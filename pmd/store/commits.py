@@ -509,8 +509,8 @@ def read_table(folder: str, file: File, columns: Iterable[str] | None = None, la
     return without_dictionaries(table if wanted is None else table.select(wanted))
 
 
-def iterate(path: str, columns: Iterable[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """Yield a Parquet file's rows, a row group at a time.
+def iterate(path: str, columns: Iterable[str] | None = None, rows: int | None = None) -> Iterator[pa.RecordBatch]:
+    """Yield a Parquet file's rows, a row group at a time, or so many rows.
 
     Raises:
         VerificationError: It is a committed file that is gone, or has other bytes.
@@ -518,9 +518,13 @@ def iterate(path: str, columns: Iterable[str] | None = None) -> Iterator[pa.Reco
     wanted = list(columns) if columns is not None else None
     with sealed.open_checked(path) as file:
         parquet = pq.ParquetFile(file)
+        if rows is not None:
+            for batch in parquet.iter_batches(rows, columns=wanted, use_threads=False):
+                yield from without_dictionaries(pa.Table.from_batches([batch])).to_batches()
+            return
         for group in range(parquet.num_row_groups):
-            rows = parquet.read_row_group(group, columns=wanted, use_threads=False)
-            yield from without_dictionaries(rows).combine_chunks().to_batches()
+            table = parquet.read_row_group(group, columns=wanted, use_threads=False)
+            yield from without_dictionaries(table).combine_chunks().to_batches()
 
 
 def without_dictionaries(rows: pa.Table) -> pa.Table:

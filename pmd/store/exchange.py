@@ -178,8 +178,10 @@ class Buffer:
         rows = pa.concat_batches([batch for batch, _ in self._waiting])
         where = np.concatenate([numbers for _, numbers in self._waiting])
         self._waiting, self._bytes = [], 0
-        order = np.argsort(where, kind="stable")
-        rows, where = rows.take(pa.array(order)), where[order]
+        if (where != where[0]).any():
+            # Numbers of 16 bits are put in order by their digits, in a fraction of the time.
+            order = np.argsort(where.astype(np.uint16) if where.max() < 2**16 else where, kind="stable")
+            rows, where = rows.take(pa.array(order)), where[order]
         firsts = np.flatnonzero(np.diff(where, prepend=-1)).tolist()
         for first, stop in itertools.pairwise([*firsts, len(where)]):
             yield int(where[first]), rows.slice(first, stop - first)

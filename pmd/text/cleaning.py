@@ -23,6 +23,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 #: Matches a text that `normalise` may change: one with anything but printable ASCII, or a space too many (RE2).
 _UNTIDY: Final = r"[^ -~]|  |^ | $"
@@ -109,14 +110,15 @@ def word_count(texts: pa.Array) -> pa.Int32Array:
     The one rule that is evidenced is a split at white space. M4's WIT loader writes ``split(" ")``, which also counts
     the empty strings between two spaces; on normalised texts that are not empty both give the same.
     """
-    column = pl.Series(pl.from_arrow(texts), dtype=pl.String)
-    untidy = column.str.contains(_UNTIDY).to_arrow()
-    counts = word_count_of_normalised(texts)
-    if not pc.any(untidy).as_py():
+    strings = _strings(texts)
+    counts = word_count_of_normalised(strings)
+    untidy = _untidy(strings)
+    if not untidy.any():
         return counts
     # White space stays white space in NFC, so that words can be counted without it.
-    words = column.filter(pl.Series(untidy)).str.count_matches(_WORD).to_arrow().cast(pa.int32())
-    return pc.replace_with_mask(counts, untidy, words)
+    some = pl.Series(pl.from_arrow(strings.filter(pa.array(untidy))), dtype=pl.String)
+    words = some.str.count_matches(_WORD).to_arrow().cast(pa.int32())
+    return pc.replace_with_mask(counts, pa.array(untidy), words)
 
 
 def word_count_of_normalised(texts: pa.Array) -> pa.Int32Array:
@@ -126,15 +128,40 @@ def word_count_of_normalised(texts: pa.Array) -> pa.Int32Array:
 
 
 def _count_byte(texts: pa.Array, byte: int) -> pa.Int32Array:
-    """Return how often a byte of ASCII stands in each text: by running sums over all of them at once."""
+    """Return how often a byte of ASCII stands in each text."""
+    ends, data = _bytes(texts)
+    counts = np.zeros(len(texts), np.int32)
+    some = np.flatnonzero(ends[1:] > ends[:-1])
+    if len(some):
+        is_byte = (data == byte).view(np.uint8)
+        # Sums of single bytes, which take a part of what others take, cannot be of more than 255 of them.
+        kind = np.uint8 if int(np.diff(ends).max()) <= np.iinfo(np.uint8).max else np.int32
+        counts[some] = np.add.reduceat(is_byte, ends[some], dtype=kind)
+    return pa.array(counts)
+
+
+def _bytes(texts: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+    """Return where each text ends among the bytes of all, with a zero before them, and these bytes."""
     _, offsets, data = texts.buffers()
     if not len(texts) or data is None:
-        return pa.array(np.zeros(len(texts), np.int32))
+        return np.zeros(len(texts) + 1, np.int32), np.zeros(0, np.uint8)
     ends = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    some = np.frombuffer(data, np.uint8)[ends[0] : ends[-1]]
-    sums = np.zeros(len(some) + 1, np.int32)
-    np.cumsum(some == byte, out=sums[1:])
-    return pa.array(np.diff(sums[ends - ends[0]]))
+    return ends - ends[0], np.frombuffer(data, np.uint8)[ends[0] : ends[-1]]
+
+
+def _untidy(texts: pa.Array) -> NDArray[np.bool_]:
+    """Return which texts `_UNTIDY` matches: by their bytes, which takes a part of what the pattern takes."""
+    ends, data = _bytes(texts)
+    found = np.zeros(len(texts), np.bool_)
+    if not len(data):
+        return found
+    space = data == ord(" ")
+    odd = data - np.uint8(ord(" ")) > ord("~") - ord(" ")  # what comes before the space wraps round to the end
+    odd[1:] |= space[1:] & space[:-1]
+    found[np.searchsorted(ends, np.flatnonzero(odd), "right") - 1] = True
+    some = np.flatnonzero(ends[1:] > ends[:-1])
+    found[some] |= space[ends[some]] | space[ends[some + 1] - 1]
+    return found
 
 
 def unquote_plus(texts: pa.Array) -> pa.Array:

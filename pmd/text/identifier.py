@@ -13,7 +13,9 @@ in fastText 0.9.2, where English, the most frequent label, is two decisions from
 from __future__ import annotations
 
 import dataclasses
+import functools
 import struct
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -26,6 +28,10 @@ import pyarrow.compute as pc
 SCALE: Final = 2**20
 #: Of a run of characters that the model does not know.
 NONE: Final = -1
+#: How many rows a word has; other facts of a word are of a branch.
+SIZE: Final = -1
+#: Words of which it is kept what the model makes of them.
+_KEPT: Final = 2**18
 #: fastText adds this to every probability before it takes the logarithm.
 _LEAST: Final = 1e-5
 _MAGIC, _VERSION = 793712314, 12
@@ -67,6 +73,11 @@ class Model:
     shortest: int
     longest: int
 
+    @functools.cached_property
+    def seen(self) -> _Seen:
+        """What is known of words that stood in columns before."""
+        return _Seen(self)
+
     def path(self, label: str) -> list[tuple[int, bool]]:
         """Return the branches from the root to a language, and whether the way is on their right."""
         node, found = self.labels.index(label), []
@@ -94,19 +105,19 @@ class Asked:
         self._words = words.indices.to_numpy(zero_copy_only=False)
         offsets = lists.offsets.to_numpy().astype(np.int64)
         self._starts, self._lengths = offsets[:-1] - offsets[0], np.diff(offsets)
-        self._number = len(words.dictionary)
-        self._owners, self._rows = _rows(model, words.dictionary)
+        self._texts: list[str] = words.dictionary.to_pylist()
         self._end = model.words[_END]
-        self._size = self._summed(np.bincount(self._owners, minlength=self._number)) + 1
+        (sizes,) = model.seen.facts(self._texts, [SIZE])
+        self._size = self._summed(sizes) + 1
 
     def probability(self, label: str) -> Floats:
         """Return how likely each line is in a language."""
         found = np.ones(len(self._size))
-        for branch, is_right in self._model.path(label):
-            # Rounded a row of the model at a time, so that the sums are of whole numbers.
-            of_row = np.rint(self._model.vectors @ self._model.branches[branch])
-            of_word = np.bincount(self._owners, of_row[self._rows], self._number)
-            right = _right((self._summed(of_word) + of_row[self._end]) / (self._size * SCALE))
+        path = self._model.path(label)
+        facts = self._model.seen.facts(self._texts, [branch for branch, _ in path])
+        for (branch, is_right), of_word in zip(path, facts, strict=True):
+            end = self._model.seen.of_row(branch)[self._end]
+            right = _right((self._summed(of_word) + end) / (self._size * SCALE))
             found *= (right if is_right else 1 - right) + _LEAST
         return np.minimum(found, 1.0)
 
@@ -135,15 +146,16 @@ class Asked:
 
     def _vectors(self, lines: npt.NDArray[np.intp]) -> Floats:
         """Return the sum of the vectors of each word in some lines; shape (words, dimensions), of other words zero."""
-        needed = np.zeros(self._number, dtype=bool)
+        needed = np.zeros(len(self._texts), dtype=bool)
         needed[self._words[self._places(lines)[0]]] = True
-        mine = np.flatnonzero(needed[self._owners])
-        mine = mine[np.argsort(self._owners[mine], kind="stable")]
-        owners = self._owners[mine]
-        found = np.zeros((self._number, self._model.vectors.shape[1]))
-        if len(mine):
+        some = np.flatnonzero(needed)
+        owners, rows = _rows(self._model, [self._texts[place] for place in some.tolist()])
+        order = np.argsort(owners, kind="stable")
+        owners, rows = some[owners[order]], rows[order]
+        found = np.zeros((len(self._texts), self._model.vectors.shape[1]))
+        if len(owners):
             starts = np.flatnonzero(np.r_[True, owners[1:] != owners[:-1]])
-            found[owners[starts]] = np.add.reduceat(self._model.vectors[self._rows[mine]], starts, axis=0)
+            found[owners[starts]] = np.add.reduceat(self._model.vectors[rows], starts, axis=0)
         return found
 
     def _places(self, lines: npt.NDArray[np.intp]) -> tuple[Numbers, Numbers]:
@@ -157,14 +169,68 @@ class Asked:
         return np.add.reduceat(of_word[self._words], self._starts) if len(self._starts) else np.zeros(0)
 
 
+class _Seen:
+    """Sums over a word's rows, which never change: most words of a column stood in one before.
+
+    Args:
+        model: The model.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._places: dict[str, int] = {}
+        self._facts: dict[int, Floats] = {}
+        self._of_row: dict[int, Floats] = {}
+        self._one = threading.Lock()
+
+    def facts(self, words: Sequence[str], wanted: Sequence[int]) -> list[Floats]:
+        """Return what is wanted of each word: for a branch what it adds to the decision there, times `SCALE`; or its `SIZE`."""
+        with self._one:
+            if any(one not in self._facts for one in wanted):  # of words that were seen before too
+                self._places.clear()
+                self._facts |= {one: np.zeros(_KEPT) for one in wanted if one not in self._facts}
+            if len(words) > _KEPT:
+                return [self._summed(words, one) for one in wanted]
+            at = [self._places.get(word, NONE) for word in words]
+            others = [word for word, place in zip(words, at, strict=True) if place == NONE]
+            if len(self._places) + len(others) > _KEPT:
+                self._places.clear()
+                others = list(words)
+            if others:
+                first = len(self._places)
+                self._places |= {word: first + place for place, word in enumerate(dict.fromkeys(others))}
+                self._learn([*self._places][first:], first)
+                at = [self._places[word] for word in words]
+            places = np.array(at, dtype=np.int64)
+            return [self._facts[one][places] for one in wanted]
+
+    def _learn(self, words: Sequence[str], first: int) -> None:
+        owners, rows = _rows(self._model, words)
+        for one, known in self._facts.items():
+            known[first : first + len(words)] = self._sums(owners, rows, one, len(words))
+
+    def _summed(self, words: Sequence[str], wanted: int) -> Floats:
+        return self._sums(*_rows(self._model, words), wanted, len(words))
+
+    def _sums(self, owners: Numbers, rows: Numbers, wanted: int, number: int) -> Floats:
+        if wanted == SIZE:
+            return np.bincount(owners, minlength=number).astype(np.float64)
+        return np.bincount(owners, self.of_row(wanted)[rows], number).astype(np.float64, copy=False)
+
+    def of_row(self, branch: int) -> Floats:
+        """Return what each row adds to the decision at a branch, times `SCALE`; rounded each, so that sums are whole."""
+        if branch not in self._of_row:
+            self._of_row[branch] = np.rint(self._model.vectors @ self._model.branches[branch])
+        return self._of_row[branch]
+
+
 def _right(logits: Floats) -> Floats:
     """Return how likely the way goes to the right."""
     return 1 / (1 + np.exp(-logits))
 
 
-def _rows(model: Model, words: pa.Array) -> tuple[Numbers, Numbers]:
+def _rows(model: Model, texts: Sequence[str]) -> tuple[Numbers, Numbers]:
     """Return the rows of all words and their runs of characters, and before them whose each is."""
-    texts = words.to_pylist()
     said = np.array([text != "" and not text.startswith(_PREFIX) for text in texts], dtype=bool)
     own = np.array([model.words.get(text, -1) for text in texts], dtype=np.int64)
     here = np.flatnonzero(said & (own >= 0))

@@ -21,7 +21,8 @@ import hashlib
 import itertools
 import re
 from collections.abc import Callable
-from typing import Final
+from pathlib import Path
+from typing import Final, NamedTuple
 from urllib import parse
 
 import ada_url
@@ -29,7 +30,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
-from publicsuffixlist import PublicSuffixList
+from publicsuffixlist import PSLFILE, PublicSuffixList
 
 from pmd.schema import keys
 
@@ -240,8 +241,67 @@ def registrable_domain(host: str) -> str:
 
 
 def registrable_domains(hosts: pa.Array) -> pa.Array:
-    """Return `registrable_domain` of each host, given each once; "" stays."""
-    return pa.array([registrable_domain(host) if host else "" for host in hosts.to_pylist()], pa.string())
+    """Return `registrable_domain` of each host, given each once; "" stays.
+
+    Nearly all are told by their last two labels, which are looked up as a column. Of the others the library is asked.
+    """
+    ends = _ends()
+    column = pl.Series("host", pl.from_arrow(hosts), dtype=pl.String).to_frame()
+    found = column.select(two=pl.col("host").str.extract(_LAST_TWO), three=pl.col("host").str.extract(_LAST_THREE))
+    two, three = (found[name].to_arrow().cast(pa.string()) for name in ("two", "three"))
+    three = pc.coalesce(three, two)
+    plain = pc.and_(pc.match_substring_regex(hosts, _PLAIN_HOST), pc.match_substring(hosts, "."))
+    asked = pc.or_(pc.invert(plain), pc.match_substring(hosts, "xn--"))
+    for end, some in ((two, ends.wild), (three, ends.longer)):
+        asked = pc.or_(asked, pc.is_in(end, value_set=some))
+    asked = pc.or_(asked, pc.match_substring_regex(hosts, ends.below_wild))
+    domains = pc.if_else(pc.is_in(two, value_set=ends.suffixes), three, two)
+    if not pc.any(asked).as_py():
+        return domains
+    others = [registrable_domain(host) if host else "" for host in hosts.filter(asked).to_pylist()]
+    return pc.replace_with_mask(domains, asked, pa.array(others, pa.string()))
+
+
+#: The last two labels of a host, and three.
+_LAST_TWO: Final = r"([^.]+\.[^.]+)$"
+_LAST_THREE: Final = r"([^.]+\.[^.]+\.[^.]+)$"
+
+
+class _Ends(NamedTuple):
+    """What the rules of the public suffix list end in.
+
+    Attributes:
+        below_wild: RE2 of hosts below the star of a rule like "*.ck".
+        wild: What follows the star of rules like "*.kawasaki.jp", and the last two labels of exceptions.
+        suffixes: Suffixes of two labels.
+        longer: The last three labels of rules of more than two.
+    """
+
+    below_wild: str
+    wild: pa.Array
+    suffixes: pa.Array
+    longer: pa.Array
+
+
+@functools.cache
+def _ends() -> _Ends:
+    wild, suffixes, longer = set(), set(), set()
+    for line in Path(PSLFILE).read_text(encoding="utf-8").splitlines():
+        rule = line.lower().split(" ")[0].rstrip()
+        labels = rule.lstrip("!").split(".")
+        if not rule or rule.startswith("//") or len(labels) < 2:
+            continue
+        if "*" in labels[-3:]:
+            wild.add(".".join(labels[-3:]).rpartition("*.")[2])
+        elif rule.startswith("!"):
+            wild.add(".".join(labels[-2:]))
+        elif len(labels) == 2:
+            suffixes.add(rule)
+        else:
+            longer.add(".".join(labels[-3:]))
+    top = sorted(re.escape(label) for label in wild if "." not in label)
+    columns = (pa.array(sorted(some), pa.string()) for some in (wild, suffixes, longer))
+    return _Ends(rf"\.(?:{'|'.join(top)})$", *columns)
 
 
 def yfcc_mirror_lists(download_urls: pa.Array, published_hashes: pa.Array | None) -> pa.Array:

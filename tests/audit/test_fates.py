@@ -6,13 +6,13 @@ import random
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 
 from pmd.audit import fates
 from pmd.audit.measure import CLASSES
+from pmd.dedupe import captions
 from pmd.schema import keys
-from pmd.schema.tables import KEY
+from pmd.schema.tables import GROUPS, KEY
 from pmd.store import exchange, storage
 
 
@@ -76,19 +76,29 @@ def test_files_far_away_are_copied_once(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_what_opted_out_is_told_from_what_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
-    statuses = {"kept": "ok", "gone": "ok", "no": "opted_out", "dead": "dead"}
+    statuses = {"kept": "ok", "gone": "ok", "repeated": "ok", "no": "opted_out", "dead": "dead"}
     ids = {name: keys.image_id(name) for name in (*statuses, "untried")}
-    views = pa.table({"pair_id": pa.array(list(ids.values()), KEY), "image_id": pa.array(list(ids.values()), KEY)})
-    ledger = pa.table({"image_id": pa.array([ids[name] for name in statuses], KEY), "status": list(statuses.values())})
-    kept, gone = (views.filter(pc.equal(views["pair_id"].cast(pa.binary()), ids[name])) for name in ("kept", "gone"))
-    monkeypatch.setattr(fates.partitions, "read_views", lambda root, part, columns: views)
-    monkeypatch.setattr(fates.dedupe_rules, "judge_again", lambda *given: (kept, gone))
+    views = pa.table({"pair_id": pa.array(sorted(ids.values()), KEY), "image_id": pa.array(sorted(ids.values()), KEY)})
+    known = sorted((ids[name], status) for name, status in statuses.items())
+    ledger = pa.table({"image_id": pa.array([key for key, _ in known], KEY), "status": [status for _, status in known]})
+    leaving = [{"image_id": ids[name], "kept_id": ids[name], "relation": "repeated_bytes"} for name in ("gone", "dead")]
+    groups = pa.Table.from_pylist([{**row, "distance": 0} for row in leaving], GROUPS)
+    over = pa.Table.from_pylist(
+        [{"image_id": ids["repeated"], "pair_id": ids["repeated"], "reason": "repeated_text", "detail": "its text"}],
+        captions.REPEATED,
+    )
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(fates.partitions, "read_views", lambda root, part, columns: asked.append(columns) or views)
+    monkeypatch.setattr(fates.dedupe_rules, "read_repeated", lambda root, part: over)
     names = {value: name for name, value in ids.items()}
-    found = pa.Table.from_batches(fates.of_part("root", 0, ledger, pa.table({}))).to_pylist()
-    assert {names[row["pair_id"]]: CLASSES[row["last"]] for row in found} == {
+    found = fates.of_part("root", 0, ledger, groups)
+    assert found.schema == fates.FATES
+    assert {names[row["pair_id"]]: CLASSES[row["last"]] for row in found.to_pylist()} == {
         "kept": "dedupe",
         "gone": "fetch",
+        "repeated": "fetch",
         "dead": "asked",
         "untried": "asked",
         "no": "images",
     }
+    assert asked == [("image_id", "pair_id")]  # no more is read of them

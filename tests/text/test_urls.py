@@ -321,6 +321,37 @@ def test_host_and_registrable_domain() -> None:
         assert urls.registrable_domain(host) == domain
 
 
+def test_domains_of_a_column_are_those_that_the_library_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = [line.split(" ")[0].strip() for line in Path(urls.PSLFILE).read_text(encoding="utf-8").splitlines()]
+    suffixes = [rule.lstrip("!").replace("*", "star") for rule in rules if rule and not rule.startswith("//")]
+    made = {f"{name}{suffix}" for suffix in suffixes for name in ("", "a.", "b.a.", "c.b.a.", ".", "a..")}
+    made |= {f"{name}{suffix.partition('.')[2]}" for suffix in suffixes for name in ("a.", "b.a.")}
+    made |= {
+        "",
+        "127.0.0.1",
+        "1.2.3",
+        "[::1]",
+        "localhost",
+        "a.unknown",
+        "b.a.unknown",
+        "a.xn--p1ai",
+        "A.B.com",
+        "é.com",
+    }
+    hosts = sorted(made)
+    whole = [urls.registrable_domain(host) if host else "" for host in hosts]
+    asked: list[str] = []
+    monkeypatch.setattr(urls, "registrable_domain", lambda host: asked.append(host) or dict_of[host])
+    dict_of = dict(zip(hosts, whole, strict=True))
+    assert urls.registrable_domains(pa.array(hosts)).to_pylist() == whole
+    assert 0 < len(asked) < len(hosts) * 3 / 4  # of rules; of hosts as they are, nearly none
+    asked.clear()
+    plain = [f"www.site{number}.{end}" for number in range(50) for end in ("com", "co.uk", "de", "com.au", "unknown")]
+    dict_of |= dict.fromkeys(plain, "")
+    urls.registrable_domains(pa.array(plain))
+    assert not asked
+
+
 def test_a_host_is_told_without_the_rest_of_its_url_where_that_cannot_matter() -> None:
     chance = random.Random(2)
     begins = ["http://", "https://", "HTTP://", "ftp://", " http://", "http:/", "http:"]
