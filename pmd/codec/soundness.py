@@ -79,7 +79,7 @@ def ends(content: bytes, at: int) -> bool:
 def _unstuffed(content: bytes, at: int) -> int:
     """Return where the first 0xff from a place on stands that no zero follows; the end where there is none.
 
-    In a scan of most photographs that is its end. One in 256 bytes is 0xff there: an expression stops at each of them, NumPy at none.
+    In a scan of most photographs that is its end. One in 256 bytes is 0xff there: an expression stops at each, NumPy at none.
     """
     octets = np.frombuffer(content, np.uint8)
     for start in range(at, len(content), _BLOCK_BYTES):

@@ -56,6 +56,10 @@ class Line:
             elif self._begun[place] <= self._few:  # there is no room for more
                 self._next.appendleft(place)
 
+    def is_last(self, place: str) -> bool:
+        """Return whether one image of a place is begun, and none waits."""
+        return self._begun[place] == 1 and place not in self._waiting
+
     def end(self, place: str) -> bool:
         """Note that an image of a place has ended; return whether others are to be begun."""
         self._begun[place] -= 1
