@@ -5,8 +5,9 @@
 Of each host robots.txt and tdmrep.json are asked first, which it has; then one picture of 7 kB: three requests and a new
 connection a picture. One loopback server, in a process of its own, answers for all hosts (`[fetch] resolve`), so that no name
 is asked of a name server. Told are pictures a second, processor time a picture of `pmd fetch` with all that it started, the
-memory of its largest process, the most files that one of its processes had open, and how many pictures the server gave in each
-tenth of the time. All pictures must arrive, and each host must be asked three times, or the run fails. The last line is JSON.
+memory of its largest process, the most files that one of its processes had open, and of each tenth of the time how many pictures
+the server gave, and the processor time that one took of `pmd fetch`, and of the server. All pictures must arrive, and each host
+must be asked three times, or the run fails. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from typing import Any, Final
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
-from fetch import encoded
+from fetch import encoded, process_seconds
 from PIL import Image
 
 from benchmarks.scaling.measuring import Watch, cost, tree
@@ -100,32 +101,45 @@ def _serve(pipe: Any) -> None:
 
 
 @contextlib.contextmanager
-def served() -> Iterator[tuple[int, Any]]:
-    """Run the server; yield its port, and the pipe on which it tells its figures when anything is sent."""
+def served() -> Iterator[tuple[int, Any, int]]:
+    """Run the server; yield its port, the pipe on which it tells its figures when anything is sent, and its process."""
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
     process = spawn.Process(target=_serve, args=(theirs,), daemon=True)
     process.start()
     try:
-        yield ours.recv(), ours
+        assert process.pid is not None
+        yield ours.recv(), ours, process.pid
     finally:
         process.terminate()
         process.join()
 
 
-class OpenFiles(Watch):
-    """Looks at how many files each process that descends from this one has open."""
+class Lanes(Watch):
+    """Looks at the processes that descend from this one: how many files each has open, and what all took of the processor."""
 
-    def __init__(self) -> None:
+    def __init__(self, server: int) -> None:
         super().__init__()
-        self.most = 0
+        self.open_files = 0
+        self.used: list[
+            tuple[float, float, float]
+        ] = []  # when, and seconds of the processor until then: of theirs, of the server
+        self._server = server
         self._others = {os.getpid(), *(child.pid for child in multiprocessing.active_children())}
 
     def look(self) -> None:
         """Look once."""
+        theirs = 0.0
         for pid in {*tree(os.getpid())} - self._others:
             with contextlib.suppress(OSError):  # it has ended
-                self.most = max(self.most, len(os.listdir(f"/proc/{pid}/fd")))
+                theirs += process_seconds(pid)
+                self.open_files = max(self.open_files, len(os.listdir(f"/proc/{pid}/fd")))
+        self.used.append((time.monotonic(), theirs, process_seconds(self._server)))
+
+    def between(self, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the seconds of the processor from each edge to the next: of theirs, and of the server."""
+        when, theirs, server = zip(*self.used, strict=True)
+        return np.diff(np.interp(edges, when, theirs)), np.diff(np.interp(edges, when, server))
 
 
 def configured(folder: Path, hosts: int, lanes: int, port: int) -> Path:
@@ -145,12 +159,12 @@ def configured(folder: Path, hosts: int, lanes: int, port: int) -> Path:
 
 def measure(hosts: int, lanes: int, folder: Path) -> dict[str, Any]:
     """Fetch from so many hosts; return what it took."""
-    with served() as (port, pipe):
+    with served() as (port, pipe, server):
         command = [sys.executable, "-m", "pmd"]
         chosen = str(configured(folder, hosts, lanes, port))
         for stage in ("curate", "images"):
             subprocess.run([*command, stage, chosen], check=True, stdout=subprocess.DEVNULL)
-        with OpenFiles() as files:
+        with Lanes(server) as seen:
             took = cost([*command, "fetch", chosen])
         pipe.send(None)
         counts, times = pipe.recv()
@@ -161,7 +175,8 @@ def measure(hosts: int, lanes: int, folder: Path) -> dict[str, Any]:
     if kept != hosts or {*counts.values()} != {hosts} or len(counts) != 1 + len(_Host.small):
         raise SystemExit(f"{kept} pictures of {hosts} hosts, which were asked for {counts}")
     first, last = min(times), max(times)
-    by_tenth = np.histogram(times, _TENTHS, (first, last))[0].tolist()
+    by_tenth, edges = np.histogram(times, _TENTHS, (first, last))
+    theirs, own = (np.round(each / by_tenth * 1000, 2).tolist() for each in seen.between(edges))
     return {
         "hosts": hosts,
         "lanes": lanes,
@@ -170,8 +185,10 @@ def measure(hosts: int, lanes: int, folder: Path) -> dict[str, Any]:
         "images_per_s_between": round((hosts - 1) / (last - first), 1),
         "processor_ms": round(took.processor_s / hosts * 1000, 2),
         "largest_mb": took.peak_bytes // 2**20,
-        "open_files": files.most,
-        "by_tenth": by_tenth,
+        "open_files": seen.open_files,
+        "by_tenth": by_tenth.tolist(),
+        "processor_ms_by_tenth": theirs,
+        "server_ms_by_tenth": own,
     }
 
 
