@@ -174,7 +174,7 @@ class Client:
         answer.asked, answer.answered = (target.host, target.port), False
         now = self._clock()
         silent = self._silent.get(target[1:4])
-        if silent is not None and now < silent.until:
+        if silent is not None and now < silent.until and self._stands(silent):
             answer.policy, answer.policy_evidence = "allowed", silent.evidence
             return
         if self._resolver.ready(target.scheme, target.host, target.port) is None:
@@ -198,7 +198,14 @@ class Client:
             if len(self._silent) >= _SILENT:
                 self._silent.clear()
             until = min(said.when + robots.FRESH for said in (policy, reserved, _ALWAYS) if said is not None)
-            self._silent[target[1:4]] = _Silent(until, answer.policy_evidence)
+            self._silent[target[1:4]] = _Silent(until, origin, policy, reserved, answer.policy_evidence)
+
+    def _stands(self, silent: _Silent) -> bool:
+        """Return whether an origin has said nothing since."""
+        policy, reserved = silent.policy, silent.reserved
+        return (policy is None or self._policies.get(silent.origin) is policy) and (
+            reserved is None or self._reservations.get(silent.origin) is reserved
+        )
 
     async def _in_thread(self, decide: Callable[[], robots.Verdict]) -> robots.Verdict:
         return await asyncio.get_running_loop().run_in_executor(self._threads, decide)
@@ -237,16 +244,16 @@ class Client:
 
     async def _answered(self, answer: Answer, target: Target, chance: float, last: Last, ask: _Ask) -> str | None:
         turn = await self._turn(answer, target)
-        if (task := asyncio.current_task()) is not None:
+        loop = asyncio.get_running_loop()
+        if (task := asyncio.current_task(loop)) is not None:
             self.sent.add(task)
         body = ImageBody(answer, turn.slot, self._options, self._agent, self._heard(answer, turn, chance))
-        time = asyncio.get_running_loop().time
-        started = time()
+        started = loop.time()
         try:
             try:
                 await ask(answer, target, turn, body, last())
             finally:
-                answer.seconds += time() - started
+                answer.seconds += loop.time() - started
             turn.hang_up()
             location = await body.complete(self._threads)
             if location is None:
@@ -397,10 +404,16 @@ class _Silent(NamedTuple):
 
     Attributes:
         until: When one of its files has to be asked for again.
+        origin: It.
+        policy: Its robots.txt; None: it is not asked for.
+        reserved: The same of TDMRep.
         evidence: Of the verdict.
     """
 
     until: datetime.datetime
+    origin: str
+    policy: robots.Policy | None
+    reserved: robots.Policy | None
     evidence: str
 
 

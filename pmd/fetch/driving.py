@@ -42,7 +42,7 @@ class Driver:
     """
 
     def __init__(self, connections: int) -> None:
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._ended: dict[pycurl.Curl, Ended] = {}
         #: File → what libcurl wants to know of it, and what the poller looks for: that is more, where a connection waits for its
         #: next request, which most often comes at once.
@@ -55,7 +55,7 @@ class Driver:
         self._multi.setopt(pycurl.M_MAXCONNECTS, connections)
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._wants)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._wakes_in)
-        self._loop.add_reader(self._poller.fileno(), self._ready)
+        self.loop.add_reader(self._poller.fileno(), self._ready)
 
     def add(self, curl: pycurl.Curl, ended: Ended) -> None:
         """Begin a request; `ended` is called once, unless it is removed before."""
@@ -79,7 +79,7 @@ class Driver:
         self._multi.close()
         if self._timer is not None:
             self._timer.cancel()
-        self._loop.remove_reader(self._poller.fileno())
+        self.loop.remove_reader(self._poller.fileno())
         self._poller.close()
 
     # --- called by libcurl ---
@@ -99,10 +99,10 @@ class Driver:
             self._timer.cancel()
             self._timer = None
         if milliseconds > 0:
-            self._timer = self._loop.call_later(milliseconds / 1000, self._due)
+            self._timer = self.loop.call_later(milliseconds / 1000, self._due)
         elif milliseconds == 0 and not self._is_due:
             self._is_due = True
-            self._loop.call_soon(self._due)  # not now: libcurl is at work
+            self.loop.call_soon(self._due)  # not now: libcurl is at work
 
     # --- called by the loop ---
 

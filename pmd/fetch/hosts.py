@@ -128,15 +128,12 @@ class Slots:
 
     async def take(self) -> Slot:
         """Wait for a slot."""
-        return self.take_now() or await self._taken()
+        await self._images.take()
+        return Slot(self)
 
     def take_now(self) -> Slot | None:
         """Take a slot if one is free."""
         return Slot(self) if self._images.take_now() else None
-
-    async def _taken(self) -> Slot:
-        await self._images.take()
-        return Slot(self)
 
     def reserve_now(self, count: int) -> bool:
         """Take bytes if they are free and nobody waits for any."""
@@ -254,7 +251,7 @@ class Group:
         self._connections = Permits(connections)
         self._slots = slots
         self._patience = patience
-        self._pace = asyncio.Lock()
+        self._pace = Permits(1)
         self._waiting = 0  # for the pace, or for a slot
         self._next = 0.0
         self._paused_until = 0.0
@@ -294,15 +291,18 @@ class Group:
     async def _turn_later(self, circuit: Circuit) -> Turn:
         self._waiting += 1
         try:
-            async with self._pace:
+            await self._pace.take()
+            try:
                 circuit.check()
                 while True:
                     await self._wait()
-                    slot = await self._slots.take()
+                    slot = self._slots.take_now() or await self._slots.take()
                     now = asyncio.get_running_loop().time()
                     if now >= self._paused_until:
                         return self._given(circuit, slot, now)
                     slot.release()
+            finally:
+                self._pace.give()
         finally:
             self._waiting -= 1
 
@@ -373,8 +373,8 @@ class Circuit:
         Raises:
             CircuitOpen: It may not.
         """
-        now = asyncio.get_running_loop().time()
         if self.failures >= self.patience.failures:
+            now = asyncio.get_running_loop().time()
             if now < self.until:
                 raise CircuitOpen(self.status, self.failures)
             self.until = now + self.patience.open_s  # this one tries; the others wait for what it finds

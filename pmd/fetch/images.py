@@ -14,9 +14,13 @@ from pmd.fetch import network, outcome, reference_lists
 from pmd.fetch.outcome import Attempt
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass  # not frozen, though nothing changes it: that would take four times as long
 class Image:
-    """One image to fetch, with what stands for it already."""
+    """One image to fetch, with what stands for it already.
+
+    Attributes:
+        place: Host and port that are asked first, as upstream writes them; nothing where it is none of the web.
+    """
 
     image_id: bytes
     locations: tuple[tuple[str, str], ...]  # kind, url
@@ -26,11 +30,12 @@ class Image:
     was_unreached: bool = False  # in an earlier generation: that it is so again says nothing of the network
     known: Sequence[reference_lists.Known] = ()  # what lists say of it
 
-    @property
-    def place(self) -> str:
-        """Host and port that are asked first, as upstream writes them; nothing where it is none of the web."""
+    place: str = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        """Note where it is asked for first."""
         kind, url = self.locations[0] if self.locations else ("", "")
-        return url.partition("://")[2].partition("/")[0] if kind != "archive" else ""
+        self.place = url.partition("://")[2].partition("/")[0] if kind != "archive" else ""
 
 
 def images_of(images: pa.Table, previous: pa.Table | None, listed: reference_lists.Listed) -> list[Image]:

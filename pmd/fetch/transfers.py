@@ -119,7 +119,10 @@ class Transfers:
         handle.begin(target, route, receiver, resent, is_last=is_last)
         clock = handle.clock = Clock(self._deadlines, seconds, handle.late)
         try:
-            await self._perform(handle)
+            await handle.performed(fresh=False)
+            if handle.is_stale and not handle.is_broken_off:  # once more, on a new connection
+                await handle.performed(fresh=True)
+            handle.settle()
         except asyncio.CancelledError:
             self._driver.remove(handle.curl)
             handle.close()
@@ -138,13 +141,6 @@ class Transfers:
 
     def _new(self) -> _Handle:
         return _Handle(self._policy, self._sockets, self._names, _prepared(*self.sent_with), self._driver)
-
-    async def _perform(self, handle: _Handle) -> None:
-        """Make a request; once more, on a new connection, where the one that was kept cannot be used."""
-        await handle.performed(fresh=False)
-        if handle.is_stale and not handle.is_broken_off:
-            await handle.performed(fresh=True)
-        handle.settle()
 
     def close(self) -> None:
         """Close all connections."""
@@ -265,14 +261,14 @@ class _Handle:
         self._leave()
         self.curl.close()
 
-    async def performed(self, *, fresh: bool) -> None:
-        """Have the request made; returns when it has ended, or was broken off."""
+    def performed(self, *, fresh: bool) -> asyncio.Future[None]:
+        """Have the request made; the future is done when it has ended, or was broken off."""
         if fresh != self._is_fresh:
             self.curl.setopt(pycurl.FRESH_CONNECT, fresh)
             self._is_fresh = fresh
-        self._future = asyncio.get_running_loop().create_future()
+        self._future = self._driver.loop.create_future()
         self._driver.add(self.curl, self._ended)
-        await self._future
+        return self._future
 
     def settle(self) -> None:
         """Judge how it ended: libcurl says of a head that broke off that all is well."""
