@@ -416,6 +416,7 @@ class Lane:
     async def _image(self, image: Image, run: _Run) -> None:
         attempts: list[Attempt] = []
         found: _Result | None = None
+        asks = run.line.asks(image.place)
         for number, (kind, url) in enumerate(image.locations):
             if kind == WEB_ARCHIVE and not is_gone(image, attempts):
                 continue
@@ -423,10 +424,10 @@ class Lane:
             if kind == "archive":
                 found = await self._from_archive(image, url, run, attempts)
             else:
-                last = functools.partial(run.line.is_last, image.place) if not number else client.never
-                found = await self._from_web(image, url, run, attempts, chance, last)
+                found = await self._from_web(image, url, run, attempts, chance, asks if not number else client.never)
             if found is not None or (attempts and attempts[-1].status == blocklists.STATUS):
                 break
+        asks.end()
         run.results.put(found or _Result(recording.lost(image, attempts), None))
 
     async def _from_web(

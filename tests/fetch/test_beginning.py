@@ -37,6 +37,22 @@ def test_the_next_of_a_place_are_begun_together_when_half_of_them_are_left() -> 
     assert line.is_empty
 
 
+def test_the_last_of_a_place_that_asks_is_told_so() -> None:
+    line = Line([image(0, "http://a.test/0"), *(image(number, "http://b.test/") for number in range(1, 5))], 2, 100)
+    assert [found.place for found in line.begin()] == ["a.test", "b.test", "b.test"]
+    assert line.asks("a.test")()
+    first, second = line.asks("b.test"), line.asks("b.test")
+    assert (first(), second(), second()) == (False, False, False)  # others wait
+    line.end("b.test")
+    assert len(list(line.begin())) == 1
+    line.end("b.test")
+    assert len(list(line.begin())) == 1
+    third, fourth = line.asks("b.test"), line.asks("b.test")
+    assert not fourth()
+    third.end()  # it has ended without a request
+    assert fourth()
+
+
 @given(
     st.lists(st.sampled_from(["a", "b", "c", "d", "e"]), max_size=60),
     st.integers(4, 9),
