@@ -299,8 +299,11 @@ class Client:
             while isinstance(then := body.take(content), asyncio.Future):
                 await then
 
-    async def _turn(self, answer: Answer, target: Target) -> Turn:
+    async def _turn(self, answer: Answer, target: Target, *, has_begun: bool = True) -> Turn:
         """Wait for leave to send a request.
+
+        An origin's first request, that for its robots.txt, waits until no other does: so each origin's follow each other on one
+        connection. Else those of all origins would be asked for robots.txt first, and their connections be kept meanwhile.
 
         Raises:
             Ended: The host is given up, or wants to be left alone for longer than we wait.
@@ -308,7 +311,7 @@ class Client:
         """
         try:
             group, circuit = self._hosts.of(target.host, target.port)
-            turn = group.turn_now(circuit) or await group.turn(circuit)
+            turn = group.turn_now(circuit) or await group.turn(circuit, has_begun=has_begun)
         except Paused as paused:
             answer.untried = True
             raise Ended("rate_limited", f"not asked: {paused}") from None
@@ -390,7 +393,7 @@ class Client:
         raise Ended("too_many_redirects")
 
     async def _file_hop(self, answer: Answer, target: Target, body: bytearray) -> str | None:
-        turn = await self._turn(answer, target)
+        turn = await self._turn(answer, target, has_begun=not target.path.startswith(_ROBOTS_PATH))
         file = FileBody(answer, body, robots.MAX_BYTES, self._heard(answer, turn, 0.0))
         try:
             await self._get(Answer(OK), target, turn, file)

@@ -76,12 +76,13 @@ class Permits:
         count: How many.
     """
 
-    __slots__ = ("_free", "_waiting")
+    __slots__ = ("_begun", "_free", "_waiting")
 
     def __init__(self, count: int) -> None:
         self._free = count
         # Made when somebody waits, which at most hosts nobody ever does: half a kilobyte.
         self._waiting: collections.deque[asyncio.Future[None]] | None = None
+        self._begun: collections.deque[asyncio.Future[None]] | None = None
 
     def take_now(self) -> bool:
         """Take one if that takes no waiting."""
@@ -90,14 +91,12 @@ class Permits:
         self._free -= 1
         return True
 
-    async def take(self) -> None:
-        """Wait for one."""
+    async def take(self, *, has_begun: bool = False) -> None:
+        """Wait for one; what has begun goes before what has not."""
         if self.take_now():
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if self._waiting is None:
-            self._waiting = collections.deque()
-        self._waiting.append(turn)
+        self._line(has_begun=has_begun).append(turn)
         try:
             await turn
         except asyncio.CancelledError:
@@ -107,12 +106,22 @@ class Permits:
 
     def give(self) -> None:
         """Give one back: to the first who waits, if anybody does."""
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
+        for line in (self._begun, self._waiting):
+            while line:
+                turn = line.popleft()
+                if not turn.done():
+                    turn.set_result(None)
+                    return
         self._free += 1
+
+    def _line(self, *, has_begun: bool) -> collections.deque[asyncio.Future[None]]:
+        if has_begun:
+            if self._begun is None:
+                self._begun = collections.deque()
+            return self._begun
+        if self._waiting is None:
+            self._waiting = collections.deque()
+        return self._waiting
 
 
 class Slots:
@@ -126,9 +135,9 @@ class Slots:
         self._free = max(_BUDGET_BYTES, images * UNKNOWN_BYTES + max_bytes)
         self._waiting: collections.deque[tuple[int, asyncio.Future[None]]] = collections.deque()
 
-    async def take(self) -> Slot:
-        """Wait for a slot."""
-        await self._images.take()
+    async def take(self, *, has_begun: bool = False) -> Slot:
+        """Wait for a slot; a host that has begun to be asked goes before those that have not."""
+        await self._images.take(has_begun=has_begun)
         return Slot(self)
 
     def take_now(self) -> Slot | None:
@@ -259,11 +268,15 @@ class Group:
         self._refusals = 0
         self.requests = 0
 
-    async def turn(self, circuit: Circuit) -> Turn:
+    async def turn(self, circuit: Circuit, *, has_begun: bool = False) -> Turn:
         """Wait until a request may be sent: first in, first out.
 
         Requests leave at least the spacing apart (`spacing_s`), so that no second sees more than was agreed. The slot is
         taken last: images that wait for a slow host keep nobody else waiting.
+
+        Args:
+            circuit: Of the host and port.
+            has_begun: Whether something was asked for before that this request is for.
 
         Raises:
             Paused: The host is left alone for longer than we wait.
@@ -271,7 +284,7 @@ class Group:
         """
         await self._connections.take()
         try:
-            return self._next_turn(circuit) or await self._turn_later(circuit)
+            return self._next_turn(circuit) or await self._turn_later(circuit, has_begun=has_begun)
         except BaseException:
             self._connections.give()
             raise
@@ -288,7 +301,7 @@ class Group:
                 self._connections.give()
         return turn
 
-    async def _turn_later(self, circuit: Circuit) -> Turn:
+    async def _turn_later(self, circuit: Circuit, *, has_begun: bool) -> Turn:
         self._waiting += 1
         try:
             await self._pace.take()
@@ -296,7 +309,7 @@ class Group:
                 circuit.check()
                 while True:
                     await self._wait()
-                    slot = self._slots.take_now() or await self._slots.take()
+                    slot = self._slots.take_now() or await self._slots.take(has_begun=has_begun)
                     now = asyncio.get_running_loop().time()
                     if now >= self._paused_until:
                         return self._given(circuit, slot, now)
