@@ -30,7 +30,7 @@ Threads: pixels are decoded, scaled and encoded outside the GIL. No state of Pil
 """
 
 from pmd.codec.encoding import encode, encode_jpeg
-from pmd.codec.form import Form
+from pmd.codec.form import ORIGINAL, Form
 from pmd.codec.header import EXTENSIONS, MAX_FRAMES, sniff, written_size
 from pmd.codec.libraries import libraries
 from pmd.codec.perceptual import SET_BITS, is_telling, perceptual_hash
@@ -42,6 +42,7 @@ __all__ = [
     "EXTENSIONS",
     "MAX_FRAMES",
     "MAX_PIXELS",
+    "ORIGINAL",
     "SET_BITS",
     "Form",
     "Format",

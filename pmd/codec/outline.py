@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from pmd.codec import opening, orientation
+from pmd.codec import opening, orientation, plain
 from pmd.codec.verdicts import Format
 
 
@@ -33,9 +33,14 @@ def of(opened: opening.Opened) -> Outline:
         Bomb: Its metadata is not to be read.
     """
     if opened.plain is not None:
-        return Outline("jpeg", opened.size, 1, None)
+        return of_plain(opened.plain)
     image = opened.image
     turn = orientation.turn_of(image)  # of a PNG that says it behind the pixels, only after them
     size = opened.size if opened.kind == "jpeg" else image.size  # Pillow turns a TIFF itself
     size = size[::-1] if turn in orientation.QUARTER_TURNS else size
     return Outline(opened.kind, size, opening.frames_of(opened), turn)
+
+
+def of_plain(found: plain.Plain) -> Outline:
+    """Describe a plain JPEG."""
+    return Outline("jpeg", found.size, 1, None)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from pmd.codec import colour, decoding, opening, outline, plain, scaling, soundness, structure
 from pmd.codec.encoding import encode
-from pmd.codec.form import ORIGINAL, Form
+from pmd.codec.form import Form
 from pmd.codec.header import sniff
 from pmd.codec.perceptual import perceptual_hash
 from pmd.codec.verdicts import MAX_PIXELS, Format, Inspected, Limits, Refused
@@ -76,7 +76,10 @@ def at_sight(content: bytes, limits: Limits) -> Prepared | None:
     if found is None:
         return None
     try:
-        return _judged_by_structure(opening.of_plain(content, found, limits), limits, ORIGINAL)
+        opening.check_plain(content, found, limits)
+        if not soundness.ends(content, found.scan):
+            return None
+        return _as_it_came(content, _accepted(outline.of_plain(found), limits), None)
     except Refused as refused:
         return Prepared(_refused(content, refused))
 

@@ -48,7 +48,7 @@ _HREF: Final = re.compile(r"(https?)://(?:[^/?#@]*@)?(\[[^\]]*\]|[^/?#@:]+)(?::(
 #: number, and a path of what is never escaped. What it may have and must not is looked for in `parse`: a segment of dots,
 #: written out or escaped, a label in Punycode, which has to be valid, and its scheme's own port.
 _SIMPLE: Final = re.compile(
-    r"(https?)://((?:[a-z0-9-]+\.)*[a-z][a-z0-9-]*)(?::([1-5]?[1-9][0-9]{0,3}))?(/[A-Za-z0-9._~!$&()*+,;=:@%?/-]*)"
+    r"(https?)://((?:[a-z0-9-]+\.)*[a-z][a-z0-9-]*)(?::([1-9][0-9]{0,3}|[1-5][0-9]{4}))?(/[A-Za-z0-9._~!$&()*+,;=:@%?/-]*)"
 )
 
 _REFUSED: Final = " is not a public address"

@@ -34,6 +34,7 @@ class Line:
             self._waiting.setdefault(image.place, collections.deque()).append(image)
         self._next = collections.deque(self._waiting)  # places that have few begun, or none yet
         self._begun: collections.Counter[str] = collections.Counter()
+        self._unasked: collections.Counter[str] = collections.Counter()  # of those begun, that have not asked yet
         self._all = 0
 
     @property
@@ -48,6 +49,7 @@ class Line:
             waiting = self._waiting[place]
             count = min(len(waiting), self._of_place - self._begun[place], self._of_all - self._all)
             self._begun[place] += count
+            self._unasked[place] += count
             self._all += count
             for _ in range(count):
                 yield waiting.popleft()
@@ -56,12 +58,47 @@ class Line:
             elif self._begun[place] <= self._few:  # there is no room for more
                 self._next.appendleft(place)
 
+    def asks(self, place: str) -> Asks:
+        """Return what notes that an image of a place, which is begun, asks its host."""
+        return Asks(self, place)
+
     def end(self, place: str) -> bool:
         """Note that an image of a place has ended; return whether others are to be begun."""
         self._begun[place] -= 1
         self._all -= 1
         if not self._begun[place]:
-            del self._begun[place]
+            del self._begun[place], self._unasked[place]
         if place in self._waiting and self._begun[place] == self._few:
             self._next.append(place)
         return bool(self._next)
+
+    def _ask(self, place: str) -> None:
+        self._unasked[place] -= 1
+
+    def _is_last(self, place: str) -> bool:
+        return self._unasked[place] <= 0 and place not in self._waiting
+
+
+class Asks:
+    """Notes that an image asks the host of its place; called before each of its requests.
+
+    Args:
+        line: In which it is.
+        place: Its own.
+    """
+
+    __slots__ = ("_line", "_noted", "_place")
+
+    def __init__(self, line: Line, place: str) -> None:
+        self._line, self._place, self._noted = line, place, False
+
+    def __call__(self) -> bool:
+        """Return whether all images of the place have asked, so that its host is asked nothing more unless a request fails."""
+        self.end()
+        return self._line._is_last(self._place)
+
+    def end(self) -> None:
+        """Note that it asks nothing more that has not been noted."""
+        if not self._noted:
+            self._noted = True
+            self._line._ask(self._place)

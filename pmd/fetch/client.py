@@ -7,13 +7,12 @@ status, X-Robots-Tag and TDMRep's header, the first bytes, the rest. What fails 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import datetime
 import errno
 import functools
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import Executor
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pycurl
 
@@ -30,7 +29,10 @@ from pmd.fetch.transfers import Receiver, Then, Transfers
 from pmd.schema.statuses import OK
 
 Clock = Callable[[], datetime.datetime]
-_Ask = Callable[[Answer, Target, Turn, Receiver], Awaitable[None]]
+_Ask = Callable[[Answer, Target, Turn, Receiver, bool], Awaitable[None]]
+
+#: Asked before a request: whether its host is asked nothing more soon.
+Last = Callable[[], bool]
 
 #: Redirects of a robots.txt that are followed (RFC 9309 §2.3.1.2: at least five); TDMRep names no number.
 _FILE_REDIRECTS: Final = 5
@@ -88,7 +90,7 @@ class Client:
         self._clock = clock
         self._began = began
         self._asking: dict[str, asyncio.Task[robots.Policy]] = {}
-        self._silent: dict[str, _Silent] = {}  # by origin
+        self._silent: dict[tuple[object, ...], _Silent] = {}  # by scheme, host and port
         self._ends, self._pauses = ends, pauses
         self._pausing = asyncio.Lock()
         self._asks_no_more = False
@@ -99,15 +101,16 @@ class Client:
         """Send no request any more: a task that would is cancelled."""
         self._asks_no_more = True
 
-    async def get_image(self, url: str, chance: float) -> Answer:
+    async def get_image(self, url: str, chance: float, last: Last) -> Answer:
         """Ask for an image.
 
         Args:
             url: As upstream writes it.
             chance: In [0, 1): this image's share of jitter.
+            last: Whether nothing more is wanted of the URL's host and port.
         """
         answer = Answer(OK)
-        await self._ending(answer, self._exchange(answer, url, chance))
+        await self._ending(answer, self._exchange(answer, url, chance, last))
         return answer
 
     async def may_ask(self, url: str) -> Answer:
@@ -158,14 +161,14 @@ class Client:
         if answer.status != OK:
             answer.free()
 
-    async def _exchange(self, answer: Answer, url: str, chance: float) -> None:
+    async def _exchange(self, answer: Answer, url: str, chance: float, last: Last) -> None:
         base: str | None = None
         for _ in range(self._options.max_redirects + 1):
             target = await self._checked(answer, url, base)
-            location = await self._hop(answer, target, chance)
+            location = await self._hop(answer, target, chance, last)
             if location is None:
                 return
-            url, base = location, target.url
+            url, base, last = location, target.url, never
         raise Ended("too_many_redirects", f"more than {self._options.max_redirects}")
 
     async def _may_ask(self, answer: Answer, target: Target) -> None:
@@ -175,15 +178,16 @@ class Client:
             Ended: One of them says no.
         """
         answer.asked, answer.answered = (target.host, target.port), False
-        if self._resolver.ready(target.scheme, target.host, target.port) is None:
-            await self._named(target)
-        origin, path, now = target.origin, target.path, self._clock()
-        policy = self._fresh(self._policies, origin, now) if self._options.robots else None
-        reserved = self._fresh(self._reservations, origin, now) if self._options.tdmrep else None
-        silent = self._silent.get(origin)
-        if silent is not None and silent.policy is policy and silent.reserved is reserved:
+        now = self._clock()
+        silent = self._silent.get(target[1:4])
+        if silent is not None and now < silent.until and self._stands(silent):
             answer.policy, answer.policy_evidence = "allowed", silent.evidence
             return
+        if self._resolver.ready(target.scheme, target.host, target.port) is None:
+            await self._named(target)
+        origin, path = target.origin, target.path
+        policy = self._fresh(self._policies, origin, now) if self._options.robots else None
+        reserved = self._fresh(self._reservations, origin, now) if self._options.tdmrep else None
         evidence = ["robots.txt is not asked for (fetch.robots = false)"]
         if self._options.robots:
             policy = policy or await self._site_file(self._policies, origin, _ROBOTS_PATH)
@@ -199,7 +203,15 @@ class Client:
         if not (policy and policy.body) and not (reserved and reserved.body):
             if len(self._silent) >= _SILENT:
                 self._silent.clear()
-            self._silent[origin] = _Silent(policy, reserved, answer.policy_evidence)
+            until = min(said.when + robots.FRESH for said in (policy, reserved, _ALWAYS) if said is not None)
+            self._silent[target[1:4]] = _Silent(until, origin, policy, reserved, answer.policy_evidence)
+
+    def _stands(self, silent: _Silent) -> bool:
+        """Return whether an origin has said nothing since."""
+        policy, reserved = silent.policy, silent.reserved
+        return (policy is None or self._policies.get(silent.origin) is policy) and (
+            reserved is None or self._reservations.get(silent.origin) is reserved
+        )
 
     async def _in_thread(self, decide: Callable[[], robots.Verdict]) -> robots.Verdict:
         return await asyncio.get_running_loop().run_in_executor(self._threads, decide)
@@ -217,32 +229,37 @@ class Client:
         except TimeoutError:
             raise NameUnknown(f"{target.host}: no answer in {self._options.timeout_s:g} s") from None
 
-    async def _hop(self, answer: Answer, target: Target, chance: float) -> str | None:
+    async def _hop(self, answer: Answer, target: Target, chance: float, last: Last) -> str | None:
         """Make one request; return where it redirects to, or None when the answer is complete.
 
         Another one follows where libcurl refuses an answer that a browser may show. If that fails, what was said of the
         first stands.
         """
         try:
-            return await self._answered(answer, target, chance, self._get)
+            return await self._answered(answer, target, chance, last, self._get)
         except Broken as broken:
             if not broken.lenient:
                 raise
             first = broken
         try:
-            return await self._answered(answer, target, chance, self._look_again)
+            return await self._answered(answer, target, chance, last, self._look_again)
         except (OSError, ValueError) as error:
             raise error if is_ours(error) else first from None
         finally:
             del first
 
-    async def _answered(self, answer: Answer, target: Target, chance: float, ask: _Ask) -> str | None:
+    async def _answered(self, answer: Answer, target: Target, chance: float, last: Last, ask: _Ask) -> str | None:
         turn = await self._turn(answer, target)
-        if (task := asyncio.current_task()) is not None:
+        loop = asyncio.get_running_loop()
+        if (task := asyncio.current_task(loop)) is not None:
             self.sent.add(task)
-        body = ImageBody(answer, turn.slot, self._options, self._agent, self._heard(answer, target, turn, chance))
+        body = ImageBody(answer, turn.slot, self._options, self._agent, self._heard(answer, turn, chance))
+        started = loop.time()
         try:
-            await self._timed(answer, ask(answer, target, turn, body))
+            try:
+                await ask(answer, target, turn, body, last())
+            finally:
+                answer.seconds += loop.time() - started
             turn.hang_up()
             location = await body.complete(self._threads)
             if location is None:
@@ -253,39 +270,30 @@ class Client:
             if answer.slot is None:
                 turn.leave()
 
-    async def _timed(self, answer: Answer, request: Awaitable[None]) -> None:
-        """Make a request; its time counts as the answer's."""
-        started = asyncio.get_running_loop().time()
-        try:
-            await request
-        finally:
-            answer.seconds += asyncio.get_running_loop().time() - started
-
     def _left_s(self, answer: Answer) -> float:
         return max(0.001, self._options.timeout_s - answer.seconds)
 
-    def _heard(self, answer: Answer, target: Target, turn: Turn, chance: float) -> Callable[[Head], None]:
+    def _heard(self, answer: Answer, turn: Turn, chance: float) -> Callable[[Head], None]:
         """Return what notes the head of an answer: that the host was reached, and whether it wants to be left alone."""
 
         def heard(head: Head) -> None:
             answer.answered = True
-            self._hosts.reached(target.host, target.port)
-            group = self._hosts.group(target.host)
+            self._hosts.heard(turn)
             if outcome.status_of_http(head.http_status) == "rate_limited":
                 after = outcome.retry_after_s(head.first("retry-after"), self._clock())
-                group.refused(turn.sent_at, after, chance)
+                turn.group.refused(turn.sent_at, after, chance)
             else:
-                group.served()
+                turn.group.served()
 
         return heard
 
-    async def _get(self, answer: Answer, target: Target, turn: Turn, body: Receiver) -> None:
+    async def _get(self, answer: Answer, target: Target, turn: Turn, body: Receiver, is_last: bool = False) -> None:
         """Send a request and have a receiver take the answer, on a connection to an address that is checked anew."""
-        route = await self._named(target)
-        await self._transfers.get(target, route, body, self._left_s(answer), turn.sent_again)
+        route = self._resolver.ready(target.scheme, target.host, target.port) or await self._named(target)
+        await self._transfers.get(target, route, body, self._left_s(answer), turn.sent_again, is_last=is_last)
 
-    async def _look_again(self, answer: Answer, target: Target, turn: Turn, body: Receiver) -> None:
-        """Do so without libcurl."""
+    async def _look_again(self, answer: Answer, target: Target, turn: Turn, body: Receiver, _: bool) -> None:
+        """Do so without libcurl, on a connection that is always closed."""
         limit = self._options.max_bytes
         async with asyncio.timeout(self._left_s(answer)):
             route = await self._named(target)
@@ -297,8 +305,11 @@ class Client:
             while isinstance(then := body.take(content), asyncio.Future):
                 await then
 
-    async def _turn(self, answer: Answer, target: Target) -> Turn:
+    async def _turn(self, answer: Answer, target: Target, *, has_begun: bool = True) -> Turn:
         """Wait for leave to send a request.
+
+        An origin's first request, that for its robots.txt, waits until no other does: so each origin's follow each other on one
+        connection. Else those of all origins would be asked for robots.txt first, and their connections be kept meanwhile.
 
         Raises:
             Ended: The host is given up, or wants to be left alone for longer than we wait.
@@ -306,7 +317,8 @@ class Client:
         """
         while True:
             try:
-                turn = await self._hosts.group(target.host).turn(self._hosts.circuit(target.host, target.port))
+                group, circuit = self._hosts.of(target.host, target.port)
+                turn = group.turn_now(circuit) or await group.turn(circuit, has_begun=has_begun)
             except Paused as paused:
                 answer.untried = True
                 raise Ended("rate_limited", f"not asked: {paused}") from None
@@ -397,8 +409,8 @@ class Client:
         raise Ended("too_many_redirects")
 
     async def _file_hop(self, answer: Answer, target: Target, body: bytearray) -> str | None:
-        turn = await self._turn(answer, target)
-        file = FileBody(answer, body, robots.MAX_BYTES, self._heard(answer, target, turn, 0.0))
+        turn = await self._turn(answer, target, has_begun=not target.path.startswith(_ROBOTS_PATH))
+        file = FileBody(answer, body, robots.MAX_BYTES, self._heard(answer, turn, 0.0))
         try:
             await self._get(Answer(OK), target, turn, file)
             return file.complete()
@@ -406,19 +418,26 @@ class Client:
             turn.leave()
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Silent:
+class _Silent(NamedTuple):
     """An origin whose files say nothing of any path, and that is allowed: its images need not be looked for in them.
 
     Attributes:
+        until: When one of its files has to be asked for again.
+        origin: It.
         policy: Its robots.txt; None: it is not asked for.
         reserved: The same of TDMRep.
         evidence: Of the verdict.
     """
 
+    until: datetime.datetime
+    origin: str
     policy: robots.Policy | None
     reserved: robots.Policy | None
     evidence: str
+
+
+#: For an origin of which no file is asked for.
+_ALWAYS: Final = robots.Policy(datetime.datetime.max.replace(tzinfo=datetime.UTC) - robots.FRESH, None)
 
 
 #: Origins of which that is at hand; all are judged again where there are more.
@@ -457,6 +476,11 @@ _FAILURES: Final = (
     RuntimeError,
     pycurl.error,
 )
+
+
+def never() -> bool:
+    """Return False: it is not known whether a host is the last to be asked."""
+    return False
 
 
 def is_ours(error: BaseException) -> bool:

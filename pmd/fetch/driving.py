@@ -8,7 +8,6 @@ call, and no future with callbacks. Deadlines share one timer.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import selectors
 from collections.abc import Callable
@@ -43,7 +42,7 @@ class Driver:
     """
 
     def __init__(self, connections: int) -> None:
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._ended: dict[pycurl.Curl, Ended] = {}
         #: File → what libcurl wants to know of it, and what the poller looks for: that is more, where a connection waits for its
         #: next request, which most often comes at once.
@@ -56,7 +55,7 @@ class Driver:
         self._multi.setopt(pycurl.M_MAXCONNECTS, connections)
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._wants)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._wakes_in)
-        self._loop.add_reader(self._poller.fileno(), self._ready)
+        self.loop.add_reader(self._poller.fileno(), self._ready)
 
     def add(self, curl: pycurl.Curl, ended: Ended) -> None:
         """Begin a request; `ended` is called once, unless it is removed before."""
@@ -80,7 +79,7 @@ class Driver:
         self._multi.close()
         if self._timer is not None:
             self._timer.cancel()
-        self._loop.remove_reader(self._poller.fileno())
+        self.loop.remove_reader(self._poller.fileno())
         self._poller.close()
 
     # --- called by libcurl ---
@@ -100,10 +99,10 @@ class Driver:
             self._timer.cancel()
             self._timer = None
         if milliseconds > 0:
-            self._timer = self._loop.call_later(milliseconds / 1000, self._due)
+            self._timer = self.loop.call_later(milliseconds / 1000, self._due)
         elif milliseconds == 0 and not self._is_due:
             self._is_due = True
-            self._loop.call_soon(self._due)  # not now: libcurl is at work
+            self.loop.call_soon(self._due)  # not now: libcurl is at work
 
     # --- called by the loop ---
 
@@ -143,8 +142,10 @@ class Driver:
     def _end(self, curl: pycurl.Curl, error: pycurl.error | None) -> None:
         ended = self._ended.pop(curl, None)
         if ended is not None:
-            with contextlib.suppress(pycurl.error):  # nobody waits for it any more
+            try:  # noqa: SIM105  it takes a third of what `contextlib.suppress` does
                 self._multi.remove_handle(curl)
+            except pycurl.error:  # nobody waits for it any more
+                pass
             ended(error)
 
     def _forget(self, file: int) -> None:
@@ -174,6 +175,12 @@ class Clock:
         """Let it stand still."""
         if self.at < math.inf:
             self._left = max(0.0, self.at - self._deadlines.now())
+            self.at = math.inf
+            self._deadlines.drop(self)
+
+    def end(self) -> None:
+        """Let it stand still for ever."""
+        if self.at < math.inf:
             self.at = math.inf
             self._deadlines.drop(self)
 

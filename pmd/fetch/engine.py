@@ -119,6 +119,7 @@ class _Run:
 
     generation: int
     results: Results
+    line: Line
 
 
 class Results:
@@ -203,6 +204,8 @@ class Lane:
         self._began = min(began or clock(), clock())
         self._stops = stops
         self._limits = judging.limits_of(options)
+        self._form = judging.form_of(options, has_region=False)
+        self._form_of_regions = judging.form_of(options, has_region=True)
         self.policies: MutableMapping[str, robots.Policy] = {} if policies is None else policies
         self.reservations: MutableMapping[str, robots.Policy] = {} if reservations is None else reservations
         # Checked here, so that a mistake is met before anything runs.
@@ -262,8 +265,9 @@ class Lane:
             InputError: An archive is gone.
             NetworkError: The network is broken, by all that is seen.
         """
-        run = _Run(generation, Results())
-        future = asyncio.run_coroutine_threadsafe(self._run(images_of(images, previous, listed), run), self._loop)
+        line = Line(images_of(images, previous, listed), _WINDOW_OF_PLACE * self._options.concurrency, _WINDOW)
+        run = _Run(generation, Results(), line)
+        future = asyncio.run_coroutine_threadsafe(self._run(run), self._loop)
         ended = False
         try:
             while True:
@@ -348,9 +352,8 @@ class Lane:
         self._transfers.close()
         self._authorities.close()
 
-    async def _run(self, images: Sequence[Image], run: _Run) -> None:
-        line = Line(images, _WINDOW_OF_PLACE * self._options.concurrency, _WINDOW)
-        has_room = asyncio.Event()
+    async def _run(self, run: _Run) -> None:
+        line, has_room = run.line, asyncio.Event()
 
         def ended(place: str, task: asyncio.Task[Any]) -> None:
             self._tasks.discard(task)
@@ -414,6 +417,7 @@ class Lane:
     async def _image(self, image: Image, run: _Run) -> None:
         attempts: list[Attempt] = []
         found: _Result | None = None
+        asks = run.line.asks(image.place)
         for number, (kind, url) in enumerate(image.locations):
             if kind == WEB_ARCHIVE and not is_gone(image, attempts):
                 continue
@@ -421,18 +425,19 @@ class Lane:
             if kind == "archive":
                 found = await self._from_archive(image, url, run, attempts)
             else:
-                found = await self._from_web(image, url, run, attempts, chance)
+                found = await self._from_web(image, url, run, attempts, chance, asks if not number else client.never)
             if found is not None or (attempts and attempts[-1].status == blocklists.STATUS):
                 break
+        asks.end()
         run.results.put(found or _Result(recording.lost(image, attempts), None))
 
     async def _from_web(
-        self, image: Image, url: str, run: _Run, attempts: list[Attempt], chance: float
+        self, image: Image, url: str, run: _Run, attempts: list[Attempt], chance: float, last: client.Last
     ) -> _Result | None:
         """Try one URL, and again where that may help."""
         for tries in range(self._options.retries + 1):
             when = self._clock()
-            answer = await self._client.get_image(url, chance)
+            answer = await self._client.get_image(url, chance, last)
             judged = await self._judged(image, answer)
             status = judged.prepared.inspected.status if judged is not None else answer.status
             attempts.append(recording.attempt_of(image, url, run.generation, when, answer, status, judged))
@@ -480,7 +485,7 @@ class Lane:
     async def _judged(self, image: Image, answer: Answer) -> judging.Judged | None:
         if answer.content is None:
             return None
-        form = judging.form_of(self._options, has_region=image.has_region)
+        form = self._form_of_regions if image.has_region else self._form
         asked = (answer.content, self._limits, form, self._blocklist, image.known)
         try:
             # What takes less than a thread's call is not given to one.

@@ -36,9 +36,11 @@ class Head(NamedTuple):
         """
         status = _STATUS_LINE.match(lines[0]) if lines else None
         headers: dict[str, list[str]] = {}
-        rest = lines[1:]
-        for line in _unfolded(rest) if any(map(_goes_on, rest)) else rest:
-            name, colon, value = line.decode("utf-8", "surrogateescape").partition(":")
+        rest = b"".join(lines[1:])
+        if b"\n " in rest or b"\n\t" in rest or rest[:1] in _BLANKS:
+            rest = b"\n".join(_unfolded(lines[1:]))
+        for line in rest.decode("utf-8", "surrogateescape").split("\n"):
+            name, colon, value = line.partition(":")
             if colon:
                 headers.setdefault(name.strip(_BLANK).lower(), []).append(value.strip(_BLANK))
         return cls(int(status[1]) if status else 0, headers)

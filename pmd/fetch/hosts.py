@@ -76,9 +76,13 @@ class Permits:
         count: How many.
     """
 
+    __slots__ = ("_begun", "_free", "_waiting")
+
     def __init__(self, count: int) -> None:
         self._free = count
-        self._waiting: collections.deque[asyncio.Future[None]] = collections.deque()
+        # Made when somebody waits, which at most hosts nobody ever does: half a kilobyte.
+        self._waiting: collections.deque[asyncio.Future[None]] | None = None
+        self._begun: collections.deque[asyncio.Future[None]] | None = None
 
     def take_now(self) -> bool:
         """Take one if that takes no waiting."""
@@ -87,12 +91,12 @@ class Permits:
         self._free -= 1
         return True
 
-    async def take(self) -> None:
-        """Wait for one."""
+    async def take(self, *, has_begun: bool = False) -> None:
+        """Wait for one; what has begun goes before what has not."""
         if self.take_now():
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        self._line(has_begun=has_begun).append(turn)
         try:
             await turn
         except asyncio.CancelledError:
@@ -102,12 +106,22 @@ class Permits:
 
     def give(self) -> None:
         """Give one back: to the first who waits, if anybody does."""
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
+        for line in (self._begun, self._waiting):
+            while line:
+                turn = line.popleft()
+                if not turn.done():
+                    turn.set_result(None)
+                    return
         self._free += 1
+
+    def _line(self, *, has_begun: bool) -> collections.deque[asyncio.Future[None]]:
+        if has_begun:
+            if self._begun is None:
+                self._begun = collections.deque()
+            return self._begun
+        if self._waiting is None:
+            self._waiting = collections.deque()
+        return self._waiting
 
 
 class Slots:
@@ -121,17 +135,14 @@ class Slots:
         self._free = max(_BUDGET_BYTES, images * UNKNOWN_BYTES + max_bytes)
         self._waiting: collections.deque[tuple[int, asyncio.Future[None]]] = collections.deque()
 
-    async def take(self) -> Slot:
-        """Wait for a slot."""
-        return self.take_now() or await self._taken()
+    async def take(self, *, has_begun: bool = False) -> Slot:
+        """Wait for a slot; a host that has begun to be asked goes before those that have not."""
+        await self._images.take(has_begun=has_begun)
+        return Slot(self)
 
     def take_now(self) -> Slot | None:
         """Take a slot if one is free."""
         return Slot(self) if self._images.take_now() else None
-
-    async def _taken(self) -> Slot:
-        await self._images.take()
-        return Slot(self)
 
     def reserve_now(self, count: int) -> bool:
         """Take bytes if they are free and nobody waits for any."""
@@ -174,6 +185,8 @@ class Slots:
 class Slot:
     """One image under way; released once, when its outcome has been handed over."""
 
+    __slots__ = ("_slots", "bytes")
+
     def __init__(self, slots: Slots) -> None:
         self._slots: Slots | None = slots
         self.bytes = 0
@@ -207,22 +220,25 @@ class Slot:
 class Turn:
     """Leave to send one request: a connection of the host's, and a slot."""
 
-    def __init__(self, group: Group, connections: Permits, slot: Slot, sent_at: float) -> None:
-        self._group = group
+    __slots__ = ("_connections", "circuit", "group", "sent_at", "slot")
+
+    def __init__(self, group: Group, circuit: Circuit, connections: Permits, slot: Slot, sent_at: float) -> None:
+        self.group = group
+        self.circuit = circuit
         self._connections: Permits | None = connections
         self.slot = slot
         self.sent_at = sent_at
 
     def sent_again(self) -> None:
         """Note that the request went out once more, since the host had closed the connection that was kept."""
-        self._group.sent_again()
+        self.group.sent_again()
 
     def hang_up(self) -> None:
         """Give the connection back, the slot still held."""
         connections, self._connections = self._connections, None
         if connections is not None:
             connections.give()
-            self._group.hung_up()
+            self.group.hung_up()
 
     def leave(self) -> None:
         """Give both back."""
@@ -233,13 +249,18 @@ class Turn:
 class Group:
     """What one registrable domain is asked, by this lane."""
 
+    __slots__ = (
+        "_connections", "_next", "_pace", "_patience", "_paused_at", "_paused_until", "_refusals", "_slots", "_spacing_s",
+        "_waiting", "name", "requests",
+    )  # fmt: skip
+
     def __init__(self, spacing_s: float, connections: int, slots: Slots, patience: Patience, name: str = "") -> None:
         self.name = name
         self._spacing_s = spacing_s
         self._connections = Permits(connections)
         self._slots = slots
         self._patience = patience
-        self._pace = asyncio.Lock()
+        self._pace = Permits(1)
         self._waiting = 0  # for the pace, or for a slot
         self._next = 0.0
         self._paused_until = 0.0
@@ -247,55 +268,73 @@ class Group:
         self._refusals = 0
         self.requests = 0
 
-    async def turn(self, circuit: Circuit) -> Turn:
+    async def turn(self, circuit: Circuit, *, has_begun: bool = False) -> Turn:
         """Wait until a request may be sent: first in, first out.
 
         Requests leave at least the spacing apart (`spacing_s`), so that no second sees more than was agreed. The slot is
         taken last: images that wait for a slow host keep nobody else waiting.
 
+        Args:
+            circuit: Of the host and port.
+            has_begun: Whether something was asked for before that this request is for.
+
         Raises:
             Paused: The host is left alone for longer than we wait.
             CircuitOpen: It is given up; found out when the turn comes, since others may have tried meanwhile.
         """
-        if not self._connections.take_now():
-            await self._connections.take()
+        await self._connections.take()
         try:
-            # Nobody overtakes those who wait, and who has nothing to wait for is through at once.
-            turn = self._turn_now(circuit) if not self._waiting else None
-            return turn or await self._turn_later(circuit)
+            return self._next_turn(circuit) or await self._turn_later(circuit, has_begun=has_begun)
         except BaseException:
             self._connections.give()
             raise
 
-    async def _turn_later(self, circuit: Circuit) -> Turn:
+    def turn_now(self, circuit: Circuit) -> Turn | None:
+        """Return leave to send a request if that takes no waiting; see `turn`."""
+        if not self._connections.take_now():
+            return None
+        turn = None
+        try:
+            turn = self._next_turn(circuit)
+        finally:
+            if turn is None:
+                self._connections.give()
+        return turn
+
+    async def _turn_later(self, circuit: Circuit, *, has_begun: bool) -> Turn:
         self._waiting += 1
         try:
-            async with self._pace:
+            await self._pace.take()
+            try:
                 circuit.check()
                 while True:
                     await self._wait()
-                    slot = await self._slots.take()
+                    slot = self._slots.take_now() or await self._slots.take(has_begun=has_begun)
                     now = asyncio.get_running_loop().time()
                     if now >= self._paused_until:
-                        return self._given(slot, now)
+                        return self._given(circuit, slot, now)
                     slot.release()
+            finally:
+                self._pace.give()
         finally:
             self._waiting -= 1
 
-    def _turn_now(self, circuit: Circuit) -> Turn | None:
-        """Return leave to send a request if that takes no waiting; a connection is taken."""
+    def _next_turn(self, circuit: Circuit) -> Turn | None:
+        """Return leave to send a request, a connection of the host's being taken, if there is nothing else to wait for."""
+        if self._waiting:  # nobody overtakes those who wait
+            return None
         circuit.check()
         now = asyncio.get_running_loop().time()
         if now < self._next or now < self._paused_until:
             return None
         slot = self._slots.take_now()
-        return None if slot is None else self._given(slot, now)
+        return None if slot is None else self._given(circuit, slot, now)
 
-    def _given(self, slot: Slot, now: float) -> Turn:
+    def _given(self, circuit: Circuit, slot: Slot, now: float) -> Turn:
         self._next = now + self._spacing_s
         self.requests += 1
         self._slots.asking[self.name] += 1
-        return Turn(self, self._connections, slot, now)
+        return Turn(self, circuit, self._connections, slot, now)
 
     async def _wait(self) -> None:
         now = asyncio.get_running_loop().time
@@ -332,7 +371,7 @@ class Group:
         self._refusals = 0
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(slots=True)
 class Circuit:
     """Whether one host and port can be connected to at all."""
 
@@ -347,8 +386,8 @@ class Circuit:
         Raises:
             CircuitOpen: It may not.
         """
-        now = asyncio.get_running_loop().time()
         if self.failures >= self.patience.failures:
+            now = asyncio.get_running_loop().time()
             if now < self.until:
                 raise CircuitOpen(self.status, self.failures)
             self.until = now + self.patience.open_s  # this one tries; the others wait for what it finds
@@ -445,26 +484,33 @@ class Hosts:
         self._network = Network()
         self.patience = patience
         self._groups: dict[str, Group] = {}
-        self._group_of_host: dict[str, Group] = {}
-        self._circuits: dict[tuple[str, int], Circuit] = {}
+        self._of: dict[tuple[str, int], tuple[Group, Circuit]] = {}
+
+    def of(self, host: str, port: int) -> tuple[Group, Circuit]:
+        """Return the group and the circuit of a host and port."""
+        found = self._of.get((host, port))
+        if found is None:
+            found = self._of[host, port] = self.group(host), Circuit(self.patience)
+        return found
+
+    def heard(self, turn: Turn) -> None:
+        """Note that the host answered that gave a turn, whatever it said."""
+        turn.circuit.reached()
+        self._network.reached(turn.group.name)
 
     def group(self, host: str) -> Group:
         """Return the group of a host."""
-        group = self._group_of_host.get(host)
+        domain = group_name(host, self._named)
+        group = self._groups.get(domain)
         if group is None:
-            domain = group_name(host, self._named)
-            group = self._groups.get(domain)
-            if group is None:
-                group = self._groups[domain] = Group(
-                    self._spacing_s, self._connections, self._slots, self.patience, domain
-                )
-            self._group_of_host[host] = group
+            group = self._groups[domain] = Group(self._spacing_s, self._connections, self._slots, self.patience, domain)
         return group
 
     def reached(self, host: str, port: int) -> None:
         """Note that a host answered, whatever it said."""
-        self.circuit(host, port).reached()
-        self._network.reached(self.group(host).name)
+        group, circuit = self.of(host, port)
+        circuit.reached()
+        self._network.reached(group.name)
 
     def unreached(self, host: str, status: str, error: str | None) -> None:
         """Note that a host was not reached; see `Network.unreached`.
@@ -481,10 +527,7 @@ class Hosts:
 
     def circuit(self, host: str, port: int) -> Circuit:
         """Return the circuit of a host and port."""
-        circuit = self._circuits.get((host, port))
-        if circuit is None:
-            circuit = self._circuits[host, port] = Circuit(self.patience)
-        return circuit
+        return self.of(host, port)[1]
 
     def requests(self) -> dict[str, int]:
         """Return how many requests each domain has had from this lane."""

@@ -24,7 +24,7 @@ class Judged(NamedTuple):
 
 def form_of(options: FetchOptions, *, has_region: bool) -> codec.Form:
     """Return the form in which an image is kept: as it came where the options say so, or regions are cut from it."""
-    return codec.Form() if options.store == "original" or has_region else as_form(options.resizing)
+    return codec.ORIGINAL if options.store == "original" or has_region else as_form(options.resizing)
 
 
 def limits_of(options: FetchOptions) -> codec.Limits:

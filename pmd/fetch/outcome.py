@@ -123,8 +123,8 @@ class Attempt:
 
     def __post_init__(self) -> None:
         """See to it that what hosts say can be written down."""
-        for name in _SAID:
-            value = getattr(self, name)
+        said = (self.final_url, self.headers, self.policy, self.policy_evidence, self.error)
+        for name, value in zip(_SAID, said, strict=True):
             if value is not None and not value.isascii():
                 setattr(self, name, storable(value))
 
@@ -265,11 +265,14 @@ def evidence(headers: Mapping[str, Sequence[str]]) -> str | None:
     Args:
         headers: By their names in small letters, each with its values.
     """
-    kept = {name: _cut(", ".join(headers[name])) for name in EVIDENCE_HEADERS if name in headers}
+    kept = {name: _cut(headers[name]) for name in EVIDENCE_HEADERS if name in headers}
     return orjson.dumps(kept).decode() if kept else None
 
 
-def _cut(text: str) -> str:
+def _cut(values: Sequence[str]) -> str:
+    text = values[0] if len(values) == 1 else ", ".join(values)
+    if len(text) <= EVIDENCE_LENGTH and text.isascii():
+        return text
     return storable(text[:EVIDENCE_LENGTH])[:EVIDENCE_LENGTH]
 
 

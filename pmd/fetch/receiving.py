@@ -13,8 +13,11 @@ from pmd.fetch import addresses, codings, hosts, outcome, tdmrep
 from pmd.fetch.answer import Answer, Ended
 from pmd.fetch.head import ENDLESS, Head
 from pmd.fetch.hosts import Slot
-from pmd.fetch.transfers import Then
+from pmd.fetch.transfers import READ, Then
 from pmd.schema.statuses import OK
+
+#: Headers that may forbid the use of an answer.
+_DENYING: Final = frozenset({"x-robots-tag", "x-archive-orig-x-robots-tag", "tdm-reservation"})
 
 #: Web archives (Wayback, pywb) tell under this prefix what the host itself said then.
 _ARCHIVED: Final = "x-archive-orig-"
@@ -66,6 +69,8 @@ class ImageBody:
         return self._denied(head) or self._awaited(head)
 
     def _denied(self, head: Head) -> Then | None:
+        if _DENYING.isdisjoint(head.headers):
+            return None
         said = [tag for prefix in ("", _ARCHIVED) for tag in head.all(f"{prefix}x-robots-tag")]
         tag = outcome.denying_tag(said, self._agent)
         if tag is not None:
@@ -91,7 +96,7 @@ class ImageBody:
         self._judged = bool(self._codings)
         if length is not None and not self._codings:
             self._reserved = length
-        return Then.READ
+        return READ
 
     def take(self, octets: bytes) -> Then | asyncio.Future[None]:
         """Take the next bytes of the body, if there is room for them."""
@@ -104,7 +109,7 @@ class ImageBody:
             self._judged = True
             if codec.sniff(self._beginning(codings.HEAD_BYTES)) is None:
                 return self._end(Then.DRAIN, "not_an_image", self._begins())
-        return Then.READ
+        return READ
 
     def _make_room(self, length: int) -> Then | asyncio.Future[None] | None:
         """Make room for a body so long; otherwise return what is to be done."""
@@ -187,12 +192,12 @@ class FileBody:
         if status != OK:
             self._end_with = (status, f"HTTP {head.http_status}")
             return Then.DRAIN
-        return Then.READ
+        return READ
 
     def take(self, octets: bytes) -> Then:
         """Take the next bytes of the file; what is over the limit stays away."""
         self._body += octets[: self._limit - len(self._body)]
-        return Then.HANG_UP if len(self._body) >= self._limit else Then.READ
+        return Then.HANG_UP if len(self._body) >= self._limit else READ
 
     def complete(self) -> str | None:
         """Return where the answer redirects to, or None when the file is there.

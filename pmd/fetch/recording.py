@@ -82,4 +82,6 @@ def lost(image: Image, attempts: Sequence[Attempt]) -> Fetched:
 
 
 def _tried(image: Image, attempts: Sequence[Attempt]) -> tuple[str, ...]:
+    if not image.before and len(attempts) == 1:  # so it is of most
+        return (attempts[0].location,)
     return tuple(sorted(image.before | {attempt.location for attempt in attempts}))

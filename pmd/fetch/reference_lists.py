@@ -83,6 +83,9 @@ class Comparison:
     evidence: str | None = None
 
 
+_UNLISTED: Final = Comparison(None)
+
+
 def listed_file(folder: str, part: int) -> str:
     """Return where a run's file stands of what lists say of a part's images."""
     return storage.join(folder, f"{part:05d}.parquet")
@@ -97,7 +100,7 @@ def compare(known: Sequence[Known], sha256: bytes, perceptual_hash: bytes | None
         perceptual_hash: PDQ; pictures are one within 31 bits of 256, PDQ's own threshold (`blocklists.PDQ_MATCH`).
     """
     if not known:
-        return Comparison(None)
+        return _UNLISTED
     if any(one.sha256 == sha256 for one in known):
         return Comparison(SAME)
     said = (one.perceptual_hash for one in known)

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pmd.store import commits, storage
 from pmd.store.commits import Commit
@@ -40,10 +39,18 @@ class Heard:
 
 def waited(locations: Sequence[str], seconds: Sequence[float | None]) -> Waits:
     """Return how long each host took, by attempts: their locations, and how long they took."""
-    table = pa.table({"host": urls.host(pa.array(locations, pa.string())), "seconds": pa.array(seconds, pa.float64())})
-    table = table.filter(pc.and_(pc.greater(table["seconds"], 0), table["host"].is_valid()))  # null: an archive
-    found = table.group_by("host", use_threads=False).aggregate([("seconds", "count"), ("seconds", "sum")])
-    return {row["host"]: (row["seconds_count"], row["seconds_sum"]) for row in found.to_pylist()}
+    by_beginning: dict[str, list[float]] = {}
+    for location, took in zip(locations, seconds, strict=True):
+        if took is not None and took > 0:
+            # What follows the slash changes no host.
+            by_beginning.setdefault(location[: location.find("/", len("https://")) + 1] or location, []).append(took)
+    hosts = urls.host(pa.array(by_beginning, pa.string())).to_pylist()
+    found: dict[str, tuple[int, float]] = {}
+    for host, each in zip(hosts, by_beginning.values(), strict=True):
+        if host is not None:  # as of an archive
+            tries, before = found.get(host, (0, 0.0))
+            found[host] = tries + len(each), before + sum(each)
+    return found
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,6 +13,7 @@ import enum
 import os
 import select
 import socket
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
@@ -24,8 +25,9 @@ from pmd.fetch.driving import Clock, Deadlines, Driver
 from pmd.fetch.head import Head
 from pmd.fetch.resolver import Route
 
-#: Seconds that a connection is kept for its host's next image, which comes within 1.1 s where there is one. Where every
-#: image has a host of its own, connections stay open twice as long at most: at 160 images a second, 640 of them.
+#: Seconds that a connection is kept for its host's next image, which comes within 1.1 s where there is one. After the last of
+#: a host's images its connection is closed at once: libcurl looks at each that it keeps once a second, and from the first on
+#: again for each that it closes then.
 _KEEPALIVE_S: Final = 2
 
 #: Bytes that are read of a socket at once.
@@ -46,6 +48,10 @@ class Then(enum.Enum):
     #: Read a short rest, so that the connection can be kept, and give it to nobody; hang up on a long one.
     DRAIN = enum.auto()
     HANG_UP = enum.auto()
+
+
+#: By a name of the module's own, since looking one up in an enumeration takes as long as five of these.
+READ: Final = Then.READ
 
 
 class Receiver(Protocol):
@@ -75,7 +81,8 @@ class Transfers:
         self._driver = Driver(connections)
         self._deadlines = Deadlines()
         self._idle: list[_Handle] = []
-        self._sockets: dict[tuple[str, int], int] = {}  # address and port of ours → file, of connections
+        self._sockets: Sockets = {}
+        self._names = _Names()
 
     @property
     def sent_with(self) -> tuple[list[str], str]:
@@ -83,7 +90,14 @@ class Transfers:
         return self._headers, self._authorities
 
     async def get(
-        self, target: Target, route: Route, receiver: Receiver, seconds: float, resent: Callable[[], None]
+        self,
+        target: Target,
+        route: Route,
+        receiver: Receiver,
+        seconds: float,
+        resent: Callable[[], None],
+        *,
+        is_last: bool = False,
     ) -> None:
         """Ask for a URL and give the answer to a receiver; returns when it is complete, or as much of it as was wanted.
 
@@ -93,6 +107,7 @@ class Transfers:
             receiver: Takes the answer.
             seconds: Within which it must be complete.
             resent: Called when the host had closed the connection that was kept, so that the request goes out once more.
+            is_last: Whether the host is asked nothing more soon: its connection is then closed, and not kept.
 
         Raises:
             broken.Broken: There is no answer, or none that can be used.
@@ -101,19 +116,22 @@ class Transfers:
             OSError: This process can open no more files.
         """
         handle = self._idle.pop() if self._idle else self._new()
-        handle.begin(target, route, receiver, resent)
+        handle.begin(target, route, receiver, resent, is_last=is_last)
         clock = handle.clock = Clock(self._deadlines, seconds, handle.late)
         try:
-            await self._perform(handle)
+            await handle.performed(fresh=False)
+            if handle.is_stale and not handle.is_broken_off:  # once more, on a new connection
+                await handle.performed(fresh=True)
+            handle.settle()
         except asyncio.CancelledError:
             self._driver.remove(handle.curl)
-            handle.curl.close()
+            handle.close()
             raise
         finally:
-            clock.stop()
+            clock.end()
             handle.let_go()
         # libcurl would begin the next answer with what is left of a header that broke off.
-        self._idle.append(handle) if handle.is_whole else handle.curl.close()
+        self._idle.append(handle) if handle.is_whole else handle.close()
         failure, handle.failure = handle.failure, None
         try:
             if failure is not None:
@@ -122,34 +140,58 @@ class Transfers:
             del failure  # or it would hold itself, and all that its frames hold
 
     def _new(self) -> _Handle:
-        return _Handle(self._policy, self._sockets, _prepared(*self.sent_with), self._driver)
-
-    async def _perform(self, handle: _Handle) -> None:
-        """Make a request; once more, on a new connection, where the one that was kept cannot be used."""
-        await handle.performed(fresh=False)
-        if handle.is_stale and not handle.is_broken_off:
-            await handle.performed(fresh=True)
-        handle.settle()
+        return _Handle(self._policy, self._sockets, self._names, _prepared(*self.sent_with), self._driver)
 
     def close(self) -> None:
         """Close all connections."""
         self._deadlines.close()
         self._driver.close()
         while self._idle:
-            self._idle.pop().curl.close()
+            self._idle.pop().close()
+
+
+#: Address and port of ours → what tells whether something waits on that connection (`_is_spoken_on`).
+Sockets = dict[tuple[str, int], select.poll]
+
+
+class _Names:
+    """The names whose addresses libcurl has been given, as long as a handle leads to them.
+
+    libcurl itself would keep each for a minute, and look through all of them after each request: with 500 hosts a second, 30,000.
+    """
+
+    def __init__(self) -> None:
+        self._led: Counter[str] = Counter()  # name and port → handles that lead there
+        self._left: list[str] = []  # those that none leads to, and libcurl does not know it yet
+
+    def lead(self, name: str, addresses: str) -> list[str]:
+        """Note that one handle more leads to a name; return what libcurl is to be told with its request."""
+        self._led[name] += 1
+        left, self._left = self._left, []
+        return [*(f"-{other}" for other in left if other not in self._led), f"{name}:{addresses}"]
+
+    def leave(self, name: str) -> None:
+        """Note that a handle leads there no more."""
+        self._led[name] -= 1
+        if not self._led[name]:
+            del self._led[name]
+            self._left.append(name)
 
 
 class _Handle:
     """A handle of libcurl's with what the request on it has come to."""
 
     def __init__(
-        self, policy: AddressPolicy, sockets: dict[tuple[str, int], int], curl: pycurl.Curl, driver: Driver
+        self, policy: AddressPolicy, sockets: Sockets, names: _Names, curl: pycurl.Curl, driver: Driver
     ) -> None:
         self._policy = policy
         self._sockets = sockets
+        self._names = names
         self._driver = driver
         self._place: tuple[object, ...] = ()  # what it was last set for
+        self._named: str | None = None  # the name and port whose addresses libcurl was given for that
         self._is_fresh = False
+        self._is_last = False
         self._opening: socket.socket | None = None
         self.curl = curl
         for option, function in (
@@ -161,12 +203,14 @@ class _Handle:
         ):
             self.curl.setopt(option, function)
 
-    def begin(self, target: Target, route: Route, receiver: Receiver, resent: Callable[[], None]) -> None:
+    def begin(
+        self, target: Target, route: Route, receiver: Receiver, resent: Callable[[], None], *, is_last: bool
+    ) -> None:
         """Begin a request."""
         self._receiver: Receiver | None = receiver
         self._resent: Callable[[], None] | None = resent
         self._lines: list[bytes] | None = []  # None: the head is over
-        self._then = Then.READ
+        self._then = READ
         self._drained = 0
         self._drains = False
         self._sent = 0
@@ -183,41 +227,54 @@ class _Handle:
         self._proxied = frozenset(route.addresses) if route.proxy is not None else None
         self._tunnels = route.proxy is not None and target.scheme == "https"
         self._lead_to(target, route)
+        if is_last != self._is_last:
+            self.curl.setopt(pycurl.FORBID_REUSE, is_last)
+            self._is_last = is_last
         # libcurl writes a URL's escapes in capitals. A proxy is told all of it (RFC 9112 §3.2.2).
         whole = route.proxy is not None and not self._tunnels
         self.curl.setopt(pycurl.REQUEST_TARGET, target.url if whole else target.path)
 
     def _lead_to(self, target: Target, route: Route) -> None:
         place = (target.scheme, target.host, target.port, route)
-        if place != self._place:
-            self.curl.setopt(pycurl.URL, f"{target.scheme}://{_authority(target)}/")
-            self.curl.setopt(pycurl.PROXY, route.proxy.url if route.proxy is not None else "")
-            elsewhere = (route.host, route.port) != (target.host, target.port) and route.proxy is None
-            _set_or_not(
-                self.curl, pycurl.CONNECT_TO, [f"{_authority(target)}:{_authority(route)}"] if elsewhere else []
-            )
-            named = route.addresses != (route.host,)
-            known = ",".join(map(_bracketed, route.addresses))
-            self._known = [f"+{_authority(route)}:{known}"] if named else []
-            _set_or_not(self.curl, pycurl.RESOLVE, self._known)
-            self._place = place
-        elif self._known:  # libcurl takes it in once, and forgets it in a minute
-            self.curl.setopt(pycurl.RESOLVE, self._known)
+        if place == self._place:
+            return
+        self._leave()
+        self.curl.setopt(pycurl.URL, f"{target.scheme}://{_authority(target)}/")
+        self.curl.setopt(pycurl.PROXY, route.proxy.url if route.proxy is not None else "")
+        elsewhere = (route.host, route.port) != (target.host, target.port) and route.proxy is None
+        _set_or_not(self.curl, pycurl.CONNECT_TO, [f"{_authority(target)}:{_authority(route)}"] if elsewhere else [])
+        if route.addresses != (route.host,):
+            self._named = _authority(route)
+            self.curl.setopt(pycurl.RESOLVE, self._names.lead(self._named, ",".join(map(_bracketed, route.addresses))))
+        else:
+            self.curl.unsetopt(pycurl.RESOLVE)
+        self._place = place
 
-    async def performed(self, *, fresh: bool) -> None:
-        """Have the request made; returns when it has ended, or was broken off."""
+    def _leave(self) -> None:
+        """Lead nowhere any more."""
+        if self._named is not None:
+            self._names.leave(self._named)
+        self._named, self._place = None, ()
+
+    def close(self) -> None:
+        """Let go of libcurl's."""
+        self._leave()
+        self.curl.close()
+
+    def performed(self, *, fresh: bool) -> asyncio.Future[None]:
+        """Have the request made; the future is done when it has ended, or was broken off."""
         if fresh != self._is_fresh:
             self.curl.setopt(pycurl.FRESH_CONNECT, fresh)
             self._is_fresh = fresh
-        self._future = asyncio.get_running_loop().create_future()
+        self._future = self._driver.loop.create_future()
         self._driver.add(self.curl, self._ended)
-        await self._future
+        return self._future
 
     def settle(self) -> None:
         """Judge how it ended: libcurl says of a head that broke off that all is well."""
         if self._error is not None:
             # An end of its answer that nobody waits for any more is no failure.
-            if self._then is Then.READ and self.failure is None:
+            if self._then is READ and self.failure is None:
                 self.failure = self._refusal or broken.of(self._error)
             return
         if self._lines is not None and self.failure is None:
@@ -270,19 +327,21 @@ class _Handle:
             self._then = self._receiver.take_head(head)
         except Exception as error:  # noqa: BLE001  the task that waits raises it
             return self._failed(error)
+        if self._then is READ:
+            return None
         if self._then is Then.DRAIN and (head.content_length or 0) > _DRAIN_BYTES:
             self._then = Then.HANG_UP
         self._drain_soon()
         return _STOP if self._then is Then.HANG_UP else None
 
     def _body(self, octets: bytes) -> int | None:
-        if self._then is Then.READ:
+        if self._then is READ:
             assert self._receiver is not None
             try:
                 then = self._receiver.take(octets)
             except Exception as error:  # noqa: BLE001  the task that waits raises it
                 return self._failed(error)
-            if then is Then.READ:
+            if then is READ:
                 return None
             if isinstance(then, asyncio.Future):
                 self._wait_for(then)
@@ -325,7 +384,7 @@ class _Handle:
             return pycurl.PREREQFUNC_ABORT
         for file in self._files:
             with contextlib.suppress(OSError):  # of several addresses, one that did not answer
-                self._sockets[_name_of(file)] = file
+                self._sockets[_name_of(file)] = _looking_at(file)
         if not self._files and _is_spoken_on(self._sockets.get((ours, port))):
             self.is_stale = True
             return pycurl.PREREQFUNC_ABORT
@@ -381,6 +440,7 @@ def _prepared(headers: list[str], authorities: str) -> pycurl.Curl:
         (pycurl.CAINFO, authorities),
         (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2),
         (pycurl.MAXAGE_CONN, _KEEPALIVE_S),
+        (pycurl.DNS_CACHE_TIMEOUT, -1),  # it knows nothing but what it is told (`_Names`)
         (pycurl.CONNECTTIMEOUT, 0),
         (pycurl.BUFFERSIZE, _READ_BYTES),
     ):
@@ -397,17 +457,20 @@ def _name_of(file: int) -> tuple[str, int]:
         connection.detach()
 
 
-def _is_spoken_on(file: int | None) -> bool:
+def _looking_at(file: int) -> select.poll:
+    """Return what tells whether something waits to be read on a connection."""
+    poll = select.poll()
+    poll.register(file, select.POLLIN)
+    return poll
+
+
+def _is_spoken_on(connection: select.poll | None) -> bool:
     """Return whether something waits to be read on a connection: an answer that nobody asked for, or its end.
 
     A host may answer twice. libcurl would take the second answer for that to the next request, and one picture would stand
     under another's URL.
     """
-    if file is None:
-        return True
-    poll = select.poll()
-    poll.register(file, select.POLLIN)
-    return bool(poll.poll(0))
+    return connection is None or bool(connection.poll(0))
 
 
 def _set_or_not(curl: pycurl.Curl, option: int, value: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -15,12 +16,45 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from pmd import codec
-from pmd.codec import Form, Limits, decoding
+from pmd.codec import Form, Limits, decoding, soundness
 from tests.codec.pictures import FORMATS, catalogue, encoded, gradient
 from tests.fetch import hostile
 
 #: Pillow warns of odd metadata; the tests' own setting would make errors of it.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+
+
+def by_expression(content: bytes, at: int) -> bool:
+    """Return what `soundness.ends` does, one marker after the other."""
+    for _ in range(100):
+        found = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]").search(
+            content, at + int.from_bytes(content[at : at + 2], "big")
+        )
+        if found is None or found.group() == b"\xff\xd8":
+            return False
+        if found.group() == b"\xff\xd9":
+            return True
+        at = found.end()
+    return False
+
+
+_CODES: Final = st.lists(
+    st.one_of(
+        st.sampled_from([b"\xff\x00", b"\xff", b"\0", b"\xff\xd0", b"\xff\xd9", b"\xff\xda\0\4ab", b"\xff\xd8"]),
+        st.binary(max_size=20),
+        st.integers(1, 40).map(lambda count: b"a" * count),
+    ),
+    max_size=30,
+).map(b"".join)
+
+
+@given(_CODES, st.integers(1, 64), st.integers(0, 3))
+def test_the_end_of_a_jpeg_is_found_as_marker_by_marker(codes: bytes, block: int, fast: int) -> None:
+    content = b"\xff\xda\0\2" + codes
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(soundness, "_BLOCK_BYTES", block)
+        patch.setattr(soundness, "_SCANS", fast)
+        assert soundness.ends(content, 2) == by_expression(content, 2)
 
 
 def frames(kind: str) -> bytes:

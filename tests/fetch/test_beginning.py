@@ -37,6 +37,22 @@ def test_the_next_of_a_place_are_begun_together_when_half_of_them_are_left() -> 
     assert line.is_empty
 
 
+def test_the_last_of_a_place_that_asks_is_told_so() -> None:
+    line = Line([image(0, "http://a.test/0"), *(image(number, "http://b.test/") for number in range(1, 5))], 2, 100)
+    assert [found.place for found in line.begin()] == ["a.test", "b.test", "b.test"]
+    assert line.asks("a.test")()
+    first, second = line.asks("b.test"), line.asks("b.test")
+    assert (first(), second(), second()) == (False, False, False)  # others wait
+    line.end("b.test")
+    assert len(list(line.begin())) == 1
+    line.end("b.test")
+    assert len(list(line.begin())) == 1
+    third, fourth = line.asks("b.test"), line.asks("b.test")
+    assert not fourth()
+    third.end()  # it has ended without a request
+    assert fourth()
+
+
 @given(
     st.lists(st.sampled_from(["a", "b", "c", "d", "e"]), max_size=60),
     st.integers(4, 9),
@@ -76,3 +92,18 @@ def test_a_lane_has_few_tasks_for_a_host_of_many_images(web: Web) -> None:
             assert found.status == "ok"
             most = max(most, len(lane._tasks))
     assert 0 < most <= 8  # four for each image that may be under way
+
+
+def test_few_hosts_are_begun_at_a_time_and_each_is_asked_over_one_connection(web: Web) -> None:
+    hosts = [f"host{number}.test" for number in range(30)]
+    web.routes |= {f"{host}/x": reply(photo()) for host in hosts}
+    rows = table(*(image_row(host, f"http://{host}/x") for host in hosts))
+    with Lane(options(web, concurrency=2), contact="", patience=HASTE) as lane:
+        assert [found.status for found in lane.fetch(rows)] == ["ok"] * 30
+    begun: set[str] = set()
+    most = 0
+    for request in web.log:
+        begun.discard(request.host) if request.path == "/x" else begun.add(request.host)
+        most = max(most, len(begun))
+    assert (len(web.log), web.connections) == (90, 30)
+    assert most <= 6  # of each that is under way the next request waits while another's robots.txt is asked for

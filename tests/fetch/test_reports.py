@@ -35,8 +35,9 @@ def test_tries_and_seconds_are_of_hosts_that_were_asked() -> None:
         "images.zip!/c.jpg",
         "http://two.example/",
         "no place",
+        "http://one.example?at=/c",
     ]
-    assert reports.waited(places, [1.0, 0.5, 3.0, None, 2.0]) == {"one.example": (2, 1.5)}
+    assert reports.waited(places, [1.0, 0.5, 3.0, None, 2.0, 0.25]) == {"one.example": (3, 1.75)}
     assert reports.waited([], []) == {}
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pmd.config.options import PerHost
-from pmd.fetch import hosts, second_look, trust
+from pmd.fetch import hosts, second_look, transfers, trust
 from pmd.fetch.broken import Broken
 from pmd.fetch.engine import Lane
 from pmd.fetch.head import ENDLESS, Head
@@ -203,6 +203,64 @@ def test_a_connection_that_the_host_closed_unsaid_loses_no_image_and_sends_nothi
     with Lane(options(web, robots=False, per_host=per_host), contact="", patience=HASTE) as lane:
         assert [fetched.status for fetched in lane.fetch(rows)] == ["ok"] * 6
         assert len(web.asked()) == lane.requests()["a.test"] == web.connections == 6
+
+
+def test_the_connection_of_a_hosts_last_image_is_not_kept(web: Web) -> None:
+    web.routes |= {f"a.test/{number}": reply(JPEG) for number in range(4)}
+    rows = table(*(image_row(str(number), f"http://a.test/{number}") for number in range(3)))
+    per_host = PerHost(requests_per_s=10_000, connections=1)
+    with Lane(options(web, robots=False, per_host=per_host), contact="", patience=HASTE) as lane:
+        assert [fetched.status for fetched in lane.fetch(rows)] == ["ok"] * 3
+        assert web.connections == 1
+        assert [fetched.status for fetched in lane.fetch(table(image_row("3", "http://a.test/3")))] == ["ok"]
+        assert web.connections == 2
+
+
+def test_a_connection_is_kept_after_a_redirect(web: Web) -> None:
+    web.routes |= {"a.test/x": reply(status=301, Location="http://b.test/x"), "b.test/x": reply(JPEG)}
+    web.routes["b.test/y"] = reply(JPEG)
+    with Lane(options(web, robots=False), contact="", patience=HASTE) as lane:
+        assert [fetched.status for fetched in lane.fetch(table(image_row("x", "http://a.test/x")))] == ["ok"]
+        # Whether anything more is wanted of the host that it leads to, nobody has looked.
+        assert [fetched.status for fetched in lane.fetch(table(image_row("y", "http://b.test/y")))] == ["ok"]
+        assert web.connections == 2
+
+
+def test_libcurl_knows_no_more_names_than_it_has_handles(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[list[str]] = []
+    lead = transfers._Names.lead
+
+    def noted(names: transfers._Names, name: str, addresses: str) -> list[str]:
+        told.append(lead(names, name, addresses))
+        return told[-1]
+
+    monkeypatch.setattr(transfers._Names, "lead", noted)
+    hosts = [f"host{number}.test:{web.port}" for number in range(60)]
+    web.routes |= {f"{host}/x": reply(JPEG) for host in hosts}
+    rows = table(*(image_row(host, f"http://{host}/x") for host in hosts))
+    few = options(web, robots=False, concurrency=3)
+    with Lane(few, contact="", patience=HASTE, lookup=lambda _: ["127.0.0.1"]) as lane:
+        assert [fetched.status for fetched in lane.fetch(rows)] == ["ok"] * 60
+    known: set[str] = set()
+    most = 0
+    for said in told:
+        for entry in said:
+            known.discard(entry[1:]) if entry[0] == "-" else known.add(entry.rpartition(":")[0])
+        most = max(most, len(known))
+    assert len(told) == 60
+    assert most <= 4  # a handle for each image under way, and a name that no handle leads to any more
+
+
+def test_a_name_is_known_as_long_as_one_handle_leads_to_it() -> None:
+    names = transfers._Names()
+    assert names.lead("a.test:80", "10.0.0.1,10.0.0.2") == ["a.test:80:10.0.0.1,10.0.0.2"]
+    assert names.lead("a.test:80", "10.0.0.1") == ["a.test:80:10.0.0.1"]
+    names.leave("a.test:80")
+    assert names.lead("b.test:80", "10.0.0.3") == ["b.test:80:10.0.0.3"]
+    names.leave("a.test:80")
+    names.leave("b.test:80")
+    assert names.lead("b.test:80", "10.0.0.3") == ["-a.test:80", "b.test:80:10.0.0.3"]
+    assert names.lead("c.test:80", "10.0.0.4") == ["c.test:80:10.0.0.4"]
 
 
 def test_proxies_of_the_environment_are_not_asked(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
