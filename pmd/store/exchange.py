@@ -270,6 +270,17 @@ def read(folder: str, references: Iterable[pa.RecordBatch], schema: pa.Schema) -
     return pa.concat_tables([schema.empty_table(), *iterate(folder, references, schema)])
 
 
+def not_reached(path: str) -> InputError:
+    """Return what is wrong where a file of a run's work folder is not there: another machine has written it to its own disk."""
+    return InputError(
+        "rows that another worker has written are not there",
+        where=path,
+        expected="a ROOT on storage that all workers reach",
+        found="no such file",
+        remedy="name such a ROOT in the configuration",
+    )
+
+
 def write_sorted(path: str, table: pa.Table) -> None:
     """Write a table that is in order of its first column, 16-byte keys, so that `read_sorted` reads little of it."""
     with storage.write_whole(path, durable=False) as file:
@@ -302,12 +313,6 @@ def iterate(folder: str, references: Iterable[pa.RecordBatch], schema: pa.Schema
         try:
             message = storage.read_bytes(path, row["offset"], row["offset"] + row["length"])
         except FileNotFoundError:
-            raise InputError(
-                "rows that another worker has written are not there",
-                where=path,
-                expected="a ROOT on storage that all workers reach",
-                found="no such file",
-                remedy="name such a ROOT in the configuration",
-            ) from None
+            raise not_reached(path) from None
         with pa.ipc.open_stream(head + message, options=options) as stream:
             yield pa.Table.from_batches([stream.read_next_batch()], schema=schema)

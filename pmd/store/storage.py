@@ -15,6 +15,7 @@ import ctypes
 import errno
 import functools
 import hashlib
+import heapq
 import io
 import os
 import posixpath
@@ -317,20 +318,28 @@ def _walk(path: str) -> list[str]:
 
     A link to a folder that it stands in is passed over: there is no end to what is below. So is what is no file, such as a pipe,
     whose reader would wait for ever; a link that leads nowhere is told where it is opened.
+
+    Two links to one folder are two names of its files. Behind a second link in a path a folder is listed once, by the first of
+    its paths (fewest links, then by name): were each of n folders linked twice from the one before, the last had 2^n paths.
     """
     if not is_folder(path):
         return [path]
-    files = []
-    pending = [(path, frozenset({_identity(os.stat(path))}))]
+    files: list[str] = []
+    seen: set[tuple[int, int]] = set()
+    pending = [(0, path, _identity(os.stat(path)), frozenset[tuple[int, int]]())]
     while pending:
-        folder, above = pending.pop()
+        links, folder, identity, above = heapq.heappop(pending)
+        if links > 1 and identity in seen:
+            continue
+        seen.add(identity)
+        above |= {identity}
         for entry in _entries(folder):
             is_plain = not entry.is_symlink() and entry.is_file()
             found = None if is_plain else _led_to(entry)
             if found is None or stat.S_ISREG(found.st_mode):
                 files.append(entry.path)
-            elif stat.S_ISDIR(found.st_mode) and (identity := _identity(found)) not in above:
-                pending.append((entry.path, above | {identity}))
+            elif stat.S_ISDIR(found.st_mode) and (inner := _identity(found)) not in above:
+                heapq.heappush(pending, (links + entry.is_symlink(), entry.path, inner, above))
     return files
 
 
