@@ -8,6 +8,7 @@ the rest images, units, texts and words are counted where all rows of one have m
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -219,27 +220,37 @@ _MEETING = {
 
 
 class _Runs:
-    """The runs of one task, of each kind of rows that must meet; left without a file where the task fails."""
+    """The runs of one task, of each kind of rows that must meet; left without a file where the task fails, or one of them."""
 
     def __init__(self, counting: Counting) -> None:
-        self.words = exchange.RunWriter(counting.work, context.ROWS, _WORD_BITS)
         self.written: list[pa.RecordBatch] = []
-        self._bits = counting.bits
-        self._runs = {name: exchange.RunWriter(counting.work, schema) for name, (schema, _) in _MEETING.items()}
+        self._counting = counting
+        self._discarded = contextlib.ExitStack()
 
     def put(self, name: str, rows: pa.RecordBatch) -> None:
         """Write rows of a kind, by the first bits of the number in their first column."""
-        numbers = (rows.column(0).to_numpy() >> np.uint64(63 - self._bits[name])) >> np.uint64(1)
+        numbers = (rows.column(0).to_numpy() >> np.uint64(63 - self._counting.bits[name])) >> np.uint64(1)
         self._runs[name].put(rows, numbers.astype(np.int32))
 
     def __enter__(self) -> _Runs:
+        with contextlib.ExitStack() as opened:
+            self.words = self._opened(opened, context.ROWS, _WORD_BITS)
+            self._runs = {name: self._opened(opened, schema) for name, (schema, _) in _MEETING.items()}
+            self._discarded = opened.pop_all()
         return self
 
+    def _opened(self, opened: contextlib.ExitStack, schema: pa.Schema, bits: int = 0) -> exchange.RunWriter:
+        run = exchange.RunWriter(self._counting.work, schema, bits)
+        opened.callback(run.discard)
+        return run
+
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            for run in (self.words, *self._runs.values()):
-                run.discard()
-            return
+        with self._discarded:
+            if kind is None:
+                self._close()
+                self._discarded.pop_all()
+
+    def _close(self) -> None:
         for run, schema in [(self.words, WORD_RUNS), *((self._runs[name], _MEETING[name][1]) for name in _MEETING)]:
             found = run.close()
             if found.num_rows:

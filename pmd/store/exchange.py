@@ -10,6 +10,7 @@ refers to; the commit removes the whole work folder.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import uuid
@@ -178,6 +179,8 @@ class RunWriter:
         self._buffer = _Buffer()
         self._index: list[tuple[int, int, int, int]] = []
         self._end = schema.serialize().size  # which the first batch brings with it
+        self._path = storage.join(folder, _name(self._run))
+        self._is_ending = False
         self._draft = storage.Draft(folder, durable=False)
         self._sink = pa.PythonFile(self._draft.file, "w")
         self._writer = pa.ipc.new_stream(
@@ -203,14 +206,18 @@ class RunWriter:
         """Finish the run; return its `RUNS`."""
         self._flush()
         self._writer.close()
+        self._is_ending = True
         self._draft.finish(_name(self._run))
         columns = zip(*self._index, strict=True) if self._index else ([] for _ in RUNS)
         arrays = [pa.array(values, field.type) for values, field in zip(columns, RUNS, strict=True)]
         return pa.RecordBatch.from_arrays(arrays, schema=RUNS)
 
     def discard(self) -> None:
-        """Leave no file behind when the unit failed."""
+        """Leave no file behind when the unit failed, were it another run of the unit's and this one has ended."""
         self._draft.discard()
+        if self._is_ending:
+            with contextlib.suppress(Exception):  # the storage fails: that is told
+                storage.remove(self._path)
 
 
 def write(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import errno
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +14,7 @@ import pytest
 from pmd.audit import measure, transforms, units
 from pmd.audit.transforms import Counting
 from pmd.images import rules
+from pmd.store import exchange, storage
 from pmd.text import language
 from tests.audit.batches import WHOLE, batch, pair
 
@@ -51,6 +54,51 @@ def test_a_task_that_fails_leaves_no_run(tmp_path: Path, monkeypatch: pytest.Mon
     pairs = batch(pair("coco", str(index), "a woman") for index in range(9))
     with pytest.raises(Exception, match="no such stage"):
         list(counting.count([(pairs, pa.array(["curate"] * 9)), (pairs, pa.array(["lost"] * 9))]))
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("fails", range(5))
+def test_a_task_whose_runs_cannot_all_be_written_leaves_none(
+    fails: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(language, "languages", lambda texts: pa.array(["en"] * len(texts), pa.string()))
+    counting = Counting(WHOLE, ("coco",), BITS, str(tmp_path))
+    pairs = batch(pair("coco", str(index), "a woman") for index in range(9))
+    finish, ended = storage.Draft.finish, []
+
+    def failing(draft: storage.Draft, name: str) -> None:
+        ended.append(name)
+        if len(ended) > fails:
+            raise OSError(errno.EIO, "the disk is gone")
+        finish(draft, name)
+
+    def count() -> int:
+        return len(list(counting.count([(pairs, pa.array(["curate"] * 9))])))
+
+    monkeypatch.setattr(storage.Draft, "finish", failing)
+    if fails == 4:  # all four are written
+        assert count() == 5
+        assert len([*tmp_path.iterdir()]) == 4
+        return
+    with pytest.raises(OSError, match="the disk is gone"):
+        count()
+    assert len(ended) == fails + 1
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_task_whose_runs_cannot_all_be_begun_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counting = Counting(WHOLE, ("coco",), BITS, str(tmp_path))
+    begin, begun = exchange.RunWriter.__init__, []
+
+    def failing(run: exchange.RunWriter, *asked: Any) -> None:
+        if len(begun) == 2:
+            raise OSError(errno.ENOSPC, "the disk is full")
+        begin(run, *asked)
+        begun.append(run)
+
+    monkeypatch.setattr(exchange.RunWriter, "__init__", failing)
+    with pytest.raises(OSError, match="the disk is full"):
+        list(counting.count([]))
     assert not [*tmp_path.iterdir()]
 
 
