@@ -31,7 +31,7 @@ import fsspec
 import fsspec.asyn
 from fsspec.implementations.local import LocalFileSystem
 
-from pmd.errors import ConfigError, InputError, RootError
+from pmd.errors import ConfigError, InputError, PmdError, RootError
 from pmd.store import spools
 from pmd.store.patience import Reading, Writing, patiently, refuse_pipes
 
@@ -124,6 +124,18 @@ def join(*parts: str) -> str:
 def is_text(name: str) -> bool:
     """Return whether the name of a file is text, which tables and commits can hold: locally, and in a tar, it is any bytes."""
     return not any("\ud800" <= character <= "\udfff" for character in name)
+
+
+def refuse_other_than_text(path: str, kind: type[PmdError]) -> None:
+    """Raise an error of a kind where a path is no text (`is_text`)."""
+    if not is_text(path):
+        raise kind(
+            "the path is not UTF-8",
+            where=path,
+            expected="names of files and folders in UTF-8, since tables and commits name them",
+            found=repr(os.fsencode(path)),
+            remedy="rename the file or folder, or move the file elsewhere",
+        )
 
 
 def exists(url: str) -> bool:
