@@ -98,15 +98,11 @@ def _row(row: Mapping[str, Any]) -> str:
     npmi = "".join(f"<td>{_npmi(row[name])}</td>" for name in ("npmi_female", "npmi_male"))
     counts = "".join(f"<td>{formatting.count(row[name])}</td>" for name in ("captions", "female", "male"))
     return (
-        f"<tr><td>{escape(row['term'])}</td>{counts}<td>{odds}{ends}</td><td>{_signed(row['score'], 1)}</td>{npmi}"
+        f"<tr><td>{escape(row['term'])}</td>{counts}<td>{odds}{ends}</td><td>{formatting.minus(row['score'], 1)}</td>{npmi}"
         f'<td class="words">{escape(row["cluster"])}</td><td>{formatting.count(row["clusters"])}</td>'
         f'<td class="wide">{escape(row["carried_by"])}</td><td class="words">{escape(verdict)}</td></tr>'
     )
 
 
 def _npmi(value: float | None) -> str:
-    return "–" if value is None else _signed(value, 2)
-
-
-def _signed(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}".replace("-", "−")
+    return "–" if value is None else formatting.minus(value, 2)

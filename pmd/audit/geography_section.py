@@ -87,7 +87,7 @@ def _map(result: Mapping[str, Any], source: str, told: Mapping[str, Any]) -> str
         return ""
     titles = {
         row["country"]: f"{names.get(row['country'], row['country'])}: {formatting.count(row['pairs'])} photographs, "
-        f"{row['per_million_people']:,.1f} a million people, {row['to_people']:.2f} times its share of people"
+        f"{formatting.rate(row['per_million_people'])} a million people, {row['to_people']:.2f} times its share of people"
         for row in told["countries"]
         if row["country"] in ratios
     }
@@ -196,10 +196,10 @@ def _countries(result: Mapping[str, Any], source: str, told: Mapping[str, Any], 
 def _country(name: str, row: Mapping[str, Any], *, has_users: bool) -> str:
     cells = [("≈" if row.get("as_before") else "") + formatting.count(row["pairs"]), formatting.percent(row["share"])]
     cells += [formatting.count(row.get("users")), formatting.percent(row.get("user_share"))]
-    cells += [f"{row['per_million_people']:,.1f}", f"{row['to_people']:.2f}"]
+    cells += [formatting.rate(row["per_million_people"]), f"{row['to_people']:.2f}"]
     if has_users:
         online = row.get("per_million_internet_users")
-        cells += ["–", "–"] if online is None else [f"{online:,.1f}", f"{row['to_internet_users']:.2f}"]
+        cells += ["–", "–"] if online is None else [formatting.rate(online), f"{row['to_internet_users']:.2f}"]
     return page.row(name, *cells)
 
 

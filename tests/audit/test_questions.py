@@ -69,6 +69,18 @@ def _small_hosts(page: Page, content: Content) -> Answers:
     found = [(asked.cell("tests", "hosts by how many pairs they had at first"), str(len(tests)))]
     rows = content["steps"]["sources"]["conceptual_12m"]["by"]["host_size"]["rows"]
     assert rows
+    (said,) = (said for said in page.readings["losses"] if said.startswith("Dead links of conceptual_12m: "))
+    small, large = (
+        next(
+            one for one in tests if (one["source"], one["stage"], one["property"]) == ("conceptual_12m", "fetch", size)
+        )
+        for size in ("10–99", "100–999")
+    )
+    assert small["effect"] < 0 < large["effect"]
+    for test, more in ((small, "less"), (large, "more")):
+        assert test["finding"], "small hosts die more often, as was planted"
+        size = f"hosts with {test['property']} pairs keep {abs(test['effect']) * 100:.1f} points {more} of their pairs"
+        found.append((size if size in said else said, size))
     assert any("Inclusion ratio by pairs of the host at first" in name for name in _headings(page))
     return found
 

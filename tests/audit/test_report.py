@@ -346,6 +346,22 @@ def test_no_more_decimals_than_the_interval_bears(share: float | None, width: fl
     assert formatting.percent(share, width) == text
 
 
+def test_what_rounds_to_nothing_has_no_sign_and_a_small_rate_keeps_two_figures() -> None:
+    assert [formatting.signed(share) for share in (-0.00001, 0.00001, 0.0, -0.0123, 0.5)] == [
+        *["0.00"] * 3,
+        "−1.23",
+        "+50.00",
+    ]
+    assert [formatting.minus(number, 2) for number in (-0.001, 0.001, -1.0)] == ["0.00", "0.00", "−1.00"]
+    assert [formatting.rate(number) for number in (1234.56, 1.0, 0.0421, 0.001, 0)] == [
+        "1,234.6",
+        "1.0",
+        "0.042",
+        "<0.01",
+        "0.0",
+    ]
+
+
 @pytest.mark.parametrize(
     ("number", "text"),
     [(0, "0"), (512, "512"), (9_876, "9,876"), (12_345, "12.3k"), (999_600, "1M"), (30_312_004, "30.3M"), (None, "–")],
