@@ -52,7 +52,7 @@ def section(result: Mapping[str, Any]) -> str:
         f'<p class="reading">{escape(reading)}</p>'
         + sizes
         + _asked(tests)
-        + (page.table(_HEAD, shown, caption="Findings, the largest first") if shown else "")
+        + (page.table(_HEAD, shown, label="Findings, the largest first", shown=True) if shown else "")
         + _of_dead_links(result)
         + '<p class="soft">Points: how far the share of pairs moved; of users and hosts by their size, how much more, or less, '
         "of its pairs one such keeps on average than one of any other size.</p>"
@@ -92,7 +92,7 @@ def _of_dead_links(result: Mapping[str, Any]) -> str:
     most = "" if len(rows) == len(answered) else f", the first {SHOWN_TESTS} of {formatting.count(len(answered))}"
     return (
         f"<details><summary>Dead links: all tests that could be answered{most}</summary>"
-        f"{page.table(_HEAD, rows, caption='Tests of dead links')}</details>"
+        f"{page.table(_HEAD, rows, label='Tests of dead links', shown=True)}</details>"
     )
 
 
@@ -110,7 +110,7 @@ def _asked(tests: list[Mapping[str, Any]]) -> str:
             ]
             rows.append(page.row(asked, page.Words(" or ".join(kinds)), *map(formatting.count, numbers)))
     head = ("<did a step take more or fewer of", "<clustered by", "tests", "findings", "without an answer")
-    return page.table(head, rows, caption="What was asked")
+    return page.table(head, rows, label="What was asked", shown=True)
 
 
 def _row(result: Mapping[str, Any], test: Mapping[str, Any]) -> str:

@@ -93,12 +93,12 @@ def _table(pictures: Mapping[str, Any], sources: Sequence[str], table: str, titl
             if row["table"] == table:
                 by_value.setdefault(row["value"], {})[source] = formatting.percent(row["share"])
     rows = [
-        f'<tr><td class="words">{escape(value)}</td>'
+        f'<tr><th scope="row">{escape(value)}</th>'
         + "".join(f"<td>{escape(shares.get(source, '–'))}</td>" for source in sources)
         + "</tr>"
         for value, shares in sorted(by_value.items(), key=lambda row: _place(table, row[0]))
     ]
-    return f"<h3>{escape(title)}</h3>{page.table((f'<{title}', *sources), rows)}"
+    return f"<h3>{escape(title)}</h3>{page.table((f'<{title}', *sources), rows, label=f'{title}, by source')}"
 
 
 def _place(table: str, value: str) -> tuple[bool, float, str]:

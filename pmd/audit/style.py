@@ -96,7 +96,7 @@ figure > svg { display: block; width: 100%; height: auto; }
 .stack { grid-template-columns: 96px minmax(0, 1fr) 170px; } .stack > .falls { grid-column: 2; }
 .stack > svg.free { grid-column: 2; } .stack > .value { grid-column: 3; }
 svg.free, .falls { display: block; width: 100%; overflow: visible; } .falls { height: 14px; }
-.fall { opacity: .35; } .beyond { fill: var(--soft); font-size: 11px; text-anchor: start; }
+.fall { opacity: .35; } .beyond { fill: var(--soft); font-size: 11px; text-anchor: start; } .below { text-anchor: end; }
 .columns { padding-left: 46px; } .columns svg { height: 246px; }
 figcaption { font-size: 13.5px; margin-bottom: 10px; display: flex; flex-wrap: wrap; gap: 3px 16px;
   align-items: center; }
@@ -142,6 +142,7 @@ th { text-align: right; white-space: normal; font-weight: 600; color: var(--soft
 th, td { padding: 6px 8px; border-bottom: 1px solid var(--line); text-align: right; }
 td { white-space: nowrap; vertical-align: baseline; }
 tbody th { vertical-align: baseline; color: inherit; font-weight: inherit; font-size: inherit; white-space: nowrap; }
+tbody th.wide { white-space: normal; }
 th:first-child, td:first-child, td.words, th.words { text-align: left; } td.wide { min-width: 240px; white-space: normal;
   text-align: left; }
 tr.total td, tr.total th { font-weight: 600; border-top: 2px solid var(--line); }
@@ -170,17 +171,35 @@ ul { padding-left: 20px; max-width: 84ch; } li { margin: 5px 0; }
   .table tbody th, .table td:first-child { white-space: normal; min-width: 92px; position: sticky; left: 0;
   background: var(--paper); border-bottom: 0; box-shadow: inset 0 -1px var(--line); }
   details .table tbody th, details .table td:first-child { background: var(--card); } }
-@media print { :root {"""
+@page { margin: 14mm 12mm 16mm; @bottom-right { content: "Bias audit, " counter(page) " of " counter(pages);
+  font: 8pt system-ui, sans-serif; color: #5a6570; } }
+@media print { :root { color-scheme: light;"""
     + _LIGHT
-    + """ --paper: #fff; } body { font-size: 11pt; } main { max-width: none; padding: 0; } nav, a.csv, .tip { display: none; }
-  h2, h3, .group-name { break-after: avoid; } table { font-size: 8.5pt; } th { font-size: 8pt; } td small { white-space: nowrap; }
+    + """ --paper: #fff; } body { font-size: 10pt; line-height: 1.45; } main { max-width: none; padding: 0; }
+  nav, a.csv, .tip { display: none; } h1 { font-size: 20pt; } h2 { font-size: 14pt; margin-top: 26px; }
+  h3 { font-size: 10.5pt; margin-top: 14px; } .group-name { margin-top: 30px; font-size: 8.5pt; padding-top: 8px; }
+  p { max-width: none; margin: 4px 0 8px; } .lead, .reading { font-size: 10.5pt; } .coverage, caption { font-size: 8pt; }
+  .never { font-size: 9pt; max-width: none; } blockquote { font-size: 12pt; } figcaption, .keys { font-size: 8.5pt; }
+  figure { padding: 10px 14px 8px 12px; margin: 8px 0 12px; } .row { font-size: 8.5pt; } svg .tick { font-size: 8pt; }
+  .small { gap: 8px; } details { margin: 6px 0; } summary { padding: 6px 0; } .table { margin: 6px 0; }
+  h2, h3, .group-name, summary, caption, h3 + p { break-after: avoid; }
   .reading, .coverage { break-after: avoid; } p, blockquote { break-inside: avoid; orphans: 3; }
-  .claims { grid-template-columns: repeat(4, 1fr); } .claim { padding: 8px 10px; } .claim p { font-size: 9.5pt; }
-  figure, tr, .tile, .claim, .row { break-inside: avoid; }
-  th button::after { content: none; }
+  .never { break-before: avoid; }
+  .claims { grid-template-columns: repeat(2, 1fr); } .claim { padding: 8px 10px; } .claim h3 { font-size: 11pt; }
+  .claim p { font-size: 9pt; } .claim .figure { font-size: 10pt !important; } .verdict { font-size: 8pt !important; }
+  .tiles { grid-template-columns: repeat(5, 1fr); }
+  .tile { padding: 8px 10px; } .tile b { font-size: 17pt; } .tile span { font-size: 8.5pt; }
+  figure, .short, tr, thead, .tile, .claim, .row { break-inside: avoid; }
+  .plot li.row > svg.free { height: 22px; } .plot li.stack > svg.free { height: 24px; }
+  table { font-size: 8pt; } th { font-size: 7.5pt; } td small { font-size: 7.5pt; white-space: nowrap; }
+  /* A head is repeated on each sheet, which a button in it is not. */
+  th button { display: contents; } th button::after { content: none; }
+  .meter { width: 40px; margin-right: 4px; }
+  tbody tr:last-child { break-before: avoid; }
   /* What is folded is printed, also where no script opens it. */
   details::details-content { content-visibility: visible; display: block; height: auto; }
-  .table { overflow: visible; } th, td { padding: 3px 5px; white-space: normal; } }
+  .table { overflow: visible; } th, td { padding: 2px 5px; } tbody th, .wide { white-space: normal; }
+  td.wide { min-width: 0; } }
 """
     + "".join(
         f".row-{number}, .key i.row-{number} {{ fill: {colour}; background: {colour}; }}\n"

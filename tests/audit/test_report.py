@@ -13,7 +13,7 @@ import orjson
 import pyarrow as pa
 import pytest
 
-from pmd.audit import card_sentence, charts, formatting, measure, overlap, page, repeated, sharing, tables
+from pmd.audit import card_sentence, charts, formatting, measure, overlap, page, ratios, repeated, sharing, tables
 from pmd.audit.lexicon import Absent
 from pmd.audit.measure import Partial, Plan
 from pmd.audit.report import CARD, MISSING, SECTIONS, html
@@ -409,6 +409,49 @@ def test_every_row_of_a_chart_is_reached_by_keyboard_and_told_in_words() -> None
     assert all(re.search(r"<title>[^<]", row) for row in rows)
 
 
+def test_every_table_has_a_name_of_its_own_and_every_row_a_head() -> None:
+    """Who hears the page goes from table to table by their names, and from cell to cell by heads."""
+    page = html(_figures(400))
+    tables = re.findall(r'<div class="table[^>]*aria-label="([^"]+)"><table(.*?)</table>', page, re.DOTALL)
+    assert len(tables) == page.count("<table") > 20
+    names = [name for name, _ in tables]
+    assert sorted({*names}) == sorted(names)
+    for name, table in tables:
+        assert f'aria-label="{name}"' in table or f"<caption>{name}</caption>" in table
+        rows = re.findall(r"<tr[^>]*>(<..)", table[table.index("<tbody>") :])
+        assert {*rows} == {"<th"}, name
+
+
+def test_a_chart_of_ratios_is_cut_into_sheets_over_one_axis() -> None:
+    rows = [
+        row
+        for group in range(6)
+        for row in (
+            ratios.Ratio(f"group {group}"),
+            *(ratios.Ratio(f"row {n}", [(1.3, "after", "x")]) for n in range(9)),
+        )
+    ]
+    rows[5] = ratios.Ratio("far", [(3.9, "after", "3.9")])
+    drawn = ratios.charts_of(rows, "ratios")
+    assert [one.count('<li class="row') for one in drawn] == [30, 30]
+    assert all(one.count('<li class="row heading">') == 3 for one in drawn)
+    ticks = [re.findall(r'class="tick[^>]*>([\d.]+)<', one) for one in drawn]
+    assert ticks == [["0.25", "0.5", "1", "2", "4"]] * 2
+
+
+def test_a_ratio_of_a_few_stretches_no_axis_and_stands_at_its_end() -> None:
+    sound = ratios.Ratio("sound", [(1.2, "after", "1.2")])
+    few = [
+        ratios.Ratio("few", [(9.0, "after", "9")], faint=True),
+        ratios.Ratio("none", [(0.0, "after", "0")], faint=True),
+    ]
+    (drawn,) = ratios.charts_of([sound, *few], "ratios")
+    assert re.findall(r'class="tick[^>]*>([\d.]+)<', drawn)[-1] == "1.25"
+    assert drawn.count("▸") == drawn.count("◂") == 1
+    (alone,) = ratios.charts_of(few[:1], "ratios")
+    assert re.findall(r'class="tick[^>]*>([\d.]+)<', alone)[-1] == "16"
+
+
 def test_what_is_folded_is_printed_and_colours_too() -> None:
     printed = CSS[CSS.index("@media print") :]
     assert "details::details-content { content-visibility: visible" in printed
@@ -445,5 +488,5 @@ def test_of_many_findings_the_largest_are_listed_and_the_rest_is_in_the_table() 
 
 
 def test_a_repeated_text_is_text_and_its_direction_ends_with_it() -> None:
-    shown = sharing._largest([{"text": "\u202e<b>x\x1b", "images": 2, "pairs": 3}], "users")
+    shown = sharing._largest([{"text": "\u202e<b>x\x1b", "images": 2, "pairs": 3}], "users", "coco")
     assert "<bdi>\u202e&lt;b&gt;x\u241b</bdi>" in shown
