@@ -70,17 +70,12 @@ def _small_hosts(page: Page, content: Content) -> Answers:
     rows = content["steps"]["sources"]["conceptual_12m"]["by"]["host_size"]["rows"]
     assert rows
     (said,) = (said for said in page.readings["losses"] if said.startswith("Dead links of conceptual_12m: "))
-    small, large = (
-        next(
-            one for one in tests if (one["source"], one["stage"], one["property"]) == ("conceptual_12m", "fetch", size)
-        )
-        for size in ("10–99", "100–999")
-    )
-    assert small["effect"] < 0 < large["effect"]
-    for test, more in ((small, "less"), (large, "more")):
-        assert test["finding"], "small hosts die more often, as was planted"
-        size = f"hosts with {test['property']} pairs keep {abs(test['effect']) * 100:.1f} points {more} of their pairs"
-        found.append((size if size in said else said, size))
+    mine = [test for test in tests if (test["source"], test["stage"]) == ("conceptual_12m", "fetch")]
+    assert {test["property"]: test["refused"] for test in mine} == {"10–99": None, "100–999": None}
+    # So few hosts, 37, do not suffice to call what was planted sure; what the page says of findings is in test_report.py.
+    assert not any(test["finding"] for test in mine)
+    assert next(test for test in mine if test["property"] == "10–99")["effect"] < 0
+    found.append((said, "Dead links of conceptual_12m: hosts of no size are known to have fared otherwise."))
     assert any("Inclusion ratio by pairs of the host at first" in name for name in _headings(page))
     return found
 

@@ -487,6 +487,38 @@ def test_of_many_findings_the_largest_are_listed_and_the_rest_is_in_the_table() 
     assert len(tables.tables(found)["tests"]) == 3000
 
 
+def test_the_page_says_whether_small_hosts_died_more_often() -> None:
+    found = _figures(60)
+    test = {
+        "section": "host_sizes",
+        "source": "yfcc100m",
+        "stage": "fetch",
+        "cluster": "host",
+        "clusters": 400,
+        "p": 0.0001,
+        "level": 0.99,
+        "finding": True,
+        "refused": None,
+    }
+    small = {**test, "property": "2–9", "effect": -0.152, "low": -0.2, "high": -0.1}
+    large = {**test, "property": "100–999", "effect": 0.081, "low": 0.02, "high": 0.142}
+    unsure = {**test, "property": "10–99", "effect": 0.01, "low": -0.02, "high": 0.04, "finding": False}
+    refused = {**test, "property": "1", "effect": 0.3, "low": None, "high": None, "finding": False, "refused": "too few"}
+    elsewhere = {**small, "stage": "images"}
+    for tests, said in (
+        (
+            [small, large, unsure, refused, elsewhere],
+            "Dead links of yfcc100m: hosts with 2–9 pairs keep 15.2 points less of their pairs than others (−20.00 to −10.00); "
+            "hosts with 100–999 pairs keep 8.1 points more of their pairs than others (+2.00 to +14.20).",
+        ),
+        ([unsure, refused], "Dead links of yfcc100m: hosts of no size are known to have fared otherwise."),
+    ):
+        found["tests"] = tests
+        assert said in _read(html(found))[1]
+    found["tests"] = [refused]
+    assert "Dead links of yfcc100m" not in _read(html(found))[1]
+
+
 def test_a_repeated_text_is_text_and_its_direction_ends_with_it() -> None:
     shown = sharing._largest([{"text": "\u202e<b>x\x1b", "images": 2, "pairs": 3}], "users", "coco")
     assert "<bdi>\u202e&lt;b&gt;x\u241b</bdi>" in shown
