@@ -136,11 +136,12 @@ def _added_up(kinds: Sequence[str]) -> str:
 
 def _high_by_step(source: str, by_stage: Mapping[str, Any]) -> str:
     """Return the share of high income after every step, by photograph and by user, with what it rests on."""
-    rows = []
+    rows, hidden = [], dict[str, list[str]]()
     for kind in ("photographs", "users"):
         for step, told in by_stage.items():
             high = told.get("high_income", {}).get(kind)
             if high is None or high["value"] is None:
+                hidden.setdefault(kind, []).append(NAMES.get(step, step))
                 continue
             draw = high.get("another_draw", {})
             drawn = formatting.between(draw["interval"]) if draw.get("interval") else draw.get("refused", "–")
@@ -169,6 +170,11 @@ def _high_by_step(source: str, by_stage: Mapping[str, Any]) -> str:
         + '<p class="soft">Of photographs with a geotag, and of users by where most of theirs are. The last column has the worst '
         "cases: none or all of those without a place are there.</p>"
         + page.table(head, rows, label=f"Share from high-income countries, {source}, after every step", shown=True)
+        + "".join(
+            f'<p class="soft">Of {kind} no share is told after {escape(", ".join(steps))}: beside the others it would tell of '
+            "a few.</p>"
+            for kind, steps in hidden.items()
+        )
     )
 
 

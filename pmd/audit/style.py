@@ -68,9 +68,9 @@ mark { background: none; color: inherit; font-weight: 600; text-decoration: unde
 .figure { font-size: 17px !important; font-weight: 500; }
 caption { text-align: left; color: var(--soft); font-size: 13px; padding-bottom: 4px; }
 th button { font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer; text-align: inherit; }
-th button:hover { color: var(--ink); } th button::after { content: " ↕"; opacity: .45; }
-th[aria-sort=ascending] button::after { content: " ↑"; opacity: 1; }
-th[aria-sort=descending] button::after { content: " ↓"; opacity: 1; }
+th button:hover { color: var(--ink); } th button::after { content: " ↕"; content: " ↕" / ""; opacity: .45; }
+th[aria-sort=ascending] button::after { content: " ↑"; content: " ↑" / ""; opacity: 1; }
+th[aria-sort=descending] button::after { content: " ↓"; content: " ↓" / ""; opacity: 1; }
 a.csv { float: right; font-size: 12.5px; margin: -8px 0 6px 12px; }
 .csv + * { clear: right; }
 :focus-visible { outline: 2px solid var(--after); outline-offset: 2px; border-radius: 3px; }

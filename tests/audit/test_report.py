@@ -183,6 +183,8 @@ def test_the_card_has_the_share_of_high_income_countries_where_it_is_known() -> 
     whole = _read(html(found))[1]
     assert "yfcc100m's photographs in a country of known income are from high-income countries after fetch" in whole
     assert "Of its users, 40.0 % have most of their photographs there" in text
+    for kind in ("photographs", "users"):
+        assert f"Of {kind} no share is told after images, opt-outs: beside the others it would tell of a few." in text
     assert "Were none, or all, of its other photographs there, it would be 20–90 % of all its photographs." in text
     assert "[audit.reference] in the configuration" not in text
     found["geography"] |= {"sources": {}, "reference": {"absent": "", "download": ["World Bank, income classes"]}}
@@ -503,7 +505,15 @@ def test_the_page_says_whether_small_hosts_died_more_often() -> None:
     small = {**test, "property": "2–9", "effect": -0.152, "low": -0.2, "high": -0.1}
     large = {**test, "property": "100–999", "effect": 0.081, "low": 0.02, "high": 0.142}
     unsure = {**test, "property": "10–99", "effect": 0.01, "low": -0.02, "high": 0.04, "finding": False}
-    refused = {**test, "property": "1", "effect": 0.3, "low": None, "high": None, "finding": False, "refused": "too few"}
+    refused = {
+        **test,
+        "property": "1",
+        "effect": 0.3,
+        "low": None,
+        "high": None,
+        "finding": False,
+        "refused": "too few",
+    }
     elsewhere = {**small, "stage": "images"}
     for tests, said in (
         (
