@@ -35,7 +35,19 @@ from scipy import special
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from pmd.audit import clusters, estimates, fates, findings, groups, lexicon, losses, measure, transforms, units
+from pmd.audit import (
+    clusters,
+    estimates,
+    fates,
+    findings,
+    groups,
+    lexicon,
+    losses,
+    measure,
+    transforms,
+    unit_losses,
+    units,
+)
 from pmd.audit.estimates import Estimate, Part, Read
 from pmd.engines import ends
 from pmd.engines.transforms import Cross, Meet, PerTask, create
@@ -401,21 +413,51 @@ class Loss:
 
 @dataclasses.dataclass(frozen=True)
 class SizeLoss:
-    """Users, or hosts, are lost as a whole or pair by pair: were those of some first size lost more often?"""
+    """Users, or hosts, are lost as a whole or pair by pair: were those of some first size lost more often?
+
+    Attributes:
+        sizes: Pairs of each.
+        by: "pair"; "unit", as a whole; "both", half so and half so; "either", large ones as a whole and small ones pair by pair;
+            "own", each at a rate of its own.
+        lost: The share that is lost on average, of each size.
+        more: How much more is lost of those with fewer than a hundred pairs: what is to be found.
+    """
 
     sizes: Counts
     by: str
     lost: float = 0.2
+    more: float = 0.0
+
+    @property
+    def group(self) -> NDArray[np.intp]:
+        return groups.of_sizes(self.sizes)
+
+    @property
+    def untestable(self) -> float:
+        """The share of sizes that so few units have, or all but so few, that no test can tell."""
+        units = np.bincount(self.group)
+        some = np.minimum(units, len(self.sizes) - units)[units > 0]
+        return float((some <= estimates.MIN_DEGREES).mean())
 
     def tests(self, chance: Chance) -> list[losses.Test]:
-        whole = chance.random(len(self.sizes)) < 1 - self.lost
-        after = self.sizes * whole if self.by == "unit" else chance.binomial(self.sizes, 1 - self.lost)
-        group = groups.of_sizes(self.sizes)
+        after, group = self._left(chance), self.group
         having = {
             str(number): (self.sizes * (group == number), after * (group == number)) for number in np.unique(group)
         }
         table = losses.of(self.sizes, after, having)
-        return [losses.uneven(table, name) for name in having]
+        return [unit_losses.uneven(table, name) for name in having]
+
+    def _left(self, chance: Chance) -> Counts:
+        lost = self.lost + self.more * (self.sizes < 100)
+        whole = chance.random(len(self.sizes))
+        if self.by == "own":
+            rates = chance.beta(lost * 9, (1 - lost) * 9)  # so that two pairs of one are correlated by .1
+            return chance.binomial(self.sizes, 1 - rates)
+        if self.by == "both":
+            return chance.binomial(self.sizes, 1 - lost / 2) * (whole < (1 - lost) / (1 - lost / 2))
+        by_pair, by_unit = chance.binomial(self.sizes, 1 - lost), self.sizes * (whole < 1 - lost)
+        is_whole = self.by == "unit" or (self.sizes >= 100 if self.by == "either" else False)
+        return np.where(is_whole, by_unit, by_pair)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -459,6 +501,14 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "planted countries": countries(zipf(1500, 0.4, 9000), 0.5),
 }
 
+#: Pairs of users and of hosts: the largest of few hosts has 13 % of all pairs, that of the concentrated ones 17 %.
+UNITS: Final[Mapping[str, Counts]] = {
+    "users": zipf(3000, 0.6, 30_000),
+    "hosts": zipf(1500, 0.6, 60_000),
+    "few hosts": zipf(200, 0.9, 60_000),
+    "concentrated hosts": zipf(1500, 1.1, 60_000),
+}
+
 LOSSES: Final[Mapping[str, Loss | SizeLoss | YearLoss]] = {
     **{
         f"links die by {by}, correlation {correlation}": Loss(by, correlation)
@@ -467,8 +517,8 @@ LOSSES: Final[Mapping[str, Loss | SizeLoss | YearLoss]] = {
     },
     **{
         f"sizes of {name}, links die by {by}, {lost:.0%} of them": SizeLoss(sizes, by, lost)
-        for name, sizes in (("users", zipf(3000, 0.6, 30_000)), ("hosts", zipf(1500, 0.6, 60_000)))
-        for by in ("pair", "unit")
+        for name, sizes in UNITS.items()
+        for by in ("pair", "unit", "both", "own", "either")
         for lost in (0.05, 0.3)
     },
     **{
@@ -481,6 +531,8 @@ LOSSES: Final[Mapping[str, Loss | SizeLoss | YearLoss]] = {
 #: Tests of a section; of half of them the effect is this.
 SECTION: Final = 20
 POWER_EFFECT: Final = -0.04
+#: How much more small units lose, where that is to be found.
+MORE: Final = 0.15
 #: The others have the largest effect that is none, which is the hardest to tell from one.
 NULL_EFFECT: Final = -findings.LEAST_EFFECT
 
@@ -516,10 +568,11 @@ class Tested:
         self.runs += 1
         self.tests += len(tests)
         for test in tests:
-            if test.effect is None or test.error is None or test.degrees is None:
+            interval = test.interval(estimates.LEVEL)
+            if interval is None:
                 self.refused += 1
             else:
-                self.covered += abs(test.effect) <= estimates.t_quantile(test.degrees) * test.error
+                self.covered += interval[0] <= 0 <= interval[1]
         self.answered += any(test.error is not None for test in tests)
         self.found += any(judged.finding for judged in findings.judge(tests))
 
@@ -722,6 +775,7 @@ def run(seeds: int, say: Callable[[str], None]) -> tuple[dict[str, Any], list[st
         short.append(f"all together cover {all_covered / all_given:.3f}")
     short += _null_tests(seeds, say, figures)
     short += _sections(seeds, say, figures)
+    short += _sizes(seeds, say, figures)
     return figures, short
 
 
@@ -744,6 +798,10 @@ def _null_tests(seeds: int, say: Callable[[str], None], figures: dict[str, Any])
             short.append(f"{name}: 0 is covered in {covered:.3f}")
         if found > 0.05 + slack(0.05, tested.answered):
             short.append(f"{name}: {found:.3f} of null runs have a finding")
+        if isinstance(loss, SizeLoss) and refused > loss.untestable:
+            short.append(
+                f"{name}: {refused:.3f} of tests are refused, and {loss.untestable:.3f} of sizes have few units"
+            )
     if not answered:
         short.append("no test is answered")
     return short
@@ -772,6 +830,27 @@ def _sections(seeds: int, say: Callable[[str], None], figures: dict[str, Any]) -
         short.append(f"the power is {rows['power']:.2f}")
     if rows["findings' intervals cover"] < COVERAGE:
         short.append(f"findings' intervals cover {half.covered} of {half.findings}")
+    return short
+
+
+def _sizes(seeds: int, say: Callable[[str], None], figures: dict[str, Any]) -> list[str]:
+    """Say how often it is found that small units are lost more often, and which share of what they lose more is covered."""
+    few = max(seeds // 4, 25)
+    say(f"\nUnits with fewer than a hundred pairs lose {MORE * 100:g} points more, {few} runs:\n")
+    say("| units | links die by | found |")
+    say("|---|---|---|")
+    short = []
+    for name, sizes in UNITS.items():
+        for by in ("pair", "unit", "both"):
+            loss = SizeLoss(sizes, by, 0.1, MORE)
+            found = 0
+            for seed in range(few):
+                judged = findings.judge(loss.tests(np.random.default_rng([6000, seed])))
+                found += any(one.finding for one in judged)
+            figures[f"sizes of {name}, {by}: power"] = found / few
+            say(f"| {name} | {by} | {_percent(found / few)} |")
+            if by == "pair" and found < 0.8 * few:
+                short.append(f"{name}: that small ones die more often by {by} is found in {found / few:.2f}")
     return short
 
 

@@ -35,15 +35,16 @@ import time
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.breaking import calls, equal, kills, world
+from benchmarks.breaking import calls, equal, kills, outcomes, world
 from benchmarks.breaking.calls import Call
 from benchmarks.breaking.kept import STAGES, Kept
+from benchmarks.breaking.outcomes import Outcome
 
 #: Stages that are tried with Beam's workers as processes too: each such run takes seconds to start.
 _WORKED: Final = ("curate", "shard")
@@ -82,22 +83,6 @@ class Trial:
     @property
     def key(self) -> str:
         return f"{self.stage} {self.age} {self.process} {self.place} {self.signal} {self.draw}"
-
-
-@dataclass
-class Outcome:
-    """What became of a trial."""
-
-    key: str
-    trial: dict[str, Any]
-    hit: bool
-    code: int
-    again: int
-    problems: list[str] = field(default_factory=list)
-    twice: int = 0
-    traceback: bool = False
-    hung: bool = False
-    seconds: float = 0.0
 
 
 class Breaking(Kept):
@@ -228,10 +213,10 @@ def _kinds(found: Sequence[Call]) -> list[Call]:
     return list(kinds.values())
 
 
-def _tell(outcomes: Sequence[Outcome]) -> None:
+def _tell(ended: Sequence[Outcome]) -> None:
     """Print a line a stage, process and kind of kill."""
     rows: dict[tuple[str, ...], list[Outcome]] = defaultdict(list)
-    for outcome in outcomes:
+    for outcome in ended:
         trial = outcome.trial
         rows[
             trial["stage"], trial["process"], "named" if trial["number"] is not None else f"-{trial['signal']}"
@@ -269,28 +254,24 @@ def main() -> None:
     if told.fresh:
         shutil.rmtree(folder, ignore_errors=True)
     kills.warm()
-    done = folder / "trials.jsonl"
     with world.opened(folder / "world", told.images) as web:
         breaking = Breaking(folder, web)
         breaking.prepare(breaking.others)
-        outcomes = [Outcome(**json.loads(line)) for line in done.read_text().splitlines()] if done.exists() else []
-        finished = {outcome.key for outcome in outcomes}
+        ended = outcomes.read(folder)
+        finished = {outcome.key for outcome in ended}
         stages = told.only or STAGES
         for trial in _chosen(breaking, told, stages):
             if trial.key in finished:
                 continue
             outcome = breaking.try_(trial)
-            outcomes.append(outcome)
-            with done.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(outcome)) + "\n")
+            ended.append(outcome)
+            outcomes.add(folder, outcome)
             for problem in outcome.problems[:3]:
                 print(f"PROBLEM {trial.key}: {problem}", flush=True)
-    _tell(outcomes)
-    bad = sum(bool(outcome.problems) for outcome in outcomes)
-    hits = sum(outcome.hit for outcome in outcomes)
-    seconds = sum(outcome.seconds for outcome in outcomes)
-    print(json.dumps({"trials": len(outcomes), "hit": hits, "unlike": bad, "seconds": round(seconds)}))
-    sys.exit(1 if bad else 0)
+    _tell(ended)
+    summary = outcomes.summary(ended)
+    print(json.dumps(summary))
+    sys.exit(1 if summary["unlike"] else 0)
 
 
 def _chosen(breaking: Breaking, told: argparse.Namespace, stages: Sequence[str]) -> Iterator[Trial]:

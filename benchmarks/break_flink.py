@@ -36,16 +36,17 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.breaking import cluster, emulators, equal, gone, kills, world
+from benchmarks.breaking import cluster, emulators, equal, gone, kills, outcomes, world
 from benchmarks.breaking.cluster import Cluster
 from benchmarks.breaking.gone import Relay
 from benchmarks.breaking.kept import STAGES, Kept
+from benchmarks.breaking.outcomes import Outcome
 
 _LANES: Final = 2
 _ON: Final = ("--engine", "flink")
@@ -84,22 +85,6 @@ class Trial:
     @property
     def key(self) -> str:
         return f"{self.stage} {self.kind} {self.round}"
-
-
-@dataclass
-class Outcome:
-    """What became of a trial. `hit`: something was killed while a job ran. `jobs`: the seconds of each job of the first run."""
-
-    key: str
-    trial: dict[str, Any]
-    hit: bool
-    code: int
-    again: int | None
-    problems: list[str]
-    jobs: list[float] = field(default_factory=list)
-    twice: int = 0
-    seconds: float = 0.0
-    said: str = ""
 
 
 class Disturbance:
@@ -190,7 +175,7 @@ class Breaking(Kept):
         does = Disturbance(self._flink, trial, jobs, self._store and self._store[1], self.world)
         ended = self._run(words, "killed", does)
         first, since = self.world.asked(since)
-        outcome = Outcome(trial.key, asdict(trial), does.done_after_s is not None, ended.code, None, [])
+        outcome = Outcome(trial.key, asdict(trial), does.done_after_s is not None, ended.code)
         outcome.jobs = [round(job["duration"] / 1000, 1) for job in does.mine()]
         outcome.problems += _judge_ending(trial, ended)
         outcome.said = ended.text[-1500:] if ended.code else ""
@@ -296,10 +281,10 @@ def _judge_again(again: kills.Ended) -> Iterator[str]:
         yield f"the rerun ends with {again.code}: {again.text[-600:]}"
 
 
-def _tell(outcomes: Sequence[Outcome]) -> None:
+def _tell(ended: Sequence[Outcome]) -> None:
     """Print a line a stage and kind."""
     rows: dict[tuple[str, str], list[Outcome]] = defaultdict(list)
-    for outcome in outcomes:
+    for outcome in ended:
         rows[outcome.trial["stage"], outcome.trial["kind"]].append(outcome)
     print(f"{'stage':8} {'killed':8} {'trials':>6} {'hit':>4} {'went on':>7} {'rerun':>5} {'unlike':>6} {'twice':>5}")
     for (stage, kind), found in sorted(rows.items(), key=lambda row: (STAGES.index(row[0][0]), KINDS.index(row[0][1]))):
@@ -342,7 +327,6 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
     kills.warm()
     until = time.monotonic() + 60 * told.minutes
-    done = folder / "trials.jsonl"
     with contextlib.ExitStack() as stack:
         web = stack.enter_context(world.opened(folder / "world", told.images))
         Kept(folder, web).prepare()
@@ -350,23 +334,20 @@ def main() -> None:
         flink = stack.enter_context(cluster.running(folder))
         os.chdir(folder)
         breaking = Breaking(folder, web, flink, store)
-        outcomes = [Outcome(**json.loads(line)) for line in done.read_text().splitlines()] if done.exists() else []
-        finished = {outcome.key for outcome in outcomes}
+        ended = outcomes.read(folder)
+        finished = {outcome.key for outcome in ended}
         for trial in breaking.trials(told.seed, told.rounds, told.kind or KINDS, told.only or STAGES):
             if trial.key in finished:
                 continue
             if time.monotonic() > until:
                 break
-            outcome = _tried(breaking, trial, outcomes)
-            outcomes.append(outcome)
-            with done.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(outcome)) + "\n")
-    _tell(outcomes)
-    bad = sum(bool(outcome.problems) for outcome in outcomes)
-    hits = sum(outcome.hit for outcome in outcomes)
-    seconds = sum(outcome.seconds for outcome in outcomes)
-    print(json.dumps({"trials": len(outcomes), "hit": hits, "unlike": bad, "seconds": round(seconds)}))
-    sys.exit(1 if bad else 0)
+            outcome = _tried(breaking, trial, ended)
+            ended.append(outcome)
+            outcomes.add(folder, outcome)
+    _tell(ended)
+    summary = outcomes.summary(ended)
+    print(json.dumps(summary))
+    sys.exit(1 if summary["unlike"] else 0)
 
 
 def _tried(breaking: Breaking, trial: Trial, before: Sequence[Outcome]) -> Outcome:

@@ -12,5 +12,5 @@ Seven steps, each a pure function:
 
 Only those between `plan` and `result` see pairs, so all that grows with the data is spread over workers; what leaves them stays
 small however many pairs went in. What a figure's interval speaks of stands in `estimates`; whether losses struck unevenly in
-`losses`, and which tests are findings in `findings`.
+`losses`, of users and hosts by their size in `unit_losses`, and which tests are findings in `findings`.
 """

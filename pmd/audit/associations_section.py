@@ -11,6 +11,8 @@ from pmd.escape import html as escape
 
 #: Rows that are shown from either end of a ranking.
 SHOWN: Final = 8
+#: An interval whose ends are further apart than so many times is drawn faint (`estimates`: nothing that a reader could use).
+_WIDEST: Final = 4
 
 
 def section(result: Mapping[str, Any]) -> str:
@@ -28,7 +30,7 @@ def section(result: Mapping[str, Any]) -> str:
         number, found = number + len(rows), found + sum(row["finding"] for row in rows)
         most = max(most, (source, rows), key=lambda one: len(one[1]))
         if rows:
-            parts.append(f"<details><summary>{escape(source)}</summary>{_tables(rows)}</details>")
+            parts.append(f"<details><summary>{escape(source)}</summary>{_tables(source, rows)}</details>")
     reading = (
         f"{formatting.count(number)} terms of all sources stand with gendered terms in 20 captions of 10 clusters or more after "
         f"{last}; the odds of {formatting.count(found)} differ from their source's by a quarter or more for sure."
@@ -53,17 +55,20 @@ def _chart(source: str, rows: Sequence[Mapping[str, Any]]) -> str:
             interval = None if row["low"] is None or row["high"] is None else (row["low"], row["high"])
             style = "after a" if row["odds"] >= 1 else "after b"
             note = f"{row['odds']:.2f}  of {formatting.short(row['captions'])}"
-            drawn.append(Ratio(row["term"], [(row["odds"], style, said)], note, interval))
+            is_faint = interval is None or interval[0] * _WIDEST < interval[1]
+            drawn.append(Ratio(row["term"], [(row["odds"], style, said)], note, interval, is_faint))
     title = f"{source}: odds of female to male terms in captions with a term, beside the source's own"
-    keys = (page.key("a", "more female"), page.key("b", "more male"), page.key("line", "as in all captions"))
-    return (
-        f"<h3>{escape(source)}: odds, beside the source's own</h3>{page.chart(ratios.chart(drawn, title), *keys)}"
-        if drawn
-        else ""
+    keys = (
+        page.key("a", "more female"),
+        page.key("b", "more male"),
+        page.key("line", "as in all captions"),
+        '<span class="key">lines: 95 % intervals; faint: wider, or none</span>',
     )
+    pictures = "".join(page.chart(one, *keys) for one in ratios.charts_of(drawn, title))
+    return f"<h3>{escape(source)}: odds, beside the source's own</h3>{pictures}" if drawn else ""
 
 
-def _tables(rows: Sequence[Mapping[str, Any]]) -> str:
+def _tables(source: str, rows: Sequence[Mapping[str, Any]]) -> str:
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         groups.setdefault(row["group"], []).append(row)
@@ -82,7 +87,10 @@ def _tables(rows: Sequence[Mapping[str, Any]]) -> str:
         "<",
     )
     return "".join(
-        f"<h3>{escape(group.capitalize())}</h3>{page.table(head, [_row(row) for row in _ends(some)], stacked=True)}"
+        f"<h3>{escape(group.capitalize())}</h3>"
+        + page.table(
+            head, [_row(row) for row in _ends(some)], label=f"{source}: {group} with gendered terms", stacked=True
+        )
         for group, some in groups.items()
     )
 
@@ -98,15 +106,12 @@ def _row(row: Mapping[str, Any]) -> str:
     npmi = "".join(f"<td>{_npmi(row[name])}</td>" for name in ("npmi_female", "npmi_male"))
     counts = "".join(f"<td>{formatting.count(row[name])}</td>" for name in ("captions", "female", "male"))
     return (
-        f"<tr><td>{escape(row['term'])}</td>{counts}<td>{odds}{ends}</td><td>{_signed(row['score'], 1)}</td>{npmi}"
+        f'<tr><th scope="row">{escape(row["term"])}</th>'
+        f"{counts}<td>{odds}{ends}</td><td>{formatting.minus(row['score'], 1)}</td>{npmi}"
         f'<td class="words">{escape(row["cluster"])}</td><td>{formatting.count(row["clusters"])}</td>'
         f'<td class="wide">{escape(row["carried_by"])}</td><td class="words">{escape(verdict)}</td></tr>'
     )
 
 
 def _npmi(value: float | None) -> str:
-    return "–" if value is None else _signed(value, 2)
-
-
-def _signed(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}".replace("-", "−")
+    return "–" if value is None else formatting.minus(value, 2)

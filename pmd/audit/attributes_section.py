@@ -21,7 +21,7 @@ def section(result: Mapping[str, Any]) -> str:
         names = [name for name in RATES if any(row[name] is not None for row in stages[last]["attributes"]["values"])]
         before = {(row["attribute"], row["value"]): row["pairs"] for row in stages[first]["attributes"]["values"]}
         rows = [
-            f'<tr><td class="words">{escape(row["attribute"])}</td><td class="words">{escape(row["value"])}</td>'
+            f'<tr><th scope="row">{escape(row["attribute"])}</th><td class="words">{escape(row["value"])}</td>'
             f"<td>{formatting.count(before.get((row['attribute'], row['value'])))}</td><td>{formatting.count(row['pairs'])}</td>"
             f"<td>{escape(formatting.percent(row['share']))}</td>"
             + "".join(f"<td>{escape(formatting.percent(row[name]))}</td>" for name in names)
@@ -30,7 +30,7 @@ def section(result: Mapping[str, Any]) -> str:
         ]
         if rows:
             head = ("<attribute", "<value", f"after {first}", f"after {last}", "share", *names)
-            table = page.table(head, rows, stacked=True)
+            table = page.table(head, rows, label=f"{source}: values of attributes", stacked=True)
             parts.append(
                 table if source == rates.ALL else f"<details><summary>{escape(source)}</summary>{table}</details>"
             )

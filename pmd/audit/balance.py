@@ -94,7 +94,7 @@ def _reasons(result: Mapping[str, Any]) -> str:
             for reason, count in sorted(book["rejected"].items(), key=lambda item: (-item[1], item[0])):
                 overall[stage, reason] = overall.get((stage, reason), 0) + count
                 rows.append(
-                    f'<tr><td>{escape(stage)}</td><td class="words">{escape(source)}</td>'
+                    f'<tr><th scope="row">{escape(stage)}</th><td class="words">{escape(source)}</td>'
                     f'<td class="words">{escape(reason)}</td><td>{formatting.count(count)}</td>'
                     f"<td>{escape(formatting.percent(count / book['in']))}</td></tr>"
                 )
@@ -102,15 +102,20 @@ def _reasons(result: Mapping[str, Any]) -> str:
         return '<p class="coverage">No row was rejected.</p>'
     order = sorted(overall, key=lambda key: (STAGES.index(key[0]), -overall[key], key[1]))
     summary = [
-        f'<tr><td>{escape(stage)}</td><td class="words">{escape(reason)}</td>'
+        f'<tr><th scope="row">{escape(stage)}</th><td class="words">{escape(reason)}</td>'
         f"<td>{formatting.count(overall[stage, reason])}</td>"
         f'<td>{escape(formatting.percent(overall[stage, reason] / given[stage]))}</td><td class="wide">'
         f"{escape(REASONS[reason][1] if reason in REASONS else '')}</td></tr>"
         for stage, reason in order
     ]
-    folded = page.table(("<stage", "<source", "<reason", "pairs", "of the stage's input"), rows)
+    head = ("<stage", "<source", "<reason", "pairs", "of the stage's input")
+    folded = page.table(head, rows, label="Rejected rows by stage, source and reason")
     return (
-        page.table(("<stage", "<reason", "pairs", "of the stage's input", "<what it means"), summary)
+        page.table(
+            ("<stage", "<reason", "pairs", "of the stage's input", "<what it means"),
+            summary,
+            label="Rejected rows by stage and reason",
+        )
         + f"<details><summary>By source</summary>{folded}</details>"
         + f'<p class="coverage"><b>Coverage</b> all rows. {escape(result["methods"]["books"])} '
         + f"{escape(result['methods']['readers'])}</p>"
@@ -126,7 +131,7 @@ def against_table2(result: Mapping[str, Any]) -> str:
         colour = f'<span class="swatch row-{min(number, len(ROW_COLOURS) - 2)}"></span>'
         if not row["sources_here"]:
             rows.append(
-                f"<tr><td>{colour}{escape(row['row'])}</td><td>{formatting.short(row['published']['pairs'])}</td>"
+                f"<tr><th scope='row'>{colour}{escape(row['row'])}</th><td>{formatting.short(row['published']['pairs'])}</td>"
                 f'<td colspan="{len(stages) + 1}"><small>not in this build</small></td><td>–</td>'
                 f"<td>{row['published']['mean_words']:.1f}</td><td>–</td></tr>"
             )
@@ -136,7 +141,7 @@ def against_table2(result: Mapping[str, Any]) -> str:
         meter = charts.meter(row["of_published"][last], f"{part} of Table 2 after {last}")
         mean = row["mean_words"][last]
         rows.append(
-            f"<tr><td>{colour}{escape(row['row'])}</td><td>{formatting.short(row['published']['pairs'])}</td>"
+            f"<tr><th scope='row'>{colour}{escape(row['row'])}</th><td>{formatting.short(row['published']['pairs'])}</td>"
             f"<td>{formatting.short(row['read'])}</td>{cells}"
             f"<td>{meter}{escape(part)}</td>"
             f"<td>{row['published']['mean_words']:.1f}</td><td>{formatting.decimal(mean)}</td></tr>"
@@ -149,7 +154,8 @@ def against_table2(result: Mapping[str, Any]) -> str:
     # Pairs of sources that the paper does not have are no part of its count.
     left = sum(row["pairs"].get(last, 0) for row in result["table2"]) / published if published else None
     rows.append(
-        f'<tr class="total"><td>all</td><td>{formatting.short(published)}</td><td>{formatting.short(read)}</td>{total}'
+        f'<tr class="total"><th scope="row">all</th><td>{formatting.short(published)}</td>'
+        f"<td>{formatting.short(read)}</td>{total}"
         f"<td>{charts.meter(left or 0.0, 'of Table 2')}{escape(formatting.percent(left))}</td>"
         f"<td>{formatting.decimal(words / published if published else None)}</td><td>{formatting.decimal(mean)}</td></tr>"
     )
@@ -164,7 +170,7 @@ def against_table2(result: Mapping[str, Any]) -> str:
     )
     return (
         f'<p class="reading">{escape(_table2_reading(result, first) + _beside_table2(result))}</p>'
-        + page.table(head, rows)
+        + page.table(head, rows, label="Pairs and words beside Table 2")
         + '<p class="coverage"><b>Coverage</b> all pairs. Table 2 (arXiv 2112.04482) gives pairs in millions to one '
         "decimal and mean words to one; the mean of its rows, weighted by pairs, stands in the last line. "
         "“Read” counts what the readers gave: pairs, and one for each record that gave none.</p>"

@@ -21,6 +21,10 @@ from pmd.escape import html as escape
 _MIDDLE: Final = 13.0
 _APART: Final = 4.0
 
+#: Marks at the ends of a row: a dot that stands there belongs further out.
+BEYOND: Final = '<text class="beyond" x="100%" dx="7" y="13">▸</text>'
+BELOW: Final = '<text class="beyond below" x="0" dx="-7" y="13">◂</text>'
+
 
 @dataclasses.dataclass(frozen=True)
 class Mark:
@@ -142,7 +146,7 @@ def _dot(mark: Mark, unit: float, axis: tuple[float, float], offset: float) -> s
         if mark.style.endswith(" b")
         else f'<circle class="mark {mark.style}" cx="{place}" cy="{y:g}" r="4.2"/>'
     )
-    beyond = '<text class="beyond" x="100%" dx="7" y="13">▸</text>' if mark.value * unit > axis[0] * 1.001 else ""
+    beyond = BEYOND if mark.value * unit > axis[0] * 1.001 else ""
     return f'<g class="point{faint}">{span}{shape}{beyond}</g>'
 
 

@@ -126,7 +126,7 @@ def _concentration_table(result: Mapping[str, Any], having: Sequence[tuple[str, 
             same = units["two_pairs_share_one"]
             chance = "–" if same is None else "none" if same == 0 else f"1 in {formatting.short(1 / same)}"
             cells = (
-                f"<tr><td>{escape(source)}</td><td class='words'>after {escape(stage)}</td>"
+                f"<tr><th scope='row'>{escape(source)}</th><td class='words'>after {escape(stage)}</td>"
                 f"<td>{formatting.count(units['distinct']['value'])}</td>"
                 f"<td>{'–' if units['gini'] is None else format(units['gini'], '.2f')}</td>"
                 f"<td>{escape(formatting.percent(units['top_1_percent']))}</td><td>{chance}</td>"
@@ -142,4 +142,4 @@ def _concentration_table(result: Mapping[str, Any], having: Sequence[tuple[str, 
     head = ["<source", "<", kind, "Gini's coefficient", f"top 1 % of {kind}", "two pairs share one"]
     if kind == "hosts":
         head += ["top 10", "<largest"]
-    return page.table(head, rows)
+    return page.table(head, rows, label=f"Concentration of {kind}, by source")

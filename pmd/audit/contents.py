@@ -36,27 +36,28 @@ _STAGE_ROWS: Final = (
 def stage_by_stage(result: Mapping[str, Any]) -> str:
     """Return the tables of the main figures after each stage."""
     sources = "".join(
-        f"<h3>{escape(source)}</h3>{_stage_table(result, result['sources'][source])}"
+        f"<h3>{escape(source)}</h3>{_stage_table(result, result['sources'][source], source)}"
         for source, _, _ in page.sources_in_order(result)
     )
     return (
         "<p>The main figures of all sources together after every stage. Small "
         "figures are 95 % intervals for texts that were not read; what has none is counted and exact; "
         '<span class="few">this colour</span> marks what rests on too few to be read as a rate.</p>'
-        + _stage_table(result, result["all"])
+        + _stage_table(result, result["all"], "all sources")
         + f"<details><summary>The same for each source</summary>{sources}</details>"
     )
 
 
-def _stage_table(result: Mapping[str, Any], populations: Mapping[str, Any]) -> str:
+def _stage_table(result: Mapping[str, Any], populations: Mapping[str, Any], name: str) -> str:
     """Return the main figures, one row a figure and one column a stage."""
     columns = [_stage_cells(populations[stage]) for stage in result["stages"]]
     rows = [
-        f"<tr><td>{label}</td>{''.join(column[label] for column in columns)}</tr>"
+        f"<tr><th scope='row'>{label}</th>{''.join(column[label] for column in columns)}</tr>"
         for label in columns[0]
         if any(column[label] != "<td>–</td>" for column in columns)
     ]
-    return page.table(("<", *(f"after {stage}" for stage in result["stages"])), rows)
+    head = ("<", *(f"after {stage}" for stage in result["stages"]))
+    return page.table(head, rows, label=f"{name}: main figures after every stage")
 
 
 def _stage_cells(figures: Mapping[str, Any]) -> dict[str, str]:
@@ -341,7 +342,7 @@ def gendered(result: Mapping[str, Any]) -> str:
         changed = figures.get("change_since_curate")
         table.append(
             ('<tr class="total">' if source == "all sources" else "<tr>")
-            + f"<td>{escape(source)}</td>"
+            + f'<th scope="row">{escape(source)}</th>'
             + f"<td>{formatting.count(figures['coverage']['measured'])}</td>"
             + "".join(formatting.share_cell(figures[name]) for name in ("female", "male", "both", "neither", "neutral"))
             + formatting.ratio_cell(figures["female_to_male"])
@@ -376,6 +377,7 @@ def gendered(result: Mapping[str, Any]) -> str:
                 *(f"{name}, since {first} (points)" for name in ("female", "male") if first != last),
             ),
             table,
+            label="Gendered terms by source",
             stacked=True,
         )
         if rows
@@ -415,13 +417,14 @@ def _another_draw(result: Mapping[str, Any]) -> str:
             effect = "–" if draw["design_effect"] is None else f"{draw['design_effect']:.1f}"
             written = f'<td class="words">{escape(draw["refused"])}</td>' if "refused" in draw else cell(draw)
             rows.append(
-                f'<tr><td>{escape(name)}</td><td class="words">{escape(label)}</td>{written}'
+                f'<tr><th scope="row">{escape(name)}</th><td class="words">{escape(label)}</td>{written}'
                 f'<td class="words">{escape(draw["cluster"].replace("+", ", "))}</td>'
                 f"<td>{formatting.count(draw['clusters'])}</td><td>{formatting.count(draw['degrees'])}</td>"
                 f"<td>{effect}</td></tr>"
             )
     head = (f"<after {last}", "<figure", "another draw", "<by", "clusters", "degrees of freedom", "design effect")
-    folded = f"<details><summary>Another draw of such users or images</summary>{page.table(head, rows)}</details>"
+    table = page.table(head, rows, label="Another draw of such users or images")
+    folded = f"<details><summary>Another draw of such users or images</summary>{table}</details>"
     return (folded if rows else "") + (
         f'<p class="coverage"><b>Another draw</b> {escape(result["methods"]["another_draw"])}</p>'
     )

@@ -312,7 +312,7 @@ def share_of_draw(
     shares = [part.sums.having(name) / part.sums.pairs for part in parts]
     value = math.fsum(weight * share for weight, share in zip(weights, shares, strict=True))
     spreads = [_of_share(part.sums, name).spread(weight) for part, weight in zip(parts, weights, strict=True)]
-    return _share(value, _together(spreads, weights), level, refuses_by_sizes=refuses_by_sizes)
+    return share_of_spread(value, _together(spreads, weights), level, refuses_by_sizes=refuses_by_sizes)
 
 
 def _of_share(sums: Sums, name: str) -> _Varying:
@@ -442,7 +442,7 @@ def share_of_table(read: Sequence[Read], name: str, of: str, *, level: float = L
         source.spread({names: ((name in names) - value) * (of in names) / whole for names in source.counts})
         for source in read
     ]
-    return _share(value, _of_domain(spreads, read, of), level)
+    return share_of_spread(value, _of_domain(spreads, read, of), level)
 
 
 def ratio_of_table(read: Sequence[Read], above: str, below: str, of: str, *, level: float = LEVEL) -> Estimate:
@@ -530,7 +530,8 @@ def _ends(value: float, error: float, degrees: float, level: float) -> tuple[flo
     return value - half, value + half
 
 
-def _share(value: float, spread: Spread, level: float, *, refuses_by_sizes: bool = False) -> Estimate:
+def share_of_spread(value: float, spread: Spread, level: float, *, refuses_by_sizes: bool = False) -> Estimate:
+    """Return a share, 0…1, that varies so, with an interval of a level; `refuses_by_sizes` as of `share_of_draw`."""
     single = spread.variance <= 1e-18 or value <= 0 or value >= 1
     refused = spread.refused(spread.effective if single or refuses_by_sizes else spread.degrees)
     if refused is not None:

@@ -26,6 +26,10 @@ FALSE_DISCOVERIES: Final = 0.05
 #: The least effect that is a finding, and the least change of an exact figure that is pointed at: half a percentage point.
 LEAST_EFFECT: Final = 0.005
 
+#: A p-value that is found by halving is told down to this, and so near.
+_LEAST_P: Final = 1e-12
+_NEAR: Final = 1.001
+
 
 @dataclasses.dataclass(frozen=True)
 class Judged:
@@ -69,12 +73,7 @@ def chosen(p_values: Sequence[float], allowed: float = FALSE_DISCOVERIES) -> lis
 
 def judge(tests: Sequence[Test], *, least: float = LEAST_EFFECT, allowed: float = FALSE_DISCOVERIES) -> list[Judged]:
     """Return the tests of one section, each with its p-value and whether it is a finding; in their order."""
-    held = [
-        p_value(test.effect, test.error, test.degrees, least)
-        if test.effect is not None and test.error is not None and test.degrees is not None
-        else None
-        for test in tests
-    ]
+    held = [_p_of(test, least) for test in tests]
     places = [place for place, p in enumerate(held) if p is not None]
     picked = chosen([p for p in held if p is not None], allowed)
     findings = {place for place, one in zip(places, picked, strict=True) if one}
@@ -82,12 +81,30 @@ def judge(tests: Sequence[Test], *, least: float = LEAST_EFFECT, allowed: float 
     judged = []
     for place, (test, p) in enumerate(zip(tests, held, strict=True)):
         level = corrected if place in findings else estimates.LEVEL
-        interval = None
-        if test.effect is not None and test.error is not None and test.degrees is not None:
-            half = estimates.t_quantile(test.degrees, level) * test.error
-            interval = (test.effect - half, test.effect + half)
+        interval = test.interval(level)
         judged.append(Judged(test, p, interval, level if interval is not None else None, place in findings))
     return judged
+
+
+def _p_of(test: Test, least: float) -> float | None:
+    """Return a test's p-value; of two means that which their interval has just without an effect of `least`."""
+    if test.effect is None or test.error is None or test.degrees is None:
+        return None
+    if test.means is None:
+        return p_value(test.effect, test.error, test.degrees, least)
+    if abs(test.effect) <= least:
+        return 1.0
+    low, high = _LEAST_P, 1.0
+    while high > _LEAST_P * _NEAR and high / low > _NEAR:
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if _holds(test, 1 - middle, least) else (low, middle)
+    return high
+
+
+def _holds(test: Test, level: float, least: float) -> bool:
+    """Return whether the interval of a level has an effect of `least` or less."""
+    interval = test.interval(level)
+    return interval is not None and interval[0] <= least and interval[1] >= -least
 
 
 def _harmonic(number: int) -> float:

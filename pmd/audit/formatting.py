@@ -111,5 +111,15 @@ def points_cell(estimate: Mapping[str, Any] | None) -> str:
 
 
 def signed(share: float) -> str:
-    """Return a difference of shares in percentage points, with a true minus."""
-    return f"{share * 100:+.2f}".replace("-", "−")
+    """Return a difference of shares in percentage points, with a true minus; nothing has no sign."""
+    return minus(share * 100, 2, plus="+") if round(share * 100, 2) else "0.00"
+
+
+def minus(number: float, decimals: int, plus: str = "") -> str:
+    """Return a number with a true minus, and none where nothing but zeros is left."""
+    return f"{round(number, decimals) + 0.0:{plus}.{decimals}f}".replace("-", "−")
+
+
+def rate(number: float) -> str:
+    """Return a number of things for so many others: one decimal, of less than one two figures."""
+    return f"{number:,.1f}" if number >= 1 or number == 0 else "<0.01" if number < 0.01 else f"{number:.2g}"

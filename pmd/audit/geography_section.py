@@ -87,7 +87,7 @@ def _map(result: Mapping[str, Any], source: str, told: Mapping[str, Any]) -> str
         return ""
     titles = {
         row["country"]: f"{names.get(row['country'], row['country'])}: {formatting.count(row['pairs'])} photographs, "
-        f"{row['per_million_people']:,.1f} a million people, {row['to_people']:.2f} times its share of people"
+        f"{formatting.rate(row['per_million_people'])} a million people, {row['to_people']:.2f} times its share of people"
         for row in told["countries"]
         if row["country"] in ratios
     }
@@ -113,7 +113,7 @@ def _incomes(source: str, by_stage: Mapping[str, Any], ends: tuple[str, str], ta
     head += [f"photographs after {ends[1]}", "users, by most of theirs", "people", "internet users"]
     return (
         f"<h3>By income class of the country, {escape(source)}</h3>"
-        + page.table(["<income", *head], rows)
+        + page.table(["<income", *head], rows, label=f"{source}: by income class of the country")
         + _added_up(after["added_up"])
         + _high_by_step(source, {step: by_stage[step] for step in taken})
     )
@@ -136,11 +136,12 @@ def _added_up(kinds: Sequence[str]) -> str:
 
 def _high_by_step(source: str, by_stage: Mapping[str, Any]) -> str:
     """Return the share of high income after every step, by photograph and by user, with what it rests on."""
-    rows = []
+    rows, hidden = [], dict[str, list[str]]()
     for kind in ("photographs", "users"):
         for step, told in by_stage.items():
             high = told.get("high_income", {}).get(kind)
             if high is None or high["value"] is None:
+                hidden.setdefault(kind, []).append(NAMES.get(step, step))
                 continue
             draw = high.get("another_draw", {})
             drawn = formatting.between(draw["interval"]) if draw.get("interval") else draw.get("refused", "–")
@@ -168,7 +169,12 @@ def _high_by_step(source: str, by_stage: Mapping[str, Any]) -> str:
         f"<h3>High income after every step, {escape(source)}</h3>"
         + '<p class="soft">Of photographs with a geotag, and of users by where most of theirs are. The last column has the worst '
         "cases: none or all of those without a place are there.</p>"
-        + page.table(head, rows, caption=f"Share from high-income countries, {source}, after every step")
+        + page.table(head, rows, label=f"Share from high-income countries, {source}, after every step", shown=True)
+        + "".join(
+            f'<p class="soft">Of {kind} no share is told after {escape(", ".join(steps))}: beside the others it would tell of '
+            "a few.</p>"
+            for kind, steps in hidden.items()
+        )
     )
 
 
@@ -183,8 +189,10 @@ def _countries(result: Mapping[str, Any], source: str, told: Mapping[str, Any], 
     head = ["<country", "photographs", "share", "users", "share of users", "per million people", "× people"]
     head += ["per million internet users", "× internet users"] if has_users else []
     short = len(rows) > 2 * _RANKED
-    shown = page.table(head, [*rows[:_RANKED], *rows[-_RANKED:]] if short else rows)
-    whole = f"<details><summary>All {len(rows)} countries</summary>{page.table(head, rows)}</details>" if short else ""
+    label = f"{source}: countries by photographs for people"
+    shown = page.table(head, [*rows[:_RANKED], *rows[-_RANKED:]] if short else rows, label=label)
+    all_ = page.table(head, rows, label=f"{label}, all of them")
+    whole = f"<details><summary>All {len(rows)} countries</summary>{all_}</details>" if short else ""
     ends = f": the first and the last {_RANKED} of {len(rows)}" if short else ""
     return (
         f"<h3>{escape(source)} after {escape(last)}: countries by photographs for people</h3>"
@@ -196,10 +204,10 @@ def _countries(result: Mapping[str, Any], source: str, told: Mapping[str, Any], 
 def _country(name: str, row: Mapping[str, Any], *, has_users: bool) -> str:
     cells = [("≈" if row.get("as_before") else "") + formatting.count(row["pairs"]), formatting.percent(row["share"])]
     cells += [formatting.count(row.get("users")), formatting.percent(row.get("user_share"))]
-    cells += [f"{row['per_million_people']:,.1f}", f"{row['to_people']:.2f}"]
+    cells += [formatting.rate(row["per_million_people"]), f"{row['to_people']:.2f}"]
     if has_users:
         online = row.get("per_million_internet_users")
-        cells += ["–", "–"] if online is None else [f"{online:,.1f}", f"{row['to_internet_users']:.2f}"]
+        cells += ["–", "–"] if online is None else [formatting.rate(online), f"{row['to_internet_users']:.2f}"]
     return page.row(name, *cells)
 
 
@@ -233,7 +241,7 @@ def _suffixes(result: Mapping[str, Any]) -> str:
         if not rows:
             continue
         cells = [
-            f"<tr><td>{escape(names.get(row['value'], row['value']))}</td><td>{formatting.count(row['pairs'])}</td>"
+            f'<tr><th scope="row">{escape(names.get(row["value"], row["value"]))}</th><td>{formatting.count(row["pairs"])}</td>'
             f"<td>{escape(formatting.percent(earlier.get(row['value'])))}</td><td>{escape(formatting.percent(row['share']))}</td></tr>"
             for row in rows
         ]
@@ -241,7 +249,7 @@ def _suffixes(result: Mapping[str, Any]) -> str:
         covered = by_stage[last]["coverage"]
         parts.append(
             f"<h4>{escape(source)}: {escape(formatting.percent(covered['share']))} of pairs lie under a country's domain</h4>"
-            + page.table(head, cells)
+            + page.table(head, cells, label=f"{source}: countries of hosts' domains")
         )
     if not parts:
         return ""
@@ -256,7 +264,8 @@ def _suffixes(result: Mapping[str, Any]) -> str:
 def _disputed(result: Mapping[str, Any]) -> str:
     names = result["labels"]["countries"]
     rows = [
-        f"<tr><td>{escape(one['land'])}</td><td class='words'>{escape(names.get(one['counted_as'], one['counted_as']))}</td>"
+        f"<tr><th scope='row'>{escape(one['land'])}</th>"
+        f"<td class='words'>{escape(names.get(one['counted_as'], one['counted_as']))}</td>"
         f"<td class='words'>{escape(', '.join(names.get(code, code) for code in one['claimed_by']))}</td>"
         f"<td class='words'>{escape(one['by'])}</td></tr>"
         for one in result["geography"]["disputed"]
@@ -264,6 +273,6 @@ def _disputed(result: Mapping[str, Any]) -> str:
     return (
         "<details><summary>Disputed land: what it is counted as</summary><p>A rule of counting and no opinion on whose the land "
         "is: as the United Nations count it where time zones tell it apart, else as its time zone has it.</p>"
-        + page.table(["<land", "<counted as", "<also claimed by", "<by"], rows)
+        + page.table(["<land", "<counted as", "<also claimed by", "<by"], rows, label="Disputed land")
         + "</details>"
     )

@@ -18,16 +18,15 @@ def section(result: Mapping[str, Any]) -> str:
     for source, _, _ in page.sources_in_order(result):
         for kind in ("subreddit", "host"):
             rows = [
-                f'<tr><td class="words">{escape(row[kind])}</td><td class="words">{escape(row["list"])}</td>'
+                f'<tr><th scope="row">{escape(row[kind])}</th><td class="words">{escape(row["list"])}</td>'
                 f"<td>{formatting.count(row['texts'])}</td><td>{formatting.count(row['english'])}</td>"
                 f"<td>{escape(formatting.percent(row['share']))}</td></tr>"
                 for row in result["sources"][source][last]["harm"][f"{kind}s"]
             ]
             if rows:
                 head = (f"<{kind}", "<list", "texts", "of English texts read", "share")
-                parts.append(
-                    f"<details><summary>{escape(source)}, by {kind}</summary>{page.table(head, rows)}</details>"
-                )
+                table = page.table(head, rows, label=f"{source}: terms of harm by {kind}")
+                parts.append(f"<details><summary>{escape(source)}, by {kind}</summary>{table}</details>")
     names = OF_ENGLISH["harm"]
     if figures["coverage"]["measured"] and all(figures[name]["enough"] for name in names):
         told = ", ".join(f"{name} ones {formatting.share(figures[name])}" for name in names)

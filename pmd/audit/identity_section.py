@@ -40,7 +40,7 @@ def _beside(result: Mapping[str, Any], last: str) -> str:
             found = sum(row["finding"] for row in rows)
             parts.append(
                 f"<details><summary>{escape(source)}: {formatting.count(len(rows))} words, "
-                f"{formatting.count(found)} of them a quarter more for sure</summary>{_table(rows)}</details>"
+                f"{formatting.count(found)} of them a quarter more for sure</summary>{_table(source, rows)}</details>"
             )
     if not parts:
         return ""
@@ -50,7 +50,7 @@ def _beside(result: Mapping[str, Any], last: str) -> str:
     )
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+def _table(source: str, rows: Sequence[Mapping[str, Any]]) -> str:
     head = (
         "<term",
         "<word beside it",
@@ -62,7 +62,9 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
         "rank score",
         "<",
     )
-    return page.table(head, [_row(row) for row in rows], stacked=True, caption="Words beside terms of identity")
+    return page.table(
+        head, [_row(row) for row in rows], stacked=True, label=f"{source}: words beside terms of identity", shown=True
+    )
 
 
 def _row(row: Mapping[str, Any]) -> str:

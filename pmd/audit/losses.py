@@ -10,6 +10,7 @@ So its variance is that of a difference of two means whose pairs come in cluster
 are the coarsest of users and hosts; hosts are none where all pairs lie on one.
 
 Sums are kept by the pairs that a cluster had and the pairs that it has left, since clusters alike in both are corrected alike.
+Whether users or hosts of one size lose more than others is another question, of the same sums: `pmd.audit.unit_losses`.
 """
 
 from __future__ import annotations
@@ -46,15 +47,32 @@ ROWS: Final = pa.schema(
 
 
 @dataclasses.dataclass(frozen=True)
+class Mean:
+    """A mean of units' shares, 0…1, and how it varies."""
+
+    value: float
+    spread: estimates.Spread
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Return its interval; one that varies too little for its units is refused before (`Spread.refused`)."""
+        found = estimates.share_of_spread(self.value, self.spread, level)
+        assert found.low is not None
+        assert found.high is not None
+        return found.low, found.high
+
+
+@dataclasses.dataclass(frozen=True)
 class Test:
     """Whether loss struck unevenly.
 
     Attributes:
-        effect: The share after less the share before; None where nothing was lost or nothing is left.
+        effect: The share after less the share before, or the difference of `means`; None where nothing was lost or nothing is
+            left.
         error: Its standard error under the null hypothesis of no difference.
         degrees: Degrees of freedom.
         clusters: How many clusters had pairs.
         refused: Why there is no answer, of `estimates.TOO_CONCENTRATED` and `TOO_FEW`.
+        means: What units of a size keep on average, and all others, where that is the question.
     """
 
     effect: float | None
@@ -62,6 +80,20 @@ class Test:
     degrees: float | None = None
     clusters: int = 0
     refused: str | None = None
+    means: tuple[Mean, Mean] | None = None
+
+    def interval(self, level: float) -> tuple[float, float] | None:
+        """Return the interval of the effect; None where there is no answer."""
+        if self.effect is None or self.error is None or self.degrees is None:
+            return None
+        if self.means is None:
+            half = estimates.t_quantile(self.degrees, level) * self.error
+            return self.effect - half, self.effect + half
+        one, other = self.means
+        (low, high), (least, most) = one.interval(level), other.interval(level)
+        below = math.hypot(one.value - low, most - other.value)
+        above = math.hypot(high - one.value, other.value - least)
+        return self.effect - below, self.effect + above
 
 
 def of(before: Counts, after: Counts, properties: Mapping[str, tuple[Counts, Counts] | Having]) -> pa.Table:
@@ -105,7 +137,7 @@ def uneven(table: pa.Table, name: str) -> Test:
         table: `ROWS` of all clusters.
         name: The property.
     """
-    rows = _Losses.of(table, name)
+    rows = Losses.of(table, name)
     kept, all_pairs = float(rows.after @ rows.units), float(rows.before @ rows.units)
     lost = all_pairs - kept
     if not kept or not lost:
@@ -157,7 +189,7 @@ def refuse(test: Test, why: str) -> Test:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Losses:
+class Losses:
     """Columns of `ROWS` of one property: one row a kind of cluster."""
 
     before: estimates.Array
@@ -170,7 +202,7 @@ class _Losses:
     both: estimates.Array
 
     @classmethod
-    def of(cls, table: pa.Table, name: str) -> _Losses:
+    def of(cls, table: pa.Table, name: str) -> Losses:
         names = np.array(table["property"].to_pylist(), dtype=object)
         raw = np.stack([table[column].to_numpy().astype(np.float64) for column in ROWS.names[1:]], axis=1)
         every = raw[names == ITSELF]

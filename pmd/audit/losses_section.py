@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from pmd import flow
@@ -26,6 +26,9 @@ _ASKED: Final = {
 }
 
 
+#: Sections of tests that ask of units, and not of pairs → what these are called.
+_SIZES: Final = {"user_sizes": "users", "host_sizes": "hosts"}
+
 _HEAD: Final = ("<what", "<source", "<step", "<clustered by", "clusters", "points", "<interval", "p", "<")
 
 
@@ -41,17 +44,42 @@ def section(result: Mapping[str, Any]) -> str:
         f"Of {len(tests)} tests {len(found)} are findings; {refused} cannot be answered, since too little was lost or "
         "few users or hosts decide."
     )
+    sizes = "".join(f'<p class="reading">{escape(said)}</p>' for said in _of_sizes(result))
     shown = [_row(result, test) for test in found[:SHOWN]]
     more = len(found) - len(shown)
     elsewhere = (f"{more} more findings, smaller ones, and all" if more > 0 else "All") + " tests stand in the table "
     return (
         f'<p class="reading">{escape(reading)}</p>'
+        + sizes
         + _asked(tests)
-        + (page.table(_HEAD, shown, caption="Findings, the largest first") if shown else "")
+        + (page.table(_HEAD, shown, label="Findings, the largest first", shown=True) if shown else "")
         + _of_dead_links(result)
+        + '<p class="soft">Points: how far the share of pairs moved; of users and hosts by their size, how much more, or less, '
+        "of its pairs one such keeps on average than one of any other size.</p>"
         + f'<p class="soft">{elsewhere}“tests” <a href="#tables">beside the page</a>. A single host is one cluster, of which no '
         'test can tell: hosts are tested by their size, and what each lost stands <a href="#steps">above</a>.</p>'
         + method
+    )
+
+
+def _of_sizes(result: Mapping[str, Any]) -> Iterator[str]:
+    """Yield whether links of small users, or hosts, died more often than of large ones: of each source where it can be told."""
+    for section, units in _SIZES.items():
+        asked: dict[str, list[Mapping[str, Any]]] = {}
+        for test in result["tests"]:
+            if (test["section"], test["stage"]) == (section, flow.FETCH.name) and test["refused"] is None:
+                asked.setdefault(test["source"], []).append(test)
+        for source, tests in asked.items():
+            found = [_size(result, test) for test in tests if test["finding"]]
+            yield f"Dead links of {source}: {'; '.join(found) or f'{units} of no size are known to have fared otherwise'}."
+
+
+def _size(result: Mapping[str, Any], test: Mapping[str, Any]) -> str:
+    """Return how much more, or less, units of a size keep than others, for sure."""
+    more = "more" if test["effect"] > 0 else "less"
+    return (
+        f"{value(result, test['section'], test['property'])} keep {abs(test['effect']) * 100:.1f} points {more} of their pairs "
+        f"than others ({formatting.signed(test['low'])} to {formatting.signed(test['high'])})"
     )
 
 
@@ -64,7 +92,7 @@ def _of_dead_links(result: Mapping[str, Any]) -> str:
     most = "" if len(rows) == len(answered) else f", the first {SHOWN_TESTS} of {formatting.count(len(answered))}"
     return (
         f"<details><summary>Dead links: all tests that could be answered{most}</summary>"
-        f"{page.table(_HEAD, rows, caption='Tests of dead links')}</details>"
+        f"{page.table(_HEAD, rows, label='Tests of dead links', shown=True)}</details>"
     )
 
 
@@ -82,7 +110,7 @@ def _asked(tests: list[Mapping[str, Any]]) -> str:
             ]
             rows.append(page.row(asked, page.Words(" or ".join(kinds)), *map(formatting.count, numbers)))
     head = ("<did a step take more or fewer of", "<clustered by", "tests", "findings", "without an answer")
-    return page.table(head, rows, caption="What was asked")
+    return page.table(head, rows, label="What was asked", shown=True)
 
 
 def _row(result: Mapping[str, Any], test: Mapping[str, Any]) -> str:

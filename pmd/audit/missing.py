@@ -51,7 +51,7 @@ def files(result: Mapping[str, Any]) -> str:
         f"<p>The page is whole without them. They lie in the folder <code>{tables.FOLDER}</code> beside it, and "
         "<code>audit.json</code> has all of them in one. In Python, <code>pmd.load.audit(ROOT)</code> gives them as DataFrames. "
         "All tests of losses, findings or not, are the table “tests”.</p>"
-        + page.table(("<table", "rows", "<columns", "<file"), rows, caption="Tables beside the page")
+        + page.table(("<table", "rows", "<columns", "<file"), rows, label="Tables beside the page", shown=True)
     )
 
 
@@ -75,5 +75,5 @@ def components(result: Mapping[str, Any]) -> str:
         )
     head = ("<package", "<licence", "<used for", "<data in it", "<licence of the data")
     return "<p>Word lists, models and tables come from installed packages alone.</p>" + page.table(
-        head, rows, caption="What the audit leans on"
+        head, rows, label="What the audit leans on", shown=True
     )

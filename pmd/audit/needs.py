@@ -20,7 +20,8 @@ from pmd.store.wanted import Wanted
 #: 4: northern Vietnam, Palestine, Georgia and Kosovo are found; places stand beside populations; steps are told apart.
 #: 5: terms of age, identity and harm, personal data, pictures, attributes, and what stands with gendered terms; a page of
 #: sections and files of tables; small cells are hidden across all tables.
-AUDIT_FORMAT: Final = 5
+#: 6: whether users or hosts of a size lose more is tested unit by unit.
+AUDIT_FORMAT: Final = 6
 
 
 @dataclasses.dataclass(frozen=True)

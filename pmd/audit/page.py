@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from pmd.audit import formatting
 from pmd.audit.style import ROW_COLOURS
 from pmd.audit.suppression import LEAST
 from pmd.escape import html as escape
+
+#: Rows of a table that stands on one sheet of paper, where that is printed.
+SHORT: Final = 14
 
 
 def coverage(result: Mapping[str, Any], section: Mapping[str, Any]) -> str:
@@ -28,8 +31,9 @@ def table(
     head: Sequence[str],
     rows: Sequence[str],
     *,
+    label: str,
     stacked: bool = False,
-    caption: str = "",
+    shown: bool = False,
 ) -> str:
     """Return a table; heads are texts, rows HTML. A head that begins with "<" stands over words, at the left.
 
@@ -38,14 +42,17 @@ def table(
     Args:
         head: One a column.
         rows: One a row.
+        label: What the table shows, for those who hear the page, or find a table by its name.
         stacked: Intervals stand under their figures.
-        caption: What the table shows.
+        shown: Whether the label stands above the table, too, since no heading says the same.
     """
     cells = "".join(_head(name) for name in head)
     kind = ' class="stacked"' if stacked else ""
-    said = f"<caption>{escape(caption)}</caption>" if caption else ""
+    short = " short" if len(rows) <= SHORT else ""
+    said = f"<caption>{escape(label)}</caption>" if shown else ""
+    named = "" if shown else f' aria-label="{escape(label)}"'
     return (
-        f'<div class="table" tabindex="0" role="group" aria-label="{escape(caption or "Table")}"><table{kind}>{said}'
+        f'<div class="table{short}" tabindex="0" role="group" aria-label="{escape(label)}"><table{kind}{named}>{said}'
         f"<thead><tr>{cells}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
 
@@ -59,9 +66,11 @@ def _head(name: str) -> str:
 
 
 def behind(head: Sequence[str], rows: Sequence[str], caption: str) -> str:
-    """Return the table behind a picture, folded."""
+    """Return the table behind a picture, folded; nothing where all of its rows are too small to be told."""
+    if not rows:
+        return ""
     held = f"; ≈: as before, since it changed by fewer than {LEAST}" if any("≈" in row for row in rows) else ""
-    return f"<details><summary>The table behind it</summary>{table(head, rows, caption=caption + held)}</details>"
+    return f"<details><summary>The table behind it</summary>{table(head, rows, label=caption + held, shown=True)}</details>"
 
 
 class Words(str):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pmd.audit import charts, formatting, page
-from pmd.audit.pictures import NO_COPY, labels, low
+from pmd.audit.pictures import BINS, NO_COPY, labels, low
 from pmd.audit.suppression import NOT_SHOWN
 from pmd.escape import html as escape
 
@@ -93,9 +93,15 @@ def _table(pictures: Mapping[str, Any], sources: Sequence[str], table: str, titl
             if row["table"] == table:
                 by_value.setdefault(row["value"], {})[source] = formatting.percent(row["share"])
     rows = [
-        f'<tr><td class="words">{escape(value)}</td>'
+        f'<tr><th scope="row">{escape(value)}</th>'
         + "".join(f"<td>{escape(shares.get(source, '–'))}</td>" for source in sources)
         + "</tr>"
-        for value, shares in by_value.items()
+        for value, shares in sorted(by_value.items(), key=lambda row: _place(table, row[0]))
     ]
-    return f"<h3>{escape(title)}</h3>{page.table((f'<{title}', *sources), rows)}"
+    return f"<h3>{escape(title)}</h3>{page.table((f'<{title}', *sources), rows, label=f'{title}, by source')}"
+
+
+def _place(table: str, value: str) -> tuple[bool, float, str]:
+    """Return where a value stands in its table: bins from the least on, what is not shown at the end."""
+    is_hidden = value == NOT_SHOWN
+    return is_hidden, low(value) if table in BINS and not is_hidden else 0.0, value

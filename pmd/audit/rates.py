@@ -68,10 +68,10 @@ def table(result: Mapping[str, Any], section: str, names: Sequence[str], ratio: 
     head = ("<source", "<after", "texts", *names, *((ratio[1],) if ratio else ()))
     everything = rows.pop(ALL, [])
     each = [row for some in rows.values() for row in some]
-    return (page.table(head, everything, stacked=True) if everything else "") + (
-        f"<details><summary>The same by source</summary>{page.table(head, each, stacked=True)}</details>"
-        if each
-        else ""
+    label = f"Rates: {', '.join(names)}"
+    by_source = page.table(head, each, label=f"{label}, by source", stacked=True)
+    return (page.table(head, everything, label=label, stacked=True) if everything else "") + (
+        f"<details><summary>The same by source</summary>{by_source}</details>" if each else ""
     )
 
 
@@ -87,8 +87,8 @@ def carriers(result: Mapping[str, Any], section: str, title: str) -> str:
         for name, terms in _carriers(result["sources"][source][last], section)
     ]
     head = ("<list", f"<terms, with the texts of the sample that have them after {last}")
-    folded = page.table(("<source", *head), of_each, caption=f"{title}, by source")
-    return f"<h3>{escape(title)}</h3>{page.table(head, everything)}" + (
+    folded = page.table(("<source", *head), of_each, label=f"{title}, by source", shown=True)
+    return f"<h3>{escape(title)}</h3>{page.table(head, everything, label=title)}" + (
         f"<details><summary>The same terms by source</summary>{folded}</details>" if of_each else ""
     )
 

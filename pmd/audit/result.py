@@ -31,6 +31,7 @@ from pmd.audit import (
     small_cells,
     steps,
     suppression,
+    unit_losses,
     units,
     wording,
 )
@@ -94,9 +95,10 @@ METHODS: Final = {
     "they fared as all did. Exact, with intervals only where texts were sampled. Values of fewer than 10 pairs are "
     "not shown; a large one that changed by fewer is given as it was (≈).",
     "losses": "Whether what was lost at a step had to do with what it shows, were users or hosts lost as they come: a test "
-    "of its own beside the change, which is exact. Clusters are the coarsest of users and hosts that a source has. Null "
-    "hypothesis: no more than 0.5 points; Benjamini and Yekutieli's control of false discoveries at 5 % in each section; "
-    "findings' intervals are corrected for being chosen.",
+    "of its own beside the change, which is exact. Clusters are the coarsest of users and hosts that a source has. Of sizes "
+    "each user or host is one draw, however large: points are what those of a size keep of their pairs on average, less what "
+    "all others keep. Null hypothesis: no more than 0.5 points; Benjamini and Yekutieli's control of false discoveries at 5 % "
+    "in each section; findings' intervals are corrected for being chosen.",
     "users": "Pairs of each user, counted. Users are never named.",
     "hosts": "Registrable domains of the upstream image URLs, counted. Hosts with fewer than 10 pairs are not listed; of all "
     "sources there is what their lists have together.",
@@ -631,7 +633,7 @@ class _Question:
         domain: Which pairs.
         properties: What of them; empty for the commonest that their table has.
         by: What `steps.Source` calls these properties, where their numbers may be hidden.
-        kind: The units whose own property it is, which are then the clusters; else the coarsest are.
+        kind: The units whose own property it is: each is one draw then. Else pairs are drawn, by the coarsest clusters.
     """
 
     domain: str
@@ -657,7 +659,8 @@ def _tests(
 ) -> list[dict[str, Any]]:
     """Return all tests, findings or not: of each section, source, step and property one.
 
-    An effect tells how many pairs a step took. Of countries and incomes there is one only where that is told.
+    The effect is the share after less the share before; of sizes it is what users, or hosts, of a size keep on average, less what
+    all others keep. An effect tells how many pairs a step took. Of countries and incomes there is one only where that is told.
     """
     rows = []
     for section, question in TESTED.items():
@@ -674,7 +677,8 @@ def _tests(
                 names = [*(question.properties or _commonest(table))]
                 if question.by is not None:
                     names = [name for name in names if name in one.changed(question.by, stage)]
-                found = [(name, losses.uneven(table, name)) for name in names if table.num_rows]
+                asks = unit_losses.uneven if question.kind else losses.uneven
+                found = [(name, asks(table, name)) for name in names if table.num_rows]
                 if kind != coarsest:
                     found = [(name, losses.refuse(test, f"{coarsest}s are coarser")) for name, test in found]
                 asked += [(source, stage, kind, name, test) for name, test in found]

@@ -1,5 +1,7 @@
 """The page's one script: it sorts tables, takes them along as CSV, and opens what is folded before the page is printed.
 
+It also takes the tables that are shown whole out of the order of the keyboard's stops.
+
 Nothing on the page needs it. It asks nobody for anything, which the page's policy also forbids: no address but the page's own
 script and style, told by digest.
 """
@@ -73,6 +75,16 @@ SCRIPT: Final = """
     link.href = 'data:text/csv;charset=utf-8,' + encodeURIComponent('\\ufeff' + csv(table));
     table.parentElement.after(link);
   }
+  // A stop for the keyboard is only where there is something to scroll.
+  const frames = [...document.querySelectorAll('.table')];
+  const reach = () => {
+    const wide = frames.filter((frame) => frame.scrollWidth > frame.clientWidth);
+    for (const frame of frames) frame.removeAttribute('tabindex');
+    for (const frame of wide) frame.tabIndex = 0;
+  };
+  reach();
+  addEventListener('resize', reach);
+  document.addEventListener('toggle', reach, true);
   let opened = [];
   addEventListener('beforeprint', () => {
     opened = [...document.querySelectorAll('details:not([open])')];

@@ -40,11 +40,11 @@ def repeated(result: Mapping[str, Any]) -> str:
         + page.chart(charts.dot_plot(rows, title, unit=100, suffix=" %"), *page.dot_keys(result))
         + _shares([*having, everything], first, last)
         + f"<h3>The texts on most images, all sources, after {escape(last)}</h3>"
-        + _largest(after["largest"], "users")
+        + _largest(after["largest"], "users", "all sources")
         + _groups(after["near"]["largest"], last)
         + "<details><summary>The same for each source</summary>"
         + "".join(
-            f"<h3>{escape(source)}</h3>{_largest(figures[last]['repeated']['largest'], 'users')}"
+            f"<h3>{escape(source)}</h3>{_largest(figures[last]['repeated']['largest'], 'users', source)}"
             + _groups(figures[last]["repeated"]["near"]["largest"], last)
             for source, figures in having
         )
@@ -88,26 +88,29 @@ def _shares(having: Sequence[tuple[str, Mapping[str, Any]]], first: str, last: s
             )
             kind = ' class="total"' if source == "all sources" else ""
             rows.append(
-                f"<tr{kind}><td>{escape(source)}</td><td class='words'>after {escape(stage)}</td>{exact}{user}{near}</tr>"
+                f'<tr{kind}><th scope="row">{escape(source)}</th><td class="words">after {escape(stage)}</td>'
+                f"{exact}{user}{near}</tr>"
             )
     least = [formatting.count(one["images"]) for one in having[0][1][first]["repeated"]["shared_by"]]
     head = [f"{number}+ images" for number in least]
     head += [f"{number}+ of one user" for number in least] + [f"{number}+, nearly" for number in least]
-    return page.table(["<source", "<", *head], rows)
+    return page.table(["<source", "<", *head], rows, label="Pairs whose text stands on many images")
 
 
-def _largest(texts: Sequence[Mapping[str, Any]], more: str) -> str:
+def _largest(texts: Sequence[Mapping[str, Any]], more: str, name: str) -> str:
     if not texts:
         return '<p class="soft">No text stands on so many.</p>'
     has_more = any(more in text for text in texts)
     rows = [
-        f'<tr><td class="wide">{isolated(text["text"] or "(punctuation alone)")}</td><td>{formatting.count(text["images"])}</td>'
+        f'<tr><th scope="row" class="wide">{isolated(text["text"] or "(punctuation alone)")}</th>'
+        f"<td>{formatting.count(text['images'])}</td>"
         f"<td>{formatting.count(text['pairs'])}</td>"
         + (f"<td>{_number(text[more])}</td>" if has_more else "")
         + "</tr>"
         for text in texts
     ]
-    return page.table(["<text, as it is compared", "images", "pairs", *([more] if has_more else [])], rows)
+    head = ["<text, as it is compared", "images", "pairs", *([more] if has_more else [])]
+    return page.table(head, rows, label=f"Texts on most images, {name}")
 
 
 def _number(value: int | None) -> str:
@@ -119,7 +122,7 @@ def _groups(groups: Sequence[Mapping[str, Any]], stage: str) -> str:
     """Return the groups of texts that are nearly one, each by the text on most images."""
     if not groups:
         return ""
-    return f"<h4>Nearly one text, after {escape(stage)}</h4>" + _largest(groups, "texts")
+    return f"<h4>Nearly one text, after {escape(stage)}</h4>" + _largest(groups, "texts", "nearly one text")
 
 
 def overlap(result: Mapping[str, Any]) -> str:
@@ -151,12 +154,16 @@ def overlap(result: Mapping[str, Any]) -> str:
             shown = formatting.percent(share) if pair["images"] else "·"
             cells += f'<td title="{escape(title)}">{escape(shown)}</td>'
         rows.append(
-            f"<tr><td>{number} {escape(row['source'])}</td><td>{formatting.count(row['images'])}</td>"
+            f"<tr><th scope='row'>{number} {escape(row['source'])}</th><td>{formatting.count(row['images'])}</td>"
             f"<td>{formatting.count(row['only_here'])}</td>{cells}</tr>"
         )
     return (
         f'<p class="reading">{escape(reading)}</p>'
         + "<p class=\"soft\">Share of the row's images that the column's source shows too.</p>"
-        + page.table(["<source", "images", "only here", *(str(number + 1) for number in range(len(names)))], rows)
+        + page.table(
+            ["<source", "images", "only here", *(str(number + 1) for number in range(len(names)))],
+            rows,
+            label="Images that two sources have",
+        )
         + f'<p class="coverage">{escape(result["methods"][matrix["method"]])}</p>'
     )

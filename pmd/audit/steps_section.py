@@ -39,12 +39,13 @@ def section(result: Mapping[str, Any]) -> str:
     ordered = [source for source, _, _ in page.sources_in_order(result) if source in lost]
     most = max(ordered, key=lambda source: lost[source]["pairs"][0])
     rows = _rows(result, most)
-    drawing = page.chart(
-        ratios.chart(rows, f"Inclusion ratios of {most}, by step"),
+    keys = (
         page.key("hollow", "dead links alone"),
         page.key("filled", "all steps after curate"),
         page.key("line", "as all pairs"),
     )
+    title = f"Inclusion ratios of {most}, by step"
+    drawing = "".join(page.chart(drawn, *keys) for drawn in ratios.charts_of(rows, title))
     return (
         f'<p class="reading">{escape(whom(result))}</p>'
         + (f"<h3>{escape(most)}: share kept, beside the share kept of all its pairs</h3>{drawing}" if rows else "")
@@ -133,7 +134,8 @@ def _rows(result: Mapping[str, Any], source: str) -> list[Ratio]:
             if at is not None and row["ratios"][at] is not None:
                 marks.append((row["ratios"][at], "before", f"{name}: {row['ratios'][at]:.2f} by dead links"))
             marks.append((row["ratio"], "after", f"{name}: {row['ratio']:.2f} by all steps"))
-            rows.append(Ratio(name[:40], marks, f"{row['ratio']:.2f}  of {formatting.short(row['pairs'][0])}"))
+            note = f"{row['ratio']:.2f}  of {formatting.short(row['pairs'][0])}"
+            rows.append(Ratio(name[:40], marks, note, faint=(row["pairs"][0] or 0) < formatting.FEW))
     return rows
 
 
@@ -142,11 +144,18 @@ def _tables(result: Mapping[str, Any], source: str) -> str:
     names = [NAMES.get(one["step"], one["step"]) for one in told["steps"]]
     one = told["sources"][source]
     kept = "".join(f"<td>{escape(formatting.percent(share))}</td>" for share in one["kept"][1:])
-    first = f'<tr class="total"><td>share kept of all pairs</td><td>{formatting.count(one["pairs"][0])}</td>{kept}<td></td></tr>'
-    parts = [page.table(["<", f"pairs after {names[0]}", *names[1:], "all"], [first])]
+    first = (
+        f'<tr class="total"><th scope="row">share kept of all pairs</th><td>{formatting.count(one["pairs"][0])}</td>'
+        f"{kept}<td></td></tr>"
+    )
+    parts = [
+        page.table(
+            ["<", f"pairs after {names[0]}", *names[1:], "all"], [first], label=f"{source}: share kept at every step"
+        )
+    ]
     for by, table in one["by"].items():
         rows = [
-            f"<tr><td>{isolated(value(result, by, row['value']))}</td><td>{formatting.count(row['pairs'][0])}</td>"
+            f'<tr><th scope="row">{isolated(value(result, by, row["value"]))}</th><td>{formatting.count(row["pairs"][0])}</td>'
             + "".join(
                 _cell(ratio, interval, held=held)
                 for ratio, interval, held in zip(
@@ -163,7 +172,8 @@ def _tables(result: Mapping[str, Any], source: str) -> str:
             about = "" if table["exact"] else ", of the texts that were read"
             about += ", of the countries that are told" if table["added_up"] else ""
             parts.append(f"<h4>Inclusion ratio by {escape(told['by'][by])}{about}</h4>")
-            parts.append(page.table(["<", f"pairs after {names[0]}", *names[1:], "all"], rows))
+            label = f"{source}: inclusion ratio by {told['by'][by]}"
+            parts.append(page.table(["<", f"pairs after {names[0]}", *names[1:], "all"], rows, label=label))
     return "".join(parts)
 
 
@@ -181,12 +191,15 @@ def _filter(told: Mapping[str, Any]) -> str:
         reasons = sorted(one["reasons"].items(), key=lambda item: (-item[1], item[0]))[:3]
         said = ", ".join(f"{reason} {formatting.short(count)}" for reason, count in reasons)
         rows.append(
-            f"<tr><td>{escape(source)}</td><td>{formatting.count(one['in'])}</td>"
+            f'<tr><th scope="row">{escape(source)}</th><td>{formatting.count(one["in"])}</td>'
             f"<td>{escape(formatting.percent(one['kept_share']))}</td><td class='wide'>{escape(said)}</td></tr>"
         )
     if not rows:
         return ""
     return (
         "<h3>The sources' own filters</h3><p>What curate rejects is kept without text, place and user, so it is told by source "
-        "and by reason alone.</p>" + page.table(["<source", "rows read", "kept", "<most rejected for"], rows)
+        "and by reason alone.</p>"
+        + page.table(
+            ["<source", "rows read", "kept", "<most rejected for"], rows, label="What the sources' filters kept"
+        )
     )

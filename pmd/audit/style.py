@@ -8,25 +8,25 @@ from typing import Final
 ROW_COLOURS: Final = (
     "#8a8f2b",
     "#9c755f",
-    "#e39b3d",
-    "#6aa55e",
+    "#c47d1c",
+    "#5b9650",
     "#b07aa1",
-    "#59a5a1",
+    "#4a9591",
     "#d4605c",
     "#8c86c9",
     "#2f6db0",
-    "#9a9a94",
+    "#8b8b85",
 )
 
 _LIGHT: Final = """
   --paper: #fbfaf7; --card: #ffffff; --ink: #1d2327; --soft: #5a6570; --line: #e2e0d9; --grid: #ebe9e3;
-  --before: #b3bcc4; --after: #1f5f8b; --a: #0b7a75; --b: #b8641b; --warn: #8a4b00; --warn-paper: #fff4e0;
+  --before: #87929c; --after: #1f5f8b; --a: #0b7a75; --b: #b8641b; --warn: #8a4b00; --warn-paper: #fff4e0;
   --track: #e9e7e1; --gone: #d9d5cb; --fill-1: .18; --fill-2: .36; --fill-3: .56; --fill-4: .78;
 """
 
 _DARK: Final = """
   --paper: #14181b; --card: #1b2024; --ink: #e8e6e1; --soft: #a3adb5; --line: #2f363c; --grid: #272e33;
-  --before: #5d6871; --after: #6fb4e0; --a: #4fc0b5; --b: #e79a55; --warn: #f0bd73; --warn-paper: #2c2416;
+  --before: #6f7b85; --after: #6fb4e0; --a: #4fc0b5; --b: #e79a55; --warn: #f0bd73; --warn-paper: #2c2416;
   --track: #2b3237; --gone: #3a4147; --fill-1: .38; --fill-2: .52; --fill-3: .66; --fill-4: .82;
 """
 
@@ -43,7 +43,7 @@ body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 s
 main { max-width: 1160px; margin: 0 auto; padding: 40px 28px 80px; }
 h1 { font-size: 34px; line-height: 1.15; letter-spacing: -.015em; margin: 0 0 6px; }
 h2 { font-size: 23px; letter-spacing: -.01em; margin: 56px 0 4px; }
-h3 { font-size: 16px; margin: 26px 0 6px; }
+h3 { font-size: 16px; margin: 26px 0 6px; } h4 { font-size: 14.5px; margin: 22px 0 4px; }
 p { margin: 6px 0 12px; max-width: 76ch; }
 .soft, figcaption, .coverage { color: var(--soft); }
 .lead { font-size: 17px; max-width: 80ch; }
@@ -68,9 +68,9 @@ mark { background: none; color: inherit; font-weight: 600; text-decoration: unde
 .figure { font-size: 17px !important; font-weight: 500; }
 caption { text-align: left; color: var(--soft); font-size: 13px; padding-bottom: 4px; }
 th button { font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer; text-align: inherit; }
-th button:hover { color: var(--ink); } th button::after { content: " ↕"; opacity: .45; }
-th[aria-sort=ascending] button::after { content: " ↑"; opacity: 1; }
-th[aria-sort=descending] button::after { content: " ↓"; opacity: 1; }
+th button:hover { color: var(--ink); } th button::after { content: " ↕"; content: " ↕" / ""; opacity: .45; }
+th[aria-sort=ascending] button::after { content: " ↑"; content: " ↑" / ""; opacity: 1; }
+th[aria-sort=descending] button::after { content: " ↓"; content: " ↓" / ""; opacity: 1; }
 a.csv { float: right; font-size: 12.5px; margin: -8px 0 6px 12px; }
 .csv + * { clear: right; }
 :focus-visible { outline: 2px solid var(--after); outline-offset: 2px; border-radius: 3px; }
@@ -96,7 +96,7 @@ figure > svg { display: block; width: 100%; height: auto; }
 .stack { grid-template-columns: 96px minmax(0, 1fr) 170px; } .stack > .falls { grid-column: 2; }
 .stack > svg.free { grid-column: 2; } .stack > .value { grid-column: 3; }
 svg.free, .falls { display: block; width: 100%; overflow: visible; } .falls { height: 14px; }
-.fall { opacity: .35; } .beyond { fill: var(--soft); font-size: 11px; text-anchor: start; }
+.fall { opacity: .35; } .beyond { fill: var(--soft); font-size: 11px; text-anchor: start; } .below { text-anchor: end; }
 .columns { padding-left: 46px; } .columns svg { height: 246px; }
 figcaption { font-size: 13.5px; margin-bottom: 10px; display: flex; flex-wrap: wrap; gap: 3px 16px;
   align-items: center; }
@@ -142,6 +142,7 @@ th { text-align: right; white-space: normal; font-weight: 600; color: var(--soft
 th, td { padding: 6px 8px; border-bottom: 1px solid var(--line); text-align: right; }
 td { white-space: nowrap; vertical-align: baseline; }
 tbody th { vertical-align: baseline; color: inherit; font-weight: inherit; font-size: inherit; white-space: nowrap; }
+tbody th.wide { white-space: normal; }
 th:first-child, td:first-child, td.words, th.words { text-align: left; } td.wide { min-width: 240px; white-space: normal;
   text-align: left; }
 tr.total td, tr.total th { font-weight: 600; border-top: 2px solid var(--line); }
@@ -170,17 +171,37 @@ ul { padding-left: 20px; max-width: 84ch; } li { margin: 5px 0; }
   .table tbody th, .table td:first-child { white-space: normal; min-width: 92px; position: sticky; left: 0;
   background: var(--paper); border-bottom: 0; box-shadow: inset 0 -1px var(--line); }
   details .table tbody th, details .table td:first-child { background: var(--card); } }
-@media print { :root {"""
+@page { margin: 14mm 12mm 16mm; @bottom-right { content: counter(page) " of " counter(pages);
+  font: 8pt system-ui, sans-serif; color: #5a6570; } }
+@media print { :root { color-scheme: light;"""
     + _LIGHT
-    + """ --paper: #fff; } body { font-size: 11pt; } main { max-width: none; padding: 0; } nav, a.csv, .tip { display: none; }
-  h2, h3, .group-name { break-after: avoid; } table { font-size: 8.5pt; } th { font-size: 8pt; } td small { white-space: nowrap; }
+    + """ --paper: #fff; } body { font-size: 10pt; line-height: 1.45; } main { max-width: none; padding: 0; }
+  nav, a.csv, .tip { display: none; } h1 { font-size: 20pt; } h2 { font-size: 14pt; margin-top: 26px; }
+  h3 { font-size: 10.5pt; margin-top: 14px; } h4 { font-size: 9pt; margin-top: 12px; }
+  .group-name { margin-top: 30px; font-size: 8.5pt; padding-top: 8px; }
+  p { max-width: none; margin: 4px 0 8px; } .lead, .reading { font-size: 10.5pt; } .coverage, caption { font-size: 8pt; }
+  .never { font-size: 9pt; max-width: none; } blockquote { font-size: 12pt; } figcaption, .keys { font-size: 8.5pt; }
+  figure { padding: 10px 14px 8px 12px; margin: 8px 0 12px; } .row { font-size: 8.5pt; } svg .tick { font-size: 8pt; }
+  .small { gap: 8px; } details { margin: 6px 0; } summary { padding: 6px 0; } .table { margin: 6px 0; }
+  h2, h3, h4, .group-name, summary, caption, h2 + p, h3 + p, h4 + p { break-after: avoid; }
   .reading, .coverage { break-after: avoid; } p, blockquote { break-inside: avoid; orphans: 3; }
-  .claims { grid-template-columns: repeat(4, 1fr); } .claim { padding: 8px 10px; } .claim p { font-size: 9.5pt; }
-  figure, tr, .tile, .claim, .row { break-inside: avoid; }
-  th button::after { content: none; }
+  .never { break-before: avoid; }
+  .claims { grid-template-columns: repeat(2, 1fr); } .claim { padding: 8px 10px; } .claim h3 { font-size: 11pt; }
+  .claim p { font-size: 9pt; } .claim .figure { font-size: 10pt !important; } .verdict { font-size: 8pt !important; }
+  .tiles { grid-template-columns: repeat(5, 1fr); }
+  .tile { padding: 8px 10px; } .tile b { font-size: 17pt; } .tile span { font-size: 8.5pt; }
+  figure, .short, tr, thead, .tile, .claim, .row { break-inside: avoid; }
+  .plot li.row > svg.free { height: 22px; } .plot li.stack > svg.free { height: 24px; }
+  table { font-size: 8pt; } th { font-size: 7.5pt; } td small { font-size: 7.5pt; white-space: nowrap; }
+  .stacked td small { white-space: normal; }
+  /* A head is repeated on each sheet, which a button in it is not. */
+  th button { display: contents; } th button::after { content: none; }
+  .meter { width: 40px; margin-right: 4px; }
+  tbody tr:last-child { break-before: avoid; }
   /* What is folded is printed, also where no script opens it. */
   details::details-content { content-visibility: visible; display: block; height: auto; }
-  .table { overflow: visible; } th, td { padding: 3px 5px; white-space: normal; } }
+  .table { overflow: visible; } th, td { padding: 2px 5px; } tbody th, .wide { white-space: normal; }
+  td.wide { min-width: 0; } }
 """
     + "".join(
         f".row-{number}, .key i.row-{number} {{ fill: {colour}; background: {colour}; }}\n"

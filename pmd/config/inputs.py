@@ -51,14 +51,7 @@ def files(source: SourceConfig) -> list[InputFile]:
         raise MissingFiles(problems)
     paths = _expand(source.annotations)
     for path in paths:
-        if not storage.is_text(path):
-            raise InputError(
-                "the file's name is not UTF-8",
-                where=path,
-                expected="names in UTF-8, since rows are found again by them",
-                found=repr(os.fsencode(path)),
-                remedy="rename the file",
-            )
+        storage.refuse_other_than_text(path, InputError)
     inputs = [InputFile(path, storage.size(archives.split_member(path)[0])) for path in paths]
     nothing = [file.path for file in inputs if not file.bytes or _holds_nothing(file.path)]
     if nothing:

@@ -161,15 +161,8 @@ def load(path: str) -> Config:
 
 def _check_name(path: str) -> None:
     """Refuse a path that is no text: ROOT and its commits name what is in the configuration's folder."""
-    whole = os.path.abspath(path)
-    if storage.is_local(path) and not storage.is_text(whole):
-        raise ConfigError(
-            "the path is not UTF-8",
-            where=whole,
-            expected="names of files and folders in UTF-8",
-            found=repr(os.fsencode(whole)),
-            remedy="rename the folder or file, or move the configuration elsewhere",
-        )
+    if storage.is_local(path):
+        storage.refuse_other_than_text(os.path.abspath(path), ConfigError)
 
 
 def _near_file(path: str) -> str:

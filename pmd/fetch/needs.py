@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 import pyarrow as pa
@@ -51,26 +53,32 @@ def pending(config: Config, standing: Standing | None = None) -> str | None:
     if is_settled(config, there):
         return None
     causes: Counter[str] = Counter()
-    for of_shard in _looked(config, there).values():
+    for of_shard in _looked(_Question(there.root, _key(config, there), config, there)).values():
         causes.update(of_shard)
     return words(causes)
 
 
-def _looked(config: Config, there: Standing) -> dict[int, dict[str, int]]:
-    """Return fetch shard → cause → images that are to be fetched, or judged anew; every ledger is read for it, once."""
-    kept = _kept(commits.options_hash([there.root, _key(config, there)]))
-    if not kept:
-        kept.append(_look(config, there))
-    return kept[0]
+@dataclasses.dataclass(frozen=True)
+class _Question:
+    """How many images are to be fetched, or judged anew; one question where all is the same that the answer depends on."""
+
+    root: str
+    key: str
+    config: Config = dataclasses.field(compare=False)
+    there: Standing = dataclasses.field(compare=False)
+
+
+_Causes = Mapping[int, Mapping[str, int]]
 
 
 @functools.lru_cache(maxsize=1)
-def _kept(key: str) -> list[dict[int, dict[str, int]]]:
-    """Return where an answer is kept; its key is of all that it depends on.
+def _looked(question: _Question) -> _Causes:
+    """Return fetch shard → cause → images; every ledger is read for it, once.
 
-    One is kept: a build that fetches asks twice in a row, why it must and then which shards, and would read every ledger twice.
+    One answer is kept: a build that fetches asks twice in a row, why it must and then which shards, and would read all twice.
     """
-    return []
+    found = _look(question.config, question.there)
+    return MappingProxyType({shard: MappingProxyType(causes) for shard, causes in found.items()})
 
 
 def _look(config: Config, there: Standing, retry: Sequence[str] = ()) -> dict[int, dict[str, int]]:
@@ -131,5 +139,7 @@ def pending_images(config: Config, retry: Sequence[str] = (), standing: Standing
     there = standing or Standing(config.root)
     if not retry and is_settled(config, there):
         return {}
-    found = _look(config, there, retry) if retry else _looked(config, there)
+    found: _Causes = (
+        _look(config, there, retry) if retry else _looked(_Question(there.root, _key(config, there), config, there))
+    )
     return {shard: sum(causes.values()) for shard, causes in found.items()}

@@ -450,7 +450,7 @@ def _spread(config: Config, looked: _Looked, meeting: _Meeting) -> pa.Table:
     paths = inputs.archives_of(looked.source) if not looked.missing else []
     index = images_rules.index_archives(paths) if paths else {}
     needed = looked.table.select(images_rules.NEEDED)
-    asked = dataclasses.replace(Asked.of(config, flow.IMAGES.name), sample=1)
+    asked = dataclasses.replace(Asked.of(config, flow.IMAGES.name), singles={"sample": 1})
     batches = [
         images_rules.spread(
             batch,

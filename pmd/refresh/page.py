@@ -136,7 +136,11 @@ def _by_source(fetched: Mapping[str, Any]) -> str:
             charts.dot_plot(dots, "Share of the images that was there, by source", unit=100, suffix="\u00a0%"),
             key("after", "share, with its 95 % interval of another draw of such hosts"),
         )
-        + table(("source", "images", "alive", "share", "hosts", "another draw"), cells)
+        + table(
+            ("source", "images", "alive", "share", "hosts", "another draw"),
+            cells,
+            label="Images that were there, by source",
+        )
     )
 
 
@@ -180,7 +184,9 @@ def _by_status(fetched: Mapping[str, Any]) -> str:
     return (
         '<h2 id="reasons">By reason</h2>\n<p class="reading">Why images could not be had, as shares of all that were asked.</p>'
         + chart(charts.bar_list(bars, ["after"], "Share of the images that could not be had, by reason"))
-        + table(("status", "<what it says", *map(title, sources)), cells)
+        + table(
+            ("status", "<what it says", *map(title, sources)), cells, label="Images that could not be had, by reason"
+        )
     )
 
 
@@ -228,7 +234,7 @@ def _by_day(fetched: Mapping[str, Any]) -> str:
     return (
         '<h2 id="days">By day of the fetch</h2>\n<p class="reading">The share that was there, by the day that settled it.</p>'
         + chart(charts.dot_plot(dots, "Share of the images that was there, by day", unit=100, suffix="\u00a0%"))
-        + table(("settled on", "images", "alive", "share"), cells)
+        + table(("settled on", "images", "alive", "share"), cells, label="Images that were there, by day")
     )
 
 
@@ -261,7 +267,9 @@ def _waves(found: Mapping[str, Any]) -> str:
         )
         + f"<p>{escape(half_life(found['half_life']))}.</p>"
         + table(
-            ("wave", "<source", "there before", "asked", "alive", "maybe", "share", "this table", "another draw"), cells
+            ("wave", "<source", "there before", "asked", "alive", "maybe", "share", "this table", "another draw"),
+            cells,
+            label="Images that are still there, by wave and source",
         )
     )
 

@@ -10,6 +10,7 @@ refers to; the commit removes the whole work folder.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import uuid
@@ -202,6 +203,8 @@ class RunWriter:
         self._buffer = Buffer()
         self._index: list[tuple[int, int, int, int]] = []
         self._end = schema.serialize().size  # which the first batch brings with it
+        self._path = storage.join(folder, _name(self._run))
+        self._is_ending = False
         self._draft = storage.Draft(folder, durable=False)
         self._sink = pa.PythonFile(self._draft.file, "w")
         self._writer = pa.ipc.new_stream(
@@ -227,14 +230,18 @@ class RunWriter:
         """Finish the run; return its `RUNS`."""
         self._flush()
         self._writer.close()
+        self._is_ending = True
         self._draft.finish(_name(self._run))
         columns = zip(*self._index, strict=True) if self._index else ([] for _ in RUNS)
         arrays = [pa.array(values, field.type) for values, field in zip(columns, RUNS, strict=True)]
         return pa.RecordBatch.from_arrays(arrays, schema=RUNS)
 
     def discard(self) -> None:
-        """Leave no file behind when the unit failed."""
+        """Leave no file behind when the unit failed, were it another run of the unit's and this one has ended."""
         self._draft.discard()
+        if self._is_ending:
+            with contextlib.suppress(Exception):  # the storage fails: that is told
+                storage.remove(self._path)
 
 
 class Runs:
@@ -264,6 +271,7 @@ class Runs:
         try:
             if kind is None:
                 self._close()
+                self._writers = {}  # none is discarded any more
         finally:
             for writer in self._writers.values():
                 writer.discard()
@@ -332,6 +340,17 @@ def read(folder: str, references: Iterable[pa.RecordBatch], schema: pa.Schema) -
     return pa.concat_tables([schema.empty_table(), *iterate(folder, references, schema)])
 
 
+def not_reached(path: str) -> InputError:
+    """Return what is wrong where a file of a run's work folder is not there: another machine has written it to its own disk."""
+    return InputError(
+        "rows that another worker has written are not there",
+        where=path,
+        expected="a ROOT on storage that all workers reach",
+        found="no such file",
+        remedy="name such a ROOT in the configuration",
+    )
+
+
 def write_sorted(path: str, table: pa.Table) -> None:
     """Write a table that is in order of its first column, 16-byte keys, so that `read_sorted` reads little of it."""
     with storage.write_whole(path, durable=False) as file:
@@ -364,12 +383,6 @@ def iterate(folder: str, references: Iterable[pa.RecordBatch], schema: pa.Schema
         try:
             message = storage.read_bytes(path, row["offset"], row["offset"] + row["length"])
         except FileNotFoundError:
-            raise InputError(
-                "rows that another worker has written are not there",
-                where=path,
-                expected="a ROOT on storage that all workers reach",
-                found="no such file",
-                remedy="name such a ROOT in the configuration",
-            ) from None
+            raise not_reached(path) from None
         with pa.ipc.open_stream(head + message, options=options) as stream:
             yield pa.Table.from_batches([stream.read_next_batch()], schema=schema)

@@ -12,12 +12,12 @@ import threading
 import uuid
 from typing import Final
 
-from pmd.store import spools, storage
+from pmd.store import exchange, root, spools, storage
 
 #: Bytes that are asked for at a time where a file is copied.
 _RANGE_BYTES: Final = 2**26
 
-#: The copies of this process, by what they are of: of one folder.
+#: The copies of this process, by what they are of: of one folder of each ROOT.
 _copies: Final[dict[str, str]] = {}
 _one: Final = threading.Lock()
 
@@ -25,15 +25,22 @@ _one: Final = threading.Lock()
 def path(url: str, size: int) -> str:
     """Return where a file of so many bytes can be mapped.
 
-    A copy goes with the process, or when a file of another folder, which is another run's, is asked for.
+    A copy goes with the process, or when a file of another folder of the same ROOT, which is another run's, is asked for.
+
+    Raises:
+        InputError: It is not there: ROOT is a folder of another machine's.
     """
-    return storage.filesystem(url)[1] if storage.is_local(url) else _copied(url, size)
+    if not storage.is_local(url):
+        return _copied(url, size)
+    if not storage.exists(url):
+        raise exchange.not_reached(url)
+    return storage.filesystem(url)[1]
 
 
 def _copied(url: str, size: int) -> str:
     with _one:
         if url not in _copies:
-            _leave_others(url.rpartition("/")[0])
+            _leave_others(url)
             copy = os.path.join(spools.folder(), f"mapped-{uuid.uuid4().hex}")
             try:
                 with open(copy, "wb") as file:
@@ -47,8 +54,17 @@ def _copied(url: str, size: int) -> str:
         return _copies[url]
 
 
-def _leave_others(folder: str) -> None:
-    """Remove the copies of files of other folders; whoever has mapped one keeps it."""
-    for url in [url for url in _copies if url.rpartition("/")[0] != folder]:
+def _leave_others(url: str) -> None:
+    """Remove the copies of files of other folders of a file's ROOT; whoever has mapped one keeps it."""
+    folder, top = _folder(url), _root(url)
+    for other in [other for other in _copies if _root(other) == top and _folder(other) != folder]:
         with contextlib.suppress(OSError):
-            os.remove(_copies.pop(url))
+            os.remove(_copies.pop(other))
+
+
+def _folder(url: str) -> str:
+    return url.rpartition("/")[0]
+
+
+def _root(url: str) -> str:
+    return url.rpartition(f"/{root.WORK}/")[0]

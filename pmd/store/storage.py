@@ -15,6 +15,7 @@ import ctypes
 import errno
 import functools
 import hashlib
+import heapq
 import io
 import os
 import posixpath
@@ -30,7 +31,7 @@ import fsspec
 import fsspec.asyn
 from fsspec.implementations.local import LocalFileSystem
 
-from pmd.errors import ConfigError, InputError, RootError
+from pmd.errors import ConfigError, InputError, PmdError, RootError
 from pmd.store import spools
 from pmd.store.patience import Reading, Writing, patiently, refuse_pipes
 
@@ -123,6 +124,18 @@ def join(*parts: str) -> str:
 def is_text(name: str) -> bool:
     """Return whether the name of a file is text, which tables and commits can hold: locally, and in a tar, it is any bytes."""
     return not any("\ud800" <= character <= "\udfff" for character in name)
+
+
+def refuse_other_than_text(path: str, kind: type[PmdError]) -> None:
+    """Raise an error of a kind where a path is no text (`is_text`)."""
+    if not is_text(path):
+        raise kind(
+            "the path is not UTF-8",
+            where=path,
+            expected="names of files and folders in UTF-8, since tables and commits name them",
+            found=repr(os.fsencode(path)),
+            remedy="rename the file or folder, or move the file elsewhere",
+        )
 
 
 def exists(url: str) -> bool:
@@ -317,20 +330,28 @@ def _walk(path: str) -> list[str]:
 
     A link to a folder that it stands in is passed over: there is no end to what is below. So is what is no file, such as a pipe,
     whose reader would wait for ever; a link that leads nowhere is told where it is opened.
+
+    Two links to one folder are two names of its files. Behind a second link in a path a folder is listed once, by the first of
+    its paths (fewest links, then by name): were each of n folders linked twice from the one before, the last had 2^n paths.
     """
     if not is_folder(path):
         return [path]
-    files = []
-    pending = [(path, frozenset({_identity(os.stat(path))}))]
+    files: list[str] = []
+    seen: set[tuple[int, int]] = set()
+    pending = [(0, path, _identity(os.stat(path)), frozenset[tuple[int, int]]())]
     while pending:
-        folder, above = pending.pop()
+        links, folder, identity, above = heapq.heappop(pending)
+        if links > 1 and identity in seen:
+            continue
+        seen.add(identity)
+        above |= {identity}
         for entry in _entries(folder):
             is_plain = not entry.is_symlink() and entry.is_file()
             found = None if is_plain else _led_to(entry)
             if found is None or stat.S_ISREG(found.st_mode):
                 files.append(entry.path)
-            elif stat.S_ISDIR(found.st_mode) and (identity := _identity(found)) not in above:
-                pending.append((entry.path, above | {identity}))
+            elif stat.S_ISDIR(found.st_mode) and (inner := _identity(found)) not in above:
+                heapq.heappush(pending, (links + entry.is_symlink(), entry.path, inner, above))
     return files
 
 

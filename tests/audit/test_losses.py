@@ -44,7 +44,7 @@ def test_the_degrees_of_freedom_are_those_of_the_full_matrix() -> None:
     found = _table(before, after, had, has)
     gone, kept, every = before - after, after.sum(), before.sum()
     lost = every - kept
-    rows = losses._Losses.of(losses.of(before, after, {"term": (had, has)}), "term")
+    rows = losses.Losses.of(losses.of(before, after, {"term": (had, has)}), "term")
     rho = rows.correlation(has.sum() / kept, (had.sum() - has.sum()) / lost)
     # Pair by pair: ordinary least squares of the property on a mark of the kept and one of the lost.
     owner = np.repeat(np.arange(60), before)

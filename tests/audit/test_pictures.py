@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from pmd.audit import pictures, pictures_section
 from pmd.schema.tables import GROUPS, KEY, LEDGER
+from tests.audit.page_tables import Page
 
 
 def _key(number: int) -> bytes:
@@ -105,3 +106,25 @@ def test_the_page_says_and_draws_how_large_pictures_are() -> None:
     assert "512–767 pixels: 75 %" in drawn
     assert "2,048+ pixels: 0 %" in drawn
     assert "No picture has been fetched." in pictures_section.section({**result, "pictures": {}})
+
+
+def test_a_table_of_sources_that_have_other_bins_is_in_order_of_the_bins() -> None:
+    """What the first source has too few of stands where it belongs, and what is not shown at the end."""
+    bins = pictures.labels("aspect")
+    told = pictures.figures(
+        [
+            [["coco", "format", "jpeg", 105], ["coco", "aspect", bins[3], 50], ["coco", "aspect", bins[5], 50]]
+            + [["coco", "aspect", bins[0], 5], ["wit", "format", "jpeg", 80]]
+            + [["wit", "aspect", name, 20] for name in (bins[0], bins[1], bins[4], bins[6])]
+        ]
+    )
+    result = {
+        "pictures": told,
+        "methods": {"pictures": pictures.METHOD},
+        "stages": ["curate"],
+        "sources": {name: {"curate": {"pairs": 100}} for name in told},
+        "table2": {},
+    }
+    page = Page(f'<h2 id="pictures">Pictures</h2>{pictures_section.section(result)}')
+    table = page.table("pictures", column="Longer side ÷ shorter")
+    assert [row[0] for row in table.rows] == [*(bins[place] for place in (0, 1, 4, 5, 6)), "not shown"]

@@ -13,7 +13,7 @@ import orjson
 import pyarrow as pa
 import pytest
 
-from pmd.audit import card_sentence, charts, formatting, measure, overlap, page, repeated, sharing, tables
+from pmd.audit import card_sentence, charts, formatting, measure, overlap, page, ratios, repeated, sharing, tables
 from pmd.audit.lexicon import Absent
 from pmd.audit.measure import Partial, Plan
 from pmd.audit.report import CARD, MISSING, SECTIONS, html
@@ -183,6 +183,8 @@ def test_the_card_has_the_share_of_high_income_countries_where_it_is_known() -> 
     whole = _read(html(found))[1]
     assert "yfcc100m's photographs in a country of known income are from high-income countries after fetch" in whole
     assert "Of its users, 40.0 % have most of their photographs there" in text
+    for kind in ("photographs", "users"):
+        assert f"Of {kind} no share is told after images, opt-outs: beside the others it would tell of a few." in text
     assert "Were none, or all, of its other photographs there, it would be 20–90 % of all its photographs." in text
     assert "[audit.reference] in the configuration" not in text
     found["geography"] |= {"sources": {}, "reference": {"absent": "", "download": ["World Bank, income classes"]}}
@@ -346,6 +348,22 @@ def test_no_more_decimals_than_the_interval_bears(share: float | None, width: fl
     assert formatting.percent(share, width) == text
 
 
+def test_what_rounds_to_nothing_has_no_sign_and_a_small_rate_keeps_two_figures() -> None:
+    assert [formatting.signed(share) for share in (-0.00001, 0.00001, 0.0, -0.0123, 0.5)] == [
+        *["0.00"] * 3,
+        "−1.23",
+        "+50.00",
+    ]
+    assert [formatting.minus(number, 2) for number in (-0.001, 0.001, -1.0)] == ["0.00", "0.00", "−1.00"]
+    assert [formatting.rate(number) for number in (1234.56, 1.0, 0.0421, 0.001, 0)] == [
+        "1,234.6",
+        "1.0",
+        "0.042",
+        "<0.01",
+        "0.0",
+    ]
+
+
 @pytest.mark.parametrize(
     ("number", "text"),
     [(0, "0"), (512, "512"), (9_876, "9,876"), (12_345, "12.3k"), (999_600, "1M"), (30_312_004, "30.3M"), (None, "–")],
@@ -393,6 +411,49 @@ def test_every_row_of_a_chart_is_reached_by_keyboard_and_told_in_words() -> None
     assert all(re.search(r"<title>[^<]", row) for row in rows)
 
 
+def test_every_table_has_a_name_of_its_own_and_every_row_a_head() -> None:
+    """Who hears the page goes from table to table by their names, and from cell to cell by heads."""
+    page = html(_figures(400))
+    tables = re.findall(r'<div class="table[^>]*aria-label="([^"]+)"><table(.*?)</table>', page, re.DOTALL)
+    assert len(tables) == page.count("<table") > 20
+    names = [name for name, _ in tables]
+    assert sorted({*names}) == sorted(names)
+    for name, table in tables:
+        assert f'aria-label="{name}"' in table or f"<caption>{name}</caption>" in table
+        rows = re.findall(r"<tr[^>]*>(<..)", table[table.index("<tbody>") :])
+        assert {*rows} == {"<th"}, name
+
+
+def test_a_chart_of_ratios_is_cut_into_sheets_over_one_axis() -> None:
+    rows = [
+        row
+        for group in range(6)
+        for row in (
+            ratios.Ratio(f"group {group}"),
+            *(ratios.Ratio(f"row {n}", [(1.3, "after", "x")]) for n in range(9)),
+        )
+    ]
+    rows[5] = ratios.Ratio("far", [(3.9, "after", "3.9")])
+    drawn = ratios.charts_of(rows, "ratios")
+    assert [one.count('<li class="row') for one in drawn] == [30, 30]
+    assert all(one.count('<li class="row heading">') == 3 for one in drawn)
+    ticks = [re.findall(r'class="tick[^>]*>([\d.]+)<', one) for one in drawn]
+    assert ticks == [["0.25", "0.5", "1", "2", "4"]] * 2
+
+
+def test_a_ratio_of_a_few_stretches_no_axis_and_stands_at_its_end() -> None:
+    sound = ratios.Ratio("sound", [(1.2, "after", "1.2")])
+    few = [
+        ratios.Ratio("few", [(9.0, "after", "9")], faint=True),
+        ratios.Ratio("none", [(0.0, "after", "0")], faint=True),
+    ]
+    (drawn,) = ratios.charts_of([sound, *few], "ratios")
+    assert re.findall(r'class="tick[^>]*>([\d.]+)<', drawn)[-1] == "1.25"
+    assert drawn.count("▸") == drawn.count("◂") == 1
+    (alone,) = ratios.charts_of(few[:1], "ratios")
+    assert re.findall(r'class="tick[^>]*>([\d.]+)<', alone)[-1] == "16"
+
+
 def test_what_is_folded_is_printed_and_colours_too() -> None:
     printed = CSS[CSS.index("@media print") :]
     assert "details::details-content { content-visibility: visible" in printed
@@ -428,6 +489,46 @@ def test_of_many_findings_the_largest_are_listed_and_the_rest_is_in_the_table() 
     assert len(tables.tables(found)["tests"]) == 3000
 
 
+def test_the_page_says_whether_small_hosts_died_more_often() -> None:
+    found = _figures(60)
+    test = {
+        "section": "host_sizes",
+        "source": "yfcc100m",
+        "stage": "fetch",
+        "cluster": "host",
+        "clusters": 400,
+        "p": 0.0001,
+        "level": 0.99,
+        "finding": True,
+        "refused": None,
+    }
+    small = {**test, "property": "2–9", "effect": -0.152, "low": -0.2, "high": -0.1}
+    large = {**test, "property": "100–999", "effect": 0.081, "low": 0.02, "high": 0.142}
+    unsure = {**test, "property": "10–99", "effect": 0.01, "low": -0.02, "high": 0.04, "finding": False}
+    refused = {
+        **test,
+        "property": "1",
+        "effect": 0.3,
+        "low": None,
+        "high": None,
+        "finding": False,
+        "refused": "too few",
+    }
+    elsewhere = {**small, "stage": "images"}
+    for tests, said in (
+        (
+            [small, large, unsure, refused, elsewhere],
+            "Dead links of yfcc100m: hosts with 2–9 pairs keep 15.2 points less of their pairs than others (−20.00 to −10.00); "
+            "hosts with 100–999 pairs keep 8.1 points more of their pairs than others (+2.00 to +14.20).",
+        ),
+        ([unsure, refused], "Dead links of yfcc100m: hosts of no size are known to have fared otherwise."),
+    ):
+        found["tests"] = tests
+        assert said in _read(html(found))[1]
+    found["tests"] = [refused]
+    assert "Dead links of yfcc100m" not in _read(html(found))[1]
+
+
 def test_a_repeated_text_is_text_and_its_direction_ends_with_it() -> None:
-    shown = sharing._largest([{"text": "\u202e<b>x\x1b", "images": 2, "pairs": 3}], "users")
+    shown = sharing._largest([{"text": "\u202e<b>x\x1b", "images": 2, "pairs": 3}], "users", "coco")
     assert "<bdi>\u202e&lt;b&gt;x\u241b</bdi>" in shown

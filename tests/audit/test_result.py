@@ -283,9 +283,9 @@ def test_whether_links_died_by_the_size_of_users_is_tested_by_user() -> None:
     tests = _tests_of(*_of_users(sizes))
     one, more = tests["user_sizes", "1"], tests["user_sizes", "2–9"]
     assert (one["cluster"], one["clusters"], one["finding"], more["finding"]) == ("user", 1000, True, True)
-    single, all_pairs = sizes.count(1), sum(sizes)
-    assert one["effect"] == pytest.approx((single - 200) / (all_pairs - 200) - single / all_pairs, rel=1e-4)
-    assert one["effect"] == pytest.approx(-more["effect"], rel=1e-4)
+    # Of 600 users with one pair 400 keep it, and the 400 others keep all that they have.
+    assert (one["effect"], more["effect"]) == (pytest.approx(-1 / 3), pytest.approx(1 / 3))
+    assert one["low"] < -1 / 3 < one["high"] < 0
     assert not {section for section, _ in tests} & {"host_sizes", "years"}  # one host, and no dates
 
 

@@ -73,10 +73,15 @@ def test_a_new_option_is_asked_of_every_stage_that_it_is_marked_for() -> None:
     assert "least" not in told.of(marked, flow.DEDUPE.name)
 
 
-def test_the_seed_and_the_sample_are_asked_of_every_stage() -> None:
+@pytest.mark.parametrize(("option", "value", "heeding"), [("sample", 9, "images"), ("seed", 7, "shard")])
+def test_the_seed_and_the_sample_are_asked_of_the_stage_that_heeds_them(option: str, value: int, heeding: str) -> None:
     for stage in flow.NAMES:
         asked = Asked.of(CHOSEN, stage)
-        assert (asked.seed, asked.sample) == (7, 9)
+        if stage == heeding:
+            assert getattr(asked, option) == value
+        else:
+            with pytest.raises(AttributeError, match=f"{option} is said to have no effect in this stage"):
+                getattr(asked, option)
 
 
 def test_what_is_asked_is_the_same_in_another_process() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pmd import config
-from pmd.fetch import needs
+from pmd.fetch import needs, partitions
+from pmd.store.standing import Standing
 from tests import tiny_root
 
 
@@ -41,3 +43,31 @@ def test_a_fresh_root_says_how_many_and_a_web_archive_is_a_new_location(tmp_path
     assert needs.pending(chosen) is None
     archive = chosen.fetch.model_copy(update={"web_archive": "https://archive.example/{url}"})
     assert needs.pending(dataclasses.replace(chosen, fetch=archive)) == "1 image to fetch: 1 with a new location"
+
+
+def test_what_is_to_be_fetched_is_looked_for_once_and_nobody_can_change_the_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = config.load(tiny_root.write_config(tmp_path))
+    for name in sorted(chosen.sources):
+        tiny_root.curate(chosen, name)
+    tiny_root.make_images(chosen)
+    needs._looked.cache_clear()
+    looked: list[Standing] = []
+    pending = partitions.pending
+
+    def counted(*asked: Any) -> Any:
+        looked.append(asked[0])
+        return pending(*asked)
+
+    monkeypatch.setattr(partitions, "pending", counted)
+    standing = Standing(chosen.root)
+    question = needs._Question(chosen.root, needs._key(chosen, standing), chosen, standing)
+    with pytest.raises(TypeError):
+        needs._looked(question)[0] = {needs.UNTRIED: 7}  # type: ignore[index]
+    for causes in needs._looked(question).values():
+        with pytest.raises(TypeError):
+            causes[needs.UNTRIED] = 7  # type: ignore[index]
+    assert needs.pending(chosen) == "5 images to fetch"
+    assert sum(needs.pending_images(chosen).values()) == 5
+    assert len(looked) == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import zipfile
 from collections import Counter
@@ -59,7 +58,7 @@ def spread(
 ) -> pa.RecordBatch:
     batch = pa.RecordBatch.from_pylist(list(pairs), schema=PAIRS).select(list(images_rules.NEEDED))
     rows = images_rules.spread(
-        batch, dataclasses.replace(ASKED, sample=sample), aliases=aliases or {}, index=index or {}, takedown=takedown
+        batch, Asked.only(sample=sample), aliases=aliases or {}, index=index or {}, takedown=takedown
     )
     assert rows.schema == images_rules.IMAGE_ROWS
     return rows

@@ -279,6 +279,14 @@ def test_a_truncated_gzip_shard_is_refused(tmp_path: Path, read_all: ReadAll) ->
         read_all(SOURCE, path)
 
 
+def test_a_blank_line_is_a_row_that_cannot_be_parsed(tmp_path: Path, read_all: ReadAll) -> None:
+    header, row = GOLDEN.decode(errors="replace").split("\n")[:2]
+    drafts = read_all(SOURCE, _shard(tmp_path, f"{header}\n{row}\n\n{row}\n".encode()))
+    (lost,) = (draft for draft in drafts if draft["reason"] == "malformed_row")
+    assert lost["detail"] == f"expected {len(header.split(chr(9)))} fields, found 0"
+    assert lost["where"].endswith(":line 3")
+
+
 def test_long_fields_and_many_rows(tmp_path: Path, read_all: ReadAll) -> None:
     header, row = GOLDEN.decode(errors="replace").split("\n")[:2]
     long = row.replace("Cats.", "Cats. " * 50_000)

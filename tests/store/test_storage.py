@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import os
 import threading
 import uuid
@@ -417,6 +418,34 @@ def test_a_link_into_its_own_folder_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "nowhere").symlink_to("gone")
     assert storage.list_files(str(tmp_path)) == ["a/b/file", "beside/file", "circle", "nowhere"]
     assert storage.fingerprint(str(tmp_path)) == storage.fingerprint(str(tmp_path))
+
+
+def test_folders_linked_twice_from_each_other_are_each_looked_into_a_few_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There are 2^19 paths to the last of them."""
+    folders = [tmp_path / f"folder{number:02}" for number in range(20)]
+    for folder in folders:
+        folder.mkdir()
+    (folders[-1] / "1.jpg").touch()
+    for folder, inner in itertools.pairwise(folders):
+        for name in ("b", "a"):
+            (folder / name).symlink_to(inner)
+    looked: list[str] = []
+    entries = storage._entries
+
+    def counted(folder: str) -> list[os.DirEntry[str]]:
+        looked.append(folder)
+        assert len(looked) < 100
+        return entries(folder)
+
+    monkeypatch.setattr(storage, "_entries", counted)
+    assert storage.list_files(str(folders[0])) == ["/".join(["a"] * 19) + "/1.jpg"]
+    assert len(looked) == 21, "the first two links are two names, of what is behind them there is one"
+    (tmp_path / "links").mkdir()
+    for name in ("one", "other"):
+        (tmp_path / "links" / name).symlink_to(folders[-1])
+    assert storage.list_files(str(tmp_path / "links")) == ["one/1.jpg", "other/1.jpg"]
 
 
 def test_a_folder_changes_with_what_a_link_in_it_leads_to(tmp_path: Path) -> None:
