@@ -17,6 +17,7 @@ from pipelines import build, fetch, shard
 from pmd import escape, flow
 from pmd.audit import labelling
 from pmd.config import Config
+from pmd.curate import needs as curate_needs
 from pmd.engines import choosing
 from pmd.publish import folder as publish_folder
 from pmd.store import commits, leftovers, older, register, root, storage, written
@@ -92,6 +93,7 @@ def apply(
         RootError: The lock was lost.
     """
     lock = root.writing(config.root)
+    curate_needs.refuse_lost_lists(lists.held(config))
     asked = requests.read(config.root)
     standing = lists.standing(config.root, config.suppression)
     units = _committed(config, flags)
