@@ -18,6 +18,7 @@ from pmd.images import names
 from pmd.images.names import Named
 from pmd.store import storage, versions
 from pmd.suppression import lists, people
+from pmd.takedown import kept
 
 FILE: Final = "requests.jsonl"
 
@@ -92,7 +93,7 @@ def path_of(root: str) -> str:
 def read(root: str) -> list[Request]:
     """Return the requests that wait."""
     seen = versions.read(path_of(root))
-    return [] if seen is None else _parsed(seen.content)
+    return [] if seen is None else _parsed(seen.content, path_of(root))
 
 
 def add(root: str, words: Sequence[Word], done: Iterable[int], *, keeps_looks: bool) -> Request:
@@ -108,7 +109,7 @@ def add(root: str, words: Sequence[Word], done: Iterable[int], *, keeps_looks: b
     path = path_of(root)
     for _ in range(_TRIES):
         seen = versions.read(path)
-        waiting = [] if seen is None else _parsed(seen.content)
+        waiting = [] if seen is None else _parsed(seen.content, path)
         number = 1 + max([*done, *(request.number for request in waiting)], default=0)
         request = Request(number, said, keeps_looks)
         if versions.swap(path, _written([*waiting, request]), seen):
@@ -124,7 +125,7 @@ def remove(root: str, carried_out: Collection[int]) -> None:
         seen = versions.read(path)
         if seen is None:
             return
-        left = [request for request in _parsed(seen.content) if request.number not in carried_out]
+        left = [request for request in _parsed(seen.content, path) if request.number not in carried_out]
         if versions.swap(path, _written(left), seen) if left else versions.remove(path, seen.version):
             storage.sync_folders([path])
             return
@@ -141,9 +142,16 @@ def _forms(word: Word) -> tuple[str, ...]:
     return (*named.identities, *(f"{kind}:{found.hex()}" for kind, found in hashes.items() if found is not None))
 
 
-def _parsed(content: bytes) -> list[Request]:
-    rows: list[dict[str, Any]] = [orjson.loads(line) for line in content.splitlines()]
-    return [Request(row["number"], tuple(row["said"]), row["keeps_looks"]) for row in rows]
+def _parsed(content: bytes, path: str) -> list[Request]:
+    return kept.lines(
+        content, path, lambda row: Request(int(row["number"]), _said(row["said"]), row["keeps_looks"] is True)
+    )
+
+
+def _said(words: Any) -> tuple[str, ...]:
+    if not isinstance(words, list):
+        raise TypeError(words)
+    return tuple(map(str, words))
 
 
 def _written(requests: Iterable[Request]) -> bytes:
