@@ -7,6 +7,7 @@ Only their numbers are kept, for receipts.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
@@ -19,11 +20,17 @@ from pmd.images.names import Named
 from pmd.store import storage, versions
 from pmd.suppression import lists, people
 from pmd.takedown import kept
+from pmd.text import pages, urls
 
 FILE: Final = "requests.jsonl"
 
 #: Everything that a request may name.
 FORMS: Final = f"{names.FORMS}; {people.FORMS}"
+
+#: Sites whose pages show many pictures, an album or a person's newest: as addresses of one picture they would match nothing.
+_PAGES: Final = re.compile(
+    r"(?:(?:www|m|secure)\.)?flickr\.com\.?|flic\.kr\.?|(?:[a-z]+\.)?reddit\.com\.?|(?:(?:www|m)\.)?imgur\.com\.?"
+)
 
 #: Times that an addition is tried: it fails only where another was faster.
 _TRIES: Final = 16
@@ -104,7 +111,12 @@ def add(root: str, words: Sequence[Word], done: Iterable[int], *, keeps_looks: b
         words: What it names.
         done: The numbers of those that were carried out.
         keeps_looks: See `Request`.
+
+    Raises:
+        InputError: A word is the address of a page that shows many pictures, and would match none.
     """
+    for word in words:
+        _refuse_pages_of_many(word)
     said = tuple(form for word in words for form in _forms(word))
     path = path_of(root)
     for _ in range(_TRIES):
@@ -130,6 +142,21 @@ def remove(root: str, carried_out: Collection[int]) -> None:
             storage.sync_folders([path])
             return
     raise RootError("others write here all the time", where=path, remedy="run the same command again")
+
+
+def _refuse_pages_of_many(word: Word) -> None:
+    named = word.named
+    if named is None or not named.urls or not all(one.startswith("url:") for one in named.identities):
+        return
+    if pages.meant(word.said) is None and _PAGES.fullmatch(urls.host_of(named.urls[0]) or ""):
+        raise InputError(
+            "a page that tells neither one picture nor a person alone",
+            where="takedown",
+            expected="the page of a photo or post; a person's page: flickr.com/people/ID with the id that has an @, "
+            "reddit.com/user/NAME",
+            found=word.said,
+            remedy=f"name each picture, or the person. Where this very address is a pair's: {named.identities[0]}",
+        )
 
 
 def _forms(word: Word) -> tuple[str, ...]:
