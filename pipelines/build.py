@@ -15,6 +15,7 @@ from types import ModuleType
 
 from pmd import flow, stages
 from pmd.config import Config, inputs
+from pmd.curate import needs as curate_needs
 from pmd.engines import choosing
 from pmd.fetch import needs as fetch_needs
 from pmd.fetch.runs import Run
@@ -128,6 +129,7 @@ def build(
     flags = choosing.flags(config.engine, flags, config.root)
     if only in {None, flow.CURATE.name}:
         inputs.check(config, chosen)
+        curate_needs.refuse_lost_lists(config)
     listed = takedowns.lines(config.takedown, config.sources)  # a mistake in a list is told before anything runs
     if only in {None, flow.FETCH.name}:
         fetch_needs.check(config)
@@ -249,6 +251,7 @@ def explain(config: Config, names: Sequence[str] | None = None) -> list[Step]:
     steps: list[Step] = []
     pending: str | None = None
     standing = Standing(config.root)
+    curate_needs.refuse_lost_lists(config, standing)
     for unit in units(config, chosen, (), lambda: standing, coming=chosen):
         if pending is not None and unit.stage != flow.CURATE:
             steps.append(Step(*unit.name, f"follows {pending}, unless that changes nothing"))

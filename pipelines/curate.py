@@ -113,6 +113,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run this stage, where it is stale, from a command line of its own: what a cluster's launcher runs."""
     with running.command("curate", argv) as command:
         inputs.check(command.config, command.names)
+        needs.refuse_lost_lists(command.config)
         stale = [name for name in command.names if stages.why(flow.CURATE, command.config, name) is not None]
         for together in groups(command.config, stale):
             build(command.config, together, command.flags)

@@ -17,6 +17,7 @@ from pipelines import build, fetch, shard
 from pmd import escape, flow
 from pmd.audit import labelling
 from pmd.config import Config
+from pmd.curate import needs as curate_needs
 from pmd.engines import choosing
 from pmd.publish import folder as publish_folder
 from pmd.store import commits, leftovers, older, register, root, storage, written
@@ -43,6 +44,7 @@ class Applied:
         ran: Units that were made anew.
         versions: Older versions that the bucket had kept, and that were deleted.
         left: What the bucket keeps still, in words.
+        unmatched: The numbers of the requests that named no pair that stood here.
     """
 
     requests: tuple[int, ...]
@@ -50,6 +52,7 @@ class Applied:
     ran: tuple[tuple[str, str], ...]
     versions: int = 0
     left: tuple[str, ...] = ()
+    unmatched: tuple[int, ...] = ()
 
     def describe(self) -> dict[str, Any]:
         """Return it as `--json` tells it."""
@@ -59,6 +62,7 @@ class Applied:
             "ran": [{"stage": stage, "unit": unit} for stage, unit in self.ran],
             "versions": self.versions,
             "left": list(self.left),
+            "unmatched": list(self.unmatched),
         }
 
 
@@ -69,6 +73,11 @@ def render(done: Applied) -> str:
     lines += [f"  removed: {count:,} {kind}" for kind, count in sorted(done.removed.items())]
     lines += [f"  {stage} {unit}: {_MADE}" for stage, unit in done.ran]
     lines += [f"  removed: {done.versions:,} older versions that the bucket had kept"] if done.versions else []
+    if done.unmatched:
+        lines.append(
+            f"named no pair that stood here when this began: {', '.join(map(str, done.unmatched))}; kept out of what comes. "
+            "See that each says what was meant: pmd explain ROOT WHAT"
+        )
     lines += [f"left: {escape.terminal(sentence)}" for sentence in done.left]
     return "\n".join([*lines, "to see that nothing is left: pmd takedown prove CONFIG WHAT…"])
 
@@ -92,6 +101,7 @@ def apply(
         RootError: The lock was lost.
     """
     lock = root.writing(config.root)
+    curate_needs.refuse_lost_lists(lists.held(config))
     asked = requests.read(config.root)
     standing = lists.standing(config.root, config.suppression)
     units = _committed(config, flags)
@@ -119,7 +129,9 @@ def apply(
     done = receipts.end(config.root, receipt, today())
     requests.remove(config.root, {request.number for request in asked})
     say("deleting older versions that the bucket keeps")
-    return Applied(done.requests, done.removed, tuple(ran), *_without_older(config.root, lock))
+    return Applied(
+        done.requests, done.removed, tuple(ran), *_without_older(config.root, lock), unmatched=matched.unmatched
+    )
 
 
 def _without_older(root_url: str, lock: Lock) -> tuple[int, tuple[str, ...]]:

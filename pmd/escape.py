@@ -29,6 +29,8 @@ _UNSHOWN: Final = (
 _VALUE: Final = re.compile(f"[{_UNSHOWN}]")
 #: Line feeds and tabs of a whole text are ours: in what is another's they are spelled already.
 _PAGE: Final = re.compile(rf"(?![\n\t])[{_UNSHOWN}]")
+#: What a spreadsheet takes for a formula, in either width; by one it may run a program or ask an address.
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _SHORT: Final = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 #: C0 controls and DEL → their pictures (U+2400 …), but for white space: a browser shows what stands in their place.
@@ -69,6 +71,15 @@ def toml(value: str) -> str:
     """
     plain = _SURROGATES.sub("\ufffd", value).replace("\\", r"\\").replace('"', r"\"")
     return f'"{_VALUE.sub(lambda match: _in_toml(match[0]), plain)}"'
+
+
+def cell(text: str) -> str:
+    """Return words for a cell of a CSV, which people open in spreadsheets: none of them is a formula.
+
+    >>> cell("=1+1"), cell("a = b")
+    ("'=1+1", 'a = b')
+    """
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def html(value: object) -> str:

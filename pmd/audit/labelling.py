@@ -28,6 +28,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pmd import escape
 from pmd.audit import measure, vocabulary, words
 from pmd.audit.lexicon import Absent, Lexicon
 from pmd.errors import ConfigError, InputError, RootError
@@ -53,9 +54,6 @@ ANSWERS: Final = (YES, NO, UNSURE)
 
 NO_TERM: Final = "no term"
 OTHER: Final = "other terms"
-
-#: What a spreadsheet would take for a formula.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,7 +176,7 @@ def write(root_url: str, lexicon: Lexicon | Absent, number: int) -> list[Path]:
     head = ["pair_id", "text", *QUESTIONS]
     empty = [""] * len(QUESTIONS)
     for name in SHEETS:
-        contents[name] = _csv(head, [[row.pair_id, _plain(row.text), *empty] for row in rows])
+        contents[name] = _csv(head, [[row.pair_id, escape.cell(row.text), *empty] for row in rows])
     for name, content in contents.items():
         (folder / name).touch(mode=0o600)
         (folder / name).write_text(content, encoding="utf-8", newline="")
@@ -189,10 +187,6 @@ def _folder(root_url: str) -> Path:
     if "://" in root_url:
         raise ConfigError("labels stay on this machine", where=root_url, expected="a ROOT in a local folder")
     return Path(root_url) / FOLDER
-
-
-def _plain(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _csv(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

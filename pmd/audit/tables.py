@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
+
+from pmd import escape
 
 #: Where the files of tables stand, beside the page.
 FOLDER: Final = "tables"
@@ -360,7 +362,8 @@ def tables(content: Mapping[str, Any]) -> dict[str, pa.Table]:
 def files(content: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
     """Yield the files of all tables that have rows: names below the page's folder, and what is in them.
 
-    Each is there as Parquet, and as CSV in UTF-8 with a head, where a list is its words with a space between them.
+    Each is there as Parquet, and as CSV in UTF-8 with a head, where a list is its words with a space between them, and no
+    word of others' (a caption, a host) is a formula to a spreadsheet: what would be one begins with an apostrophe.
     """
     for name, table in tables(content).items():
         if table.num_rows:
@@ -371,11 +374,16 @@ def files(content: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
 def _csv(table: pa.Table) -> bytes:
     for place, field in enumerate(table.schema):
         if pa.types.is_list(field.type):
-            joined = [" ".join(words) for words in table[field.name].to_pylist()]
-            table = table.set_column(place, field.name, pa.array(joined, _TEXT))
+            table = table.set_column(place, field.name, _cells(map(" ".join, table[field.name].to_pylist())))
+        elif field.type == _TEXT:
+            table = table.set_column(place, field.name, _cells(table[field.name].to_pylist()))
     sink = io.BytesIO()
     pyarrow.csv.write_csv(table, sink)
     return sink.getvalue()
+
+
+def _cells(words: Iterable[str | None]) -> pa.Array:
+    return pa.array([None if one is None else escape.cell(one) for one in words], _TEXT)
 
 
 def _parquet(table: pa.Table) -> bytes:

@@ -8,9 +8,10 @@ from typing import Final
 
 from pmd import flow
 from pmd.config import Config, inputs, places, told
+from pmd.errors import RootError
 from pmd.formats import archives
 from pmd.sources.contract import InputFile
-from pmd.store import root
+from pmd.store import root, storage
 from pmd.store.commits import Commit, options_hash
 from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted
@@ -36,6 +37,32 @@ SUPPRESSION: Final = "suppression lists"
 def suppression_input(held: Sequence[tuple[str, str]]) -> dict[str, str]:
     """Return what a source's pairs depend on of suppression lists (`lists.digests`): nothing where there are none."""
     return {SUPPRESSION: options_hash(sorted(digest for _, digest in held))} if held else {}
+
+
+def refuse_lost_lists(config: Config, standing: Standing | None = None) -> None:
+    """Refuse to go on where what stands was curated with suppression lists, and now there is none: it would all come back.
+
+    Args:
+        config: The configuration, with all lists that hold (`lists.held`).
+        standing: What stands.
+
+    Raises:
+        RootError: They are gone.
+    """
+    if config.suppression:
+        return
+    there = standing or Standing(config.root)
+    for name in there.curated:
+        commit = there.commit(root.curate_folder(config.root, name))
+        if commit is not None and SUPPRESSION in commit.run.get("inputs", {}):
+            raise RootError(
+                "the suppression list is gone, and what was taken down would come back",
+                where=lists.path_of(config.root),
+                expected="the list, or those of `suppression` in the configuration, that this ROOT was curated with",
+                found="none",
+                remedy="put it back from a copy of this ROOT, or name the lists in `suppression` again. If nothing is to be "
+                f"kept out any more, remove {storage.join(config.root, flow.CURATE.name)}, which is then made anew",
+            )
 
 
 def units(config: Config, names: Sequence[str], standing: Standing | None = None) -> Sequence[str]:

@@ -184,13 +184,16 @@ def _url(said: str) -> Named | None:
     form, identity = urls.canonical_one(said), urls.identity_one(said)
     if form is None or identity is None:
         return None
+    # Both are one host, and upstream may have either.
+    dotless = urls.identity_one(urls.without_root_dot(form))
+    identities = tuple(dict.fromkeys(found for found in (identity, dotless) if found is not None))
     page = pages.meant(said)
     if page is not None:
         # The URL may also be that of a pair: what it says of itself then counts, too.
         return dataclasses.replace(
-            _page(page), identities=tuple(dict.fromkeys((*page.identities, identity))), urls=(form,)
+            _page(page), identities=tuple(dict.fromkeys((*page.identities, *identities))), urls=(form,)
         )
-    return Named(f"a URL of {identity}", identities=(identity,), urls=(form,))
+    return Named(f"a URL of {identity}", identities=identities, urls=(form,))
 
 
 def _copied(said: str) -> Named | None:

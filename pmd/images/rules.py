@@ -120,10 +120,10 @@ class Takedown:
         """Return which pairs (with the columns `NEEDED`) it names by a URL or row: one of the pair's URLs is enough."""
         found = np.zeros(len(pairs), bool)
         if self.urls:
-            wanted = pa.array(sorted(self.urls), pa.string())
-            found |= _is_in(urls.canonical(pairs["image_url"]), wanted)
+            wanted = pa.array(sorted({*map(urls.alike_one, self.urls)}), pa.string())
+            found |= _is_in(urls.alike(urls.canonical(pairs["image_url"])), wanted)
             mirrors = pairs["mirrors"]
-            among = _is_in(urls.canonical(mirrors.flatten()), wanted)
+            among = _is_in(urls.alike(urls.canonical(mirrors.flatten())), wanted)
             found[pc.list_parent_indices(mirrors).to_numpy()[among]] = True
         if self.rows:
             rows = pc.binary_join_element_wise(pairs["source"], pairs["source_id"], "/")

@@ -167,7 +167,7 @@ def unmatched(root_url: str, sources: Iterable[str], listed: Sequence[Line]) -> 
     """
     views = root.views_folder(root_url)
     hits: set[bytes] = set()
-    said: set[str | None] = set()  # canonical URLs, and SOURCE/ID
+    said: set[str] = set()  # URLs as `urls.alike`, and SOURCE/ID
     left: list[bytes] = []
     for file in commits.require(views, "run: pmd images CONFIG").under("rejected") if listed else ():
         rows = commits.read_table(views, file, ["reason", "pair_id", "image_id"])
@@ -181,10 +181,13 @@ def unmatched(root_url: str, sources: Iterable[str], listed: Sequence[Line]) -> 
                 hits.add(row["image_id"])
                 if row["also"] is not None:
                     hits.add(keys.image_id(row["also"]))
-                said.update(map(urls.canonical_one, filter(None, [row["image_url"], *(row["mirrors"] or ())])))
+                forms = map(urls.canonical_one, filter(None, [row["image_url"], *(row["mirrors"] or ())]))
+                said.update(urls.alike_one(form) for form in forms if form is not None)
                 own = f"{source}/{row['source_id']}"
                 said.update((own, base_of(own)))
-    return [line for line in listed if not (line.ids & hits or {*line.named.urls, *line.rows} & said)]
+    return [
+        line for line in listed if not (line.ids & hits or {*map(urls.alike_one, line.named.urls), *line.rows} & said)
+    ]
 
 
 def _described(path: str, pair_ids: pa.Array) -> list[dict[str, Any]]:

@@ -230,13 +230,18 @@ class _Book:
     def by_location(self, url: str) -> set[bytes]:
         """Return the images one of whose locations is this URL: a pass over all locations."""
         form = urls.canonical_one(url)
-        image_ids = set()
+        image_ids: set[bytes] = set()
+        if form is None:
+            return image_ids
+        wanted = urls.alike_one(form)
         for path, _ in self._files(root.images_folder(self.root)):
             with sealed.open_checked(path) as file:
                 for batch in pq.ParquetFile(file).iter_batches(columns=["image_id", "locations"], use_threads=False):
                     places = batch["locations"]
-                    named = urls.canonical(pc.struct_field(places.flatten(), "url"))
-                    rows = pc.list_parent_indices(places).filter(pc.fill_null(pc.equal(named, form), fill_value=False))
+                    named = urls.alike(urls.canonical(pc.struct_field(places.flatten(), "url")))
+                    rows = pc.list_parent_indices(places).filter(
+                        pc.fill_null(pc.equal(named, wanted), fill_value=False)
+                    )
                     image_ids.update(batch["image_id"].take(rows).to_pylist())
         return image_ids
 

@@ -29,10 +29,13 @@ FORMS: Final = (
 )
 
 _USER: Final = re.compile(r"user:([A-Za-z][A-Za-z0-9_]*)/(\S+)")
-_HOST: Final = re.compile(r"host:(\S+)")
+#: A host alone: neither an address, of which only a part may be meant, nor a port.
+_HOST: Final = re.compile(r"host:([^\s/:@?#\\%\[\]]+)")
 _REDDITOR: Final = re.compile(r"/?u(?:ser)?/([A-Za-z0-9_-]{2,20})/?")
-_NSID: Final = "[0-9]+@N[0-9]{2}"
+_NSID: Final = "[0-9]+@[Nn][0-9]{2}"
 _FLICKR: Final = re.compile(rf"/(?:people|photos)/({_NSID})/?")
+#: A redditor's name as people write it before a source's, which has none of that.
+_CALLED: Final = re.compile("/?u(?:ser)?/")
 _HOST_NAME: Final = re.compile(r"(?:[a-z0-9_-]+\.)*[a-z0-9_-]+")
 
 
@@ -55,7 +58,11 @@ def _on_site(site: str, user: str) -> str | None:
     if user in NOBODY:
         return None
     name = parse.unquote_plus(user)
-    return f"{site}/{name.lower() if site == _REDDIT_SITE else name}"
+    if site == _REDDIT_SITE:
+        name = _CALLED.sub("", name, count=1).lower()
+    elif site == _FLICKR_SITE and re.fullmatch(_NSID, name):
+        name = name.upper()
+    return f"{site}/{name}"
 
 
 def of_meta(source: str, meta: str) -> str | None:
@@ -80,8 +87,11 @@ def user(said: str, sources: Collection[str]) -> str | None:
     redditor = _REDDITOR.fullmatch(said)
     if redditor is not None:
         return _on_site(_REDDIT_SITE, redditor[1])
-    parts = parse.urlsplit(said if "://" in said else f"https://{said}")
-    host = (parts.hostname or "").removeprefix("www.")
+    try:
+        parts = parse.urlsplit(said if "://" in said else f"https://{said}")
+    except ValueError:  # brackets that hold no address
+        return None
+    host = (parts.hostname or "").rstrip(".").removeprefix("www.")
     path = parse.unquote(parts.path)
     if host == "flickr.com" or host.endswith(".flickr.com"):
         page = _FLICKR.fullmatch(path)

@@ -105,8 +105,9 @@ def _is_named(lists: Suppression, addresses: list[str | None]) -> bool:
     there = [address for address in addresses if address]
     if lists.has("host") and any(lists.holds("host", name) for name in people.hosts_of(there)):
         return True
-    forms = {urls.canonical_one(address) for address in there} if lists.has("url") else set()
-    return any(lists.holds("url", form) for form in forms if form is not None)
+    canonical = map(urls.canonical_one, there) if lists.has("url") else ()
+    forms = {spelled for form in canonical if form is not None for spelled in (form, urls.alike_one(form))}
+    return any(lists.holds("url", form) for form in forms)
 
 
 def _in(values: list[str | None] | list[str], named: set[str | bytes]) -> Mask:

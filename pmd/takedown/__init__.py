@@ -6,6 +6,7 @@
     decoded     everything that a file holds, unpacked
     prove       looking for what was taken down in every file of ROOT
     receipts    what was done, as counts
+    kept        reading the files of both, and telling where they are damaged
 
 What is made of these (images, lists, shards, audit) is made anew by the stages' own pipelines (`pipelines.takedown`).
 """

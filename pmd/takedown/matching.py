@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -30,6 +31,9 @@ from pmd.store.register import Register
 from pmd.suppression import people, rows
 from pmd.suppression.lists import Suppression
 from pmd.takedown.requests import Request, Word, read_word
+from pmd.text import urls
+
+Mask = npt.NDArray[np.bool_]
 
 #: What of the pairs is looked at.
 _COLUMNS: Final = (
@@ -54,11 +58,13 @@ class Matched:
         values: Kind → values.
         looks: Perceptual hashes that may be kept.
         pairs: Pairs that requests name by themselves, or by their images.
+        unmatched: Numbers of the requests that name no pair that stands here.
     """
 
     values: dict[str, set[str | bytes]] = dataclasses.field(default_factory=lambda: defaultdict(set))
     looks: set[bytes] = dataclasses.field(default_factory=set)
     pairs: int = 0
+    unmatched: tuple[int, ...] = ()
 
     @property
     def images(self) -> set[bytes]:
@@ -79,14 +85,15 @@ def resolve(root_url: str, requests: Sequence[Request], sources: Iterable[str], 
     asked = [(read_word(said, known_sources), request) for request in requests for said in request.said]
     known = register.current(root_url)
     words = [word for word, _ in asked]
-    by_bytes = having_bytes(known, words)
     matched = Matched()
     _note_words(matched, words)
-    pairs = _Pairs(root_url, words, by_bytes)
+    pairs = _Pairs(root_url, words, _by_bytes(known, words))
     images = pairs.images | {*known_by_lists(known, standing)}
     images = _spread(root_url, known, images, pairs.also)
     images |= _left_alone(root_url, pairs.pair_ids, images)
     matched.pairs = pairs.count
+    met = {request.number for (_, request), is_met in zip(asked, pairs.is_met, strict=True) if is_met}
+    matched.unmatched = tuple(sorted({request.number for request in requests} - met))
     matched.values["image"] |= images
     # Pairs of these images, too: a sheet, or a list of what has left, knows a pair by nothing but its id.
     matched.values["pair"] |= pairs.pair_ids | _pairs_of(root_url, images)
@@ -98,7 +105,7 @@ def resolve(root_url: str, requests: Sequence[Request], sources: Iterable[str], 
     }
     if any(request.keeps_looks for request in requests):
         agreed = [word for word, request in asked if request.keeps_looks]
-        mine = _Pairs(root_url, agreed, having_bytes(known, agreed)).images
+        mine = _Pairs(root_url, agreed, _by_bytes(known, agreed)).images
         seen = {row["perceptual_hash"] for row in own if row["image_id"] in mine and row["sha256"] not in shared}
         seen |= {word.named.pdq for word in agreed if word.named is not None}
         matched.looks |= {look for look in seen if look is not None and codec.is_telling(look)}
@@ -116,7 +123,7 @@ def _note_words(matched: Matched, words: Sequence[Word]) -> None:
         if named is None:
             continue
         matched.values["image"].update(named.image_ids)
-        matched.values["url"].update(named.urls)
+        matched.values["url"].update((*named.urls, *map(urls.alike_one, named.urls)))
         matched.values["row"].update("/".join(row) for row in named.rows)
         if named.key is not None:
             matched.values["image"].add(named.key)
@@ -125,10 +132,11 @@ def _note_words(matched: Matched, words: Sequence[Word]) -> None:
         matched.values["stored"].update([named.stored] if named.stored is not None else [])
 
 
-def having_bytes(known: Register, words: Sequence[Word]) -> frozenset[bytes]:
-    """Return the images that have the bytes that words name, or look so, by the ledger."""
+def _by_bytes(known: Register, words: Sequence[Word]) -> list[frozenset[bytes]]:
+    """Return for each word the images that have the bytes that it names, or look so, by the ledger."""
     named = [word.named for word in words if word.named is not None]
-    return frozenset().union(*names.with_bytes(known, named))
+    found = iter(names.with_bytes(known, named))
+    return [frozenset() if word.named is None else frozenset(next(found)) for word in words]
 
 
 def known_by_lists(known: Register, standing: Suppression) -> Iterator[bytes]:
@@ -140,45 +148,35 @@ def known_by_lists(known: Register, standing: Suppression) -> Iterator[bytes]:
         yield from table["image_id"].filter(pa.array(found)).to_pylist()
 
 
-class _Pairs:
-    """What words name among the pairs of all sources that are curated.
+class _Meant:
+    """What words mean, as pairs are compared with it.
 
     Attributes:
-        images: Images that are meant, by key, under the identities of their own sources.
-        pair_ids: Pairs that are meant alone, and not their images.
-        also: (image, another identity of the same photograph), of all pairs that say so.
-        count: Pairs that words name.
+        ids: Keys of images or pairs.
     """
 
-    def __init__(self, root_url: str, words: Sequence[Word], by_bytes: frozenset[bytes]) -> None:
+    def __init__(self, words: Sequence[Word], by_bytes: Iterable[frozenset[bytes]]) -> None:
         named = [(word, word.named) for word in words if word.named is not None]
-        self._ids = frozenset().union(
-            by_bytes, *(one.image_ids for _, one in named), *([one.key] for _, one in named if one.key is not None)
+        self.ids = frozenset().union(
+            *by_bytes, *(one.image_ids for _, one in named), *([one.key] for _, one in named if one.key is not None)
         )
-        self._urls = frozenset(url for _, one in named for url in one.urls)
+        urls_said = frozenset(url for _, one in named for url in one.urls)
         rows_of = {word.said: frozenset("/".join(row) for row in one.rows) for word, one in named}
         # The page of a post means its picture; a row that is named as such means that row.
         pages = (rows_of[word.said] for word, one in named if one.urls or one.identities or "://" in word.said)
-        self._page_rows = frozenset().union(*pages)
-        self._rows = frozenset().union(*rows_of.values()) - self._page_rows
+        page_rows = frozenset().union(*pages)
+        self._pictures = images_rules.Takedown(urls=urls_said, rows=page_rows)
+        self._alone = images_rules.Takedown(rows=frozenset().union(*rows_of.values()) - page_rows)
         self._users = {word.user for word in words if word.user is not None}
         self._hosts = {word.host for word in words if word.host is not None}
-        self.images: set[bytes] = {*self._ids}
-        self.pair_ids: set[bytes] = set()
-        self.also: set[tuple[bytes, bytes]] = set()
-        self.count = 0
-        for batch in batches(root_url):
-            self._look(batch)
+        self._keys = keys.key_array(sorted(self.ids))
 
-    def _look(self, pairs: pa.RecordBatch) -> None:
-        linked = pairs.filter(pairs["also"].is_valid())
-        others = map(keys.image_id, linked["also"].to_pylist())
-        self.also.update(zip(linked["image_id"].to_pylist(), others, strict=True))
-        if not (self._ids or self._urls or self._rows or self._page_rows or self._users or self._hosts):
-            return
-        ids = keys.key_array(sorted(self._ids))
-        meant = np.asarray(pc.is_in(pairs["image_id"], value_set=ids).to_numpy(zero_copy_only=False), bool)
-        meant |= images_rules.Takedown(urls=self._urls, rows=self._page_rows).names(pairs)
+    def __bool__(self) -> bool:
+        return bool(self.ids or self._pictures or self._alone or self._users or self._hosts)
+
+    def pictures(self, pairs: pa.RecordBatch) -> Mask:
+        """Return the pairs whose pictures are meant."""
+        meant: Mask = self._is_key(pairs["image_id"]) | self._pictures.names(pairs)
         if self._users:
             columns = (pairs[name].to_pylist() for name in ("source", "meta"))
             meant |= np.array([people.of_meta(*row) in self._users for row in zip(*columns, strict=True)], bool)
@@ -188,11 +186,56 @@ class _Pairs:
                 [bool(people.hosts_of([url, *(more or ())]) & self._hosts) for url, more in zip(*columns, strict=True)],
                 bool,
             )
-        alone = np.asarray(pc.is_in(pairs["pair_id"], value_set=ids).to_numpy(zero_copy_only=False), bool)
-        alone |= images_rules.Takedown(rows=self._rows).names(pairs)
+        return meant
+
+    def alone(self, pairs: pa.RecordBatch) -> Mask:
+        """Return the pairs that are meant alone, and not their pictures."""
+        alone: Mask = self._is_key(pairs["pair_id"]) | self._alone.names(pairs)
+        return alone
+
+    def _is_key(self, column: pa.Array) -> Mask:
+        return np.asarray(pc.is_in(column, value_set=self._keys).to_numpy(zero_copy_only=False), bool)
+
+
+class _Pairs:
+    """What words name among the pairs of all sources that are curated.
+
+    Attributes:
+        images: Images that are meant, by key, under the identities of their own sources.
+        pair_ids: Pairs that are meant alone, and not their images.
+        also: (image, another identity of the same photograph), of all pairs that say so.
+        count: Pairs that words name.
+        is_met: For each word, whether it names any.
+    """
+
+    def __init__(self, root_url: str, words: Sequence[Word], by_bytes: Sequence[frozenset[bytes]]) -> None:
+        self._all = _Meant(words, by_bytes)
+        self._each = [_Meant([word], [found]) for word, found in zip(words, by_bytes, strict=True)]
+        self.images: set[bytes] = {*self._all.ids}
+        self.pair_ids: set[bytes] = set()
+        self.also: set[tuple[bytes, bytes]] = set()
+        self.count = 0
+        self.is_met = [False] * len(words)
+        for batch in batches(root_url):
+            self._look(batch)
+        # Of an image that a source knows under another identity the pairs have that one.
+        known = {image for link in self.also for image in link}
+        self.is_met = [met or bool(one.ids & known) for met, one in zip(self.is_met, self._each, strict=True)]
+
+    def _look(self, pairs: pa.RecordBatch) -> None:
+        linked = pairs.filter(pairs["also"].is_valid())
+        others = map(keys.image_id, linked["also"].to_pylist())
+        self.also.update(zip(linked["image_id"].to_pylist(), others, strict=True))
+        if not self._all:
+            return
+        meant, alone = self._all.pictures(pairs), self._all.alone(pairs)
         self.images.update(pairs["image_id"].filter(pa.array(meant)).to_pylist())
         self.pair_ids.update(pairs["pair_id"].filter(pa.array(alone)).to_pylist())
-        self.count += int((meant | alone).sum())
+        found = pairs.filter(pa.array(meant | alone))
+        self.count += len(found)
+        for number, one in enumerate(self._each if len(found) else ()):
+            if not self.is_met[number]:
+                self.is_met[number] = bool((one.pictures(found) | one.alone(found)).any())
 
 
 def batches(root_url: str, columns: Sequence[str] = _COLUMNS) -> Iterator[pa.RecordBatch]:

@@ -321,7 +321,7 @@ class _Look:
         form = urls.canonical_one(address)
         if form is None:
             return
-        if self._holds("url", form):
+        if self._holds("url", form) or self._holds("url", urls.alike_one(form)):
             yield "url"
         if self._lists.has("host") and any(self._holds("host", name) for name in people.hosts_of([form])):
             yield "host"
@@ -367,7 +367,7 @@ def _values(words: Iterable[Word]) -> dict[str, set[str | bytes]]:
         if word.named is None:
             continue
         values["image"].update(word.named.image_ids)
-        values["url"].update(word.named.urls)
+        values["url"].update((*word.named.urls, *map(urls.alike_one, word.named.urls)))
         values["row"].update("/".join(row) for row in word.named.rows)
         if word.named.key is not None:
             values["image"].add(word.named.key)

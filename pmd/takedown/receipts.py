@@ -11,6 +11,7 @@ import orjson
 
 from pmd.store import storage, versions
 from pmd.suppression import lists
+from pmd.takedown import kept
 
 FILE: Final = "receipts.jsonl"
 #: What an `apply` is about to remove, until it has ended: one that is killed and run again tells it all.
@@ -39,16 +40,20 @@ def _path(root: str, name: str) -> str:
 def read(root: str) -> list[Receipt]:
     """Return all receipts of a ROOT, oldest first."""
     seen = versions.read(_path(root, FILE))
-    rows: list[dict[str, Any]] = [] if seen is None else [orjson.loads(line) for line in seen.content.splitlines()]
-    return [Receipt(tuple(row["requests"]), row["date"], row["removed"]) for row in rows]
+    return [] if seen is None else kept.lines(seen.content, _path(root, FILE), _receipt)
+
+
+def _receipt(row: Any) -> Receipt:
+    removed = {str(kind): int(count) for kind, count in row["removed"].items()}
+    return Receipt(tuple(map(int, row["requests"])), str(row["date"]), removed)
 
 
 def begin(root: str, requests: Iterable[int], removed: Mapping[str, int]) -> Receipt:
     """Note what is about to be removed; where an `apply` was killed, what it was about to is noted already, and counts."""
     seen = versions.read(_path(root, PENDING))
-    before: dict[str, Any] = {"requests": [], "removed": {}} if seen is None else orjson.loads(seen.content)
-    most = {kind: max(removed.get(kind, 0), before["removed"].get(kind, 0)) for kind in {*removed, *before["removed"]}}
-    receipt = Receipt(tuple(sorted({*before["requests"], *requests})), "", most)
+    before = Receipt((), "", {}) if seen is None else kept.one(seen.content, _path(root, PENDING), _receipt)
+    most = {kind: max(removed.get(kind, 0), before.removed.get(kind, 0)) for kind in {*removed, *before.removed}}
+    receipt = Receipt(tuple(sorted({*before.requests, *requests})), "", most)
     storage.put(_path(root, PENDING), orjson.dumps(dataclasses.asdict(receipt), option=orjson.OPT_SORT_KEYS))
     storage.sync_folders([_path(root, PENDING)])
     return receipt
@@ -56,13 +61,13 @@ def begin(root: str, requests: Iterable[int], removed: Mapping[str, int]) -> Rec
 
 def end(root: str, receipt: Receipt, today: datetime.date) -> Receipt:
     """Keep what was done, with its day."""
-    kept = dataclasses.replace(receipt, date=today.isoformat())
-    told = [*read(root), kept] if kept.requests or kept.removed else read(root)
+    ended = dataclasses.replace(receipt, date=today.isoformat())
+    told = [*read(root), ended] if ended.requests or ended.removed else read(root)
     if told:
         lines = (orjson.dumps(dataclasses.asdict(one), option=orjson.OPT_APPEND_NEWLINE) for one in told)
         storage.put(_path(root, FILE), b"".join(lines))
     storage.remove(_path(root, PENDING))
-    return kept
+    return ended
 
 
 def render(receipts: Iterable[Receipt], waiting: Iterable[int], contact: str | None) -> str:

@@ -7,6 +7,7 @@ Only their numbers are kept, for receipts.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
@@ -18,11 +19,18 @@ from pmd.images import names
 from pmd.images.names import Named
 from pmd.store import storage, versions
 from pmd.suppression import lists, people
+from pmd.takedown import kept
+from pmd.text import pages, urls
 
 FILE: Final = "requests.jsonl"
 
 #: Everything that a request may name.
 FORMS: Final = f"{names.FORMS}; {people.FORMS}"
+
+#: Sites whose pages show many pictures, an album or a person's newest: as addresses of one picture they would match nothing.
+_PAGES: Final = re.compile(
+    r"(?:(?:www|m|secure)\.)?flickr\.com\.?|flic\.kr\.?|(?:[a-z]+\.)?reddit\.com\.?|(?:(?:www|m)\.)?imgur\.com\.?"
+)
 
 #: Times that an addition is tried: it fails only where another was faster.
 _TRIES: Final = 16
@@ -92,7 +100,7 @@ def path_of(root: str) -> str:
 def read(root: str) -> list[Request]:
     """Return the requests that wait."""
     seen = versions.read(path_of(root))
-    return [] if seen is None else _parsed(seen.content)
+    return [] if seen is None else _parsed(seen.content, path_of(root))
 
 
 def add(root: str, words: Sequence[Word], done: Iterable[int], *, keeps_looks: bool) -> Request:
@@ -103,12 +111,17 @@ def add(root: str, words: Sequence[Word], done: Iterable[int], *, keeps_looks: b
         words: What it names.
         done: The numbers of those that were carried out.
         keeps_looks: See `Request`.
+
+    Raises:
+        InputError: A word is the address of a page that shows many pictures, and would match none.
     """
+    for word in words:
+        _refuse_pages_of_many(word)
     said = tuple(form for word in words for form in _forms(word))
     path = path_of(root)
     for _ in range(_TRIES):
         seen = versions.read(path)
-        waiting = [] if seen is None else _parsed(seen.content)
+        waiting = [] if seen is None else _parsed(seen.content, path)
         number = 1 + max([*done, *(request.number for request in waiting)], default=0)
         request = Request(number, said, keeps_looks)
         if versions.swap(path, _written([*waiting, request]), seen):
@@ -124,11 +137,26 @@ def remove(root: str, carried_out: Collection[int]) -> None:
         seen = versions.read(path)
         if seen is None:
             return
-        left = [request for request in _parsed(seen.content) if request.number not in carried_out]
+        left = [request for request in _parsed(seen.content, path) if request.number not in carried_out]
         if versions.swap(path, _written(left), seen) if left else versions.remove(path, seen.version):
             storage.sync_folders([path])
             return
     raise RootError("others write here all the time", where=path, remedy="run the same command again")
+
+
+def _refuse_pages_of_many(word: Word) -> None:
+    named = word.named
+    if named is None or not named.urls or not all(one.startswith("url:") for one in named.identities):
+        return
+    if pages.meant(word.said) is None and _PAGES.fullmatch(urls.host_of(named.urls[0]) or ""):
+        raise InputError(
+            "a page that tells neither one picture nor a person alone",
+            where="takedown",
+            expected="the page of a photo or post; a person's page: flickr.com/people/ID with the id that has an @, "
+            "reddit.com/user/NAME",
+            found=word.said,
+            remedy=f"name each picture, or the person. Where this very address is a pair's: {named.identities[0]}",
+        )
 
 
 def _forms(word: Word) -> tuple[str, ...]:
@@ -141,9 +169,16 @@ def _forms(word: Word) -> tuple[str, ...]:
     return (*named.identities, *(f"{kind}:{found.hex()}" for kind, found in hashes.items() if found is not None))
 
 
-def _parsed(content: bytes) -> list[Request]:
-    rows: list[dict[str, Any]] = [orjson.loads(line) for line in content.splitlines()]
-    return [Request(row["number"], tuple(row["said"]), row["keeps_looks"]) for row in rows]
+def _parsed(content: bytes, path: str) -> list[Request]:
+    return kept.lines(
+        content, path, lambda row: Request(int(row["number"]), _said(row["said"]), row["keeps_looks"] is True)
+    )
+
+
+def _said(words: Any) -> tuple[str, ...]:
+    if not isinstance(words, list):
+        raise TypeError(words)
+    return tuple(map(str, words))
 
 
 def _written(requests: Iterable[Request]) -> bytes:

@@ -79,7 +79,7 @@ def meant(url: str) -> Page | None:
     parts = parse.urlsplit(form)
     # A viewer's own state stands behind "#", which the canonical form has not.
     fragment = parse.unquote(url.partition("#")[2].strip())
-    host, query = (parts.hostname or "").removeprefix("www."), parse.parse_qs(parts.query)
+    host, query = (parts.hostname or "").rstrip(".").removeprefix("www."), parse.parse_qs(parts.query)
     if host == "flickr.com" or host.endswith(".flickr.com") or host == "flic.kr":
         return _flickr(host, parts.path, query, fragment)
     if host in _COMMONS_HOSTS or _WIKI_HOST.fullmatch(host):

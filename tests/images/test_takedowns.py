@@ -88,6 +88,7 @@ def test_lines_that_match_nothing(built: config.Config, tmp_path: Path) -> None:
     lines = [
         tiny_root.C4,
         tiny_root.C4.replace("http:", "https:"),
+        tiny_root.C4.replace("taken-down", "taken%2ddown"),
         keys.image_id("url:one.example/taken-down.jpg").hex(),
         tiny_root.C1,  # still there: it is not what was taken down
         "http://one.example/never-seen.jpg",
@@ -95,10 +96,10 @@ def test_lines_that_match_nothing(built: config.Config, tmp_path: Path) -> None:
     ]
     listed = takedowns.lines([write(tmp_path / "list", *lines)])
     without = takedowns.unmatched(built.root, sorted(built.sources), listed)
-    assert [line.said for line in without] == lines[3:]
+    assert [line.said for line in without] == lines[4:]
     assert takedowns.note(listed, without) == (
-        f"takedown: 3 of 6 lines match no pair of this ROOT: "
-        f"{tmp_path}/list:line 4, {tmp_path}/list:line 5, {tmp_path}/list:line 6"
+        f"takedown: 3 of 7 lines match no pair of this ROOT: "
+        f"{tmp_path}/list:line 5, {tmp_path}/list:line 6, {tmp_path}/list:line 7"
     )
     assert takedowns.note(listed, []) is None
     assert takedowns.unmatched(built.root, sorted(built.sources), []) == []

@@ -22,7 +22,7 @@ from pmd.schema import keys
 from pmd.store import commits, register, root
 from pmd.store.commits import Commit
 from pmd.store.lock import Lock, State
-from pmd.suppression import lists
+from pmd.suppression import lists, rows
 from pmd.suppression.lists import Suppression
 from pmd.takedown import matching, purge, receipts, requests
 from pmd.text import urls
@@ -64,6 +64,55 @@ def test_images(tiny: Config, said: str, images: set[bytes]) -> None:
     found = matched(tiny, said).images
     assert found >= images
     assert not (found - images) & {C1, C2, C3, C4, COCO, FLICKR, VG}
+
+
+@pytest.mark.parametrize("spelling", ["http://%6Fne.example/", "http://one.example./", "https://ONE.example:443/"])
+def test_an_address_is_known_in_other_spellings(tiny: Config, spelling: str) -> None:
+    path = tiny_root.C1.partition("one.example/")[2]
+    said = spelling + "".join(f"%{ord(letter):x}" for letter in path)
+    assert image(said) not in {C1, C2}
+    assert matched(tiny, said).images >= {C1, C2}
+
+
+def test_a_spelling_that_a_later_build_reads_is_kept_out(tiny: Config) -> None:
+    held = Suppression((lists.new().with_values(matched(tiny, "http://new.example/%7Eme/(1).jpg").values),))
+    for address in ("http://new.example/~me/%281%29.jpg", "https://new.example./%7eme/(1).jpg"):
+        assert rows._is_named(held, [address])
+    assert not rows._is_named(held, ["http://new.example/~me/1.jpg"])
+
+
+def test_requests_that_name_nothing_that_is_here_are_told(tiny: Config) -> None:
+    said = [
+        ("coco:9", "http://nowhere.example/x.jpg"),
+        ("http://nowhere.example/x.jpg",),
+        ("host:example",),
+        ("flickr:4242",),
+        ("coco/12345",),
+        ("host:one.example",),
+        ("u/Nobody",),
+    ]
+    asked = [requests.Request(number, words) for number, words in enumerate(said, start=1)]
+    found = matching.resolve(tiny.root, asked, tiny.sources, Suppression())
+    assert found.unmatched == (2, 3, 7)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "https://www.flickr.com/photos/12345678@N00/albums/721",
+        "https://www.flickr.com/photos/somebody/",
+        "flickr.com/people/12345678@N00/contacts",
+        "https://www.reddit.com/user/SomeOne/comments/",
+        "https://imgur.com/a/AbCdE",
+    ],
+)
+def test_a_page_of_many_pictures_is_no_request(tmp_path: Path, said: str) -> None:
+    (tmp_path / lists.FOLDER).mkdir()
+    with pytest.raises(InputError):
+        requests.add(str(tmp_path), [requests.read_word(said)], [], keeps_looks=False)
+    assert requests.read(str(tmp_path)) == []
+    for good in ("https://imgur.com/AbCdEfG.jpg", "https://www.flickr.com/photos/x/4242/in/album-1", "u/SomeOne"):
+        assert requests.add(str(tmp_path), [requests.read_word(good)], [], keeps_looks=False).said == (good,)
 
 
 def test_a_pair_takes_its_picture_along_where_no_other_shows_it(tiny: Config) -> None:

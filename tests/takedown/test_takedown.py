@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from pipelines import build, takedown
 from pmd import cli, flow
 from pmd.config import Config
+from pmd.errors import RootError, VerificationError
 from pmd.inspection import plan, verify
 from pmd.publish import withdrawn
 from pmd.store import commits, root
@@ -256,6 +257,26 @@ def test_a_rebuild_from_nothing_with_the_list_holds_the_same_samples(done: Done,
         assert {**one.run["inputs"], **without} == {**other.run["inputs"], **without}
 
 
+def test_a_list_that_is_lost_brings_nothing_back(done: Done, tmp_path: Path) -> None:
+    own = Path(lists.path_of(done.config.root))
+    own.rename(tmp_path / own.name)
+    try:
+        for refused in (
+            lambda: build.build(done.config),
+            lambda: build.build(done.config, only="curate"),
+            lambda: build.explain(done.config),
+            lambda: applied(done.config),
+        ):
+            with pytest.raises(RootError, match="what was taken down would come back") as told:
+                refused()
+            assert told.value.where == str(own)
+        assert not own.exists()
+        named = dataclasses.replace(done.config, suppression=(str(tmp_path / own.name),))
+        assert {step.why for step in build.explain(named)} == {None}
+    finally:
+        (tmp_path / own.name).rename(own)
+
+
 def test_the_list_and_what_is_kept_beside_it_name_nobody(done: Done) -> None:
     kept = b"".join(path.read_bytes() for path in (Path(done.config.root) / lists.FOLDER).iterdir())
     for word in (world.USER, "5005", "one.example", "portrait", "flickr"):
@@ -287,6 +308,12 @@ def purged(config: Config, where: str) -> None:
     with root.writer(where, "test") as lock:
         held = lists.digests(lists.paths(where, ()))
         takedown._purged(purge.Purge(lock, lists.read(held), held), dataclasses.replace(config, root=where))
+
+
+def applied(config: Config) -> takedown.Applied:
+    """Carry out what waits, as the command does."""
+    with root.writer(config.root, "test"):
+        return takedown.apply(config, today=lambda: TODAY)
 
 
 def standing(where: str) -> tuple[Any, Any]:
@@ -358,6 +385,27 @@ def test_the_commands_say_what_they_do(done: Done) -> None:
     assert whole.output.endswith("nothing is left of what was taken down.\n")
     refused = run(cli.app, ["takedown", "add", path, "nobody at all"])
     assert "names nothing" in str(refused.exception)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\0\n", b'{"number": 1, "sa', b"[]\n", b'{"number": 1}\n'])
+@pytest.mark.parametrize("name", ["requests.jsonl", "receipts.jsonl", "applying.json"])
+def test_damage_to_what_is_kept_of_requests_is_told(done: Done, name: str, content: bytes) -> None:
+    where = Path(done.config.root, lists.FOLDER, name)
+    before = where.read_bytes() if where.exists() else None
+    where.write_bytes(content)
+    try:
+        for read in {
+            "requests.jsonl": [requests.read],
+            "receipts.jsonl": [receipts.read],
+            "applying.json": [lambda at: receipts.begin(at, (), {})],
+        }[name]:
+            with pytest.raises(VerificationError, match="damaged") as told:
+                read(done.config.root)
+            assert told.value.where is not None
+            assert told.value.where.startswith(str(where))
+            assert where.read_bytes() == content
+    finally:
+        where.unlink() if before is None else where.write_bytes(before)
 
 
 def test_find_lists_what_a_person_must_decide(done: Done, tmp_path: Path) -> None:

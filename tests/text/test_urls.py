@@ -122,6 +122,41 @@ def test_credentials_are_no_part_of_what_an_image_is() -> None:
         assert urls.without_credentials(as_it_is) == as_it_is
 
 
+SPELLED = (
+    ("http://a.example/~me/x.jpg", "https://a.example/%7Eme/x.jpg", "http://a.example./%7eme/%78.jpg"),
+    ("http://a.example/%c3%bc.jpg", "http://a.example/ü.jpg"),
+    ("http://a.example:81/x_(1).jpg", "http://a.example.:81/x_%281%29.jpg"),
+)
+NOT_ALIKE = (
+    "http://a.example/x/y",
+    "http://a.example/x%2Fy",
+    "http://a.example/x%252Fy",
+    "http://a.example/x?a=b%26c",
+    "http://a.example/x?a=b&c",
+    "http://a.example/x+y",
+    "http://a.example/x%2By",
+    "http://a.example/x%20y",
+    "http://www.a.example/x/y",
+    "http://a.example/X/y",
+)
+
+
+def test_spellings_of_one_address_are_alike_and_no_others() -> None:
+    for group in SPELLED:
+        assert len({*urls.alike(urls.canonical(column(*group))).to_pylist()}) == 1
+    assert len({*urls.alike(urls.canonical(column(*NOT_ALIKE))).to_pylist()}) == len(NOT_ALIKE)
+    assert urls.alike(column(None)).to_pylist() == [None]
+
+
+@given(st.lists(URLS | st.none()))
+def test_alike_is_the_same_of_one_and_of_many(raws: list[str | None]) -> None:
+    forms = urls.canonical(column(*raws))
+    alone = [None if form is None else urls.alike_one(form) for form in forms.to_pylist()]
+    assert urls.alike(forms).to_pylist() == alone
+    for one in alone:
+        assert one is None or urls.alike_one(f"http://{one}") == one
+
+
 @given(URLS)
 def test_only_credentials_are_taken_out(raw: str) -> None:
     clean = urls.without_credentials(raw)
