@@ -17,15 +17,27 @@ _SMALL: Final = 4096
 _OPTIONS: Final = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 
 
+#: Bytes that this process has encoded.
+_encoded = 0
+
+
+def encoded_bytes() -> int:
+    """Return how many bytes this process has encoded so far."""
+    return _encoded
+
+
 class RecordBatchCoder(coders.Coder):  # type: ignore[misc]
     """Arrow IPC stream of one batch: schema, then the batch's own rows."""
 
     def encode(self, value: pa.RecordBatch) -> bytes:
         """Return the batch as an IPC stream."""
+        global _encoded  # noqa: PLW0603  a worker's outputs share one channel
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, value.schema, options=_OPTIONS if value.nbytes > _SMALL else None) as writer:
             writer.write_batch(value)
-        return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+        encoded: bytes = sink.getvalue().to_pybytes()
+        _encoded += len(encoded)
+        return encoded
 
     def decode(self, encoded: bytes) -> pa.RecordBatch:
         """Return the batch of an IPC stream."""

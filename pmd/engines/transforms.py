@@ -21,7 +21,7 @@ from apache_beam.internal import pickler
 from apache_beam.pipeline import PipelineVisitor
 
 import pmd.engines.coder  # noqa: F401  registers the coder of record batches
-from pmd.engines import counters, ends, mistakes, progress, signatures, versions
+from pmd.engines import channels, coder, counters, ends, mistakes, progress, signatures, versions
 from pmd.engines.versions import Versions
 from pmd.store import exchange, parcels
 from pmd.store.commits import Books, File
@@ -231,6 +231,10 @@ class PerTask(beam.DoFn):  # type: ignore[misc]
         """Run before the first element."""
         _freeze()
 
+    def start_bundle(self) -> None:
+        """Begin to count what a bundle gives."""
+        self._encoded = coder.encoded_bytes()
+
     def process(self, element: Any) -> Iterator[Any]:
         """Yield what the function gives; leave a user's mistake where the driver finds it."""
         yield from self._run(element)
@@ -238,7 +242,9 @@ class PerTask(beam.DoFn):  # type: ignore[misc]
     def _run(self, *given: Any) -> Iterator[Any]:
         ends.check(self._function.work)
         with mistakes.left_in(self._function.work):
-            yield from self._function(*given)
+            for found in self._function(*given):
+                channels.check(self._encoded)
+                yield found
             self._tell(given[0])
 
     def _tell(self, element: Any) -> None:
