@@ -223,6 +223,7 @@ class PerTask(beam.DoFn):  # type: ignore[misc]
     def __init__(self, function: Work) -> None:
         self._function = function
         self._counts: progress.Counts | None = None
+        self._encoded = 0
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _opened, (type(self), versions.here(), self._function.work, pickler.dumps(self._function))
