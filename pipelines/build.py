@@ -17,6 +17,7 @@ from pmd import flow, stages
 from pmd.config import Config, inputs
 from pmd.curate import needs as curate_needs
 from pmd.engines import choosing
+from pmd.errors import RootError
 from pmd.fetch import needs as fetch_needs
 from pmd.fetch.runs import Run
 from pmd.images import takedowns
@@ -143,6 +144,12 @@ def build(
         before += turn
         if driver.run(turn) and stage.ledger == "more" and any(line.named.is_of_bytes for line in listed):
             _look_again(before, driver)
+    if only is not None and not before:
+        raise RootError(
+            f"no source is curated here, and there is nothing to {only}",
+            where=config.root,
+            remedy="run: pmd build CONFIG",
+        )
     standing = driver.now()
     retire(config, only, started, standing)
     if only in {None, flow.PUBLISH.name, flow.AUDIT.name}:

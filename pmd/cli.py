@@ -354,7 +354,9 @@ def run_stage(
     """
     from pipelines import build as pipeline
     from pmd.config import inputs, places
+    from pmd.curate import losses
     from pmd.store import root
+    from pmd.store.standing import Standing
 
     steps: list[Step] = []
 
@@ -375,6 +377,9 @@ def run_stage(
             report=report,
             started=lambda step: output.say(f"  {step.stage} {step.unit}: {escape.terminal(step.why)} …", err=True),
         )
+    if only in {None, flow.CURATE.name}:
+        for note in losses.notes(Standing(config.root), chosen or sorted(config.sources)):
+            output.say(f"! {escape.terminal(note)}", err=True)
     return config, next((step.fetched for step in steps if step.fetched is not None), None)
 
 

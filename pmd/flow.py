@@ -19,6 +19,11 @@ _PART_NUMBER: Final = re.compile(r"part-(\d+)-of-")
 _OF_PARTS: Final = re.compile(r"part-\d+-of-(\d+)")
 #: What a source may be called: its name is a folder's.
 SOURCE_NAME: Final = "[A-Za-z0-9_]+"
+#: Characters of such a name, at most: file systems take 255 bytes, less what stands around it.
+LONGEST_NAME: Final = 64
+#: Words that stand beside sources' names for something else: in the books and tables all sources together, in the card of
+#: the lists the configurations of all rows, and of those that have URLs.
+NO_SOURCES: Final = ("all", "alive", "default")
 #: What a field of a folder's path may be.
 _FIELDS: Final = {"source": SOURCE_NAME, "shard": r"\d+", "generation": r"\d+", "wave": r"\d{4}-\d\d-\d\d"}
 _FIELD: Final = re.compile(r"\{(\w+)(?::\w+)?\}")

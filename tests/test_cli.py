@@ -221,6 +221,37 @@ def test_a_truncated_file_is_told_with_its_byte(pmd: Pmd, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
+    ("ids", "says"),
+    [
+        (
+            [],
+            "! coco: no pair was kept, since its annotation files hold no row; see that these are the files that were meant",
+        ),
+        (
+            ["7", "8", 9],
+            "! coco: 2 of 3 rows could not be read (malformed_row 2); are these its files? pmd peek ROOT shows some of them",
+        ),
+        ([7, "8", 9], None),
+    ],
+)
+def test_a_source_that_loses_nearly_all_is_told(pmd: Pmd, tmp_path: Path, ids: list[Any], says: str | None) -> None:
+    image = {"id": 1, "file_name": "1.jpg", "coco_url": "http://a.example/1.jpg"}
+    said = [{"id": number, "image_id": 1, "caption": f"a dog and {number} cats"} for number in ids]
+    (tmp_path / "captions_train2017.json").write_text(json.dumps({"images": [image], "annotations": said}))
+    ended = pmd("curate", config(tmp_path, coco="captions_train2017.json"))
+    assert ended.code == 0
+    notes = [line for line in ended.err.splitlines() if line.startswith("! ") and "karpathy" not in line]
+    assert notes == ([] if says is None else [says])
+
+
+def test_nothing_to_publish_is_told(pmd: Pmd, tmp_path: Path) -> None:
+    (tmp_path / "captions_train2017.json").write_text('{"images": [], "annotations": []}')
+    ended = pmd("publish", config(tmp_path, coco="captions_train2017.json"))
+    assert ended.code == 4
+    assert "no source is curated here" in ended.err
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
         (["build", "absent.toml"], 2, "pmd: absent.toml: no such configuration file"),

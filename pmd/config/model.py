@@ -429,6 +429,9 @@ class _Checker:
             self.problem(key, "a name that differs from others in more than capitals", name, "choose another name")
         elif not re.fullmatch(flow.SOURCE_NAME, name):
             self.problem(key, "a name of letters, digits and underscores", name, "choose another name")
+        elif len(name) > flow.LONGEST_NAME or name.casefold() in flow.NO_SOURCES:
+            expected = f"a name of at most {flow.LONGEST_NAME} characters, and none of {', '.join(flow.NO_SOURCES)}"
+            self.problem(key, expected, name, "choose another name")
         elif reader not in sources.readers():
             expected = " or ".join(f'"{one}"' for one in sources.readers())
             self.problem((*key, "reader"), expected, reader, f"write reader = {expected}")

@@ -10,6 +10,7 @@ import dataclasses
 import itertools
 import os
 import posixpath
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -39,6 +40,10 @@ _HEAD_SAMPLES: Final = 20
 _MEMBER_BYTES: Final = 4 * 2**20
 _EXPECTED: Final = "Parquet, JSON Lines, CSV or TSV with a first line of names, a published list, or WebDataset's tars"
 _READ_BYTES: Final = 2**20
+#: Documents beside data: our own (`_stage.json`, `sizes.json`, what stands in a release), img2dataset's, Croissant's, the Hub's.
+_DESCRIBING: Final = re.compile(
+    r"[_.].*|(?:.*_stats|sizes|croissant|build|availability|dataset_infos?|state|audit)\.json", re.IGNORECASE
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +81,7 @@ def find(path: str, beside: str = "") -> list[str]:
         InputError: There is none.
     """
     if storage.exists(path) and storage.is_folder(path):
-        found = [name for name in inputs.files_of(path) if is_named_so(name)]
+        found = _without_what_describes([name for name in inputs.files_of(path) if is_named_so(name)])
         if _is_of_lists(path):
             found = lists.paths(path)
     else:
@@ -86,6 +91,20 @@ def find(path: str, beside: str = "") -> list[str]:
     if not found:
         raise InputError("no file of a data set is here", where=path, expected=_EXPECTED)
     return found
+
+
+def _without_what_describes(found: Sequence[str]) -> list[str]:
+    """Return the files of a folder without those that only say something of others.
+
+    These are documents (`_DESCRIBING`), and the table that img2dataset writes beside each tar, whose rows are the tar's samples
+    once more.
+    """
+    tars = {name.removesuffix(".tar") for name in found if name.endswith(".tar")}
+    return [
+        name
+        for name in found
+        if not _DESCRIBING.fullmatch(posixpath.basename(name)) and name.removesuffix(".parquet") not in tars
+    ]
 
 
 def _is_of_lists(path: str) -> bool:

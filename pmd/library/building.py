@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from pmd import config as configuration
 from pmd.config import Config, inputs, places
+from pmd.curate import losses
 from pmd.inspection import status
 from pmd.store import root
+from pmd.store.standing import Standing
 
 if TYPE_CHECKING:
     from pipelines.build import Step
@@ -82,4 +84,6 @@ def build(
         logging.getLogger("pmd.notes").warning(note)
     with root.writer(chosen.root, "pmd.build", named):
         pipeline.build(chosen, flags=flags, report=done)
+    for note in losses.notes(Standing(chosen.root), sorted(chosen.sources)):
+        logging.getLogger("pmd.notes").warning(note)
     return Built(chosen.root, tuple(steps), status.books(chosen.root))

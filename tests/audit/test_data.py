@@ -173,14 +173,21 @@ def test_a_folder_is_its_files_and_nothing_is_told(tmp_path: Path) -> None:
     for form in ("csv", "jsonl", "tar"):
         write(tmp_path, form)
     (tmp_path / "README.md").write_text("not data", encoding="utf-8")
+    for name in ("_stage.json", "sizes.json", "00000_stats.json", "croissant.json"):
+        (tmp_path / name).write_text("{}", encoding="utf-8")
+    write(tmp_path, "parquet")  # as img2dataset writes one beside each tar
     assert data_files.find(str(tmp_path)) == [str(tmp_path / f"rows.{form}") for form in ("csv", "jsonl", "tar")]
     assert data_files.find(str(tmp_path / "*.csv")) == [str(tmp_path / "rows.csv")]
     mine = tmp_path / "out/audit/tables"
     mine.mkdir(parents=True)
     (mine / "books.csv").write_text("stage\n", encoding="utf-8")
     assert str(mine / "books.csv") not in data_files.find(str(tmp_path), beside=str(tmp_path / "out"))
+    (tmp_path / "rows.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "rows.tar").unlink()
+    names = [Path(name).name for name in data_files.find(str(tmp_path), beside=str(tmp_path / "out"))]
+    assert names == ["rows.csv", "rows.json", "rows.jsonl", "rows.parquet"]
     with pytest.raises(InputError, match="no file of a data set is here"):
-        data_files.find(str(tmp_path / "*.parquet"))
+        data_files.find(str(tmp_path / "*.tsv"))
 
 
 def test_a_published_list_has_its_sources_keys_and_fields(tmp_path: Path) -> None:

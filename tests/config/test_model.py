@@ -505,6 +505,19 @@ KNOWN = ", ".join(sources.names())
             '[sources."../up"]\nreader = "url_text"\nannotations = ["x"]\n',
             (3, "sources.../up", "a name of letters, digits and underscores", '"../up"', "choose another name"),
         ),
+        *(
+            (
+                f'[sources.{name}]\nreader = "url_text"\nannotations = ["x"]\n',
+                (
+                    3,
+                    f"sources.{name}",
+                    "a name of at most 64 characters, and none of all, alive, default",
+                    f'"{name}"',
+                    "choose another name",
+                ),
+            )
+            for name in ("all", "Alive", "m" * 65)
+        ),
         (
             '[sources.mine]\nreader = "csv"\nannotations = ["x"]\n',
             (4, "sources.mine.reader", '"url_text"', '"csv"', 'write reader = "url_text"'),
