@@ -13,7 +13,6 @@ from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -62,6 +61,8 @@ def json_objects(columns: Mapping[str, pa.Array]) -> pa.Array:
 
     Non-ASCII characters stay as they are; quotes, backslashes and control characters are escaped.
     """
+    import polars as pl  # late: it takes a tenth of a second, and every command reads this module in
+
     frame = pl.DataFrame([cast(pl.Series, pl.from_arrow(values)).alias(name) for name, values in columns.items()])
     return frame.to_struct("").struct.json_encode().to_arrow(compat_level=pl.CompatLevel.oldest())
 

@@ -20,7 +20,6 @@ from typing import Final
 from urllib import parse
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -115,6 +114,8 @@ def word_count(texts: pa.Array) -> pa.Int32Array:
     untidy = _untidy(strings)
     if not untidy.any():
         return counts
+    import polars as pl  # late: it takes a tenth of a second, and every command reads this module in
+
     # White space stays white space in NFC, so that words can be counted without it.
     some = pl.Series(pl.from_arrow(strings.filter(pa.array(untidy))), dtype=pl.String)
     words = some.str.count_matches(_WORD).to_arrow().cast(pa.int32())

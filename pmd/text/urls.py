@@ -27,7 +27,6 @@ from urllib import parse
 
 import ada_url
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 from publicsuffixlist import PSLFILE, PublicSuffixList
@@ -234,6 +233,8 @@ def host(urls: pa.Array) -> pa.Array:
 
 def hosts(urls: pa.Array) -> pa.DictionaryArray:
     """Return `host` of each URL as a dictionary: few hosts have most of any source's URLs."""
+    import polars as pl  # late: it takes a tenth of a second, and every command reads this module in
+
     strings = urls if urls.type == pa.string() else urls.cast(pa.string())
     # What follows the slash changes no host, and fails no URL: it need not be looked at.
     found = pl.Series(pl.from_arrow(strings), dtype=pl.String).str.extract(_HOST_BEFORE_SLASH).to_arrow()
@@ -289,6 +290,8 @@ def registrable_domains(hosts: pa.Array) -> pa.Array:
 
     Nearly all are told by their last two labels, which are looked up as a column. Of the others the library is asked.
     """
+    import polars as pl  # late: it takes a tenth of a second, and every command reads this module in
+
     ends = _ends()
     column = pl.Series("host", pl.from_arrow(hosts), dtype=pl.String).to_frame()
     found = column.select(two=pl.col("host").str.extract(_LAST_TWO), three=pl.col("host").str.extract(_LAST_THREE))
