@@ -220,7 +220,7 @@ def held(root: str, own: Holder, committed: Callable[[], int] = lambda: 0) -> It
         yield lock
 
 
-def _next(state: State, committed: Callable[[], int]) -> int:
+def _next(state: State, committed: Callable[[], int] = lambda: 0) -> int:
     return max((state.epoch or committed()) + 1, int(time.time()))
 
 
