@@ -457,9 +457,10 @@ def group_name(host: str, named: Mapping[str, str]) -> str:
     """Return the name of a host's group: that which names the host or the nearest domain above it, else its own domain.
 
     Args:
-        host: As in a URL.
+        host: As in a URL; with the dot of the DNS's root it is the same host.
         named: As `named_groups` returns it.
     """
+    host = host.rstrip(".") or host
     labels: Sequence[str] = host.split(".")
     above = (".".join(labels[start:]) for start in range(len(labels)))
     return next((named[name] for name in above if name in named), urls.registrable_domain(host))

@@ -71,7 +71,9 @@ def write(config: Config, standing: Standing | None = None) -> bool:
     if not lists and not before:
         return False
     made_of = _made_of(config, lists, there)
-    if before.get("made_of") == made_of and {*storage.list_names(folder)}.issuperset(_WHOLE):
+    files = _files(config, lists)
+    standing_files = {*storage.list_files(folder)}
+    if before.get("made_of") == made_of and _is_whole(folder, standing_files, lists):
         return False
     content = contents(config, lists, there)
     readme = content.pop(README)
@@ -79,13 +81,17 @@ def write(config: Config, standing: Standing | None = None) -> bool:
     build = orjson.loads(content[BUILD]) | {"made_of": made_of, "card": commits.sha256(readme), "index": indexed}
     content[BUILD] = _json(build)
     sums = {name: commits.sha256(each) for name, each in content.items()}
-    files = _files(config, lists)
     sums |= {name: digest for name, (_, digest) in files.items()}
     there_before = _listed(folder)
-    shards = {name: digest for name, digest in there_before.items() if name.startswith(f"{INDEX}/")}
+    shards = {
+        name: digest for name, digest in there_before.items() if name.startswith(f"{INDEX}/") and name in standing_files
+    }
     if before.get("index") != indexed or len(shards) != 2 ** _bits(lists):
         shards = dict(_put_index(config, lists, folder))
     sums |= shards
+    for name in standing_files & files.keys():
+        if storage.size(storage.join(folder, name)) != storage.size(files[name][0]):
+            storage.remove(storage.join(folder, name))  # cut short: its rows are those of the list
     # Before any list that it is told by is removed: killed then, the next one finds it here.
     left = withdrawn.update(folder, _standing(folder), (path for path, _ in files.values()))
     if left is not None:
@@ -101,6 +107,18 @@ def write(config: Config, standing: Standing | None = None) -> bool:
     for name in sorted(content, key=lambda name: name == BUILD):
         storage.put(storage.join(folder, name), content[name])
     return True
+
+
+def _is_whole(folder: str, names: set[str], lists: Mapping[str, Commit]) -> bool:
+    """Return whether all of a release is there, and on this machine whether no list was cut short."""
+    sizes = {census.name_of(name, file): file.bytes for name, commit in lists.items() for file in commit.files}
+    shards = sum(name.startswith(f"{INDEX}/") for name in names)
+    if not names.issuperset((*_WHOLE, *sizes)) or shards < 2 ** _bits(lists):
+        return False
+    # Elsewhere each would be a request, and a store replaces files whole.
+    return not storage.is_local(folder) or all(
+        storage.size(storage.join(folder, name)) == size for name, size in sizes.items()
+    )
 
 
 def contents(config: Config, lists: Mapping[str, Commit], standing: Standing | None = None) -> dict[str, bytes]:

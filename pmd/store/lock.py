@@ -21,7 +21,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import orjson
@@ -42,6 +42,8 @@ RENEW_S: Final = 15.0
 #: Tries at the kernel's lock, and the pause between them: who only looks whether it is held holds it for a moment.
 _TRIES: Final = 5
 _PAUSE_S: Final = 0.02
+#: No epoch is so high: a second of the year 292 billion, and the last number that JSON holds here.
+_NO_EPOCH: Final = 2**63 - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,6 +139,8 @@ def _parse(content: bytes, path: str) -> State:
         raw = orjson.loads(content)
         if "epoch" not in raw:  # of a version that knew no epochs: who wrote, and was killed
             return State(0, Holder(raw["host"], raw["pid"], raw["since"], raw["command"]), ended=False)
+        if not 0 <= int(raw["epoch"]) < _NO_EPOCH:
+            raise ValueError(raw["epoch"])
         until = raw["until"] and datetime.datetime.fromisoformat(raw["until"])
         last = raw["last"] and Holder(**raw["last"])
         job = raw.get("job") and Job(**raw["job"])  # earlier versions say none
@@ -199,19 +203,25 @@ def seen(root: str) -> tuple[State, bool]:
 
 
 @contextlib.contextmanager
-def held(root: str, own: Holder) -> Iterator[Lock]:
+def held(root: str, own: Holder, committed: Callable[[], int] = lambda: 0) -> Iterator[Lock]:
     """Hold the lock of a ROOT, whose folder is there.
+
+    Args:
+        root: ROOT.
+        own: Who is to hold it.
+        committed: Gives the highest epoch of what is committed: asked where `writer.json` tells of none, as in a copy that was
+            made without it. A clock that is behind then hands out no epoch that was there before.
 
     Raises:
         HeldError: Somebody else holds it: who, since when, and for how long where that is known.
     """
     hold = _held_locally if storage.is_local(root) else _leased
-    with hold(root, own) as lock:
+    with hold(root, own, committed) as lock:
         yield lock
 
 
-def _next(state: State) -> int:
-    return max(state.epoch + 1, int(time.time()))
+def _next(state: State, committed: Callable[[], int] = lambda: 0) -> int:
+    return max((state.epoch or committed()) + 1, int(time.time()))
 
 
 # On a local disk
@@ -278,14 +288,14 @@ def _locked(root: str) -> int:
 
 
 @contextlib.contextmanager
-def _held_locally(root: str, own: Holder) -> Iterator[Lock]:
+def _held_locally(root: str, own: Holder, committed: Callable[[], int]) -> Iterator[Lock]:
     try:
         number = _locked(root)
     except BlockingIOError:
         raise _refusal(root, "wait for it, or end that process") from None
     try:
         before = read(root)
-        state = State(_next(before), own, ended=False)
+        state = State(_next(before, committed), own, ended=False)
         _keep(root, state)
         try:
             yield _Flock(root, number, state, before)
@@ -403,8 +413,8 @@ class _Lease(Lock):
 
 
 @contextlib.contextmanager
-def _leased(root: str, own: Holder) -> Iterator[Lock]:
-    lease = _take(root, own)
+def _leased(root: str, own: Holder, committed: Callable[[], int]) -> Iterator[Lock]:
+    lease = _take(root, own, committed)
     try:
         yield lease
     finally:
@@ -412,14 +422,14 @@ def _leased(root: str, own: Holder) -> Iterator[Lock]:
         lease.raise_if_lost()  # in place of an error that came of it
 
 
-def _take(root: str, own: Holder) -> _Lease:
+def _take(root: str, own: Holder, committed: Callable[[], int]) -> _Lease:
     path = storage.join(root, STATE_FILE)
     seen = versions.read(path)
     before = _parse(seen.content, path) if seen is not None else State()
     left_s = before.left_s(_now())
     if left_s > 0:
         raise _refusal(root, f"wait for it; if it is gone, its lease ends in {left_s:.0f} s")
-    state = State(_next(before), own, ended=False, until=_now() + datetime.timedelta(seconds=LEASE_S))
+    state = State(_next(before, committed), own, ended=False, until=_now() + datetime.timedelta(seconds=LEASE_S))
     content = state.to_json()
     if not versions.swap(path, content, seen):
         raise _refusal(root, f"wait for it; if it is gone, its lease ends in {LEASE_S:.0f} s")

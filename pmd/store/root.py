@@ -293,7 +293,7 @@ def writer(root: str, command: str, config: str | None = None) -> Iterator[Lock]
         with failures.at(root):
             storage.make_folder(root)
             versions.probe(root)
-            held = stack.enter_context(lock.held(root, Holder.here(command, config)))
+            held = stack.enter_context(lock.held(root, Holder.here(command, config), lambda: _committed_epoch(root)))
         _locks[root] = held
         stack.callback(_locks.pop, root)
         if is_new:
@@ -306,6 +306,18 @@ def writer(root: str, command: str, config: str | None = None) -> Iterator[Lock]
         stack.callback(_sweep_work, root, held.epoch)
         with failures.at(root), register.looked_at(root, held.epoch):
             yield held
+
+
+def _committed_epoch(root: str) -> int:
+    """Return the highest epoch that has committed anything under ROOT; reads every commit."""
+    found = 0
+    for name in storage.list_files(root):
+        if posixpath.basename(name) != commits.STAGE_FILE:
+            continue
+        path = storage.join(root, name)
+        with contextlib.suppress(RootError, VerificationError):  # damaged ones are told by who reads them
+            found = max(found, commits.from_json(storage.read_bytes(path), path).epoch)
+    return found
 
 
 def _note(held: Lock) -> None:

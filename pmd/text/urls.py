@@ -278,8 +278,9 @@ def registrable_domain(host: str) -> str:
     """Return the domain that someone registered ("farm1.static.flickr.com" → "flickr.com"), by the public suffix list.
 
     The list is the one that the installed publicsuffixlist ships. A host that has no such domain (an IP address, a
-    suffix itself) is returned as it is.
+    suffix itself) is returned as it is. The dot of the DNS's root ("flickr.com.") is no part of it.
     """
+    host = host.rstrip(".") or host
     if host.startswith("[") or host.replace(".", "").isdigit():
         return host
     return _suffixes().privatesuffix(host) or host

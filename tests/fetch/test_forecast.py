@@ -11,6 +11,7 @@ from pmd.config.options import FetchOptions, PerHost
 from pmd.errors import ConfigError
 from pmd.fetch import forecast, hosts
 from pmd.fetch.forecast import ARCHIVES, MANY, Shard
+from pmd.text import urls
 
 
 class Waiting(asyncio.SelectorEventLoop):
@@ -138,3 +139,11 @@ def test_there_are_no_more_lanes_than_shards_nor_than_shares() -> None:
     assert forecast.forecast([], chosen()).hours == 0
     with pytest.raises(ConfigError, match="more lanes than requests"):
         forecast.forecast([Shard(number, {"a.test": 1}) for number in range(4)], chosen(2.0, 8, lanes=4))
+
+
+def test_the_dns_s_own_dot_is_no_other_host() -> None:
+    named = hosts.named_groups({"flickr": ["flickr.com", "staticflickr.com"]})
+    for host in ("live.staticflickr.com", "example.com", "a.b.example.co.uk", "127.0.0.1"):
+        assert hosts.group_name(f"{host}.", named) == hosts.group_name(host, named)
+        assert urls.registrable_domain(f"{host}.") == urls.registrable_domain(host)
+    assert hosts.group_name("www.flickr.com.", named) == "flickr"

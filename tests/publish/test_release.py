@@ -105,6 +105,22 @@ def test_the_same_lists_and_options_give_the_same_bytes_and_are_not_written_agai
     assert changed == FILES - {"LICENSE.md"} - AVAILABILITY
 
 
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_lists_and_shards_of_the_index_that_were_lost_are_put_back(mine: Config, *, is_cut: bool) -> None:
+    assert folder.write(mine)
+    where = released(mine)
+    whole = contents(where)
+    lists = [name for name in whole if name.endswith(".parquet")]
+    for name in lists if is_cut else [*lists, *INDEX]:
+        path = where / name
+        path.unlink()
+        if is_cut:
+            path.write_bytes(whole[name][:-1])
+        assert folder.write(mine), name
+        assert contents(where) == whole
+        assert not folder.write(mine)
+
+
 @pytest.mark.parametrize("puts", range(len(FILES)))
 def test_one_that_was_cut_off_is_written_whole_by_the_next_build(
     mine: Config, monkeypatch: pytest.MonkeyPatch, puts: int

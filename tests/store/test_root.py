@@ -75,6 +75,19 @@ def test_epochs_rise(tmp_path: Path) -> None:
     assert epochs[0] >= 1_700_000_000, "no less than the clock's, should the file be lost"
 
 
+def test_a_clock_that_is_behind_hands_out_no_epoch_again_where_the_state_is_lost(tmp_path: Path) -> None:
+    ahead = 2**40  # of a machine whose clock was wrong, before ROOT was copied without its state
+    wit, generation = root.curate_folder(str(tmp_path), "wit"), root.ledger_folder(str(tmp_path), 0, 1)
+    for folder, epoch in ((root.curate_folder(str(tmp_path), "coco"), ahead), (wit, 1), (generation, ahead + 7)):
+        commits.claim(folder, epoch)
+        commits.write(folder, commits.Commit("curate", (), {}, "h", {commits.EPOCH: epoch}))
+    storage.put(f"{root.curate_folder(str(tmp_path), 'sbu_captions')}/_stage.json", b"damaged")
+    for expected in (ahead + 8, ahead + 9):
+        with root.writer(str(tmp_path), "pmd build") as held:
+            assert held.epoch == expected
+            commits.claim(root.curate_folder(str(tmp_path), "coco"), held.epoch)
+
+
 _KILLED = (
     "import os, sys; from pmd.store import root\nwith root.writer(sys.argv[1], 'pmd build (killed)'): os._exit(9)\n"
 )
@@ -107,7 +120,12 @@ def test_what_a_version_without_epochs_left_is_taken_over(tmp_path: Path) -> Non
         assert str(held.before.last) == "pmd build (process 7 on elsewhere, since 2025-01-02T03:04:05+00:00)"
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"host": "x"}', b'{"epoch": "x"}'])
+_HUGE = b'{"epoch": 1%s, "last": null, "ended": true, "until": null}' % (b"0" * 19)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"host": "x"}', b'{"epoch": "x"}', _HUGE, _HUGE.replace(b": 1", b": -1")]
+)
 def test_a_damaged_state_is_told(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / lock.STATE_FILE
     path.write_bytes(content)

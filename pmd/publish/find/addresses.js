@@ -160,7 +160,7 @@ function page(said) {
   const url = new URL(form);
   const mark = said.indexOf("#");
   const fragment = mark < 0 ? "" : unquoted(said.slice(mark + 1).trim());
-  const host = url.hostname.replace(/^www\./, "");
+  const host = url.hostname.replace(/\.+$/, "").replace(/^www\./, "");
   const path = url.pathname;
   const query = fields(url.search.slice(1));
   if (host === "flickr.com" || host.endsWith(".flickr.com") || host === "flic.kr") {
@@ -255,11 +255,13 @@ function meant(says, identities, rows, more) {
 function ofUrl(said) {
   const form = canonical(said);
   if (form === null) return null;
-  const identity = identityOf(form);
+  // With the dot of the DNS's root and without: both are one host, and upstream may have either.
+  const dotless = form.replace(/^(https?:\/\/[^/]*[^/.])\.+((?::[0-9]+)?\/)/, "$1$2");
+  const identities = [...new Set([identityOf(form), identityOf(dotless)])];
   const shown = page(said);
   return shown
-    ? meant(shown.says, [...new Set([...shown.identities, identity])], shown.rows)
-    : meant("a URL", [identity], []);
+    ? meant(shown.says, [...new Set([...shown.identities, ...identities])], shown.rows)
+    : meant("a URL", identities, []);
 }
 
 // An address without its scheme, as browsers show it: of hosts that are known, else it is a guess.
