@@ -461,6 +461,16 @@ def test_what_is_folded_is_printed_and_colours_too() -> None:
     assert "beforeprint" in SCRIPT
 
 
+def test_on_paper_heads_are_repeated_and_charts_and_short_tables_are_in_one_piece() -> None:
+    printed = CSS[CSS.index("@media print") :]
+    assert "th button { display: contents; }" in printed  # a button is not drawn in a head that is repeated
+    (whole,) = re.findall(r"([^{}]*) { break-inside: avoid; }", printed)
+    assert {"figure", ".short", "tr", "thead"} <= {name.strip() for name in whole.split(",")}
+    rows = [page.row(str(number), "1") for number in range(page.SHORT + 1)]
+    assert 'class="table short"' in page.table(["<a", "b"], rows[:-1], label="short")
+    assert 'class="table"' in page.table(["<a", "b"], rows, label="long")
+
+
 def test_of_many_findings_the_largest_are_listed_and_the_rest_is_in_the_table() -> None:
     found = _figures(60)
     test = {
