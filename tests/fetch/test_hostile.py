@@ -206,7 +206,7 @@ from pmd.errors import NetworkError
 from pmd.fetch.engine import Lane
 from tests.fetch.conftest import image_row, options, table
 port, hard = map(int, sys.argv[1:])
-resource.setrlimit(resource.RLIMIT_NOFILE, (150, hard))
+resource.setrlimit(resource.RLIMIT_NOFILE, (70, hard))
 web = type("Web", (), {"port": port})
 rows = table(*(image_row(str(number), f"http://h{number}.test/x.jpg") for number in range(300)))
 try:
@@ -217,7 +217,7 @@ except NetworkError as error:
 """
 
 
-@pytest.mark.parametrize(("hard", "said"), [(2_000, "ok"), (150, "this process may not open more files")])
+@pytest.mark.parametrize(("hard", "said"), [(2_000, "ok"), (70, "this process may not open more files")])
 def test_more_hosts_than_a_shell_allows_files_lose_no_image(web: Web, hard: int, said: str) -> None:
     web.routes |= {f"h{number}.test/x.jpg": reply(hostile.JPEG) for number in range(300)}
     ended = subprocess.run(
