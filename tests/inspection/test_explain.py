@@ -16,6 +16,7 @@ from pmd.images import names
 from pmd.inspection import explain
 from pmd.schema import keys
 from pmd.store import commits, root
+from pmd.text import urls
 from tests import tiny_root
 
 
@@ -71,6 +72,12 @@ def test_an_identity_that_gave_way_leads_to_the_one_that_stands(built: config.Co
     assert image["image_id"] == COCO_IMAGE
     assert image["aliases"] == [keys.image_id("flickr:4242").hex()]
     assert len(found["pairs"]) == 3
+
+
+def test_an_address_is_known_in_another_spelling(built: config.Config) -> None:
+    other = tiny_root.C1.replace("one.example", "one.example.").replace("c1.jpg", "%631%2ejpg")
+    assert keys.image_id(str(urls.identity_one(other))) != keys.image_id(str(urls.identity_one(tiny_root.C1)))
+    assert ask(built, other)["pairs"] == ask(built, tiny_root.C1)["pairs"]
 
 
 def test_an_image_with_the_bytes_of_another_is_shown_as_that(built: config.Config) -> None:
