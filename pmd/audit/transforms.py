@@ -65,7 +65,7 @@ _WORD_BITS = 4
 #: Pairs that are looked at together, at most.
 _BATCH_ROWS = 2**16
 #: The same where few of their texts are read: so few that their columns stay in a processor's cache, and that little memory is
-#: new to a process, which costs more than what is done with it. Where many are, adding up what texts have costs more once a batch.
+#: new to a process, which costs more than what is done with it. Where many are, to add up what texts have costs more.
 _SAMPLED_ROWS = 2**14
 #: Few: less than a fourth.
 _FEW_TEXTS = 2**62
