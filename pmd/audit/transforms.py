@@ -63,9 +63,13 @@ COUNTED, REPEATED, OVERLAP, UNITS, PICTURES, WORDS = (
 
 #: By how many bits of a source's key words are dealt out.
 _WORD_BITS = 4
-#: Pairs that are looked at together, at most: so few that their columns stay in a processor's cache, and that little memory is
-#: new to a process, which costs more than what is done with it.
-_BATCH_ROWS = 2**14
+#: Pairs that are looked at together, at most.
+_BATCH_ROWS = 2**16
+#: The same where few of their texts are read: so few that their columns stay in a processor's cache, and that little memory is
+#: new to a process, which costs more than what is done with it. Where many are, to add up what texts have costs more.
+_SAMPLED_ROWS = 2**14
+#: Few: less than a fourth.
+_FEW_TEXTS = 2**62
 
 
 #: The kinds of rows of pairs that must meet: what they are.
@@ -238,7 +242,8 @@ class CountFiles(Spreads):
     def _read(self, pairs: str, source: str) -> Iterator[pa.RecordBatch]:
         """Yield the pairs of a file, with those columns that are asked of their source."""
         wanted = [name for name in measure.columns_of(source) if name != "source"]
-        for rows in commits.iterate(pairs, wanted, _BATCH_ROWS):
+        is_sampled = self.counting.plan.limits.get(source, measure.EVERYTHING) < _FEW_TEXTS
+        for rows in commits.iterate(pairs, wanted, _SAMPLED_ROWS if is_sampled else _BATCH_ROWS):
             names = pa.DictionaryArray.from_arrays(np.zeros(rows.num_rows, np.int8), pa.array([source]))
             yield rows.append_column("source", names)
 
