@@ -33,8 +33,9 @@ _PIECE_BYTES: Final = 1024 * 1024
 _TAIL_BYTES: Final = 64 * 1024
 #: Where the first block of a bzip2 file starts: behind its header.
 _FIRST_BLOCK_BIT: Final = 32
-#: NULs that no text has in a row: what downloaders reserve and what crashes leave, of any number of rows.
-_HOLE: Final = bytes(512)
+#: NULs that no text has in a row: what downloaders reserve and what crashes leave, in blocks of the file system. A database,
+#: which its reader tells by name, has fewer in its first page.
+_HOLE: Final = bytes(4096)
 _NEWLINE: Final = 10
 _RETURN: Final = 13
 

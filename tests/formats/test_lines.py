@@ -249,6 +249,6 @@ def test_a_hole_is_refused_wherever_it_is(tmp_path: Path, before: bytes, after: 
     with pytest.raises(InputError, match="a hole") as told:
         list(read_lines(str(path)))
     assert told.value.where == f"{path}:byte {len(before)}"
-    path.write_bytes(before + bytes(511) + after)
+    path.write_bytes(before + bytes(4095) + after)
     content = path.read_bytes()
     assert sum(map(len, read_lines(str(path)))) == content.count(b"\n") + (not content.endswith(b"\n"))
