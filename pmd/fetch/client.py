@@ -249,7 +249,8 @@ class Client:
             del first
 
     async def _answered(self, answer: Answer, target: Target, chance: float, last: Last, ask: _Ask) -> str | None:
-        turn = await self._turn(answer, target)
+        # Where a redirect leads, nothing was asked before.
+        turn = await self._turn(answer, target, has_begun=last is not never)
         loop = asyncio.get_running_loop()
         if (task := asyncio.current_task(loop)) is not None:
             self.sent.add(task)
@@ -305,7 +306,7 @@ class Client:
             while isinstance(then := body.take(content), asyncio.Future):
                 await then
 
-    async def _turn(self, answer: Answer, target: Target, *, has_begun: bool = True) -> Turn:
+    async def _turn(self, answer: Answer, target: Target, *, has_begun: bool) -> Turn:
         """Wait for leave to send a request.
 
         An origin's first request, that for its robots.txt, waits until no other does: so each origin's follow each other on one
