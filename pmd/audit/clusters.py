@@ -95,6 +95,8 @@ def of(sizes: Counts, having: Mapping[str, Counts | Having]) -> Sums:
         sizes: Pairs of each cluster; clusters without any count for nothing. Shape (clusters,).
         having: Property → pairs of each cluster that have it.
     """
+    if not len(sizes):
+        return Sums(sizes, sizes, {}, {})
     present, places, units = ranked(sizes)
     # A cluster without a pair has none with a property: what it adds to the first size is zero.
     without = int(len(present) > 0 and present[0] == 0)

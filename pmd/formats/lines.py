@@ -33,9 +33,6 @@ _PIECE_BYTES: Final = 1024 * 1024
 _TAIL_BYTES: Final = 64 * 1024
 #: Where the first block of a bzip2 file starts: behind its header.
 _FIRST_BLOCK_BIT: Final = 32
-#: NULs that no text has in a row: what downloaders reserve and what crashes leave, in blocks of the file system. A database,
-#: which its reader tells by name, has fewer in its first page.
-_HOLE: Final = bytes(4096)
 _NEWLINE: Final = 10
 _RETURN: Final = 13
 
@@ -282,9 +279,6 @@ def _batches(label: str, pieces: Iterator[_Piece], batch_bytes: int) -> Iterator
 
 
 def _batch(label: str, buffer: bytes, origins: list[tuple[int, _Origin]]) -> LineBatch:
-    hole = buffer.find(_HOLE)
-    if hole >= 0:
-        raise _with_hole(label, origins, hole)
     lines, starts = split_lines(buffer)
     return LineBatch(lines, starts, tuple(origins), label)
 
@@ -300,17 +294,6 @@ def _place(label: str, origin: _Origin, offset: int) -> str:
     if origin.block_bit is None:
         return f"{label} {origin.byte + offset}"
     return f"{label}bz2 block at bit {origin.block_bit}, byte {origin.byte + offset} of it"
-
-
-def _with_hole(label: str, origins: list[tuple[int, _Origin]], start: int) -> InputError:
-    offset, origin = next(pair for pair in reversed(origins) if pair[0] <= start)
-    return InputError(
-        "the file has a hole: bytes that were never written",
-        where=_place(label, origin, start - offset),
-        expected="text",
-        found=f"{len(_HOLE)} NUL bytes or more in a row",
-        remedy="fetch the file again: a download that was not finished, or a crash, leaves such files with their full size",
-    )
 
 
 def _too_long(label: str, origins: list[tuple[int, _Origin]], start: int) -> InputError:

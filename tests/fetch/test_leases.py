@@ -425,7 +425,7 @@ class Simulated:
         keeps = asyncio.create_task(self._keep(lease, worker))
         while loop.time() < min(worker.dies, ends_at) and not lease.is_lost:
             try:
-                turn = await sends._turn(Answer("ok"), HOST)
+                turn = await sends._turn(Answer("ok"), HOST, has_begun=True)
             except asyncio.CancelledError:
                 break
             was = loop.time()

@@ -240,15 +240,3 @@ def test_genuine_rows(samples: Path) -> None:
     lf, crlf = (list(read_lines(str(folder / f"yfcc100m_dataset_23col{end}.tsv"))) for end in ("", "_crlf"))
     assert len(lf[0]) == 100
     assert lf[0].lines == crlf[0].lines
-
-
-@pytest.mark.parametrize(("before", "after"), [(b"a\nb\nhalf of", b""), (b"", b"c\nd\n"), (b"a\nb", b"c\nd\n")])
-def test_a_hole_is_refused_wherever_it_is(tmp_path: Path, before: bytes, after: bytes) -> None:
-    path = tmp_path / "reserved.tsv"
-    path.write_bytes(before + bytes(4096) + after)
-    with pytest.raises(InputError, match="a hole") as told:
-        list(read_lines(str(path)))
-    assert told.value.where == f"{path}:byte {len(before)}"
-    path.write_bytes(before + bytes(4095) + after)
-    content = path.read_bytes()
-    assert sum(map(len, read_lines(str(path)))) == content.count(b"\n") + (not content.endswith(b"\n"))
