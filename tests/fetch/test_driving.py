@@ -18,6 +18,7 @@ from pmd.fetch.driving import Clock, Deadlines
 from pmd.fetch.engine import Lane, Results
 from pmd.fetch.hosts import Permits
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
+from tests.fetch.test_forecast import Waiting
 
 JPEG = photo()
 
@@ -239,3 +240,20 @@ def test_nobody_overtakes_who_waits_for_a_host() -> None:
         return had
 
     assert asyncio.run(run()) == [0, 1, 2, 3]
+
+
+def test_a_request_that_went_out_again_keeps_its_distance_from_one_that_waits_for_a_slot() -> None:
+    async def run() -> tuple[float, float]:
+        loop = asyncio.get_running_loop()
+        group, circuit = hosts.Group(1.0, 8, hosts.Slots(1, 1), HASTE), hosts.Circuit(HASTE)
+        first = await group.turn(circuit)  # the only slot
+        second = asyncio.create_task(group.turn(circuit))
+        await asyncio.sleep(5)
+        again = loop.time()
+        first.sent_again()
+        first.leave()
+        return again, (await second).sent_at
+
+    with asyncio.Runner(loop_factory=Waiting) as runner:
+        again, then = runner.run(run())
+    assert then >= again + 1.0
