@@ -316,6 +316,10 @@ class Client:
             CancelledError: No request is to be sent any more.
         """
         while True:
+            if (
+                self._pauses()
+            ):  # before the host's turn: where the host is given up, one image alone may take it, and has to try
+                await self._resumed()
             try:
                 group, circuit = self._hosts.of(target.host, target.port)
                 turn = group.turn_now(circuit) or await group.turn(circuit, has_begun=has_begun)

@@ -377,6 +377,33 @@ def test_a_lane_is_to_end_from_the_moment_in_which_it_may_not_go_on() -> None:
     assert told == [1]
 
 
+def test_an_image_that_begins_in_a_pause_takes_no_turn_before_its_end() -> None:
+    """Of a host that is given up one image tries now and then: would it take that turn and wait, it would find it taken."""
+    options, patience = FetchOptions(), hosts.Patience()
+    nothing: Any = None
+    may = [False]
+
+    async def story() -> tuple[int, int]:
+        loop = asyncio.get_running_loop()
+        known = hosts.Hosts(options, 1, 0, hosts.Slots(8, options.max_bytes), patience)
+        sends = Client(
+            *(nothing, nothing, known, options, "pmd", {}, {}, nothing, nothing, nothing), pauses=lambda: not may[0]
+        )
+        for _ in range(patience.failures):
+            known.circuit("one.test", 80).failed("connection")
+        await asyncio.sleep(patience.open_s)
+        loop.call_later(ASK_S, may.append, True)
+        loop.call_later(ASK_S, may.pop, 0)
+        asks = asyncio.create_task(sends._turn(Answer("ok"), HOST))
+        await asyncio.sleep(ASK_S / 2)
+        meanwhile = known.group("one.test").requests
+        (await asks).leave()
+        return meanwhile, known.group("one.test").requests
+
+    with asyncio.Runner(loop_factory=Waiting) as runner:
+        assert runner.run(story()) == (0, 1)
+
+
 # What a host sees
 
 RATE, LANES = 4, 4
