@@ -1,4 +1,4 @@
-"""Whether a process has ended: what is not known of it is not taken for its death, after which another asks hosts in its place."""
+"""Whether a process has ended: what is not known of it is not its death, after which another asks hosts in its place."""
 
 from __future__ import annotations
 
