@@ -190,6 +190,28 @@ def test_who_cannot_pause_has_lost_it_when_he_may_ask_no_more(folder: str, clock
     assert not lease.holds
 
 
+@pytest.mark.parametrize("lost_s", [ASK_S, LOST_S])
+def test_what_was_lost_while_a_renewal_was_on_its_way_stays_lost(
+    folder: str, clock: Clock, monkeypatch: pytest.MonkeyPatch, lost_s: float
+) -> None:
+    lease, real = leases.take(leases.path_of(folder, LANE), wanted, clock, lost_s=lost_s), versions.swap
+    stop = Stop(lambda: not lease.is_lost, lambda: lease.holds)
+    lease.tell(stop.ask)
+    seen: list[bool] = []
+
+    def slow(*given: Any, **named: Any) -> bool:
+        clock.now += 1.0
+        seen.append(stop.asked)
+        return real(*given, **named)
+
+    monkeypatch.setattr(versions, "swap", slow)
+    clock.now = lost_s - 0.5
+    lease.renew()
+    assert seen == [True]
+    assert stop.asked, "images that were dropped meanwhile are not taken for settled ones"
+    assert lease.is_lost
+
+
 DIES: Final = """
 import sys, time
 from pmd.fetch import leases
