@@ -221,7 +221,7 @@ class Client:
         route = self._resolver.ready(target.scheme, target.host, target.port)
         if route is not None:
             return route
-        if self._resolver.answers_at_once(target.host, target.port):
+        if self._resolver.answers_at_once(target.scheme, target.host, target.port):
             return await self._resolver.route(target.scheme, target.host, target.port)
         try:
             async with asyncio.timeout(self._options.timeout_s):
@@ -249,7 +249,7 @@ class Client:
             del first
 
     async def _answered(self, answer: Answer, target: Target, chance: float, last: Last, ask: _Ask) -> str | None:
-        turn = await self._turn(answer, target)
+        turn = await self._turn_to_where_it_is(answer, target)
         loop = asyncio.get_running_loop()
         if (task := asyncio.current_task(loop)) is not None:
             self.sent.add(task)
@@ -304,6 +304,20 @@ class Client:
         if body.take_head(head) is Then.READ:
             while isinstance(then := body.take(content), asyncio.Future):
                 await then
+
+    async def _turn_to_where_it_is(self, answer: Answer, target: Target, *, has_begun: bool = True) -> Turn:
+        """Wait for leave to send a request, and have its host's name resolved: see `_turn`.
+
+        A name is resolved anew now and then. Were it so in a turn, the requests of several would wait for the answer, and leave
+        all at once, maybe when none may be sent any more.
+        """
+        turn = await self._turn(answer, target, has_begun=has_begun)
+        scheme, host, port = target.scheme, target.host, target.port
+        if self._resolver.ready(scheme, host, port) or self._resolver.answers_at_once(scheme, host, port):
+            return turn
+        turn.leave()
+        await self._named(target)
+        return await self._turn(answer, target, has_begun=has_begun)
 
     async def _turn(self, answer: Answer, target: Target, *, has_begun: bool = True) -> Turn:
         """Wait for leave to send a request.
@@ -413,7 +427,7 @@ class Client:
         raise Ended("too_many_redirects")
 
     async def _file_hop(self, answer: Answer, target: Target, body: bytearray) -> str | None:
-        turn = await self._turn(answer, target, has_begun=not target.path.startswith(_ROBOTS_PATH))
+        turn = await self._turn_to_where_it_is(answer, target, has_begun=not target.path.startswith(_ROBOTS_PATH))
         file = FileBody(answer, body, robots.MAX_BYTES, self._heard(answer, turn, 0.0))
         try:
             await self._get(Answer(OK), target, turn, file)
