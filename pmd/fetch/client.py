@@ -330,9 +330,8 @@ class Client:
             CancelledError: No request is to be sent any more.
         """
         while True:
-            if (
-                self._pauses()
-            ):  # before the host's turn: where the host is given up, one image alone may take it, and has to try
+            # Before the host's turn: where the host is given up, one image alone may take it, and has to try.
+            if self._pauses():
                 await self._resumed()
             try:
                 group, circuit = self._hosts.of(target.host, target.port)
