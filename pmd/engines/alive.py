@@ -12,17 +12,22 @@ _PROC: Final = Path("/proc")
 #: What is new after each start of a machine, and what processes that see each other's numbers have in common.
 _BOOT: Final = _PROC / "sys/kernel/random/boot_id"
 _NUMBERS: Final = _PROC / "self/ns/pid"
+#: What is raised of a process that has ended; other errors say nothing of it.
+_GONE: Final = (FileNotFoundError, ProcessLookupError)
 
 
 def since(pid: int) -> str:
-    """Return since when the system counts a process, in its own words; "" where it has ended."""
+    """Return since when the system counts a process, in its own words; "" where it has ended.
+
+    Raises:
+        OSError: It cannot be looked at just now, as where this process has no file left to open.
+    """
     if (_PROC / "self/stat").exists():
         try:
-            words = (
-                (_PROC / f"{pid}/stat").read_text().rpartition(")")[2].split()
-            )  # proc(5): the name may hold anything
-        except OSError:
+            told = (_PROC / f"{pid}/stat").read_text()
+        except _GONE:
             return ""
+        words = told.rpartition(")")[2].split()  # proc(5): the name may hold anything
         return "" if words[0] in {"Z", "X"} and not _has_threads(pid) else words[19]
     found = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)  # noqa: S603, S607
     return found.stdout.strip()
@@ -30,7 +35,7 @@ def since(pid: int) -> str:
 
 def _has_threads(pid: int) -> bool:
     """Return whether threads are left of a process whose first one has ended."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(*_GONE):
         return len(list((_PROC / f"{pid}/task").iterdir())) > 1
     return False
 
@@ -51,9 +56,21 @@ def is_dead(named: str) -> bool:
     try:
         if not together or together != _seen_together() or os.readlink(_PROC / "self") != str(os.getpid()):
             return False
+        found = since(int(rest))
+        return found != named.rpartition(" ")[2] and (bool(found) or not _is_hidden(int(rest)))
     except OSError:
         return False
-    return since(int(rest)) != named.rpartition(" ")[2]
+
+
+def _is_hidden(pid: int) -> bool:
+    """Return whether a process is another user's and there, though the system does not show it (proc(5), hidepid)."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except ProcessLookupError:
+        pass
+    return False
 
 
 def _seen_together() -> str:

@@ -42,7 +42,7 @@ def check(since: int) -> None:
     """Refuse to give more than the runner can keep.
 
     Args:
-        since: `coder.encoded_bytes()` as the bundle began.
+        since: `coder.encoded_bytes()` as the bundle began, in the same thread.
 
     Raises:
         PmdError: It is more.

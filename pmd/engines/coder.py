@@ -7,6 +7,7 @@ here declares its types; a test walks each pipeline's proto and fails on any pic
 
 from __future__ import annotations
 
+import threading
 from typing import Any, Final
 
 import pyarrow as pa
@@ -17,13 +18,18 @@ _SMALL: Final = 4096
 _OPTIONS: Final = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 
 
-#: Bytes that this process has encoded.
-_encoded = 0
+class _Encoded(threading.local):
+    """Bytes that each thread has encoded."""
+
+    bytes = 0
+
+
+_encoded: Final = _Encoded()
 
 
 def encoded_bytes() -> int:
-    """Return how many bytes this process has encoded so far."""
-    return _encoded
+    """Return how many bytes this thread has encoded so far: a worker does each bundle in one, and maybe several at a time."""
+    return _encoded.bytes
 
 
 class RecordBatchCoder(coders.Coder):  # type: ignore[misc]
@@ -31,12 +37,11 @@ class RecordBatchCoder(coders.Coder):  # type: ignore[misc]
 
     def encode(self, value: pa.RecordBatch) -> bytes:
         """Return the batch as an IPC stream."""
-        global _encoded  # noqa: PLW0603  a worker's outputs share one channel
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, value.schema, options=_OPTIONS if value.nbytes > _SMALL else None) as writer:
             writer.write_batch(value)
         encoded: bytes = sink.getvalue().to_pybytes()
-        _encoded += len(encoded)
+        _encoded.bytes += len(encoded)
         return encoded
 
     def decode(self, encoded: bytes) -> pa.RecordBatch:

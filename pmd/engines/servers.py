@@ -170,10 +170,12 @@ def up(name: str, folder: str = FOLDER, heap_mb: int | None = None) -> Running:
         heap_mb: MiB of Java's heap of each process that handles rows; None: `HEAP_MB`.
 
     Raises:
-        ConfigError: No such engine, or what it is made of is not here.
+        ConfigError: No such engine, it has no such heap, or what it is made of is not here.
         PmdError: It runs already, or it does not start.
     """
     known([name])
+    if heap_mb is not None and name not in HEAP_MB:
+        raise ConfigError(f"{name} has no heap of Java's", where="--heap", expected=" or ".join(HEAP_MB), found=name)
     before = read(name, folder)
     if before is not None and len(before.dead) < len(before.processes):
         raise PmdError(

@@ -221,7 +221,7 @@ class Client:
         route = self._resolver.ready(target.scheme, target.host, target.port)
         if route is not None:
             return route
-        if self._resolver.answers_at_once(target.host, target.port):
+        if self._resolver.answers_at_once(target.scheme, target.host, target.port):
             return await self._resolver.route(target.scheme, target.host, target.port)
         try:
             async with asyncio.timeout(self._options.timeout_s):
@@ -250,7 +250,7 @@ class Client:
 
     async def _answered(self, answer: Answer, target: Target, chance: float, last: Last, ask: _Ask) -> str | None:
         # Where a redirect leads, nothing was asked before.
-        turn = await self._turn(answer, target, has_begun=last is not never)
+        turn = await self._turn_to_where_it_is(answer, target, has_begun=last is not never)
         loop = asyncio.get_running_loop()
         if (task := asyncio.current_task(loop)) is not None:
             self.sent.add(task)
@@ -306,6 +306,20 @@ class Client:
             while isinstance(then := body.take(content), asyncio.Future):
                 await then
 
+    async def _turn_to_where_it_is(self, answer: Answer, target: Target, *, has_begun: bool) -> Turn:
+        """Wait for leave to send a request, and have its host's name resolved: see `_turn`.
+
+        A name is resolved anew now and then. Were it so in a turn, the requests of several would wait for the answer, and leave
+        all at once, maybe when none may be sent any more.
+        """
+        turn = await self._turn(answer, target, has_begun=has_begun)
+        scheme, host, port = target.scheme, target.host, target.port
+        if self._resolver.ready(scheme, host, port) or self._resolver.answers_at_once(scheme, host, port):
+            return turn
+        turn.leave()
+        await self._named(target)
+        return await self._turn(answer, target, has_begun=has_begun)
+
     async def _turn(self, answer: Answer, target: Target, *, has_begun: bool) -> Turn:
         """Wait for leave to send a request.
 
@@ -317,6 +331,9 @@ class Client:
             CancelledError: No request is to be sent any more.
         """
         while True:
+            # Before the host's turn: where the host is given up, one image alone may take it, and has to try.
+            if self._pauses():
+                await self._resumed()
             try:
                 group, circuit = self._hosts.of(target.host, target.port)
                 turn = group.turn_now(circuit) or await group.turn(circuit, has_begun=has_begun)
@@ -410,7 +427,7 @@ class Client:
         raise Ended("too_many_redirects")
 
     async def _file_hop(self, answer: Answer, target: Target, body: bytearray) -> str | None:
-        turn = await self._turn(answer, target, has_begun=not target.path.startswith(_ROBOTS_PATH))
+        turn = await self._turn_to_where_it_is(answer, target, has_begun=not target.path.startswith(_ROBOTS_PATH))
         file = FileBody(answer, body, robots.MAX_BYTES, self._heard(answer, turn, 0.0))
         try:
             await self._get(Answer(OK), target, turn, file)

@@ -311,7 +311,7 @@ class Group:
                     await self._wait()
                     slot = self._slots.take_now() or await self._slots.take(has_begun=has_begun)
                     now = asyncio.get_running_loop().time()
-                    if now >= self._paused_until:
+                    if now >= max(self._next, self._paused_until):  # both may have moved while a slot was waited for
                         return self._given(circuit, slot, now)
                     slot.release()
             finally:

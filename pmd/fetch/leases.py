@@ -161,7 +161,8 @@ class Lease:
             began = self._clock()
             try:
                 self._wanted()
-                if not self.is_lost and self._swap(ended=False):
+                # Also not if its time ran out meanwhile: whoever asked then was told that it is lost, and has begun to end.
+                if not self.is_lost and self._swap(ended=False) and not self.is_lost:
                     self._renewed = began
                 else:
                     self._lose()

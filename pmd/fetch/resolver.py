@@ -95,7 +95,7 @@ class Resolver:
             Blocked: None of its addresses may be asked.
         """
         asked = (scheme, host, port)
-        proxy = self._proxies.of(scheme, host) if self._routes.of_host(host, port) == (host, port) else None
+        proxy = self._proxy(scheme, host, port)
         if proxy is not None:
             return await self._through(proxy, host)
         host, port = self._routes.of_host(host, port)
@@ -110,6 +110,10 @@ class Resolver:
         expires, _ = self._known.get(host, _ALWAYS)
         self._ready[asked] = expires, route
         return route
+
+    def _proxy(self, scheme: str, host: str, port: int) -> Proxy | None:
+        """Return the proxy that is asked, if no route leads elsewhere."""
+        return self._proxies.of(scheme, host) if self._routes.of_host(host, port) == (host, port) else None
 
     async def _through(self, proxy: Proxy, host: str) -> Route:
         """Return the way through a proxy, for what may be asked of one."""
@@ -127,9 +131,10 @@ class Resolver:
         expires, route = self._ready.get((scheme, host, port), _NOT_READY)
         return route if expires > asyncio.get_running_loop().time() else None
 
-    def answers_at_once(self, host: str, port: int) -> bool:
+    def answers_at_once(self, scheme: str, host: str, port: int) -> bool:
         """Return whether `route` has nothing to wait for."""
-        host, _ = self._routes.of_host(host, port)
+        proxy = self._proxy(scheme, host, port)
+        host = proxy.host if proxy is not None else self._routes.of_host(host, port)[0]
         if addresses.literal(host) is not None:
             return True
         expires, answer = self._known.get(host, _UNKNOWN)

@@ -32,6 +32,8 @@ NONE: Final = -1
 SIZE: Final = -1
 #: Words of which it is kept what the model makes of them.
 _KEPT: Final = 2**18
+#: Characters that these have together: what is written without blanks has words as long as its sentences.
+_KEPT_CHARACTERS: Final = 2**23
 #: fastText adds this to every probability before it takes the logarithm.
 _LEAST: Final = 1e-5
 _MAGIC, _VERSION = 793712314, 12
@@ -179,6 +181,7 @@ class _Seen:
     def __init__(self, model: Model) -> None:
         self._model = model
         self._places: dict[str, int] = {}
+        self._characters = 0  # of their words
         self._facts: dict[int, Floats] = {}
         self._of_row: dict[int, Floats] = {}
         self._one = threading.Lock()
@@ -187,22 +190,30 @@ class _Seen:
         """Return what is wanted of each word: for a branch what it adds to the decision there, times `SCALE`; or its `SIZE`."""
         with self._one:
             if any(one not in self._facts for one in wanted):  # of words that were seen before too
-                self._places.clear()
+                self._forget()
                 self._facts |= {one: np.zeros(_KEPT) for one in wanted if one not in self._facts}
-            if len(words) > _KEPT:
-                return [self._summed(words, one) for one in wanted]
             at = [self._places.get(word, NONE) for word in words]
             others = [word for word, place in zip(words, at, strict=True) if place == NONE]
-            if len(self._places) + len(others) > _KEPT:
-                self._places.clear()
+            if others and not self._has_room(others):
+                self._forget()
                 others = list(words)
+                if not self._has_room(others):
+                    return [self._summed(words, one) for one in wanted]
             if others:
                 first = len(self._places)
+                self._characters += sum(map(len, others))
                 self._places |= {word: first + place for place, word in enumerate(dict.fromkeys(others))}
                 self._learn([*self._places][first:], first)
                 at = [self._places[word] for word in words]
             places = np.array(at, dtype=np.int64)
             return [self._facts[one][places] for one in wanted]
+
+    def _has_room(self, words: Sequence[str]) -> bool:
+        return len(self._places) + len(words) <= _KEPT and self._characters + sum(map(len, words)) <= _KEPT_CHARACTERS
+
+    def _forget(self) -> None:
+        self._places.clear()
+        self._characters = 0
 
     def _learn(self, words: Sequence[str], first: int) -> None:
         owners, rows = _rows(self._model, words)

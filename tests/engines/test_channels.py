@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,3 +83,24 @@ def test_other_engines_take_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         monkeypatch.setenv("PIPELINE_OPTIONS", told)
     monkeypatch.setattr(channels, "MOST_BYTES", 1)
     assert given(tmp_path) == 200
+
+
+def test_bundles_beside_each_other_are_counted_each_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker has several at a time where a task manager has several slots, and each has a queue of its own."""
+    monkeypatch.delenv("PIPELINE_OPTIONS_FILE", raising=False)
+    monkeypatch.setenv("PIPELINE_OPTIONS", '{"beam:option:flink_master:v1": "[auto]"}')
+    size = len(coder.RecordBatchCoder().encode(ROWS))
+    monkeypatch.setattr(channels, "MOST_BYTES", 10 * size)
+    since = coder.encoded_bytes()
+
+    def another() -> None:
+        for _ in range(11):
+            coder.RecordBatchCoder().encode(ROWS)
+
+    beside = threading.Thread(target=another)
+    beside.start()
+    beside.join()
+    channels.check(since)
+    another()
+    with pytest.raises(PmdError):
+        channels.check(since)

@@ -108,6 +108,13 @@ def test_what_is_missing_is_told(
     assert (caught.value.where or "").endswith(where)
 
 
+def test_a_heap_is_not_taken_for_an_engine_that_has_none(engines: Path) -> None:
+    with pytest.raises(ConfigError, match="prism has no heap of Java's") as caught:
+        servers.up("prism", heap_mb=512)
+    assert caught.value.expected == "flink or spark"
+    assert servers.read("prism") is None
+
+
 def test_java_is_asked_for(engines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (engines / "spark").mkdir()
     monkeypatch.setattr("shutil.which", lambda *_: None)

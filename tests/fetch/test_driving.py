@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import selectors
 import warnings
 from collections.abc import Callable
@@ -13,11 +14,16 @@ import pytest
 
 from pmd import codec
 from pmd.config.options import PerHost
-from pmd.fetch import blocklists, hosts, judging
+from pmd.fetch import addresses, blocklists, hosts, judging
+from pmd.fetch.addresses import Target
+from pmd.fetch.answer import Answer, Ended
+from pmd.fetch.client import Client
 from pmd.fetch.driving import Clock, Deadlines
 from pmd.fetch.engine import Lane, Results
 from pmd.fetch.hosts import Permits
+from pmd.fetch.resolver import Route
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
+from tests.fetch.test_forecast import Waiting
 
 JPEG = photo()
 
@@ -239,3 +245,65 @@ def test_nobody_overtakes_who_waits_for_a_host() -> None:
         return had
 
     assert asyncio.run(run()) == [0, 1, 2, 3]
+
+
+def test_a_request_that_went_out_again_keeps_its_distance_from_one_that_waits_for_a_slot() -> None:
+    async def run() -> tuple[float, float]:
+        loop = asyncio.get_running_loop()
+        group, circuit = hosts.Group(1.0, 8, hosts.Slots(1, 1), HASTE), hosts.Circuit(HASTE)
+        first = await group.turn(circuit)  # the only slot
+        second = asyncio.create_task(group.turn(circuit))
+        await asyncio.sleep(5)
+        again = loop.time()
+        first.sent_again()
+        first.leave()
+        return again, (await second).sent_at
+
+    with asyncio.Runner(loop_factory=Waiting) as runner:
+        again, then = runner.run(run())
+    assert then >= again + 1.0
+
+
+def test_requests_keep_their_distance_while_a_name_is_resolved_anew() -> None:
+    """Each would else take its turn, wait for the answer, and leave with all others."""
+    sent: list[float] = []
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        chosen, nothing = options(robots=False, per_host=PerHost(requests_per_s=4, connections=4)), None
+        known = hosts.Hosts(chosen, 1, 0, hosts.Slots(8, chosen.max_bytes), HASTE)
+        client: Any = Client(*(nothing, SlowNames(), known, chosen, "pmd", {}, {}, nothing, nothing, nothing))  # type: ignore[arg-type]
+
+        async def get(_: Any, target: Target, turn: hosts.Turn, *__: Any) -> None:
+            await client._named(target)
+            sent.append(loop.time())
+            raise Ended("server_error")
+
+        async def ask() -> None:
+            with contextlib.suppress(Ended):
+                await client._answered(Answer("ok"), addresses.parse("http://one.test/a"), 0.0, lambda: False, get)
+
+        await asyncio.gather(*(ask() for _ in range(8)))
+
+    with asyncio.Runner(loop_factory=Waiting) as runner:
+        runner.run(run())
+    assert len(sent) == 8
+    assert min(after - before for before, after in itertools.pairwise(sent)) >= 0.25
+
+
+class SlowNames:
+    """A resolver that has the answer after three seconds."""
+
+    def __init__(self) -> None:
+        self._route = Route("one.test", 80, ("93.184.215.14",))
+        self._at = asyncio.get_running_loop().time() + 3.0
+
+    def ready(self, *_: object) -> Route | None:
+        return self._route if asyncio.get_running_loop().time() >= self._at else None
+
+    def answers_at_once(self, *_: object) -> bool:
+        return False
+
+    async def route(self, *_: object) -> Route:
+        await asyncio.sleep(max(0.0, self._at - asyncio.get_running_loop().time()))
+        return self._route

@@ -190,6 +190,28 @@ def test_who_cannot_pause_has_lost_it_when_he_may_ask_no_more(folder: str, clock
     assert not lease.holds
 
 
+@pytest.mark.parametrize("lost_s", [ASK_S, LOST_S])
+def test_what_was_lost_while_a_renewal_was_on_its_way_stays_lost(
+    folder: str, clock: Clock, monkeypatch: pytest.MonkeyPatch, lost_s: float
+) -> None:
+    lease, real = leases.take(leases.path_of(folder, LANE), wanted, clock, lost_s=lost_s), versions.swap
+    stop = Stop(lambda: not lease.is_lost, lambda: lease.holds)
+    lease.tell(stop.ask)
+    seen: list[bool] = []
+
+    def slow(*given: Any, **named: Any) -> bool:
+        clock.now += 1.0
+        seen.append(stop.asked)
+        return real(*given, **named)
+
+    monkeypatch.setattr(versions, "swap", slow)
+    clock.now = lost_s - 0.5
+    lease.renew()
+    assert seen == [True]
+    assert stop.asked, "images that were dropped meanwhile are not taken for settled ones"
+    assert lease.is_lost
+
+
 DIES: Final = """
 import sys, time
 from pmd.fetch import leases
@@ -375,6 +397,33 @@ def test_a_lane_is_to_end_from_the_moment_in_which_it_may_not_go_on() -> None:
     assert not told
     stop.ask()
     assert told == [1]
+
+
+def test_an_image_that_begins_in_a_pause_takes_no_turn_before_its_end() -> None:
+    """Of a host that is given up one image tries now and then: would it take that turn and wait, it would find it taken."""
+    options, patience = FetchOptions(), hosts.Patience()
+    nothing: Any = None
+    may = [False]
+
+    async def story() -> tuple[int, int]:
+        loop = asyncio.get_running_loop()
+        known = hosts.Hosts(options, 1, 0, hosts.Slots(8, options.max_bytes), patience)
+        sends = Client(
+            *(nothing, nothing, known, options, "pmd", {}, {}, nothing, nothing, nothing), pauses=lambda: not may[0]
+        )
+        for _ in range(patience.failures):
+            known.circuit("one.test", 80).failed("connection")
+        await asyncio.sleep(patience.open_s)
+        loop.call_later(ASK_S, may.append, True)
+        loop.call_later(ASK_S, may.pop, 0)
+        asks = asyncio.create_task(sends._turn(Answer("ok"), HOST))
+        await asyncio.sleep(ASK_S / 2)
+        meanwhile = known.group("one.test").requests
+        (await asks).leave()
+        return meanwhile, known.group("one.test").requests
+
+    with asyncio.Runner(loop_factory=Waiting) as runner:
+        assert runner.run(story()) == (0, 1)
 
 
 # What a host sees

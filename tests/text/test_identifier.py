@@ -107,6 +107,19 @@ def test_no_more_words_are_kept_than_so_many(monkeypatch: pytest.MonkeyPatch) ->
         assert len(seen._places) <= 16
 
 
+def test_words_that_are_long_are_not_kept_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chinese, Japanese and Thai have no blanks: a sentence is a word."""
+    monkeypatch.setattr(identifier, "_KEPT_CHARACTERS", 1000)
+    whole = identifier._Seen(language._model())
+    seen = identifier._Seen(language._model())
+    for start in range(0, 60, 6):
+        words = [chr(0x4E00 + number) * 50 for number in range(start, start + 6)]
+        assert seen.facts(words, [identifier.SIZE])[0].tolist() == whole._summed(words, identifier.SIZE).tolist()
+        assert sum(map(len, seen._places)) <= 1000
+    seen.facts(["a" * 1001], [identifier.SIZE])
+    assert not seen._places
+
+
 def test_another_file_is_no_model() -> None:
     with pytest.raises(ValueError, match="not a model of fastText's format 12"):
         identifier.read(bytes(64))
