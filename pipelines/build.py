@@ -130,6 +130,7 @@ def build(
     flags = choosing.flags(config.engine, flags, config.root)
     if only in {None, flow.CURATE.name}:
         inputs.check(config, chosen)
+    if only in {None, flow.CURATE.name, flow.FETCH.name}:
         curate_needs.refuse_lost_lists(config)
     listed = takedowns.lines(config.takedown, config.sources)  # a mistake in a list is told before anything runs
     if only in {None, flow.FETCH.name}:

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from pipelines import hashes, running
 from pmd.config import Config
+from pmd.curate import needs as curate_needs
 from pmd.engines import choosing
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.partitions import part_batches
@@ -306,6 +307,7 @@ def commit_rejected(config: Config, flags: Sequence[str] = ()) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run this stage, where it is stale, from a command line of its own: what a cluster's launcher runs."""
     with running.command("fetch", argv) as command:
+        curate_needs.refuse_lost_lists(command.config)
         build(command.config, command.flags)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pmd import flow
 from pmd.audit import formatting, page
-from pmd.audit.steps_section import NAMES, value
+from pmd.audit.steps_section import NAMES, OF_SIZES, value
 from pmd.escape import html as escape
 
 #: Findings that are listed, and tests of dead links: the page stays readable however many there are.
@@ -24,10 +24,6 @@ _ASKED: Final = {
     "user_sizes": "users by how many pairs they had at first",
     "host_sizes": "hosts by how many pairs they had at first",
 }
-
-
-#: Sections of tests that ask of units, and not of pairs → what these are called.
-_SIZES: Final = {"user_sizes": "users", "host_sizes": "hosts"}
 
 _HEAD: Final = ("<what", "<source", "<step", "<clustered by", "clusters", "points", "<interval", "p", "<")
 
@@ -64,7 +60,7 @@ def section(result: Mapping[str, Any]) -> str:
 
 def _of_sizes(result: Mapping[str, Any]) -> Iterator[str]:
     """Yield whether links of small users, or hosts, died more often than of large ones: of each source where it can be told."""
-    for section, units in _SIZES.items():
+    for section, units in OF_SIZES.items():
         asked: dict[str, list[Mapping[str, Any]]] = {}
         for test in result["tests"]:
             if (test["section"], test["stage"]) == (section, flow.FETCH.name) and test["refused"] is None:

@@ -122,8 +122,8 @@ def count(rows: pa.Table) -> pa.Table:
     """
     # Most texts stand once. In order, one that stands often is the same some places further on.
     texts = np.sort(rows["text"].to_numpy())
-    first = texts[: max(len(texts) - FREQUENT + 1, 0)]
-    often = np.unique(first[first == texts[FREQUENT - 1 :]])
+    firsts = texts[: max(len(texts) - FREQUENT + 1, 0)]
+    often = np.unique(firsts[firsts == texts[FREQUENT - 1 :]])
     rows = rows.filter(pc.is_in(rows["text"], value_set=pa.array(often))).combine_chunks()
     images = (
         rows.group_by(["text", "source", "image"])

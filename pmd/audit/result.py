@@ -97,8 +97,8 @@ METHODS: Final = {
     "losses": "Whether what was lost at a step had to do with what it shows, were users or hosts lost as they come: a test "
     "of its own beside the change, which is exact. Clusters are the coarsest of users and hosts that a source has. Of sizes "
     "each user or host is one draw, however large: points are what those of a size keep of their pairs on average, less what "
-    "all others keep. Null hypothesis: no more than 0.5 points; Benjamini and Yekutieli's control of false discoveries at 5 % "
-    "in each section; findings' intervals are corrected for being chosen.",
+    "all others keep, to a tenth of a point. Null hypothesis: no more than 0.5 points; Benjamini and Yekutieli's control of "
+    "false discoveries at 5 % in each section; findings' intervals are corrected for being chosen.",
     "users": "Pairs of each user, counted. Users are never named.",
     "hosts": "Registrable domains of the upstream image URLs, counted. Hosts with fewer than 10 pairs are not listed; of all "
     "sources there is what their lists have together.",
@@ -654,6 +654,11 @@ TESTED: Final[Mapping[str, _Question]] = {
 }
 
 
+#: Decimals of effects, errors and intervals of sizes: a tenth of a point. With all of them, what sizes lost whose numbers are
+#: hidden would follow from the effects of the others, where few users have such a size.
+_DECIMALS: Final = 3
+
+
 def _tests(
     counted: units.Counted, told: Mapping[str, steps.Source], ran: Sequence[str], absent: lexicon.Absent | None
 ) -> list[dict[str, Any]]:
@@ -687,6 +692,7 @@ def _tests(
             asked, findings.judge([one[4] for one in asked]), strict=True
         ):
             low, high = judged.interval or (None, None)
+            decimals = _DECIMALS if question.kind else None
             rows.append(
                 {
                     "section": section,
@@ -694,19 +700,23 @@ def _tests(
                     "stage": stage,
                     "property": name,
                     "cluster": kind,
-                    "effect": test.effect,
-                    "error": test.error,
-                    "degrees": test.degrees,
+                    "effect": _rounded(test.effect, decimals),
+                    "error": _rounded(test.error, decimals),
+                    "degrees": _rounded(test.degrees, decimals and 0),
                     "clusters": test.clusters,
                     "p": judged.p,
-                    "low": low,
-                    "high": high,
+                    "low": _rounded(low, decimals),
+                    "high": _rounded(high, decimals),
                     "level": judged.level,
                     "finding": judged.finding,
                     "refused": test.refused,
                 }
             )
     return rows
+
+
+def _rounded(value: float | None, decimals: int | None) -> float | None:
+    return value if value is None or decimals is None else round(value, decimals)
 
 
 def _number(counted: units.Counted, source: str, kind: str) -> int:

@@ -19,6 +19,9 @@ _DRAWN: Final = 6
 #: Ends of what the sentence names.
 _EXTREMES: Final = 3
 
+#: Sections of tests that ask of units, and not of pairs → what these are called.
+OF_SIZES: Final = {"user_sizes": "users", "host_sizes": "hosts"}
+
 _VALUES: Final = {
     "upper_middle": "upper middle",
     "lower_middle": "lower middle",
@@ -96,7 +99,7 @@ def _tested(result: Mapping[str, Any], source: str) -> str:
     found = [value(result, test["section"], test["property"]) for test in tests if test["finding"]]
     if found:
         return f"Tests clustered by user or host call it uneven for {', '.join(found)}."
-    if any(test["refused"] is None for test in tests):
+    if any(test["refused"] is None for test in tests if test["section"] not in OF_SIZES):
         return "No test clustered by user or host calls it uneven for what pairs show."
     return (
         "Whether it was uneven for what pairs show cannot be tested: too little was lost, or few users or hosts decide."

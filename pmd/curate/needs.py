@@ -16,6 +16,7 @@ from pmd.store.commits import Commit, options_hash
 from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted
 from pmd.suppression import lists
+from pmd.takedown import receipts
 
 #: As `wanted.FORMAT`, for curate alone: raised when the readers make other rows of the same files. 2: byte order marks,
 #: headers, ids that are none.
@@ -40,29 +41,38 @@ def suppression_input(held: Sequence[tuple[str, str]]) -> dict[str, str]:
 
 
 def refuse_lost_lists(config: Config, standing: Standing | None = None) -> None:
-    """Refuse to go on where what stands was curated with suppression lists, and now there is none: it would all come back.
+    """Refuse to go on where a list that what stands was curated with is lost: what was taken down would all come back.
+
+    Which lists those were cannot be told, only that they were others. So one is lost where none holds any more, or where ROOT has
+    receipts and no list of its own, which every takedown leaves, and those that are named are others than before.
 
     Args:
         config: The configuration, with all lists that hold (`lists.held`).
         standing: What stands.
 
     Raises:
-        RootError: They are gone.
+        RootError: One is lost.
     """
-    if config.suppression:
+    own = lists.path_of(config.root)
+    if own in config.suppression or (config.suppression and not _has_receipts(config.root)):
         return
+    holding = suppression_input(lists.digests(config.suppression)).get(SUPPRESSION)
     there = standing or Standing(config.root)
     for name in there.curated:
         commit = there.commit(root.curate_folder(config.root, name))
-        if commit is not None and SUPPRESSION in commit.run.get("inputs", {}):
+        if commit is not None and commit.run.get("inputs", {}).get(SUPPRESSION) not in {None, holding}:
             raise RootError(
                 "the suppression list is gone, and what was taken down would come back",
-                where=lists.path_of(config.root),
+                where=own,
                 expected="the list, or those of `suppression` in the configuration, that this ROOT was curated with",
-                found="none",
-                remedy="put it back from a copy of this ROOT, or name the lists in `suppression` again. If nothing is to be "
-                f"kept out any more, remove {storage.join(config.root, flow.CURATE.name)}, which is then made anew",
+                found="none" if holding is None else f"only {', '.join(config.suppression)}",
+                remedy="put it back from a copy of this ROOT, or name the lists in `suppression` again. If nothing of it is to "
+                f"be kept out any more, remove {storage.join(config.root, flow.CURATE.name)}, which is then made anew",
             )
+
+
+def _has_receipts(root_url: str) -> bool:
+    return receipts.FILE in storage.list_names(storage.join(root_url, lists.FOLDER))
 
 
 def units(config: Config, names: Sequence[str], standing: Standing | None = None) -> Sequence[str]:

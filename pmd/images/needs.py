@@ -18,6 +18,8 @@ from pmd.store.wanted import Wanted
 
 #: As `wanted.FORMAT`, for images alone. 2: views say of their pairs what samples and lists say of them.
 VIEW_FORMAT: Final = 2
+#: The same, where there are takedown lists. 1: they know an address in other spellings, too (`urls.alike`).
+SPELLINGS: Final = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +77,13 @@ def of(config: Config, standing: Standing | None = None) -> Needs:
     if pictures:
         digests["takedown, by bytes"] = options_hash(pictures)
     rules = [places.options_written(rule, places.written) for rule in config.scores]
-    options = {"format": VIEW_FORMAT, "sample": config.sample, "scores": rules, **told.of(config, flow.IMAGES.name)}
+    spellings = {"spellings": SPELLINGS} if config.takedown else {}
+    options = {
+        "format": VIEW_FORMAT,
+        "sample": config.sample,
+        "scores": rules,
+        **told.of(config, flow.IMAGES.name),
+    } | spellings
     return Needs(
         Wanted(
             flow.IMAGES.name,

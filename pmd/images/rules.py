@@ -8,6 +8,7 @@ the pairs in order of their images (`VIEWS`), cut alike, so that every later joi
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import posixpath
 from collections import defaultdict
@@ -116,11 +117,16 @@ class Takedown:
     def __bool__(self) -> bool:
         return bool(self.ids or self.urls or self.rows)
 
+    @functools.cached_property
+    def _spelled(self) -> pa.Array:
+        """The URLs as `urls.alike` has them; once, since every batch is compared with them."""
+        return pa.array(sorted({*map(urls.alike_one, self.urls)}), pa.string())
+
     def names(self, pairs: pa.RecordBatch) -> np.ndarray:
         """Return which pairs (with the columns `NEEDED`) it names by a URL or row: one of the pair's URLs is enough."""
         found = np.zeros(len(pairs), bool)
         if self.urls:
-            wanted = pa.array(sorted({*map(urls.alike_one, self.urls)}), pa.string())
+            wanted = self._spelled
             found |= _is_in(urls.alike(urls.canonical(pairs["image_url"])), wanted)
             mirrors = pairs["mirrors"]
             among = _is_in(urls.alike(urls.canonical(mirrors.flatten())), wanted)

@@ -1,4 +1,4 @@
-"""Images on Beam: files of pairs → run files by image → files of images and views, cut alike."""
+"""Images on Beam: files of pairs → rows that meet by image → files of images and views, cut alike."""
 
 from __future__ import annotations
 

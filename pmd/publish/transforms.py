@@ -1,4 +1,4 @@
-"""Publishing on Beam: pairs and what became of their images meet in run files, by source and pair.
+"""Publishing on Beam: pairs and what became of their images meet by source and pair.
 
 Several sources are published at once, since each part of the views tells of all. What one's list is made of, and how it is cut,
 does not depend on the others.

@@ -1,4 +1,4 @@
-"""Shards on Beam: views meet by window in run files → ordered samples → equal shards."""
+"""Shards on Beam: views meet by window → ordered samples → equal shards."""
 
 from __future__ import annotations
 

@@ -120,11 +120,6 @@ class Numbered:
         """Return the numbers of the partitions of a table's keys."""
         return partitions(keys, self.bits[name]) + self._first(name)
 
-    def shifted(self, name: str, runs: pa.RecordBatch) -> pa.RecordBatch:
-        """Return the `RUNS` of a table that was exchanged as though it were alone."""
-        numbers = runs.column("partition").to_numpy() + self._first(name)
-        return runs.set_column(0, RUNS.field("partition"), pa.array(numbers, pa.int32()))
-
     def _first(self, name: str) -> np.int32:
         return np.int32(sum(2**bits for other, bits in self.bits.items() if other < name))
 

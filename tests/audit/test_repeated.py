@@ -51,6 +51,20 @@ def summarised(rows: list[tuple[dict[str, Any], str]], bits: int) -> dict[str, A
     return repeated.summary(pa.concat_tables(tables[::-1]))
 
 
+@pytest.mark.parametrize("least", [1, 2, 3, 4, 5])
+def test_texts_on_as_many_images_as_it_takes_are_counted_whatever_that_is(
+    monkeypatch: pytest.MonkeyPatch, least: int
+) -> None:
+    monkeypatch.setattr(repeated, "FREQUENT", least)
+    texts = ["a dog", "a dog", "a dog", "a cat"]
+    rows = [(pair("coco", str(number), text), "shard") for number, text in enumerate(texts)]
+    found = repeated.occurrences(batch([row for row, _ in rows]), pa.array([last for _, last in rows]))
+    counted = repeated.count(pa.Table.from_batches([found]))
+    assert sorted({*counted["form"].to_pylist()}) == [
+        form for form, number in (("a cat", 1), ("a dog", 3)) if number >= least
+    ]
+
+
 @pytest.fixture(scope="module")
 def summary() -> dict[str, Any]:
     return summarised(world(), 2)

@@ -284,9 +284,33 @@ def test_whether_links_died_by_the_size_of_users_is_tested_by_user() -> None:
     one, more = tests["user_sizes", "1"], tests["user_sizes", "2–9"]
     assert (one["cluster"], one["clusters"], one["finding"], more["finding"]) == ("user", 1000, True, True)
     # Of 600 users with one pair 400 keep it, and the 400 others keep all that they have.
-    assert (one["effect"], more["effect"]) == (pytest.approx(-1 / 3), pytest.approx(1 / 3))
+    assert (one["effect"], more["effect"]) == (-0.333, 0.333)
     assert one["low"] < -1 / 3 < one["high"] < 0
     assert not {section for section, _ in tests} & {"host_sizes", "years"}  # one host, and no dates
+
+
+def test_of_sizes_so_little_is_told_that_no_user_s_losses_follow() -> None:
+    """Two users alone have sizes whose changes are hidden: seven pairs of 1,000 and six of 150."""
+    pairs, last, books = _of_users([1] * 300 + [5] * 200)
+    rows, steps = pairs.to_pylist(), last.to_pylist()
+    for user, size, lost in (("large", 1000, 7), ("middle", 150, 6)):
+        for number in range(size):
+            rows.append(pair("yfcc100m", f"{user}{number}", "a dog", url="http://h0.org/x", meta={"uid": user}))
+            steps.append("asked" if number < lost else "fetch")
+    kept = steps.count("fetch")
+    books = {stage: {"yfcc100m": Books(len(rows))} for stage in ("curate", "images")}
+    books["fetch"] = {"yfcc100m": Books(kept, {"dead": len(rows) - kept})}
+    tests = _tests_of(batch(rows), pa.array(steps), books)
+    one, some = tests["user_sizes", "1"], tests["user_sizes", "2–9"]
+    assert {name for section, name in tests if section == "user_sizes"} == {"1", "2–9"}
+    # As whoever has the tables may work it out: sums of the shares that users keep, of all that have another size.
+    others = (240 / 300 - one["effect"]) * 202
+    five = (some["effect"] * 302 + 240 + others) / 502
+    gone = 2 - (others - 200 * five)
+    middle = (gone - 13 / 1000) / (1 / 150 - 1 / 1000)
+    assert abs(middle - 6) > 1
+    for test in (one, some):
+        assert all(test[name] == round(test[name], 3) for name in ("effect", "error", "low", "high"))
 
 
 def test_where_hosts_are_coarser_sizes_of_users_are_no_question() -> None:

@@ -66,6 +66,19 @@ def test_whom_link_rot_removed_is_told_in_a_sentence() -> None:
     assert said.endswith("cannot be tested: too little was lost, or few users or hosts decide.")
 
 
+def test_that_sizes_could_be_tested_says_nothing_of_what_pairs_show() -> None:
+    content = planted.content()
+    refused = {"source": "yfcc100m", "stage": "fetch", "section": "countries", "finding": False, "refused": "too few"}
+    answered = {**refused, "refused": None}
+    of_hosts = {**answered, "section": "host_sizes"}
+    ends = {
+        "cannot be tested: too little was lost, or few users or hosts decide.": [refused, of_hosts],
+        "No test clustered by user or host calls it uneven for what pairs show.": [answered, of_hosts],
+    }
+    for end, tests in ends.items():
+        assert steps_section.whom({**content, "tests": tests}).replace("\u00a0", " ").endswith(end)
+
+
 def test_the_section_stands_with_its_picture_and_tables() -> None:
     page = steps_section.section(planted.content())
     assert page.count('<div class="plot"') == 1

@@ -407,6 +407,17 @@ def _verdicts(column: str, *ids: bytes, rejects_missing: bool) -> scores.Verdict
     return scores.Verdicts(column, np.sort(scores.ids_of(pa.array(ids, KEY))), rejects_missing)
 
 
+def test_the_addresses_of_a_list_are_spelled_once_for_all_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    real = images_rules.urls.alike_one
+    monkeypatch.setattr(images_rules.urls, "alike_one", lambda form: asked.append(form) or real(form))
+    takedown = Takedown(urls=frozenset({"http://a.example/~one.jpg", "http://a.example/two.jpg"}))
+    for address, reason in (("https://a.example/%7eone.jpg", "takedown"), ("http://a.example/3.jpg", None)) * 2:
+        row = pair("coco", "1", "coco:1", image_url=address, mirrors=[])
+        assert spread(row, takedown=takedown)["reason"].to_pylist() == [reason]
+    assert asked.count("http://a.example/two.jpg") == 1
+
+
 def reasons_of(*rules: scores.Verdicts, takedown: Takedown = NOTHING) -> list[str | None]:
     """The reasons of pairs 1, 2 and 3 of photographs a, b and c; b is known as A too, which stands for it."""
     pairs = [pair("wit", str(n), f"url:{name}", image_url=f"http://e.org/{name}") for n, name in enumerate("abc", 1)]

@@ -321,6 +321,19 @@ def test_the_images_are_stale_once_the_ledger_knows_a_picture_that_a_list_names(
     assert before != after
 
 
+def test_images_are_stale_that_were_made_when_lists_knew_fewer_spellings(
+    built: config.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list and the pairs are as they were; without a list nothing is made anew."""
+    listing = dataclasses.replace(built, takedown=(write(tmp_path / "list", "http://a.example/%7Eone.jpg"),))
+    nobody = dataclasses.replace(built, takedown=())
+    now, without = images_needs.of(listing).wanted, images_needs.of(nobody).wanted
+    monkeypatch.setattr(images_needs, "SPELLINGS", 0)
+    assert images_needs.of(listing).wanted.hash != now.hash
+    assert images_needs.of(nobody).wanted.hash == without.hash
+    assert "spellings" not in without.options
+
+
 def test_a_photo_page_takes_down_its_photograph(tmp_path: Path) -> None:
     chosen = config.load(tiny_root.write_config(tmp_path))
     write(

@@ -253,15 +253,3 @@ def test_the_partitions_of_several_tables_follow_each_other() -> None:
         ]
     with pytest.raises(IndexError):
         tables.place(7)
-
-
-def test_runs_of_one_table_are_numbered_among_several() -> None:
-    """What a table's own reader gave is shifted behind the tables before it."""
-    tables = exchange.Numbered({"a": 2, "b": 1})
-    runs = pa.RecordBatch.from_pydict(
-        {"partition": [0, 1], "run": [5, 5], "offset": [0, 8], "length": [8, 8]}, schema=exchange.RUNS
-    )
-    shifted = tables.shifted("b", runs)
-    assert shifted.schema == exchange.RUNS
-    assert shifted["partition"].to_pylist() == [4, 5]
-    assert shifted["offset"].to_pylist() == [0, 8]

@@ -264,6 +264,7 @@ def test_a_list_that_is_lost_brings_nothing_back(done: Done, tmp_path: Path) -> 
         for refused in (
             lambda: build.build(done.config),
             lambda: build.build(done.config, only="curate"),
+            lambda: build.build(done.config, only="fetch"),
             lambda: build.explain(done.config),
             lambda: applied(done.config),
         ):
@@ -273,6 +274,19 @@ def test_a_list_that_is_lost_brings_nothing_back(done: Done, tmp_path: Path) -> 
         assert not own.exists()
         named = dataclasses.replace(done.config, suppression=(str(tmp_path / own.name),))
         assert {step.why for step in build.explain(named)} == {None}
+        # Another list keeps other things out, and not what was taken down here.
+        (tmp_path / "other.json").write_bytes(lists.to_bytes(lists.new()))
+        other = dataclasses.replace(done.config, suppression=(str(tmp_path / "other.json"),))
+        for refused in (lambda: build.build(other), lambda: build.explain(other), lambda: applied(other)):
+            with pytest.raises(RootError, match="what was taken down would come back"):
+                refused()
+        # Where nothing was ever taken down, the configuration's lists are the user's to change.
+        receipted = own.with_name(receipts.FILE)
+        receipted.rename(tmp_path / receipts.FILE)
+        try:
+            assert {step.why for step in build.explain(other)} != {None}
+        finally:
+            (tmp_path / receipts.FILE).rename(receipted)
     finally:
         (tmp_path / own.name).rename(own)
 
