@@ -416,7 +416,7 @@ def test_an_image_that_begins_in_a_pause_takes_no_turn_before_its_end() -> None:
         await asyncio.sleep(patience.open_s)
         loop.call_later(ASK_S, may.append, True)
         loop.call_later(ASK_S, may.pop, 0)
-        asks = asyncio.create_task(sends._turn(Answer("ok"), HOST))
+        asks = asyncio.create_task(sends._turn(Answer("ok"), HOST, has_begun=True))
         await asyncio.sleep(ASK_S / 2)
         meanwhile = known.group("one.test").requests
         (await asks).leave()
