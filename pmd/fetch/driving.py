@@ -114,11 +114,12 @@ class Driver:
 
     def _ready(self) -> None:
         for key, events in self._poller.select(0):
-            wanted = events & self._wanted.get(key.fd, 0)
-            if wanted:
-                self._act(key.fd, _MASKS[wanted])
-            else:  # a kept connection that its host has closed, or on which it speaks unasked
+            wanted = self._wanted.get(key.fd, 0)
+            if events & wanted:
+                self._act(key.fd, _MASKS[events & wanted])
+            elif not wanted:  # a kept connection that its host has closed, or on which it speaks unasked
                 self._forget(key.fd)
+            # else what is told is of a socket that had this number before: one told of earlier in this round has led to a new one
         self._settle()
 
     # --- of these ---

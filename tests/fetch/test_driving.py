@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import itertools
 import selectors
+import socket
 import warnings
 from collections.abc import Callable
 from typing import Any
 
+import pycurl
 import pytest
 
 from pmd import codec
@@ -18,7 +20,7 @@ from pmd.fetch import addresses, blocklists, hosts, judging
 from pmd.fetch.addresses import Target
 from pmd.fetch.answer import Answer, Ended
 from pmd.fetch.client import Client
-from pmd.fetch.driving import Clock, Deadlines
+from pmd.fetch.driving import Clock, Deadlines, Driver
 from pmd.fetch.engine import Lane, Results
 from pmd.fetch.hosts import Permits
 from pmd.fetch.resolver import Route
@@ -59,6 +61,32 @@ def test_a_socket_with_the_number_of_a_closed_one_is_looked_at_anew(web: Web) ->
     web.routes.update({f"a.test/{number}": once for number in range(12)})
     statuses = fetched(web, 12, per_host=PerHost(requests_per_s=10_000, connections=1))
     assert (statuses, web.connections) == (["ok"] * 12, 12)
+
+
+def test_what_is_told_of_a_closed_socket_is_not_taken_for_one_with_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kept connection is closed by its host. In the same round a request begins, whose new socket has its number."""
+
+    async def story() -> dict[int, int]:
+        driver = Driver(4)
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            file, nothing = ours.fileno(), pycurl.CurlMulti()
+            driver._wants(pycurl.POLL_IN, file, nothing, None)
+            driver._wants(pycurl.POLL_REMOVE, file, nothing, None)
+            theirs.close()
+            told = driver._poller.select(1)
+            assert [(key.fd, events) for key, events in told] == [(file, selectors.EVENT_READ)]
+            driver.made(file)
+            driver._wants(pycurl.POLL_OUT, file, nothing, None)
+            monkeypatch.setattr(driver._poller, "select", lambda _: told)
+            driver._ready()
+            watched = {key.fd: key.events for key in driver._poller.get_map().values()}
+            driver.close()
+        return watched | {-1: file}
+
+    watched = asyncio.run(story())
+    file = watched.pop(-1)
+    assert watched == {file: selectors.EVENT_WRITE}
 
 
 def test_no_socket_is_left_to_the_collector(web: Web) -> None:
