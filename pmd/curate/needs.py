@@ -16,7 +16,6 @@ from pmd.store.commits import Commit, options_hash
 from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted
 from pmd.suppression import lists
-from pmd.takedown import receipts
 
 #: As `wanted.FORMAT`, for curate alone: raised when the readers make other rows of the same files. 2: byte order marks,
 #: headers, ids that are none.
@@ -72,7 +71,7 @@ def refuse_lost_lists(config: Config, standing: Standing | None = None) -> None:
 
 
 def _has_receipts(root_url: str) -> bool:
-    return receipts.FILE in storage.list_names(storage.join(root_url, lists.FOLDER))
+    return lists.RECEIPTS in storage.list_names(storage.join(root_url, lists.FOLDER))
 
 
 def units(config: Config, names: Sequence[str], standing: Standing | None = None) -> Sequence[str]:

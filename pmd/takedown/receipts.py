@@ -13,7 +13,7 @@ from pmd.store import storage, versions
 from pmd.suppression import lists
 from pmd.takedown import kept
 
-FILE: Final = "receipts.jsonl"
+FILE: Final = lists.RECEIPTS
 #: What an `apply` is about to remove, until it has ended: one that is killed and run again tells it all.
 PENDING: Final = "applying.json"
 
