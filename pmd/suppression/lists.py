@@ -26,9 +26,9 @@ from pmd.store import commits, storage
 
 #: Where a ROOT keeps its own list.
 FOLDER: Final = "takedown"
-#: In that folder, what tells that lists of takedowns were carried out (`pmd.takedown.receipts`).
-RECEIPTS: Final = "receipts.jsonl"
 FILE: Final = "suppression.json"
+#: In that folder, what tells that takedowns were carried out (`pmd.takedown.receipts`).
+RECEIPTS: Final = "receipts.jsonl"
 
 FORMAT: Final = "pmd suppression list"
 VERSION: Final = 1
