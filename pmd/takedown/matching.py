@@ -30,8 +30,7 @@ from pmd.store import commits, register, root, storage
 from pmd.store.register import Register
 from pmd.suppression import people, rows
 from pmd.suppression.lists import Suppression
-from pmd.takedown.requests import Request, Word, read_word
-from pmd.text import urls
+from pmd.takedown.requests import Request, Word, read_word, values_of
 
 Mask = npt.NDArray[np.bool_]
 
@@ -86,7 +85,9 @@ def resolve(root_url: str, requests: Sequence[Request], sources: Iterable[str], 
     known = register.current(root_url)
     words = [word for word, _ in asked]
     matched = Matched()
-    _note_words(matched, words)
+    # Whatever a ROOT knows: later rows and later builds are meant, too.
+    for kind, said in values_of(words).items():
+        matched.values[kind] |= said
     pairs = _Pairs(root_url, words, _by_bytes(known, words))
     images = pairs.images | {*known_by_lists(known, standing)}
     images = _spread(root_url, known, images, pairs.also)
@@ -110,26 +111,6 @@ def resolve(root_url: str, requests: Sequence[Request], sources: Iterable[str], 
         seen |= {word.named.pdq for word in agreed if word.named is not None}
         matched.looks |= {look for look in seen if look is not None and codec.is_telling(look)}
     return matched
-
-
-def _note_words(matched: Matched, words: Sequence[Word]) -> None:
-    """Note what words say by themselves, whatever a ROOT knows: later rows and later builds are meant, too."""
-    for word in words:
-        if word.user is not None:
-            matched.values["user"].add(word.user)
-        if word.host is not None:
-            matched.values["host"].add(word.host)
-        named = word.named
-        if named is None:
-            continue
-        matched.values["image"].update(named.image_ids)
-        matched.values["url"].update((*named.urls, *map(urls.alike_one, named.urls)))
-        matched.values["row"].update("/".join(row) for row in named.rows)
-        if named.key is not None:
-            matched.values["image"].add(named.key)
-            matched.values["pair"].add(named.key)
-        matched.values["sha256"].update([named.sha256] if named.sha256 is not None else [])
-        matched.values["stored"].update([named.stored] if named.stored is not None else [])
 
 
 def _by_bytes(known: Register, words: Sequence[Word]) -> list[frozenset[bytes]]:

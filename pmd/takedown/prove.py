@@ -30,7 +30,7 @@ from pmd.store import older, storage
 from pmd.suppression import lists, people
 from pmd.suppression.lists import Suppression
 from pmd.takedown import decoded
-from pmd.takedown.requests import Word
+from pmd.takedown.requests import Word, values_of
 from pmd.text import pages, urls
 
 #: What may be left, as it is told.
@@ -217,7 +217,7 @@ class _Look:
     """
 
     def __init__(self, standing: Suppression, words: Sequence[Word]) -> None:
-        said = lists.new().with_values(_values(words), _looks(words))
+        said = lists.new().with_values(values_of(words), _looks(words))
         self._lists = Suppression((*standing.lists, said))
         self._needles = _needles(words)
         self._names = _names(words)
@@ -357,24 +357,6 @@ def _unescaped(text: str) -> str:
     """Return a text without the escapes of JSON, HTML and URLs, in this order."""
     text = _JSON_ESCAPE.sub(lambda found: chr(int(found[1], 16)), text.replace("\\/", "/"))
     return parse.unquote(html.unescape(text))
-
-
-def _values(words: Iterable[Word]) -> dict[str, set[str | bytes]]:
-    values: dict[str, set[str | bytes]] = {kind: set() for kind in lists.KINDS}
-    for word in words:
-        values["user"].update([word.user] if word.user is not None else [])
-        values["host"].update([word.host] if word.host is not None else [])
-        if word.named is None:
-            continue
-        values["image"].update(word.named.image_ids)
-        values["url"].update((*word.named.urls, *map(urls.alike_one, word.named.urls)))
-        values["row"].update("/".join(row) for row in word.named.rows)
-        if word.named.key is not None:
-            values["image"].add(word.named.key)
-            values["pair"].add(word.named.key)
-        values["sha256"].update([word.named.sha256] if word.named.sha256 is not None else [])
-        values["stored"].update([word.named.stored] if word.named.stored is not None else [])
-    return values
 
 
 def _names(words: Iterable[Word]) -> frozenset[bytes]:

@@ -71,6 +71,25 @@ class Word:
         return self.named.says
 
 
+def values_of(words: Iterable[Word]) -> dict[str, set[str | bytes]]:
+    """Return what words say by themselves, as a suppression list takes it (`lists.List.with_values`): kind → values."""
+    values: dict[str, set[str | bytes]] = {kind: set() for kind in lists.KINDS}
+    for word in words:
+        values["user"].update([word.user] if word.user is not None else [])
+        values["host"].update([word.host] if word.host is not None else [])
+        if word.named is None:
+            continue
+        values["image"].update(word.named.image_ids)
+        values["url"].update((*word.named.urls, *map(urls.alike_one, word.named.urls)))
+        values["row"].update("/".join(row) for row in word.named.rows)
+        if word.named.key is not None:
+            values["image"].add(word.named.key)
+            values["pair"].add(word.named.key)
+        values["sha256"].update([word.named.sha256] if word.named.sha256 is not None else [])
+        values["stored"].update([word.named.stored] if word.named.stored is not None else [])
+    return values
+
+
 def read_word(said: str, sources: Collection[str] = ()) -> Word:
     """Return what a word means.
 
