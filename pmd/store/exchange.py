@@ -282,23 +282,10 @@ def write(
     folder: str, schema: pa.Schema, bits: int, batches: Iterable[pa.RecordBatch], key: str
 ) -> Iterator[pa.RecordBatch]:
     """Write batches into one run, and yield its `RUNS`, if it has rows; leave no file behind where that fails."""
-    return write_numbered(folder, schema, ((batch, partitions(batch.column(key), bits)) for batch in batches))
-
-
-def write_numbered(
-    folder: str, schema: pa.Schema, batches: Iterable[tuple[pa.RecordBatch, np.ndarray]]
-) -> Iterator[pa.RecordBatch]:
-    """Write batches likewise, each given with the numbers of its rows' partitions."""
-    run = RunWriter(folder, schema)
-    try:
-        for batch, numbers in batches:
-            run.put(batch, numbers)
-        written = run.close()
-    except BaseException:
-        run.discard()
-        raise
-    if written.num_rows:
-        yield written
+    with Runs(folder, one_kind(schema)) as runs:
+        for rows in by_key(batches, key, bits):
+            runs.put(rows)
+    yield from runs.written
 
 
 def by_partition(written: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
