@@ -128,15 +128,15 @@ def build(
     config = lists.held(config)
     chosen = sorted(config.sources if names is None else names)
     flags = choosing.flags(config.engine, flags, config.root)
+    driver = _Driver(config, flags, report, started)
     if only in {None, flow.CURATE.name}:
         inputs.check(config, chosen)
     if only in {None, flow.CURATE.name, flow.FETCH.name}:
-        curate_needs.refuse_lost_lists(config)
+        curate_needs.refuse_lost_lists(config, driver.now())
     listed = takedowns.lines(config.takedown, config.sources)  # a mistake in a list is told before anything runs
     if only in {None, flow.FETCH.name}:
         fetch_needs.check(config)
 
-    driver = _Driver(config, flags, report, started)
     before: list[Unit] = []
     for turn in _turns(units(config, chosen, flags, driver.now)):
         stage = turn[0].stage
