@@ -145,11 +145,7 @@ def alike(forms: pa.Array) -> pa.Array:
     `example.com`. Escapes of what parts a URL (`%2F`, `%26`, …) stay.
     """
     bare = pc.replace_substring_regex(forms, r"^https?://", "")
-    spelled = pc.fill_null(pc.match_substring_regex(forms, _MAY_BE_SPELLED), fill_value=False)
-    if not pc.any(spelled).as_py():
-        return bare
-    others = pa.array([alike_one(form) for form in forms.filter(spelled).to_pylist()], type=pa.string())
-    return pc.replace_with_mask(bare, spelled, others)
+    return _one_by_one(bare, forms, _MAY_BE_SPELLED, alike_one)
 
 
 def alike_one(form: str) -> str:
@@ -213,11 +209,16 @@ def identity(urls: pa.Array) -> pa.Array:
     """
     forms = canonical(urls)
     result = pc.replace_substring_regex(forms, r"^https?://", "url:")
-    known = pc.fill_null(pc.match_substring_regex(forms, _KNOWN_HOSTS), fill_value=False)
-    if not pc.any(known).as_py():
+    return _one_by_one(result, forms, _KNOWN_HOSTS, _identity_of)
+
+
+def _one_by_one(result: pa.Array, forms: pa.Array, pattern: str, one: Callable[[str], str]) -> pa.Array:
+    """Return strings, in place of those whose form matches what is made of the form by itself; few do."""
+    some = pc.fill_null(pc.match_substring_regex(forms, pattern), fill_value=False)
+    if not pc.any(some).as_py():
         return result
-    named = pa.array([_identity_of(form) for form in forms.filter(known).to_pylist()], type=pa.string())
-    return pc.replace_with_mask(result, known, named)
+    made = pa.array([one(form) for form in forms.filter(some).to_pylist()], type=pa.string())
+    return pc.replace_with_mask(result, some, made)
 
 
 def identity_one(url: str) -> str | None:
