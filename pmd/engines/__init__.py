@@ -8,6 +8,7 @@ Modules, each importing only those above it::
     partitions  units that are parts
     progress    what a person sees while a stage runs
     ends        a run that begins, is wanted no more, or has reached its last step
+    meanwhile   looking at something while something else runs
     channels    how much a worker may give an engine at once
     mistakes    what a worker meets, told to the person as itself
     alive       whether a process of this machine has ended

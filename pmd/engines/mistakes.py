@@ -11,13 +11,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import pickle
-import threading
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from pmd.engines import ends
+from pmd.engines import ends, meanwhile
 from pmd.errors import PmdError, RootError, WorkerFault
 from pmd.store import failures, root, storage
 
@@ -83,23 +82,16 @@ def ends_the_run(error: PmdError | WorkerFault) -> bool:
 @contextlib.contextmanager
 def watched(work: str, stop: Callable[[], None]) -> Iterator[None]:
     """Have something called, by a thread, when a worker has left such an error: an engine would first do all again, and again."""
-    ended = threading.Event()
 
-    def watch() -> None:
-        while not ended.wait(_LOOK_S):
-            with contextlib.suppress(Exception):  # of a store's client: the next look may reach it
-                error = read(work)
-                if error is not None and ends_the_run(error):
-                    stop()
-                    return
+    def look() -> bool:
+        error = read(work)
+        if error is None or not ends_the_run(error):
+            return False
+        stop()
+        return True
 
-    thread = threading.Thread(target=watch, name="mistakes", daemon=True)
-    thread.start()
-    try:
+    with meanwhile.looking(_LOOK_S, look, "mistakes", _JOIN_S):
         yield
-    finally:
-        ended.set()
-        thread.join(_JOIN_S)
 
 
 class _Tracebacks(logging.Filter):

@@ -26,7 +26,7 @@ from typing import Final
 
 import orjson
 
-from pmd.engines import alive, ends
+from pmd.engines import alive, ends, meanwhile
 from pmd.store import storage, versions
 from pmd.store.versions import Versioned
 
@@ -223,20 +223,11 @@ def held(
         CalledOffError: What `wanted` raises.
     """
     lease = take(path_of(folder, lane), wanted, clock, lost_s=lost_s)
-    ended = threading.Event()
-
-    def keep() -> None:
-        while not ended.wait(RENEW_S):
-            lease.renew()
-
-    thread = threading.Thread(target=keep, name="lease", daemon=True)
-    thread.start()
     try:
-        pause(first_s)
-        yield lease
+        with meanwhile.looking(RENEW_S, lease.renew, "lease"):
+            pause(first_s)
+            yield lease
     finally:
-        ended.set()
-        thread.join()
         lease.end()
 
 
@@ -296,20 +287,8 @@ class Attendant:
 @contextlib.contextmanager
 def attended(folder: str, lanes: Iterable[str]) -> Iterator[None]:
     """Attend to the leases of a run's lanes meanwhile, in a thread. For the driver."""
-    attendant, ended = Attendant(folder, lanes), threading.Event()
-
-    def attend() -> None:
-        while not ended.wait(RENEW_S):
-            with contextlib.suppress(Exception):  # of a store's client: the next look may reach it
-                attendant.look()
-
-    thread = threading.Thread(target=attend, name="leases", daemon=True)
-    thread.start()
-    try:
+    with meanwhile.looking(RENEW_S, Attendant(folder, lanes).look, "leases"):
         yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 def take(
