@@ -46,9 +46,8 @@ def tokens(metas: pa.Array, names: Sequence[str]) -> dict[str, pa.Array]:
     at = [
         meta.find(f"{_spelled(name)}:", literal=True).cast(pl.Int64).fill_null(-1).alias(f"at {name}") for name in names
     ]
-    seen = (
-        column.alias("meta").to_frame().select(nested, *at)
-    )  # all at once: to ask takes longer than to look at few texts
+    # All at once: to ask takes longer than to look at few texts.
+    seen = column.alias("meta").to_frame().select(nested, *at)
     data = _Bytes.of(texts)
     is_nested = seen["meta"].to_numpy()
     return {name: _tokens(column, data, name, seen[f"at {name}"].to_numpy(), is_nested) for name in names}

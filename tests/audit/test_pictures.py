@@ -33,6 +33,17 @@ def _ledger(rows: list[tuple[int, str, int, int, int]]) -> pa.Table:
     )
 
 
+def _result(told: dict[str, Any]) -> dict[str, Any]:
+    """Return as much of an audit as the section of pictures reads."""
+    return {
+        "pictures": told,
+        "methods": {"pictures": pictures.METHOD},
+        "stages": ["curate"],
+        "sources": {name: {"curate": {"pairs": 100}} for name in told},
+        "table2": {},
+    }
+
+
 def test_images_are_counted_by_source_and_bin() -> None:
     images = pa.table(
         {
@@ -89,13 +100,7 @@ def test_the_page_says_and_draws_how_large_pictures_are() -> None:
         ]
 
     told = pictures.figures([counts("coco", 20), counts("wit", 30)])
-    result = {
-        "pictures": told,
-        "methods": {"pictures": pictures.METHOD},
-        "stages": ["curate"],
-        "sources": {name: {"curate": {"pairs": 100}} for name in told},
-        "table2": {},
-    }
+    result = _result(told)
     page = pictures_section.section(result)
     assert (
         "Of 200 pictures that were fetched, those of several sources counted for each, 25.0 % have a shorter side under 256 "
@@ -118,13 +123,7 @@ def test_a_table_of_sources_that_have_other_bins_is_in_order_of_the_bins() -> No
             + [["wit", "aspect", name, 20] for name in (bins[0], bins[1], bins[4], bins[6])]
         ]
     )
-    result = {
-        "pictures": told,
-        "methods": {"pictures": pictures.METHOD},
-        "stages": ["curate"],
-        "sources": {name: {"curate": {"pairs": 100}} for name in told},
-        "table2": {},
-    }
+    result = _result(told)
     page = Page(f'<h2 id="pictures">Pictures</h2>{pictures_section.section(result)}')
     table = page.table("pictures", column="Longer side ÷ shorter")
     assert [row[0] for row in table.rows] == [*(bins[place] for place in (0, 1, 4, 5, 6)), "not shown"]
