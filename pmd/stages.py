@@ -79,9 +79,7 @@ def why(stage: flow.Stage, config: Config, unit: str = "all", standing: Standing
     return judged(stage, config, unit, standing)[0]
 
 
-def retired(
-    config: Config, standing: Standing | None = None, only: str | None = None
-) -> list[tuple[str, str, str]]:
+def retired(config: Config, standing: Standing | None = None, only: str | None = None) -> list[tuple[str, str, str]]:
     """Return (stage, unit, folder) of commits that stand under ROOT and that the configuration no longer names.
 
     They would never be brought up to date again, and a takedown must not leave its images in them.

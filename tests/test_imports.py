@@ -172,7 +172,8 @@ def test_a_process_of_ours_does_without_what_nothing_of_ours_uses(package: str) 
 
 
 def test_a_process_of_ours_looks_for_no_plugins() -> None:
-    code = "from pmd import lean; lean.begin(); from pydantic.plugin import _loader; print(_loader.get_plugins(), _loader._plugins)"
+    looks = "from pydantic.plugin import _loader; print(_loader.get_plugins(), _loader._plugins)"
+    code = f"from pmd import lean; lean.begin(); {looks}"
     said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, text=True).stdout
     assert said == "() None\n"
 
