@@ -12,20 +12,21 @@ import itertools
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from pmd import flow, stages
 from pmd.config import Config, inputs
 from pmd.curate import needs as curate_needs
 from pmd.engines import choosing
 from pmd.errors import RootError
-from pmd.fetch import needs as fetch_needs
-from pmd.fetch.runs import Run
 from pmd.images import takedowns
-from pmd.publish import folder as publish_folder
 from pmd.store import commits, register, root, storage
 from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted
 from pmd.suppression import lists
+
+if TYPE_CHECKING:
+    from pmd.fetch.runs import Run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,6 +136,8 @@ def build(
         curate_needs.refuse_lost_lists(config, driver.now())
     listed = takedowns.lines(config.takedown, config.sources)  # a mistake in a list is told before anything runs
     if only in {None, flow.FETCH.name}:
+        from pmd.fetch import needs as fetch_needs  # late, as below: a stage by itself reads in what it needs
+
         fetch_needs.check(config)
 
     before: list[Unit] = []
@@ -154,6 +157,8 @@ def build(
     standing = driver.now()
     retire(config, only, started, standing)
     if only in {None, flow.PUBLISH.name, flow.AUDIT.name}:
+        from pmd.publish import folder as publish_folder
+
         publish_folder.write(config, standing)
 
 
@@ -220,10 +225,9 @@ def _turns(units: Iterable[Unit]) -> Iterator[list[Unit]]:
 
 def retire(config: Config, only: str | None, started: Report, standing: Standing) -> None:
     """Remove what the configuration no longer names."""
-    for stage, name, folder in stages.retired(config, standing):
-        if only in {None, stage}:
-            started(Step(stage, name, RETIRED))
-            commits.retire(folder, root.writing(config.root).check)
+    for stage, name, folder in stages.retired(config, standing, only):
+        started(Step(stage, name, RETIRED))
+        commits.retire(folder, root.writing(config.root).check)
 
 
 def _remember(unit: Unit, wanted: Sequence[Wanted], standing: Standing) -> Standing:

@@ -29,8 +29,13 @@ from pmd.terminal import endings
 
 Wire = Callable[[beam.Pipeline], Any]
 
-#: Bytes of input from which a further process pays: starting one takes three seconds of a core, and curating this much
-#: some ten.
+#: Bytes of input from which a second thread pays: it costs some tenths of a second, and curating this much takes three.
+THREAD_BYTES: Final = 64 * 2**20
+#: Threads that are started unasked, at most: Python runs in one of them at a time, and two are busy with Arrow and codecs
+#: often enough.
+MOST_THREADS: Final = 2
+#: Bytes of input from which a further process pays, beyond what threads do: starting one takes two seconds of a core, and
+#: curating this much some ten.
 PROCESS_BYTES: Final = 256 * 2**20
 #: Processes that are started unasked, at most; each may hold 0.7 GB.
 MOST_PROCESSES: Final = 4
@@ -110,7 +115,7 @@ def run(
     Args:
         wire: Adds the steps.
         flags: Beam's own flags; without a --runner, Beam's local runner is named, since the default one tries to
-            download another from the internet, with as many processes as pay.
+            download another from the internet, with as many threads or processes as pay.
         work: The folder of this run; removed when it has ended. A worker leaves there what it has to tell a person.
         input_bytes: About how much there is to read, uncompressed.
         then: Done when it has ended well, before the folder is removed.
@@ -125,12 +130,12 @@ def run(
     choosing.reach(flags)
     ends.begin(work)
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
-    count = processes(flags, input_bytes)
+    count, threaded = processes(flags, input_bytes), threads(flags, input_bytes)
     place = jobs.place(flags)
     driver = driving.Driver(place)
     ours = Processes(driver) if count > 1 else None
     try:
-        pipeline = _pipeline(flags, count, ours, work)
+        pipeline = _pipeline(flags, count if ours is not None else threaded, ours, work)
         wire(pipeline)
         with (
             root.doing(work, None if place is None else str(place)) as driver.taken,
@@ -204,7 +209,20 @@ def processes(flags: Sequence[str], input_bytes: int) -> int:
         return 1
     if says(flags, "direct_num_workers"):
         return int(PipelineOptions(list(flags)).view_as(DirectOptions).direct_num_workers) or _cores()
-    return min(_cores(), MOST_PROCESSES, 1 + input_bytes // PROCESS_BYTES)
+    pay = 1 + input_bytes // PROCESS_BYTES
+    return min(_cores(), MOST_PROCESSES, pay) if pay > MOST_THREADS else 1
+
+
+def threads(flags: Sequence[str], input_bytes: int) -> int:
+    """Return in how many threads of this process Beam's local runner is to work: more than one where no processes pay yet.
+
+    Args:
+        flags: Beam's own; one that says anything of runner or workers leaves it at one.
+        input_bytes: About how much there is to read, uncompressed.
+    """
+    if not is_ours(flags) or says(flags, "direct_num_workers") or processes(flags, input_bytes) > 1:
+        return 1
+    return min(_cores(), MOST_THREADS) if input_bytes >= THREAD_BYTES else 1
 
 
 def parquet_bytes(files: Iterable[File]) -> int:
@@ -263,14 +281,18 @@ def _refuse_unknown(flags: Sequence[str], options: PipelineOptions) -> None:
 
 
 def _pipeline(flags: Sequence[str], count: int, ours: Processes | None, work: str) -> beam.Pipeline:
+    """Return an empty pipeline, for so many processes of ours, or threads where there are none."""
     try:
         options = Options([*flags, f"--{versions.OPTION}={versions.told(work)}"])
         if says(flags, "runner"):  # which may know more of them than Beam's Python
             return beam.Pipeline(options=options)
         _refuse_unknown(flags, options)
+        if count > 1:
+            options.view_as(DirectOptions).direct_num_workers = count
         if ours is None:
+            if count > 1:
+                options.view_as(DirectOptions).direct_running_mode = "multi_threading"
             return beam.Pipeline(runner=FnApiRunner(), options=options)
-        options.view_as(DirectOptions).direct_num_workers = count
         return beam.Pipeline(runner=FnApiRunner(default_environment=ours.environment), options=options)
     except (ValueError, ImportError) as error:
         raise ConfigError(

@@ -8,7 +8,7 @@ from pmd import lean
 
 def main() -> None:
     """Be the command line."""
-    lean.without_pandas()
+    lean.begin()
     from pmd import cli
 
     cli.main()

@@ -1,25 +1,34 @@
-"""What a process of ours does without: pandas, which two libraries import where it is installed.
+"""What a process of ours does without: packages that libraries import only to see whether they are there.
 
-pyarrow imports it at its first array, and Beam at its start, each to see whether what it is handed is a DataFrame. No stage
-has any. It costs each driver, lane and worker .6 s of processor time and 50 MB. So whoever starts a process that is ours alone
-says at its start that there is no pandas. A program that uses pmd as a library is not ours: `to_pandas` works there.
+pyarrow imports pandas at its first array, and Beam at its start, each to see whether what it is handed is a DataFrame. No stage
+has any. It costs each driver, lane and worker .6 s of processor time and 50 MB. Beam imports a client of MongoDB (`bson`) where
+some other package has brought one, .15 s; and pydantic reads what every installed package says of itself, to find plugins. So whoever
+starts a process that is ours alone says at its start that there is none of them. A program that uses pmd as a library is
+not ours: `to_pandas` works there.
 """
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from types import ModuleType
+from typing import Final
+
+#: Packages that are not looked for.
+_ABSENT: Final = ("pandas", "bson")
 
 
-class _NoPandas(MetaPathFinder):
+class _Absent(MetaPathFinder):
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
-        if fullname == "pandas":
-            raise ModuleNotFoundError("this process does without pandas", name=fullname)
+        if fullname in _ABSENT and fullname not in sys.modules:
+            raise ModuleNotFoundError(f"this process does without {fullname}", name=fullname)
 
 
-def without_pandas() -> None:
-    """Have this process find no pandas, unless it has it already."""
-    if "pandas" not in sys.modules:
-        sys.meta_path.insert(0, _NoPandas())  # an entry of None in `sys.modules` is a module to Cython
+def begin() -> None:
+    """Have this process, and those that it starts, do without what nothing of ours uses; what it has already stays."""
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    logging.getLogger("apache_beam.io.mongodbio").setLevel(logging.ERROR)  # it would tell that bson is not there
+    sys.meta_path.insert(0, _Absent())  # an entry of None in `sys.modules` is a module to Cython

@@ -12,13 +12,15 @@ import importlib
 import importlib.util
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pmd import flow
-from pmd.books import recount
 from pmd.config import Config
 from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted
+
+if TYPE_CHECKING:
+    from pmd.books import recount
 
 
 def _module(stage: flow.Stage, name: str) -> ModuleType | None:
@@ -77,14 +79,21 @@ def why(stage: flow.Stage, config: Config, unit: str = "all", standing: Standing
     return judged(stage, config, unit, standing)[0]
 
 
-def retired(config: Config, standing: Standing | None = None) -> list[tuple[str, str, str]]:
+def retired(config: Config, standing: Standing | None = None, only: str | None = None) -> list[tuple[str, str, str]]:
     """Return (stage, unit, folder) of commits that stand under ROOT and that the configuration no longer names.
 
     They would never be brought up to date again, and a takedown must not leave its images in them.
+
+    Args:
+        config: The configuration.
+        standing: What stands; None: it is looked up.
+        only: One stage; None: all.
     """
     there = standing or Standing(config.root)
     found = []
     for stage in flow.STAGES:
+        if only not in {None, stage.name}:
+            continue
         retire = getattr(_needs(stage), "retired", None)
         for unit, folder in () if retire is None else retire(config, there):
             if there.commit(folder) is not None:  # other folders there are somebody's
@@ -94,6 +103,8 @@ def retired(config: Config, standing: Standing | None = None) -> list[tuple[str,
 
 def recount_of(stage: flow.Stage) -> type[recount.Recount]:
     """Return how a commit of a stage is recounted."""
+    from pmd.books import recount  # late: who builds counts nothing again
+
     module = _module(stage, "recount")
     kind: type[recount.Recount] = recount.Recount if module is None else module.Recount
     return kind

@@ -157,16 +157,25 @@ def test_a_lane_on_this_machine_does_not_load_beam() -> None:
     assert "apache_beam" not in loaded_after("import pmd.fetch.transforms")
 
 
-def test_a_process_of_ours_has_no_pandas() -> None:
-    """Neither pyarrow's first array nor Beam brings it; a process that has it keeps it."""
-    looks = "import pyarrow, apache_beam, sys; pyarrow.array([1]); print(sys.modules.get('pandas'))"
-    ours = f"from pmd import lean; lean.without_pandas(); {looks}"
+@pytest.mark.parametrize("package", ["pandas", "bson"])
+def test_a_process_of_ours_does_without_what_nothing_of_ours_uses(package: str) -> None:
+    """Neither pyarrow's first array nor Beam brings it, nor says a word of it; a process that has it keeps it."""
+    looks = f"import pyarrow, apache_beam, sys; pyarrow.array([1]); print(sys.modules.get('{package}'))"
+    ours = f"from pmd import lean; lean.begin(); {looks}"
     said = [
-        subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, text=True).stdout
-        for code in (ours, f"import pandas; {ours}")
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, text=True)
+        for code in (ours, f"import {package}; {ours}")
     ]
-    assert said[0] == "None\n"
-    assert said[1].startswith("<module 'pandas'")
+    assert said[0].stdout == "None\n"
+    assert "bson" not in said[0].stderr
+    assert said[1].stdout.startswith(f"<module '{package}'")
+
+
+def test_a_process_of_ours_looks_for_no_plugins() -> None:
+    looks = "from pydantic.plugin import _loader; print(_loader.get_plugins(), _loader._plugins)"
+    code = f"from pmd import lean; lean.begin(); {looks}"
+    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    assert said == "() None\n"
 
 
 def test_a_lane_reads_in_no_command_line() -> None:

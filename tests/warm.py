@@ -8,6 +8,6 @@ import pmd.fetch.transforms  # noqa: F401
 from pmd import lean
 from pmd.text import urls
 
-lean.without_pandas()
+lean.begin()
 pa.array([1])  # looks for pandas
 urls.registrable_domain("a.example")  # reads the list of public suffixes

@@ -26,17 +26,23 @@ Nothing here trusts its input. Modules, each importing only those above it::
 
 The first four import no decoder.
 
+Each name is imported when it is first used: many a command knows these only to hand them on, and reads in no decoder.
+
 Threads: pixels are decoded, scaled and encoded outside the GIL. No state of Pillow's is changed.
 """
 
-from pmd.codec.encoding import encode, encode_jpeg
-from pmd.codec.form import ORIGINAL, Form
-from pmd.codec.header import EXTENSIONS, MAX_FRAMES, sniff, written_size
-from pmd.codec.libraries import libraries
-from pmd.codec.perceptual import SET_BITS, is_telling, perceptual_hash
-from pmd.codec.preparing import Prepared, at_sight, hash_of, prepare, resized, upright_rgb
-from pmd.codec.scaling import crop, formed
-from pmd.codec.verdicts import MAX_PIXELS, Format, Inspected, Limits, Refused
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pmd.codec.encoding import encode, encode_jpeg
+    from pmd.codec.form import ORIGINAL, Form
+    from pmd.codec.header import EXTENSIONS, MAX_FRAMES, sniff, written_size
+    from pmd.codec.libraries import libraries
+    from pmd.codec.perceptual import SET_BITS, is_telling, perceptual_hash
+    from pmd.codec.preparing import Prepared, at_sight, hash_of, prepare, resized, upright_rgb
+    from pmd.codec.scaling import crop, formed
+    from pmd.codec.verdicts import MAX_PIXELS, Format, Inspected, Limits, Refused
 
 __all__ = [
     "EXTENSIONS",
@@ -65,3 +71,43 @@ __all__ = [
     "upright_rgb",
     "written_size",
 ]
+
+#: Name → the module that it comes from.
+_HOMES = {
+    "EXTENSIONS": "header",
+    "Form": "form",
+    "Format": "verdicts",
+    "Inspected": "verdicts",
+    "Limits": "verdicts",
+    "MAX_FRAMES": "header",
+    "MAX_PIXELS": "verdicts",
+    "ORIGINAL": "form",
+    "Prepared": "preparing",
+    "Refused": "verdicts",
+    "SET_BITS": "perceptual",
+    "at_sight": "preparing",
+    "crop": "scaling",
+    "encode": "encoding",
+    "encode_jpeg": "encoding",
+    "formed": "scaling",
+    "hash_of": "preparing",
+    "is_telling": "perceptual",
+    "libraries": "libraries",
+    "perceptual_hash": "perceptual",
+    "prepare": "preparing",
+    "resized": "preparing",
+    "sniff": "header",
+    "upright_rgb": "preparing",
+    "written_size": "header",
+}
+
+
+if not TYPE_CHECKING:  # a type checker that saw it would take every name for one of ours
+
+    def __getattr__(name: str) -> object:
+        """Import a name when it is first asked for (PEP 562)."""
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found: object = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = found
+        return found

@@ -107,15 +107,23 @@ _UNTOLD = _Tracebacks()
 
 @contextlib.contextmanager
 def unlogged() -> Iterator[None]:
-    """Drop, meanwhile, what Beam logs of exceptions in this process."""
+    """Drop, meanwhile, what Beam logs of exceptions in this process, and what its workers in threads print of them."""
+    from apache_beam.runners.worker import sdk_worker  # late: a lane has no Beam
+
     handlers = _handlers()
     for handler in handlers:
         handler.addFilter(_UNTOLD)
+    sdk_worker.print = _unsaid  # a name of the module goes before that of all modules
     try:
         yield
     finally:
         for handler in handlers:
             handler.removeFilter(_UNTOLD)
+        vars(sdk_worker).pop("print", None)
+
+
+def _unsaid(*_: object, **__: object) -> None:
+    pass
 
 
 def _handlers() -> list[logging.Handler]:

@@ -48,7 +48,7 @@ def how(code: int) -> str:
 
 def main() -> None:
     """Serve the driver until it has no more work."""
-    lean.without_pandas()
+    lean.begin()
     # Stages read with it, and at its first import it takes SIGINT for itself, so that the signal would not end this process.
     importlib.import_module("polars")
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from pmd import flow
 from pmd.config import Config
-from pmd.fetch import asking, blocklists, img2dataset, partitions, reference_lists, sums
+from pmd.fetch import asking, blocklists, partitions, reference_lists, sums
 from pmd.schema.statuses import BLOCKED_ADDRESS
 from pmd.store import commits, root, storage
 from pmd.store.standing import Standing
@@ -33,6 +33,8 @@ def check(config: Config) -> None:
     """
     reference_lists.files(config.fetch.against)
     if config.fetch.engine == "img2dataset":
+        from pmd.fetch import img2dataset  # late: it reads in all that asks the web
+
         img2dataset.require()
 
 

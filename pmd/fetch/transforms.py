@@ -405,7 +405,7 @@ def _end(processes: Sequence[_Process]) -> None:
 
 
 def _run_lane(lane: FetchLane, batch: pa.RecordBatch, tells: Connection) -> None:
-    lean.without_pandas()
+    lean.begin()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     stop = Stop()
     came: list[int] = []

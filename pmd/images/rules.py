@@ -398,7 +398,7 @@ def gather(rows: pa.Table, shard_bits: int, asked: Asked) -> Gathered:
     rows = rows.combine_chunks()
     if not rows.num_rows:
         return Gathered(IMAGES.empty_table(), VIEWS.empty_table(), REJECTED.empty_table())
-    in_order = np.lexsort((*keys.halves(rows["pair_id"].chunk(0))[::-1], *keys.halves(rows["image_id"].chunk(0))[::-1]))
+    in_order = keys.order(rows["image_id"].chunk(0), rows["pair_id"].chunk(0))
     leaves = rows["reason"].is_valid().to_numpy(zero_copy_only=False)[in_order]
     leaving = rows.take(pa.array(in_order[leaves]))
     kept = rows.drop_columns(["reason", "detail", "refused"]).take(pa.array(in_order[~leaves])).combine_chunks()
@@ -449,49 +449,72 @@ def _images(kept: pa.Table, shard_bits: int) -> pa.Table:
 def _places(kept: pa.Table) -> pa.Table:
     """Return the distinct places of each image, in the order that `gather` states but for the kinds, each as one chunk."""
     described = ("image_id", "identity", "source", "image_url", "archive", "mirrors")
-    kept = kept.select([*described, "region"])
     image_ids = keys.raw(kept["image_id"].chunk(0))
     same = (image_ids[1:] == image_ids[:-1]).all(axis=1)
     several = np.r_[same, False] | np.r_[False, same]
-    alone = kept.filter(pa.array(~several)) if several.any() else kept
-    places = alone.drop_columns("region").append_column("has_region", alone["region"].is_valid())
+    has_region = kept["region"].is_valid().to_numpy()
+    places = kept.select(described)
     if several.any():
         # Most images have one place: only the others need grouping and sorting, which compare strings.
-        shared = kept.filter(pa.array(several)).group_by(list(described)).aggregate([("region", "count")])
+        some = np.flatnonzero(several)
+        shared = places.take(pa.array(some))
+        shared = shared.append_column("row", pa.array(some)).append_column("region", pa.array(has_region[some]))
+        shared = shared.group_by(list(described)).aggregate([("row", "min"), ("region", "any")])
         shared = shared.take(pc.sort_indices(shared, [(name, "ascending") for name in described]))
-        shared = shared.append_column("has_region", pc.greater(shared["region_count"], 0)).select(places.schema.names)
-        places = pa.concat_tables([places, shared]).combine_chunks()
-        places = places.take(pa.array(keys.order(places["image_id"].chunk(0))))
-    return places.combine_chunks()
+        firsts = shared["row_min"].to_numpy()
+        has_region[firsts] = shared["region_any"].to_numpy()
+        rows = np.concatenate([np.flatnonzero(~several), firsts])
+        rows = rows[np.argsort(np.cumsum(np.r_[True, ~same])[rows], kind="stable")]
+        places, has_region = places.take(pa.array(rows)), has_region[rows]
+    return places.append_column("has_region", pa.array(has_region)).combine_chunks()
 
 
 def _locations(places: pa.Table, group: np.ndarray, count: int) -> pa.Array:
     """Return the locations of each of `count` images; `group` tells each place's image."""
-    by_kind: list[tuple[np.ndarray, pa.Array, pa.Array]] = []  # image, URL, what two equal ones share; a kind each
-    archived, url = _given(places["archive"].chunk(0))
-    by_kind.append((group[archived], url, url))
+    by_kind: list[tuple[np.ndarray, pa.Array]] = []  # image and URL; a kind each
+    archived, archive = _given(places["archive"].chunk(0))
+    by_kind.append((group[archived], archive))
     mirrored, joined = _given(places["mirrors"].chunk(0))
     mirrors = pc.split_pattern(joined, "\n")
-    url = mirrors.flatten()
-    by_kind.append((group[mirrored][pc.list_parent_indices(mirrors).to_numpy()], url, urls.canonical(url)))
-    linked, url = _given(places["image_url"].chunk(0))
-    by_kind.append((group[linked], url, urls.canonical(url)))
-    image = np.concatenate([where for where, _, _ in by_kind])
-    kind = np.repeat(np.arange(len(_KINDS)), [len(where) for where, _, _ in by_kind])
-    forms = pa.concat_arrays([form for _, _, form in by_kind])
+    by_kind.append((group[mirrored][pc.list_parent_indices(mirrors).to_numpy()], mirrors.flatten()))
+    linked, link = _given(places["image_url"].chunk(0))
+    by_kind.append((group[linked], link))
+    image = np.concatenate([where for where, _ in by_kind])
+    kind = np.repeat(np.arange(len(_KINDS)), [len(where) for where, _ in by_kind])
+    url = pa.concat_arrays([url for _, url in by_kind])
+    is_alone = np.bincount(image, minlength=count)[image] == 1
+    forms = _forms(url, kind, is_alone, places["identity"].chunk(0).take(pa.array(linked)))
     chosen = np.lexsort((kind, image))  # stable: places of one kind stay in order
     chosen = chosen[forms.is_valid().to_numpy(zero_copy_only=False)[chosen]]
-    repeated = np.bincount(image[chosen], minlength=count)[image[chosen]] > 1
+    repeated = ~is_alone[chosen]
     if repeated.any():
         some = chosen[repeated]
         code = forms.take(pa.array(some)).dictionary_encode().indices.to_numpy()
-        _, once = np.unique(np.stack([image[some], code]), axis=1, return_index=True)
+        _, once = np.unique(image[some] * np.int64(len(some)) + code, return_index=True)
         chosen = np.delete(chosen, np.delete(np.flatnonzero(repeated), once))
-    url = pa.concat_arrays([url for _, url, _ in by_kind]).take(pa.array(chosen))
     kinds = pa.array(_KINDS).take(pa.array(kind[chosen]))
     return pa.ListArray.from_arrays(
-        _offsets(image[chosen], count), pa.StructArray.from_arrays([kinds, url], fields=list(LOCATION))
+        _offsets(image[chosen], count),
+        pa.StructArray.from_arrays([kinds, url.take(pa.array(chosen))], fields=list(LOCATION)),
     )
+
+
+def _forms(url: pa.Array, kind: np.ndarray, is_alone: np.ndarray, identities: pa.Array) -> pa.Array:
+    """Return what two places have in common that are one, or null of a URL that is none.
+
+    Most images have one place, and its URL is what they are known by. Then there is nothing to compare, and it is a URL.
+
+    Args:
+        url: Of all places, those of upstream's own URLs last.
+        kind: Of each.
+        is_alone: Whether it is the only place of its image.
+        identities: Of those with upstream's own URLs.
+    """
+    known = kind == _KINDS.index("archive")
+    own = np.flatnonzero(kind == _KINDS.index("original"))
+    known[own] = is_alone[own] & urls.is_of(identities, url.take(pa.array(own)))
+    looked_up = pa.array(~known)
+    return pc.replace_with_mask(url, looked_up, urls.canonical(url.filter(looked_up)))
 
 
 def _given(column: pa.Array) -> tuple[np.ndarray, pa.Array]:
@@ -516,9 +539,11 @@ def estimate_distinct(batches: Iterable[pa.Array]) -> int:
     """
     smallest = np.zeros(0, np.uint64)
     for array in batches:
-        raw = np.frombuffer(array.buffers()[1], dtype=np.uint8, count=16 * (array.offset + len(array)))
-        heads = raw.reshape(-1, 16)[array.offset :, :8].copy().view(">u8").reshape(-1).astype(np.uint64)
-        smallest = np.unique(np.concatenate([smallest, heads]))[:_SMALLEST]
+        heads, _ = keys.halves(array)
+        if len(smallest) == _SMALLEST:
+            heads = heads[heads < smallest[-1]]  # nearly none, once some batches were seen
+        merged = np.sort(np.concatenate([smallest, heads]))
+        smallest = merged[np.r_[True, merged[1:] != merged[:-1]]][:_SMALLEST] if len(merged) else merged
     if len(smallest) < _SMALLEST:
         return len(smallest)
     return int((_SMALLEST - 1) / (float(smallest[-1]) / 2**64))

@@ -95,7 +95,11 @@ def normalise(texts: pa.Array) -> pa.Array:
 
     Idempotent. A text of white space alone becomes the empty text, not null.
     """
-    return _replace_where(texts, _UNTIDY, normalise_one)
+    strings = _strings(texts)
+    untidy = _untidy(strings)
+    if strings.null_count:
+        untidy &= strings.is_valid().to_numpy(zero_copy_only=False)
+    return _replaced(strings, pa.array(untidy), normalise_one)
 
 
 def normalise_one(text: str) -> str:
@@ -240,7 +244,11 @@ def _strings(texts: pa.Array) -> pa.Array:
 def _replace_where(texts: pa.Array, pattern: str, change: Callable[[str], str]) -> pa.Array:
     """Apply `change` to the texts in which an RE2 pattern is found; leave the others as they are."""
     strings = _strings(texts)
-    matching = pc.fill_null(pc.match_substring_regex(strings, pattern), fill_value=False)
+    return _replaced(strings, pc.fill_null(pc.match_substring_regex(strings, pattern), fill_value=False), change)
+
+
+def _replaced(strings: pa.Array, matching: pa.Array, change: Callable[[str], str]) -> pa.Array:
+    """Apply `change` to some texts, none of them null."""
     if not pc.any(matching).as_py():
         return strings
     changed = pa.array([change(text) for text in strings.filter(matching).to_pylist()], type=pa.string())

@@ -53,14 +53,17 @@ def lines(stated: pa.Array, identities: pa.Array, also: pa.Array) -> pa.Array:
         identities: Its identity.
         also: Another one, or null.
     """
+    nothing = pa.scalar(None, pa.string())
     asks = asking(stated)
-    ends = {
-        expression: ", under "
-        + " ".join([expression, *(f"({address})" for address in [licences.address(expression)] if address)])
-        for expression in pc.unique(stated).drop_null().to_pylist()
-    }
-    ending = pa.array([ends.get(expression) for expression in stated.to_pylist()], pa.string())
-    named = pc.if_else(asks, pages(identities, also), pa.scalar(None, pa.string()))
+    if not pc.any(asks).as_py():
+        return pa.nulls(len(stated), pa.string())
+    licensed = stated.dictionary_encode()
+    ends = [
+        ", under " + " ".join([expression, *(f"({address})" for address in [licences.address(expression)] if address)])
+        for expression in licensed.dictionary.to_pylist()
+    ]
+    ending = pa.array(ends, pa.string()).take(licensed.indices)
+    named = pc.if_else(asks, pages(identities, also), nothing)
     return pc.binary_join_element_wise("By the author named at ", named, ending, "")
 
 

@@ -1,4 +1,4 @@
-"""Beam's local runner in several processes of ours: the same bytes, mistakes told alike, and nothing left behind."""
+"""Beam's local runner in several threads or processes of ours: the same bytes, mistakes told alike, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pytest
 
 from pipelines import curate, running
 from pmd import config
-from pmd.engines import driving, processes, transforms, workers
+from pmd.engines import driving, ends, processes, transforms, workers
 from pmd.engines.jobs import Place
 from pmd.errors import InputError, PmdError
 from pmd.store import commits, root
@@ -33,7 +33,8 @@ MIB = 2**20
     ("flags", "input_bytes", "count"),
     [
         ((), 0, 1),
-        ((), 300 * MIB, 2),
+        ((), 300 * MIB, 1),
+        ((), 600 * MIB, 3),
         ((), 10_000 * MIB, running.MOST_PROCESSES),
         (("--direct_num_workers=3",), 0, 3),
         (("--direct_num_workers=0",), 0, 16),
@@ -47,6 +48,77 @@ def test_as_many_processes_as_pay(
 ) -> None:
     monkeypatch.setattr(running, "_cores", lambda: 16)
     assert running.processes(flags, input_bytes) == count
+
+
+@pytest.mark.parametrize(
+    ("flags", "input_bytes", "count"),
+    [
+        ((), 10 * MIB, 1),
+        ((), 100 * MIB, running.MOST_THREADS),
+        ((), 300 * MIB, running.MOST_THREADS),
+        ((), 600 * MIB, 1),
+        (("--direct_num_workers=3",), 100 * MIB, 1),
+        (("--runner=PortableRunner",), 100 * MIB, 1),
+    ],
+)
+def test_threads_where_no_processes_pay_yet(
+    flags: tuple[str, ...], input_bytes: int, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "_cores", lambda: 16)
+    assert running.threads(flags, input_bytes) == count
+
+
+@pytest.fixture
+def threaded(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Have every pipeline work in threads; gives the names of those that had a task."""
+    named: set[str] = set()
+    check = ends.check
+
+    def noted(work: str) -> None:
+        named.add(threading.current_thread().name)
+        check(work)
+
+    monkeypatch.setattr(running, "_cores", lambda: 2)
+    monkeypatch.setattr(running, "THREAD_BYTES", 0)
+    monkeypatch.setattr(ends, "check", noted)
+    return named
+
+
+def test_threads_write_the_bytes_of_one(tmp_path: Path, threaded: set[str]) -> None:
+    chosen = config.load(tiny_root.write_config(tmp_path))
+    found = []
+    for flags in ((), ("--direct_num_workers=1",)):
+        threaded.clear()
+        with root.writer(chosen.root, "test"):
+            curate.build(chosen, ["coco"], flags)
+        commit = commits.read(root.curate_folder(chosen.root, "coco"))
+        assert commit is not None
+        found.append((commit.files, commit.sources, "beam" in threaded))
+    assert found[0][:2] == found[1][:2]
+    assert [by_beams_own_thread for _, _, by_beams_own_thread in found] == [False, True]
+
+
+class Refuses:
+    """A step that meets a user's mistake."""
+
+    def __init__(self, work: str) -> None:
+        self.work = work
+
+    def __call__(self, *_: Any) -> Iterator[Any]:
+        """Raise it."""
+        raise InputError("a mistake", where="here", remedy="mend it")
+        yield
+
+
+def test_a_mistake_in_a_thread_is_told_as_itself(
+    tmp_path: Path, threaded: set[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    told = run(str(tmp_path / "work"), Refuses(str(tmp_path / "work")), ())
+    assert isinstance(told, InputError)
+    assert "a mistake" in str(told)
+    assert threaded
+    assert "beam" not in threaded
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_two_processes_write_the_bytes_of_one(tmp_path: Path) -> None:
