@@ -271,6 +271,12 @@ FACTS = [
     ),
     ("architecture.md", f"could not renew for {leases.ASK_S:g} s asks nobody"),
     ("architecture.md", f"after {leases.LOST_S:.0f} s it gives up"),
+    (
+        "decisions.md",
+        f"renewed every {leases.RENEW_S:.0f} s, no request after {leases.ASK_S:g} s, over after {leases.LEASE_S:.0f} s of",
+    ),
+    ("running.md", f"{leases.LEASE_S:.0f} to {leases.LEASE_S + 3 * leases._LOOK_S:.0f} s after it fell silent"),
+    ("dataflow.md", f"has been silent for {leases.LEASE_S:.0f} s"),
     ("running.md", f"lanes every {leases.RENEW_S:.0f} s, whether the run is still wanted"),
     ("running.md", f"their leases are over ({leases.LEASE_S:.0f} s at most"),
     ("decisions.md", f"{parcels.KEY_BYTES >> 20} MiB a key and {parcels.PIECE_BYTES >> 20} MiB an element"),

@@ -59,16 +59,27 @@ class Cluster:
         self._alone = [pid for pid in self._alone if Path(f"/proc/{pid}").exists()]
         return [*self._alone, *(pid for manager in self._managers.values() for pid in kills.descendants(manager))]
 
-    def kill_task_manager(self, part: str) -> None:
-        """Kill one with SIGKILL, and start it anew, as whoever runs a cluster does; its workers are left to themselves."""
+    def kill_task_manager(self, part: str, *, workers_too: bool = False) -> None:
+        """Kill one with SIGKILL, and start it anew, as whoever runs a cluster does.
+
+        Args:
+            part: Which.
+            workers_too: Its workers die with it; else they are left to themselves.
+        """
         pid = self._managers[part]
         command = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
         environment = dict(
             line.split(b"=", 1) for line in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if b"=" in line
         )
         here = os.readlink(f"/proc/{pid}/cwd")
-        self._alone += kills.descendants(pid)
+        workers = kills.descendants(pid)
         os.kill(pid, signal.SIGKILL)
+        if workers_too:
+            for worker in workers:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(worker, signal.SIGKILL)
+        else:
+            self._alone += workers
         with (Path(here) / f"{part}.log").open("ab") as log:
             anew = subprocess.Popen(
                 command,

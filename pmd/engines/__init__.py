@@ -9,6 +9,7 @@ Modules, each importing only those above it::
     progress    what a person sees while a stage runs
     ends        a run that begins, is wanted no more, or has reached its last step
     meanwhile   looking at something while something else runs
+    leaving     what a worker does before its engine ends it
     channels    how much a worker may give an engine at once
     mistakes    what a worker meets, told to the person as itself
     alive       whether a process of this machine has ended

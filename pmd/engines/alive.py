@@ -24,7 +24,7 @@ def since(pid: int) -> str:
     """
     if (_PROC / "self/stat").exists():
         try:
-            told = (_PROC / f"{pid}/stat").read_text()
+            told = (_PROC / f"{pid}/stat").read_text(encoding="utf-8", errors="replace")
         except _GONE:
             return ""
         words = told.rpartition(")")[2].split()  # proc(5): the name may hold anything
@@ -51,14 +51,17 @@ def name() -> str:
 
 
 def is_dead(named: str) -> bool:
-    """Return whether a process that `name` has named is known to have ended; of one that is not seen from here nothing is."""
+    """Return whether a process that `name` has named is known to have ended.
+
+    Of one that is not seen from here nothing is known, nor of a name that is none, as in a file that was damaged.
+    """
     together, _, rest = named.rpartition(" ")[0].rpartition(" ")
     try:
-        if not together or together != _seen_together() or os.readlink(_PROC / "self") != str(os.getpid()):
+        if not rest.isdecimal() or together != _seen_together() or os.readlink(_PROC / "self") != str(os.getpid()):
             return False
         found = since(int(rest))
         return found != named.rpartition(" ")[2] and (bool(found) or not _is_hidden(int(rest)))
-    except OSError:
+    except (OSError, ValueError, OverflowError):
         return False
 
 

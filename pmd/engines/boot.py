@@ -19,7 +19,7 @@ import grpc
 from apache_beam.portability.api import beam_provision_api_pb2, beam_provision_api_pb2_grpc
 from google.protobuf import json_format, text_format
 
-from pmd.engines import ends, versions
+from pmd.engines import ends, leaving, versions
 from pmd.errors import PmdError
 
 #: Seconds that the engine gets to say what to serve.
@@ -40,6 +40,7 @@ def main() -> None:
         work = versions.check_told(json_format.MessageToDict(info.pipeline_options))
     except PmdError as error:
         sys.exit(f"pmd-worker: {error}")
+    leaving.at_sigterm()
     if work is not None:
         threading.Thread(target=end_with, args=(work,), name="run", daemon=True).start()
     os.environ.update(environment(info, arguments.id))

@@ -315,7 +315,8 @@ class _Starting:
         """Return an environment in which `pmd-worker` is this Python's pmd, from wherever it was imported."""
         script = self.run / "bin" / WORKER
         script.parent.mkdir()
-        paths = os.pathsep.join(path for path in (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")) if path)
+        given = [os.path.abspath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+        paths = os.pathsep.join([str(Path(__file__).parents[2]), *given])  # it is started in another folder
         script.write_text(
             f"#!/bin/sh\nexport PYTHONPATH={shlex.quote(paths)}\n"
             f'exec {shlex.quote(sys.executable)} -m pmd.engines.boot "$@"\n'

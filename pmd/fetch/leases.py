@@ -4,7 +4,8 @@ A lane has its share of every host's rate. An engine runs it anew where it takes
 stood still, or only the engine does not reach it. An engine may also run a lane on whose driver is gone. So a copy works under a
 lease in ROOT, taken and renewed by compare-and-swap. A second copy waits until the first has given it back, is known to be dead,
 or has been silent for so long that it asks no more; then it goes on where the commits of the first have got to. The driver
-watches too, and gives such leases back, so that the time has often passed when an engine begins a copy.
+watches too, and gives such leases back, so that the time has often passed when an engine begins a copy. A worker that its engine
+ends gives its own back: an engine that has lost one worker ends the others too, and begins all lanes anew.
 
 No clock is compared with another machine's. Who waits counts the time since the file last changed; who holds counts from before
 its last renewal that arrived, and asks no host after less than that. That is a pause and no end: where the storage was away for
@@ -26,21 +27,27 @@ from typing import Final
 
 import orjson
 
-from pmd.engines import alive, ends, meanwhile
+from pmd.engines import alive, ends, leaving, meanwhile
 from pmd.store import storage, versions
 from pmd.store.versions import Versioned
 
-#: Seconds of silence after which a lease is over, and those after which it is renewed: two renewals may fail and nobody notices.
-#: Ours. A day of a lane is 21,600 renewals, one write and two reads each: at an object store's usual $5 for a million writes and
-#: $0.40 for as many reads some 13 cents.
-LEASE_S: Final = 16.0
-RENEW_S: Final = 4.0
-#: Seconds after which a holder that could not renew asks no host any more, until it can. The difference is for a request that is
-#: on its way, and for clocks that do not go alike.
-ASK_S: Final = 12.5
+#: Seconds after which a lease is renewed; those after which a holder that could not renew asks no host any more, until it can;
+#: and those of silence after which a lease is over. All ours, and each has its reason:
+#:
+#: - *9.5 is more than three times 3*, so that two renewals may fail unseen, and the third may take half a second; one renewal
+#:   may take 3 s. Where the storage is slower a lane pauses now and then, and loses nothing else.
+#: - *From 9.5 to 13 is 3.5 s* for a request that is on its way, a loop that was held up between its look and the request, and
+#:   clocks that do not go alike: at the thousandth that two machines' may differ by that is a hundredth of a second.
+#: - *13 is what a host may be left alone for*: of ten minutes at most 13 s may go to a death for .9 of the agreed rate to be left
+#:   of the .92 that lanes keep. Shorter would gain little: an engine takes some ten seconds to begin a lane anew.
+#: - *3 costs*: a day of a lane is 28,800 renewals, one write and two reads each, and 86,400 looks of the driver: at an object
+#:   store's usual $5 for a million writes and $0.40 for as many reads some 20 cents.
+RENEW_S: Final = 3.0
+ASK_S: Final = 9.5
+LEASE_S: Final = 13.0
 #: Seconds after which a holder that could not renew gives it up: those for which a stage waits for storage, about.
 LOST_S: Final = 60.0
-#: Seconds between two looks of who waits.
+#: Seconds between two looks of who waits, and of the driver.
 _LOOK_S: Final = 1.0
 
 #: Tries at a renewal whose answers are lost.
@@ -71,11 +78,13 @@ class _State:
 
 
 def _parse(content: bytes) -> _State:
-    """Return what stands; what a power cut has broken was somebody's, who may live."""
+    """Return what stands; what a power cut has broken, or is none of ours, was somebody's, who may live."""
     try:
-        return _State(**orjson.loads(content))
+        state = _State(**orjson.loads(content))
     except (ValueError, TypeError):
         return _State("")
+    ours = (str, int, bool, str)
+    return state if tuple(map(type, dataclasses.astuple(state))) == ours else _State("")
 
 
 def path_of(folder: str, lane: str) -> str:
@@ -177,6 +186,11 @@ class Lease:
         with self._renewing, contextlib.suppress(Exception):
             self._swap(ended=True)
 
+    def let_go(self) -> None:
+        """Give it back though the lane has not ended, since its process is about to: it asks nobody from here on."""
+        self._lose()
+        self.end()
+
     def _swap(self, *, ended: bool) -> bool:
         """Write the next state; return whether it stands."""
         for _ in range(_TRIES):
@@ -224,7 +238,7 @@ def held(
     """
     lease = take(path_of(folder, lane), wanted, clock, lost_s=lost_s)
     try:
-        with meanwhile.looking(RENEW_S, lease.renew, "lease"):
+        with leaving.before(lease.let_go), meanwhile.looking(RENEW_S, lease.renew, "lease"):
             pause(first_s)
             yield lease
     finally:
@@ -269,25 +283,42 @@ class Attendant:
         self._paths = [path_of(folder, lane) for lane in lanes]
         self._clock = clock
         self._watches: dict[str, _Watch] = {}
+        #: Since when some could not be looked at, and of which of them that was said.
+        self._failing: dict[str, float] = {}
+        self._said: set[str] = set()
 
     def look(self) -> None:
-        """Look at all, and give back those that are over."""
+        """Look at all, and give back those that are over; one that cannot be looked at holds up no other."""
         for path in self._paths:
-            if path not in self._watches:
-                self._watches[path] = _Watch(path, self._clock)
-            watch = self._watches[path]
-            watch.look()
-            if watch.seen is not None and watch.is_over:
-                state = _parse(watch.seen.content)
-                if not state.ended:
-                    over = dataclasses.replace(state, renewals=state.renewals + 1, ended=True)
-                    versions.swap(path, over.to_json(), watch.seen, durable=False)
+            try:
+                self._attend(path)
+                self._failing.pop(path, None)
+            except Exception as error:  # noqa: BLE001  clients raise errors of their own, and a file may be damaged
+                self._failed(path, error)
+
+    def _attend(self, path: str) -> None:
+        if path not in self._watches:
+            self._watches[path] = _Watch(path, self._clock)
+        watch = self._watches[path]
+        watch.look()
+        if watch.seen is not None and watch.is_over:
+            state = _parse(watch.seen.content)
+            if not state.ended:
+                over = dataclasses.replace(state, renewals=state.renewals + 1, ended=True)
+                versions.swap(path, over.to_json(), watch.seen, durable=False)
+
+    def _failed(self, path: str, error: Exception) -> None:
+        """Say once of a lease that it cannot be looked at, where that lasts: storage that is away for a while is waited for."""
+        now = self._clock()
+        if now - self._failing.setdefault(path, now) >= LOST_S and path not in self._said:
+            self._said.add(path)
+            _NOTES.warning("%s: the lease of this lane cannot be looked at (%s); the other lanes go on", path, error)
 
 
 @contextlib.contextmanager
 def attended(folder: str, lanes: Iterable[str]) -> Iterator[None]:
     """Attend to the leases of a run's lanes meanwhile, in a thread. For the driver."""
-    with meanwhile.looking(RENEW_S, Attendant(folder, lanes).look, "leases"):
+    with meanwhile.looking(_LOOK_S, Attendant(folder, lanes).look, "leases"):
         yield
 
 

@@ -16,7 +16,7 @@ from pmd.config.engine import Engine
 from pmd.store import storage
 from tests.end_to_end import test_clusters
 from tests.end_to_end.conftest import Demo
-from tests.end_to_end.test_clusters import IN_ONE, SPARK_IN_ONE
+from tests.end_to_end.test_clusters import FLINK, IN_ONE, SPARK_IN_ONE
 from tests.end_to_end.test_clusters import parted as parted  # noqa: PLC0414  a fixture of theirs
 from tests.object_stores.test_build import copied
 
@@ -38,7 +38,19 @@ def emulated(kind: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("chosen", "kind"), [(IN_ONE, "gs"), (SPARK_IN_ONE, "s3")], ids=["Flink, Cloud Storage", "Spark, S3"]
+    ("chosen", "kind"),
+    [
+        (IN_ONE, "gs"),
+        (FLINK, "s3"),
+        (SPARK_IN_ONE, "s3"),
+        (SPARK_IN_ONE.model_copy(update={"shuffle": "engine"}), "gs"),
+    ],
+    ids=[
+        "Flink, run files, Cloud Storage",
+        "Flink's two task managers, its shuffle, S3",
+        "Spark, run files, S3",
+        "Spark, its shuffle, Cloud Storage",
+    ],
 )
 def test_the_demo_on_an_engine_and_an_object_store_equals_the_local_one(
     parted: Demo,

@@ -49,6 +49,26 @@ def test_a_process_is_dead_when_it_has_ended(other: tuple[int, str]) -> None:
     assert not alive.is_dead(f"another-machine {name.partition(' ')[2]}")
 
 
+@pytest.mark.parametrize("damaged", ["x", "-1", "99999999999999999999999", "1e3", "é"])
+def test_of_a_name_that_is_none_nothing_is_known(damaged: str) -> None:
+    together, _, since = alive.name().rpartition(f" {os.getpid()} ")
+    assert not alive.is_dead(f"{together} {damaged} {since}")
+
+
+def test_a_process_is_told_whatever_it_calls_itself() -> None:
+    code = r"open('/proc/self/comm', 'wb').write(b'\xff) \xfe'); print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert b"\xff" in Path(f"/proc/{process.pid}/stat").read_bytes()
+        name = f"{alive._seen_together()} {process.pid} {alive.since(process.pid)}"
+        assert alive.since(process.pid).isdecimal()
+        assert not alive.is_dead(name)
+        process.kill()
+        process.wait()
+        assert alive.is_dead(name)
+
+
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.EACCES])
 def test_one_that_cannot_be_looked_at_is_not_known_to_be_dead(
     other: tuple[int, str], monkeypatch: pytest.MonkeyPatch, number: int

@@ -122,12 +122,14 @@ def test_java_is_asked_for(engines: Path, monkeypatch: pytest.MonkeyPatch) -> No
         servers.up("spark")
 
 
-def test_the_worker_of_a_cluster_is_this_python(engines: Path) -> None:
+def test_the_worker_of_a_cluster_is_this_python(engines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["more", "", "/there"]))
     starting = servers._Starting("flink", engines, engines / "run", 320)
     starting.run.mkdir()
     path = starting.worker_path()["PATH"].split(os.pathsep)[0]
     shown = subprocess.run([f"{path}/pmd-worker", "--help"], capture_output=True, text=True, check=True, cwd="/")
     assert "Started by an engine" in shown.stdout
+    assert f":{engines.parent}/more:/there" in (Path(path) / "pmd-worker").read_text(), "from any folder"
 
 
 @pytest.mark.parametrize("linked", [True, False], ids=["linked", "on another file system"])

@@ -111,6 +111,20 @@ def test_the_worker_of_a_cluster_refuses_before_it_begins(tmp_path: Path, monkey
     refused(left)
 
 
+def test_the_worker_of_a_cluster_heeds_its_engines_signal_from_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    from apache_beam.portability.api import beam_provision_api_pb2
+    from apache_beam.runners.worker import sdk_worker_main
+
+    begun: list[str] = []
+    monkeypatch.setattr(boot, "provisioned", lambda endpoint, name: beam_provision_api_pb2.ProvisionInfo())
+    monkeypatch.setattr(boot, "environment", lambda info, name: {})
+    monkeypatch.setattr(boot.leaving, "at_sigterm", lambda: begun.append("heeds it"))
+    monkeypatch.setattr(sdk_worker_main, "main", lambda _: begun.append("works"))
+    monkeypatch.setattr(sys, "argv", ["pmd-worker", "--id=1-1", "--provision_endpoint=localhost:1"])
+    boot.main()
+    assert begun == ["heeds it", "works"]
+
+
 def test_what_beams_worker_is_told() -> None:
     from apache_beam.portability.api import beam_provision_api_pb2
 

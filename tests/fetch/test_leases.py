@@ -73,6 +73,9 @@ def said(folder: str) -> dict[str, Any]:
 
 def test_the_holder_asks_no_more_well_before_another_may() -> None:
     assert 3 * RENEW_S < ASK_S < LEASE_S < LOST_S, "two renewals may fail, and the third one may take its time"
+    assert RENEW_S + 2 * 3 < ASK_S, "renewals of 3 s follow each other without a pause"
+    assert LEASE_S - ASK_S >= 3.5, "for a request that is on its way"
+    assert LEASE_S * 0.001 < (LEASE_S - ASK_S) / 100, "clocks of two machines take nothing of that"
 
 
 def test_a_second_copy_waits_until_the_first_has_given_it_back(folder: str, clock: Clock) -> None:
@@ -281,6 +284,65 @@ def test_what_a_power_cut_has_broken_is_somebodys(tmp_path: Path, clock: Clock) 
     assert clock.now >= LEASE_S
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"holder":5,"renewals":1,"ended":false,"process":""}',
+        b'{"holder":"one","renewals":"1","ended":true,"process":""}',
+        b'{"holder":"one","renewals":1,"ended":1,"process":""}',
+        b'{"holder":"one","renewals":1,"ended":false,"process":7}',
+        b'{"holder":"one","renewals":1,"ended":false,"process":"a machine is not this"}',
+        b'["holder"]',
+        b"\xff",
+    ],
+)
+def test_what_is_none_of_ours_is_somebodys(tmp_path: Path, clock: Clock, content: bytes) -> None:
+    (tmp_path / f"{LANE}.json").write_bytes(content)
+    assert leases.take(str(tmp_path / f"{LANE}.json"), wanted, clock).holds
+    assert clock.now >= LEASE_S
+
+
+ENDED_BY_ITS_ENGINE: Final = """
+import sys, threading
+from pmd.engines import leaving
+from pmd.fetch import leases
+leaving.at_sigterm()
+def fails():
+    raise RuntimeError("what comes before keeps nothing from being done")
+with leaving.before(fails), leases.held(sys.argv[1], sys.argv[2], lambda: None):
+    print("taken", flush=True)
+    threading.Event().wait(600)
+"""
+
+
+def test_a_worker_that_its_engine_ends_gives_its_lease_back(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ENDED_BY_ITS_ENGINE, str(tmp_path), LANE]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as ends_soon:
+        try:
+            assert ends_soon.stdout is not None
+            assert ends_soon.stdout.readline() == "taken\n"
+            assert not said(str(tmp_path))["ended"]
+            ends_soon.terminate()
+            assert ends_soon.wait(60) == 128 + signal.SIGTERM
+        finally:
+            ends_soon.kill()
+    assert said(str(tmp_path))["ended"]
+
+
+def test_who_lets_a_lease_go_asks_nobody_from_then_on(folder: str, clock: Clock) -> None:
+    first = take(folder, clock)
+    told: list[float] = []
+    first.tell(lambda: told.append(clock.now))
+    first.let_go()
+    assert said(folder)["ended"]
+    assert first.is_lost
+    assert told == [0.0]
+    first.renew()
+    assert said(folder)["ended"], "what is under way brings it back no more"
+    assert take(folder, clock).holds
+    assert clock.now == 0.0
+
+
 def test_a_thread_renews_it_and_the_end_gives_it_back(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     renewed = threading.Event()
     monkeypatch.setattr(leases, "RENEW_S", 0.001)
@@ -305,7 +367,7 @@ def test_a_thread_renews_it_and_the_end_gives_it_back(folder: str, monkeypatch: 
 def test_the_driver_gives_back_what_is_over_and_nothing_else(folder: str, clock: Clock) -> None:
     lives, dies = (leases.take(leases.path_of(folder, lane), wanted, clock) for lane in ("lane-00000", LANE))
     attendant = leases.Attendant(folder, ["lane-00000", LANE, "lane-00007"], clock)
-    for clock.now in range(0, int(LEASE_S) + 1, int(RENEW_S)):
+    for clock.now in range(int(LEASE_S) + 1):
         lives.renew()
         assert not said(folder)["ended"]
         attendant.look()
@@ -322,6 +384,38 @@ def test_the_driver_gives_back_what_is_over_and_nothing_else(folder: str, clock:
     before = said(folder)
     attendant.look()
     assert said(folder) == before
+
+
+def test_a_lease_that_cannot_be_looked_at_holds_up_no_other_and_is_said_once(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, bad = str(tmp_path), "lane-00000"
+    for lane in (bad, LANE):
+        leases.take(leases.path_of(folder, lane), wanted, clock)
+    real, damaged = versions.read, True
+
+    def read(path: str) -> versions.Versioned | None:
+        if damaged and path == leases.path_of(folder, bad):
+            raise OSError(5, "Input/output error")
+        return real(path)
+
+    monkeypatch.setattr(versions, "read", read)
+    attendant = leases.Attendant(folder, [bad, LANE], clock)
+    with caplog.at_level(logging.WARNING, "pmd.notes"):
+        for clock.now in range(int(LOST_S)):
+            attendant.look()
+            assert said(folder)["ended"] == (clock.now >= LEASE_S)
+        assert caplog.messages == [], "storage may be away for a while"
+        for clock.now in range(int(LOST_S), int(3 * LOST_S)):
+            attendant.look()
+    assert caplog.messages == [
+        f"{folder}/{bad}.json: the lease of this lane cannot be looked at ([Errno 5] Input/output error); the other lanes go on"
+    ]
+    damaged = False
+    attendant.look()
+    clock.now += LEASE_S
+    attendant.look()
+    assert leases._parse((tmp_path / f"{bad}.json").read_bytes()).ended, "it is looked at again"
 
 
 def test_who_comes_back_in_time_goes_on_though_the_driver_has_given_up(folder: str, clock: Clock) -> None:
@@ -351,7 +445,7 @@ def test_the_next_run_waits_for_all_lanes_of_the_last_at_once(
     with caplog.at_level(logging.WARNING, "pmd.notes"):
         leases.end_earlier(folder, clock)
     assert LEASE_S <= clock.now <= LEASE_S + leases._LOOK_S
-    assert caplog.messages == ["lanes of an earlier run may still ask: waiting until they have ended, 16 s at most"]
+    assert caplog.messages == ["lanes of an earlier run may still ask: waiting until they have ended, 13 s at most"]
     assert storage.list_files(folder) == []
 
 
@@ -436,11 +530,15 @@ HOST = addresses.parse("http://one.test/")
 
 @dataclasses.dataclass
 class Worker:
-    """What becomes of the worker of a copy: it dies, stands still, or does not reach the storage, from a time to another."""
+    """What becomes of the worker of a copy: it dies, stands still, or does not reach the storage, from a time to another.
+
+    Or its engine ends it, and it gives its lease back.
+    """
 
     dies: float = math.inf
     stands: tuple[float, float] = (math.inf, math.inf)
     cut_off: tuple[float, float] = (math.inf, math.inf)
+    ended: float = math.inf
 
     async def goes_on(self) -> None:
         """Wait until it goes on, where it stands still."""
@@ -472,6 +570,8 @@ class Simulated:
             pauses=lambda: not lease.holds,
         )
         keeps = asyncio.create_task(self._keep(lease, worker))
+        if worker.ended < math.inf:
+            loop.call_at(worker.ended, lease.let_go)
         while loop.time() < min(worker.dies, ends_at) and not lease.is_lost:
             try:
                 turn = await sends._turn(Answer("ok"), HOST, has_begun=True)
@@ -520,7 +620,7 @@ def simulated(folder: Path, copies: Iterable[tuple[int, float, Worker]], all_s: 
     async def attend() -> None:
         attendant = leases.Attendant(str(folder), map(lane_name, range(LANES)), asyncio.get_running_loop().time)
         while True:
-            await asyncio.sleep(RENEW_S)
+            await asyncio.sleep(leases._LOOK_S)
             attendant.look()
 
     async def story() -> None:
@@ -547,8 +647,24 @@ def test_a_host_sees_nine_tenths_of_its_rate_and_never_more_though_a_worker_dies
     found = simulated(tmp_path, [*first, *again], all_s)
     # Half of the lanes stand still until the driver has looked at their leases for their time, and a copy looks.
     assert NOTICED_S < LEASE_S
-    lost_s = (LEASE_S + 2 * RENEW_S + leases._LOOK_S) / 2 + 2
+    lost_s = (LEASE_S + 3 * leases._LOOK_S) / 2 + 2
     assert len(found.asked) >= RATE / (1 + hosts.MARGIN_S) * (all_s - lost_s) - LANES
+    assert len(found.asked) >= 0.9 * RATE * all_s
+
+
+@pytest.mark.parametrize("lanes_dead", [1, 2, LANES])
+def test_so_it_does_where_the_engine_ends_all_workers_with_the_one_that_died(tmp_path: Path, lanes_dead: int) -> None:
+    """As Flink does: those that it ends have given their leases back, and only the dead are waited for."""
+    all_s = 600.0
+    died = all_s / 3
+    first = [
+        (lane, 0.0, Worker(dies=died) if lane < lanes_dead else Worker(ended=died + 2.0, dies=died + 2.5))
+        for lane in range(LANES)
+    ]
+    again = [(lane, died + NOTICED_S, Worker()) for lane in range(LANES)]
+    found = simulated(tmp_path, [*first, *again], all_s)
+    lost_s = lanes_dead * (LEASE_S + 3 * leases._LOOK_S + 2) + (LANES - lanes_dead) * (NOTICED_S - 2.0 + 2)
+    assert len(found.asked) >= RATE / (1 + hosts.MARGIN_S) * (all_s - lost_s / LANES) - LANES
     assert len(found.asked) >= 0.9 * RATE * all_s
 
 
@@ -562,7 +678,7 @@ def test_a_host_never_sees_more_than_its_rate_whatever_becomes_of_workers(tmp_pa
         return start, start + chance.choice((ASK_S - 1, ASK_S + 1, LEASE_S, LEASE_S + 1, 3 * LEASE_S, LOST_S + 5))
 
     def worker() -> Worker:
-        return Worker(chance.uniform(0, 2 * all_s), spell(), spell())
+        return Worker(chance.uniform(0, 2 * all_s), spell(), spell(), chance.uniform(0, 4 * all_s))
 
     copies = [(lane, chance.uniform(0, all_s) * number / 3, worker()) for lane in range(LANES) for number in range(4)]
     found = simulated(tmp_path, copies, all_s)
