@@ -75,8 +75,9 @@ def build(config: Config, names: Sequence[str] | Mapping[str, Input], flags: Seq
         names_in_root = needs.names_of(config, need.files)
         read[name] = ReadChunk(name, chosen.options, work, bits, chosen.reader, names_in_root)
         resolve[name] = ResolvePartition(name, asked, need.wanted.folder, bits, work, lists.digests(config.suppression))
+    own = needs.told_of_own(config.root)
     targets = tuple(
-        target(need.wanted, kind=name, sources=(name,), complete=with_suppressed) for name, need in needed.items()
+        target(need.wanted, own, kind=name, sources=(name,), complete=with_suppressed) for name, need in needed.items()
     )
 
     def wire(pipeline: beam.Pipeline) -> Any:

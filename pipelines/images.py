@@ -33,7 +33,8 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     """Run the pipeline and commit `images` and `views`."""
     asked, needed = Asked.of(config, flow.IMAGES.name), needs.of(config)
     wanted, paths = needed.wanted, [path for _, path, _ in needed.pairs]
-    if root.describe(config.root) is None or "fetch_shard_bits" not in root.require(config.root):
+    if "fetch_shard_bits" not in root.require(config.root):
+        root.refuse_lost(config.root)
         count = images_rules.estimate_distinct(_image_ids(iter(paths)))
         root.create(config.root, images_rules.fetch_shard_bits(count))
     shard_bits = int(root.require(config.root)["fetch_shard_bits"])
@@ -94,8 +95,9 @@ def _image_ids(paths: Iterator[str]) -> Iterator[pa.Array]:
 
 def _write_index(archives: Sequence[str], name: str, pairs: Iterable[tuple[str, str, Any]], folder: str) -> str:
     index = images_rules.index_archives(archives, places.written)
-    note = images_rules.note_of_archives(name, _file_names(path for source, path, _ in pairs if source == name), index)
-    if note is not None:
+    file_names = _file_names(path for source, path, _ in pairs if source == name)
+    notes = [*images_rules.notes_of_repeated(name, archives), images_rules.note_of_archives(name, file_names, index)]
+    for note in filter(None, notes):
         logging.getLogger("pmd.notes").warning(note)
     return _put_by_digest(folder, f"archives-{name}", orjson.dumps(index))
 

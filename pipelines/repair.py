@@ -27,6 +27,8 @@ from pmd.fetch import mend, partitions, state
 from pmd.fetch.mend import Mended
 from pmd.inspection import damage
 from pmd.inspection.damage import Damage
+from pmd.publish import folder as publish_folder
+from pmd.publish import withdrawn
 from pmd.schema.tables import IMAGES
 from pmd.store import commits, lock, register, root, storage
 from pmd.store.register import Generation
@@ -198,6 +200,7 @@ class _Repair:
                 mended = self._mend_generations()
                 left_open = Counter(self._restore(fetched))
             self._bring_up(unit, fresh.get(unit.name))
+        self._mend_release()
         left = damage.survey(self._root, only={item.folder for item in self._damaged})
         return Repaired(tuple(self._damaged), mended, dict(fetched), dict(left_open), tuple(self._ran), tuple(left))
 
@@ -223,22 +226,30 @@ class _Repair:
         if not any(item.name == root.ROOT_FILE for item in self._damaged):
             return
         self._say(f"{root.ROOT_FILE}: written anew")
-        for folder in (root.views_folder(self._root), root.images_folder(self._root)):
-            try:
-                commit = commits.read(folder)
-            except PmdError:
-                continue
-            if commit is not None and "fetch_shard_bits" in commit.facts:
-                storage.remove(storage.join(self._root, root.ROOT_FILE))
-                root.create(self._root, int(commit.facts["fetch_shard_bits"]))
-                self._ran.append(("root", "all", "damaged"))
-                return
+        if root.restored(self._root) is not None:
+            self._ran.append(("root", "all", "damaged"))
+            return
         raise VerificationError(
             "cannot be made again: the commits of views and images are damaged too, or not there",
             where=storage.join(self._root, root.ROOT_FILE),
             expected="fetch_shard_bits",
             remedy="bring root.json back from a copy of this ROOT",
         )
+
+    def _mend_release(self) -> None:
+        """Write what is damaged of the release anew: it is made of the lists, but for the list of what has left.
+
+        Raises:
+            VerificationError: That one is damaged, and nothing else knows what had left before.
+        """
+        mine = [item for item in self._damaged if item.folder == flow.RELEASE]
+        for item in mine:
+            if not item.name.endswith(f"/{withdrawn.FILE}"):
+                storage.remove(storage.join(self._root, item.name))  # what is there is not written again
+        if mine:
+            self._say(f"{flow.RELEASE}: what is damaged is written anew")
+            publish_folder.write(self._config)
+            self._ran.append((flow.RELEASE, "all", "damaged: made anew"))
 
     def _bring_up(self, unit: build.Unit, was_fresh: bool | None) -> None:
         mine = [item for item in self._damaged if item.unit == unit.name and not item.is_fetched]

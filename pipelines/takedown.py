@@ -119,7 +119,8 @@ def apply(
         storage.sync_folders([own_path])
     config = lists.held(config)
     say("purging what was read and fetched")
-    _purged(Purge(lock, held, lists.digests(config.suppression)), config)
+    told = curate_needs.told_of_own(config.root)
+    _purged(Purge(lock, held, lists.digests(config.suppression), told), config)
     ran = [unit.name for unit in units if _bring_up(unit.of(config), config, flags, say)]
     build.retire(config, None, lambda step: say(f"{step.stage} {step.unit}: {step.why}"), Standing(config.root))
     if any(commits.read(root.publish_folder(config.root, name)) is not None for name in config.sources):

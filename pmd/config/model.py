@@ -153,7 +153,9 @@ def load(path: str) -> Config:
         raise ConfigError(error.problem, where=path, expected=error.expected, remedy=error.remedy) from None
     loaded = places.all_placed(parse(content, path), places.folder_of(path))
     checker = _Checker(_lines(content))
-    checker.files(loaded)
+    checker.variables(loaded)
+    if not checker.problems:
+        checker.files(loaded)
     if checker.problems:
         raise InvalidConfig(path, checker.ordered())
     return loaded
@@ -253,6 +255,14 @@ class _Checker:
     def ordered(self) -> list[Problem]:
         """Return the mistakes in the order of their lines."""
         return sorted(self.problems, key=lambda problem: problem.line or 0)
+
+    def variables(self, config: Config) -> None:
+        """Find the paths that a shell would read otherwise: a folder that is called `$HOME` is nobody's wish."""
+        for key, path in places.all_named(config):
+            if places.variable(path) is not None:
+                expected = "a path as it is: variables are not read in it"
+                remedy = "write the folder itself; ~ is your home folder"
+                self.problem(key, expected, places.written(path), remedy)
 
     def files(self, config: Config) -> None:
         """Find the files that are named and not there. Those of the sources have hints of their own (`pmd.config.inputs`)."""

@@ -11,17 +11,26 @@ from __future__ import annotations
 import dataclasses
 import os
 import posixpath
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+import re
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from pydantic import BaseModel
 
 from pmd.sources.contract import NamesFiles
+from pmd.store import storage
 
 if TYPE_CHECKING:
     from pmd.config.model import Config
 
 _Model = TypeVar("_Model", bound=BaseModel)
+
+
+#: What a shell would take for a variable, with the rest of the name that begins with it.
+_VARIABLE: Final = re.compile(r"(?:^|(?<=/))(?P<name>\$(?:\{[A-Za-z_]\w*\}|[A-Za-z_]\w*))[^/]*")
+#: Stands between an archive's path and a member's name (`pmd.formats.archives`).
+_MEMBER: Final = "!/"
+_WILD: Final = frozenset("*?[")
 
 
 class Placed(str):
@@ -44,6 +53,15 @@ class Placed(str):
         return self.removeprefix(f"{self.folder}/") if "://" in self else _relative(self, self.folder)
 
 
+class Homed(Placed):
+    """A path that a configuration names by a home folder; `folder` is how it names that: "~", or "~somebody"."""
+
+    @property
+    def name(self) -> str:
+        """Return it as it is written."""
+        return self.folder + self.removeprefix(os.path.expanduser(self.folder))
+
+
 def folder_of(path: str) -> str:
     """Return the folder in which a configuration stands; "" for the working folder."""
     folder = posixpath.dirname(path)
@@ -57,11 +75,16 @@ def placed(path: str, folder: str) -> str:
         path: As written: absolute, of the home folder (~), a URL, or relative to the configuration's folder.
         folder: That folder, as `folder_of` gives it.
     """
+    head, slash, rest = path.partition("/")
+    if head.startswith("~") and (home := os.path.expanduser(head)) != head:
+        return Homed(f"{home}{slash}{rest}", head)  # not all who open it know of home folders
     return path if not (path and folder) or not _is_relative(path) else Placed(posixpath.join(folder, path), folder)
 
 
 def found(path: str, pattern: str) -> str:
     """Return a path that a pattern, or a folder, has led to: written as relative where that is."""
+    if isinstance(pattern, Homed):  # what a pattern leads to there was always named by its whole path
+        return path if _WILD & {*pattern.partition(_MEMBER)[0]} else Homed(path, pattern.folder)
     return Placed(path, pattern.folder) if isinstance(pattern, Placed) else path
 
 
@@ -82,6 +105,44 @@ def rejoined(name: str, folder: str | None) -> str | None:
 def absolute(path: str) -> str:
     """Return a path that leads to the same file from everywhere."""
     return path if "://" in path else os.path.abspath(path)
+
+
+def variable(path: str) -> str | None:
+    """Return the variable that a path would be taken to have, were a shell to read it: "$HOME", "${DATA}"; else None.
+
+    None is read here, so that what is meant does not depend on who runs it. A file that is really called so is no mistake.
+    """
+    file = path.partition(_MEMBER)[0]
+    for found in _VARIABLE.finditer(file):
+        if "://" in file or not storage.glob(file[: found.end()]):
+            return found["name"]
+    return None
+
+
+def all_named(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield every path of a configuration, with the key of the option that names it."""
+    yield ("root",), config.root
+    for name in ("takedown", "suppression"):
+        yield from (((name,), path) for path in getattr(config, name))
+    for number, rule in enumerate(config.scores):
+        yield from _named_by(rule, ("scores", str(number)))
+    for name, source in config.sources.items():
+        for field in ("annotations", "images"):
+            yield from ((("sources", name, field), path) for path in getattr(source, field))
+        yield from _named_by(source.options, ("sources", name))
+    for table in dataclasses.fields(config):
+        value = getattr(config, table.name)
+        if isinstance(value, BaseModel):
+            yield from _named_by(value, (table.name,))
+
+
+def _named_by(options: BaseModel, key: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    values = {name: getattr(options, name) for name in type(options).model_fields}
+    for name, value in _naming_files(options, values).items():
+        yield from (((*key, name), path) for path in (value if isinstance(value, tuple) else (value,)))
+    for name, value in values.items():
+        if isinstance(value, BaseModel):
+            yield from _named_by(value, (*key, name))
 
 
 def all_placed(config: Config, folder: str) -> Config:

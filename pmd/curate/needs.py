@@ -32,6 +32,8 @@ class Needs:
 
 #: What the lists of what was taken down are called among the inputs.
 SUPPRESSION: Final = "suppression lists"
+#: In the `run` section of a source's commit: which list was ROOT's own (`lists.List.identity`).
+OWN_LIST: Final = "own_suppression_list"
 
 
 def suppression_input(held: Sequence[tuple[str, str]]) -> dict[str, str]:
@@ -39,11 +41,18 @@ def suppression_input(held: Sequence[tuple[str, str]]) -> dict[str, str]:
     return {SUPPRESSION: options_hash(sorted(digest for _, digest in held))} if held else {}
 
 
+def told_of_own(root_url: str) -> dict[str, str]:
+    """Return what the commit of a source tells of ROOT's own list beside its inputs: which it is, where there is one."""
+    identity = lists.own_identity(root_url)
+    return {} if identity is None else {OWN_LIST: identity}
+
+
 def refuse_lost_lists(config: Config, standing: Standing | None = None) -> None:
     """Refuse to go on where a list that what stands was curated with is lost: what was taken down would all come back.
 
-    Which lists those were cannot be told, only that they were others. So one is lost where none holds any more, or where ROOT has
-    receipts and no list of its own, which every takedown leaves, and those that are named are others than before.
+    ROOT's own list is lost where a commit names it and it is not among those that hold, under whatever name. Commits of earlier
+    versions say of all lists together only that they were others: there one is lost where none holds any more, or where ROOT
+    has receipts and no list of its own, which every takedown leaves, and those that are named are others than before.
 
     Args:
         config: The configuration, with all lists that hold (`lists.held`).
@@ -53,18 +62,24 @@ def refuse_lost_lists(config: Config, standing: Standing | None = None) -> None:
         RootError: One is lost.
     """
     own = lists.path_of(config.root)
-    if own in config.suppression or (config.suppression and not _has_receipts(config.root)):
-        return
-    holding = suppression_input(lists.digests(config.suppression)).get(SUPPRESSION)
+    held = lists.digests(config.suppression)
+    holding = suppression_input(held).get(SUPPRESSION)
+    names_own = own in config.suppression or (bool(held) and not _has_receipts(config.root))
     there = standing or Standing(config.root)
     for name in there.curated:
         commit = there.commit(root.curate_folder(config.root, name))
-        if commit is not None and commit.run.get("inputs", {}).get(SUPPRESSION) not in {None, holding}:
+        run = {} if commit is None else commit.run
+        wanted = run.get(OWN_LIST)
+        if wanted is None:
+            is_lost = not names_own and run.get("inputs", {}).get(SUPPRESSION) not in {None, holding}
+        else:
+            is_lost = wanted not in {one.identity for one in lists.read(held).lists}
+        if is_lost:
             raise RootError(
                 "the suppression list is gone, and what was taken down would come back",
                 where=own,
                 expected="the list, or those of `suppression` in the configuration, that this ROOT was curated with",
-                found="none" if holding is None else f"only {', '.join(config.suppression)}",
+                found=f"only {', '.join(config.suppression)}" if held else "none",
                 remedy="put it back from a copy of this ROOT, or name the lists in `suppression` again. If nothing of it is to "
                 f"be kept out any more, remove {storage.join(config.root, flow.CURATE.name)}, which is then made anew",
             )

@@ -249,11 +249,15 @@ def _members(file: Any) -> Iterator[tuple[str, str, Any]]:
 
 def _sample(file: Any, members: Iterable[tuple[str, Any]]) -> dict[str, Any] | Spoiled:
     found: dict[str, Any] = {}
+    seen: set[str] = set()
     for ending, info in members:
         if ending not in ("txt", "json"):
             continue
+        if ending in seen:  # as libraries that read such tars refuse it
+            return Spoiled(os.fsencode(info.name), f"more than one .{ending} in a sample")
+        seen.add(ending)
         if info.size > _MEMBER_BYTES:
-            return Spoiled(info.name.encode(), f"more than {_MEMBER_BYTES} bytes of text")
+            return Spoiled(os.fsencode(info.name), f"more than {_MEMBER_BYTES} bytes of text")
         file.seek(info.offset_data)
         raw = file.read(info.size)
         try:

@@ -58,6 +58,9 @@ def read(paths: Iterable[str]) -> pa.Table:
 
 def _read(path: str) -> pa.Table:
     if storage.is_folder(path) or (storage.exists(path) and archives.is_archive(path)):
+        repeated = None if storage.is_folder(path) else archives.note_of_repeated(path)
+        if repeated is not None:
+            logging.getLogger("pmd.notes").warning(repeated)
         images = list(hashed(path))
         undecoded = [name for name, _, pdq in images if pdq is None]
         if undecoded:

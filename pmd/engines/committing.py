@@ -74,11 +74,16 @@ def of_kind(kind: str, outputs: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(rows, schema=outputs.schema)
 
 
-def target(wanted: Wanted, **more: Any) -> Target:
-    """Return the target that answers what is wanted; `more` are fields of `Target`."""
-    return Target(
-        **{"stage": wanted.stage, "folder": wanted.folder, "hash": wanted.hash, **more}, run=orjson.dumps(wanted.run())
-    )
+def target(wanted: Wanted, told: Mapping[str, Any] | None = None, **more: Any) -> Target:
+    """Return the target that answers what is wanted.
+
+    Args:
+        wanted: What is.
+        told: What its `run` section says besides.
+        more: Fields of `Target`.
+    """
+    run = orjson.dumps(wanted.run(**(told or {})))
+    return Target(**{"stage": wanted.stage, "folder": wanted.folder, "hash": wanted.hash, **more}, run=run)
 
 
 @dataclasses.dataclass(frozen=True)

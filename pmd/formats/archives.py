@@ -11,12 +11,14 @@ import contextlib
 import dataclasses
 import functools
 import io
+import itertools
 import lzma
 import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, Final, Self, cast
 
 from pmd.errors import InputError
@@ -52,6 +54,8 @@ _TRAILING_BLOCK: Final = 1 << 20
 #: How often the end of a stream may be read: once by whoever looks ahead, once by whoever reads on.
 _MAX_ENDS: Final = 4
 _TAR_MAGIC: Final = slice(257, 262), b"ustar"
+#: Names that a note shows.
+_NAMES_SHOWN: Final = 3
 _AGAIN: Final = "fetch the file again: pmd manifests verify tells whether it is the published one"
 
 
@@ -69,6 +73,29 @@ class Member:
     name: str
     bytes: int
     offset: int | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Directory:
+    """The files of an archive.
+
+    Attributes:
+        members: Name → file; of several with one name the last.
+        times: How often a name comes that comes several times.
+    """
+
+    members: dict[str, Member]
+    times: dict[str, int]
+
+    @classmethod
+    def of(cls, files: Iterable[Member]) -> Self:
+        """Return the directory of files in their order."""
+        members: dict[str, Member] = {}
+        times: Counter[str] = Counter()
+        for file in files:
+            times[file.name] += file.name in members
+            members[file.name] = file
+        return cls(members, {name: 1 + more for name, more in times.items() if more})
 
 
 def split_member(location: str) -> tuple[str, str | None]:
@@ -97,14 +124,30 @@ def is_archive(path: str) -> bool:
 
 
 def members(path: str) -> list[Member]:
-    """Return the files (no folders, no links) of an archive, in its order; of two with one name the later.
+    """Return the files (no folders, no links) of an archive, in its order; of several with one name the last.
 
     A hard link in a plain tar is the file that it stands for, as tar writes all names but the first of one file.
 
     Raises:
         InputError: The file is no archive, or is damaged or truncated; names the byte.
     """
-    return list(_directory(path).values())
+    return list(_directory(path).members.values())
+
+
+def note_of_repeated(path: str) -> str | None:
+    """Return what a person should know of names that an archive has several times, else None.
+
+    Programs do not agree on which of them is meant: most unpack the last over those before, some show the first.
+
+    Raises:
+        InputError: As of `members`.
+    """
+    times = _directory(path).times
+    if not times:
+        return None
+    shown = [f"{name} ({count} times)" for name, count in itertools.islice(times.items(), _NAMES_SHOWN)]
+    more = f" and {len(times) - len(shown):,} more" if len(times) > len(shown) else ""
+    return f"{path}: names that it has several times, of which the last is read: {', '.join(shown)}{more}"
 
 
 def open_member(path: str, name: str) -> BinaryIO:
@@ -119,12 +162,13 @@ def open_member(path: str, name: str) -> BinaryIO:
     kind = _kind(path)
     if kind == "zip":
         return _open_zip_member(path, name)
-    member = _directory(path).get(name)
+    directory = _directory(path)
+    member = directory.members.get(name)
     if member is None:
         raise _no_such_member(path, name)
     label = location(path, name)
     if member.offset is None:
-        return _open_in_compressed_tar(path, name, label)
+        return _open_in_compressed_tar(path, name, label, directory.times.get(name, 1))
     return buffered(Slice(storage.open_raw(path), label, member.offset, member.bytes))
 
 
@@ -257,7 +301,7 @@ def _is_tar_header(path: str, block: bytes) -> bool:
     return True
 
 
-def _directory(path: str) -> dict[str, Member]:
+def _directory(path: str) -> _Directory:
     return _directory_of_version(path, _version(path))
 
 
@@ -267,13 +311,11 @@ def _version(path: str) -> str:
 
 
 @functools.lru_cache(maxsize=4)
-def _directory_of_version(path: str, _fingerprint: str) -> dict[str, Member]:
+def _directory_of_version(path: str, _fingerprint: str) -> _Directory:
     kind = _kind(path)
     if kind == "zip":
-        return {
-            name: Member(name, info.file_size, info.header_offset)
-            for name, info in _zip_directory_of_version(path, _fingerprint).items()
-        }
+        entries = _zip_entries_of_version(path, _fingerprint)
+        return _Directory.of(Member(info.filename, info.file_size, info.header_offset) for info in entries)
     if kind == "tar":
         return _tar_directory(path)
     if kind == "compressed tar":
@@ -288,8 +330,8 @@ def _directory_of_version(path: str, _fingerprint: str) -> dict[str, Member]:
 
 
 @functools.lru_cache(maxsize=4)
-def _zip_directory_of_version(path: str, _fingerprint: str) -> dict[str, zipfile.ZipInfo]:
-    """Return the central directory; kept, since that of COCO's images takes half a second to read."""
+def _zip_entries_of_version(path: str, _fingerprint: str) -> list[zipfile.ZipInfo]:
+    """Return the files of the central directory, in its order; kept, since that of COCO's images takes half a second to read."""
     with storage.open_raw(path) as file:
         try:
             with zipfile.ZipFile(file) as archive:
@@ -297,7 +339,7 @@ def _zip_directory_of_version(path: str, _fingerprint: str) -> dict[str, zipfile
             count = _entry_count(file, storage.size(path))
             if count is not None and len(entries) % _ZIP_MANY != count:
                 raise zipfile.BadZipFile(f"{count} entries told, {len(entries)} found")
-            return {info.filename: info for info in entries if not info.is_dir()}
+            return [info for info in entries if not info.is_dir()]
         except (zipfile.BadZipFile, struct.error, EOFError, OSError, ValueError, NotImplementedError) as error:
             raise InputError(
                 "the zip file is damaged or truncated",
@@ -318,6 +360,11 @@ def _entry_count(file: BinaryIO, size: int) -> int | None:
     end = tail.rfind(b"PK\x05\x06")
     (count,) = struct.unpack("<H", tail[end + 10 : end + 12])
     return None if count == _ZIP_MANY - 1 else int(count)
+
+
+@functools.lru_cache(maxsize=4)
+def _zip_directory_of_version(path: str, _fingerprint: str) -> dict[str, zipfile.ZipInfo]:
+    return {info.filename: info for info in _zip_entries_of_version(path, _fingerprint)}
 
 
 def _open_zip_member(path: str, name: str) -> BinaryIO:
@@ -378,17 +425,21 @@ def _seek_to_content(file: BinaryIO, path: str, info: zipfile.ZipInfo) -> None:
     file.seek(extra_bytes, io.SEEK_CUR)
 
 
-def _tar_directory(path: str) -> dict[str, Member]:
-    directory: dict[str, Member] = {}
+def _tar_directory(path: str) -> _Directory:
+    files: list[Member] = []
+    known: dict[str, Member] = {}
     with storage.open_raw(path) as file:
         try:
             with tarfile.open(fileobj=file, mode="r:", tarinfo=_Header) as tar:
                 for info in tar:
-                    linked = directory.get(info.linkname) if info.islnk() else None
+                    linked = known.get(info.linkname) if info.islnk() else None
                     if linked is not None:
-                        directory[info.name] = dataclasses.replace(linked, name=info.name)
+                        files.append(dataclasses.replace(linked, name=info.name))
                     elif _is_file(path, info):
-                        directory[info.name] = Member(info.name, info.size, info.offset_data)
+                        files.append(Member(info.name, info.size, info.offset_data))
+                    else:
+                        continue
+                    known[info.name] = files[-1]
                 end = tar.offset
         except _TAR_DAMAGE as error:
             raise _bad_tar(path, f"{path}:byte {file.tell()}", str(error)) from None
@@ -398,17 +449,17 @@ def _tar_directory(path: str) -> dict[str, Member]:
         blocks = read_head(file, 2 * _TAR_BLOCK)
         if not any(blocks[at : at + _TAR_BLOCK] == bytes(_TAR_BLOCK) for at in (0, _TAR_BLOCK)):
             raise _bad_tar(path, f"{path}:byte {end}", "no end-of-archive block")
-    return directory
+    return _Directory.of(files)
 
 
-def _compressed_tar_directory(path: str) -> dict[str, Member]:
+def _compressed_tar_directory(path: str) -> _Directory:
     with decompressed(storage.open_raw(path), path) as plain, _tar_stream(path, plain) as tar:
         try:
             files = [Member(info.name, info.size, None) for info in tar if _is_file(path, info)]
         except _TAR_DAMAGE as error:
             raise _bad_tar(path, path, str(error)) from None
         _read_to_end(path, tar)
-    return {member.name: member for member in files}
+    return _Directory.of(files)
 
 
 def _read_to_end(path: str, tar: tarfile.TarFile) -> None:
@@ -450,11 +501,13 @@ def _tar_stream(path: str, plain: BinaryIO) -> tarfile.TarFile:
         raise _bad_tar(path, path, str(error)) from None
 
 
-def _open_in_compressed_tar(path: str, name: str, label: str) -> BinaryIO:
+def _open_in_compressed_tar(path: str, name: str, label: str, time: int) -> BinaryIO:
+    """Open a member, where its name comes for the `time`-th time."""
     plain = decompressed(storage.open_raw(path), path)
     tar = _tar_stream(path, plain)
     try:
-        info = next((one for one in tar if one.name == name and one.isreg()), None)
+        called_so = (one for one in tar if one.name == name and one.isreg())
+        info = next(itertools.islice(called_so, time - 1, None), None)
         content = tar.extractfile(info) if info is not None else None
     except _TAR_DAMAGE as error:
         raise _bad_tar(path, path, str(error)) from None

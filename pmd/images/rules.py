@@ -122,6 +122,11 @@ class Takedown:
         """The URLs as `urls.alike` has them; once, since every batch is compared with them."""
         return pa.array(sorted({*map(urls.alike_one, self.urls)}), pa.string())
 
+    @functools.cached_property
+    def _rows(self) -> pa.Array:
+        """The rows; once, too."""
+        return pa.array(sorted(self.rows), pa.string())
+
     def names(self, pairs: pa.RecordBatch) -> np.ndarray:
         """Return which pairs (with the columns `NEEDED`) it names by a URL or row: one of the pair's URLs is enough."""
         found = np.zeros(len(pairs), bool)
@@ -134,8 +139,7 @@ class Takedown:
         if self.rows:
             rows = pc.binary_join_element_wise(pairs["source"], pairs["source_id"], "/")
             bare = pc.replace_substring_regex(rows, r"#[0-9]+$", "")
-            wanted = pa.array(sorted(self.rows), pa.string())
-            found |= _is_in(rows, wanted) | _is_in(bare, wanted)
+            found |= _is_in(rows, self._rows) | _is_in(bare, self._rows)
         return found
 
 
@@ -183,6 +187,12 @@ def index_archives(paths: Iterable[str], name_of: Callable[[str], str] = str) ->
         for name in filter(storage.is_text, names):  # no annotation file has another
             by_name[posixpath.basename(name.replace("\\", "/"))].append(f"{name_of(path)}!/{name}")
     return {name: sorted(locations) for name, locations in sorted(by_name.items())}
+
+
+def notes_of_repeated(source: str, paths: Iterable[str]) -> list[str]:
+    """Return what a person should know of archives of a source's images that have a name several times."""
+    notes = (archives.note_of_repeated(path) for path in paths if not storage.is_folder(path))
+    return [f"{source}: {note}" for note in notes if note is not None]
 
 
 def note_of_archives(source: str, file_names: Iterable[str | None], index: Mapping[str, Sequence[str]]) -> str | None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from pmd import flow
 from pmd.books.committed import Committed, read, stage_of
 from pmd.errors import PmdError
+from pmd.publish import checking
 from pmd.store import commits, root, sealed, storage
 
 #: Told of (bytes read so far, bytes in all).
@@ -24,7 +25,7 @@ class Damage:
     """One file that is not as it was written.
 
     Attributes:
-        folder: Of the commit that it belongs to, relative to ROOT; "" for `root.json`.
+        folder: Of the commit that it belongs to, relative to ROOT; "" for `root.json`; that of the release has none.
         name: The file, relative to ROOT.
         expected: What it was.
         found: What is there.
@@ -91,6 +92,8 @@ def survey(root_url: str, progress: Progress | None = None, only: Collection[str
             continue
         if committed is not None:
             standing.append(committed)
+    if only is None or flow.RELEASE in only:
+        damaged += _released(root_url, names)
     return sorted([*damaged, *_files(root_url, standing, progress)], key=lambda damage: damage.name)
 
 
@@ -100,6 +103,14 @@ def _root_file(root_url: str) -> list[Damage]:
     except PmdError as error:
         return [Damage("", root.ROOT_FILE, error.expected or "", error.found or "")]
     return []
+
+
+def _released(root_url: str, names: Sequence[str]) -> list[Damage]:
+    """Return the files of the release that are gone or damaged; no commit lists them."""
+    found = checking.check(root_url, checking.names_in(names), {})
+    return [
+        Damage(flow.RELEASE, one.name, one.expected, one.found) for one in found.problems if one.what in checking.MENDED
+    ]
 
 
 def _files(root_url: str, standing: Sequence[Committed], progress: Progress | None) -> list[Damage]:

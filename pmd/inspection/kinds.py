@@ -29,7 +29,7 @@ def kind(url: str) -> Kind:
         )
     if not storage.is_folder(url):
         return "list" if lists.is_file(url) else "other"
-    if root.describe(url) is not None or root.curated_sources(url):
+    if root.identity(url) is not None or root.curated_sources(url):
         return "root"
     if not lists.paths(url):
         raise InputError(

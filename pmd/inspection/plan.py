@@ -353,7 +353,7 @@ def _has_files(config: Config, name: str) -> bool:
 
 def _evenly(config: Config, of_host: Mapping[str, int], images: float) -> Iterator[Shard]:
     """Yield the fetch shards that there will be: every host's images are spread evenly over them, since keys are hashes."""
-    facts = root.describe(config.root) or {}
+    facts = root.identity(config.root) or {}
     count = 2 ** int(facts.get("fetch_shard_bits", fetch_shard_bits(round(images * config.sample))))
     for shard in range(count):
         of_shard = {group: hosts.share(total, count, shard) for group, total in of_host.items()}

@@ -11,6 +11,7 @@ by part.
    hashes of its content, its text is the same everywhere, and so is its split: that of its image's duplicate group.
 4. The images: those of the views; the ledger's rows one an image and generation; the stored bytes are where the ledger
    says, are an image, and where they are the original's have its digest; as many were there as the sums say.
+5. The release, which no commit lists, is as its own checksums say (`pmd.publish.checking`).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from pmd.fetch.partitions import Cut
 from pmd.images import recount as images_recount
 from pmd.inspection import orphans, splits
 from pmd.inspection.recount import Progress, Recounting
+from pmd.publish import census, checking
 from pmd.schema.statuses import OK
 from pmd.schema.tables import BARE_VIEWS
 from pmd.store import commits, lock, register, root, storage
@@ -55,7 +57,8 @@ def verify(root_url: str, progress: Progress | None = None) -> dict[str, Any]:
         progress: Told how far it is.
 
     Returns:
-        ``files``, ``bytes`` and ``rows``, as counted; ``commits``; ``problems``: place, what, expected, found of each;
+        ``files``, ``bytes`` and ``rows``, as counted; ``commits``; ``released``: files of the release that have checksums;
+        ``problems``: place, what, expected, found of each;
         ``notes``: place, what and found of what is no problem, but good to know.
 
     What a writer commits meanwhile is counted anew, so that half of the old and half of the new is no problem.
@@ -88,6 +91,8 @@ def _verify_once(root_url: str, progress: Progress | None) -> tuple[dict[str, An
     names = storage.list_files(root_url)
     report = Report()
     standing = _standing(root_url, names, report)
+    if root.ROOT_FILE not in names and "fetch_shard_bits" in described:
+        report.tell("gone: the next command that writes here puts it back", root.ROOT_FILE, described, "nothing")
     _note_hosts(root_url, report)
     _check_register(root_url, standing, report)
     _check_listing(root_url, names, standing, report)
@@ -106,11 +111,13 @@ def _verify_once(root_url: str, progress: Progress | None) -> tuple[dict[str, An
         pairs.check(expected, lambda place, what, wanted, found: report.tell(what, place, wanted, found))
     _check_parts(root_url, standing, groups, report)
     _check_near_texts(root_url, standing, report)
+    released = _check_release(root_url, names, standing, report)
     return {
         "files": recounting.files,
         "bytes": recounting.bytes,
         "rows": recounting.rows,
         "commits": len(standing),
+        "released": released,
         "problems": report.problems(),
         "notes": report.notes,
     }, standing
@@ -123,6 +130,8 @@ def render(result: Mapping[str, Any]) -> str:
         f"{result['files']:,} files, {result['bytes']:,} bytes, {result['rows']:,} rows "
         f"of {result['commits']:,} commits recounted"
     )
+    if result["released"]:
+        counted += f", {result['released']:,} files of the release held to its checksums"
     notes = [f"  note: {note['place']}: {note['what']} ({note['found']})" for note in result["notes"]]
     if not result["problems"]:
         return "\n".join([f"{counted}: all of it is as the commits say, and the books balance.", *notes])
@@ -224,6 +233,38 @@ def _check_listing(root_url: str, names: Sequence[str], standing: Mapping[str, C
     work = sum(name.startswith(f"{root.WORK}/") for name in names)
     if work:
         report.note("left by a run that did not end; the next run removes it", root.WORK, f"{work:,} files")
+
+
+def _check_release(root_url: str, names: Sequence[str], standing: Mapping[str, Committed], report: Report) -> int:
+    """The release is as its checksums say, and of the lists that stand; return how many files were looked at.
+
+    What a run that was killed has left of it the next one writes anew: then nothing is wrong with it.
+    """
+    if lock.is_held(root_url):
+        return 0
+    lists = {
+        census.name_of(str(committed.source), file): file
+        for committed in standing.values()
+        if committed.is_of(flow.LISTS)
+        for file in committed.commit.files
+    }
+    found = checking.check(root_url, checking.names_in(names), lists)
+    ended = lock.read(root_url).ended
+    for one in found.problems:
+        if ended:
+            report.tell(one.what, one.name, one.expected, one.found)
+        else:
+            report.note(f"{one.what}; the last run did not end, and the next one writes it", one.name, one.found)
+    for what, files in (
+        ("left by a run that did not end; the next run that writes the release removes it", found.left),
+        ("not of pmd, and left alone", found.others),
+    ):
+        if files:
+            report.note(what, f"{flow.RELEASE}/{files[0]}", f"{len(files):,} files")
+    if found.files and found.stale is not None:
+        what = "it is of other lists than stand; the next run of publish or build writes it anew"
+        report.note(what, flow.RELEASE, found.stale)
+    return found.files
 
 
 def _expectation(standing: Mapping[str, Committed]) -> Expectation:

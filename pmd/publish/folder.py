@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import orjson
 
 from pmd import __version__, flow
 from pmd.config import Config
+from pmd.errors import VerificationError
 from pmd.publish import card, census, citation, croissant, repeating, withdrawn
 from pmd.publish.find import index
 from pmd.publish.find import page as find_page
 from pmd.refresh import waves
-from pmd.store import commits, root, storage, written
+from pmd.store import commits, root, sealed, storage, written
 from pmd.store.commits import Commit
 from pmd.store.standing import Standing
 from pmd.store.wanted import as_json
@@ -46,9 +47,12 @@ _LISTS: Final = re.compile(rf"{flow.LISTS.pattern.removeprefix(f'{flow.LISTS.abo
 _OURS: Final = re.compile(rf"{_LISTS.pattern}|{INDEX}/[0-9a-f]+\.js|{re.escape(withdrawn.FILE)}")
 
 #: The files without which a release is not whole; build.json says of what.
-_WHOLE: Final = (
+WHOLE: Final = (
     README, CROISSANT, CITATION, card.LICENCE_FILE, SUMS, FIND, *(f"{AVAILABILITY}.{form}" for form in ("json", "csv", "html"))
 )  # fmt: skip
+
+#: In build.json: the digest of the list of what has left, or null.
+_WITHDRAWN: Final = "withdrawn"
 
 #: Raised when the files would be written otherwise of the same lists.
 FORMAT: Final = 2
@@ -73,16 +77,15 @@ def write(config: Config, standing: Standing | None = None) -> bool:
     made_of = _made_of(config, lists, there)
     files = _files(config, lists)
     standing_files = {*storage.list_files(folder)}
-    if before.get("made_of") == made_of and _is_whole(folder, standing_files, lists):
+    has_left = before.get(_WITHDRAWN) is not None
+    if before.get("made_of") == made_of and _is_whole(folder, standing_files, lists, has_left=has_left):
         return False
     content = contents(config, lists, there)
     readme = content.pop(README)
     indexed = _indexed(lists)
-    build = orjson.loads(content[BUILD]) | {"made_of": made_of, "card": commits.sha256(readme), "index": indexed}
-    content[BUILD] = _json(build)
-    sums = {name: commits.sha256(each) for name, each in content.items()}
-    sums |= {name: digest for name, (_, digest) in files.items()}
     there_before = _listed(folder)
+    _check_withdrawn(folder, before, there_before, standing_files)
+    sums = {name: digest for name, (_, digest) in files.items()}
     shards = {
         name: digest for name, digest in there_before.items() if name.startswith(f"{INDEX}/") and name in standing_files
     }
@@ -93,11 +96,12 @@ def write(config: Config, standing: Standing | None = None) -> bool:
         if storage.size(storage.join(folder, name)) != storage.size(files[name][0]):
             storage.remove(storage.join(folder, name))  # cut short: its rows are those of the list
     # Before any list that it is told by is removed: killed then, the next one finds it here.
-    left = withdrawn.update(folder, _standing(folder), (path for path, _ in files.values()))
-    if left is not None:
-        storage.put(storage.join(folder, withdrawn.FILE), left)
-        sums[withdrawn.FILE] = commits.sha256(left)
-    gone = (there_before.keys() - sums.keys()) | _left_half_written(folder)
+    left = _put_withdrawn(folder, before, [path for path, _ in files.values()])
+    sums |= {} if left is None else {withdrawn.FILE: left}
+    told = {"made_of": made_of, "card": commits.sha256(readme), "index": indexed, _WITHDRAWN: left}
+    content[BUILD] = _json(orjson.loads(content[BUILD]) | told)
+    sums |= {name: commits.sha256(each) for name, each in content.items()}
+    gone = ((there_before.keys() | standing_files & {withdrawn.FILE}) - sums.keys()) | _left_half_written(folder)
     for name in sorted(gone):
         storage.remove(storage.join(folder, name))
     for name, (path, _) in files.items():
@@ -109,11 +113,11 @@ def write(config: Config, standing: Standing | None = None) -> bool:
     return True
 
 
-def _is_whole(folder: str, names: set[str], lists: Mapping[str, Commit]) -> bool:
+def _is_whole(folder: str, names: set[str], lists: Mapping[str, Commit], *, has_left: bool) -> bool:
     """Return whether all of a release is there, and on this machine whether no list was cut short."""
     sizes = {census.name_of(name, file): file.bytes for name, commit in lists.items() for file in commit.files}
     shards = sum(name.startswith(f"{INDEX}/") for name in names)
-    if not names.issuperset((*_WHOLE, *sizes)) or shards < 2 ** _bits(lists):
+    if not names.issuperset((*WHOLE, *sizes, *([withdrawn.FILE] if has_left else []))) or shards < 2 ** _bits(lists):
         return False
     # Elsewhere each would be a request, and a store replaces files whole.
     return not storage.is_local(folder) or all(
@@ -149,6 +153,48 @@ def contents(config: Config, lists: Mapping[str, Commit], standing: Standing | N
         f"{AVAILABILITY}.html": page.html(found).encode(),
         FIND: find_page.html(config.card, listed, _bits(lists)),
     }
+
+
+def _announce(folder: str, before: Mapping[str, Any], digest: str | None) -> None:
+    """Note the digest of a list of what has left that is about to stand (None: to go): killed then, the next run knows both."""
+    if before and before.get(_WITHDRAWN, "") != digest:
+        storage.put(storage.join(folder, BUILD), _json({**before, "made_of": None, _WITHDRAWN: digest}))
+
+
+def _put_withdrawn(folder: str, before: Mapping[str, Any], lists: Iterable[str]) -> str | None:
+    """Write the list of what has left the lists that are to stand; return its digest, or None where nothing has."""
+    left = withdrawn.update(folder, _standing(folder), lists, lambda digest: _announce(folder, before, digest))
+    if left is None:
+        _announce(folder, before, None)
+    return left
+
+
+def _check_withdrawn(folder: str, before: Mapping[str, Any], sums: Mapping[str, str], names: set[str]) -> None:
+    """Refuse to go on from a list of what has left that is damaged or gone: nothing else knows what had left before.
+
+    Args:
+        folder: That of the release.
+        before: What build.json says.
+        sums: What SHA256SUMS says.
+        names: The files that stand in the folder.
+
+    Raises:
+        VerificationError: It is damaged, or gone.
+    """
+    known = {sums.get(withdrawn.FILE)} if SUMS in names else set()
+    known |= {before[_WITHDRAWN]} if _WITHDRAWN in before else set()
+    told = sorted(digest for digest in known if digest is not None)
+    path = storage.join(folder, withdrawn.FILE)
+    state = sealed.measured(path) if told and withdrawn.FILE in names else None
+    if told and (None if state is None else state[1]) not in known:
+        raise VerificationError(
+            "the list of what has left the lists is gone" if state is None else "the list of what has left is damaged",
+            where=path,
+            expected=f"sha256 {' or '.join(told)}",
+            found="nothing" if state is None else f"{state[0]} bytes, sha256 {state[1]}",
+            remedy="put it back from a copy of the release, such as the one that is published. If there is none, remove it and "
+            f"{BUILD}, and its line in {SUMS}: what left in earlier releases is then told no more",
+        )
 
 
 def _put_card(folder: str, readme: bytes, ours: Any) -> None:
@@ -250,6 +296,16 @@ def _standing(folder: str) -> list[str]:
 def _left_half_written(folder: str) -> set[str]:
     """Return the temporaries of a run that was killed."""
     return {name for name in storage.list_files(folder) if written.is_temporary(name)}
+
+
+def is_ours(name: str) -> bool:
+    """Return whether a release's file, by its name, is of a list, of their index, or the list of what has left."""
+    return _OURS.fullmatch(name) is not None
+
+
+def is_of_list(name: str) -> bool:
+    """Return whether a release's file, by its name, is one of a list."""
+    return _LISTS.fullmatch(name) is not None
 
 
 def _json(value: Any) -> bytes:

@@ -20,8 +20,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
+import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import orjson
 import pyarrow as pa
@@ -440,21 +441,34 @@ def parquet_bytes(table: pa.Table, *, page_index: bool = False) -> bytes:
         table: The rows.
         page_index: Whether readers can find rows in it without reading whole row groups, as viewers on the web do.
     """
-    rows = table.combine_chunks()
     sink = io.BytesIO()
+    write_parquet(sink, [table], page_index=page_index)
+    return sink.getvalue()
+
+
+def write_parquet(sink: BinaryIO, tables: Iterable[pa.Table], *, page_index: bool = False) -> None:
+    """Write tables of one schema, one at least, as `parquet_bytes` would all their rows.
+
+    Args:
+        sink: What is written to; it stays open.
+        tables: Each but the last of full row groups (`ROW_GROUP_ROWS`).
+        page_index: See `parquet_bytes`.
+    """
+    parts = (table.combine_chunks() for table in tables)
+    first = next(parts)
     with pq.ParquetWriter(
         sink,
-        rows.schema,
+        first.schema,
         # Level 3 takes twice the time of 1 for a hundredth fewer bytes; so does a dictionary of texts that never repeat.
         compression="zstd",
         compression_level=1,
-        use_dictionary=_repeating(rows),
+        use_dictionary=_repeating(first),
         write_statistics=True,
         write_page_index=page_index,
         store_schema=True,
     ) as writer:
-        writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
-    return sink.getvalue()
+        for rows in itertools.chain([first], parts):
+            writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
 
 
 def _repeating(rows: pa.Table) -> list[str]:

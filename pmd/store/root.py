@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import posixpath
 import re
@@ -27,7 +28,8 @@ VERSION: Final = 1
 WORK: Final = "_work"
 #: What `root.json` says of the rest of itself; those of earlier versions say nothing.
 _DIGEST: Final = "digest"
-_UNSEALED: Final = frozenset({"version", "fetch_shard_bits"})
+_BITS: Final = "fetch_shard_bits"
+_UNSEALED: Final = frozenset({"version", _BITS})
 
 #: What tells that a folder is a ROOT; the first of them is made before anything else.
 _MARKS: Final = frozenset({lock.LOCK_FILE, lock.STATE_FILE, ROOT_FILE})
@@ -153,13 +155,79 @@ def describe(root: str) -> dict[str, Any] | None:
     return dict(content)
 
 
+def identity(root: str) -> dict[str, Any] | None:
+    """Return what `root.json` says or, where it is gone, what it said; None for a folder that has none yet.
+
+    The commits of the images say how the fetch is cut, too. Who writes puts the file back (`writer`); who reads is told.
+
+    Raises:
+        RootError: It is of another version.
+        VerificationError: It is damaged.
+    """
+    content = describe(root)
+    bits = _committed_bits(root) if content is None else None
+    if bits is None:
+        return content
+    _tell_of_loss(storage.join(root, ROOT_FILE))
+    return {"version": VERSION, _BITS: bits}
+
+
+def _committed_bits(root: str) -> int | None:
+    """Return `fetch_shard_bits` as a commit of the images says it, or None where none does that can be read."""
+    for folder in (views_folder(root), images_folder(root)):
+        with contextlib.suppress(RootError, VerificationError):
+            commit = commits.read(folder)
+            if commit is not None and _BITS in commit.facts:
+                return int(commit.facts[_BITS])
+    return None
+
+
+@functools.lru_cache(maxsize=64)
+def _tell_of_loss(path: str) -> None:
+    """Tell once a process that `root.json` is gone."""
+    logging.getLogger("pmd.notes").warning(
+        "%s is gone; the commit of the images says what it said. The next command that writes here puts it back.", path
+    )
+
+
+def restored(root: str) -> int | None:
+    """Write a `root.json` that is gone or damaged anew, where a commit of the images tells what it said; for who holds the lock.
+
+    Returns:
+        `fetch_shard_bits`; None: no commit tells, and nothing was written.
+    """
+    bits = _committed_bits(root)
+    if bits is not None:
+        storage.remove(storage.join(root, ROOT_FILE))
+        create(root, bits)
+    return bits
+
+
+def refuse_lost(root: str) -> None:
+    """Refuse to choose how the fetch is cut where pictures were fetched by a cut that nobody knows any more.
+
+    Raises:
+        RootError: They were; cut otherwise, all would be asked for again.
+    """
+    fetched = storage.join(root, flow.GENERATION.above)
+    if storage.list_names(fetched):
+        raise RootError(
+            f"{ROOT_FILE} is gone, and no commit of the images says how what was fetched is cut",
+            where=storage.join(root, ROOT_FILE),
+            expected=f'{{"version": {VERSION}, "{_BITS}": …}}, as it was when {fetched} was written',
+            found="nothing",
+            remedy=f"bring {ROOT_FILE}, or views/ and images/, back from a copy of this ROOT. If there is none, and all "
+            f"pictures are to be fetched again, move {storage.join(root, flow.GENERATION.top)} away",
+        )
+
+
 def require(root: str) -> dict[str, Any]:
-    """Return what `root.json` says; where sources are curated and nothing more, just the version.
+    """Return what `root.json` says, or said (`identity`); where sources are curated and nothing more, just the version.
 
     Raises:
         RootError: This is no ROOT.
     """
-    content = describe(root)
+    content = identity(root)
     if content is None and curated_sources(root):
         return {"version": VERSION}
     if content is None:
@@ -219,7 +287,7 @@ def _is_root(path: str) -> bool:
 
 def create(root: str, fetch_shard_bits: int) -> None:
     """Write `root.json` once; the first writer's stays."""
-    content = {"version": VERSION, "fetch_shard_bits": fetch_shard_bits}
+    content = {"version": VERSION, _BITS: fetch_shard_bits}
     sealed_content = content | {_DIGEST: commits.options_hash(content)}
     storage.put_if_absent(storage.join(root, ROOT_FILE), orjson.dumps(sealed_content, option=orjson.OPT_APPEND_NEWLINE))
 
@@ -285,7 +353,7 @@ def writer(root: str, command: str, config: str | None = None) -> Iterator[Lock]
         RootError: Somebody else writes (says who and since when), or the folder holds other files and is no ROOT.
     """
     with failures.at(root):
-        refuse_others_folders(root)
+        is_whole = refuse_others_folders(root)
         is_new = not storage.exists(root)
     with contextlib.ExitStack() as stack:
         if is_new:
@@ -298,6 +366,9 @@ def writer(root: str, command: str, config: str | None = None) -> Iterator[Lock]
         stack.callback(_locks.pop, root)
         if is_new:
             stack.callback(storage.remove_empty, root)  # under the lock: the next writer makes folders there too
+        if not is_whole and not is_new:
+            with failures.at(root):
+                _put_back(root)
         leftovers.remove_unfinished(root, held.check)
         if not held.before.ended:
             _note(held)
@@ -306,6 +377,17 @@ def writer(root: str, command: str, config: str | None = None) -> Iterator[Lock]
         stack.callback(_sweep_work, root, held.epoch)
         with failures.at(root), register.looked_at(root, held.epoch):
             yield held
+
+
+def _put_back(root: str) -> None:
+    """Write `root.json` anew where it is gone."""
+    if not storage.exists(storage.join(root, ROOT_FILE)) and (bits := restored(root)) is not None:
+        logging.getLogger("pmd.notes").warning(
+            "%s was gone: it was written anew, with %s = %d as the commit of the images has it.",
+            storage.join(root, ROOT_FILE),
+            _BITS,
+            bits,
+        )
 
 
 def _committed_epoch(root: str) -> int:
@@ -328,8 +410,11 @@ def _note(held: Lock) -> None:
     )
 
 
-def refuse_others_folders(root: str) -> None:
+def refuse_others_folders(root: str) -> bool:
     """Raise where a folder holds files and is no ROOT: they are somebody's.
+
+    Returns:
+        Whether it has a `root.json`, be it damaged.
 
     Raises:
         RootError: It does, or it is a ROOT of another version.
@@ -337,11 +422,11 @@ def refuse_others_folders(root: str) -> None:
     """
     try:
         if describe(root) is not None:
-            return
+            return True
     except VerificationError:  # of a ROOT of ours: `pmd repair` writes to it
         if not storage.exists(storage.join(root, lock.STATE_FILE)) and not curated_sources(root):
             raise
-        return
+        return True
     # A writer that was killed while it tried the storage leaves a temporary, and nothing else.
     names = [
         name
@@ -349,7 +434,7 @@ def refuse_others_folders(root: str) -> None:
         if name not in _NOBODYS and not (name.startswith(storage.TEMPORARY) and written.is_ours(name))
     ]
     if not names or _MARKS.intersection(names) or _holds_commit(root, names):
-        return
+        return False
     if not storage.is_folder(root):
         raise RootError(
             "a file is here",

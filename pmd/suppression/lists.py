@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import orjson
 
+from pmd.books import pictures
 from pmd.config import Config
 from pmd.errors import InputError
 from pmd.store import commits, storage
@@ -57,6 +58,11 @@ class List:
     entries: Entries = dataclasses.field(default_factory=dict)
     looks: frozenset[bytes] = frozenset()
 
+    @property
+    def identity(self) -> str:
+        """What tells this list from every other, whatever it comes to name: nothing can be asked with it."""
+        return self.hmac("list", "").hex()[:32]
+
     def hmac(self, kind: str, value: str | bytes) -> bytes:
         """Return what stands in the list for a thing."""
         raw = value.encode() if isinstance(value, str) else value
@@ -89,6 +95,11 @@ class Suppression:
     def looks(self) -> frozenset[bytes]:
         """The perceptual hashes of all lists."""
         return frozenset().union(*(one.looks for one in self.lists))
+
+    @functools.cached_property
+    def kept_looks(self) -> pictures.Looks:
+        """They, as others are held to them."""
+        return pictures.Looks(self.looks)
 
     def has(self, kind: str) -> bool:
         """Return whether anything of a kind is named at all."""
@@ -185,6 +196,12 @@ def standing(root: str, named: Iterable[str]) -> Suppression:
 def standing_named(named: Iterable[str]) -> Suppression:
     """Read the lists of some paths."""
     return read(digests(named))
+
+
+def own_identity(root: str) -> str | None:
+    """Return the identity of a ROOT's own list; None where it has none."""
+    path = path_of(root)
+    return from_bytes(storage.read_bytes(path), path).identity if storage.exists(path) else None
 
 
 def read_own(root: str) -> List:

@@ -102,6 +102,12 @@ def user(said: str, sources: Collection[str]) -> str | None:
     return None
 
 
+def source_of(said: str) -> str | None:
+    """Return the source whose user words name ("user:SOURCE/ID"); None where they are of another form."""
+    named = _USER.fullmatch(said)
+    return None if named is None else named[1]
+
+
 def host(said: str) -> str | None:
     """Return the host that words name ("host:example.com"); None where they name none."""
     named = _HOST.fullmatch(said)

@@ -65,9 +65,8 @@ def alike(lists: Suppression, hashes: Iterable[bytes | None]) -> Mask:
     there = [place for place, seen in enumerate(listed) if seen is not None]
     if not lists.looks or not there:
         return found
-    words = pictures.words([seen for seen in listed if seen is not None])
-    for look in lists.looks:
-        found[np.array(there)[pictures.distances(words, look) <= pictures.MATCH]] = True
+    near, _ = lists.kept_looks.near(pictures.words([seen for seen in listed if seen is not None]))
+    found[np.array(there)[near]] = True
     return found
 
 

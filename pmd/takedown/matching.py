@@ -8,9 +8,10 @@ shares the bytes of a host's placeholder: these are strangers.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ from pmd import codec, flow
 from pmd.books import pictures
 from pmd.dedupe import rules as dedupe_rules
 from pmd.fetch import state
-from pmd.images import names
+from pmd.images import names, takedowns
 from pmd.images import rules as images_rules
 from pmd.schema import keys
 from pmd.schema.statuses import OK
@@ -31,6 +32,7 @@ from pmd.store.register import Register
 from pmd.suppression import people, rows
 from pmd.suppression.lists import Suppression
 from pmd.takedown.requests import Request, Word, read_word, values_of
+from pmd.text import urls
 
 Mask = npt.NDArray[np.bool_]
 
@@ -93,7 +95,7 @@ def resolve(root_url: str, requests: Sequence[Request], sources: Iterable[str], 
     images = _spread(root_url, known, images, pairs.also)
     images |= _left_alone(root_url, pairs.pair_ids, images)
     matched.pairs = pairs.count
-    met = {request.number for (_, request), is_met in zip(asked, pairs.is_met, strict=True) if is_met}
+    met = {request.number for number, (_, request) in enumerate(asked) if number in pairs.met}
     matched.unmatched = tuple(sorted({request.number for request in requests} - met))
     matched.values["image"] |= images
     # Pairs of these images, too: a sheet, or a list of what has left, knows a pair by nothing but its id.
@@ -129,50 +131,112 @@ def known_by_lists(known: Register, standing: Suppression) -> Iterator[bytes]:
         yield from table["image_id"].filter(pa.array(found)).to_pylist()
 
 
+def _compared(word: Word, by_bytes: Iterable[bytes]) -> Iterator[tuple[str, str | bytes]]:
+    """Yield what a pair is held to for a word: (kind of `_VALUES`, value)."""
+    yield from ((_KEY, image) for image in by_bytes)
+    if word.user is not None:
+        yield _USER, word.user
+    if word.host is not None:
+        yield _HOST, word.host
+    if word.named is not None:
+        one = word.named
+        yield from ((_KEY, key) for key in (one.key, *one.image_ids) if key is not None)
+        yield from ((_URL, urls.alike_one(url)) for url in one.urls)
+        yield from ((_ROW, "/".join(row)) for row in one.rows)
+
+
+def _keys_of(pairs: pa.RecordBatch) -> list[bytes]:
+    return [*pairs["image_id"].to_pylist(), *pairs["pair_id"].to_pylist()]
+
+
+def _rows_of(pairs: pa.RecordBatch) -> Iterator[str]:
+    for source, source_id in zip(*(pairs[name].to_pylist() for name in ("source", "source_id")), strict=True):
+        yield from (f"{source}/{source_id}", takedowns.base_of(f"{source}/{source_id}"))
+
+
+def _urls_of(pairs: pa.RecordBatch) -> Iterator[str | None]:
+    for column in (pairs["image_url"], pairs["mirrors"].flatten()):
+        yield from urls.alike(urls.canonical(column)).to_pylist()
+
+
+def _users_of(pairs: pa.RecordBatch) -> Iterator[str | None]:
+    """Yield the user of each pair, if it names one."""
+    return map(people.of_meta, *(pairs[name].to_pylist() for name in ("source", "meta")))
+
+
+def _hosts_of(pairs: pa.RecordBatch) -> Iterator[set[str]]:
+    """Yield the hosts of each pair."""
+    columns = (pairs[name].to_pylist() for name in ("image_url", "mirrors"))
+    return (people.hosts_of([url, *(mirrors or ())]) for url, mirrors in zip(*columns, strict=True))
+
+
+_KEY, _ROW, _URL, _USER, _HOST = "key", "row", "url", "user", "host"
+#: Kind of what words say → what pairs have of it.
+_VALUES: Final[Mapping[str, Callable[[pa.RecordBatch], Iterable[str | bytes | None]]]] = {
+    _KEY: _keys_of,
+    _ROW: _rows_of,
+    _URL: _urls_of,
+    _USER: _users_of,
+    _HOST: lambda pairs: itertools.chain.from_iterable(_hosts_of(pairs)),
+}
+
+
 class _Meant:
-    """What words mean, as pairs are compared with it.
+    """What words mean, as pairs are compared with it: with all words at once, however many there are.
+
+    Args:
+        words: The words.
+        by_bytes: For each word the images that have its bytes, or look so.
 
     Attributes:
         ids: Keys of images or pairs.
     """
 
     def __init__(self, words: Sequence[Word], by_bytes: Iterable[frozenset[bytes]]) -> None:
-        named = [(word, word.named) for word in words if word.named is not None]
-        self.ids = frozenset().union(
-            *by_bytes, *(one.image_ids for _, one in named), *([one.key] for _, one in named if one.key is not None)
-        )
-        urls_said = frozenset(url for _, one in named for url in one.urls)
-        rows_of = {word.said: frozenset("/".join(row) for row in one.rows) for word, one in named}
+        #: Of the words that were not met yet: kind → value → their numbers.
+        self._unmet: dict[str, dict[str | bytes, list[int]]] = {kind: defaultdict(list) for kind in _VALUES}
+        for number, (word, found) in enumerate(zip(words, by_bytes, strict=True)):
+            for kind, value in _compared(word, found):
+                self._unmet[kind][value].append(number)
+        said = {kind: frozenset(values) for kind, values in self._unmet.items()}
+        self._is_any = any(said.values())
+        self.ids: frozenset[bytes] = frozenset(value for value in said[_KEY] if isinstance(value, bytes))
         # The page of a post means its picture; a row that is named as such means that row.
-        pages = (rows_of[word.said] for word, one in named if one.urls or one.identities or "://" in word.said)
-        page_rows = frozenset().union(*pages)
-        self._pictures = images_rules.Takedown(urls=urls_said, rows=page_rows)
-        self._alone = images_rules.Takedown(rows=frozenset().union(*rows_of.values()) - page_rows)
-        self._users = {word.user for word in words if word.user is not None}
-        self._hosts = {word.host for word in words if word.host is not None}
+        named = [(word.said, word.named) for word in words if word.named is not None]
+        pages = (one for word, one in named if one.urls or one.identities or "://" in word)
+        page_rows = frozenset("/".join(row) for one in pages for row in one.rows)
+        named_urls = frozenset(url for _, one in named for url in one.urls)
+        self._pictures = images_rules.Takedown(urls=named_urls, rows=page_rows)
+        self._alone = images_rules.Takedown(rows=cast(frozenset[str], said[_ROW]) - page_rows)
+        self._users, self._hosts = said[_USER], said[_HOST]
         self._keys = keys.key_array(sorted(self.ids))
 
     def __bool__(self) -> bool:
-        return bool(self.ids or self._pictures or self._alone or self._users or self._hosts)
+        return self._is_any
 
     def pictures(self, pairs: pa.RecordBatch) -> Mask:
         """Return the pairs whose pictures are meant."""
         meant: Mask = self._is_key(pairs["image_id"]) | self._pictures.names(pairs)
         if self._users:
-            columns = (pairs[name].to_pylist() for name in ("source", "meta"))
-            meant |= np.array([people.of_meta(*row) in self._users for row in zip(*columns, strict=True)], bool)
+            meant |= np.array([user in self._users for user in _users_of(pairs)], bool)
         if self._hosts:
-            columns = (pairs[name].to_pylist() for name in ("image_url", "mirrors"))
-            meant |= np.array(
-                [bool(people.hosts_of([url, *(more or ())]) & self._hosts) for url, more in zip(*columns, strict=True)],
-                bool,
-            )
+            meant |= np.array([not self._hosts.isdisjoint(hosts) for hosts in _hosts_of(pairs)], bool)
         return meant
 
     def alone(self, pairs: pa.RecordBatch) -> Mask:
         """Return the pairs that are meant alone, and not their pictures."""
         alone: Mask = self._is_key(pairs["pair_id"]) | self._alone.names(pairs)
         return alone
+
+    def newly_met(self, found: pa.RecordBatch) -> set[int]:
+        """Return the numbers of the words that name any of some pairs, and were not met before."""
+        kinds = [kind for kind, values in self._unmet.items() if values]
+        return set().union(*(self.newly_said(kind, _VALUES[kind](found)) for kind in kinds))
+
+    def newly_said(self, kind: str, values: Iterable[str | bytes | None]) -> set[int]:
+        """Return the numbers of the words that say one of some values of a kind, and were not met before by any of them."""
+        unmet = self._unmet[kind]
+        return {number for value in {*values} & unmet.keys() for number in unmet.pop(cast(str | bytes, value))}
 
     def _is_key(self, column: pa.Array) -> Mask:
         return np.asarray(pc.is_in(column, value_set=self._keys).to_numpy(zero_copy_only=False), bool)
@@ -186,37 +250,34 @@ class _Pairs:
         pair_ids: Pairs that are meant alone, and not their images.
         also: (image, another identity of the same photograph), of all pairs that say so.
         count: Pairs that words name.
-        is_met: For each word, whether it names any.
+        met: The numbers of the words that name any.
     """
 
     def __init__(self, root_url: str, words: Sequence[Word], by_bytes: Sequence[frozenset[bytes]]) -> None:
-        self._all = _Meant(words, by_bytes)
-        self._each = [_Meant([word], [found]) for word, found in zip(words, by_bytes, strict=True)]
-        self.images: set[bytes] = {*self._all.ids}
+        self._meant = _Meant(words, by_bytes)
+        self.images: set[bytes] = {*self._meant.ids}
         self.pair_ids: set[bytes] = set()
         self.also: set[tuple[bytes, bytes]] = set()
         self.count = 0
-        self.is_met = [False] * len(words)
+        self.met: set[int] = set()
         for batch in batches(root_url):
             self._look(batch)
         # Of an image that a source knows under another identity the pairs have that one.
-        known = {image for link in self.also for image in link}
-        self.is_met = [met or bool(one.ids & known) for met, one in zip(self.is_met, self._each, strict=True)]
+        self.met |= self._meant.newly_said(_KEY, (image for link in self.also for image in link))
 
     def _look(self, pairs: pa.RecordBatch) -> None:
         linked = pairs.filter(pairs["also"].is_valid())
         others = map(keys.image_id, linked["also"].to_pylist())
         self.also.update(zip(linked["image_id"].to_pylist(), others, strict=True))
-        if not self._all:
+        if not self._meant:
             return
-        meant, alone = self._all.pictures(pairs), self._all.alone(pairs)
+        meant, alone = self._meant.pictures(pairs), self._meant.alone(pairs)
         self.images.update(pairs["image_id"].filter(pa.array(meant)).to_pylist())
         self.pair_ids.update(pairs["pair_id"].filter(pa.array(alone)).to_pylist())
         found = pairs.filter(pa.array(meant | alone))
         self.count += len(found)
-        for number, one in enumerate(self._each if len(found) else ()):
-            if not self.is_met[number]:
-                self.is_met[number] = bool((one.pictures(found) | one.alone(found)).any())
+        if len(found):
+            self.met |= self._meant.newly_met(found)
 
 
 def batches(root_url: str, columns: Sequence[str] = _COLUMNS) -> Iterator[pa.RecordBatch]:

@@ -14,13 +14,12 @@ import functools
 import hashlib
 import html
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, BinaryIO, Final
 from urllib import parse
 
 from pmd import codec, escape, flow
-from pmd.books import pictures
 from pmd.errors import PmdError
 from pmd.publish import folder, withdrawn
 from pmd.publish.find import index
@@ -57,6 +56,7 @@ _IDENTITY: Final = re.compile(
 #: What a text has in it that is escaped as pages, URLs or scripts do.
 _ESCAPES: Final = re.compile(r"%[0-9A-Fa-f]{2}|&#|&amp;|\\/|\\u00")
 _JSON_ESCAPE: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
+_RUN: Final = re.compile(rb"[0-9A-Za-z]+")
 _FILE: Final = re.compile(r"(?:COCO_[a-z]+20\d\d_)?[0-9]{12}\.jpg")
 _EMBEDDED: Final = re.compile(r"base64,([A-Za-z0-9+/]{64,}={0,2})")
 _FIND: Final = f"{flow.RELEASE}/{folder.FIND}"
@@ -219,7 +219,7 @@ class _Look:
     def __init__(self, standing: Suppression, words: Sequence[Word]) -> None:
         said = lists.new().with_values(values_of(words), _looks(words))
         self._lists = Suppression((*standing.lists, said))
-        self._needles = _needles(words)
+        self._needles = _Needles(words)
         self._names = _names(words)
         self._holds = functools.lru_cache(maxsize=_REMEMBERED)(self._lists.holds)
         self._short = functools.lru_cache(maxsize=_REMEMBERED)(lambda text: frozenset(self._in_text(text)))
@@ -239,7 +239,7 @@ class _Look:
         return any(self._holds("row", f"{source}/{one}") for one in {source_id, re.sub(r"#[0-9]+$", "", source_id)})
 
     def _bytes(self, content: bytes) -> Iterator[str]:
-        if self._needles is not None and self._needles.search(content):
+        if self._needles.found(content):
             yield "words"
         if len(content) == _KEY_BYTES:
             yield from (kind for kind in ("image", "pair", "stored") if self._holds(kind, content))
@@ -266,9 +266,7 @@ class _Look:
             yield "looks"
 
     def _is_alike(self, seen: bytes) -> bool:
-        return any(
-            int(pictures.distances(pictures.words([seen]), one)[0]) <= pictures.MATCH for one in self._lists.looks
-        )
+        return bool(self._lists.looks) and self._lists.kept_looks.has_near(seen)
 
     def _picture(self, content: bytes) -> Iterator[str]:
         if self._holds("sha256", hashlib.sha256(content).digest()):
@@ -293,7 +291,7 @@ class _Look:
             yield from self._as_it_stands(meant)
 
     def _as_it_stands(self, text: str) -> Iterator[str]:
-        if self._needles is not None and self._needles.search(text.encode("utf-8", "surrogatepass")):
+        if self._needles.found(text.encode("utf-8", "surrogatepass")):
             yield "words"
         if self._names and self._names & index.kept(text):
             yield "words"
@@ -371,8 +369,40 @@ def _looks(words: Iterable[Word]) -> set[bytes]:
     return {look for look in found if look is not None and codec.is_telling(look)}
 
 
-def _needles(words: Iterable[Word]) -> re.Pattern[bytes] | None:
-    """Return what finds words as they were said, and what they mean, where they stand by themselves."""
+class _Needles:
+    """Finds words as they were said, and what they mean, where they stand by themselves; many cost what one does.
+
+    A needle is looked for only in what holds its longest run of letters and digits, as a run.
+
+    Args:
+        words: The words.
+    """
+
+    def __init__(self, words: Iterable[Word]) -> None:
+        by_run: dict[bytes, set[bytes]] = defaultdict(set)
+        for said in _said(words):
+            needle = said.encode().lower()
+            by_run[max(_RUN.findall(needle), key=len, default=b"")].add(needle)
+        self._bare = frozenset(by_run.pop(b"", ()))  # without any
+        self._by_run = {run: frozenset(needles) for run, needles in by_run.items()}
+
+    def found(self, content: bytes) -> bool:
+        """Return whether one stands in some bytes."""
+        if not self._by_run and not self._bare:
+            return False
+        there = self._by_run.keys() & {*_RUN.findall(content.lower())}
+        needles = self._bare.union(*(self._by_run[run] for run in there))
+        return bool(needles) and _any_of(needles).search(content) is not None
+
+
+@functools.lru_cache(maxsize=64)
+def _any_of(needles: frozenset[bytes]) -> re.Pattern[bytes]:
+    any_of = b"|".join(map(re.escape, sorted(needles, key=len, reverse=True)))
+    return re.compile(rb"(?<![0-9A-Za-z])(?:" + any_of + rb")(?![0-9A-Za-z])", re.IGNORECASE)
+
+
+def _said(words: Iterable[Word]) -> set[str]:
+    """Return what is looked for as it stands."""
     said: set[str] = set()
     for word in words:
         if word.user is not None:
@@ -386,7 +416,4 @@ def _needles(words: Iterable[Word]) -> re.Pattern[bytes] | None:
             said |= {"/".join(row) for row in named.rows}
             digests = (named.key, named.sha256, named.stored, *named.image_ids)
             said |= {digest.hex() for digest in digests if digest is not None}
-    if not said:
-        return None
-    any_of = b"|".join(re.escape(one.encode()) for one in sorted(said, key=len, reverse=True))
-    return re.compile(rb"(?<![0-9A-Za-z])(?:" + any_of + rb")(?![0-9A-Za-z])", re.IGNORECASE)
+    return said

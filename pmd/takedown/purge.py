@@ -63,12 +63,14 @@ class Purge:
         lock: ROOT's, held by this process.
         lists: What is to be removed.
         held: The lists' paths and digests, as commits of curate are to know them.
+        told: What those say of ROOT's own list besides (`pmd.curate.needs.told_of_own`).
         is_dry: Only count.
     """
 
     lock: Lock
     lists: Suppression
     held: tuple[tuple[str, str], ...] = ()
+    told: Mapping[str, str] = dataclasses.field(default_factory=dict)
     is_dry: bool = False
 
 
@@ -123,7 +125,7 @@ def _commit_source(purge: Purge, folder: str, source: str, before: Commit, now: 
     now = dataclasses.replace(
         now,
         hash=_wanted(source, folder, before, inputs).hash if is_fresh else before.hash,
-        run={**before.run, "inputs": inputs},
+        run={**before.run, "inputs": inputs, **purge.told},
     )
     if now == before:
         return

@@ -132,10 +132,12 @@ def add(root: str, words: Sequence[Word], done: Iterable[int], *, keeps_looks: b
         keeps_looks: See `Request`.
 
     Raises:
-        InputError: A word is the address of a page that shows many pictures, and would match none.
+        InputError: A word is the address of a page that shows many pictures, or a user of a source that names none, and would
+            match nothing.
     """
     for word in words:
         _refuse_pages_of_many(word)
+        _refuse_userless(word)
     said = tuple(form for word in words for form in _forms(word))
     path = path_of(root)
     for _ in range(_TRIES):
@@ -176,6 +178,21 @@ def _refuse_pages_of_many(word: Word) -> None:
             found=word.said,
             remedy=f"name each picture, or the person. Where this very address is a pair's: {named.identities[0]}",
         )
+
+
+def _refuse_userless(word: Word) -> None:
+    source = people.source_of(word.said)
+    if source is None or source in people.fields():
+        return
+    units = manifests.recorded(source).units
+    has = f"have a {' and a '.join(units)}, and no user" if units else "do not say whose they are"
+    raise InputError(
+        "a user of a source that records none: it would match nothing",
+        where="takedown",
+        expected=f"user:SOURCE/ID of one of {', '.join(sorted(people.fields()))}",
+        found=f"{word.said}; the pairs of {source} {has}",
+        remedy="name each picture, by its address or its page, or each pair, as SOURCE/ID; host:NAME means all that a host has",
+    )
 
 
 def _forms(word: Word) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -49,13 +50,17 @@ evaluation = ["lists/evaluation.txt", "/abs/images"]
         ("../x.tsv", "project", "project/../x.tsv"),
         ("data/x.tsv", "gs://bucket/project", "gs://bucket/project/data/x.tsv"),
         ("/data/x.tsv", "project", "/data/x.tsv"),
-        ("~/x.tsv", "project", "~/x.tsv"),
+        ("~/x.tsv", "project", "/home/me/x.tsv"),
+        ("~", "", "/home/me"),
         ("s3://bucket/x.tsv", "project", "s3://bucket/x.tsv"),
         ("a.zip!/b", "project", "project/a.zip!/b"),
         ("", "project", ""),
     ],
 )
-def test_a_path_leads_from_the_configurations_folder(path: str, folder: str, placed: str) -> None:
+def test_a_path_leads_from_the_configurations_folder(
+    monkeypatch: pytest.MonkeyPatch, path: str, folder: str, placed: str
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
     assert places.placed(path, folder) == placed
 
 
@@ -130,12 +135,13 @@ def test_a_configuration_in_an_object_store_has_its_files_there() -> None:
 
 def test_every_path_of_a_configuration_is_placed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = "project"
+    monkeypatch.setenv("HOME", "/home/me")
     found = places.all_placed(config.parse(CONTENT), folder)
     coco = found.sources["coco"]
     assert found.root == "project/out/pmd"
     assert found.takedown == ("project/lists/takedown.txt", "/etc/hostname")
     assert coco.annotations == (
-        "project/data/*.json", "project/data/a.zip!/in/b.json", "/abs/c.json", "gs://bucket/d.json", "~/e.json",
+        "project/data/*.json", "project/data/a.zip!/in/b.json", "/abs/c.json", "gs://bucket/d.json", "/home/me/e.json",
     )  # fmt: skip
     assert coco.images == ("project/images/train2017.zip",)
     assert coco.options.karpathy == "project/data/dataset_coco.json"
@@ -217,6 +223,80 @@ def test_a_glob_of_the_home_folder_is_named_alike_from_everywhere(
     for folder in (tmp_path, tmp_path / "data", Path("/")):
         monkeypatch.chdir(folder)
         assert [places.written(path) for path in storage.glob("~/data/*.tsv")] == [f"{tmp_path}/data/x.tsv"]
+
+
+def test_a_path_of_the_home_folder_leads_there_and_is_named_as_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "deep").mkdir()
+    for name in ("x.tsv", "deep/y.tsv"):
+        (tmp_path / name).write_text("x")
+    loaded = places.all_placed(dataclasses.replace(config.parse(CONTENT), takedown=("~/x.tsv",)), "project")
+    assert loaded.takedown == (f"{tmp_path}/x.tsv",)
+    assert loaded.sources["coco"].annotations[4] == f"{tmp_path}/e.json"
+    for pattern, name in (("~/x.tsv", "~/x.tsv"), ("~/deep", "~/deep/y.tsv"), ("~/*.tsv", f"{tmp_path}/x.tsv")):
+        found = inputs._expand([places.placed(pattern, "project")])
+        assert [places.written(path) for path in found] == [name]
+    again = pickle.loads(pickle.dumps(places.placed("~/x.tsv", "")))
+    assert (again, places.written(again)) == (f"{tmp_path}/x.tsv", "~/x.tsv")
+
+
+#: A path that a shell would read otherwise, in each option that takes one.
+WITH_VARIABLES = """
+root = "$HOME/pmd"
+contact = "mailto:tests@example.org"
+takedown = ["data/list.txt", "$LISTS/takedown.txt"]
+suppression = ["data/${LIST}.json", "${LISTS}/x.json"]
+[sources.coco]
+annotations = ["$DATA/*.json", "data/a.json"]
+images = ["data/$HOME/train2017.zip"]
+karpathy = "$DATA/dataset_coco.json"
+[[scores]]
+file = "gs://$BUCKET/scores.parquet"
+keep = "nsfw < 0.2"
+missing = "keep"
+[fetch]
+ca_file = "$CA/ca.pem"
+blocklists = ["$HOME/block.txt"]
+adopt = ["$SCRATCH/*.tar"]
+against = ["$HOME/published.parquet"]
+[dedupe]
+evaluation = ["$EVAL"]
+[audit]
+attributes = ["$HOME/scores.parquet"]
+[audit.reference]
+countries = "$HOME/countries.csv"
+"""
+
+
+def test_a_variable_in_any_path_is_told_with_its_line_and_nothing_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project/pmd.toml").write_text(WITH_VARIABLES)
+    with pytest.raises(config.InvalidConfig) as told:
+        config.load("project/pmd.toml")
+    lines = WITH_VARIABLES.split("\n")
+    found = [(problem.line, problem.found.strip('"')) for problem in told.value.problems]
+    assert {line for line, _ in found} == {number for number, line in enumerate(lines, 1) if re.search(r'["/]\$', line)}
+    assert all(line is not None and path in lines[line - 1] for line, path in found)
+    assert len(found) == 15
+    problem = told.value.problems[0]
+    assert (problem.key, problem.expected) == ("root", "a path as it is: variables are not read in it")
+    assert problem.remedy == "write the folder itself; ~ is your home folder"
+    assert [path.name for path in tmp_path.iterdir()] == ["project"]
+
+
+def test_what_is_really_called_so_is_no_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "$data").mkdir()
+    (tmp_path / "$data/x.tsv").write_text("x")
+    for path in ("$data/x.tsv", "$data/new", "$da*/x.tsv", "a$HOME", "x/US$5", "a.zip!/$x/y", "$5", "$"):
+        assert places.variable(path) is None, path
+    for path in ("$data2/x", "$data/$HOME", "s3://$data/x", "$new*"):
+        assert places.variable(path) is not None, path
 
 
 def test_a_placed_path_stays_one_on_its_way_to_a_worker() -> None:

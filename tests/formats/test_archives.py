@@ -13,7 +13,7 @@ from typing import Literal
 import pytest
 
 from pmd.errors import InputError
-from pmd.formats.archives import Member, is_archive, members, open_member, split_member
+from pmd.formats.archives import Member, is_archive, members, note_of_repeated, open_member, split_member
 from pmd.formats.compression import open_decompressed
 
 FILES = {"a.txt": b"first\n" * 50_000, "folder/b.bin": bytes(range(256)) * 300, "folder/empty": b""}
@@ -65,6 +65,35 @@ def test_a_hard_link_is_the_file_that_it_stands_for(tmp_path: Path) -> None:
     assert [(member.name, member.bytes) for member in members(str(path))] == [("1.jpg", 7), ("2.jpg", 7)]
     with open_member(str(path), "2.jpg") as file:
         assert file.read() == b"picture"
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_name_that_comes_several_times_is_told_and_the_last_is_read(tmp_path: Path, kind: str) -> None:
+    path = str(tmp_path / f"a.{kind}")
+    files = [("a.txt", b"first"), ("b.txt", b"b"), ("a.txt", b"the second"), ("a.txt", b"last"), ("b.txt", b"bb")]
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in files:
+                archive.writestr(name, content)
+    else:
+        with tarfile.open(path, "w:gz" if kind == "tar.gz" else "w") as tar:
+            for name, content in files:
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+    assert [(member.name, member.bytes) for member in members(path)] == [("a.txt", 4), ("b.txt", 2)]
+    for name, content in (("a.txt", b"last"), ("b.txt", b"bb")):
+        with open_member(path, name) as file:
+            assert file.read() == content
+    assert note_of_repeated(path) == (
+        f"{path}: names that it has several times, of which the last is read: a.txt (3 times), b.txt (2 times)"
+    )
+
+
+def test_an_archive_whose_names_come_once_needs_no_note(tmp_path: Path) -> None:
+    for name, make in MAKERS.items():
+        assert note_of_repeated(make(tmp_path / name.replace(" ", "-"))) is None
 
 
 @pytest.mark.parametrize("kind", MAKERS)

@@ -17,7 +17,7 @@ import pmd.fetch.transforms
 from pipelines import build, repair
 from pmd import cli, config
 from pmd.config import Config
-from pmd.errors import ConfigError, VerificationError
+from pmd.errors import ConfigError, RootError, VerificationError
 from pmd.fetch import reference_lists, state
 from pmd.fetch.outcome import Fetched
 from pmd.inspection import explain, verify
@@ -226,6 +226,34 @@ def test_a_damaged_root_json_is_written_anew(copy: Path) -> None:
     with pytest.raises(VerificationError, match=r"root.json: damaged"):
         root.require(str(copy / "pmd"))
     assert mend(copy).ran == (("root", "all", "damaged"),)
+    assert contents(copy) == before
+
+
+def test_a_root_json_that_is_gone_is_written_anew_by_whoever_writes(copy: Path) -> None:
+    before = contents(copy)
+    (copy / "pmd/root.json").unlink()
+    (told,) = verify.verify(str(copy / "pmd"))["problems"]
+    assert (told["place"], told["found"]) == ("root.json", "nothing")
+    assert mend(copy).ran == ()
+    assert contents(copy) == before
+
+
+def test_a_root_json_that_nothing_tells_of_is_not_chosen_again(copy: Path) -> None:
+    for name in ("root.json", "images/_stage.json", "views/_stage.json"):
+        (copy / "pmd" / name).unlink()
+    with pytest.raises(RootError, match="how what was fetched is cut"), root.writer(str(copy / "pmd"), "test"):
+        build.build(loaded(copy))
+    assert not (copy / "pmd/root.json").exists()
+
+
+def test_what_is_damaged_of_the_release_is_written_anew(copy: Path) -> None:
+    before = contents(copy)
+    names = ["SHA256SUMS", "build.json", "find.html", "find/0.js", "croissant.json"]
+    (listed,) = (copy / "pmd/release/source=coco").iterdir()
+    for path in (*(copy / "pmd/release" / name for name in names), listed):
+        flip(path, 100)
+    (copy / "pmd/release/README.md").unlink()
+    assert [stage for stage, _, _ in mend(copy).ran] == ["release"]
     assert contents(copy) == before
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 import pmd
 from pmd.publish import withdrawn
 from pmd.publish.rules import PUBLISHED
+from pmd.schema import keys
 from pmd.store import commits
 
 IDS = [f"{number:032x}" for number in range(5)]
@@ -24,6 +26,17 @@ def put(path: Path, ids: Iterable[str]) -> str:
     return str(path)
 
 
+def update(release: Path, before: Iterable[str], now: Iterable[str]) -> bytes | None:
+    """Return the list of what has left as it then stands; None where none is written."""
+    digest = withdrawn.update(str(release), before, now)
+    if digest is None:
+        return None
+    content = (release / withdrawn.FILE).read_bytes()
+    assert commits.sha256(content) == digest
+    assert [path.name for path in release.iterdir()] == [withdrawn.FILE]
+    return content
+
+
 def told(content: bytes | None) -> list[str]:
     assert content is not None
     return list(pq.read_table(io.BytesIO(content))["pair_id"].to_pylist())
@@ -32,24 +45,48 @@ def told(content: bytes | None) -> list[str]:
 def test_it_has_what_earlier_releases_had_until_it_is_back(tmp_path: Path) -> None:
     release = tmp_path / "release"
     first, second = put(tmp_path / "a.parquet", IDS), put(tmp_path / "b.parquet", IDS[1:4])
-    assert withdrawn.update(str(release), [], [first]) is None
-    assert withdrawn.update(str(release), [first], [first]) is None
-    left = withdrawn.update(str(release), [first], [second])
+    assert update(release, [], [first]) is None
+    assert update(release, [first], [first]) is None
+    left = update(release, [first], [second])
     assert told(left) == [IDS[0], IDS[4]]
-    release.mkdir()
-    (release / withdrawn.FILE).write_bytes(left or b"")
     # Killed before the lists were replaced, or after: it is the same.
-    assert withdrawn.update(str(release), [first], [second]) == left
-    assert withdrawn.update(str(release), [second], [second]) == left
-    assert told(withdrawn.update(str(release), [second], [put(tmp_path / "c.parquet", IDS[:2])])) == IDS[2:]
-    assert withdrawn.update(str(release), [second], [first]) is None
+    assert update(release, [first], [second]) == left
+    assert update(release, [second], [second]) == left
+    assert told(update(release, [second], [put(tmp_path / "c.parquet", IDS[:2])])) == IDS[2:]
+    assert update(release, [second], [first]) is None
+
+
+def test_memory_is_that_of_a_part_and_the_bytes_those_of_the_ids_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [keys.digest(str(number)).hex() for number in range(3000)]
+    before = [put(tmp_path / f"{part}.parquet", ids[part::3]) for part in range(3)]
+    now = [put(tmp_path / "now.parquet", ids[:600]), put(tmp_path / "again.parquet", ids[500:1000])]
+    whole = update(tmp_path / "whole", before, now)
+    rows = pa.table([sorted(ids[1000:])], schema=withdrawn.WITHDRAWN)
+    assert whole == commits.parquet_bytes(rows)
+    sizes: list[int] = []
+    left = withdrawn._left
+
+    def counted(table: pa.Table) -> pa.Array:
+        sizes.append(table.num_rows)
+        return left(table)
+
+    monkeypatch.setattr(withdrawn, "_left", counted)
+    monkeypatch.setattr(withdrawn, "_PARTITION_BYTES", 4096)
+    assert update(tmp_path / "parts", before, now) == whole
+    assert sum(sizes) == 3000 + 1100
+    assert max(sizes) < 4100 / 16
+    # Row groups are full, in whatever parts the ids come.
+    monkeypatch.setattr(commits, "ROW_GROUP_ROWS", 700)
+    assert update(tmp_path / "groups", before, now) == commits.parquet_bytes(rows)
+    assert pq.ParquetFile(tmp_path / "groups" / withdrawn.FILE).num_row_groups == 3
 
 
 def test_older_lists_are_read_without_what_has_left_since(tmp_path: Path) -> None:
     old = Path(put(tmp_path / "old/source=coco/train-part-0.parquet", IDS))
     assert pmd.load(tmp_path / "old").published.count_rows() == 5
-    content = withdrawn.update(str(tmp_path / "none"), [str(old)], [put(tmp_path / "new.parquet", IDS[1:])])
-    (tmp_path / "old" / withdrawn.FILE).write_bytes(content or b"")
+    assert withdrawn.update(str(tmp_path / "old"), [str(old)], [put(tmp_path / "new.parquet", IDS[1:])]) is not None
     for where in (tmp_path / "old", old.parent, old):
         published = pmd.load(where).published
         assert published.select(["pair_id"]).to_table()["pair_id"].to_pylist() == IDS[1:]

@@ -14,6 +14,7 @@ import pytest
 
 from pmd.errors import RootError, VerificationError
 from pmd.store import commits, lock, root, storage
+from pmd.store.commits import Commit
 
 
 def state_of(folder: Path) -> dict[str, Any]:
@@ -221,6 +222,43 @@ def test_what_is_chosen_once_stays(tmp_path: Path) -> None:
     root.create(str(tmp_path), 9)
     assert root.describe(str(tmp_path)) == {"version": 1, "fetch_shard_bits": 5}
     assert root.require(str(tmp_path)) == {"version": 1, "fetch_shard_bits": 5}
+
+
+def commit_images(where: Path, folder: str, bits: int) -> None:
+    """Commit a folder of the images, which says how the fetch is cut."""
+    facts = {"fetch_shard_bits": bits, "part_bits": 0}
+    commits.replace_unreadable(str(where / folder), Commit("images", (), {}, "", {}, facts))
+
+
+@pytest.mark.parametrize("folder", ["views", "images"])
+def test_a_root_json_that_is_gone_is_told_and_put_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, folder: str
+) -> None:
+    root.create(str(tmp_path), 5)
+    whole = (tmp_path / "root.json").read_bytes()
+    (tmp_path / folder).mkdir()
+    commit_images(tmp_path, folder, 5)
+    (tmp_path / "root.json").unlink()
+    for _ in range(2):
+        assert root.require(str(tmp_path)) == {"version": 1, "fetch_shard_bits": 5}
+    assert [record.message.partition(" is gone")[0] for record in caplog.records] == [f"{tmp_path}/root.json"]
+    assert not (tmp_path / "root.json").exists()
+    with root.writer(str(tmp_path), "pmd build"):
+        assert (tmp_path / "root.json").read_bytes() == whole
+    assert "it was written anew, with fetch_shard_bits = 5" in caplog.records[-1].message
+    # Damage is another thing: it is left to `pmd repair`.
+    (tmp_path / "root.json").write_bytes(whole[:-5])
+    with root.writer(str(tmp_path), "pmd build"), pytest.raises(VerificationError, match="damaged"):
+        root.require(str(tmp_path))
+
+
+def test_how_the_fetch_is_cut_is_not_chosen_again_where_nothing_tells_it(tmp_path: Path) -> None:
+    root.refuse_lost(str(tmp_path))
+    (tmp_path / "fetch/ledger/shard=00001").mkdir(parents=True)
+    with pytest.raises(RootError, match="no commit of the images says how") as told:
+        root.refuse_lost(str(tmp_path))
+    assert told.value.where == f"{tmp_path}/root.json"
+    assert f"move {tmp_path}/fetch away" in str(told.value.remedy)
 
 
 def test_a_folder_that_is_no_root_is_told(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import hashlib
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,15 +16,17 @@ import pytest
 from pmd import flow
 from pmd.audit import labelling
 from pmd.config import Config
-from pmd.errors import InputError
+from pmd.curate import needs
+from pmd.errors import InputError, RootError
 from pmd.fetch import policies
+from pmd.images import rules as images_rules
 from pmd.inspection import verify
 from pmd.refresh import waves
 from pmd.schema import keys
 from pmd.store import commits, register, root
 from pmd.store.commits import Commit
 from pmd.store.lock import Lock, State
-from pmd.suppression import lists, rows
+from pmd.suppression import lists, people, rows
 from pmd.suppression.lists import Suppression
 from pmd.takedown import matching, purge, receipts, requests
 from pmd.text import urls
@@ -96,6 +100,48 @@ def test_requests_that_name_nothing_that_is_here_are_told(tiny: Config) -> None:
     assert found.unmatched == (2, 3, 7)
 
 
+@pytest.mark.parametrize("kind", ["rows", "hosts", "users", "addresses", "keys"])
+def test_many_words_are_compared_with_as_few_rows_as_one(
+    tiny: Config, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    many = {
+        "rows": [f"coco/{number}" for number in range(400)],
+        "hosts": [f"host:{number}.example" for number in range(400)],
+        "users": [f"u/somebody{number}" for number in range(400)],
+        "addresses": [f"http://one.example/{number}.jpg" for number in range(400)],
+        "keys": [hashlib.sha256(f"{number}".encode()).hexdigest()[:32] for number in range(400)],
+    }[kind]
+    calls: list[str] = []
+
+    def counted(owner: object, name: str) -> None:
+        whole = getattr(owner, name)
+
+        def call(*args: object) -> object:
+            calls.append(name)
+            return whole(*args)
+
+        monkeypatch.setattr(owner, name, call)
+
+    for owner, name in (
+        (images_rules.Takedown, "names"),
+        (people, "of_meta"),
+        (people, "hosts_of"),
+        (urls, "canonical"),
+        (matching, "batches"),
+    ):
+        counted(owner, name)
+    told = {}
+    for count in (1, len(many)):
+        asked = [requests.Request(number, (word,)) for number, word in enumerate(many[:count])]
+        asked.append(requests.Request(count, ("host:one.example",)))
+        calls.clear()
+        found = matching.resolve(tiny.root, asked, tiny.sources, Suppression())
+        assert found.images >= {C1, C2, C3, C4}
+        assert count not in found.unmatched
+        told[count] = Counter(calls)
+    assert told[1] == told[len(many)]
+
+
 @pytest.mark.parametrize(
     "said",
     [
@@ -112,6 +158,26 @@ def test_a_page_of_many_pictures_is_no_request(tmp_path: Path, said: str) -> Non
         requests.add(str(tmp_path), [requests.read_word(said)], [], keeps_looks=False)
     assert requests.read(str(tmp_path)) == []
     for good in ("https://imgur.com/AbCdEfG.jpg", "https://www.flickr.com/photos/x/4242/in/album-1", "u/SomeOne"):
+        assert requests.add(str(tmp_path), [requests.read_word(good)], [], keeps_looks=False).said == (good,)
+
+
+@pytest.mark.parametrize(
+    ("source", "has"),
+    [
+        ("wit", "have a page, and no user"),
+        ("coco", "do not say whose they are"),
+        ("my_pairs", "do not say whose they are"),
+    ],
+)
+def test_a_user_of_a_source_that_names_none_is_no_request(tmp_path: Path, source: str, has: str) -> None:
+    (tmp_path / lists.FOLDER).mkdir()
+    word = requests.read_word(f"user:{source}/x", ["my_pairs"])
+    with pytest.raises(InputError, match="would match nothing") as told:
+        requests.add(str(tmp_path), [requests.read_word("coco:9"), word], [], keeps_looks=False)
+    assert told.value.found == f"user:{source}/x; the pairs of {source} {has}"
+    assert told.value.expected == "user:SOURCE/ID of one of red_caps, sbu_captions, yfcc100m"
+    assert requests.read(str(tmp_path)) == []
+    for good in ("user:sbu_captions/1@N01", "user:red_caps/SomeOne"):
         assert requests.add(str(tmp_path), [requests.read_word(good)], [], keeps_looks=False).said == (good,)
 
 
@@ -154,6 +220,46 @@ def test_a_picture_file_waits_as_its_digests(tmp_path: Path) -> None:
     assert requests.read(str(tmp_path)) == [second]
     requests.remove(str(tmp_path), {8})
     assert not Path(requests.path_of(str(tmp_path))).exists()
+
+
+def test_lists_of_the_configuration_alone_are_the_users_to_change(tiny: Config, tmp_path: Path) -> None:
+    where = tmp_path / "pmd"
+    shutil.copytree(tiny.root, where)
+    paths = []
+    for name in ("one.json", "other.json"):
+        (tmp_path / name).write_bytes(lists.to_bytes(lists.new()))
+        paths.append(str(tmp_path / name))
+
+    def refuse(*named: str) -> None:
+        needs.refuse_lost_lists(lists.held(dataclasses.replace(tiny, root=str(where), suppression=named)))
+
+    def commit(**run: object) -> None:
+        folder = root.curate_folder(str(where), "coco")
+        found = commits.require(folder, "")
+        inputs = {**found.run["inputs"], **needs.suppression_input(lists.digests(paths[:1]))}
+        commits.replace_unreadable(folder, dataclasses.replace(found, run={**found.run, "inputs": inputs, **run}))
+
+    commit()
+    refuse(paths[0])
+    refuse(paths[1])
+    with pytest.raises(RootError, match="would come back"):
+        refuse()
+    # As it was before commits told which list was ROOT's own: receipts tell that it had one.
+    (where / lists.FOLDER).mkdir()
+    (where / lists.FOLDER / lists.RECEIPTS).write_text("")
+    with pytest.raises(RootError, match="would come back"):
+        refuse(paths[1])
+    # Another list in the place of ROOT's own is told, too.
+    commit(**needs.told_of_own(str(where)))
+    own = lists.new()
+    Path(lists.path_of(str(where))).write_bytes(lists.to_bytes(own))
+    commit(**needs.told_of_own(str(where)))
+    refuse(paths[1])
+    Path(lists.path_of(str(where))).write_bytes(lists.to_bytes(own.with_values({"image": [b"more"]})))
+    refuse(paths[1])
+    Path(lists.path_of(str(where))).write_bytes(lists.to_bytes(lists.new()))
+    with pytest.raises(RootError, match="would come back"):
+        refuse(paths[1])
 
 
 def test_what_a_host_has_said_goes_with_it(tiny: Config, tmp_path: Path) -> None:

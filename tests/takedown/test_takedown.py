@@ -280,13 +280,16 @@ def test_a_list_that_is_lost_brings_nothing_back(done: Done, tmp_path: Path) -> 
         for refused in (lambda: build.build(other), lambda: build.explain(other), lambda: applied(other)):
             with pytest.raises(RootError, match="what was taken down would come back"):
                 refused()
-        # Where nothing was ever taken down, the configuration's lists are the user's to change.
-        receipted = own.with_name(receipts.FILE)
-        receipted.rename(tmp_path / receipts.FILE)
+        # A copy of the ROOT that was made without all of the folder has no receipts either.
+        own.parent.rename(tmp_path / lists.FOLDER)
         try:
-            assert {step.why for step in build.explain(other)} != {None}
+            for refused in (lambda: build.build(other), lambda: build.explain(other), lambda: applied(other)):
+                with pytest.raises(RootError, match="what was taken down would come back"):
+                    refused()
+            assert {step.why for step in build.explain(named)} == {None}
+            assert not own.parent.exists()
         finally:
-            (tmp_path / receipts.FILE).rename(receipted)
+            (tmp_path / lists.FOLDER).rename(own.parent)
     finally:
         (tmp_path / own.name).rename(own)
 

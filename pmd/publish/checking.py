@@ -1,0 +1,122 @@
+"""The release held to its own checksums: what is gone, has other bytes than were written, or is listed nowhere.
+
+No commit lists a release, which becomes others' (`pmd.publish.folder`). SHA256SUMS tells of each file but itself and the card,
+which people edit, and of the lists the commits tell too. What people and loaders put beside these is theirs, but for files of
+rows: who reads the folder by a pattern reads them too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from pmd import flow
+from pmd.publish import folder
+from pmd.store import sealed, storage, written
+from pmd.store.commits import File
+
+#: What may be wrong with a file.
+GONE: Final = "a file of the release is gone"
+OTHER: Final = "a file of the release has other bytes than were written"
+UNLISTED: Final = "no checksum of the release lists this file, and whoever reads the release by a pattern reads it"
+#: The first two are mended by `pmd repair`.
+MENDED: Final = frozenset({GONE, OTHER})
+
+_LINE: Final = re.compile(r"([0-9a-f]{64})  (.+)")
+#: How the names of files end that readers take in by a pattern.
+_READ: Final = (".parquet", ".tar", ".tfrecord")
+#: Files that no checksum is kept of.
+_UNSUMMED: Final = frozenset({folder.README, folder.NEW_README, folder.SUMS})
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong: what, where (relative to ROOT), and what was expected and found."""
+
+    what: str
+    name: str
+    expected: str
+    found: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Checked:
+    """What was looked at, and what was found.
+
+    Attributes:
+        files: How many have checksums.
+        problems: What is wrong.
+        stale: A list of which the release has another, or none, or which it alone has; None: they are those that stand.
+        left: Files that a run which was killed has left.
+        others: Files that are nobody's of pmd.
+    """
+
+    files: int = 0
+    problems: tuple[Finding, ...] = ()
+    stale: str | None = None
+    left: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+
+def names_in(names: Iterable[str]) -> list[str]:
+    """Return the files of the release among those of a ROOT, relative to its folder."""
+    top = f"{flow.RELEASE}/"
+    return [name.removeprefix(top) for name in names if name.startswith(top)]
+
+
+def check(root_url: str, names: Iterable[str], lists: Mapping[str, File]) -> Checked:
+    """Hold a release to its checksums; where nothing stands there that a run has written, nothing is wrong.
+
+    Args:
+        root_url: ROOT.
+        names: The files that stand there (`names_in`).
+        lists: Those of the lists that are committed, by their names in the release.
+    """
+    there = {*names}
+    if not there & {folder.BUILD, folder.SUMS} and not any(map(folder.is_ours, there)):
+        return Checked()
+    top = storage.join(root_url, flow.RELEASE)
+    sums, problems = _sums(top, there)
+    problems += [_finding(GONE, name, "a file", "nothing") for name in folder.WHOLE if name not in there | sums.keys()]
+    for name, digest in sums.items():
+        state = sealed.measured(storage.join(top, name)) if name in there else None
+        if state is None or state[1] != digest:
+            found = "nothing" if state is None else f"{state[0]} bytes, sha256 {state[1]}"
+            problems.append(_finding(GONE if name not in there else OTHER, name, f"sha256 {digest}", found))
+    unlisted = sorted(there - sums.keys() - _UNSUMMED) if folder.SUMS in there else []
+    left = [name for name in unlisted if written.is_temporary(name)]
+    read = [name for name in unlisted if name not in left and (name.endswith(_READ) or folder.is_ours(name))]
+    problems += [_finding(UNLISTED, name, "nothing", "it") for name in read]
+    others = [name for name in unlisted if name not in {*left, *read}]
+    return Checked(len(sums), tuple(problems), next(_stale(sums, lists), None), tuple(left), tuple(others))
+
+
+def _sums(top: str, there: set[str]) -> tuple[dict[str, str], list[Finding]]:
+    """Return the checksums that are told, by name, and what is wrong with their file."""
+    if folder.SUMS not in there:
+        return {}, [_finding(GONE, folder.SUMS, "checksums of the files", "nothing")]
+    sums: dict[str, str] = {}
+    wrong: list[Finding] = []
+    content = storage.read_bytes(storage.join(top, folder.SUMS)).decode("utf-8", "replace")
+    for number, line in enumerate(content.splitlines(), start=1):
+        found = _LINE.fullmatch(line)
+        if found is None:
+            expected = "lines of a SHA-256, two spaces and a name"
+            wrong.append(_finding(OTHER, folder.SUMS, expected, f"line {number}: {line[:80]}"))
+        else:
+            sums[found[2]] = found[1]
+    return sums, wrong[:1]
+
+
+def _stale(sums: Mapping[str, str], lists: Mapping[str, File]) -> Iterator[str]:
+    """Yield the lists' files of which the release has others than stand."""
+    of_lists = {name: digest for name, digest in sums.items() if folder.is_of_list(name)}
+    for name in sorted({*of_lists, *lists}):
+        if name not in of_lists or name not in lists or of_lists[name] != lists[name].sha256:
+            yield name
+
+
+def _finding(what: str, name: str, expected: str, found: str) -> Finding:
+    return Finding(what, f"{flow.RELEASE}/{name}", expected, found)

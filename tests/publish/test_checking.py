@@ -1,0 +1,182 @@
+"""A release is held to its checksums: what is gone, damaged or strange is told, and what people put beside it is theirs."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from pmd.config import Config
+from pmd.errors import VerificationError
+from pmd.inspection import damage, verify
+from pmd.publish import checking, folder, withdrawn
+from pmd.store import commits, lock, root, sealed
+from tests import tiny_root
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    chosen = tiny_root.build(tmp_path_factory.mktemp("released"))
+    release = Path(chosen.root, "release")
+    # As if an earlier release had had more: a row has left.
+    earlier = release.with_name("earlier.parquet")
+    earlier.write_bytes(commits.parquet_bytes(pa.table([["ab" * 16]], schema=withdrawn.WITHDRAWN)))
+    withdrawn.update(str(release), [str(earlier)], [])
+    earlier.unlink()
+    folder.write(chosen)
+    return chosen
+
+
+@pytest.fixture
+def mine(built: Config, tmp_path: Path) -> Config:
+    shutil.copytree(built.root, tmp_path / "pmd")
+    return dataclasses.replace(built, root=str(tmp_path / "pmd"))
+
+
+def problems(chosen: Config) -> list[dict[str, str]]:
+    sealed.forget()
+    found: list[dict[str, str]] = verify.verify(chosen.root)["problems"]
+    return found
+
+
+def release(chosen: Config) -> Path:
+    return Path(chosen.root) / "release"
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.unlink()  # a list's file has two names
+    path.write_bytes(content)
+
+
+def test_a_sound_release_is_counted(mine: Config) -> None:
+    assert problems(mine) == []
+    result = verify.verify(mine.root)
+    lines = (release(mine) / "SHA256SUMS").read_text().splitlines()
+    assert result["released"] == len(lines) > 10
+    assert f"{len(lines)} files of the release held to its checksums" in verify.render(result)
+    assert [note for note in result["notes"] if note["place"].startswith("release")] == []
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_every_file_that_is_gone_or_damaged_is_told(mine: Config, *, is_gone: bool) -> None:
+    names = [line.partition("  ")[2] for line in (release(mine) / "SHA256SUMS").read_text().splitlines()]
+    assert {"build.json", "find.html", "croissant.json", "find/0.js", withdrawn.FILE} < {*names}
+    for name in [*names, *(["README.md", "SHA256SUMS"] if is_gone else [])]:
+        path = release(mine) / name
+        content = path.read_bytes()
+        path.unlink() if is_gone else flip(path)
+        (found,) = problems(mine)
+        what = checking.GONE if is_gone else checking.OTHER
+        assert (found["what"], found["place"]) == (what, f"release/{name}")
+        (mended,) = damage.survey(mine.root)
+        assert (mended.name, mended.found) == (f"release/{name}", found["found"])
+        if not is_gone:
+            expected = hashlib.sha256(content).hexdigest()
+            assert found["expected"] == f"sha256 {expected}"
+            assert re.fullmatch(rf"{len(content)} bytes, sha256 [0-9a-f]{{64}}", found["found"])
+        path.unlink(missing_ok=True)
+        path.write_bytes(content)
+    assert problems(mine) == []
+
+
+def test_a_damaged_line_of_checksums_is_told(mine: Config) -> None:
+    path = release(mine) / "SHA256SUMS"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(["rubbish", *lines]) + "\n")
+    (found,) = problems(mine)
+    assert (found["place"], found["found"]) == ("release/SHA256SUMS", "line 1: rubbish")
+
+
+@pytest.mark.parametrize(
+    ("name", "is_told"),
+    [
+        ("source=coco/more.parquet", True),
+        ("source=coco/train-part-00000-of-00001-0123456789abcdef.parquet", True),
+        ("find/f.js", True),
+        ("samples/00000.tar", True),
+        ("notes.txt", False),
+        (".git/config", False),
+        ("README.new.md", None),
+    ],
+)
+def test_strange_files_are_told(mine: Config, name: str, *, is_told: bool | None) -> None:
+    path = release(mine) / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("x")
+    assert [(found["what"], found["place"]) for found in problems(mine)] == (
+        [(checking.UNLISTED, f"release/{name}")] if is_told else []
+    )
+    notes = [note for note in verify.verify(mine.root)["notes"] if note["place"] == f"release/{name}"]
+    assert len(notes) == (is_told is False)
+    assert damage.survey(mine.root) == []  # nobody removes it
+
+
+def test_what_a_killed_run_left_is_a_note(mine: Config) -> None:
+    (release(mine) / f".tmp-{'ab' * 16}").write_text("x")
+    assert problems(mine) == []
+    (release(mine) / "find.html").unlink()
+    killed = lock.State(1, lock.Holder.here("pmd publish", None), ended=False)
+    (Path(mine.root) / lock.STATE_FILE).write_bytes(killed.to_json())
+    assert problems(mine) == []
+    places = {note["place"]: note["what"] for note in verify.verify(mine.root)["notes"]}
+    assert "the last run did not end" in places["release/find.html"]
+
+
+def test_a_release_of_other_lists_is_a_note(mine: Config) -> None:
+    (name,) = [path.name for path in release(mine).glob("source=coco/*.parquet")]
+    sums = release(mine) / "SHA256SUMS"
+    lines = [line for line in sums.read_text().splitlines() if not line.endswith(name)]
+    sums.write_text("\n".join(lines) + "\n")
+    (release(mine) / "source=coco" / name).unlink()
+    assert problems(mine) == []
+    notes = {note["place"]: note["found"] for note in verify.verify(mine.root)["notes"]}
+    assert notes["release"] == f"source=coco/{name}"
+
+
+def test_without_a_release_nothing_is_wrong(mine: Config) -> None:
+    shutil.rmtree(release(mine))
+    assert problems(mine) == []
+    release(mine).mkdir()
+    (release(mine) / "README.md").write_text("mine")
+    assert problems(mine) == []
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, flip])
+def test_a_list_of_what_has_left_that_is_lost_is_not_begun_anew(mine: Config, spoil: Callable[[Path], Any]) -> None:
+    path = release(mine) / withdrawn.FILE
+    content = path.read_bytes()
+    spoil(path)
+    changed = dataclasses.replace(mine, card=mine.card.model_copy(update={"title": "Another"}))
+    with pytest.raises(VerificationError, match="what has left") as told:
+        folder.write(changed)
+    assert told.value.where == str(path)
+    assert hashlib.sha256(content).hexdigest() in str(told.value.expected)
+    if spoil is Path.unlink:
+        with pytest.raises(VerificationError):
+            folder.write(mine)  # though nothing else has changed
+    path.write_bytes(content)
+    assert folder.write(changed)
+    assert problems(mine) == []
+    # As the remedy says.
+    path.unlink()
+    (release(mine) / "build.json").unlink()
+    sums = release(mine) / "SHA256SUMS"
+    sums.write_text("".join(f"{line}\n" for line in sums.read_text().splitlines() if withdrawn.FILE not in line))
+    assert folder.write(changed)
+    assert not path.exists()
+    assert problems(mine) == []
+
+
+def test_the_lock_is_free(mine: Config) -> None:
+    (release(mine) / "find.html").unlink()
+    with root.writer(mine.root, "test"):
+        assert [found for found in problems(mine) if found["place"].startswith("release/")] == []
