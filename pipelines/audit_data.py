@@ -35,8 +35,10 @@ def build(path: str, out: str, named: Mapping[str, str], report: Callable[[str],
 
     Raises:
         ConfigError: `out` is a build's.
+        RootError: It holds other files.
         InputError: There are no such files, or they are not what is read.
     """
+    root.refuse_others_folders(out)
     files = [data_files.look(file, named) for file in data_files.find(path, beside=out)]
     told: dict[str, str] = {}
     for file in files:

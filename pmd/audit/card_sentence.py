@@ -62,6 +62,11 @@ def _last(result: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
+def _either(result: Mapping[str, Any], of_build: str, of_data: str) -> str:
+    """Return what is said of a build, or of any data set."""
+    return of_data if "data_set" in result else of_build
+
+
 def _developed(result: Mapping[str, Any]) -> Iterator[str]:
     """Yield the share from high-income countries, or what it lacks."""
     countries = _last(result)["countries"]
@@ -83,8 +88,9 @@ def _developed(result: Mapping[str, Any]) -> Iterator[str]:
         )
         yield f"The share from high-income countries is not computed: {_reference(result)}"
     anchor = "geography" if "geography" in result else "countries"
+    recorded = _either(result, ", all from sources that record them", "")
     yield (
-        f"Geotags are on {escape(formatting.percent(tagged['share']))} of the pairs, all from sources that record them. "
+        f"Geotags are on {escape(formatting.percent(tagged['share']))} of the pairs{recorded}. "
         f'A photographed country is no home. <a href="#{anchor}">Countries</a>'
     )
 
@@ -132,7 +138,11 @@ def _reference(result: Mapping[str, Any]) -> str:
 
 
 def _younger(result: Mapping[str, Any]) -> Iterator[str]:
-    yield "No source records who contributed, or how old they are."
+    yield _either(
+        result,
+        "No source records who contributed, or how old they are.",
+        "No column is read that says how old people are who contributed.",
+    )
     age = _last(result).get("age") or {}
     shares = [age.get(name) or {} for name in ("young", "old")]
     if all(share.get("value") is not None for share in shares):
@@ -146,7 +156,11 @@ def _younger(result: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _male(result: Mapping[str, Any]) -> Iterator[str]:
-    yield "No source records the gender of who contributed."
+    yield _either(
+        result,
+        "No source records the gender of who contributed.",
+        "No column is read that says the gender of who contributed.",
+    )
     ratio = _last(result)["gendered"].get("female_to_male")
     if ratio is not None and ratio["value"] is not None:
         ends = f" ({ratio['interval'][0]:.2f}–{ratio['interval'][1]:.2f})" if ratio["interval"] else ""

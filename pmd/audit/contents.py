@@ -227,7 +227,11 @@ def languages(result: Mapping[str, Any]) -> str:
         if english["value"] is None
         else f"{formatting.percent(english['value'])} of captions are identified as English after {last}, "
         f"{formatting.percent(unsure['value'])} as no language for sure"
-        + ("; too few were looked at to say more." if few else f"; {after['distinct']} languages occur in the sample.")
+        + (
+            "; too few were looked at to say more."
+            if few
+            else f"; {after['distinct']} language{'s occur' if after['distinct'] != 1 else ' occurs'} in the sample."
+        )
     )
     other = charts.bar_list(bars, page.styles(result), "Languages other than English")
     return (
@@ -274,16 +278,19 @@ def countries(result: Mapping[str, Any]) -> str:
     if not after["coverage"]["measured"]:
         reading = f"No pair with a geotag is left after {last}."
     elif few:
-        reading = f"Only {placed} pairs with a geotag lie in a country: too few to speak of shares."
+        pairs = (
+            f"{placed} pair{'s' if placed != 1 else ''} with a geotag {'lie' if placed != 1 else 'lies'} in a country"
+        )
+        reading = f"Only {pairs}: too few to speak of shares." if placed else "No pair with a geotag lies in a country."
     elif not top:
         reading = f"No country holds enough of the {formatting.count(placed)} pairs with a geotag to be shown."
     else:
         three = ", ".join(names.get(row["country"], row["country"]) for row in top)
         reading = (
-            f"{formatting.percent(share)} of the pairs with a geotag are from {len(top)} of {after['distinct']} "
-            f"countries: {three}."
+            f"{formatting.percent(share)} of the pairs with a geotag in a country are from {len(top)} of "
+            f"{after['distinct']} countries: {three}."
             if after["distinct"] > len(top)
-            else f"All pairs with a geotag are from {three}."
+            else f"All pairs with a geotag{' in a country' if after['no_country'] else ''} are from {three}."
         )
     rest = (
         '<p class="coverage">Shares are of the pairs whose geotag lies in a country; '

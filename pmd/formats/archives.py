@@ -52,7 +52,7 @@ _TRAILING_BLOCK: Final = 1 << 20
 #: How often the end of a stream may be read: once by whoever looks ahead, once by whoever reads on.
 _MAX_ENDS: Final = 4
 _TAR_MAGIC: Final = slice(257, 262), b"ustar"
-_AGAIN: Final = "fetch the file again: pmd manifests verify tells whether it is the published one"
+_AGAIN: Final = "fetch the file again; of upstream's, pmd manifests verify tells whether it is the published one"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
