@@ -6,6 +6,7 @@ import csv
 import decimal
 import io
 import json
+import re
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 
 import pmd
 from pipelines import audit_data
-from pmd.audit import data_columns, measure
+from pmd.audit import data_columns, measure, population
 from pmd.datasets import files as data_files
 from pmd.datasets import pairs as data_pairs
 from pmd.errors import ConfigError, InputError, PmdError
@@ -356,6 +357,11 @@ def test_a_data_set_without_rows_has_a_page_that_says_so(tmp_path: Path) -> None
     (tmp_path / "rows.csv").write_text("text,url\n", encoding="utf-8")
     page = audit_data.build(str(tmp_path / "rows.csv"), str(tmp_path / "out"), {}, lambda _: None)
     assert "No caption is left." in Path(page).read_text(encoding="utf-8")
+    said = _words(page)
+    assert "there are no pairs here" in said
+    assert "0 of 0" not in said
+    assert "No pair here has a geotag, so no country can be told." in said
+    assert "partly testable" not in said
     assert pmd.load.audit(tmp_path / "out").books.empty
 
 
@@ -405,3 +411,31 @@ def test_what_is_no_object_in_a_list_says_nothing_of_its_row(tmp_path: Path) -> 
         True,
         False,
     ]
+
+
+def _words(page: str) -> str:
+    """Return what a page says, without its marks."""
+    return " ".join(re.sub("<[^>]+>", " ", Path(page).read_text(encoding="utf-8")).replace("\u00a0", " ").split())
+
+
+def test_the_page_of_a_row_says_nothing_that_is_none(tmp_path: Path) -> None:
+    write(tmp_path, "csv", ROWS[:1])
+    said = _words(audit_data.build(str(tmp_path / "rows.csv"), str(tmp_path / "out"), {}, lambda _: None))
+    assert not re.findall(r"(?<! of )\b1 (?:rows|pairs|distinct images|English captions|texts)", said)
+    assert not re.findall("too few of English|YFCC100M has", said)
+    assert "Too few English captions were read to speak of rates of terms." in said
+    assert "Only 1 pair with a geotag lies in a country: too few to speak of shares." in said
+    assert "No source records" not in said
+    assert "When photographs were taken" not in said, "no column of any data set says when"
+
+
+def test_countries_of_a_data_set_stand_beside_who_lives_there(tmp_path: Path) -> None:
+    rows = [{**ROWS[0], "URL": f"http://h.org/{number}", "author": f"u{number}"} for number in range(40)]
+    page = audit_data.build(str(write(tmp_path, "csv", rows)), str(tmp_path / "out"), {}, lambda _: None)
+    countries = pmd.load.audit(tmp_path / "out").geography_countries.set_index("country")
+    world = population.load(population.YEAR)
+    assert isinstance(world, population.Population)
+    assert countries.loc["FR"].per_million_people == pytest.approx(40 / world.people["FR"] * 1e6, rel=1e-5)
+    said = _words(page)
+    assert "No populations" not in said
+    assert "[audit.reference]" not in said, "which a configuration has, and the audit of a data set has none"
