@@ -10,7 +10,7 @@ import apache_beam as beam
 from pipelines import running
 from pipelines.audit import bits_of
 from pmd import flow
-from pmd.audit import data_columns, lexicon, measure
+from pmd.audit import data_columns, lexicon, measure, population
 from pmd.audit.datasets import Described
 from pmd.audit.transforms import Counting, CountMet, WithReport
 from pmd.config.options import AuditOptions
@@ -35,8 +35,10 @@ def build(path: str, out: str, named: Mapping[str, str], report: Callable[[str],
 
     Raises:
         ConfigError: `out` is a build's.
+        RootError: It holds other files.
         InputError: There are no such files, or they are not what is read.
     """
+    root.refuse_others_folders(out)
     files = [data_files.look(file, named) for file in data_files.find(path, beside=out)]
     told: dict[str, str] = {}
     for file in files:
@@ -60,6 +62,7 @@ def _run(path: str, out: str, files: list[data_files.DataFile], data: Described)
     options = AuditOptions()
     rows = _rows(files)
     plan = measure.plan(rows, options, lexicon.load())
+    beside = population.Beside(population.YEAR, population.load(population.YEAR))
     sizes = {file.path: storage.size(file.path) for file in files}
     size = sum(sizes.values())
     work = root.work_folder(out, "audit")
@@ -77,7 +80,9 @@ def _run(path: str, out: str, files: list[data_files.DataFile], data: Described)
             | "Rows" >> Cross(CountData(counting), by_engine=False)
             | "Counted" >> CountMet(counting, by_engine=False)
             | "Commit"
-            >> WriteCommit(CommitStage(work, (target(wanted, complete=WithReport(plan, {}, {}, None, data=data)),)))
+            >> WriteCommit(
+                CommitStage(work, (target(wanted, complete=WithReport(plan, {}, {}, None, beside=beside, data=data)),))
+            )
         )
 
     running.run_and_commit(out, [wanted.folder], wire, (), work, size)

@@ -32,7 +32,7 @@ def section(result: Mapping[str, Any]) -> str:
         if rows:
             parts.append(f"<details><summary>{escape(source)}</summary>{_tables(source, rows)}</details>")
     reading = (
-        f"{formatting.count(number)} terms of all sources stand with gendered terms in 20 captions of 10 clusters or more after "
+        f"{formatting.counted(number, 'term')} of all sources {'stands' if number == 1 else 'stand'} with gendered terms in 20 captions of 10 clusters or more after "
         f"{last}; the odds of {formatting.count(found)} differ from their source's by a quarter or more for sure."
         if number
         else "No occupation, activity or object stands with gendered terms often enough."

@@ -28,12 +28,15 @@ def flow(result: Mapping[str, Any]) -> str:
         total = sum(pairs.values())
         segments = [
             Segment(
-                pairs[source], f"row-{colour}", f"{source}: {formatting.count(pairs[source])} pairs, {label}", source
+                pairs[source],
+                f"row-{colour}",
+                f"{source}: {formatting.counted(pairs[source], 'pair')}, {label}",
+                source,
             )
             for source, _, colour in groups
             if pairs.get(source)
         ]
-        segments.append(Segment(lost, "gone", f"rejected by {label}: {formatting.count(lost)} pairs"))
+        segments.append(Segment(lost, "gone", f"rejected by {label}: {formatting.counted(lost, 'pair')}"))
         note = formatting.short(total) + (f"  (−{formatting.short(lost)})" if lost else "")
         rows.append(Stack("read" if label == "read" else f"after {label}", segments, note))
     keys, seen = [], set()

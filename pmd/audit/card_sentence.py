@@ -33,7 +33,7 @@ class _Claim:
 def section(result: Mapping[str, Any]) -> str:
     """Return the card's sentence, part by part."""
     claims = [
-        _Claim("developed countries", "partly testable", "partly", [*_developed(result)]),
+        _Claim("developed countries", *_testable(result), [*_developed(result)]),
         _Claim("younger", "not testable here", "not", [*_younger(result)]),
         _Claim("male users", "not testable here", "not", [*_male(result)]),
         _content(result),
@@ -62,6 +62,17 @@ def _last(result: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
+def _either(result: Mapping[str, Any], of_build: str, of_data: str) -> str:
+    """Return what is said of a build, or of any data set."""
+    return of_data if "data_set" in result else of_build
+
+
+def _testable(result: Mapping[str, Any]) -> tuple[str, str]:
+    """Return whether it can be told where photographs are from, and the style of that."""
+    has_places = _last(result)["countries"]["coverage"]["measured"] > 0
+    return ("partly testable", "partly") if has_places else ("not testable here", "not")
+
+
 def _developed(result: Mapping[str, Any]) -> Iterator[str]:
     """Yield the share from high-income countries, or what it lacks."""
     countries = _last(result)["countries"]
@@ -83,8 +94,9 @@ def _developed(result: Mapping[str, Any]) -> Iterator[str]:
         )
         yield f"The share from high-income countries is not computed: {_reference(result)}"
     anchor = "geography" if "geography" in result else "countries"
+    recorded = _either(result, ", all from sources that record them", "")
     yield (
-        f"Geotags are on {escape(formatting.percent(tagged['share']))} of the pairs, all from sources that record them. "
+        f"Geotags are on {escape(formatting.percent(tagged['share']))} of the pairs{recorded}. "
         f'A photographed country is no home. <a href="#{anchor}">Countries</a>'
     )
 
@@ -132,10 +144,14 @@ def _reference(result: Mapping[str, Any]) -> str:
 
 
 def _younger(result: Mapping[str, Any]) -> Iterator[str]:
-    yield "No source records who contributed, or how old they are."
+    yield _either(
+        result,
+        "No source records who contributed, or how old they are.",
+        "No column is read that says how old people are who contributed.",
+    )
     age = _last(result).get("age") or {}
     shares = [age.get(name) or {} for name in ("young", "old")]
-    if all(share.get("value") is not None for share in shares):
+    if all(share.get("value") is not None and share["enough"] for share in shares):
         young, old = (escape(formatting.share(share)) for share in shares)
         yield (
             f"<b>What captions mention</b>, which is another question: {young} of English captions have a term for the young, "
@@ -146,9 +162,13 @@ def _younger(result: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _male(result: Mapping[str, Any]) -> Iterator[str]:
-    yield "No source records the gender of who contributed."
+    yield _either(
+        result,
+        "No source records the gender of who contributed.",
+        "No column is read that says the gender of who contributed.",
+    )
     ratio = _last(result)["gendered"].get("female_to_male")
-    if ratio is not None and ratio["value"] is not None:
+    if ratio is not None and ratio["value"] is not None and ratio["enough"]:
         ends = f" ({ratio['interval'][0]:.2f}–{ratio['interval'][1]:.2f})" if ratio["interval"] else ""
         yield (
             f"<b>What captions mention</b>, which is another question: {ratio['value']:.2f}{ends} English captions with a female "
@@ -157,17 +177,26 @@ def _male(result: Mapping[str, Any]) -> Iterator[str]:
     yield "No gender is taken from names or faces."
 
 
+_NO_PICTURE: Final = (
+    "A term is a word on a list, not what is in a picture: of pictures nothing is known here. "
+    '<a href="#harm">By source, subreddit and host</a>'
+)
+
+
 def _content(result: Mapping[str, Any]) -> _Claim:
     """Return the part on adult and violent content: rates of terms, where they were counted."""
     harm = _last(result).get("harm") or {}
+    figures = _figures(harm).values()
+    if figures and not all(figure.get("enough", True) for figure in figures):
+        says = ["Too few English captions were read to speak of rates of terms.", _NO_PICTURE]
+        return _Claim("adult and violent content", "too few to tell", "not", says)
     rates = [*_rates(harm)]
     if rates:
         first, *more = rates
         says = [
             f"{first} of English captions have {'; '.join([_terms(harm)[0], *more])}.",
             *_most(result, _terms(harm)),
-            "A term is a word on a list, not what is in a picture: of pictures nothing is known here. "
-            '<a href="#harm">By source, subreddit and host</a>',
+            _NO_PICTURE,
         ]
         return _Claim("adult and violent content", "terms are counted", "measured", says)
     says = [

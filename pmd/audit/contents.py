@@ -120,7 +120,7 @@ def lengths(result: Mapping[str, Any]) -> str:
                 None,
                 style,
                 f"{source}, after {stage}: {populations[stage]['words']['mean']:.1f} words on average, "
-                f"{formatting.count(populations[stage]['pairs'])} pairs",
+                f"{formatting.counted(populations[stage]['pairs'], 'pair')}",
                 faint=populations[stage]["pairs"] < formatting.FEW,
             )
             for stage, style in page.two_stages(first, last)
@@ -131,6 +131,8 @@ def lengths(result: Mapping[str, Any]) -> str:
             left = populations[last]["words"]["mean"]
             note = ("none left" if left is None else f"{left:.1f}") + (f" (paper {paper:.1f})" if paper else "")
             rows.append(Dots(source, marks, note, reference=paper))
+    if not before["histogram"] or not any(one["pairs"] for one in before["histogram"]):
+        return '<p class="reading">No caption is left.</p>' + page.coverage(result, after)
     reading = (
         f"A caption has {after['mean']:.1f} words on average after {last}"
         + (f", {before['mean']:.1f} after {first}" if first != last else "")
@@ -214,7 +216,7 @@ def languages(result: Mapping[str, Any]) -> str:
         Bar(
             f"{names.get(row['language'], row['language'])} ({row['language']})",
             [row["share"]] if first == last else [earlier.get(row["language"], 0.0), row["share"]],
-            f"{formatting.percent(row['share'])} ({formatting.count(row['texts'])} texts)"
+            f"{formatting.percent(row['share'])} ({formatting.counted(row['texts'], 'text')})"
             if sampled >= MANY
             else f"{row['texts']} of {sampled} texts",
             f"{names.get(row['language'], row['language'])}: {formatting.percent(row['share'])} after {last}, "
@@ -227,15 +229,23 @@ def languages(result: Mapping[str, Any]) -> str:
         if english["value"] is None
         else f"{formatting.percent(english['value'])} of captions are identified as English after {last}, "
         f"{formatting.percent(unsure['value'])} as no language for sure"
-        + ("; too few were looked at to say more." if few else f"; {after['distinct']} languages occur in the sample.")
+        + (
+            "; too few were looked at to say more."
+            if few
+            else f"; {formatting.counted(after['distinct'], 'language')} in the sample."
+        )
     )
     other = charts.bar_list(bars, page.styles(result), "Languages other than English")
     return (
         f'<p class="reading">{escape(reading)}</p>'
-        + "<h3>Captions not identified as English: another language, or none for sure</h3>"
-        + page.chart(
-            charts.dot_plot(rows, "Share of captions not identified as English, by source", unit=100, suffix=" %"),
-            *page.dot_keys(result),
+        + (
+            "<h3>Captions not identified as English: another language, or none for sure</h3>"
+            + page.chart(
+                charts.dot_plot(rows, "Share of captions not identified as English, by source", unit=100, suffix=" %"),
+                *page.dot_keys(result),
+            )
+            if rows
+            else ""
         )
         + (f"<h3>Other languages, all sources</h3>{page.chart(other, *page.before_after(result))}" if bars else "")
         + page.behind(
@@ -274,16 +284,19 @@ def countries(result: Mapping[str, Any]) -> str:
     if not after["coverage"]["measured"]:
         reading = f"No pair with a geotag is left after {last}."
     elif few:
-        reading = f"Only {placed} pairs with a geotag lie in a country: too few to speak of shares."
+        pairs = (
+            f"{placed} pair{'s' if placed != 1 else ''} with a geotag {'lie' if placed != 1 else 'lies'} in a country"
+        )
+        reading = f"Only {pairs}: too few to speak of shares." if placed else "No pair with a geotag lies in a country."
     elif not top:
         reading = f"No country holds enough of the {formatting.count(placed)} pairs with a geotag to be shown."
     else:
         three = ", ".join(names.get(row["country"], row["country"]) for row in top)
         reading = (
-            f"{formatting.percent(share)} of the pairs with a geotag are from {len(top)} of {after['distinct']} "
-            f"countries: {three}."
+            f"{formatting.percent(share)} of the pairs with a geotag in a country are from {len(top)} of "
+            f"{after['distinct']} countries: {three}."
             if after["distinct"] > len(top)
-            else f"All pairs with a geotag are from {three}."
+            else f"All pairs with a geotag{' in a country' if after['no_country'] else ''} are from {three}."
         )
     rest = (
         '<p class="coverage">Shares are of the pairs whose geotag lies in a country; '
@@ -436,7 +449,7 @@ def _gendered_reading(figures: Mapping[str, Any], stage: str) -> str:
         return "No English caption was looked at."
     if not (female["enough"] and male["enough"]):
         return (
-            f"Of {formatting.count(figures['coverage']['measured'])} English captions after {stage}, "
+            f"Of {formatting.counted(figures['coverage']['measured'], 'English caption')} after {stage}, "
             f"{formatting.count(figures['texts']['female'])} have a female and "
             f"{formatting.count(figures['texts']['male'])} a male term: too few, from too few images, to speak of rates."
         )

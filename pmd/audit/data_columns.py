@@ -1,6 +1,6 @@
 """Which column of any data set is which: guessed by name, told to the user, and overruled by `--column`.
 
-A name counts whatever its capitals are. What a data set lacks it lacks: only the text is needed.
+A name counts whatever its capitals are, and spaces around it. What a data set lacks it lacks: only the text is needed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pmd.errors import ConfigError
 ROLES: Final[Mapping[str, tuple[str, ...]]] = {
     "text": ("text", "caption", "txt", "captions", "sentence", "alt_text", "alt", "title"),
     "url": ("image_url", "url", "img_url", "link", "download_url"),
-    "id": ("id", "source_id", "image_id", "key", "photoid", "photo_id"),
+    "id": ("image_id", "photo_id", "photoid", "id", "source_id", "key"),
     "user": ("user", "user_id", "uid", "username", "author", "uploader", "owner", "photographer"),
     "licence": ("image_licence", "licence", "license", "image_license"),
     "width": ("original_width", "width", "width_px", "image_width"),
@@ -50,7 +50,7 @@ def given(words: Iterable[str]) -> dict[str, str]:
 
 def guessed(columns: Sequence[str], named: Mapping[str, str]) -> dict[str, str]:
     """Return role → column, of the roles that a table has; what the user names stands, whether the table has it or not."""
-    folded = {name.casefold(): name for name in reversed(columns)}
+    folded = {name.strip().casefold(): name for name in reversed(columns)}
     found = {}
     for role, names in ROLES.items():
         if role in named:

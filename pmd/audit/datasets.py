@@ -14,6 +14,8 @@ from pmd import flow
 
 #: What the one population of a data set is called.
 READING: Final = "reading"
+#: What the method of countries says of builds alone.
+OF_BUILDS: Final = "Only YFCC100M has geotags."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Described:
 def described(content: Mapping[str, Any], data: Described) -> dict[str, Any]:
     """Return the content of audit.json of a data set: its one population under its own name, and what it is."""
     found: dict[str, Any] = _renamed(content)
+    found["methods"]["countries"] = found["methods"]["countries"].replace(f" {OF_BUILDS}", "")
     found["data_set"] = {"path": data.path, "files": data.files, "columns": list(data.columns)}
     return found
 

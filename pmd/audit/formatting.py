@@ -19,6 +19,16 @@ def count(number: float | None) -> str:
     return "–" if number is None else f"{round(number):,}"
 
 
+def noun(number: float, one: str) -> str:
+    """Return a noun as it stands after a number."""
+    return one if number == 1 else f"{one}s"
+
+
+def counted(number: float, one: str) -> str:
+    """Return a number with its noun: "1 file", "2,000 files"."""
+    return f"{count(number)} {noun(number, one)}"
+
+
 def decimal(number: float | None) -> str:
     """Return a number with one decimal."""
     return "–" if number is None else f"{number:.1f}"

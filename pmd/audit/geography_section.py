@@ -28,9 +28,13 @@ def section(result: Mapping[str, Any]) -> str:
         if by_stage[result["stages"][0]]["coverage"]["measured"]
     ]
     parts = [_source(result, source, by_stage) for source, by_stage in having]
+    is_data = "data_set" in result
     if not having:
         parts.append('<p class="reading">No photograph here lies in a country that is known.</p>')
-    return "".join(parts) + _needed(told) + _suffixes(result) + _disputed(result)
+        if is_data:  # which has no column of places: what would be needed for one is no matter of it
+            suffixes = _suffixes(result)
+            return "".join(parts) + suffixes if suffixes else ""
+    return "".join(parts) + _needed(told, is_data=is_data) + _suffixes(result) + _disputed(result)
 
 
 def _source(result: Mapping[str, Any], source: str, by_stage: Mapping[str, Any]) -> str:
@@ -211,15 +215,15 @@ def _country(name: str, row: Mapping[str, Any], *, has_users: bool) -> str:
     return page.row(name, *cells)
 
 
-def _needed(told: Mapping[str, Any]) -> str:
-    """Return what is missing, and how to get it."""
+def _needed(told: Mapping[str, Any], *, is_data: bool) -> str:
+    """Return what is missing, and how to get it; the audit of a data set takes no table of countries."""
     parts = []
     if "absent" in told["population"]:
         parts.append(
             f"No populations: {escape(told['population']['absent'])}. Run <code>{escape(told['population']['remedy'])}</code>, "
             "then the audit again."
         )
-    if "absent" in told["reference"]:
+    if "absent" in told["reference"] and not is_data:
         wanted = "; ".join(map(escape, told["reference"]["download"]))
         parts.append(
             "No income classes and internet users: no package has them. Download them by name, "

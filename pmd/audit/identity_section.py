@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from pmd.audit import formatting, page, rates
 from pmd.audit.marks import OF_ENGLISH
 from pmd.escape import html as escape
+
+#: Kind of identity → its article.
+_ARTICLES: Final = {name: "an" if name[0] in "aeiou" else "a" for name in OF_ENGLISH["identity"]}
 
 
 def section(result: Mapping[str, Any]) -> str:
@@ -17,7 +20,7 @@ def section(result: Mapping[str, Any]) -> str:
     names = [name for name in OF_ENGLISH["identity"] if (figures[name]["value"] or 0) > 0]
     most = max(names, key=lambda name: figures[name]["value"], default=None)
     reading = (
-        f"What English captions name most often is a {most}: {formatting.share(figures[most])} after {last}."
+        f"What English captions name most often is {_ARTICLES[most]} {most}: {formatting.share(figures[most])} after {last}."
         if most is not None and figures[most]["enough"]
         else "Too few captions name a religion, a nationality, an ethnicity, a disability or an orientation to speak of rates."
     )

@@ -21,14 +21,14 @@ def lead(result: Mapping[str, Any]) -> str:
     waiting = f" Not run yet: {', '.join(missing)}." if missing else ""
     return (
         f'<p class="lead">Who and what is in the pairs, where they come from, and what each stage took away. {profile}'
-        f"{here} source{'s' if here != 1 else ''} of {rows} row{'s' if rows != 1 else ''} of Table 2; stages: "
+        f"{formatting.counted(here, 'source')} of {formatting.counted(rows, 'row')} of Table 2; stages: "
         f"{escape(', '.join(result['stages']))}.{escape(waiting)}{_thinned(result, first)}</p>"
     )
 
 
 def _of_data_set(result: Mapping[str, Any]) -> str:
     data, books = result["data_set"], result["books"][result["stages"][0]].values()
-    files = f"{formatting.count(data['files'])} file{'s' if data['files'] != 1 else ''}"
+    files = formatting.counted(data["files"], "file")
     lost: dict[str, int] = {}
     for book in books:
         for reason, count in book["rejected"].items():
@@ -39,7 +39,8 @@ def _of_data_set(result: Mapping[str, Any]) -> str:
     return (
         f'<p class="lead">Who and what is in the pairs of <b>{escape(data["path"])}</b> ({files}), and where they come from. '
         "It was audited as it is: no step of a build has gone over it.</p>"
-        f"<p>Columns: {escape('; '.join(data['columns']))}.{escape(f' Rows left out: {left}.' if left else '')}</p>"
+        f"<p>Columns: {escape('; '.join(data['columns']) or 'none')}."
+        f"{escape(f' Rows left out: {left}.' if left else '')}</p>"
     )
 
 
@@ -60,20 +61,26 @@ def tiles(result: Mapping[str, Any]) -> str:
     published = sum(row["published"]["pairs"] for row in result["table2"])
     kept, left = everything[first]["pairs"], everything[last]["pairs"]
     tiles = [
-        (formatting.short(read), "rows" if "data_set" in result else "pairs and lost records that the readers gave"),
+        (
+            formatting.short(read),
+            formatting.noun(read, "row") if "data_set" in result else "pairs and lost records that the readers gave",
+        ),
         (
             formatting.short(kept),
-            f"pairs after {first}" + (f", {formatting.percent(kept / read)} of those read" if read else ""),
+            f"{formatting.noun(kept, 'pair')} after {first}"
+            + (f", {formatting.percent(kept / read)} of those read" if read else ""),
         ),
     ]
     if last != first:
         tiles.append(
             (
                 formatting.short(left),
-                f"pairs after {last}" + (f", {formatting.percent(left / kept)} of curate's" if kept else ""),
+                f"{formatting.noun(left, 'pair')} after {last}"
+                + (f", {formatting.percent(left / kept)} of curate's" if kept else ""),
             )
         )
-    tiles.append((formatting.short(everything[last]["images"]["distinct"]["value"]), f"distinct images after {last}"))
+    images = everything[last]["images"]["distinct"]["value"]
+    tiles.append((formatting.short(images), f"distinct {formatting.noun(images, 'image')} after {last}"))
     if published:
         tiles.append(
             (formatting.percent(left / published), f"of the {formatting.short(published)} pairs in FLAVA's Table 2")

@@ -17,9 +17,14 @@ SHORT: Final = 14
 def coverage(result: Mapping[str, Any], section: Mapping[str, Any]) -> str:
     """Return a section's coverage and method."""
     covered = section["coverage"]
+    if not covered["eligible"]:
+        nothing = f"there are no {covered['of']} here"
+        return (
+            f'<p class="coverage"><b>Coverage</b> {escape(nothing)}. {escape(result["methods"][section["method"]])}</p>'
+        )
     measured, eligible = formatting.count(covered["measured"]), formatting.count(covered["eligible"])
     rest = f"; the rest {covered['rest']}" if "rest" in covered and covered["measured"] < covered["eligible"] else ""
-    whole = f"; the sample stands for {formatting.count(covered['pairs'])} pairs" if "pairs" in covered else ""
+    whole = f"; the sample stands for {formatting.counted(covered['pairs'], 'pair')}" if "pairs" in covered else ""
     return (
         f'<p class="coverage"><b>Coverage</b> {measured} of {eligible} {escape(covered["of"])} '
         f"({escape(formatting.percent(covered['share']))}){escape(rest)}{escape(whole)}. "

@@ -37,6 +37,7 @@ from pmd.audit import (
 )
 from pmd.audit.clusters import Sums
 from pmd.audit.components import components
+from pmd.audit.datasets import OF_BUILDS
 from pmd.audit.estimates import Estimate, Part, Read
 from pmd.audit.figures import coverage as _coverage
 from pmd.audit.figures import figure as _figure
@@ -80,7 +81,7 @@ METHODS: Final = {
     "at every stage; 'und' where neither of its two detectors is sure. Over all sources the samples are weighted by the "
     "sources' pairs.",
     "countries": "Longitude and latitude in the upstream row, to a time zone, to the one country that has it, with written rules "
-    "for northern Vietnam and disputed land; 'ZZ' at sea and where nothing is settled. Only YFCC100M has geotags.",
+    "for northern Vietnam and disputed land; 'ZZ' at sea and where nothing is settled. " + OF_BUILDS,
     "geography": "A country's share of the photographs that lie in a country, beside its share of the world's people, and of its "
     "internet users. By user: the country that most of their photographs show; of several a hash decides. A photographed "
     "country is not a home. Bounds: none of the photographs without a country, or all of them, are of high income.",

@@ -40,11 +40,11 @@ def repeated(result: Mapping[str, Any]) -> str:
         + page.chart(charts.dot_plot(rows, title, unit=100, suffix=" %"), *page.dot_keys(result))
         + _shares([*having, everything], first, last)
         + f"<h3>The texts on most images, all sources, after {escape(last)}</h3>"
-        + _largest(after["largest"], "users", "all sources")
+        + _exactly(after, "all sources")
         + _groups(after["near"]["largest"], last)
         + "<details><summary>The same for each source</summary>"
         + "".join(
-            f"<h3>{escape(source)}</h3>{_largest(figures[last]['repeated']['largest'], 'users', source)}"
+            f"<h3>{escape(source)}</h3>{_exactly(figures[last]['repeated'], source)}"
             + _groups(figures[last]["repeated"]["near"]["largest"], last)
             for source, figures in having
         )
@@ -66,7 +66,7 @@ def _reading(figures: Mapping[str, Any], stage: str) -> str:
 
 
 def _mark(shared: Mapping[str, Any], style: str, title: str) -> Mark:
-    said = f"{title}: {formatting.percent(shared['share'])}, {formatting.count(shared['pairs'])} pairs"
+    said = f"{title}: {formatting.percent(shared['share'])}, {formatting.counted(shared['pairs'], 'pair')}"
     return Mark(shared["share"], None, None, style, said)
 
 
@@ -97,7 +97,16 @@ def _shares(having: Sequence[tuple[str, Mapping[str, Any]]], first: str, last: s
     return page.table(["<source", "<", *head], rows, label="Pairs whose text stands on many images")
 
 
-def _largest(texts: Sequence[Mapping[str, Any]], more: str, name: str) -> str:
+def _exactly(figures: Mapping[str, Any], name: str) -> str:
+    return _largest(figures["largest"], "users", name, figures["shared_by"])
+
+
+def _largest(
+    texts: Sequence[Mapping[str, Any]], more: str, name: str, shared_by: Sequence[Mapping[str, Any]] = ()
+) -> str:
+    """Return the texts on most images, or that there are none, or that those that there are would tell of a few pairs."""
+    if not texts and any(one["pairs"] for one in shared_by):
+        return '<p class="soft">None is shown: beside another step it would tell of a few pairs.</p>'
     if not texts:
         return '<p class="soft">No text stands on so many.</p>'
     has_more = any(more in text for text in texts)
@@ -150,7 +159,8 @@ def overlap(result: Mapping[str, Any]) -> str:
                 continue
             pair = shared[tuple(sorted((row["source"], other)))]
             share = pair["shares"][pair["sources"].index(row["source"])]
-            title = f"{formatting.count(pair['images'])} images of {row['source']} are in {other}"
+            verb = "is" if pair["images"] == 1 else "are"
+            title = f"{formatting.counted(pair['images'], 'image')} of {row['source']} {verb} in {other}"
             shown = formatting.percent(share) if pair["images"] else "·"
             cells += f'<td title="{escape(title)}">{escape(shown)}</td>'
         rows.append(

@@ -39,6 +39,8 @@ def section(result: Mapping[str, Any]) -> str:
                 title,
             )
         )
+    if not parts and "data_set" in result:  # of which no column says when
+        return ""
     return "".join(parts) or '<p class="reading">No pair here has a date.</p>'
 
 

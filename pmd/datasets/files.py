@@ -11,17 +11,19 @@ import itertools
 import os
 import posixpath
 import re
+import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import orjson
+import pyarrow as pa
 
 from pmd import flow
 from pmd.audit import data_columns
 from pmd.config import inputs
 from pmd.errors import InputError
-from pmd.formats import archives, compression, parquet, streams
+from pmd.formats import archives, compression, json_stream, parquet, streams
 from pmd.formats.json_stream import Spoiled
+from pmd.formats.lines import INVALID_UTF8
 from pmd.publish import lists
 from pmd.publish.rules import LATER, PUBLISHED
 from pmd.sources import named_rows, named_tables, records
@@ -32,14 +34,21 @@ from pmd.store import commits, root, storage
 ENDINGS: Final = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".tar")
 _COMPRESSED: Final = (".gz", ".bz2", ".xz", ".zst")
 TAR: Final = "tar"
+_PARQUET: Final = f"{named_tables.PREFIX}parquet"
+_NAME_THEM: Final = "name the columns: --column text=COLUMN"
 #: Columns of a published list that are read as they are.
 LIST_COLUMNS: Final = ("source", "meta", "pair_id", "image_id")
 #: Samples of a tar that are looked at for its keys.
 _HEAD_SAMPLES: Final = 20
 #: Bytes of a member that is text.
 _MEMBER_BYTES: Final = 4 * 2**20
+#: Bytes of a tar without a member, at most: writers fill up to 10 KiB, some to more.
+_MOST_OF_NOTHING: Final = 2**20
 _EXPECTED: Final = "Parquet, JSON Lines, CSV or TSV with a first line of names, a published list, or WebDataset's tars"
 _READ_BYTES: Final = 2**20
+#: Members of a tar whose endings an error shows, and characters of a name.
+_MEMBERS_SHOWN: Final = 5
+_CHARACTERS_SHOWN: Final = 60
 #: Documents beside data: our own (`_stage.json`, `sizes.json`, what stands in a release), img2dataset's, Croissant's, the Hub's.
 _DESCRIBING: Final = re.compile(
     r"[_.].*|(?:.*_stats|sizes|croissant|build|availability|dataset_infos?|state|audit)\.json", re.IGNORECASE
@@ -80,21 +89,33 @@ def find(path: str, beside: str = "") -> list[str]:
     Raises:
         InputError: There is none.
     """
-    if storage.exists(path) and storage.is_folder(path):
-        found = _without_what_describes([name for name in inputs.files_of(path) if is_named_so(name)])
-        if _is_of_lists(path):
-            found = lists.paths(path)
-    else:
-        found = inputs.files_of(path)
+    matched = storage.glob(path) if path else []
+    found = [name for one in matched for name in _files_at(one)]
+    if matched != [path]:  # a file that is named is one of data, however it is called
+        found = _without_what_describes(found)
     within = f"{os.path.abspath(beside)}/" if beside and storage.is_local(beside) else None
     found = [name for name in found if within is None or not os.path.abspath(name).startswith(within)]
     if not found:
         raise InputError("no file of a data set is here", where=path, expected=_EXPECTED)
+    for name in found:
+        storage.refuse_other_than_text(name, InputError)
     return found
 
 
+def _files_at(path: str) -> list[str]:
+    """Return the files of a data set that stand at a path: a file, or in a folder those that end as such do."""
+    if not storage.is_folder(path):
+        return [path]
+    if _is_of_lists(path):
+        return lists.paths(path)
+    found = inputs.files_of(path)
+    # Of audits that stand there nothing is of the data set.
+    roots = tuple(f"{posixpath.dirname(name)}/" for name in found if posixpath.basename(name) == root.ROOT_FILE)
+    return _without_what_describes([name for name in found if is_named_so(name) and not name.startswith(roots)])
+
+
 def _without_what_describes(found: Sequence[str]) -> list[str]:
-    """Return the files of a folder without those that only say something of others.
+    """Return the files of a folder or a glob without those that only say something of others.
 
     These are documents (`_DESCRIBING`), and the table that img2dataset writes beside each tar, whose rows are the tar's samples
     once more.
@@ -136,38 +157,98 @@ def look(path: str, named: Mapping[str, str]) -> DataFile:
     """
     if not storage.size(path):
         raise InputError("the file is empty", where=path, expected=_EXPECTED, found="0 bytes")
-    if archives.is_archive(path):
+    if archives.is_archive(path) or _is_tar_of_nothing(path):
         return _look_at_tar(path, named)
     table = named_tables.look(path)
     if table is None:
-        start = records.head(path, None)
-        raise records.foreign(path, None, expected=_EXPECTED, start=start, remedy="write it as one of them")
+        raise _foreign(path)
     usable = [name for name in table.columns if _is_plain(table, name)]
-    is_list = {*PUBLISHED.names} - {*LATER} <= {*table.columns}
-    roles = {**data_columns.guessed(usable, named)}
+    is_list = {*PUBLISHED.names} - {*LATER} <= {*table.columns} and all(
+        name in usable or _has_no_value(table, name) for name in LIST_COLUMNS
+    )
+    roles = _roles(table, usable, named)
     if is_list:
         roles.pop("id", None)
-    _layout(roles, is_list=is_list, columns=usable).names(table)
+    _layout(roles, is_list=is_list, table=table, usable=usable).names(table)
     return DataFile(path, named_tables.PREFIX + table.form, roles, is_list, tuple(table.chunks()))
 
 
+def _foreign(path: str) -> InputError:
+    """Return the error for a file that is no table."""
+    start = records.head(path, None)
+    try:
+        start.partition(b"\n")[0].decode()
+    except UnicodeDecodeError:
+        problem, remedy = "the first line is not UTF-8", "convert it: iconv -f ENCODING -t UTF-8 FILE > NEW"
+    else:
+        problem, remedy = "it is in no form that is read", named_tables.as_lines(start) or "write it as one of them"
+    return records.foreign(path, None, problem=problem, expected=_EXPECTED, start=start, remedy=remedy)
+
+
 def _is_plain(table: named_tables.Table, name: str) -> bool:
-    """Return whether a column can be read as text: of Parquet, whether it is neither a list nor an object."""
+    """Return whether a column can be read as text: whether it has values, which are neither lists nor objects nor times."""
     kind = table.kinds.get(name)
-    return kind is None or parquet.is_text(kind) or str(kind).startswith(("int", "uint", "float", "double", "bool"))
+    if kind is None:
+        return name not in table.nested
+    return parquet.is_text(kind) or parquet.is_number(kind)
 
 
-def _layout(roles: Mapping[str, str], *, is_list: bool, columns: Sequence[str] = ()) -> named_tables.Layout:
+def _has_no_value(table: named_tables.Table, name: str) -> bool:
+    """Return whether a column is one of nulls, of which a file says no more."""
+    return name in table.kinds and pa.types.is_null(table.kinds[name])
+
+
+def _roles(table: named_tables.Table, usable: Sequence[str], named: Mapping[str, str]) -> dict[str, str]:
+    """Return which of a table's columns is which.
+
+    Raises:
+        InputError: That of the texts has lists or objects, or such a one is named.
+    """
+    roles = data_columns.guessed(usable, named)
+    if data_columns.TEXT not in roles:
+        # Of a table without a text at all, as writers leave it, the rows are counted as such; of lists nothing can be said.
+        others = data_columns.guessed([name for name in table.columns if name not in usable], named)
+        roles = {role: name for role, name in others.items() if role == data_columns.TEXT} | roles
+    amiss = [name for name in roles.values() if name in table.nested]
+    if amiss:
+        raise InputError(
+            "a column holds lists or objects",
+            where=table.label,
+            expected="a text or a number in each row",
+            found=amiss[0][:_CHARACTERS_SHOWN],
+            remedy="write a row for each text; or name another column: --column ROLE=COLUMN",
+        )
+    return roles
+
+
+def _layout(
+    roles: Mapping[str, str],
+    *,
+    is_list: bool,
+    table: named_tables.Table | None = None,
+    usable: Sequence[str] = (),
+) -> named_tables.Layout:
+    """Return what is read of a file; where its table is given, what the user names must be in it, and the text be text."""
     text = roles.get(data_columns.TEXT)
     needed = {data_columns.TEXT: data_columns.ROLES[data_columns.TEXT] if text is None else (text,)}
     optional = {role: (name,) for role, name in roles.items() if role != data_columns.TEXT}
-    if columns:  # what the user names must be there
-        needed |= {role: names for role, names in optional.items() if names[0] not in columns}
+    texts, remedy = frozenset[str](), _NAME_THEM
+    if table is not None:
+        needed |= {role: names for role, names in optional.items() if names[0] not in usable}
         optional = {role: names for role, names in optional.items() if role not in needed}
+        if text is None or not _has_no_value(table, text):
+            texts = frozenset({data_columns.TEXT})
+        remedy = table.otherwise or remedy
     if is_list:
         optional |= {name: (name,) for name in LIST_COLUMNS}
-    remedy = "name the columns: --column text=COLUMN"
-    return named_tables.Layout("a data set", needed, optional, text=frozenset({data_columns.TEXT}), remedy=remedy)
+    return named_tables.Layout(
+        "a data set",
+        needed,
+        optional,
+        text=texts,
+        remedy=remedy,
+        loose=frozenset({*optional, *needed} - {data_columns.TEXT}),
+    )
 
 
 def parts(file: DataFile, chunk: Chunk) -> Iterator[named_rows.Part]:
@@ -177,7 +258,7 @@ def parts(file: DataFile, chunk: Chunk) -> Iterator[named_rows.Part]:
         return
     wanted = file.roles
     found = ((_row(sample, wanted), place) for sample, place in _samples(chunk.path))
-    yield from named_rows.gathered(found, [*wanted])
+    yield from named_rows.gathered(found, [*wanted], frozenset({*wanted} - {data_columns.TEXT}))
 
 
 def _row(sample: dict[str, Any] | Spoiled, roles: Mapping[str, str]) -> Any:
@@ -190,16 +271,28 @@ def most_rows(file: DataFile) -> dict[str, int]:
     """Return about how many rows a file has, and no fewer, by source; of what is no published list under ""."""
     if file.is_list:
         found: dict[str, int] = {}
-        for batch in lists.iterate(file.path, {"source"}):
-            for count in batch["source"].value_counts().to_pylist():
+        for column in _sources_of(file):
+            for count in column.value_counts().to_pylist():
                 found[count["values"]] = found.get(count["values"], 0) + count["counts"]
         return found
     if file.form == TAR:
-        return {"": sum(1 for _ in archives.members(file.path))}
-    if file.form == f"{named_tables.PREFIX}parquet":
+        return {"": sum(1 for _ in archives.members(file.path)) if file.chunks else 0}
+    if file.form == _PARQUET:
         return {"": parquet.row_count(file.path)}
     with compression.open_decompressed(file.path, None) as content:
         return {"": 1 + sum(block.count(b"\n") for block in iter(lambda: content.read(_READ_BYTES), b""))}
+
+
+def _sources_of(file: DataFile) -> Iterator[pa.Array]:
+    """Yield the sources that the rows of a published list name: of a copy in another form than Parquet, too."""
+    if file.form == _PARQUET:
+        yield from (batch["source"] for batch in lists.iterate(file.path, {"source"}))
+        return
+    for chunk in file.chunks:
+        for part in parts(file, chunk):
+            yield part.columns["source"]
+            if part.lost:
+                yield pa.nulls(len(part.lost), pa.large_string())
 
 
 # WebDataset's tars.
@@ -214,19 +307,60 @@ def _look_at_tar(path: str, named: Mapping[str, str]) -> DataFile:
             found="a zip, or a tar that is compressed",
             remedy="unpack it, and name the files",
         )
-    head = itertools.islice(_samples(path), _HEAD_SAMPLES)
-    keys = dict.fromkeys(key for sample, _ in head if isinstance(sample, dict) for key in sample)
-    roles = data_columns.guessed([*keys], named)
-    table = named_tables.Table(path, None, "jsonl", tuple(keys))
-    _layout(roles, is_list=False, columns=[*keys]).names(table)
+    head = [sample for sample, _ in itertools.islice(_samples(path), _HEAD_SAMPLES)]
+    if not head:
+        return DataFile(path, TAR, {}, False, ())
+    known = [sample for sample in head if isinstance(sample, dict)]
+    keys = tuple(dict.fromkeys(itertools.chain.from_iterable(known)))
+    table = named_tables.Table(path, None, "jsonl", keys, nested=named_tables.nested_in(known))
+    usable = [name for name in keys if name not in table.nested]
+    roles = _roles(table, usable, named)
+    if not keys:
+        raise _without_texts(path, [sample.why for sample in head if isinstance(sample, Spoiled)])
+    _layout(roles, is_list=False, table=table, usable=usable).names(table)
     return DataFile(path, TAR, roles, False, (Chunk(path, TAR),))
+
+
+def _without_texts(path: str, spoiled: Sequence[str]) -> InputError:
+    with storage.open_raw(path) as file:
+        endings = dict.fromkeys(ending for _, ending, _ in itertools.islice(_members(file), _MEMBERS_SHOWN))
+    return InputError(
+        "no member of the tar says anything",
+        where=path,
+        expected=f"a member .txt, or one .json with the text in it, among the first {_HEAD_SAMPLES} samples",
+        found=spoiled[0] if spoiled else "members " + ", ".join(f".{ending}"[:_CHARACTERS_SHOWN] for ending in endings),
+        remedy="audit a table of the texts instead",
+    )
+
+
+def _is_tar_of_nothing(path: str) -> bool:
+    """Return whether a file is the end of a tar and nothing before it: what writers leave that had no sample."""
+    size = storage.size(path)
+    return (
+        size <= _MOST_OF_NOTHING
+        and storage.read_bytes(path, 0, size).count(0) == size
+        and size % tarfile.BLOCKSIZE == 0
+    )
 
 
 def _samples(path: str) -> Iterator[tuple[dict[str, Any] | Spoiled, str]]:
     """Yield what is known of each sample of a tar, and where it stands."""
     with storage.open_raw(path) as file:
-        for key, members in itertools.groupby(_members(file), lambda member: member[0]):
-            yield _sample(file, [(ending, info) for _, ending, info in members]), f"{path}!/{key}"
+        for key, members in _grouped(_members(file)):
+            # A tar may name its members in any bytes; what a place is shown as is text.
+            yield _sample(file, members), f"{path}!/{key.encode('utf-8', 'backslashreplace').decode()}"
+
+
+def _grouped(members: Iterable[tuple[str, str, Any]]) -> Iterator[tuple[str, list[tuple[str, Any]]]]:
+    """Yield the members of each sample: neighbours of one name; an ending that comes again begins another sample."""
+    name, found = "", dict[str, Any]()
+    for key, ending, info in members:
+        if found and (key != name or ending in found):
+            yield name, [*found.items()]
+            found = {}
+        name, found[ending] = key, info
+    if found:
+        yield name, [*found.items()]
 
 
 def _members(file: Any) -> Iterator[tuple[str, str, Any]]:
@@ -249,24 +383,25 @@ def _members(file: Any) -> Iterator[tuple[str, str, Any]]:
 
 def _sample(file: Any, members: Iterable[tuple[str, Any]]) -> dict[str, Any] | Spoiled:
     found: dict[str, Any] = {}
-    seen: set[str] = set()
     for ending, info in members:
         if ending not in ("txt", "json"):
             continue
-        if ending in seen:  # as libraries that read such tars refuse it
-            return Spoiled(os.fsencode(info.name), f"more than one .{ending} in a sample")
-        seen.add(ending)
         if info.size > _MEMBER_BYTES:
             return Spoiled(os.fsencode(info.name), f"more than {_MEMBER_BYTES} bytes of text")
         file.seek(info.offset_data)
         raw = file.read(info.size)
-        try:
-            if ending == "txt":
-                found["txt"] = raw.decode()
-            elif isinstance(value := orjson.loads(raw), dict):
-                found = {**value, **found}
-            else:
-                return Spoiled(raw, "expected an object of JSON")
-        except (UnicodeDecodeError, orjson.JSONDecodeError) as error:
-            return Spoiled(raw, str(error)[:80])
+        value = _text_of(raw) if ending == "txt" else json_stream.parsed_without_nan(raw)
+        if isinstance(value, Spoiled):
+            return value
+        if ending == "txt":
+            found["txt"] = value
+        elif isinstance(value, dict):  # any other document names no fields
+            found = {**value, **found}
     return found
+
+
+def _text_of(raw: bytes) -> str | Spoiled:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return Spoiled(raw, f"{INVALID_UTF8} at byte {error.start}")

@@ -11,15 +11,17 @@ import functools
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import manifests
 from pmd.audit.measure import DATA
 from pmd.datasets import files
+from pmd.formats import json_stream
 from pmd.schema import keys
 from pmd.schema.tables import KEY, PAIRS
-from pmd.sources import column_drafts
+from pmd.sources import column_drafts, named_rows
 from pmd.sources.contract import Chunk
 from pmd.store.commits import Books
 from pmd.text import urls
@@ -94,10 +96,12 @@ def _pairs(columns: Mapping[str, pa.Array], source: pa.Array, places: pa.Array, 
     length = len(places)
     nothing = pa.nulls(length, pa.large_string())
     url = _given(columns.get("url", nothing))
+    # What writers put where there is none is none: as an id, it would make one image, or one person, of all that have it.
+    columns = {**columns, **{name: named_rows.ids(columns[name]) for name in ("id", "user") if name in columns}}
     row = pc.binary_join_element_wise(
         *(pc.fill_null(columns.get(name, nothing), "") for name in ("id", "url", "text", "user")), _NUL
     )
-    own = pc.coalesce(_given(columns.get("id", nothing)), places.cast(pa.large_string()))
+    own = pc.coalesce(columns.get("id", nothing), places.cast(pa.large_string()))
     identity = pc.coalesce(_identities(url), pc.binary_join_element_wise(_OWN, own, _EMPTY))
     found: dict[str, Any] = {
         "pair_id": keys.hashed(row),
@@ -114,12 +118,25 @@ def _pairs(columns: Mapping[str, pa.Array], source: pa.Array, places: pa.Array, 
     }
     if is_list:
         found |= {name: _keys(columns[name], found[name]) for name in ("pair_id", "image_id") if name in columns}
-        found["meta"] = pc.fill_null(columns["meta"], "{}") if "meta" in columns else found["meta"]
+        found["meta"] = _objects(columns["meta"]) if "meta" in columns else found["meta"]
     arrays = []
     for field in PAIRS:
         values = found.get(field.name)
         arrays.append(pa.nulls(length, field.type) if values is None else values.cast(field.type))
     return pa.RecordBatch.from_arrays(arrays, schema=PAIRS)
+
+
+def _objects(column: pa.Array) -> pa.Array:
+    """Return objects of JSON as they are, and an empty one for what is none: others may have written the list again."""
+    values = [b"" if text is None else text for text in column.cast(pa.large_binary()).to_pylist()]
+    parsed = [json_stream.parsed_without_nan(text) for text in values]
+    found = [
+        (text if b"NaN" not in text and b"Infinity" not in text else orjson.dumps(value))
+        if isinstance(value, dict)
+        else b"{}"
+        for text, value in zip(values, parsed, strict=True)
+    ]
+    return pa.array(found, pa.large_binary()).cast(pa.large_string())
 
 
 def _given(column: pa.Array) -> pa.Array:

@@ -56,7 +56,7 @@ _MAX_ENDS: Final = 4
 _TAR_MAGIC: Final = slice(257, 262), b"ustar"
 #: Names that a note shows.
 _NAMES_SHOWN: Final = 3
-_AGAIN: Final = "fetch the file again: pmd manifests verify tells whether it is the published one"
+_AGAIN: Final = "fetch the file again; of upstream's, pmd manifests verify tells whether it is the published one"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

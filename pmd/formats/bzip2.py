@@ -30,7 +30,7 @@ _LEVELS: Final = b"123456789"
 #: No block is longer: 900,000 bytes grow by 1 % and 600 bytes at worst (bzip2's manual); twice that to be sure.
 MAX_BLOCK_BYTES: Final = 1 << 21
 _READ_BYTES: Final = 1 << 20
-_AGAIN: Final = "fetch the file again: pmd manifests verify tells whether it is the published one"
+_AGAIN: Final = "fetch the file again; of upstream's, pmd manifests verify tells whether it is the published one"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ _SHOWN_BYTES: Final = 20
 _BLANK: Final = b" \t\r\n"
 _QUOTE: Final = ord('"')
 _CHECK: Final = "check that it is the annotation file that the configuration says it is"
-_AGAIN: Final = "fetch the file again: pmd manifests verify tells whether it is the published one"
+_AGAIN: Final = "fetch the file again; of upstream's, pmd manifests verify tells whether it is the published one"
 
 _ESCAPE: Final = re.compile(rb"\\.", re.DOTALL)
 #: A string, or one without an end: possessive, so that one without an end takes no more time.
@@ -113,13 +113,18 @@ def objects_of(
     document.finish()
 
 
-def parse_json_lines(batch: LineBatch) -> Iterator[tuple[int, Any | None, str | None]]:
+def parse_json_lines(batch: LineBatch, *, nan_is_null: bool = False) -> Iterator[tuple[int, Any | None, str | None]]:
     """Yield (line of the batch, value, None) for each line, or (line, None, why) for one that is not JSON.
 
     The reason of a line whose bytes are not UTF-8 begins with `lines.INVALID_UTF8`.
+
+    Args:
+        batch: The lines.
+        nan_is_null: Whether NaN and Infinity, which Python writes and JSON has not, are null; else they spoil their line.
     """
+    read = parsed_without_nan if nan_is_null else _parsed
     for index, line in enumerate(batch.lines.to_pylist()):
-        value = _parsed(line)
+        value = read(line)
         if isinstance(value, Spoiled):
             yield index, None, value.why
         else:
@@ -136,6 +141,18 @@ def _parsed(raw: bytes) -> Any:
     if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _depth(raw) > MAX_DEPTH:
         return Spoiled(raw, _TOO_DEEP)
     return value
+
+
+def parsed_without_nan(raw: bytes) -> Any:
+    """Return the value that some bytes are, with null for NaN and Infinity, or `Spoiled`."""
+    value = _parsed(raw)
+    if not isinstance(value, Spoiled) or value.why == _TOO_DEEP or not (b"NaN" in raw or b"Infinity" in raw):
+        return value
+    try:
+        # Python's own reader takes more than these words: what orjson writes again it has read, too.
+        return orjson.loads(orjson.dumps(json.loads(raw, parse_constant=lambda _: None)))
+    except (ValueError, TypeError, RecursionError):
+        return value
 
 
 _TOO_DEEP: Final = f"nested deeper than {MAX_DEPTH} levels"

@@ -276,6 +276,18 @@ def is_text(kind: pa.DataType) -> bool:
     )
 
 
+def is_number(kind: pa.DataType) -> bool:
+    """Return whether a column is numbers of any kind, or true and false."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_decimal(kind)
+        or pa.types.is_boolean(kind)
+    )
+
+
 def undecodable(column: pa.Array) -> npt.NDArray[np.bool_]:
     """Return for each value of a text column whether its bytes are not UTF-8: Arrow reads them as they are."""
     invalid = np.zeros(len(column), np.bool_)

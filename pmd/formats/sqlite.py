@@ -30,7 +30,7 @@ _HEADER_BYTES: Final = 100
 _LEAST: Final = -(2**63)
 _SQL_TEXT_HEAD_BYTES: Final = 4096
 _SQL_STARTS: Final = (b"--", b"/*", b"BEGIN", b"CREATE", b"INSERT", b"PRAGMA", b"DROP", b"SET", b"USE", b"LOCK")
-_AGAIN: Final = "fetch the file again: pmd manifests verify tells whether it is the published one"
+_AGAIN: Final = "fetch the file again; of upstream's, pmd manifests verify tells whether it is the published one"
 
 
 def is_sqlite(path: str) -> bool:

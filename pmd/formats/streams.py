@@ -43,7 +43,7 @@ _UNREAD: Final = (
     (b"\x1f\x9d", "compress (.Z)", "uncompress"),
     (b"\xff\x06\x00\x00sNaPpY", "Snappy", "snzip -d"),
 )
-_WHOLE_AGAIN: Final = "fetch the file again: pmd manifests verify tells whether it is the published one"
+_WHOLE_AGAIN: Final = "fetch the file again; of upstream's, pmd manifests verify tells whether it is the published one"
 
 
 def compression_of(head: bytes) -> Compression:

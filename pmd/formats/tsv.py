@@ -288,7 +288,7 @@ class _RowFeed:
             where=f"{self._label} {self.first_byte + at} (line {line})",
             expected='a closing " for the one that opens there' if opened is not None else "a row that ends",
             found=found,
-            remedy="fetch the file again: pmd manifests verify tells whether it is the published one",
+            remedy="write a \" within a text as two; or fetch the file again: pmd manifests verify tells if it is upstream's",
         )
 
 

@@ -200,7 +200,8 @@ def _by_host(fetched: Mapping[str, Any]) -> str:
         for row in hosts[:_HOSTS]
     ]  # fmt: skip
     rest = (
-        f"<p>{formatting.count(others['hosts'])} other hosts have {formatting.count(others['images'])} images, of which "
+        f"<p>{formatting.counted(others['hosts'], 'other host')} {'has' if others['hosts'] == 1 else 'have'} "
+        f"{formatting.counted(others['images'], 'image')}, of which "
         f"{formatting.count(others['alive'])} were there.</p>"
         if others["images"]
         else ""

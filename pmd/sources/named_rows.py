@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -24,6 +24,8 @@ from pmd.sources import column_drafts, named_tables, records
 from pmd.sources.contract import DRAFT_ROWS, Chunk
 from pmd.sources.named_tables import Layout, Table
 
+#: A whole number that was written as a float: pandas makes floats of ids where a row has none.
+_WHOLE_FLOAT: Final = r"^(-?[0-9]+)\.0+$"
 #: Bytes of text in a batch, about.
 _BATCH_BYTES: Final = 8 * 1024 * 1024
 
@@ -64,7 +66,8 @@ class Part:
 def parts(chunk: Chunk, layout: Layout) -> Iterator[Part]:
     """Yield a chunk's rows by columns, at most `DRAFT_ROWS` at a time: for tables of which no row should be an object.
 
-    Numbers are text, as they are spelled; anything else that is no text makes its row a `malformed_row`.
+    Numbers are text, as they are spelled; anything else that is no text makes its row a `malformed_row`, but for columns that are
+    loose, where it is none.
 
     Raises:
         InputError: As `rows`.
@@ -79,7 +82,7 @@ def parts(chunk: Chunk, layout: Layout) -> Iterator[Part]:
     else:
         # What no early row has, a later one of JSON Lines may have.
         wanted = names if table.form != "jsonl" else {**layout.needed, **layout.optional}
-        yield from gathered(rows(chunk, layout), [*wanted])
+        yield from gathered(rows(chunk, layout), [*wanted], layout.loose)
 
 
 def _planned(chunk: Chunk, layout: Layout) -> Table:
@@ -158,7 +161,7 @@ def _json_rows(chunk: Chunk, layout: Layout) -> Iterator[tuple[Any, str]]:
     # Which of its keys a row has is its own: one that is optional may be in any of them.
     asked = {**layout.needed, **layout.optional}
     for batch in lines.read_lines(chunk.path, chunk.start, chunk.stop, member=chunk.member):
-        for index, value, error in json_stream.parse_json_lines(batch):
+        for index, value, error in json_stream.parse_json_lines(batch, nan_is_null=bool(layout.loose)):
             if error is not None:
                 raw = batch.lines[index].as_py()
                 if raw.strip():  # else a blank line, which is no row
@@ -222,15 +225,18 @@ def _said(part: pa.Array, places: pa.Array) -> tuple[pa.Array, pa.Array]:
     return column_drafts.take(part, said), column_drafts.take(places, said)
 
 
-def gathered(found: Iterator[tuple[Any, str]], names: Sequence[str]) -> Iterator[Part]:
-    """Gather rows to columns of text."""
+def gathered(
+    found: Iterator[tuple[Any, str]], names: Sequence[str], loose: Collection[str] = frozenset()
+) -> Iterator[Part]:
+    """Gather rows to columns of text; a value of a loose column that is neither text nor a number is none."""
     columns: dict[str, list[str | None]] = {name: [] for name in names}
     places: list[str] = []
     lost: list[dict[str, Any]] = []
     held_bytes = 0
     for row, place in found:
         try:
-            values = {name: _text(records.mapping(row, "row"), name) for name in names}
+            said = records.mapping(row, "row")
+            values = {name: _text(said, name, is_loose=name in loose) for name in names}
         except records.Malformed as malformed:
             lost.append(
                 records.unreadable(row.raw, row.why, place)
@@ -257,14 +263,29 @@ def _part(columns: Mapping[str, list[str | None]], places: list[str], lost: list
     )
 
 
-def _text(row: Mapping[str, Any], name: str) -> str | None:
+def _text(row: Mapping[str, Any], name: str, *, is_loose: bool) -> str | None:
     """Return a value as text; None where there is none. A number is spelled as it is."""
     value = row.get(name)
     if value is None or isinstance(value, str):
         return value
     if type(value) in (int, float):
         return str(value)
+    if is_loose:
+        return None
     raise records.Malformed(f"{name}: expected text, found {records.meta(value)[:60]}")
+
+
+def ids(column: pa.Array) -> pa.Array:
+    """Return ids as every form has them: null where there is none, whole numbers without a fraction; 0 and -1 are ids.
+
+    Args:
+        column: Text, as `Part` has it.
+    """
+    none = pc.is_in(
+        pc.utf8_lower(pc.utf8_trim_whitespace(column)), value_set=pa.array(sorted(records.NO_ID), pa.large_string())
+    )
+    spelled = pc.replace_substring_regex(column, _WHOLE_FLOAT, r"\1")
+    return pc.if_else(none, pa.scalar(None, pa.large_string()), spelled)
 
 
 def lost_batch(lost: Sequence[dict[str, Any]]) -> pa.RecordBatch:

@@ -19,11 +19,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
-import orjson
 import pyarrow as pa
 
 from pmd.errors import InputError
-from pmd.formats import archives, compression, encoding, lines, parquet
+from pmd.formats import archives, compression, encoding, json_stream, lines, parquet
 from pmd.sources.contract import Chunk
 
 Form = Literal["parquet", "jsonl", "csv", "tsv"]
@@ -35,6 +34,12 @@ _HEAD_LINES: Final = 20
 #: Lines before the first that has anything; the readers pass over them, too.
 _BLANK_LINES: Final = re.compile(rb"\A(?:[ \r]*\n)+")
 _NAMES_SHOWN: Final = 24
+_URL: Final = re.compile(r"\s*https?://", re.IGNORECASE)
+#: What parts columns where it is no comma.
+_PARTING: Final = (";", "|")
+_NO_NAMES: Final = "the first line is a row, and must have the names of the columns: put a line of them above it"
+_OTHER_COMMAS: Final = "the columns are parted by {0}: write the table with commas, or with tabs as TSV"
+_OF_DOCUMENT: Final = "write one object a line, which is JSON Lines: of a list jq -c '.[]' FILE > FILE.jsonl does it"
 #: Characters of a name, and of a kind of values, that an error shows.
 _NAME_SHOWN: Final = 60
 _KIND_SHOWN: Final = 120
@@ -60,6 +65,7 @@ class Table:
         columns: Names of its columns, in order; of JSON Lines those of its first objects.
         kinds: Column → its type, of Parquet alone.
         class_names: Column → names of its classes, where the file has numbers for them.
+        nested: Columns that hold lists or objects alone: of JSON Lines, in its first objects; of Parquet, by their types.
     """
 
     path: str
@@ -68,11 +74,22 @@ class Table:
     columns: tuple[str, ...]
     kinds: Mapping[str, pa.DataType] = dataclasses.field(default_factory=dict)
     class_names: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    nested: frozenset[str] = frozenset()
 
     @property
     def label(self) -> str:
         """What places and errors call it."""
         return archives.location(self.path, self.member)
+
+    @property
+    def otherwise(self) -> str | None:
+        """What to do where its first line has no names, or its columns are parted by another sign; None where it seems sound."""
+        if self.form in ("csv", "tsv") and any(_URL.match(name) for name in self.columns):
+            return _NO_NAMES
+        if self.form == "csv" and len(self.columns) == 1:
+            parting = next((sign for sign in _PARTING if sign in self.columns[0]), None)
+            return None if parting is None else _OTHER_COMMAS.format(parting)
+        return None
 
     def chunks(self) -> list[Chunk]:
         """Cut it: Parquet at row groups, lines into ranges; quoted text and members of archives are one chunk each."""
@@ -94,6 +111,7 @@ class Layout:
         optional: The same, of columns that may be missing.
         text: Our names of the columns that must be text where the file says what its columns are.
         remedy: What to do where a file has other columns.
+        loose: Our names of columns that spoil no row of JSON: a list or an object there is none, and so is NaN.
     """
 
     of: str
@@ -104,6 +122,7 @@ class Layout:
         "docs/sources.md lists the forms that are read; a table of other columns is a source of its own: "
         'reader = "url_text"'
     )
+    loose: frozenset[str] = frozenset()
 
     def fits(self, table: Table) -> bool:
         """Return whether a file has every column that is needed."""
@@ -160,7 +179,8 @@ def look(path: str, member: str | None = None) -> Table | None:
     if member is None and parquet.is_parquet(path):
         schema = parquet.schema_of(path)
         kinds = {field.name: field.type for field in schema}
-        return Table(path, member, "parquet", tuple(schema.names), kinds, parquet.class_names(schema))
+        nested = frozenset(name for name, kind in kinds.items() if pa.types.is_nested(kind))
+        return Table(path, member, "parquet", tuple(schema.names), kinds, parquet.class_names(schema), nested)
     with compression.open_decompressed(path, member) as file:
         start = file.read(_HEAD_BYTES)
     whole = len(start) < _HEAD_BYTES
@@ -175,9 +195,11 @@ def look(path: str, member: str | None = None) -> Table | None:
     _refuse_another(start, archives.location(path, member))
     # Blank lines alone: a table's first name may be none, as pandas has it, so that the line begins with a tab.
     head = _BLANK_LINES.sub(b"", encoding.without_mark(start, archives.location(path, member)), count=1)
-    named = _keys(head, whole=whole)
-    if named is not None:
-        return Table(path, member, "jsonl", named)
+    objects = _objects(head, whole=whole)
+    if objects:
+        # What a row has no value for, many writers leave out of it.
+        names = tuple(dict.fromkeys(itertools.chain.from_iterable(objects)))
+        return Table(path, member, "jsonl", names, nested=nested_in(objects))
     first, newline, _ = head.partition(b"\n")
     if not first.strip() or not (newline or whole) or head.lstrip().startswith((b"{", b"[")):
         return None
@@ -230,8 +252,13 @@ def is_chunk(chunk: Chunk) -> bool:
     return chunk.form.startswith(PREFIX)
 
 
-def _keys(head: bytes, *, whole: bool) -> tuple[str, ...] | None:
-    """Return the keys of the first lines that are objects; None where the lines are none of JSON Lines.
+def as_lines(start: bytes) -> str | None:
+    """Return what to do with a document of JSON that is no JSON Lines, by how it starts; None where it is none."""
+    return _OF_DOCUMENT if start.lstrip().startswith((b"[", b"{")) else None
+
+
+def _objects(head: bytes, *, whole: bool) -> list[dict[str, Any]]:
+    """Return those of the first lines that are objects; none where the lines are none of JSON Lines.
 
     Args:
         head: The file's first bytes.
@@ -242,14 +269,13 @@ def _keys(head: bytes, *, whole: bool) -> tuple[str, ...] | None:
     listed = listed[:_HEAD_LINES] if whole or len(listed) > _HEAD_LINES else listed[:-1]
     # A document over many lines begins with a brace, too; its first line does not end with one.
     if not listed or not listed[0].lstrip().startswith(b"{") or not listed[0].rstrip().endswith(b"}"):
-        return None
-    objects = [value for value in map(_value, listed) if isinstance(value, dict)]
-    # What a row has no value for, many writers leave out of it.
-    return tuple(dict.fromkeys(itertools.chain.from_iterable(objects))) if objects else None
+        return []
+    return [value for value in map(json_stream.parsed_without_nan, listed) if isinstance(value, dict)]
 
 
-def _value(line: bytes) -> Any:
-    try:
-        return orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return None
+def nested_in(objects: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """Return the keys whose values are lists or objects alone, in objects of JSON."""
+    values = [(name, value) for one in objects for name, value in one.items() if value is not None]
+    return frozenset(name for name, _ in values) - {
+        name for name, value in values if not isinstance(value, list | dict)
+    }

@@ -117,6 +117,7 @@ def foreign(
     expected: str,
     start: bytes = b"",
     found: str | None = None,
+    problem: str = "not an annotation file of this source",
     remedy: str = "check `annotations` in the configuration against the files that the source's manifest names",
 ) -> InputError:
     """Return the error for a file that is none of the source's.
@@ -127,11 +128,12 @@ def foreign(
         expected: What the source's files are.
         start: How it starts.
         found: What it is, where that is known.
+        problem: What is wrong.
         remedy: What to do.
     """
     shown = start[:_SHOWN_CHARACTERS].decode("utf-8", "replace") if start else "an empty file"
     return InputError(
-        "not an annotation file of this source",
+        problem,
         where=archives.location(path, member) + ":byte 0",
         expected=expected,
         found=found or shown,

@@ -14,7 +14,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import posixpath
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Final
 
@@ -42,15 +41,7 @@ _TEXT_MEMBERS: Final = r"[^.].*\.txt(\.(gz|bz2|xz|zst))?"
 _EXPECTED: Final = "tables: *.tsv, *.csv, *.jsonl, *.json, else *.txt"
 _OF_ARCHIVE: Final = "name the members that are tables in `annotations`: ARCHIVE!/MEMBER"
 _OF_FILE: Final = "name only tables in `annotations`, or write the file as one"
-_OF_DOCUMENT: Final = "write one object a line, which is JSON Lines: of a list jq -c '.[]' FILE > FILE.jsonl does it"
 _REMEDY: Final = "name the columns in the configuration: url_column, text_column, id_column"
-_NO_NAMES: Final = "the first line is a row, and must have the names of the columns: put a line of them above it"
-_OTHER_COMMAS: Final = "the columns are parted by {0}: write the table with commas, or with tabs as TSV"
-#: A whole number that was written as a float: pandas makes floats of ids where a row has none.
-_WHOLE_FLOAT: Final = r"^(-?[0-9]+)\.0+$"
-_URL: Final = re.compile(r"\s*https?://", re.IGNORECASE)
-#: What parts columns where it is no comma.
-_PARTING: Final = (";", "|")
 
 
 _Column = Annotated[str, Field(min_length=1)]
@@ -189,7 +180,7 @@ def _table(path: str, member: str | None) -> named_tables.Table:
             member,
             expected="a table whose columns have names: Parquet, JSON Lines, or CSV or TSV with a first line of names",
             start=start,
-            remedy=_OF_DOCUMENT if start.lstrip().startswith((b"[", b"{")) else _OF_FILE,
+            remedy=named_tables.as_lines(start) or _OF_FILE,
         )
     return table
 
@@ -247,12 +238,8 @@ _NAMING: Final = {"image_url": "url_column", "text": "text_column", "id": "id_co
 
 def _remedy(table: named_tables.Table, asked: Mapping[str, tuple[str, ...]]) -> str:
     """Return what to do where a table lacks columns: what its names look like, else which options there are."""
-    if table.form in ("csv", "tsv") and any(_URL.match(name) for name in table.columns):
-        return _NO_NAMES
-    if table.form == "csv" and len(table.columns) == 1:
-        parting = next((sign for sign in _PARTING if sign in table.columns[0]), None)
-        if parting is not None:
-            return _OTHER_COMMAS.format(parting)
+    if (otherwise := table.otherwise) is not None:
+        return otherwise
     missing = {ours: names for ours, names in asked.items() if not any(name in table.columns for name in names)}
     near = {ours: _nearest(names, table.columns) for ours, names in missing.items()}
     if not near or None in near.values():
@@ -272,20 +259,11 @@ def _nearest(wanted: Sequence[str], columns: Sequence[str]) -> str | None:
     return None
 
 
-def _ids(column: pa.Array) -> pa.Array:
-    """Return ids as every form has them: null where there is none, whole numbers without a fraction; 0 and -1 are ids."""
-    none = pc.is_in(
-        pc.utf8_lower(pc.utf8_trim_whitespace(column)), value_set=pa.array(sorted(records.NO_ID), pa.large_string())
-    )
-    spelled = pc.replace_substring_regex(column, _WHOLE_FLOAT, r"\1")
-    return pc.if_else(none, pa.scalar(None, pa.large_string()), spelled)
-
-
 def _drafts(part: named_rows.Part, names: dict[str, str], split: str | None, options: Options) -> pa.RecordBatch:
     columns = {ours: pc.fill_null(column, "") for ours, column in part.columns.items() if ours != "id"}
     nul, nothing = pa.scalar("\0", pa.large_string()), pa.scalar(None, pa.large_string())
     said = pc.binary_join_element_wise(columns["image_url"], columns["text"], nul)
-    ids = _ids(part.columns["id"]) if "id" in part.columns else None
+    ids = named_rows.ids(part.columns["id"]) if "id" in part.columns else None
     if ids is not None:
         # A row without an id has the digest that it has in a table without ids.
         said = pc.coalesce(pc.binary_join_element_wise(said, ids, nul), said)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import decimal
 import io
 import json
+import re
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import pytest
 
 import pmd
 from pipelines import audit_data
-from pmd.audit import data_columns, measure
+from pmd.audit import data_columns, measure, population
 from pmd.datasets import files as data_files
 from pmd.datasets import pairs as data_pairs
 from pmd.errors import ConfigError, InputError, PmdError
@@ -101,6 +103,107 @@ def test_what_cannot_be_read_is_counted(tmp_path: Path) -> None:
     assert read(path)[1] == {measure.DATA: Books(3, {"empty_text": 1, "malformed_row": 2})}
 
 
+def members(path: Path, named: list[tuple[str, bytes]]) -> Path:
+    with tarfile.open(path, "w", errors="surrogateescape") as tar:
+        for name, content in named:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+@pytest.mark.parametrize("form", ["jsonl", "tar"])
+def test_what_is_known_beside_a_text_spoils_no_row(tmp_path: Path, form: str) -> None:
+    said = [
+        b'{"caption": "a", "author": {"id": 1}, "width": NaN, "license": [1]}',
+        b'{"caption": "b", "author": "ann", "width": 7}',
+    ]
+    path = tmp_path / f"rows.{form}"
+    if form == "tar":
+        members(path, [(f"{number}.json", one) for number, one in enumerate(said)])
+    else:
+        path.write_bytes(b"\n".join(said))
+    roles = {"text": "caption", "user": "author", "width": "width"}
+    assert data_files.look(str(path), {}).roles == roles, "a column of lists alone is none, as in Parquet"
+    pairs, books = read(path)
+    assert books == {measure.DATA: Books(2)}
+    assert pairs["width_px"].to_pylist() == [None, 7]
+    assert [json.loads(meta)["user"] for meta in pairs["meta"].to_pylist()] == [None, "ann"]
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl"])
+def test_lists_of_texts_are_refused(tmp_path: Path, form: str) -> None:
+    path = write(tmp_path, form, [{"captions": ["a", "b"]}, {"captions": ["c"]}])
+    with pytest.raises(InputError) as refused:
+        data_files.look(str(path), {})
+    assert str(refused.value) == (
+        f"{path}: a column holds lists or objects\n  expected: a text or a number in each row\n  found: captions\n"
+        "  remedy: write a row for each text; or name another column: --column ROLE=COLUMN"
+    )
+    path = write(tmp_path, form, [{"captions": ["a", "b"], "said": "c", "by": [1]}])
+    assert read(path, text="said")[1] == {measure.DATA: Books(1)}
+    with pytest.raises(InputError, match="found: by"):
+        data_files.look(str(path), {"text": "said", "user": "by"})
+
+
+def test_columns_of_parquet_are_read_whatever_their_types(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    table = {
+        "text": pa.array(["a", "b"]).dictionary_encode(),
+        "lat": pa.array([decimal.Decimal("48.85"), None]),
+        "lon": pa.array([2.5, None], pa.float16()),
+        "user": pa.array([7.0, float("nan")]),
+    }
+    pq.write_table(pa.table(table), path)
+    metas = [json.loads(meta) for meta in read(path)[0]["meta"].to_pylist()]
+    assert metas == [
+        {"user": "7", "latitude": "48.85", "longitude": "2.5"},
+        {"user": None, "latitude": None, "longitude": None},
+    ]
+    pq.write_table(pa.table({"text": pa.nulls(2), "caption": ["a", "b"]}), path)
+    assert data_files.look(str(path), {}).roles == {"text": "caption"}
+    pq.write_table(pa.table({"text": pa.nulls(2)}), path)  # as pandas writes a shard of which no row has a text
+    assert read(path)[1] == {measure.DATA: Books(0, {"empty_text": 2})}
+
+
+def test_what_is_written_for_no_id_makes_no_image_of_many_rows(tmp_path: Path) -> None:
+    rows = [{"text": f"text {number}", "id": name} for number, name in enumerate(["nan", "nan", "None", "9.0", "9"])]
+    pairs, _ = read(write(tmp_path, "csv", rows))
+    identities = pairs["identity"].to_pylist()
+    assert len(set(identities)) == 4
+    assert identities[3:] == ["row:9", "row:9"], "of a shard with a null pandas makes numbers with a fraction"
+
+
+def test_an_image_is_known_by_the_id_of_images_before_that_of_texts(tmp_path: Path) -> None:
+    rows = [{"id": number, "image_id": 7, "caption": f"text {number}"} for number in range(2)]
+    pairs, _ = read(write(tmp_path, "parquet", rows))
+    assert pairs["identity"].to_pylist() == ["row:7", "row:7"]
+
+
+def test_tars_of_odd_members(tmp_path: Path) -> None:
+    path = tmp_path / "rows.tar"
+    members(path, [("0.txt", b"\xef\xbb\xbfa"), ("1.txt", b"\xff"), ("2.txt", b"b"), ("2.json", b"[1]")])
+    pairs, books = read(path)
+    assert books == {measure.DATA: Books(2, {"bad_encoding": 1})}
+    assert pairs["text"].to_pylist() == ["a", "b"]
+    members(path, [("0.txt", b"a"), ("0.txt", b"b"), ("\udcff.txt", b"c")])
+    pairs, books = read(path)
+    assert pairs["text"].to_pylist() == ["a", "b", "c"], (
+        "none takes the place of another, nor has to have a name in UTF-8"
+    )
+    assert pairs["source_id"].to_pylist()[2] == f"{path}!/\\udcff"
+    members(path, [])
+    assert read(path) == (PAIRS.empty_table(), {}), "an end without members is a tar of no samples"
+    assert data_files.most_rows(data_files.look(str(path), {})) == {"": 0}
+    members(path, [("0.jpg", b"x"), ("0.cls", b"1")])
+    with pytest.raises(InputError, match="no member of the tar says anything") as refused:
+        data_files.look(str(path), {})
+    assert refused.value.found == "members .jpg, .cls"
+    members(path, [("0.jpg", b"x"), ("0.txt", b"\xff")])
+    with pytest.raises(InputError, match=r"found: invalid UTF-8 at byte 0"):
+        data_files.look(str(path), {})
+
+
 @pytest.mark.parametrize(
     ("columns", "named", "roles"),
     [
@@ -109,6 +212,7 @@ def test_what_cannot_be_read_is_counted(tmp_path: Path) -> None:
         (["text", "lat"], {}, {"text": "text"}),  # half a place is none
         (["text", "lat", "lng"], {}, {"text": "text", "latitude": "lat", "longitude": "lng"}),
         (["text", "uid"], {"user": "none"}, {"text": "text"}),
+        (["text ", " URL"], {}, {"text": "text ", "url": " URL"}),
         (["text", "said"], {"text": "said"}, {"text": "said"}),
         (["a"], {}, {}),
     ],
@@ -149,7 +253,11 @@ def test_a_data_set_without_texts_is_refused_and_shows_what_it_has(tmp_path: Pat
     ("name", "content", "says"),
     [
         ("rows.csv", b"", "the file is empty"),
-        ("rows.json", b'[{"text": "a"}]', "write it as one of them"),
+        ("rows.json", b'[{"text": "a"}]', "jq -c"),
+        ("rows.csv", "text,légende\na,b\n".encode("latin-1"), "the first line is not UTF-8"),
+        ("rows.csv", b"text;url\na;b\n", "the columns are parted by ;"),
+        ("rows.csv", b"a text,http://a.org/1.jpg\n", "put a line of them above it"),
+        ("rows.csv", b"\xef\xbb\xbf", "it is in no form that is read"),
         ("rows.tar.gz", None, "the archive is not read"),
         ("rows.tar", "cut", "the tar file is damaged or truncated"),
     ],
@@ -190,6 +298,40 @@ def test_a_folder_is_its_files_and_nothing_is_told(tmp_path: Path) -> None:
         data_files.find(str(tmp_path / "*.tsv"))
 
 
+def test_a_glob_is_what_it_matches_less_what_only_says_something_of_it(tmp_path: Path) -> None:
+    write(tmp_path, "tar")
+    write(tmp_path, "parquet")  # as img2dataset writes one beside each tar
+    for name in ("_SUCCESS", "rows_stats.json", "part/rows.csv", "part/README.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("text\na\n", encoding="utf-8")
+    assert data_files.find(str(tmp_path / "*")) == [str(tmp_path / "part/rows.csv"), str(tmp_path / "rows.tar")]
+    assert data_files.find(str(tmp_path / "_SUCCESS")) == [str(tmp_path / "_SUCCESS")]
+
+
+def test_audits_in_the_folder_of_a_data_set_are_none_of_it(tmp_path: Path) -> None:
+    rows = write(tmp_path, "csv")
+    audit_data.build(str(tmp_path), str(tmp_path / "one"), {}, lambda _: None)
+    assert data_files.find(str(tmp_path), beside=str(tmp_path / "two")) == [str(rows)]
+    with pytest.raises(PmdError, match="the folder holds files, and is no ROOT"):
+        audit_data.build(str(tmp_path), str(tmp_path), {}, lambda _: None)
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_list_is_one_in_another_form(tmp_path: Path, form: str) -> None:
+    row = {**dict.fromkeys(PUBLISHED.names, ""), "image_url": "http://a.org/1", "text": "a man", "source": "red_caps"}
+    path = write(tmp_path, form, [{**row, "meta": '{"author": "ann"}'}, row])
+    assert data_files.most_rows(data_files.look(str(path), {})) == {"red_caps": 2}
+    assert read(path)[1] == {"red_caps": Books(2)}
+
+
+def test_columns_that_are_only_called_as_those_of_lists_are_no_list(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    named = {**dict.fromkeys(PUBLISHED.names, pa.array(["x"])), "text": pa.array(["a"]), "source": pa.array([[1]])}
+    pq.write_table(pa.table(named), path)
+    assert not data_files.look(str(path), {}).is_list
+    assert read(path)[1] == {measure.DATA: Books(1)}
+
+
 def test_a_published_list_has_its_sources_keys_and_fields(tmp_path: Path) -> None:
     row = {
         "image_url": "http://a.org/1",
@@ -215,6 +357,11 @@ def test_a_data_set_without_rows_has_a_page_that_says_so(tmp_path: Path) -> None
     (tmp_path / "rows.csv").write_text("text,url\n", encoding="utf-8")
     page = audit_data.build(str(tmp_path / "rows.csv"), str(tmp_path / "out"), {}, lambda _: None)
     assert "No caption is left." in Path(page).read_text(encoding="utf-8")
+    said = _words(page)
+    assert "there are no pairs here" in said
+    assert "0 of 0" not in said
+    assert "No pair here has a geotag, so no country can be told." in said
+    assert "partly testable" not in said
     assert pmd.load.audit(tmp_path / "out").books.empty
 
 
@@ -249,3 +396,46 @@ def test_a_data_set_is_audited_by_what_audits_a_build(tmp_path: Path) -> None:
     ]
     with pytest.raises(AttributeError, match="an audit has no table 'colours': it has books, books_rejected"):
         _ = audit.colours
+
+
+def test_what_is_no_object_in_a_list_says_nothing_of_its_row(tmp_path: Path) -> None:
+    said = ['{"author": "ann"}', "no object", "[1]", "", '{"author": "bob", "score": NaN}', r'{"author": "\ud800"}']
+    rows = [{**dict.fromkeys(PUBLISHED.names, "x"), "source": "red_caps", "meta": meta} for meta in said]
+    pairs, books = read(write(tmp_path, "csv", rows))
+    assert books == {"red_caps": Books(6)}
+    assert (measure.users(pairs.combine_chunks().to_batches()[0]) != 0).tolist() == [
+        True,
+        False,
+        False,
+        False,
+        True,
+        False,
+    ]
+
+
+def _words(page: str) -> str:
+    """Return what a page says, without its marks."""
+    return " ".join(re.sub("<[^>]+>", " ", Path(page).read_text(encoding="utf-8")).replace("\u00a0", " ").split())
+
+
+def test_the_page_of_a_row_says_nothing_that_is_none(tmp_path: Path) -> None:
+    write(tmp_path, "csv", ROWS[:1])
+    said = _words(audit_data.build(str(tmp_path / "rows.csv"), str(tmp_path / "out"), {}, lambda _: None))
+    assert not re.findall(r"(?<! of )\b1 (?:rows|pairs|distinct images|English captions|texts)", said)
+    assert not re.findall("too few of English|YFCC100M has", said)
+    assert "Too few English captions were read to speak of rates of terms." in said
+    assert "Only 1 pair with a geotag lies in a country: too few to speak of shares." in said
+    assert "No source records" not in said
+    assert "When photographs were taken" not in said, "no column of any data set says when"
+
+
+def test_countries_of_a_data_set_stand_beside_who_lives_there(tmp_path: Path) -> None:
+    rows = [{**ROWS[0], "URL": f"http://h.org/{number}", "author": f"u{number}"} for number in range(40)]
+    page = audit_data.build(str(write(tmp_path, "csv", rows)), str(tmp_path / "out"), {}, lambda _: None)
+    countries = pmd.load.audit(tmp_path / "out").geography_countries.set_index("country")
+    world = population.load(population.YEAR)
+    assert isinstance(world, population.Population)
+    assert countries.loc["FR"].per_million_people == pytest.approx(40 / world.people["FR"] * 1e6, rel=1e-5)
+    said = _words(page)
+    assert "No populations" not in said
+    assert "[audit.reference]" not in said, "which a configuration has, and the audit of a data set has none"

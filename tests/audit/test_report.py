@@ -542,3 +542,18 @@ def test_the_page_says_whether_small_hosts_died_more_often() -> None:
 def test_a_repeated_text_is_text_and_its_direction_ends_with_it() -> None:
     shown = sharing._largest([{"text": "\u202e<b>x\x1b", "images": 2, "pairs": 3}], "users", "coco")
     assert "<bdi>\u202e&lt;b&gt;x\u241b</bdi>" in shown
+
+
+def test_texts_that_are_hidden_are_not_said_to_be_none() -> None:
+    found = _figures(400)
+    last = found["stages"][-1]
+    assert found["all"][last]["repeated"]["shared_by"][0]["pairs"] > 0
+    found["all"][last]["repeated"]["largest"] = []
+    _, text = _read(html(found))
+    assert "None is shown: beside another step it would tell of a few pairs." in text
+    _, none = _read(html(_figures(8)))
+    assert "None is shown" not in none
+
+
+def test_nouns_stand_as_their_numbers_ask() -> None:
+    assert [formatting.counted(number, "pair") for number in (0, 1, 2000)] == ["0 pairs", "1 pair", "2,000 pairs"]
