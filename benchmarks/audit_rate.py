@@ -47,6 +47,7 @@ from pmd.audit import context, distinct, lexicon, measure, repeated, units, voca
 from pmd.engines import transforms
 from pmd.store import root
 from pmd.text import language
+from pmd.text.tokens import Tokens
 
 #: Pairs of PMD, and texts of a source that are read by default.
 _PMD_PAIRS: Final = 70_000_000
@@ -144,7 +145,8 @@ def by_hand(path: str, told: Path) -> None:
     rows = rows.loc[rows["pair_id"].isin(_left(folder)), ["source", "text"]].reset_index(drop=True)
     pandas_s = time.process_time() - start
     codes = [
-        language.languages(pa.array(rows["text"][at : at + 65_536], pa.string())) for at in range(0, len(rows), 65_536)
+        language.languages(Tokens.of(pa.array(rows["text"][at : at + 65_536], pa.string())))
+        for at in range(0, len(rows), 65_536)
     ]
     english = pc.equal(pa.concat_arrays(codes), "en").to_numpy(zero_copy_only=False)
     start = time.process_time()

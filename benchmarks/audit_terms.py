@@ -27,6 +27,7 @@ from pmd.schema import keys
 from pmd.schema.tables import PAIRS
 from pmd.store.commits import Books
 from pmd.text import language
+from pmd.text.tokens import Tokens
 
 
 def coco(samples: Path) -> list[tuple[str, str]]:
@@ -121,14 +122,16 @@ def rates(samples: Path, number: int) -> dict[str, float]:
     lists = lexicon.load()
     assert isinstance(lists, lexicon.Lexicon)
     known, english = vocabulary.of(lists), np.ones(len(texts), dtype=bool)
+    tokens = Tokens.of(texts)
     few = texts.slice(0, min(number, 50_000))
     spent = {
         "gendered terms, word by word": seconds(lambda: [plainly(lists.terms, text) for text in few.to_pylist()])
         / len(few),
-        "words": seconds(lambda: words.split(texts)) / number,
-        "personal data": seconds(lambda: personal_data.find(texts)) / number,
-        "all terms and personal data": seconds(lambda: marks.look(texts, english, known)) / number,
-        "languages": seconds(lambda: language.languages(texts)) / number,
+        "tokens": seconds(lambda: Tokens.of(texts)) / number,
+        "words": seconds(lambda: words.split(tokens)) / number,
+        "personal data": seconds(lambda: personal_data.find(tokens)) / number,
+        "all terms and personal data": seconds(lambda: marks.look(tokens, english, known)) / number,
+        "languages": seconds(lambda: language.languages(tokens)) / number,
     }
     metas = [
         json.dumps({"uid": f"{place % 997}@N00", "longitude": "2.35", "latitude": "48.85"}) for place in range(number)

@@ -58,6 +58,7 @@ from scipy import stats
 
 from pmd.sources.yfcc100m import LAYOUTS
 from pmd.text import cleaning, language
+from pmd.text.tokens import Tokens
 
 DATA = Path(__file__).parent / "data"
 WHOLE, CUT, SENTENCES = "Multi30k", "Multi30k, four words", "TaPaCo"
@@ -314,7 +315,7 @@ def main() -> None:
         for name, key in zip((default, "fastText", "CLD2"), ("default", "fasttext", "cld2"), strict=True)
     }
     short = f"languages ({language.SURE_ENGLISH})"
-    codes_of, seconds = timed(pa.array(texts), language.languages)
+    codes_of, seconds = timed(pa.array(texts), lambda some: language.languages(Tokens.of(some)))
     found[short] = np.array(codes_of.to_pylist()) == "en"
     rates[short] = round(len(texts) / seconds)
     reported = ~tuning & counts

@@ -145,8 +145,7 @@ class _Texts:
     def of(cls, found: Seen, read: Counts, inside: NDArray[np.bool_], last: Counts, places: Counts) -> _Texts:
         """Return them, without words of one letter, of digits alone, and of over `LONGEST` letters."""
         marked = found.marked
-        encoded = marked.words.values.dictionary_encode()
-        words, codes = encoded.dictionary, encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        words, codes = marked.words.dictionary, marked.words.codes
         lengths = pc.utf8_length(words)
         sound = pc.and_(
             pc.and_(pc.greater(lengths, 1), pc.less_equal(lengths, LONGEST)), pc.utf8_is_alpha(_letters(words))
@@ -163,10 +162,7 @@ class _Texts:
 
     def rows(self, source: str, hashes: Mapping[str, NDArray[np.uint64]]) -> Iterator[pa.Table]:
         """Yield `ROWS`: of all captions, and of those with a term, by cluster."""
-        all_words = np.concatenate([self.code, np.full(len(self.english), len(self.words), dtype=np.int64)])
-        all_rows = np.concatenate([self.row, self.english])
-        nothing = np.zeros(len(all_rows), dtype=np.uint64)
-        yield self._table(source, CAPTIONS, np.full(len(all_rows), _ALL), all_rows, all_words, nothing)
+        yield self._of_all(source)
         term, row, word = self._beside()
         if not len(term):
             return
@@ -200,13 +196,32 @@ class _Texts:
         coded: Counts = (numbers * width + found)[found >= 0]
         return coded
 
+    def _of_all(self, source: str) -> pa.Table:
+        """Return `ROWS` of all captions: counted in a table, since classes and words are far fewer than words in texts."""
+        width = len(self.words) + 1
+        whole = np.concatenate([self.last[self.row] * width + self.code, self.last[self.english] * width + width - 1])
+        counts = np.bincount(whole)
+        some = np.flatnonzero(counts)
+        alike = {
+            "last": some // width,
+            "term": np.full(len(some), _ALL),
+            "word": some % width,
+            "cluster": np.zeros(len(some), dtype=np.uint64),
+            "count": counts[some],
+        }
+        return self._rows(source, CAPTIONS, pa.table(alike))
+
     def _table(
         self, source: str, kind: int, term: Counts, row: Counts, word: Counts, cluster: NDArray[np.uint64]
     ) -> pa.Table:
-        names = pa.concat_arrays([self.words.cast(pa.string()), pa.array([""], pa.string())])
         plain = pa.table({"last": self.last[row], "term": term, "word": word, "cluster": cluster})
         # Threads take longer to be woken than few rows take.
         added = plain.group_by(plain.schema.names, use_threads=False).aggregate([([], "count_all")])
+        return self._rows(source, kind, added)
+
+    def _rows(self, source: str, kind: int, added: pa.Table) -> pa.Table:
+        """Return `ROWS` of a class, term, word, cluster and count of each."""
+        names = pa.concat_arrays([self.words.cast(pa.string()), pa.array([""], pa.string())])
         length = added.num_rows
         head = [pa.repeat(keys.hashed(pa.array([source]))[0], length), pa.repeat(source, length)]
         return pa.table(
@@ -217,7 +232,7 @@ class _Texts:
                 added["term"].cast(pa.int32()),
                 names.take(added["word"].combine_chunks()),
                 added["cluster"],
-                added["count_all"],
+                added.column(-1),
             ],
             schema=ROWS,
         )

@@ -34,6 +34,7 @@ from pmd.audit.lexicon import Absent, Lexicon
 from pmd.errors import ConfigError, InputError, RootError
 from pmd.store import commits, root, storage
 from pmd.text import language
+from pmd.text.tokens import Tokens
 
 #: Where the sheets lie under ROOT, and their names.
 FOLDER: Final = "labels"
@@ -140,10 +141,11 @@ def _of_batch(source: str, batch: pa.RecordBatch, known: vocabulary.Vocabulary, 
     order = measure.hashes(batch.column("pair_id"))
     some = pa.array(np.flatnonzero(order < np.uint64(limit)))
     texts = batch.column("text").take(some)
-    english = pc.equal(language.languages(texts), "en")
+    tokens = Tokens.of(texts)
+    english = pc.equal(language.languages(tokens), "en")
     places = some.filter(english)
     texts, ids = batch.column("text").take(places), batch.column("pair_id").take(places)
-    found = known.matcher.find(words.split(texts))
+    found = known.matcher.find(words.split(tokens.only(np.flatnonzero(english.to_numpy(zero_copy_only=False)))))
     terms: list[list[vocabulary.Term]] = [[] for _ in range(len(texts))]
     for row, number in zip(found.rows.tolist(), found.terms.tolist(), strict=True):
         term = known.terms[number]

@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from pmd.audit import matching, personal_data, vocabulary, words
 from pmd.audit.vocabulary import GENDERED, Vocabulary
+from pmd.text.tokens import Tokens
 
 #: Marks of English texts, by their group: the lists of these groups.
 OF_ENGLISH: Final[Mapping[str, tuple[str, ...]]] = {
@@ -57,22 +57,22 @@ class Marked:
     words: words.Words
 
 
-def look(texts: pa.Array, english: NDArray[np.bool_], known: Vocabulary) -> Marked:
+def look(tokens: Tokens, english: NDArray[np.bool_], known: Vocabulary) -> Marked:
     """Return what texts have.
 
     Args:
-        texts: Any texts, none of them null.
+        tokens: Those of any texts.
         english: Which are English: terms are looked for in these alone.
         known: All terms.
     """
-    marks = np.zeros(len(texts), dtype=np.int64)
-    for kind, has in personal_data.find(texts).items():
+    marks = np.zeros(len(tokens), dtype=np.int64)
+    for kind, has in personal_data.find(tokens).items():
         marks[has] |= BITS[kind]
     places = np.flatnonzero(english)
-    cut = words.split(texts.take(pa.array(places)))
+    cut = words.split(tokens.only(places))
     some = known.matcher.find(cut)
     found = matching.Found(places[some.rows], some.terms)
-    gendered = np.zeros(len(texts), dtype=np.int64)
+    gendered = np.zeros(len(tokens), dtype=np.int64)
     of_gender, of_marks, associated = _bits(known)
     np.bitwise_or.at(gendered, found.rows, of_gender[found.terms])
     np.bitwise_or.at(marks, found.rows, of_marks[found.terms])

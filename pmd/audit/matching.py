@@ -81,10 +81,16 @@ class Matcher:
     Attributes:
         words: Those that forms are made of; a word's number is its place.
         groups: The groups.
+        alone: Which words are a term of any group alone.
+        begins: Which words begin a longer form of any.
+        starts: `starts` of all groups.
     """
 
     words: pa.Array
     groups: tuple[_Group, ...]
+    alone: NDArray[np.bool_]
+    begins: NDArray[np.bool_]
+    starts: Numbers
 
     @classmethod
     def of(cls, groups: Sequence[Forms]) -> Matcher:
@@ -92,6 +98,7 @@ class Matcher:
         words = sorted({word for one in groups for form in one.terms for word in form})
         known = {word: number for number, word in enumerate(words)}
         found = []
+        alone, begins = (np.zeros(len(known), dtype=bool) for _ in range(2))
         for group in groups:
             single = np.full(len(known), NONE, dtype=np.int64)
             for form, term in group.terms.items():
@@ -99,20 +106,20 @@ class Matcher:
                     single[known[form[0]]] = term
             starts = {known[form[0]] * len(known) + known[form[1]] for form in group.terms if len(form) > 1}
             found.append(_Group(single, np.array(sorted(starts), dtype=np.int64), group.longest()))
-        return cls(pa.array(words, pa.string()), tuple(found))
+            alone |= single != NONE
+            begins[found[-1].starts // max(len(known), 1)] = True
+        of_all = distinct(np.concatenate([np.zeros(0, dtype=np.int64), *(one.starts for one in found)]))
+        return cls(pa.array(words, pa.string()), tuple(found), alone, begins, of_all)
 
     def find(self, words: Words) -> Found:
         """Return which terms of any group are in which texts."""
         # A word is looked up once, however often it stands in the texts.
         of_word = pc.fill_null(pc.index_in(words.dictionary, value_set=self.words), NONE).to_numpy(zero_copy_only=False)
-        numbers = of_word.astype(np.int64)[words.codes]
-        here = np.flatnonzero(numbers >= 0)
-        rows, numbers = words.rows[here], numbers[here]
-        couples = np.flatnonzero((here[1:] == here[:-1] + 1) & (rows[1:] == rows[:-1]))
-        keys = numbers[couples] * len(self.words) + numbers[couples + 1]
+        rows, numbers = self._alone(words, of_word)
+        keys, rows_of_keys = self._starting(words, of_word)
         found: list[tuple[Numbers, Numbers]] = []
         for group in self.groups:
-            walked = distinct(rows[couples[_among(keys, group.starts)]])
+            walked = distinct(rows_of_keys[_among(keys, group.starts)])
             terms = group.single[numbers]
             some = terms >= 0
             if len(walked):
@@ -122,6 +129,27 @@ class Matcher:
                 found.append(_walk(group, words, walked))
             found.append((rows[some], terms[some]))
         return _each_once(found)
+
+    def _alone(self, words: Words, of_word: NDArray[np.int32]) -> tuple[Numbers, Numbers]:
+        """Return the texts of the words that are a term alone, and the numbers of these."""
+        here = np.flatnonzero(_of_known(self.alone, of_word)[words.codes])
+        return words.rows[here], of_word[words.codes[here]].astype(np.int64)
+
+    def _starting(self, words: Words, of_word: NDArray[np.int32]) -> tuple[Numbers, Numbers]:
+        """Return the two words in a row that begin a longer form of any group, as in `starts`, and their texts."""
+        first = np.flatnonzero(_of_known(self.begins, of_word)[words.codes[:-1]])
+        second = of_word[words.codes[first + 1]].astype(np.int64)
+        some = (second >= 0) & (words.rows[first] == words.rows[first + 1])
+        first = first[some]
+        keys = of_word[words.codes[first]].astype(np.int64) * len(self.words) + second[some]
+        starting = _among(keys, self.starts)
+        return keys[starting], words.rows[first[starting]]
+
+
+def _of_known(known: NDArray[np.bool_], of_word: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Return of each word what is known of it by its number; of one without a number nothing."""
+    found: NDArray[np.bool_] = np.r_[known, False][of_word]
+    return found
 
 
 def distinct(numbers: Numbers) -> Numbers:

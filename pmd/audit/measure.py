@@ -45,6 +45,7 @@ from pmd.schema import keys
 from pmd.suppression import people
 from pmd.text import cleaning, language, urls
 from pmd.text.minhash import mixed
+from pmd.text.tokens import Tokens
 
 #: The stages that a pair can survive, in order.
 STAGES: Final = tuple(stage.name for stage in flow.JUDGING)
@@ -348,12 +349,14 @@ def look(pairs: pa.RecordBatch, plan: Plan) -> dict[str, Seen]:
     for source, mine in of_source.items():
         read[mine] = drawn[mine] < np.uint64(plan.limits.get(source, EVERYTHING))
     # Of all sources at once: what a word tells of its language is worked out once a column.
-    codes = language.languages(_some(pairs.column("text"), np.flatnonzero(read)))
+    tokens = Tokens.of(_some(pairs.column("text"), np.flatnonzero(read)))
+    codes = language.languages(tokens)
     places_of = np.cumsum(read) - 1
-    return {
-        source: _look(source, pairs, mine, read[mine], codes.take(pa.array(places_of[mine[read[mine]]])), plan)
-        for source, mine in of_source.items()
-    }
+    found = {}
+    for source, mine in of_source.items():
+        inside = places_of[mine[read[mine]]]
+        found[source] = _look(source, pairs, mine, read[mine], tokens.only(inside), codes.take(pa.array(inside)), plan)
+    return found
 
 
 def by_source(pairs: pa.RecordBatch) -> dict[str, NDArray[np.intp]]:
@@ -371,6 +374,7 @@ def _look(
     pairs: pa.RecordBatch,
     mine: NDArray[np.intp],
     read: NDArray[np.bool_],
+    tokens: Tokens,
     codes: pa.Array,
     plan: Plan,
 ) -> Seen:
@@ -381,10 +385,11 @@ def _look(
         pairs: The batch.
         mine: Where its pairs stand.
         read: Which of them are of the sample.
-        codes: The languages of these.
+        tokens: The texts of these.
+        codes: Their languages.
         plan: The plan.
     """
-    categories, marked = _texts(_some(pairs.column("text"), mine[read]), read, codes, plan.vocabulary)
+    categories, marked = _texts(tokens, read, codes, plan.vocabulary)
     hosts = _domains(_some(pairs.column("image_url"), mine))
     units, found = {"host": hosts}, {"suffix": traits.suffixes(hosts)}
     said = recorded(source)
@@ -557,12 +562,12 @@ def unit_hashes(kind: str, source: str, names: pa.DictionaryArray) -> NDArray[np
 
 
 def _texts(
-    texts: pa.Array, read: NDArray[np.bool_], codes: pa.Array, known: vocabulary.Vocabulary
+    tokens: Tokens, read: NDArray[np.bool_], codes: pa.Array, known: vocabulary.Vocabulary
 ) -> tuple[NDArray[np.int8], Marked]:
     """Return the category of each text of a source, and what those have that are read; these are given, with their languages."""
     categories = np.full(len(read), NOT_READ, dtype=np.int8)
     english, unsure = (pc.equal(codes, code).to_numpy(zero_copy_only=False) for code in ("en", language.UNDETERMINED))
-    marked = marks.look(texts, english, known)
+    marked = marks.look(tokens, english, known)
     categories[read] = np.where(english, ENGLISH + marked.gendered, unsure.astype(np.int64))
     return categories, marked
 

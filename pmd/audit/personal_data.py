@@ -1,6 +1,6 @@
 """Personal data in texts: which texts have an e-mail address, a telephone number, a user's handle or a URL in them.
 
-Only whether a text has one leaves this module, never what it is. Patterns are RE2's, on whole columns; they are meant to find
+Only whether a text has one leaves this module, never what it is. Patterns are RE2's; they are meant to find
 what is plainly written as such, so that rates are of plain cases: "name at example dot org" is missed, and a long number with
 spaces that is no telephone's may count.
 """
@@ -15,38 +15,52 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-#: Kind → what all of it has in it, looked for first, and the pattern.
-PATTERNS: Final[Mapping[str, tuple[str, str]]] = {
+from pmd.text.tokens import Tokens
+
+#: Kind → its pattern. Of all but `SPANNING` no match has a space inside, and a space beside one is what an end of the text is.
+PATTERNS: Final[Mapping[str, str]] = {
     # A local part, "@", and a domain with a dot: RFC 5321's addresses as people write them.
-    "email": (
-        "@",
-        r"(?i)(?:^|[^a-z0-9._%+-])[a-z0-9][a-z0-9._%+-]*@[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}(?:$|[^a-z0-9@])",
-    ),
+    "email": r"(?i)(?:^|[^a-z0-9._%+-])[a-z0-9][a-z0-9._%+-]*@[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}(?:$|[^a-z0-9@])",
     # An international number: "+" and 8 to 15 digits (E.164), with single marks between them; a number of ten digits as in North
     # America, with marks between its parts; or 7 digits and more after "tel", "phone" or "call".
     "phone": (
-        r"[0-9].*[0-9].*[0-9].*[0-9].*[0-9].*[0-9].*[0-9]",
         r"(?i)(?:^|[^0-9a-z])(?:\+[1-9](?:[ ().-]{0,2}[0-9]){7,14}|\(?[2-9][0-9]{2}(?:\) ?|[.-]| - )[2-9][0-9]{2}[ .-][0-9]{4}"
-        r"|(?:tel|phone|telephone|mobile|call|whatsapp)[a-z]*[.:]? ?[:#]? ?\(?[0-9](?:[ ().-]{0,2}[0-9]){6,14})(?:$|[^0-9])",
+        r"|(?:tel|phone|telephone|mobile|call|whatsapp)[a-z]*[.:]? ?[:#]? ?\(?[0-9](?:[ ().-]{0,2}[0-9]){6,14})(?:$|[^0-9])"
     ),
     # "@name" that no letter precedes, as in an address.
     "handle": (
-        "@",
-        r"(?:^|[^A-Za-z0-9._%+/@-])@[A-Za-z0-9_](?:[A-Za-z0-9_.]{0,29}[A-Za-z0-9_])?(?:$|[^A-Za-z0-9_@.]|\.(?:$|[^A-Za-z0-9]))",
+        r"(?:^|[^A-Za-z0-9._%+/@-])@[A-Za-z0-9_](?:[A-Za-z0-9_.]{0,29}[A-Za-z0-9_])?(?:$|[^A-Za-z0-9_@.]|\.(?:$|[^A-Za-z0-9]))"
     ),
     "url": (
-        r"(?i)://|www\.|\.[a-z]{2,3}",
-        r"(?i)(?:https?://|ftp://|www\.)[a-z0-9]|(?:^|[\s(])[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|org|net|info|edu|gov|co\.uk)(?:$|[^a-z0-9@.-]|[./](?:$|[^.]))",
+        r"(?i)(?:https?://|ftp://|www\.)[a-z0-9]|(?:^|[\s(])[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|org|net|info|edu|gov|co\.uk)(?:$|[^a-z0-9@.-]|[./](?:$|[^.]))"
     ),
 }
+#: The kind whose matches may have spaces in them, and the digits that each has at least.
+SPANNING: Final = "phone"
+_DIGITS: Final = 7
+#: What a token has in it that any pattern but `SPANNING` matches: few have.
+_PERHAPS: Final = "[@:.]"
 
 
-def find(texts: pa.Array) -> dict[str, NDArray[np.bool_]]:
-    """Return of each kind which texts have it; none of them is null."""
+def find(tokens: Tokens) -> dict[str, NDArray[np.bool_]]:
+    """Return of each kind which texts have it."""
+    perhaps = pc.match_substring_regex(tokens.dictionary, _PERHAPS).to_numpy(zero_copy_only=False)
+    some = tokens.dictionary.filter(pa.array(perhaps))
     found = {}
-    for kind, (first, pattern) in PATTERNS.items():
-        has = pc.match_substring_regex(texts, first).to_numpy(zero_copy_only=False).copy()
-        places = np.flatnonzero(has)
-        has[places] = pc.match_substring_regex(texts.take(pa.array(places)), pattern).to_numpy(zero_copy_only=False)
-        found[kind] = has
+    for kind, pattern in PATTERNS.items():
+        if kind == SPANNING:
+            found[kind] = _spanning(tokens, pattern)
+        else:
+            of_token = perhaps.copy()
+            of_token[perhaps] = pc.match_substring_regex(some, pattern).to_numpy(zero_copy_only=False)
+            found[kind] = tokens.having(of_token)
+    return found
+
+
+def _spanning(tokens: Tokens, pattern: str) -> NDArray[np.bool_]:
+    """Return which texts a pattern matches that may match across spaces, and whose matches have so many digits."""
+    digits = pc.count_substring_regex(tokens.dictionary, "[0-9]").to_numpy(zero_copy_only=False)
+    found: NDArray[np.bool_] = tokens.summed(digits) >= _DIGITS
+    rows = np.flatnonzero(found)
+    found[rows] = pc.match_substring_regex(tokens.joined(rows), pattern).to_numpy(zero_copy_only=False)
     return found

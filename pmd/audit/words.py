@@ -4,7 +4,7 @@ A word is a run of letters and digits, case-folded, with inner hyphens and apost
 hangs on a word after an apostrophe is cut off: a possessive, and a shortened verb ("he'll", "she'd", "they've"). Apostrophes
 and hyphens count in each of the shapes that keyboards and typesetters give them.
 
-`plain` is the definition. Texts of plain ASCII, nearly all, are cut by Arrow's own functions, to the same words.
+`plain` is the definition. Tokens of plain ASCII, nearly all, are cut by Arrow's own functions, to the same words.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from pmd.text.tokens import Tokens
 
 #: What is cut off after an apostrophe.
 _ENDINGS: Final = ("'s", "'d", "'ll", "'ve", "'re", "'m")
@@ -34,7 +36,7 @@ class Words:
     Attributes:
         rows: Of each word, the text that it is in; ascending.
         codes: Of each word, its place in the dictionary.
-        dictionary: The words that there are; one may stand there twice.
+        dictionary: The words that there are, each once.
     """
 
     rows: NDArray[np.int64]
@@ -59,26 +61,34 @@ def _cut(word: str) -> str:
     return word
 
 
-def split(texts: pa.Array) -> Words:
-    """Return the words of texts, none of them null."""
-    is_ascii = pc.string_is_ascii(texts)
+def split(tokens: Tokens) -> Words:
+    """Return the words of texts: none has a space in it, so that a token is cut once, however often it stands."""
+    cut = _of_tokens(tokens.dictionary)
+    codes, number = tokens.in_place(cut.rows, cut.codes)
+    return Words(np.repeat(tokens.rows, number), codes, cut.dictionary)
+
+
+def _of_tokens(tokens: pa.Array) -> Words:
+    """Return the words of tokens without spaces."""
+    is_ascii = pc.string_is_ascii(tokens)
     rows = np.flatnonzero(is_ascii.to_numpy(zero_copy_only=False))
-    some = _split_ascii(texts.filter(is_ascii))
+    some = _split_ascii(tokens.filter(is_ascii))
     others = np.flatnonzero(~is_ascii.to_numpy(zero_copy_only=False))
     if not len(others):
         return some
-    lists = [plain(text) for text in texts.take(pa.array(others)).to_pylist()]
+    lists = [plain(token) for token in tokens.take(pa.array(others)).to_pylist()]
     counts = np.array([len(words) for words in lists], dtype=np.int64)
     places = np.concatenate([rows[some.rows], np.repeat(others, counts)])
-    codes = np.concatenate([some.codes, np.arange(counts.sum(), dtype=np.int32) + np.int32(len(some.dictionary))])
-    dictionary = pa.concat_arrays([some.dictionary, pa.array([word for words in lists for word in words], pa.string())])
+    values = pa.concat_arrays([some.dictionary, pa.array([word for words in lists for word in words], pa.string())])
+    known = values.dictionary_encode()
+    of_value = known.indices.to_numpy()
+    codes = np.concatenate([of_value[some.codes], of_value[len(some.dictionary) :]])
     order = np.argsort(places, kind="stable")
-    return Words(places[order], codes[order], dictionary)
+    return Words(places[order], codes[order], known.dictionary)
 
 
-def _split_ascii(texts: pa.Array) -> Words:
-    # Single spaces stay: nearly all that parts words, which need not be replaced one by one.
-    lines = pc.replace_substring_regex(pc.ascii_lower(texts), "[^a-z0-9' -]+", " ")
+def _split_ascii(tokens: pa.Array) -> Words:
+    lines = pc.replace_substring_regex(pc.ascii_lower(tokens), "[^a-z0-9'-]+", " ")
     marked = pc.match_substring_regex(lines, "['-]")
     if pc.any(marked).as_py():
         mended = pc.replace_substring_regex(lines.filter(marked), "['-]{2,}", " ")
@@ -89,6 +99,5 @@ def _split_ascii(texts: pa.Array) -> Words:
     words = pc.list_flatten(lists).dictionary_encode()
     codes = words.indices.to_numpy(zero_copy_only=False)
     rows = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False).astype(np.int64)
-    empty = pc.index(words.dictionary, "").as_py()
-    there = codes != empty
+    there = codes != (pc.index(words.dictionary, "").as_py())
     return Words(rows[there], codes[there], words.dictionary)

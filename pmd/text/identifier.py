@@ -24,6 +24,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pmd.text.tokens import Tokens
+
 #: What 1 is in vectors of whole numbers.
 SCALE: Final = 2**20
 #: Of a run of characters that the model does not know.
@@ -39,9 +41,8 @@ _LEAST: Final = 1e-5
 _MAGIC, _VERSION = 793712314, 12
 _HIERARCHICAL_SOFTMAX: Final = 1
 _PREFIX: Final = "__label__"
+#: A word that fastText takes for the end of the text.
 _END: Final = "</s>"
-#: From a word that fastText takes for the end of the text (RE2).
-_FROM_END: Final = "(^| )</s>( .*)?$"
 #: Lines whose languages are all weighed at once: few enough for a processor's cache.
 _LINES: Final = 1024
 _FNV_START, _FNV_FACTOR = np.uint32(2166136261), np.uint32(16777619)
@@ -95,31 +96,26 @@ class Asked:
 
     Args:
         model: The model.
-        lines: Texts without nulls, and without white space and control characters but for single bytes of space.
+        tokens: Those of lines without white space and control characters but for single bytes of space.
+        label: The language of which it is asked how likely lines are in it.
     """
 
-    def __init__(self, model: Model, lines: pa.Array) -> None:
-        if pc.any(pc.match_substring(lines, _END)).as_py():
-            lines = pc.replace_substring_regex(lines, _FROM_END, "")
-        lists = pc.split_pattern(lines, " ")
-        words = pc.list_flatten(lists).dictionary_encode()
-        self._model = model
-        self._words = words.indices.to_numpy(zero_copy_only=False)
-        offsets = lists.offsets.to_numpy().astype(np.int64)
-        self._starts, self._lengths = offsets[:-1] - offsets[0], np.diff(offsets)
-        self._texts: list[str] = words.dictionary.to_pylist()
+    def __init__(self, model: Model, tokens: Tokens, label: str) -> None:
+        tokens = _to_the_end(tokens)
+        self._model, self._tokens = model, tokens
+        self._texts: list[str] = tokens.dictionary.to_pylist()
         self._end = model.words[_END]
-        (sizes,) = model.seen.facts(self._texts, [SIZE])
-        self._size = self._summed(sizes) + 1
+        self._path = model.path(label)
+        sizes, *self._of_branches = model.seen.facts(self._texts, [SIZE, *(branch for branch, _ in self._path)])
+        self._size = tokens.summed(sizes) + 1
 
-    def probability(self, label: str) -> Floats:
-        """Return how likely each line is in a language."""
+    @functools.cached_property
+    def probability(self) -> Floats:
+        """How likely each line is in the language."""
         found = np.ones(len(self._size))
-        path = self._model.path(label)
-        facts = self._model.seen.facts(self._texts, [branch for branch, _ in path])
-        for (branch, is_right), of_word in zip(path, facts, strict=True):
+        for (branch, is_right), of_word in zip(self._path, self._of_branches, strict=True):
             end = self._model.seen.of_row(branch)[self._end]
-            right = _right((self._summed(of_word) + end) / (self._size * SCALE))
+            right = _right((self._tokens.summed(of_word) + end) / (self._size * SCALE))
             found *= (right if is_right else 1 - right) + _LEAST
         return np.minimum(found, 1.0)
 
@@ -134,8 +130,9 @@ class Asked:
         return labels, found
 
     def _likeliest(self, lines: npt.NDArray[np.intp], vectors: Floats) -> tuple[npt.NDArray[np.intp], Floats]:
-        at, first = self._places(lines)
-        sums = np.add.reduceat(vectors[self._words[at]], first, axis=0) + self._model.vectors[self._end]
+        lengths = self._tokens.lengths[lines]
+        codes = self._tokens.codes[self._tokens.places(lines)]
+        sums = np.add.reduceat(vectors[codes], np.cumsum(lengths) - lengths, axis=0) + self._model.vectors[self._end]
         right = _right(np.einsum("bd,rd->br", self._model.branches, sums / (self._size[lines, None] * SCALE)))
         size = len(self._model.labels)
         nodes = np.ones((size + len(right), len(lines)))
@@ -149,7 +146,7 @@ class Asked:
     def _vectors(self, lines: npt.NDArray[np.intp]) -> Floats:
         """Return the sum of the vectors of each word in some lines; shape (words, dimensions), of other words zero."""
         needed = np.zeros(len(self._texts), dtype=bool)
-        needed[self._words[self._places(lines)[0]]] = True
+        needed[self._tokens.codes[self._tokens.places(lines)]] = True
         some = np.flatnonzero(needed)
         owners, rows = _rows(self._model, [self._texts[place] for place in some.tolist()])
         order = np.argsort(owners, kind="stable")
@@ -160,15 +157,23 @@ class Asked:
             found[owners[starts]] = np.add.reduceat(self._model.vectors[rows], starts, axis=0)
         return found
 
-    def _places(self, lines: npt.NDArray[np.intp]) -> tuple[Numbers, Numbers]:
-        """Return where the words of some lines stand among all, and where each line's begin among these."""
-        lengths = self._lengths[lines]
-        first = np.cumsum(lengths) - lengths
-        return np.repeat(self._starts[lines] - first, lengths) + np.arange(int(lengths.sum())), first
 
-    def _summed(self, of_word: npt.NDArray[Any]) -> Floats:
-        """Return the sums of whole numbers over the words of each line; a line has one word at least, if it is empty."""
-        return np.add.reduceat(of_word[self._words], self._starts) if len(self._starts) else np.zeros(0)
+def _to_the_end(tokens: Tokens) -> Tokens:
+    """Return the tokens before one that fastText takes for the end of the text; a text without any has the empty one."""
+    end = pc.index(tokens.dictionary, _END).as_py()
+    if end < 0:
+        return tokens
+    stops = tokens.starts + tokens.lengths
+    ends = np.flatnonzero(tokens.codes == end)
+    np.minimum.at(stops, tokens.rows[ends], ends)
+    lengths = stops - tokens.starts
+    empty = lengths == 0
+    codes = tokens.codes.copy()
+    codes[tokens.starts[empty]] = len(tokens.dictionary)
+    stops[empty] += 1
+    kept = np.arange(len(codes)) < np.repeat(stops, tokens.lengths)
+    dictionary = pa.concat_arrays([tokens.dictionary, pa.array([""])])
+    return Tokens.of_codes(codes[kept], np.maximum(lengths, 1), dictionary)
 
 
 class _Seen:

@@ -26,6 +26,7 @@ import pycld2
 
 from pmd.errors import PmdError
 from pmd.text import identifier
+from pmd.text.tokens import Tokens
 
 Detector = Literal["default", "fasttext", "cld2"]
 
@@ -65,6 +66,7 @@ _UNREADABLE: Final = (
     + "".join(rf"\x{{{plane:x}fffe}}\x{{{plane:x}ffff}}" for plane in range(1, 17))
     + r"\x{fffe}\x{ffff}]+"
 )
+_LETTER: Final = r"\pL"
 #: A word that begins with a small letter (RE2).
 _SMALL_LETTER: Final = r"(?:^|[^\pL\pN'\x{2019}])\p{Ll}"
 
@@ -107,19 +109,19 @@ def english(texts: pa.Array, *, detector: Detector = "default") -> pa.RecordBatc
     )
 
 
-def languages(texts: pa.Array) -> pa.Array:
+def languages(tokens: Tokens) -> pa.Array:
     """Return each text's language, for tables of many texts: as `english` guesses it by default, by a shorter way.
 
     fastText is asked first, of whole columns (`pmd.text.identifier`), and decides where English is likely enough
     (`SURE_ENGLISH`), which is most captions; what is left goes the way of `english`. The two differ where CLD2 is sure of a
     language that fastText takes for English: benchmarks/language.py counts these texts.
     """
-    lines = readable(texts)
-    asked = identifier.Asked(_model(), _cased(lines))
-    letters = _has_letters(lines)
+    lines = tokens.replaced(_UNREADABLE)
+    asked = identifier.Asked(_model(), _cased_tokens(lines), "en")
+    letters = lines.matching(_LETTER)
     found = np.full(len(lines), "en", dtype=object)
-    rest = np.flatnonzero(~letters | (asked.probability("en") < SURE_ENGLISH))
-    guesses = ask_cld2(lines.take(pa.array(rest)).to_pylist())
+    rest = np.flatnonzero(~letters | (asked.probability < SURE_ENGLISH))
+    guesses = ask_cld2(lines.joined(rest).to_pylist())
     found[rest] = guesses.languages
     doubtful = rest[~np.array(guesses.sure, dtype=np.bool_)]
     doubtful = doubtful[letters[doubtful]]
@@ -162,8 +164,19 @@ def _cased(texts: pa.Array) -> pa.Array:
     return pc.if_else(shouted, pc.utf8_lower(texts), texts)
 
 
+def _cased_tokens(tokens: Tokens) -> Tokens:
+    """Return the same of tokens."""
+    # A small letter that begins a word is told by the word's token: before it is no letter, but a space or another mark.
+    shouted = np.repeat(~tokens.matching(_SMALL_LETTER), tokens.lengths)
+    if not shouted.any():
+        return tokens
+    low = pc.utf8_lower(tokens.dictionary)
+    codes = tokens.codes + shouted * np.int32(len(low))
+    return Tokens.of_codes(codes, tokens.lengths, pa.concat_arrays([tokens.dictionary, low]))
+
+
 def _has_letters(texts: pa.Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    has: np.ndarray[Any, np.dtype[np.bool_]] = pc.match_substring_regex(texts, r"\pL").to_numpy(zero_copy_only=False)
+    has: np.ndarray[Any, np.dtype[np.bool_]] = pc.match_substring_regex(texts, _LETTER).to_numpy(zero_copy_only=False)
     return has
 
 

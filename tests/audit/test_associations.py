@@ -17,7 +17,7 @@ from tests.audit.batches import WHOLE, batch, counted, pair
 
 @pytest.fixture(autouse=True)
 def _english(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(language, "languages", lambda texts: pa.array(["en"] * len(texts), pa.string()))
+    monkeypatch.setattr(language, "languages", lambda tokens: pa.array(["en"] * len(tokens), pa.string()))
 
 
 def _photographs() -> tuple[pa.RecordBatch, pa.Array]:

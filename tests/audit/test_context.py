@@ -29,7 +29,7 @@ _TEXTS = {
 
 @pytest.fixture(autouse=True)
 def _english(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(language, "languages", lambda texts: pa.array(["en"] * len(texts), pa.string()))
+    monkeypatch.setattr(language, "languages", lambda tokens: pa.array(["en"] * len(tokens), pa.string()))
 
 
 def _pairs(texts: dict[str, int], *, users: int = 0) -> tuple[pa.RecordBatch, pa.Array]:

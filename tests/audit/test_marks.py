@@ -4,17 +4,62 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pmd.audit import marks, personal_data, vocabulary
 from pmd.audit.marks import BITS, key
+from pmd.text.tokens import Tokens
 from tests.audit.batches import WORDS
 
 KNOWN = vocabulary.of(WORDS)
+_PIECES = st.sampled_from(
+    [
+        *(
+            "jane",
+            "@",
+            "@jane",
+            "@jane.doe",
+            ".",
+            "example.org",
+            "www.",
+            "http://",
+            "a.b",
+            ".com",
+            "co.uk",
+            "/",
+            "(",
+            ")",
+            "_",
+        ),
+        *(
+            "+44",
+            "20",
+            "7946",
+            "0958",
+            "402",
+            "505",
+            "6600",
+            "tel",
+            "Phone: ",
+            "call ",
+            "-",
+            " - ",
+            " ",
+            "  ",
+            "\n",
+            "\t",
+            "1",
+            "é",
+        ),
+    ]
+)
 
 
 def _look(*texts: str) -> marks.Marked:
-    return marks.look(pa.array(texts, pa.string()), np.ones(len(texts), dtype=bool), KNOWN)
+    return marks.look(Tokens.of(pa.array(texts, pa.string())), np.ones(len(texts), dtype=bool), KNOWN)
 
 
 @pytest.mark.parametrize(
@@ -70,13 +115,22 @@ def test_marks_by_hand(text: str, names: set[str]) -> None:
     ],
 )
 def test_personal_data_by_hand(text: str, kinds: set[str]) -> None:
-    found = personal_data.find(pa.array([text], pa.string()))
+    found = personal_data.find(Tokens.of(pa.array([text], pa.string())))
     assert {kind for kind, has in found.items() if has[0]} == kinds
+
+
+@settings(max_examples=300)
+@given(st.lists(st.lists(_PIECES, max_size=10).map("".join), max_size=4))
+def test_personal_data_is_told_by_tokens_as_by_the_text(texts: list[str]) -> None:
+    column = pa.array(texts, pa.string())
+    found = personal_data.find(Tokens.of(column))
+    for kind, pattern in personal_data.PATTERNS.items():
+        assert found[kind].tolist() == pc.match_substring_regex(column, pattern).to_pylist(), kind
 
 
 def test_terms_are_looked_for_in_english_texts_alone_and_personal_data_in_all() -> None:
     texts = pa.array(["a woman, jane@example.org", "a woman, jane@example.org"])
-    found = marks.look(texts, np.array([True, False]), KNOWN)
+    found = marks.look(Tokens.of(texts), np.array([True, False]), KNOWN)
     assert found.gendered.tolist() == [1, 0]
     assert found.marks.tolist() == [BITS["email"]] * 2
 

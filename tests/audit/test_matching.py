@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pmd.audit import lexicon, matching, vocabulary, words
+from pmd.text.tokens import Tokens
 from tests.audit import plain_matcher
 from tests.audit.batches import WORDS
 
@@ -56,8 +57,12 @@ KNOWN = vocabulary.of(lexicon.of({"female": [" ".join(term) for term in WORDS.te
 _TEXTS = st.lists(st.lists(_PIECES, max_size=9).map("".join), max_size=6)
 
 
+def _tokens(texts: list[str]) -> Tokens:
+    return Tokens.of(pa.array(texts, pa.string()))
+
+
 def _words(texts: list[str]) -> list[list[str]]:
-    found = words.split(pa.array(texts, pa.string()))
+    found = words.split(_tokens(texts))
     lists: list[list[str]] = [[] for _ in texts]
     for row, word in zip(found.rows.tolist(), found.values.to_pylist(), strict=True):
         lists[row].append(word)
@@ -89,14 +94,14 @@ def test_words_by_hand(text: str, found: list[str]) -> None:
 @settings(max_examples=100, deadline=None)
 @given(_TEXTS)
 def test_the_native_matcher_finds_what_the_plain_one_finds(texts: list[str]) -> None:
-    found = matching.find(words.split(pa.array(texts, pa.string())), KNOWN.groups)
+    found = matching.find(words.split(_tokens(texts)), KNOWN.groups)
     mine = [set(found.terms[found.rows == row].tolist()) for row in range(len(texts))]
     assert mine == [set().union(*(plain_matcher.numbers(group, text) for group in KNOWN.groups)) for text in texts]
 
 
 def test_groups_do_not_hinder_each_other() -> None:
     one, other = matching.Forms({("hot", "dog"): 0}), matching.Forms({("dog",): 1, ("dog", "days"): matching.NONE})
-    found = matching.find(words.split(pa.array(["a hot dog", "hot dog days", "dog"])), [one, other])
+    found = matching.find(words.split(_tokens(["a hot dog", "hot dog days", "dog"])), [one, other])
     assert list(zip(found.rows.tolist(), found.terms.tolist(), strict=True)) == [(0, 0), (0, 1), (1, 0), (2, 1)]
 
 

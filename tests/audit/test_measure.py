@@ -16,6 +16,7 @@ from pmd.audit.measure import CATEGORIES, CLASSES, Partial, Plan
 from pmd.config.options import AuditOptions
 from pmd.errors import PmdError
 from pmd.text import language
+from pmd.text.tokens import Tokens
 from tests.audit.batches import WHOLE, batch, pair
 
 
@@ -23,8 +24,9 @@ from tests.audit.batches import WHOLE, batch, pair
 def by_mark(monkeypatch: pytest.MonkeyPatch) -> None:
     """Languages by a mark in the text, so that a test's figures do not hang on an identifier's taste."""
 
-    def marked(texts: pa.Array) -> pa.Array:
-        codes = ["de" if "(de)" in text else "und" if "(?)" in text else "en" for text in texts.to_pylist()]
+    def marked(tokens: Tokens) -> pa.Array:
+        texts = tokens.joined(np.arange(len(tokens))).to_pylist()
+        codes = ["de" if "(de)" in text else "und" if "(?)" in text else "en" for text in texts]
         return pa.array(codes, pa.string())
 
     monkeypatch.setattr(language, "languages", marked)

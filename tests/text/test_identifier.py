@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pmd.text import identifier, language
+from pmd.text.tokens import Tokens
 
 LINES = (
     "A man in an orange hat is starring at something",
@@ -29,7 +30,7 @@ LINES = (
 
 
 def _asked(*lines: str) -> identifier.Asked:
-    return identifier.Asked(language._model(), pa.array(lines, pa.string()))
+    return identifier.Asked(language._model(), Tokens.of(pa.array(lines, pa.string())), "en")
 
 
 def _fasttext(line: str) -> tuple[str, float]:
@@ -39,7 +40,7 @@ def _fasttext(line: str) -> tuple[str, float]:
 
 def _agree(*lines: str) -> None:
     labels, probabilities = _asked(*lines).likeliest(np.arange(len(lines)))
-    english = _asked(*lines).probability("en")
+    english = _asked(*lines).probability
     for line, label, probability, as_english in zip(lines, labels, probabilities, english, strict=True):
         theirs, likely = _fasttext(line)
         assert probability == pytest.approx(likely, abs=2e-5), line
@@ -63,9 +64,9 @@ def test_answers_to_any_line_are_fasttexts(line: str) -> None:
 
 
 def test_answers_do_not_depend_on_the_company() -> None:
-    alone = [_asked(line).probability("en")[0] for line in LINES]
-    assert _asked(*LINES).probability("en").tolist() == alone
-    assert _asked(*LINES[::-1]).probability("en").tolist() == alone[::-1]
+    alone = [_asked(line).probability[0] for line in LINES]
+    assert _asked(*LINES).probability.tolist() == alone
+    assert _asked(*LINES[::-1]).probability.tolist() == alone[::-1]
     labels, probabilities = _asked(*LINES).likeliest(np.array([3, 1]))
     assert labels == ["ja", "de"]
     assert probabilities.tolist() == [_asked(LINES[place]).likeliest(np.array([0]))[1][0] for place in (3, 1)]
@@ -75,7 +76,7 @@ def test_lines_may_be_many_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identifier, "_LINES", 2)
     labels, _ = _asked(*LINES[:5]).likeliest(np.arange(5))
     assert labels == ["en", "de", "cs", "ja", "he"]
-    assert _asked().probability("en").tolist() == []
+    assert _asked().probability.tolist() == []
     assert _asked().likeliest(np.zeros(0, np.intp))[0] == []
 
 

