@@ -18,12 +18,13 @@ from pmd.config import Config, places, scores
 from pmd.config.asked import Asked
 from pmd.engines.committing import CommitStage
 from pmd.engines.transforms import ByPartition, WriteCommit, create
+from pmd.fetch import partitions
 from pmd.images import needs, takedowns
 from pmd.images import rules as images_rules
 from pmd.images.transforms import GatherPartition, SpreadByImage, file_batch, targets
 from pmd.schema import keys
 from pmd.schema.tables import KEY
-from pmd.store import commits, exchange, root, sealed, storage
+from pmd.store import commits, exchange, register, root, sealed, storage
 
 #: image_id, identity, and another identity of the same photograph.
 TwoIdentities = tuple[bytes, str, str]
@@ -34,9 +35,8 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     asked, needed = Asked.of(config, flow.IMAGES.name), needs.of(config)
     wanted, paths = needed.wanted, [path for _, path, _ in needed.pairs]
     if "fetch_shard_bits" not in root.require(config.root):
-        root.refuse_lost(config.root)
-        count = images_rules.estimate_distinct(_image_ids(iter(paths)))
-        root.create(config.root, images_rules.fetch_shard_bits(count))
+        estimated = images_rules.fetch_shard_bits(images_rules.estimate_distinct(_image_ids(iter(paths))))
+        root.create(config.root, partitions.shard_bits(register.current(config.root), estimated))
     shard_bits = int(root.require(config.root)["fetch_shard_bits"])
     rows = sum(file.rows for _, _, file in needed.pairs)
     bits = min(shard_bits, exchange.bits_for(rows, images_rules.PART_ROWS, most=images_rules.MOST_PART_BITS))

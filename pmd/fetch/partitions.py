@@ -50,6 +50,27 @@ def cut(root_url: str) -> Cut:
     return Cut(int(facts["part_bits"]), int(facts["fetch_shard_bits"]))
 
 
+def shard_bits(known: Register, otherwise: int) -> int:
+    """Return by how many bits of their keys images are cut into fetch shards, as what was fetched tells.
+
+    For a ROOT that says it nowhere else: `fetch/` was copied alone, or root.json is gone and the commits of the images with it.
+    Cut otherwise, every picture would be asked for again. A shard's number is the first bits of its keys, so these tell how
+    many there are; of the first shard they may fit several numbers of bits.
+
+    Args:
+        known: What stands of the fetch.
+        otherwise: The bits where nothing tells them.
+    """
+    for shard in reversed(known.shards):
+        image_ids = state.standing(known.of(shard), columns=("image_id", "status"))["image_id"].combine_chunks()
+        heads, _ = keys.halves(image_ids)
+        ends = {int(head) for head in (*heads[:1], *heads[-1:])}  # in order
+        fitting = [bits for bits in range(64) if {head >> (64 - bits) for head in ends} == {shard}]
+        if fitting:
+            return otherwise if otherwise in fitting else fitting[-1]
+    return otherwise
+
+
 def view_files(root_url: str) -> list[commits.File]:
     """Return the committed files of views."""
     return commits.require(root.views_folder(root_url), "run: pmd build CONFIG").under("pairs")

@@ -203,24 +203,6 @@ def restored(root: str) -> int | None:
     return bits
 
 
-def refuse_lost(root: str) -> None:
-    """Refuse to choose how the fetch is cut where pictures were fetched by a cut that nobody knows any more.
-
-    Raises:
-        RootError: They were; cut otherwise, all would be asked for again.
-    """
-    fetched = storage.join(root, flow.GENERATION.above)
-    if storage.list_names(fetched):
-        raise RootError(
-            f"{ROOT_FILE} is gone, and no commit of the images says how what was fetched is cut",
-            where=storage.join(root, ROOT_FILE),
-            expected=f'{{"version": {VERSION}, "{_BITS}": …}}, as it was when {fetched} was written',
-            found="nothing",
-            remedy=f"bring {ROOT_FILE}, or views/ and images/, back from a copy of this ROOT. If there is none, and all "
-            f"pictures are to be fetched again, move {storage.join(root, flow.GENERATION.top)} away",
-        )
-
-
 def require(root: str) -> dict[str, Any]:
     """Return what `root.json` says, or said (`identity`); where sources are curated and nothing more, just the version.
 

@@ -17,7 +17,7 @@ import pmd.fetch.transforms
 from pipelines import build, repair
 from pmd import cli, config
 from pmd.config import Config
-from pmd.errors import ConfigError, RootError, VerificationError
+from pmd.errors import ConfigError, VerificationError
 from pmd.fetch import reference_lists, state
 from pmd.fetch.outcome import Fetched
 from pmd.inspection import explain, verify
@@ -238,12 +238,14 @@ def test_a_root_json_that_is_gone_is_written_anew_by_whoever_writes(copy: Path) 
     assert contents(copy) == before
 
 
-def test_a_root_json_that_nothing_tells_of_is_not_chosen_again(copy: Path) -> None:
+def test_where_only_the_fetch_tells_how_it_is_cut_a_build_goes_by_it(copy: Path) -> None:
+    before, asked = contents(copy), len(CheckingLane.asked)
     for name in ("root.json", "images/_stage.json", "views/_stage.json"):
         (copy / "pmd" / name).unlink()
-    with pytest.raises(RootError, match="how what was fetched is cut"), root.writer(str(copy / "pmd"), "test"):
+    with root.writer(str(copy / "pmd"), "test"):
         build.build(loaded(copy))
-    assert not (copy / "pmd/root.json").exists()
+    assert contents(copy) == before
+    assert len(CheckingLane.asked) == asked
 
 
 def test_what_is_damaged_of_the_release_is_written_anew(copy: Path) -> None:

@@ -252,15 +252,6 @@ def test_a_root_json_that_is_gone_is_told_and_put_back(
         root.require(str(tmp_path))
 
 
-def test_how_the_fetch_is_cut_is_not_chosen_again_where_nothing_tells_it(tmp_path: Path) -> None:
-    root.refuse_lost(str(tmp_path))
-    (tmp_path / "fetch/ledger/shard=00001").mkdir(parents=True)
-    with pytest.raises(RootError, match="no commit of the images says how") as told:
-        root.refuse_lost(str(tmp_path))
-    assert told.value.where == f"{tmp_path}/root.json"
-    assert f"move {tmp_path}/fetch away" in str(told.value.remedy)
-
-
 def test_a_folder_that_is_no_root_is_told(tmp_path: Path) -> None:
     with pytest.raises(RootError) as caught:
         root.require(str(tmp_path))
