@@ -2,7 +2,7 @@
 
 pyarrow imports pandas at its first array, and Beam at its start, each to see whether what it is handed is a DataFrame. No stage
 has any. It costs each driver, lane and worker .6 s of processor time and 50 MB. Beam imports a client of MongoDB (`bson`) where
-some other package has brought one, .15 s; and pydantic reads what every installed package says of itself, to find plugins. So whoever
+some other package has brought one, .15 s. pydantic reads what every installed package says of itself, for plugins. So whoever
 starts a process that is ours alone says at its start that there is none of them. A program that uses pmd as a library is
 not ours: `to_pandas` works there.
 """

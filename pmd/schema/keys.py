@@ -6,7 +6,7 @@ of 10^8 rows share a key is 10^16 / 2^129 ≈ 1.5e-23.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,6 @@ import xxhash
 from pmd.schema.tables import KEY
 
 _SEPARATOR = b"\x00"
-#: Byte → its two hexadecimal digits.
-_HEX_DIGITS = np.frombuffer(bytes(range(256)).hex().encode(), np.uint8).reshape(256, 2)
 
 
 def digest(*parts: str | bytes | memoryview) -> bytes:
@@ -53,19 +51,19 @@ def image_ids(identities: pa.Array) -> pa.Array:
     return _digests(b"image\0", identities)
 
 
-def hashed(values: pa.Array) -> pa.Array:
-    """Return `digest` of each value of a string or binary array, itself one part; null stays null."""
+def hashed(values: pa.Array, of: Callable[[bytes], bytes] = xxhash.xxh3_128_digest) -> pa.Array:
+    """Return `digest` of each value of a string or binary array, itself one part, or another of 16 bytes; null stays null."""
     binary = values.cast(pa.binary() if values.type in (pa.string(), pa.binary()) else pa.large_binary())
     # By way of NumPy, which makes the objects in half the time of `to_pylist`, and of one buffer for all digests.
     objects = binary.to_numpy(zero_copy_only=False).tolist()
     if not values.null_count:
-        return _from_digests(b"".join(map(xxhash.xxh3_128_digest, objects)), len(objects))
-    return key_array(None if value is None else xxhash.xxh3_128_digest(value) for value in objects)
+        return _from_digests(b"".join(map(of, objects)), len(objects))
+    return key_array(None if value is None else of(value) for value in objects)
 
 
 def hexadecimal(keys: pa.Array) -> pa.Array:
     """Return keys without nulls as 32 hexadecimal digits, lower-case."""
-    digits = _HEX_DIGITS[raw(keys)]
+    digits = raw(keys).tobytes().hex().encode()
     offsets = np.arange(0, 32 * len(keys) + 1, 32, dtype=np.int32)
     return pa.StringArray.from_buffers(len(keys), pa.py_buffer(offsets), pa.py_buffer(digits))
 

@@ -215,7 +215,7 @@ def choose(fields: Mapping[str, pa.Array], options: Options) -> Captions:
     any_words, enough_words = np.zeros(rows, np.bool_), np.zeros(rows, np.bool_)
     slots = np.full(rows, -1, np.int64)
     chosen: list[tuple[pa.Array, ...]] = []
-    notes: list[pa.Array] = []
+    tries: list[_Try] = []
     count = 0
     for name in _ORDERS[options.caption_fields]:
         texts = _clean(column_drafts.take(fields[name], undecided), options)
@@ -232,7 +232,7 @@ def choose(fields: Mapping[str, pa.Array], options: Options) -> Captions:
         chosen.append(
             (tried.take(kept), pa.repeat(name, len(kept)), languages.take(kept), scores.take(kept)),
         )
-        notes.append(column_drafts.scatter(_notes(name, words, languages, scores, tried_at), undecided, rows))
+        tries.append(_Try(name, undecided, words, tried_at, languages, scores))
         undecided = undecided[~np.isin(np.arange(len(undecided)), tried_at[passes])]
     places = pa.array(slots, mask=slots < 0)
     texts, names, languages, scores = (pa.concat_arrays(parts).take(places) for parts in zip(*chosen, strict=True))
@@ -244,11 +244,9 @@ def choose(fields: Mapping[str, pa.Array], options: Options) -> Captions:
         texts = cleaning.normalise(cleaning.drop_non_ascii(texts))
         reasons[column_drafts.equals(texts, "")] = "not_ascii"
     reason_column = pa.array(reasons, pa.string())
-    details = pc.if_else(
-        pc.is_valid(reason_column),
-        pc.binary_join_element_wise(*notes, "; ", null_handling="skip"),
-        pa.scalar(None, pa.string()),
-    )
+    left = np.flatnonzero(reasons != None)  # noqa: E711 - elementwise
+    notes = pc.binary_join_element_wise(*(tried.notes(left) for tried in tries), "; ", null_handling="skip")
+    details = column_drafts.scatter(notes, left, rows)
     return Captions(texts, names, languages, scores, reason_column, details)
 
 
@@ -449,13 +447,39 @@ def _english(texts: pa.Array, options: Options) -> tuple[column_drafts.Mask, pa.
     return column_drafts.mask(detected["is_english"]), detected["language"].cast(pa.string()), scores
 
 
-def _notes(name: str, words: pa.Array, languages: pa.Array, scores: pa.Array, tried_at: Indices) -> pa.Array:
-    """Return what a field was, e.g. "description: 7 words, de 0.98" or "title: 1 word"."""
-    rows = len(words)
-    verdicts = pc.binary_join_element_wise(", ", languages, " ", scores.cast(pa.string()), "")
-    verdicts = pc.fill_null(column_drafts.scatter(verdicts, tried_at, rows), "")
-    noun = pc.if_else(pc.equal(words, 1), " word", " words")
-    return pc.binary_join_element_wise(f"{name}: ", words.cast(pa.string()), noun, verdicts, "")
+@dataclasses.dataclass(frozen=True)
+class _Try:
+    """A field of the rows that had no caption yet.
+
+    Attributes:
+        name: Of the field.
+        rows: These rows, ascending.
+        words: How many words it has in each.
+        at: Which of them it has enough words in.
+        languages: What the detector said of these.
+        scores: How sure it was of these.
+    """
+
+    name: str
+    rows: Indices
+    words: pa.Array
+    at: Indices
+    languages: pa.Array
+    scores: pa.Array
+
+    def notes(self, rows: Indices) -> pa.Array:
+        """Return what the field was in some rows, e.g. "description: 7 words, de 0.98" or "title: 1 word"; null: not tried."""
+        places = np.searchsorted(self.rows, rows)
+        tried = np.append(self.rows, -1)[places] == rows
+        words = self.words.take(pa.array(places, mask=~tried))
+        of_at = np.full(len(self.rows) + 1, -1)
+        of_at[self.at] = np.arange(len(self.at))
+        slots = of_at[places]
+        judged = pa.array(slots, mask=slots < 0)
+        scores = self.scores.take(judged).cast(pa.string())
+        verdicts = pc.fill_null(pc.binary_join_element_wise(", ", self.languages.take(judged), " ", scores, ""), "")
+        noun = pc.if_else(pc.equal(words, 1), " word", " words")
+        return pc.binary_join_element_wise(f"{self.name}: ", words.cast(pa.string()), noun, verdicts, "")
 
 
 def _mirrors(raw: Mapping[str, pa.Array]) -> pa.Array:

@@ -195,22 +195,21 @@ class Guesses(NamedTuple):
     sure: list[bool]
 
 
-#: What CLD2 is taken to say of a text that it does not take for UTF-8, as it tells it: name, code, percent, score.
-_UNREAD: Final = (False, ("Unknown", "un", 0, 0.0))
+#: What CLD2 is taken to say of a text that it does not take for UTF-8, as it tells it: name, code, percent, score of three.
+_UNREAD: Final = (False, 0, (("Unknown", "un", 0, 0.0),) * 3)
 
 
 def ask_cld2(texts: list[str], least_score: float = SURE_SCORE) -> Guesses:
     """Return CLD2's best guesses of texts without what it cannot read."""
     if not texts:
         return Guesses([], [], [])
-    told, detect = [], pycld2.detect
-    for text in texts:
-        try:
-            reliable, _, (first, _, _) = detect(text, True)
-            told.append((reliable, first))
-        except pycld2.error:  # invalid UTF-8 by CLD2's own tables
-            told.append(_UNREAD)
-    are_reliable, firsts = zip(*told, strict=True)
+    detect = pycld2.detect
+    try:
+        told = [detect(text, True) for text in texts]
+    except pycld2.error:
+        told = [_told(text) for text in texts]
+    are_reliable, _, found = zip(*told, strict=True)
+    firsts = [first for first, _, _ in found]
     _, codes, percents, scores = zip(*firsts, strict=True)
     languages_ = list(map(_language_of, codes))
     known = np.array([language != UNDETERMINED for language in languages_])
@@ -219,6 +218,13 @@ def ask_cld2(texts: list[str], least_score: float = SURE_SCORE) -> Guesses:
     sure = known & np.array(are_reliable, np.bool_) & (percent >= SURE_PERCENT)
     sure &= ~english_ | (np.array(scores) >= least_score)
     return Guesses(languages_, np.where(known, percent / 100, 0.0).tolist(), sure.tolist())
+
+
+def _told(text: str) -> Any:
+    try:
+        return pycld2.detect(text, True)
+    except pycld2.error:  # invalid UTF-8 by CLD2's own tables
+        return _UNREAD
 
 
 @functools.cache

@@ -404,9 +404,7 @@ def yfcc_mirror_lists(download_urls: pa.Array, published_hashes: pa.Array | None
         published_hashes: Without nulls; None in the layout of 23 columns.
     """
     rows = len(download_urls)
-    digests = keys.key_array(
-        hashlib.md5(url.encode(), usedforsecurity=False).digest() for url in download_urls.to_pylist()
-    )
+    digests = keys.hashed(download_urls, _md5)
     ordinary = keys.hexadecimal(digests)
     digits = np.frombuffer(ordinary.buffers()[2], np.uint8).reshape(-1, 32)
     shown = np.ones(digits.shape, np.bool_)
@@ -438,6 +436,10 @@ def _offsets(lengths: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
 
 
+def _md5(content: bytes) -> bytes:
+    return hashlib.md5(content, usedforsecurity=False).digest()
+
+
 def yfcc_mirrors(download_url: str, published_hash: str | None) -> list[str]:
     """Return where the Multimedia Commons bucket may hold a YFCC100M photograph, likeliest first, without repeats.
 
@@ -449,7 +451,7 @@ def yfcc_mirrors(download_url: str, published_hash: str | None) -> list[str]:
         download_url: The row's download URL, exactly as it stands there.
         published_hash: The row's hash column; None in the layout of 23 columns.
     """
-    md5 = hashlib.md5(download_url.encode(), usedforsecurity=False).digest()
+    md5 = _md5(download_url.encode())
     hashes = ["".join(map(_UNPADDED.__getitem__, md5)), md5.hex()]
     published = (published_hash or "").strip().lower()
     if published != hashes[0] and _HEXADECIMAL.fullmatch(published):
