@@ -121,7 +121,7 @@ def render(result: Mapping[str, Any]) -> str:
     result = escape.shown(result)
     counted = (
         f"{result['files']:,} files, {result['bytes']:,} bytes, {result['rows']:,} rows "
-        f"of {result['commits']:,} commits recounted"
+        f"of {result['commits']:,} commit{'s' if result['commits'] != 1 else ''} recounted"
     )
     notes = [f"  note: {note['place']}: {note['what']} ({note['found']})" for note in result["notes"]]
     if not result["problems"]:
