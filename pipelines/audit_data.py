@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import apache_beam as beam
 
@@ -19,9 +19,11 @@ from pmd.datasets import pairs as data_pairs
 from pmd.datasets.transforms import CountData, data_tasks
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.transforms import Cross, Spread, WriteCommit, create
-from pmd.errors import ConfigError
+from pmd.errors import ConfigError, RootError
 from pmd.store import root, storage
 from pmd.store.wanted import Wanted, as_json
+
+_ANOTHER: Final = "name another folder: --out DIR"
 
 
 def build(path: str, out: str, named: Mapping[str, str], report: Callable[[str], None]) -> str:
@@ -34,11 +36,11 @@ def build(path: str, out: str, named: Mapping[str, str], report: Callable[[str],
         report: Told which columns were taken.
 
     Raises:
-        ConfigError: `out` is a build's.
+        ConfigError: `out` is a build's, or names no folder.
         RootError: It holds other files.
         InputError: There are no such files, or they are not what is read.
     """
-    root.refuse_others_folders(out)
+    _refuse_others_folders(out)
     files = [data_files.look(file, named) for file in data_files.find(path, beside=out)]
     told: dict[str, str] = {}
     for file in files:
@@ -50,12 +52,23 @@ def build(path: str, out: str, named: Mapping[str, str], report: Callable[[str],
             "a build is here",
             where=out,
             expected="another folder than a build's for the audit of a data set",
-            remedy="name another folder: --out DIR",
+            remedy=_ANOTHER,
         )
     with root.writer(out, f"pmd audit {path}"):
         root.create(out, 0)
         _run(path, out, files, Described(path, len(files), tuple(told)))
     return storage.join(root.audit_folder(out), "report.html")
+
+
+def _refuse_others_folders(out: str) -> None:
+    """Refuse a folder that has other files in it, in the words of who named it: no configuration did."""
+    if not out:
+        raise ConfigError("no folder is named", where="--out", expected="a folder for the audit", remedy=_ANOTHER)
+    try:
+        root.refuse_others_folders(out)
+    except RootError as error:
+        error.expected, error.remedy = "a new folder, an empty one, or one of an earlier audit", _ANOTHER
+        raise
 
 
 def _run(path: str, out: str, files: list[data_files.DataFile], data: Described) -> None:

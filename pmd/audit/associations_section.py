@@ -31,9 +31,10 @@ def section(result: Mapping[str, Any]) -> str:
         most = max(most, (source, rows), key=lambda one: len(one[1]))
         if rows:
             parts.append(f"<details><summary>{escape(source)}</summary>{_tables(source, rows)}</details>")
+    verb = "stands" if number == 1 else "stand"
     reading = (
-        f"{formatting.counted(number, 'term')} of all sources {'stands' if number == 1 else 'stand'} with gendered terms in 20 captions of 10 clusters or more after "
-        f"{last}; the odds of {formatting.count(found)} differ from their source's by a quarter or more for sure."
+        f"{formatting.counted(number, 'term')} of all sources {verb} with gendered terms in 20 captions of 10 clusters or more "
+        f"after {last}; the odds of {formatting.count(found)} differ from their source's by a quarter or more for sure."
         if number
         else "No occupation, activity or object stands with gendered terms often enough."
     )

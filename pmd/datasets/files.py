@@ -51,7 +51,8 @@ _MEMBERS_SHOWN: Final = 5
 _CHARACTERS_SHOWN: Final = 60
 #: Documents beside data: our own (`_stage.json`, `sizes.json`, what stands in a release), img2dataset's, Croissant's, the Hub's.
 _DESCRIBING: Final = re.compile(
-    r"[_.].*|(?:.*_stats|sizes|croissant|build|availability|dataset_infos?|state|audit)\.json", re.IGNORECASE
+    r"[_.].*|(?:.*_stats|sizes|croissant|build|availability|dataset_infos?|state|audit)\.json|availability\.csv|withdrawn\.parquet",
+    re.IGNORECASE,
 )
 
 
@@ -238,7 +239,8 @@ def _layout(
         optional = {role: names for role, names in optional.items() if role not in needed}
         if text is None or not _has_no_value(table, text):
             texts = frozenset({data_columns.TEXT})
-        remedy = table.otherwise or remedy
+        lacking = [role for role, names in needed.items() if not {*names} & {*table.columns}]
+        remedy = table.otherwise or (f"name the columns: --column {lacking[0]}=COLUMN" if lacking else remedy)
     if is_list:
         optional |= {name: (name,) for name in LIST_COLUMNS}
     return named_tables.Layout(

@@ -128,7 +128,7 @@ def render(result: Mapping[str, Any]) -> str:
     result = escape.shown(result)
     counted = (
         f"{result['files']:,} files, {result['bytes']:,} bytes, {result['rows']:,} rows "
-        f"of {result['commits']:,} commits recounted"
+        f"of {result['commits']:,} commit{'s' if result['commits'] != 1 else ''} recounted"
     )
     if result["released"]:
         counted += f", {result['released']:,} files of the release held to its checksums"

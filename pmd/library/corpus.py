@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import posixpath
 from typing import Final, Literal
 
+from pmd import flow
 from pmd.errors import InputError
 from pmd.inspection import kinds
 from pmd.library import reading
@@ -116,7 +118,7 @@ class Load:
             VerificationError: Its `root.json` is damaged.
         """
         where = os.fspath(root_or_lists)
-        if not storage.exists(where):
+        if not where or not storage.exists(where):
             raise InputError("nothing is here", where=where, expected="a ROOT or a published list")
         kind = kinds.kind(where)
         if kind == "other":
@@ -129,15 +131,16 @@ class Load:
         return Corpus(where, kind)
 
     def audit(self, root_or_folder: str | os.PathLike[str]) -> Audit:
-        """Open the audit of a ROOT, or of any data set: the folder that `pmd audit PATH --out DIR` was given.
+        """Open the audit of a ROOT, or of any data set, by the folder that `pmd audit PATH --out DIR` was given, or its page's.
 
         Raises:
             InputError: There is nothing.
         """
         where = os.fspath(root_or_folder)
-        if not storage.exists(where):
+        if not where or not storage.exists(where):
             raise InputError("nothing is here", where=where, expected="a ROOT, or the folder of an audit")
-        return Audit(where)
+        is_page = posixpath.basename(where.rstrip("/")) == flow.AUDIT.name and storage.exists(f"{where}/audit.json")
+        return Audit(posixpath.dirname(posixpath.abspath(where)) if is_page and storage.is_local(where) else where)
 
 
 load: Final = Load()

@@ -176,6 +176,8 @@ class Table:
                 found=by,
             )
         values = (given,) if isinstance(given, str) else tuple(dict.fromkeys(given))
+        if not values:
+            raise ConfigError(f"no {by} is named", where=self._place, expected="one or more", found="none")
         known = self._known[by]()
         for value in values if known else ():  # where nothing is known, reading says what has not been run
             self._check(by, value, known)

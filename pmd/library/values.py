@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, overload
 
 import pyarrow as pa
@@ -77,7 +78,9 @@ def is_english(text: Any) -> Any:
     """
     if _is_column(text):
         return language.english(_column(text)).column("is_english")
-    return language.english(pa.array([text], pa.string())).column("is_english")[0].as_py()
+    # Half a surrogate pair, which a text from elsewhere may hold, is no text to Arrow.
+    sound = text if text is None else text.encode("utf-8", "replace").decode()
+    return language.english(pa.array([sound], pa.string())).column("is_english")[0].as_py()
 
 
 def perceptual_hash(picture: bytes | Image.Image) -> bytes:
@@ -99,8 +102,15 @@ def perceptual_hash(picture: bytes | Image.Image) -> bytes:
         picture: The content of an image file, or a picture, which is taken to be upright and of eight bits a channel.
 
     Raises:
-        InputError: The content is no picture that can be decoded.
+        InputError: The content is no picture that can be decoded, or neither content nor picture is given.
     """
+    if isinstance(picture, str | os.PathLike):
+        raise InputError(
+            "a path is no picture",
+            where=os.fsdecode(picture),
+            expected="the content of an image file in bytes, or a picture of Pillow's",
+            remedy="read the file: pathlib.Path(PATH).read_bytes()",
+        )
     if not isinstance(picture, bytes):
         return codec.perceptual_hash(_on_white(picture))
     try:

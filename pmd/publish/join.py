@@ -60,6 +60,8 @@ def join(config: Config, listed: str, out: str) -> dict[str, Joined]:
         RootError: A source of the list is not curated.
     """
     names = {source.terms.hub_name: source.name for _, source in sorted(config.sources.items())}
+    if not storage.exists(listed):
+        raise InputError("nothing is here", where=listed, expected="a published list, a folder of lists, or a ROOT")
     paths = lists.files(listed)
     if not paths:
         raise InputError("no lists", where=listed, expected="Parquet files that pmd publish wrote", found="none")

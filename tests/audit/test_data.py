@@ -243,6 +243,8 @@ def test_a_data_set_without_texts_is_refused_and_shows_what_it_has(tmp_path: Pat
     assert read(path, text="said")[0]["text"].to_pylist() == ["a dog"]
     with pytest.raises(InputError, match="the columns are not known"):
         data_files.look(str(path), {"text": "said", "user": "nobody"})  # a mistyped name is no column that is lacking
+    with pytest.raises(InputError, match="--column user=COLUMN"):
+        data_files.look(str(path), {"text": "said", "user": "nobody"})
     (tmp_path / "zeros.csv").write_bytes(bytes(10_000) + b",b\n1,2\n")
     with pytest.raises(InputError, match="the columns are not known") as refused:
         data_files.look(str(tmp_path / "zeros.csv"), {})
@@ -281,7 +283,14 @@ def test_a_folder_is_its_files_and_nothing_is_told(tmp_path: Path) -> None:
     for form in ("csv", "jsonl", "tar"):
         write(tmp_path, form)
     (tmp_path / "README.md").write_text("not data", encoding="utf-8")
-    for name in ("_stage.json", "sizes.json", "00000_stats.json", "croissant.json"):
+    for name in (
+        "_stage.json",
+        "sizes.json",
+        "00000_stats.json",
+        "croissant.json",
+        "availability.csv",
+        "withdrawn.parquet",
+    ):
         (tmp_path / name).write_text("{}", encoding="utf-8")
     write(tmp_path, "parquet")  # as img2dataset writes one beside each tar
     assert data_files.find(str(tmp_path)) == [str(tmp_path / f"rows.{form}") for form in ("csv", "jsonl", "tar")]
@@ -312,8 +321,11 @@ def test_audits_in_the_folder_of_a_data_set_are_none_of_it(tmp_path: Path) -> No
     rows = write(tmp_path, "csv")
     audit_data.build(str(tmp_path), str(tmp_path / "one"), {}, lambda _: None)
     assert data_files.find(str(tmp_path), beside=str(tmp_path / "two")) == [str(rows)]
-    with pytest.raises(PmdError, match="the folder holds files, and is no ROOT"):
+    with pytest.raises(PmdError, match="the folder holds files, and is no ROOT") as refused:
         audit_data.build(str(tmp_path), str(tmp_path), {}, lambda _: None)
+    assert refused.value.remedy == "name another folder: --out DIR", "there is no configuration to name one in"
+    with pytest.raises(ConfigError, match="--out: no folder is named"):
+        audit_data.build(str(tmp_path), "", {}, lambda _: None)
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])

@@ -173,6 +173,13 @@ def test_tables_are_chosen_by_source_and_stage(tmp_path: Path) -> None:
         audit["figure"]
 
 
+def test_an_audit_is_found_by_the_folder_of_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = commit(tmp_path).parent
+    assert pmd.load.audit(folder)["books"].to_table() == pmd.load.audit(tmp_path)["books"].to_table()
+    monkeypatch.chdir(tmp_path)
+    assert pmd.load.audit("audit/").books.equals(pmd.load.audit(".").books)
+
+
 def test_an_audit_that_has_not_been_run_says_so(tmp_path: Path) -> None:
     root.create(str(tmp_path), 2)
     audit = pmd.load(tmp_path).audit

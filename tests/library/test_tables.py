@@ -68,6 +68,15 @@ def test_rejected_rows_are_chosen_by_stage_and_source(tiny: str) -> None:
     assert counts(rejected.only(source="visual_genome"), "reason") == {"empty_text": 1, "crop_too_small": 1}
     assert counts(rejected.only(source="visual_genome").only(stage="shard"), "reason") == {"crop_too_small": 1}
     assert rejected.only(stage="dedupe").count_rows() == 0
+    for nothing in ({"source": []}, {"stage": []}):
+        with pytest.raises(ConfigError, match=r"no (source|stage) is named"):
+            rejected.only(**nothing)
+
+
+def test_no_path_is_no_corpus() -> None:
+    for read in (pmd.load, pmd.load.audit):
+        with pytest.raises(InputError, match="nothing is here"):
+            read("")
 
 
 @pytest.mark.parametrize("name", ["pairs", "views", "published"])

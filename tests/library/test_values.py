@@ -100,3 +100,14 @@ def test_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     pmd.is_english("A dog runs on the beach.")
     pmd.perceptual_hash(Image.new("RGB", (64, 64)))
     assert not [*tmp_path.iterdir()]
+
+
+def test_half_a_surrogate_is_no_error() -> None:
+    assert pmd.is_english("A dog runs on the beach \ud800.")
+    assert not pmd.is_english("\ud800")
+
+
+def test_a_path_is_no_picture(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a path is no picture") as refused:
+        pmd.perceptual_hash(tmp_path / "a.jpg")  # type: ignore[arg-type]  # as people try
+    assert refused.value.remedy == "read the file: pathlib.Path(PATH).read_bytes()"

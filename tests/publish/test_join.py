@@ -146,3 +146,5 @@ def test_a_list_is_never_overwritten_and_must_be_one(mine: Config, tmp_path: Pat
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no lists"):
         join.join(mine, str(tmp_path / "empty"), str(tmp_path / "out"))
+    with pytest.raises(InputError, match="nothing is here"):
+        join.join(mine, str(tmp_path / "nowhere"), str(tmp_path / "out"))
