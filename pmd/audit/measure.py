@@ -469,7 +469,8 @@ def classes(last: pa.Array) -> NDArray[np.intp]:
     """
     encoded = last if pa.types.is_dictionary(last.type) else last.dictionary_encode()
     if encoded.dictionary.equals(_CLASS_NAMES):
-        return encoded.indices.to_numpy().astype(np.intp)
+        known: NDArray[np.intp] = encoded.indices.to_numpy().astype(np.intp)
+        return known
     places = pc.index_in(encoded.dictionary, value_set=pa.array(CLASSES))
     if places.null_count:
         unknown = encoded.dictionary.filter(pc.is_null(places))[0].as_py()
