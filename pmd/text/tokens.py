@@ -98,9 +98,13 @@ class Tokens:
 
     def having(self, of_token: Booleans) -> Booleans:
         """Return which texts have any of some tokens."""
+        return self.united(of_token.view(np.uint8)).view(np.bool_)
+
+    def united(self, of_token: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Return the bits that the tokens of each text have together."""
         if not len(self) or not of_token.any():
-            return np.zeros(len(self), np.bool_)
-        found: Booleans = np.maximum.reduceat(of_token[self.codes], self.starts)
+            return np.zeros(len(self), np.uint8)
+        found: npt.NDArray[np.uint8] = np.bitwise_or.reduceat(of_token[self.codes], self.starts)
         return found
 
     def matching(self, pattern: Pattern) -> Booleans:

@@ -56,6 +56,7 @@ def test_by_hand() -> None:
     assert tokens.starts.tolist() == [0, 4, 5, 6]
     assert tokens.rows.tolist() == [0, 0, 0, 0, 1, 2, 3]
     assert tokens.having(np.array([False, True, False])).tolist() == [True, False, False, True]
+    assert tokens.united(np.array([1, 2, 4], np.uint8)).tolist() == [7, 4, 4, 2]
     assert tokens.matching(Pattern("^a$", "^a$")).tolist() == [True, False, False, False]
     assert tokens.summed(np.array([1, 10, 100])).tolist() == [112, 100, 100, 10]
 
