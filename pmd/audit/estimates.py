@@ -32,11 +32,11 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from pmd.audit.clusters import Sums
 
@@ -98,16 +98,23 @@ class Estimate:
 NOTHING: Final = Estimate(None)
 
 
+def special() -> ModuleType:
+    """Return SciPy's functions: imported late, since they take .2 s, and neither a driver nor who counts needs them."""
+    from scipy import special
+
+    return special  # type: ignore[no-any-return]
+
+
 def t_quantile(degrees: float, level: float = LEVEL) -> float:
     """Return how many standard errors an interval of a level reaches to either side."""
-    return float(special.stdtrit(degrees, 0.5 + level / 2))
+    return float(special().stdtrit(degrees, 0.5 + level / 2))
 
 
 def clopper_pearson(share: float, size: float, level: float = LEVEL) -> tuple[float, float]:
     """Return the exact interval of a share among `size` independent draws; `size` need not be whole."""
     found, tail = share * size, (1 - level) / 2
-    low = 0.0 if found <= 0 else float(special.betaincinv(found, size - found + 1, tail))
-    high = 1.0 if found >= size else float(special.betaincinv(found + 1, size - found, 1 - tail))
+    low = 0.0 if found <= 0 else float(special().betaincinv(found, size - found + 1, tail))
+    high = 1.0 if found >= size else float(special().betaincinv(found + 1, size - found, 1 - tail))
     return low, high
 
 
@@ -393,7 +400,7 @@ def about(estimate: Estimate, value: float) -> Estimate:
     if estimate.error is None or estimate.degrees is None or not 0 < value < 1:
         return dataclasses.replace(estimate, value=value, low=None, high=None, refused=estimate.refused or TOO_FEW)
     ends = _ends(math.log(value / (1 - value)), estimate.error, estimate.degrees, LEVEL)
-    low, high = (float(special.expit(end)) for end in ends)
+    low, high = (float(special().expit(end)) for end in ends)
     return dataclasses.replace(estimate, value=value, low=low, high=high)
 
 
@@ -544,7 +551,7 @@ def share_of_spread(value: float, spread: Spread, level: float, *, refuses_by_si
     else:
         error = math.sqrt(spread.variance) / (value * (1 - value))
         ends = _ends(math.log(value / (1 - value)), error, spread.degrees, level)
-        low, high = (float(special.expit(end)) for end in ends)
+        low, high = (float(special().expit(end)) for end in ends)
     enough = size >= MIN_EFFECTIVE and high - low <= MAX_WIDTH
     return _described(Estimate(value, low, high, error=error), spread, enough=enough)
 

@@ -16,8 +16,6 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from scipy import special
-
 from pmd.audit import estimates
 from pmd.audit.losses import Test
 
@@ -55,7 +53,7 @@ def p_value(effect: float, error: float, degrees: float, least: float = LEAST_EF
     if error <= 0:
         return 0.0 if abs(effect) > least else 1.0
     near, far = (abs(effect) - least) / error, (abs(effect) + least) / error
-    return min(1.0, float(special.stdtr(degrees, -near) + special.stdtr(degrees, -far)))
+    return min(1.0, float(estimates.special().stdtr(degrees, -near) + estimates.special().stdtr(degrees, -far)))
 
 
 def chosen(p_values: Sequence[float], allowed: float = FALSE_DISCOVERIES) -> list[bool]:

@@ -104,6 +104,7 @@ def _fields_of(said: manifests.Recorded) -> list[str]:
 
 Counts = NDArray[np.int64]
 _CLASSES: Final = len(CLASSES)
+_CLASS_NAMES: Final = pa.array(CLASSES)
 #: The first of the categories of English texts; 1 is that of texts whose language is not known.
 ENGLISH: Final = 2
 #: Texts of a source whose words are counted whatever they are (`pmd.audit.context`), so that memory is bounded.
@@ -467,6 +468,9 @@ def classes(last: pa.Array) -> NDArray[np.intp]:
         PmdError: There is no such stage.
     """
     encoded = last if pa.types.is_dictionary(last.type) else last.dictionary_encode()
+    if encoded.dictionary.equals(_CLASS_NAMES):
+        known: NDArray[np.intp] = encoded.indices.to_numpy().astype(np.intp)
+        return known
     places = pc.index_in(encoded.dictionary, value_set=pa.array(CLASSES))
     if places.null_count:
         unknown = encoded.dictionary.filter(pc.is_null(places))[0].as_py()

@@ -38,6 +38,8 @@ PATTERNS: Final[Mapping[str, str]] = {
 #: The kind whose matches may have spaces in them, and the digits that each has at least.
 SPANNING: Final = "phone"
 _DIGITS: Final = 7
+#: The others.
+_WITHIN: Final = tuple(kind for kind in PATTERNS if kind != SPANNING)
 #: What a token has in it that any pattern but `SPANNING` matches: few have.
 _PERHAPS: Final = "[@:.]"
 
@@ -46,21 +48,20 @@ def find(tokens: Tokens) -> dict[str, NDArray[np.bool_]]:
     """Return of each kind which texts have it."""
     perhaps = pc.match_substring_regex(tokens.dictionary, _PERHAPS).to_numpy(zero_copy_only=False)
     some = tokens.dictionary.filter(pa.array(perhaps))
-    found = {}
-    for kind, pattern in PATTERNS.items():
-        if kind == SPANNING:
-            found[kind] = _spanning(tokens, pattern)
-        else:
-            of_token = perhaps.copy()
-            of_token[perhaps] = pc.match_substring_regex(some, pattern).to_numpy(zero_copy_only=False)
-            found[kind] = tokens.having(of_token)
-    return found
+    # One bit a kind: all kinds are brought from tokens to texts at once.
+    of_token = np.zeros(len(perhaps), np.uint8)
+    for bit, kind in enumerate(_WITHIN):
+        matched = pc.match_substring_regex(some, PATTERNS[kind]).to_numpy(zero_copy_only=False)
+        of_token[perhaps] |= matched.astype(np.uint8) << bit
+    bits = tokens.united(of_token)
+    found = {kind: (bits >> bit & 1).astype(np.bool_) for bit, kind in enumerate(_WITHIN)}
+    return found | {SPANNING: _spanning(tokens)}
 
 
-def _spanning(tokens: Tokens, pattern: str) -> NDArray[np.bool_]:
-    """Return which texts a pattern matches that may match across spaces, and whose matches have so many digits."""
+def _spanning(tokens: Tokens) -> NDArray[np.bool_]:
+    """Return which texts the pattern matches whose matches may have spaces in them, and have so many digits."""
     digits = pc.count_substring_regex(tokens.dictionary, "[0-9]").to_numpy(zero_copy_only=False)
     found: NDArray[np.bool_] = tokens.summed(digits) >= _DIGITS
     rows = np.flatnonzero(found)
-    found[rows] = pc.match_substring_regex(tokens.joined(rows), pattern).to_numpy(zero_copy_only=False)
+    found[rows] = pc.match_substring_regex(tokens.joined(rows), PATTERNS[SPANNING]).to_numpy(zero_copy_only=False)
     return found

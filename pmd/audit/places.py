@@ -109,6 +109,7 @@ def _of_cell(cell: int) -> str | None:
     return found if isinstance(found, str) else None
 
 
+@functools.lru_cache(maxsize=2**15)  # photographs of one place, and of one journey, often have the very same point
 def country(longitude: float, latitude: float) -> str:
     """Return the ISO 3166 code of the one country that a point lies in ("XK" for Kosovo), else "ZZ"."""
     found = _of_zones(tuple(tzfpy.get_tzs(longitude, latitude)))

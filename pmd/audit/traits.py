@@ -48,20 +48,27 @@ def suffix(host: str) -> str:
 
 def years(dates: pa.Array, last_year: int) -> pa.DictionaryArray:
     """Return `year` of each date; dates are given as JSON spells them, null for none."""
-    begins = pc.utf8_slice_codeunits(dates, 0, 11)
-    by_day = pc.fill_null(pc.match_substring_regex(begins, r'^"[0-9]{4}-[0-9]{2}-[0-9]{2}$'), fill_value=False)
-    seconds = pc.fill_null(pc.match_substring_regex(dates, r'^("[0-9]{1,11}"|[0-9]{1,11})$'), fill_value=False)
-    is_day, is_number = (some.to_numpy(zero_copy_only=False) for some in (by_day, seconds))
-    others = ~is_day & ~is_number & dates.is_valid().to_numpy(zero_copy_only=False)
-    # Of many dates few years: each is looked at once.
+    # Of many dates few days: each is looked at once.
+    begins = pc.fill_null(pc.utf8_slice_codeunits(dates, 0, 11), "").dictionary_encode()
+    of_begin = pc.match_substring_regex(begins.dictionary, r'^"[0-9]{4}-[0-9]{2}-[0-9]{2}$')
+    is_day = of_begin.to_numpy(zero_copy_only=False)[begins.indices.to_numpy()]
+    others = ~is_day & dates.is_valid().to_numpy(zero_copy_only=False)
+    is_number = others.copy()
+    if others.any():
+        rest = dates.filter(pa.array(others))
+        is_number[others] = pc.match_substring_regex(rest, r'^("[0-9]{1,11}"|[0-9]{1,11})$')
+    others &= ~is_number
     days = (fields.numbers(dates, is_number) // _DAY_S).astype("datetime64[D]")
     since, of_days = np.unique(days.astype("datetime64[Y]").astype(np.int64) + 1970, return_inverse=True)
-    begun = pc.utf8_slice_codeunits(begins.filter(by_day), 1, 5).dictionary_encode()
+    begun = begins.indices.filter(pa.array(is_day)).unique()
+    year_of = np.zeros(len(begins.dictionary), np.int64)
+    year_of[begun.to_numpy()] = pc.utf8_slice_codeunits(begins.dictionary.take(begun), 1, 5).cast(pa.int64())
+    from_day, of_begun = np.unique(year_of[begins.indices.to_numpy()[is_day]], return_inverse=True)
     told = [""]
     codes = np.zeros(len(dates), dtype=np.int32)
     for some, values, places in (
         (is_number, [_told(one, last_year) for one in since.tolist()], of_days),
-        (is_day, [_told(int(one), last_year) for one in begun.dictionary.to_pylist()], begun.indices.to_numpy()),
+        (is_day, [_told(one, last_year) for one in from_day.tolist()], of_begun),
         (others, [year(fields.value(one), last_year) for one in dates.filter(pa.array(others)).to_pylist()], ...),
     ):
         codes[some] = np.arange(len(told), len(told) + len(values), dtype=np.int32)[places]

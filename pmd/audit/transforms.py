@@ -65,9 +65,9 @@ COUNTED, REPEATED, OVERLAP, UNITS, PICTURES, WORDS = (
 _WORD_BITS = 4
 #: Pairs that are looked at together, at most.
 _BATCH_ROWS = 2**16
-#: The same where few of their texts are read: so few that their columns stay in a processor's cache, and that little memory is
-#: new to a process, which costs more than what is done with it. Where many are, to add up what texts have costs more.
-_SAMPLED_ROWS = 2**14
+#: The same where few of their texts are read: fewer, so that their columns stay in a processor's cache and little memory is new
+#: to a process; not so few that what is done once a batch costs more. Where many are read, to add up what texts have does.
+_SAMPLED_ROWS = 2**15
 #: Few: less than a fourth.
 _FEW_TEXTS = 2**62
 

@@ -119,29 +119,49 @@ class Asked:
             found *= (right if is_right else 1 - right) + _LEAST
         return np.minimum(found, 1.0)
 
-    def likeliest(self, lines: npt.NDArray[np.intp]) -> tuple[list[str], Floats]:
-        """Return the likeliest language of some lines, and how likely it is."""
-        labels: list[str] = []
-        found = np.zeros(len(lines))
+    def likeliest(self, lines: npt.NDArray[np.intp], least: float = 0.0) -> tuple[npt.NDArray[np.intp], Floats]:
+        """Return the likeliest language of some lines, and how likely it is.
+
+        Args:
+            lines: Their places.
+            least: Languages that are less likely are none.
+
+        Returns:
+            Places in the model's labels, -1 for none; and probabilities, 0 of none.
+        """
+        best, found = np.full(len(lines), NONE, np.intp), np.zeros(len(lines))
         vectors = self._vectors(lines)
         for start in range(0, len(lines), _LINES):
-            best, found[start : start + _LINES] = self._likeliest(lines[start : start + _LINES], vectors)
-            labels += [self._model.labels[label] for label in best.tolist()]
-        return labels, found
+            some = slice(start, start + _LINES)
+            best[some], found[some] = self._likeliest(self._mean(lines[some], vectors), least)
+        return best, np.minimum(found, 1.0)
 
-    def _likeliest(self, lines: npt.NDArray[np.intp], vectors: Floats) -> tuple[npt.NDArray[np.intp], Floats]:
+    def _mean(self, lines: npt.NDArray[np.intp], vectors: Floats) -> Floats:
+        """Return the vectors of some lines; shape (lines, dimensions)."""
         lengths = self._tokens.lengths[lines]
         codes = self._tokens.codes[self._tokens.places(lines)]
         sums = np.add.reduceat(vectors[codes], np.cumsum(lengths) - lengths, axis=0) + self._model.vectors[self._end]
-        right = _right(np.einsum("bd,rd->br", self._model.branches, sums / (self._size[lines, None] * SCALE)))
+        found: Floats = sums / (self._size[lines, None] * SCALE)
+        return found
+
+    def _likeliest(self, means: Floats, least: float) -> tuple[npt.NDArray[np.intp], Floats]:
+        """Walk down the tree, of each line only where it is likely enough: no child is likelier than its parent."""
         size = len(self._model.labels)
-        nodes = np.ones((size + len(right), len(lines)))
-        for branch in range(len(right) - 1, -1, -1):
-            left_child, right_child = self._model.children[branch]
-            nodes[left_child] = nodes[size + branch] * (1 - right[branch] + _LEAST)
-            nodes[right_child] = nodes[size + branch] * (right[branch] + _LEAST)
-        best = np.argmax(nodes[:size], axis=0)
-        return best, np.minimum(nodes[best, np.arange(len(lines))], 1.0)
+        children = np.array(self._model.children, np.intp).reshape(-1, 2)
+        best, found = np.full(len(means), NONE, np.intp), np.zeros(len(means))
+        line, node, likely = np.arange(len(means)), np.full(len(means), size + len(children) - 1), np.ones(len(means))
+        while len(line):
+            right = _right(np.einsum("nd,nd->n", self._model.branches[node - size], means[line]))
+            likely = np.concatenate([likely * (1 - right + _LEAST), likely * (right + _LEAST)])
+            node, line = children[node - size].T.reshape(-1), np.concatenate([line, line])
+            leaves = np.flatnonzero((node < size) & (likely >= least))
+            # Of several leaves of a line the likeliest is written last; of equals the first of the labels.
+            leaves = leaves[np.lexsort((-node[leaves], likely[leaves]))]
+            leaves = leaves[likely[leaves] > found[line[leaves]]]
+            best[line[leaves]], found[line[leaves]] = node[leaves], likely[leaves]
+            on = (node >= size) & (likely >= least)
+            line, node, likely = line[on], node[on], likely[on]
+        return best, found
 
     def _vectors(self, lines: npt.NDArray[np.intp]) -> Floats:
         """Return the sum of the vectors of each word in some lines; shape (words, dimensions), of other words zero."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import itertools
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -26,7 +27,7 @@ import pycld2
 
 from pmd.errors import PmdError
 from pmd.text import identifier
-from pmd.text.tokens import Tokens
+from pmd.text.tokens import Pattern, Tokens
 
 Detector = Literal["default", "fasttext", "cld2"]
 
@@ -55,6 +56,9 @@ SURE_PROBABILITY: Final = 0.4
 #: which none in another language is taken for English that CLD2 would have known (benchmarks/language.py).
 SURE_ENGLISH: Final = 0.7
 
+#: More than a half, by far more than what fastText adds to each probability.
+_MOST: Final = 0.51
+
 _LABEL_PREFIX: Final = len("__label__")
 #: CLD2 writes Hebrew and Javanese by codes that ISO 639 withdrew.
 _CLD2_CODES: Final = {"iw": "he", "jw": "jv"}
@@ -69,6 +73,12 @@ _UNREADABLE: Final = (
 _LETTER: Final = r"\pL"
 #: A word that begins with a small letter (RE2).
 _SMALL_LETTER: Final = r"(?:^|[^\pL\pN'\x{2019}])\p{Ll}"
+
+
+#: The same of tokens.
+_UNREADABLE_IN_TOKENS: Final = Pattern(_UNREADABLE, r"[\x00-\x1f\x7f]")
+_LETTER_IN_TOKENS: Final = Pattern(_LETTER, "[A-Za-z]")
+_SMALL_IN_TOKENS: Final = Pattern(_SMALL_LETTER, "(?:^|[^A-Za-z0-9'])[a-z]")
 
 
 def english(texts: pa.Array, *, detector: Detector = "default") -> pa.RecordBatch:
@@ -116,18 +126,22 @@ def languages(tokens: Tokens) -> pa.Array:
     (`SURE_ENGLISH`), which is most captions; what is left goes the way of `english`. The two differ where CLD2 is sure of a
     language that fastText takes for English: benchmarks/language.py counts these texts.
     """
-    lines = tokens.replaced(_UNREADABLE)
+    lines = tokens.replaced(_UNREADABLE_IN_TOKENS)
     asked = identifier.Asked(_model(), _cased_tokens(lines), "en")
-    letters = lines.matching(_LETTER)
+    letters = lines.matching(_LETTER_IN_TOKENS)
     found = np.full(len(lines), "en", dtype=object)
     rest = np.flatnonzero(~letters | (asked.probability < SURE_ENGLISH))
     guesses = ask_cld2(lines.joined(rest).to_pylist())
     found[rest] = guesses.languages
     doubtful = rest[~np.array(guesses.sure, dtype=np.bool_)]
     doubtful = doubtful[letters[doubtful]]
-    likeliest, probabilities = asked.likeliest(doubtful)
-    sure = probabilities >= SURE_PROBABILITY
-    found[doubtful[sure]] = np.array(likeliest, dtype=object)[sure]
+    # No other language is as likely as one that has more than a half.
+    clear = asked.probability[doubtful] >= _MOST
+    found[doubtful[clear]] = "en"
+    doubtful = doubtful[~clear]
+    likeliest, _ = asked.likeliest(doubtful, SURE_PROBABILITY)
+    sure = likeliest >= 0
+    found[doubtful[sure]] = np.array(_model().labels, dtype=object)[likeliest[sure]]
     return pa.array(found, pa.string())
 
 
@@ -167,7 +181,7 @@ def _cased(texts: pa.Array) -> pa.Array:
 def _cased_tokens(tokens: Tokens) -> Tokens:
     """Return the same of tokens."""
     # A small letter that begins a word is told by the word's token: before it is no letter, but a space or another mark.
-    shouted = np.repeat(~tokens.matching(_SMALL_LETTER), tokens.lengths)
+    shouted = np.repeat(~tokens.matching(_SMALL_IN_TOKENS), tokens.lengths)
     if not shouted.any():
         return tokens
     low = pc.utf8_lower(tokens.dictionary)
@@ -195,21 +209,16 @@ class Guesses(NamedTuple):
     sure: list[bool]
 
 
-#: What CLD2 is taken to say of a text that it does not take for UTF-8, as it tells it: name, code, percent, score of three.
-_UNREAD: Final = (False, 0, (("Unknown", "un", 0, 0.0),) * 3)
+#: What CLD2 is taken to say of a text that it does not take for UTF-8, as it tells it: name, code, percent, score.
+_UNREAD: Final = (False, ("Unknown", "un", 0, 0.0))
 
 
 def ask_cld2(texts: list[str], least_score: float = SURE_SCORE) -> Guesses:
     """Return CLD2's best guesses of texts without what it cannot read."""
     if not texts:
         return Guesses([], [], [])
-    detect = pycld2.detect
-    try:
-        told = [detect(text, True) for text in texts]
-    except pycld2.error:
-        told = [_told(text) for text in texts]
-    are_reliable, _, found = zip(*told, strict=True)
-    firsts = [first for first, _, _ in found]
+    told = _told(texts)
+    are_reliable, firsts = zip(*told, strict=True)
     _, codes, percents, scores = zip(*firsts, strict=True)
     languages_ = list(map(_language_of, codes))
     known = np.array([language != UNDETERMINED for language in languages_])
@@ -220,11 +229,15 @@ def ask_cld2(texts: list[str], least_score: float = SURE_SCORE) -> Guesses:
     return Guesses(languages_, np.where(known, percent / 100, 0.0).tolist(), sure.tolist())
 
 
-def _told(text: str) -> Any:
+def _told(texts: list[str]) -> list[tuple[bool, tuple[str, str, int, float]]]:
+    """Return whether CLD2 calls its guess of each text reliable, and its first language: name, code, percent, score."""
     try:
-        return pycld2.detect(text, True)
+        return [(reliable, of_three[0]) for reliable, _, of_three in map(pycld2.detect, texts, itertools.repeat(True))]
     except pycld2.error:  # invalid UTF-8 by CLD2's own tables
-        return _UNREAD
+        if len(texts) == 1:
+            return [_UNREAD]
+    middle = len(texts) // 2
+    return _told(texts[:middle]) + _told(texts[middle:])
 
 
 @functools.cache

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,18 @@ import pyarrow.compute as pc
 Numbers = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int32]
 Booleans = npt.NDArray[np.bool_]
+
+
+class Pattern(NamedTuple):
+    """What tokens are matched with (RE2).
+
+    Attributes:
+        any: For all tokens.
+        ascii: The same for those of plain ASCII, nearly all: classes of all of Unicode take a millisecond to be made ready.
+    """
+
+    any: str
+    ascii: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,14 +98,30 @@ class Tokens:
 
     def having(self, of_token: Booleans) -> Booleans:
         """Return which texts have any of some tokens."""
+        return self.united(of_token.view(np.uint8)).view(np.bool_)
+
+    def united(self, of_token: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Return the bits that the tokens of each text have together."""
         if not len(self) or not of_token.any():
-            return np.zeros(len(self), np.bool_)
-        found: Booleans = np.maximum.reduceat(of_token[self.codes], self.starts)
+            return np.zeros(len(self), np.uint8)
+        found: npt.NDArray[np.uint8] = np.bitwise_or.reduceat(of_token[self.codes], self.starts)
         return found
 
-    def matching(self, pattern: str) -> Booleans:
-        """Return which texts have a token that a pattern matches (RE2)."""
-        return self.having(pc.match_substring_regex(self.dictionary, pattern).to_numpy(zero_copy_only=False))
+    def matching(self, pattern: Pattern) -> Booleans:
+        """Return which texts have a token that a pattern matches."""
+        return self.having(self._matched(pattern))
+
+    def _matched(self, pattern: Pattern) -> Booleans:
+        found = np.zeros(len(self.dictionary), np.bool_)
+        for some, one in ((self._is_ascii, pattern.ascii), (~self._is_ascii, pattern.any)):
+            if some.any():
+                found[some] = pc.match_substring_regex(self.dictionary.filter(pa.array(some)), one)
+        return found
+
+    @functools.cached_property
+    def _is_ascii(self) -> Booleans:
+        found: Booleans = pc.string_is_ascii(self.dictionary).to_numpy(zero_copy_only=False)
+        return found
 
     def summed(self, of_token: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the sum of what each token has over those of each text."""
@@ -115,10 +143,10 @@ class Tokens:
         at = np.repeat(first - np.cumsum(number) + number, number) + np.arange(int(number.sum()))
         return values[at], number
 
-    def replaced(self, pattern: str) -> Tokens:
-        """Return the tokens of the texts with a space in place of what a pattern matches (RE2)."""
-        if not pc.any(pc.match_substring_regex(self.dictionary, pattern)).as_py():
+    def replaced(self, pattern: Pattern) -> Tokens:
+        """Return the tokens of the texts with a space in place of what a pattern matches."""
+        if not self._matched(pattern).any():
             return self
-        cut = Tokens.of(pc.replace_substring_regex(self.dictionary, pattern, " "))
+        cut = Tokens.of(pc.replace_substring_regex(self.dictionary, pattern.any, " "))
         codes, number = self.in_place(cut.rows, cut.codes)
         return Tokens(codes, np.add.reduceat(number, self.starts), cut.dictionary)

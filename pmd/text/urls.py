@@ -335,6 +335,8 @@ def registrable_domains(hosts: pa.Array) -> pa.Array:
 
     Nearly all are told by their last two labels, which are looked up as a column. Of the others the library is asked.
     """
+    if len(hosts) <= _FEW_HOSTS:
+        return pa.array([registrable_domain(host) if host else "" for host in hosts.to_pylist()], pa.string())
     import polars as pl  # late: it takes a tenth of a second, and every command reads this module in
 
     ends = _ends()
@@ -354,6 +356,8 @@ def registrable_domains(hosts: pa.Array) -> pa.Array:
     return pc.replace_with_mask(domains, asked, pa.array(others, pa.string()))
 
 
+#: Hosts that are asked for one by one: to make the rules ready for a column takes longer.
+_FEW_HOSTS: Final = 64
 #: The last two labels of a host, and three.
 _LAST_TWO: Final = r"([^.]+\.[^.]+)$"
 _LAST_THREE: Final = r"([^.]+\.[^.]+\.[^.]+)$"

@@ -33,13 +33,18 @@ def _asked(*lines: str) -> identifier.Asked:
     return identifier.Asked(language._model(), Tokens.of(pa.array(lines, pa.string())), "en")
 
 
+def _likeliest(*lines: str, least: float = 0.0) -> tuple[list[str], list[float]]:
+    places, probabilities = _asked(*lines).likeliest(np.arange(len(lines)), least)
+    return [language._model().labels[place] for place in places.tolist()], probabilities.tolist()
+
+
 def _fasttext(line: str) -> tuple[str, float]:
     ((probability, label),) = language._fasttext().predict(f"{line}\n", 1, 0.0, "strict")
     return label.removeprefix("__label__"), min(probability, 1.0)
 
 
 def _agree(*lines: str) -> None:
-    labels, probabilities = _asked(*lines).likeliest(np.arange(len(lines)))
+    labels, probabilities = _likeliest(*lines)
     english = _asked(*lines).probability
     for line, label, probability, as_english in zip(lines, labels, probabilities, english, strict=True):
         theirs, likely = _fasttext(line)
@@ -67,17 +72,25 @@ def test_answers_do_not_depend_on_the_company() -> None:
     alone = [_asked(line).probability[0] for line in LINES]
     assert _asked(*LINES).probability.tolist() == alone
     assert _asked(*LINES[::-1]).probability.tolist() == alone[::-1]
-    labels, probabilities = _asked(*LINES).likeliest(np.array([3, 1]))
-    assert labels == ["ja", "de"]
+    places, probabilities = _asked(*LINES).likeliest(np.array([3, 1]))
+    assert [language._model().labels[place] for place in places] == ["ja", "de"]
     assert probabilities.tolist() == [_asked(LINES[place]).likeliest(np.array([0]))[1][0] for place in (3, 1)]
 
 
 def test_lines_may_be_many_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identifier, "_LINES", 2)
-    labels, _ = _asked(*LINES[:5]).likeliest(np.arange(5))
-    assert labels == ["en", "de", "cs", "ja", "he"]
+    assert _likeliest(*LINES[:5])[0] == ["en", "de", "cs", "ja", "he"]
     assert _asked().probability.tolist() == []
-    assert _asked().likeliest(np.zeros(0, np.intp))[0] == []
+    assert _asked().likeliest(np.zeros(0, np.intp))[0].tolist() == []
+
+
+@pytest.mark.parametrize("least", [0.0, 0.1, 0.4, 0.9])
+def test_languages_that_are_less_likely_are_none(least: float) -> None:
+    places, probabilities = _asked(*LINES).likeliest(np.arange(len(LINES)))
+    found, likely = _asked(*LINES).likeliest(np.arange(len(LINES)), least)
+    there = probabilities >= least
+    assert found.tolist() == np.where(there, places, -1).tolist()
+    assert likely.tolist() == np.where(there, probabilities, 0).tolist()
 
 
 def test_words_that_were_seen_are_not_worked_out_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pmd.text import language
-from pmd.text.tokens import Tokens
+from pmd.text.tokens import Pattern, Tokens
 
 _PIECES = st.sampled_from(
     [
@@ -56,15 +56,16 @@ def test_by_hand() -> None:
     assert tokens.starts.tolist() == [0, 4, 5, 6]
     assert tokens.rows.tolist() == [0, 0, 0, 0, 1, 2, 3]
     assert tokens.having(np.array([False, True, False])).tolist() == [True, False, False, True]
-    assert tokens.matching("^a$").tolist() == [True, False, False, False]
+    assert tokens.united(np.array([1, 2, 4], np.uint8)).tolist() == [7, 4, 4, 2]
+    assert tokens.matching(Pattern("^a$", "^a$")).tolist() == [True, False, False, False]
     assert tokens.summed(np.array([1, 10, 100])).tolist() == [112, 100, 100, 10]
 
 
 def test_of_no_texts() -> None:
     tokens = _of([])
     assert len(tokens) == 0
-    assert tokens.matching("a").tolist() == tokens.summed(np.zeros(0, np.int64)).tolist() == []
-    assert _all(tokens) == _all(tokens.replaced("a")) == []
+    assert tokens.matching(Pattern("a", "a")).tolist() == tokens.summed(np.zeros(0, np.int64)).tolist() == []
+    assert _all(tokens) == _all(tokens.replaced(Pattern("a", "a"))) == []
 
 
 @settings(max_examples=100)
@@ -102,13 +103,16 @@ def test_none_one_or_more_may_stand_in_place_of_a_token() -> None:
 def test_what_a_detector_is_asked_is_told_by_tokens(texts: list[str]) -> None:
     """One without the other would tell languages otherwise."""
     lines = language.readable(pa.array(texts, pa.string()))
-    tokens = _of(texts).replaced(language._UNREADABLE)
+    tokens = _of(texts).replaced(language._UNREADABLE_IN_TOKENS)
     assert _all(tokens) == lines.to_pylist()
     assert _all(language._cased_tokens(tokens)) == language._cased(lines).to_pylist()
-    assert tokens.matching(language._LETTER).tolist() == language._has_letters(lines).tolist()
+    assert tokens.matching(language._LETTER_IN_TOKENS).tolist() == language._has_letters(lines).tolist()
 
 
 @pytest.mark.parametrize("pattern", ["[0-9]+", "x", "[a-c]"])
 def test_what_is_replaced_may_part_tokens(pattern: str) -> None:
     texts = ["a1b 2 c33", "", "7"]
-    assert _all(_of(texts).replaced(pattern)) == pc.replace_substring_regex(pa.array(texts), pattern, " ").to_pylist()
+    assert (
+        _all(_of(texts).replaced(Pattern(pattern, pattern)))
+        == pc.replace_substring_regex(pa.array(texts), pattern, " ").to_pylist()
+    )
