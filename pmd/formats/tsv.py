@@ -83,8 +83,9 @@ class SplitColumns:
         pieces = pa.LargeBinaryArray.from_buffers(
             pa.large_binary(), len(bounds) - 1, [None, pa.py_buffer(bounds), pa.py_buffer(self._data)]
         )
-        some = missing is not None and missing.any()
-        present = pa.py_buffer(np.packbits(~missing, bitorder="little")) if some else None
+        present = None
+        if missing is not None and missing.any():
+            present = pa.py_buffer(np.packbits(~missing, bitorder="little"))
         evens = pa.py_buffer(np.arange(0, len(bounds), 2))
         return pieces.take(pa.Array.from_buffers(pa.int64(), len(chosen), [present, evens])).view(pa.large_string())
 
