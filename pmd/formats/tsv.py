@@ -70,18 +70,22 @@ class SplitColumns:
             return pa.array([], pa.large_string())
         index = min(index, self._most)  # no good line has that one
         fields, first = self.fields[chosen], self._first[chosen]
-        missing = fields <= index
         starts = self._offsets[chosen] if index == 0 else self._separators[first + index - 1] + 1
-        line_ends = self._offsets[chosen + 1]
-        ends = np.where(fields == index + 1, line_ends, self._separators[first + index])
+        if (fields > index + 1).all():  # nearly always: all lines have as many fields
+            missing, ends = None, self._separators[first + index]
+        else:
+            missing, line_ends = fields <= index, self._offsets[chosen + 1]
+            ends = np.where(fields <= index + 1, line_ends, self._separators[first + index])
+            starts = np.where(missing, line_ends, starts)
         # Fields and what lies between them are alternate values over the buffer: one gather copies only the fields.
         bounds = np.empty(2 * len(chosen), np.int64)
-        bounds[0::2] = np.where(missing, line_ends, starts)
-        bounds[1::2] = np.where(missing, line_ends, ends)
+        bounds[0::2], bounds[1::2] = starts, ends
         pieces = pa.LargeBinaryArray.from_buffers(
             pa.large_binary(), len(bounds) - 1, [None, pa.py_buffer(bounds), pa.py_buffer(self._data)]
         )
-        present = pa.py_buffer(np.packbits(~missing, bitorder="little")) if missing.any() else None
+        present = None
+        if missing is not None and missing.any():
+            present = pa.py_buffer(np.packbits(~missing, bitorder="little"))
         evens = pa.py_buffer(np.arange(0, len(bounds), 2))
         return pieces.take(pa.Array.from_buffers(pa.int64(), len(chosen), [present, evens])).view(pa.large_string())
 

@@ -117,3 +117,13 @@ def test_places_of_keys_that_are_alike_or_none() -> None:
     assert keys.places(pa.array([None, alike[0]], KEY), pa.array([alike[0]], KEY)).tolist() == [-1, 0]
     assert keys.places(some[:0], some).tolist() == []
     assert keys.places(some, some[:0]).tolist() == [-1] * 4
+
+
+def test_keys_are_ordered_by_others_where_they_are_equal_and_else_stay_as_they_are() -> None:
+    chance = random.Random(6)
+    halves = [bytes([number]) * 8 for number in range(4)]
+    first = [chance.choice(halves) + chance.choice(halves) for _ in range(500)]
+    then = [chance.choice(halves) + chance.choice(halves) for _ in range(500)]
+    by_both = sorted(range(500), key=lambda row: (first[row], then[row]))
+    assert keys.order(pa.array(first, KEY), pa.array(then, KEY)).tolist() == by_both
+    assert keys.order(pa.array(first, KEY)).tolist() == sorted(range(500), key=first.__getitem__)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -559,3 +560,22 @@ def test_urlcanon_dot_segments(samples: Path) -> None:
     assert len(vectors) > 20
     for path, expected in vectors.items():
         assert urls.canonical_one(f"http://a.example{path}") == f"http://a.example{expected}", path
+
+
+def test_a_url_that_its_identity_has_as_it_is_needs_no_look() -> None:
+    given = [
+        ("https://a.example/1.jpg", True),
+        ("http://a.example/1.jpg?x=1", True),
+        ("https://a.example", False),  # canonical with a slash
+        ("HTTPS://a.example/1.jpg", False),
+        ("https://farm1.staticflickr.com/2/4242_abcdef.jpg", False),
+        ("ftp://a.example/1.jpg", False),
+        ("", False),
+        ("https://grüße.example/1.jpg", False),
+    ]
+    addresses = pa.array([url for url, _ in given], pa.string())
+    identities = pc.fill_null(urls.identity(addresses), "coco:1")
+    for shift in (0, 3):
+        told = urls.is_of(identities.slice(shift), addresses.slice(shift)).tolist()
+        assert told == [is_told for _, is_told in given][shift:]
+    assert not urls.is_of(pa.array(["url:a.example/1", "url:"]), pa.array(["https://a.example/2", "http:/"])).any()
