@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pytest
@@ -17,6 +18,7 @@ from pmd.audit.result import Table2Row, result
 from pmd.errors import VerificationError
 from pmd.store.commits import Books
 from pmd.text import language
+from pmd.text.tokens import Tokens
 from tests.audit.batches import WHOLE, batch, counted, pair
 
 
@@ -37,8 +39,9 @@ TABLE2: dict[str, Table2Row] = {
 
 @pytest.fixture(autouse=True)
 def _english(monkeypatch: pytest.MonkeyPatch) -> None:
-    def marked(texts: pa.Array) -> pa.Array:
-        return pa.array(["de" if "(de)" in text else "en" for text in texts.to_pylist()], pa.string())
+    def marked(tokens: Tokens) -> pa.Array:
+        texts = tokens.joined(np.arange(len(tokens))).to_pylist()
+        return pa.array(["de" if "(de)" in text else "en" for text in texts], pa.string())
 
     monkeypatch.setattr(language, "languages", marked)
 
