@@ -44,6 +44,8 @@ def build(path: str, out: str, named: Mapping[str, str], report: Callable[[str],
     files = [data_files.look(file, named) for file in data_files.find(path, beside=out)]
     told: dict[str, str] = {}
     for file in files:
+        if not file.roles:  # a tar without a sample
+            continue
         told.setdefault(data_columns.told(file.roles), file.path)
     for columns, first in told.items():
         report(f"columns: {columns} ({first})")

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from pmd.config.options import CardOptions
+from pmd.config.options import CardOptions, DedupeOptions
 from pmd.publish import card
 from pmd.publish.census import Listed, Part
 from pmd.publish.columns import COLUMNS
@@ -65,8 +65,10 @@ CONTEXT: Final[dict[str, Any]] = {
 }
 
 
-def describe(options: CardOptions, listed: Sequence[Listed], measured: Sequence[str]) -> dict[str, Any]:
-    """Return croissant.json; arguments as those of the card."""
+def describe(
+    options: CardOptions, dedupe: DedupeOptions, listed: Sequence[Listed], measured: Sequence[str]
+) -> dict[str, Any]:
+    """Return croissant.json; arguments as those of the card, and what was asked of equal images."""
     there = [item for item in listed if item.rows]
     described: dict[str, Any] = {
         "@context": CONTEXT,
@@ -79,7 +81,7 @@ def describe(options: CardOptions, listed: Sequence[Listed], measured: Sequence[
         "citeAs": card.FLAVA,
         "keywords": ["image-text pairs", "vision-language pre-training", "URL list"],
         "isLiveDataset": False,
-        **_responsibly(options, measured),
+        **_responsibly(options, dedupe, measured),
         "distribution": [entry for item in there for entry in (*(_file(part) for part in item.parts), _file_set(item))],
         "recordSet": [_records(item) for item in there],
     }
@@ -92,7 +94,7 @@ def describe(options: CardOptions, listed: Sequence[Listed], measured: Sequence[
     return described
 
 
-def _responsibly(options: CardOptions, measured: Sequence[str]) -> dict[str, Any]:
+def _responsibly(options: CardOptions, dedupe: DedupeOptions, measured: Sequence[str]) -> dict[str, Any]:
     contact = f" Write to {options.contact}." if options.contact else ""
     return {
         "rai:dataCollection": "Image-text pairs were read from the annotation files that its sources publish, and their images "
@@ -101,7 +103,7 @@ def _responsibly(options: CardOptions, measured: Sequence[str]) -> dict[str, Any
         "rai:dataCollectionRawData": "The sources' own annotation files; build.json has their digests.",
         "rai:dataPreprocessingProtocol": [
             "Texts are brought to NFC, white space is collapsed, and each source's own filter is applied.",
-            "Images that are gone, that do not decode or are placeholders leave; equal and nearly equal ones are one.",
+            f"Images that are gone, that do not decode or are known placeholders leave. {_equal(dedupe)}",
             "Evaluation images are left out where the configuration says so. Each pair that left is counted with its reason.",
         ],
         "rai:dataBiases": [*measured] or ["Not measured."],
@@ -113,6 +115,17 @@ def _responsibly(options: CardOptions, measured: Sequence[str]) -> dict[str, Any
         "rai:dataSocialImpact": "Such pairs repeat what is said and shown on the English-speaking web; models learn it.",
         "rai:dataReleaseMaintenancePlan": "What is taken down, or gone, is left out of the next release." + contact,
     }
+
+
+def _equal(dedupe: DedupeOptions) -> str:
+    """Return what became of images that are alike."""
+    merged = [name for name, asked in (("equal", dedupe.same_bytes), ("nearly equal", dedupe.near)) if asked == "merge"]
+    said = (
+        [f"{' and '.join(merged).capitalize()} ones are one."] if merged else ["Equal ones are kept, each by itself."]
+    )
+    if dedupe.repeated_bytes:
+        said.append(f"What {dedupe.repeated_bytes} images or more have the bytes of leaves as a placeholder.")
+    return " ".join(said)
 
 
 def _file(part: Part) -> dict[str, Any]:

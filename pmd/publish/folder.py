@@ -145,7 +145,7 @@ def contents(config: Config, lists: Mapping[str, Commit], standing: Standing | N
             __version__,
         ).encode(),
         card.LICENCE_FILE: card.licence_file(listed).encode(),
-        CROISSANT: _json(croissant.describe(config.card, listed, said)),
+        CROISSANT: _json(croissant.describe(config.card, config.dedupe, listed, said)),
         CITATION: citation.cff(config.card).encode(),
         BUILD: _json(repeating.describe(config, lists)),
         f"{AVAILABILITY}.json": _json(found),

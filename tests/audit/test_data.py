@@ -451,3 +451,19 @@ def test_countries_of_a_data_set_stand_beside_who_lives_there(tmp_path: Path) ->
     said = _words(page)
     assert "No populations" not in said
     assert "[audit.reference]" not in said, "which a configuration has, and the audit of a data set has none"
+
+
+def test_tars_without_a_sample_are_of_a_data_set_and_say_nothing(tmp_path: Path) -> None:
+    members(tmp_path / "0.tar", [])
+    members(tmp_path / "1.tar", [("0.txt", b"a dog")])
+    notes: list[str] = []
+    page = audit_data.build(str(tmp_path), str(tmp_path / "out"), {}, notes.append)
+    assert notes == [f"columns: text = txt ({tmp_path / '1.tar'})"]
+    assert "(2 files)" in _words(page)
+    assert "Columns: text = txt." in _words(page)
+
+
+def test_a_file_whose_name_is_no_text_is_told(tmp_path: Path) -> None:
+    (tmp_path / "b\udcff.csv").write_text("text\na\n", encoding="utf-8")
+    with pytest.raises(InputError, match="the path is not UTF-8"):
+        data_files.find(str(tmp_path))

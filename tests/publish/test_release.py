@@ -17,7 +17,7 @@ import yaml
 from pmd import flow
 from pmd.config import Config
 from pmd.config.options import CardOptions
-from pmd.publish import card, census, folder, measured
+from pmd.publish import card, census, croissant, folder, measured
 from pmd.publish.columns import COLUMNS
 from pmd.publish.rules import PUBLISHED
 from pmd.store import storage
@@ -274,6 +274,22 @@ def test_croissant_names_every_file_with_its_digest_and_every_column(mine: Confi
         assert [field["name"] for field in records["field"]] == PUBLISHED.names
     assert (described["version"], described["datePublished"]) == ("2.1.0", "2026-11-30")
     assert described["rai:dataBiases"] == ["Not measured."]
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"same_bytes": "merge", "near": "merge"}, "Equal and nearly equal ones are one."),
+        ({"same_bytes": "merge", "near": "keep"}, "Equal ones are one."),
+        ({"same_bytes": "keep", "near": "merge"}, "Nearly equal ones are one."),
+        ({"same_bytes": "keep", "near": "keep"}, "Equal ones are kept, each by itself."),
+    ],
+)
+def test_croissant_says_of_images_that_are_alike_what_was_asked(mine: Config, asked: dict[str, Any], says: str) -> None:
+    for number, more in ((0, ""), (10, " What 10 images or more have the bytes of leaves as a placeholder.")):
+        dedupe = mine.dedupe.model_copy(update={**asked, "repeated_bytes": number})
+        described = croissant.describe(RELEASED, dedupe, [], [])
+        assert described["rai:dataPreprocessingProtocol"][1].endswith(f"known placeholders leave. {says}{more}")
 
 
 def test_every_column_is_described() -> None:
