@@ -91,10 +91,12 @@ def fetched(kept: Kept, flink: Cluster, rate: int, death: str, victim: str) -> d
     _, since = kept.world.asked(0)
     limit_s = 300 + 3 * kept.world.images / rate
     killed: list[float] = []
+    looked = [0.0]
 
-    def look(_: int, __: float) -> None:
-        if death == "none" or killed:
+    def look(_: int, since_s: float) -> None:
+        if death == "none" or killed or since_s < looked[0] + 1:
             return
+        looked[0] = since_s  # the log grows, and all of it is read
         if kept.world.asked(since)[0].total() > _SHARE * kept.world.images:
             killed.append(time.monotonic())
             flink.kill_task_manager(victim, workers_too=death == "machine")
@@ -148,7 +150,7 @@ def main() -> None:
     runs = []
     with world.opened(folder / "world", told.images, _HOSTS) as web:
         kept = Kept(folder, web)
-        kept.prepare()
+        kept.prepare(until=(0, "dedupe"))
         with cluster.running(folder) as flink:
             os.chdir(folder)
             for number, death in enumerate(told.runs):

@@ -33,11 +33,16 @@ class Kept:
         found: dict[str, float] = json.loads((self.folder / _SECONDS).read_text(encoding="utf-8"))
         return found
 
-    def prepare(self, also: Callable[[int, str], dict[str, float]] = lambda age, stage: {}) -> None:
+    def prepare(
+        self,
+        also: Callable[[int, str], dict[str, float]] = lambda age, stage: {},
+        until: tuple[int, str] | None = None,
+    ) -> None:
         """Build, undisturbed, and write down the calls of each stage's driver; nothing where that was done.
 
         Args:
             also: Done before each stage, with its age and name; returns more of `seconds`.
+            until: The age and the stage before which it ends; None: it builds all.
         """
         from pmd.store import root
 
@@ -48,6 +53,9 @@ class Kept:
         for age in (0, 1):
             for stage in STAGES:
                 copy(work, self._before(age, stage))
+                if (age, stage) == until:
+                    self._write(seconds)
+                    return
                 seconds |= also(age, stage)
                 record = self.calls(stage, "driver") if age else self.folder / "calls"
                 record.unlink(missing_ok=True)
@@ -56,6 +64,9 @@ class Kept:
                 assert ended.code == 0, ended.text
                 seconds[f"{age} {stage}"] = ended.seconds
             copy(work, self._before(age, ""))
+        self._write(seconds)
+
+    def _write(self, seconds: dict[str, float]) -> None:
         (self.folder / _SECONDS).write_text(json.dumps(seconds), encoding="utf-8")
 
     def calls(self, stage: str, process: str) -> Path:

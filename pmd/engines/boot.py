@@ -46,7 +46,10 @@ def main() -> None:
     os.environ.update(environment(info, arguments.id))
     from apache_beam.runners.worker import sdk_worker_main
 
-    sdk_worker_main.main([])
+    try:
+        sdk_worker_main.main([])
+    finally:
+        leaving.now()  # it has ended since the engine has hung up; tasks may be in the middle of something
 
 
 def end_with(work: str, leave: Callable[[int], object] = os._exit) -> None:

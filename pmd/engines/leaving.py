@@ -1,7 +1,7 @@
 """What a worker has to do before its process ends, where the engine that has started it ends it.
 
-Beam's runners on the JVM send SIGTERM, and half a second later SIGKILL (`ProcessManager`). What is not done by then is left to
-those who find it undone.
+Beam's runners on the JVM hang up, at which Beam's worker ends whatever its tasks are at; then they send SIGTERM, and half a
+second later SIGKILL (`ProcessManager`). What is not done by then is left to those who find it undone.
 """
 
 from __future__ import annotations
@@ -26,6 +26,13 @@ def before(call: Callable[[], object]) -> Iterator[None]:
         _calls.remove(call)
 
 
+def now() -> None:
+    """Do all that is to be done before this process ends."""
+    for call in tuple(_calls):
+        with contextlib.suppress(Exception):
+            call()
+
+
 def at_sigterm(leave: Callable[[int], object] = os._exit) -> None:
     """Do from now on what is to be done when SIGTERM comes, and then end with it. For the main thread of a worker of ours.
 
@@ -34,9 +41,7 @@ def at_sigterm(leave: Callable[[int], object] = os._exit) -> None:
     """
 
     def end() -> None:
-        for call in tuple(_calls):
-            with contextlib.suppress(Exception):
-                call()
+        now()
         leave(128 + signal.SIGTERM)
 
     # In a thread: what is interrupted may hold what a call waits for.

@@ -124,6 +124,14 @@ def test_the_worker_of_a_cluster_heeds_its_engines_signal_from_its_beginning(mon
     boot.main()
     assert begun == ["heeds it", "works"]
 
+    def hung_up(_: object) -> None:
+        raise RuntimeError("the stream is broken")
+
+    monkeypatch.setattr(sdk_worker_main, "main", hung_up)
+    with boot.leaving.before(lambda: begun.append("gives back")), pytest.raises(RuntimeError, match="the stream"):
+        boot.main()
+    assert begun[2:] == ["heeds it", "gives back"]
+
 
 def test_what_beams_worker_is_told() -> None:
     from apache_beam.portability.api import beam_provision_api_pb2
