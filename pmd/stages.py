@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pmd import flow
 from pmd.config import Config
+from pmd.store import storage
 from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted
 
@@ -63,8 +64,16 @@ def judged(
     pending = getattr(_needs(stage), "pending", None)
     why = None if pending is None else pending(config, there)
     needed = wanted(stage, config, unit, there)
-    reasons = [why, *(item.why(there) for item in needed)]
+    reasons = [why, _halved(stage, there), *(item.why(there) for item in needed)]
     return next((reason for reason in reasons if reason is not None), None), needed
+
+
+def _halved(stage: flow.Stage, there: Standing) -> str | None:
+    """Return why a stage must run of which some commits stand, and others that stand or fall with them do not."""
+    if len(stage.together) == 1:
+        return None
+    gone = [folder.path for folder in stage.together if there.commit(storage.join(there.root, folder.path)) is None]
+    return f"the commit of {gone[0]} is gone" if 0 < len(gone) < len(stage.together) else None
 
 
 def answers(stage: flow.Stage, config: Config, standing: Standing) -> dict[str, Any]:

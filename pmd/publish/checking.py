@@ -79,7 +79,11 @@ def check(root_url: str, names: Iterable[str], lists: Mapping[str, File]) -> Che
         return Checked()
     top = storage.join(root_url, flow.RELEASE)
     sums, problems = _sums(top, there)
-    problems += [_finding(GONE, name, "a file", "nothing") for name in folder.WHOLE if name not in there | sums.keys()]
+    problems += [
+        _finding(GONE, name, "a file", "nothing")
+        for name in folder.WHOLE
+        if name not in there | sums.keys() | {folder.SUMS}
+    ]
     for name, digest in sums.items():
         state = sealed.measured(storage.join(top, name)) if name in there else None
         if state is None or state[1] != digest:

@@ -230,11 +230,28 @@ def looked_at(root: str, epoch: int) -> Iterator[None]:
     """
     try:
         with contextlib.suppress(PmdError):
+            _tell_of_lost(root)
             keep(current(root), epoch)
             _looked_at.add(root)
         yield
     finally:
         _looked_at.discard(root)
+
+
+def _tell_of_lost(root: str) -> None:
+    """Tell of generations that stood when the last writer ended and are gone now, before the register forgets them.
+
+    On an object store it is believed, without a look at what is there.
+    """
+    known = read(root) if storage.is_local(root) else None
+    lost = sorted(known.versions.keys() - listed(root).keys()) if known is not None and known.is_kept else []
+    if lost:
+        logging.getLogger("pmd.notes").warning(
+            "%s: gone, with %d other commits of the fetch, though it stood when the last writer ended. Pictures that no commit "
+            "tells of are asked for anew: to keep them, end this, and put what is gone back from a copy of this ROOT.",
+            storage.join(root, lost[0], STAGE_FILE),
+            len(lost) - 1,
+        )
 
 
 def trusted(root: str) -> Register | None:

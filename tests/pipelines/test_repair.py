@@ -238,6 +238,33 @@ def test_a_root_json_that_is_gone_is_written_anew_by_whoever_writes(copy: Path) 
     assert contents(copy) == before
 
 
+@pytest.mark.parametrize("name", ["views", "images"])
+def test_half_of_the_commits_of_images_is_made_anew_by_a_build(copy: Path, name: str) -> None:
+    before = contents(copy)
+    (copy / "pmd" / name / "_stage.json").unlink()
+    with root.writer(str(copy / "pmd"), "test"):
+        steps: list[build.Step] = []
+        build.build(loaded(copy), report=steps.append)
+    assert [(step.stage, step.why) for step in steps if step.seconds is not None] == [
+        ("images", f"the commit of {name} is gone")
+    ]
+    assert contents(copy) == before
+    assert CheckingLane.asked == []
+
+
+def test_a_generation_that_is_gone_is_told_before_it_is_forgotten(copy: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        with root.writer(str(copy / "pmd"), "test"):
+            assert caplog.messages == []
+    lost = one(copy, "fetch/ledger/*/*/_stage.json")
+    lost.unlink()
+    with root.writer(str(copy / "pmd"), "test"):
+        (told,) = caplog.messages
+        assert told.startswith(f"{lost}: gone, with 0 other commits of the fetch")
+    with root.writer(str(copy / "pmd"), "test"):
+        assert len(caplog.messages) == 1
+
+
 def test_where_only_the_fetch_tells_how_it_is_cut_a_build_goes_by_it(copy: Path) -> None:
     before, asked = contents(copy), len(CheckingLane.asked)
     for name in ("root.json", "images/_stage.json", "views/_stage.json"):
