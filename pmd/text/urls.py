@@ -36,6 +36,8 @@ from pmd.schema import keys
 
 #: How the identity begins of an image that only its URL tells.
 _BY_URL: Final = "url:"
+#: More bytes than a text has.
+_EVERYTHING: Final = 2**31
 
 #: Parameters that say where a visitor came from, and never which image is meant: Google Analytics' campaign parameters
 #: (Analytics help, "URL builders"), Google Ads' click id (Ads help, "GCLID") and Facebook's. No others: `ref`,
@@ -232,9 +234,10 @@ def is_of(identities: pa.Array, urls: pa.Array) -> np.ndarray:
 
 
 def _bare(forms: pa.Array) -> pa.Array:
-    """Return the bytes of http and https URLs without the scheme; of null, anything."""
-    https = pc.fill_null(pc.starts_with(forms, "https://"), fill_value=False).to_numpy(zero_copy_only=False)
-    return _behind(forms, np.where(https, len("https://"), len("http://")))
+    """Return the bytes of http and https URLs without the scheme; of null, nothing."""
+    widths = pc.if_else(pc.starts_with(forms, "https://"), len("https://"), len("http://"))
+    # Bytes may stand where null is: of these nothing is left, since what a cut leaves need not be UTF-8.
+    return _behind(forms, pc.fill_null(widths, _EVERYTHING).to_numpy(zero_copy_only=False))
 
 
 def _beginning(said: str, forms: pa.Array) -> pa.Array:

@@ -579,3 +579,11 @@ def test_a_url_that_its_identity_has_as_it_is_needs_no_look() -> None:
         told = urls.is_of(identities.slice(shift), addresses.slice(shift)).tolist()
         assert told == [is_told for _, is_told in given][shift:]
     assert not urls.is_of(pa.array(["url:a.example/1", "url:"]), pa.array(["https://a.example/2", "http:/"])).any()
+
+
+def test_bytes_that_stand_where_null_is_are_nothing() -> None:
+    content = "http://a.example/1aaaaaa\u00fczz".encode()
+    offsets = pa.array([0, 18, len(content)], pa.int32()).buffers()[1]
+    addresses = pa.StringArray.from_buffers(2, offsets, pa.py_buffer(content), pa.py_buffer(bytes([1])))
+    assert urls.identity(addresses).to_pylist() == ["url:a.example/1", None]
+    assert urls.alike(addresses).to_pylist() == ["a.example/1", None]
