@@ -145,9 +145,11 @@ class Asked:
         return found
 
     def _likeliest(self, means: Floats, least: float) -> tuple[npt.NDArray[np.intp], Floats]:
-        """Walk down the tree, of each line only where it is likely enough: no child is likelier than its parent."""
+        """Walk down the tree, of each line only where it is likely enough."""
         size = len(self._model.labels)
         children = np.array(self._model.children, np.intp).reshape(-1, 2)
+        # A child is hardly likelier than its parent: by `_LEAST` of it at most.
+        least_above = least / (1 + _LEAST) ** len(children)
         best, found = np.full(len(means), NONE, np.intp), np.zeros(len(means))
         line, node, likely = np.arange(len(means)), np.full(len(means), size + len(children) - 1), np.ones(len(means))
         while len(line):
@@ -159,7 +161,7 @@ class Asked:
             leaves = leaves[np.lexsort((-node[leaves], likely[leaves]))]
             leaves = leaves[likely[leaves] > found[line[leaves]]]
             best[line[leaves]], found[line[leaves]] = node[leaves], likely[leaves]
-            on = (node >= size) & (likely >= least)
+            on = (node >= size) & (likely >= least_above)
             line, node, likely = line[on], node[on], likely[on]
         return best, found
 

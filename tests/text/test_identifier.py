@@ -93,6 +93,13 @@ def test_languages_that_are_less_likely_are_none(least: float) -> None:
     assert likely.tolist() == np.where(there, probabilities, 0).tolist()
 
 
+def test_a_language_that_is_just_likely_enough_is_found() -> None:
+    """Also where it is likelier than the branch that it hangs on, by what fastText adds."""
+    places, probabilities = _asked(*LINES).likeliest(np.arange(len(LINES)))
+    for line, place, probability in zip(LINES, places.tolist(), probabilities.tolist(), strict=True):
+        assert _asked(line).likeliest(np.zeros(1, np.intp), probability)[0].tolist() == [place], line
+
+
 def test_words_that_were_seen_are_not_worked_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
     worked: list[str] = []
     rows = identifier._rows
