@@ -20,8 +20,8 @@ def count(number: float | None) -> str:
 
 
 def noun(number: float, one: str) -> str:
-    """Return a noun as it stands after a number."""
-    return one if number == 1 else f"{one}s"
+    """Return a noun as it stands after a number that is shown as a whole one."""
+    return one if round(number) == 1 else f"{one}s"
 
 
 def counted(number: float, one: str) -> str:

@@ -557,3 +557,4 @@ def test_texts_that_are_hidden_are_not_said_to_be_none() -> None:
 
 def test_nouns_stand_as_their_numbers_ask() -> None:
     assert [formatting.counted(number, "pair") for number in (0, 1, 2000)] == ["0 pairs", "1 pair", "2,000 pairs"]
+    assert [formatting.counted(number, "image") for number in (0.6, 1.4, 1.6)] == ["1 image", "1 image", "2 images"]
