@@ -192,6 +192,7 @@ def test_tars_of_odd_members(tmp_path: Path) -> None:
         "none takes the place of another, nor has to have a name in UTF-8"
     )
     assert pairs["source_id"].to_pylist()[2] == f"{path}!/\\udcff"
+    assert data_files.most_rows(data_files.look(str(path), {}))[""] >= 3
     members(path, [])
     assert read(path) == (PAIRS.empty_table(), {}), "an end without members is a tar of no samples"
     assert data_files.most_rows(data_files.look(str(path), {})) == {"": 0}
