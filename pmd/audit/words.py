@@ -36,7 +36,7 @@ class Words:
     Attributes:
         rows: Of each word, the text that it is in; ascending.
         codes: Of each word, its place in the dictionary.
-        dictionary: The words that there are, each once.
+        dictionary: The words that there are, each once; the empty one may be among them, and is in no text.
     """
 
     rows: NDArray[np.int64]
@@ -99,5 +99,5 @@ def _split_ascii(tokens: pa.Array) -> Words:
     words = pc.list_flatten(lists).dictionary_encode()
     codes = words.indices.to_numpy(zero_copy_only=False)
     rows = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False).astype(np.int64)
-    there = codes != (pc.index(words.dictionary, "").as_py())
+    there = codes != pc.index(words.dictionary, "").as_py()
     return Words(rows[there], codes[there], words.dictionary)
