@@ -139,8 +139,10 @@ class Load:
         where = os.fspath(root_or_folder)
         if not where or not storage.exists(where):
             raise InputError("nothing is here", where=where, expected="a ROOT, or the folder of an audit")
-        is_page = posixpath.basename(where.rstrip("/")) == flow.AUDIT.name and storage.exists(f"{where}/audit.json")
-        return Audit(posixpath.dirname(posixpath.abspath(where)) if is_page and storage.is_local(where) else where)
+        folder = where.rstrip("/")
+        if posixpath.basename(folder) == flow.AUDIT.name and storage.exists(f"{folder}/audit.json"):
+            where = posixpath.dirname(posixpath.abspath(folder) if storage.is_local(folder) else folder)
+        return Audit(where)
 
 
 load: Final = Load()

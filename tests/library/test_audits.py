@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import orjson
 import pytest
 
@@ -178,6 +179,11 @@ def test_an_audit_is_found_by_the_folder_of_its_page(tmp_path: Path, monkeypatch
     assert pmd.load.audit(folder)["books"].to_table() == pmd.load.audit(tmp_path)["books"].to_table()
     monkeypatch.chdir(tmp_path)
     assert pmd.load.audit("audit/").books.equals(pmd.load.audit(".").books)
+    memory = fsspec.filesystem("memory")
+    for path in (one for one in tmp_path.rglob("*") if one.is_file()):
+        memory.pipe(f"/{tmp_path.name}/far/{path.relative_to(tmp_path)}", path.read_bytes())
+    far = pmd.load.audit(f"memory://{tmp_path.name}/far/audit/")
+    assert far["books"].to_table() == pmd.load.audit(tmp_path)["books"].to_table()
 
 
 def test_an_audit_that_has_not_been_run_says_so(tmp_path: Path) -> None:
