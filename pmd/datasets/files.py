@@ -28,7 +28,7 @@ from pmd.publish import lists
 from pmd.publish.rules import LATER, PUBLISHED
 from pmd.sources import named_rows, named_tables, records
 from pmd.sources.contract import Chunk
-from pmd.store import commits, root, storage
+from pmd.store import commits, lock, root, storage
 
 #: What a data set's files end with, where a folder is named; a file that is named may be called anything.
 ENDINGS: Final = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".tar")
@@ -91,7 +91,8 @@ def find(path: str, beside: str = "") -> list[str]:
         InputError: There is none.
     """
     matched = storage.glob(path) if path else []
-    found = [name for one in matched for name in _files_at(one)]
+    # A glob may match a folder and what stands in it.
+    found = [*dict.fromkeys(name for one in matched for name in _files_at(one))]
     if matched != [path]:  # a file that is named is one of data, however it is called
         found = _without_what_describes(found)
     within = f"{os.path.abspath(beside)}/" if beside and storage.is_local(beside) else None
@@ -110,9 +111,20 @@ def _files_at(path: str) -> list[str]:
     if _is_of_lists(path):
         return lists.paths(path)
     found = inputs.files_of(path)
-    # Of audits that stand there nothing is of the data set.
-    roots = tuple(f"{posixpath.dirname(name)}/" for name in found if posixpath.basename(name) == root.ROOT_FILE)
-    return _without_what_describes([name for name in found if is_named_so(name) and not name.startswith(roots)])
+    audits = _audits_among(found)
+    return _without_what_describes([name for name in found if is_named_so(name) and not name.startswith(audits)])
+
+
+def _audits_among(found: Sequence[str]) -> tuple[str, ...]:
+    """Return the folders of audits, of which nothing is of the data set that they stand in.
+
+    Both files that each has from its start must be there: others may call a file `root.json` too.
+    """
+    having = [
+        {posixpath.dirname(name) for name in found if posixpath.basename(name) == mark}
+        for mark in (root.ROOT_FILE, lock.STATE_FILE)
+    ]
+    return tuple(f"{folder}/" for folder in sorted(set.intersection(*having)))
 
 
 def _without_what_describes(found: Sequence[str]) -> list[str]:

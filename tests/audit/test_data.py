@@ -316,6 +316,17 @@ def test_a_glob_is_what_it_matches_less_what_only_says_something_of_it(tmp_path:
         (tmp_path / name).write_text("text\na\n", encoding="utf-8")
     assert data_files.find(str(tmp_path / "*")) == [str(tmp_path / "part/rows.csv"), str(tmp_path / "rows.tar")]
     assert data_files.find(str(tmp_path / "_SUCCESS")) == [str(tmp_path / "_SUCCESS")]
+    assert data_files.find(str(tmp_path / "**" / "*art*")) == [str(tmp_path / "part/rows.csv")]
+    (tmp_path / "part/part.csv").write_text("text\na\n", encoding="utf-8")
+    found = data_files.find(str(tmp_path / "**" / "*art*"))
+    assert found == [str(tmp_path / "part" / name) for name in ("part.csv", "rows.csv")], "each file is one, once"
+
+
+def test_a_file_that_others_call_as_ours_hides_nothing(tmp_path: Path) -> None:
+    (tmp_path / "part").mkdir()
+    rows = write(tmp_path / "part", "csv")
+    (tmp_path / "part" / "root.json").write_text('{"mine": 1}\n', encoding="utf-8")
+    assert str(rows) in data_files.find(str(tmp_path))
 
 
 def test_audits_in_the_folder_of_a_data_set_are_none_of_it(tmp_path: Path) -> None:
