@@ -334,12 +334,12 @@ def registrable_domain(host: str) -> str:
 
 
 def registrable_domains(hosts: pa.Array) -> pa.Array:
-    """Return `registrable_domain` of each host, given each once; "" stays.
+    """Return `registrable_domain` of each host, given each once; "" and null stay.
 
     Nearly all are told by their last two labels, which are looked up as a column. Of the others the library is asked.
     """
     if len(hosts) <= _FEW_HOSTS:
-        return pa.array([registrable_domain(host) if host else "" for host in hosts.to_pylist()], pa.string())
+        return pa.array([host and registrable_domain(host) for host in hosts.to_pylist()], pa.string())
     import polars as pl  # late: it takes a tenth of a second, and every command reads this module in
 
     ends = _ends()

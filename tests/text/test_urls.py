@@ -388,6 +388,13 @@ def test_domains_of_a_column_are_those_that_the_library_tells(monkeypatch: pytes
     assert not asked
 
 
+def test_few_hosts_have_the_domains_that_they_have_in_a_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts = pa.array(["farm1.static.flickr.com", None, "", "B.co.uk", "x.city.kobe.jp", "[::1]", "a.com.", "..com"])
+    few = urls.registrable_domains(hosts)
+    monkeypatch.setattr(urls, "_FEW_HOSTS", 0)
+    assert few.to_pylist() == urls.registrable_domains(hosts).to_pylist()
+
+
 def test_a_host_is_told_without_the_rest_of_its_url_where_that_cannot_matter() -> None:
     chance = random.Random(2)
     begins = ["http://", "https://", "HTTP://", "ftp://", " http://", "http:/", "http:"]
