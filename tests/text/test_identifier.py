@@ -68,6 +68,12 @@ def test_answers_to_any_line_are_fasttexts(line: str) -> None:
     _agree(*pc.fill_null(language.readable(pa.array([line], pa.string())), "").to_pylist())
 
 
+@settings(max_examples=80)
+@given(st.lists(st.sampled_from(["</s>", "", "das", "ist", "a", "</s", "__label__en", "</s></s>"]), max_size=7))
+def test_what_stands_behind_the_end_is_nothing_wherever_it_is(words: list[str]) -> None:
+    _agree(" ".join(words))
+
+
 def test_answers_do_not_depend_on_the_company() -> None:
     alone = [_asked(line).probability[0] for line in LINES]
     assert _asked(*LINES).probability.tolist() == alone

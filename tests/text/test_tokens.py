@@ -33,6 +33,10 @@ _PIECES = st.sampled_from(
         "\x00",
         "\x85",
         "\u2028",
+        "\u00a0",
+        "\u00ad",
+        "\ufffe",
+        "</s>",
         "ö",
         "Ö",
     ]
@@ -59,6 +63,24 @@ def test_by_hand() -> None:
     assert tokens.united(np.array([1, 2, 4], np.uint8)).tolist() == [7, 4, 4, 2]
     assert tokens.matching(Pattern("^a$", "^a$")).tolist() == [True, False, False, False]
     assert tokens.summed(np.array([1, 10, 100])).tolist() == [112, 100, 100, 10]
+
+
+@settings(max_examples=50)
+@given(_TEXTS, _TEXTS, _TEXTS)
+def test_a_slice_of_a_column_is_cut_as_its_own_column(before: list[str], texts: list[str], behind: list[str]) -> None:
+    column = pa.array([*before, *texts, None, *behind], pa.string())
+    sliced, alone = Tokens.of(column.slice(len(before), len(texts) + 1)), _of([*texts, ""])
+    assert sliced.dictionary.equals(alone.dictionary)
+    assert sliced.codes.tolist() == alone.codes.tolist()
+    assert sliced.lengths.tolist() == alone.lengths.tolist()
+
+
+def test_tokens_may_be_long_and_many() -> None:
+    texts = ["x" * 200_000 + " é" * 2, " ".join(map(str, range(100_000))), ""]
+    tokens = _of(texts)
+    assert _all(tokens) == texts
+    assert len(tokens.dictionary) == 100_003
+    assert tokens.matching(Pattern("^(é|99999)$", "^99999$")).tolist() == [True, True, False]
 
 
 def test_of_no_texts() -> None:
