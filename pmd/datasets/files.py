@@ -252,7 +252,9 @@ def _layout(
         if text is None or not _has_no_value(table, text):
             texts = frozenset({data_columns.TEXT})
         lacking = [role for role, names in needed.items() if not {*names} & {*table.columns}]
-        remedy = table.otherwise or (f"name the columns: --column {lacking[0]}=COLUMN" if lacking else remedy)
+        # Of those that are there the user has named one that cannot be read, or the text is no text.
+        amiss = lacking or [role for role in needed if role != data_columns.TEXT]
+        remedy = table.otherwise or (f"name the columns: --column {amiss[0]}=COLUMN" if amiss else remedy)
     if is_list:
         optional |= {name: (name,) for name in LIST_COLUMNS}
     return named_tables.Layout(

@@ -160,6 +160,10 @@ def test_columns_of_parquet_are_read_whatever_their_types(tmp_path: Path) -> Non
         {"user": "7", "latitude": "48.85", "longitude": "2.5"},
         {"user": None, "latitude": None, "longitude": None},
     ]
+    pq.write_table(pa.table({"text": ["a"], "at": pa.array([1], pa.timestamp("s"))}), path)
+    with pytest.raises(InputError, match="found: at: timestamp") as refused:
+        data_files.look(str(path), {"user": "at"})
+    assert refused.value.remedy == "name the columns: --column user=COLUMN"
     pq.write_table(pa.table({"text": pa.nulls(2), "caption": ["a", "b"]}), path)
     assert data_files.look(str(path), {}).roles == {"text": "caption"}
     pq.write_table(pa.table({"text": pa.nulls(2)}), path)  # as pandas writes a shard of which no row has a text
