@@ -66,7 +66,7 @@ _WORD_BITS = 4
 #: Pairs that are looked at together, at most.
 _BATCH_ROWS = 2**16
 #: The same where few of their texts are read: fewer, so that their columns stay in a processor's cache and little memory is new
-#: to a process; not so few that what is done once a batch costs more. Where many are read, to add up what texts have does.
+#: to a process; not so few that what is done once a batch costs more. Where many are read, adding up what texts have costs more.
 _SAMPLED_ROWS = 2**15
 #: Few: less than a fourth.
 _FEW_TEXTS = 2**62
