@@ -95,7 +95,7 @@ def _names() -> dict[str, str]:
 def _pairs(columns: Mapping[str, pa.Array], source: pa.Array, places: pa.Array, *, is_list: bool) -> pa.RecordBatch:
     length = len(places)
     nothing = pa.nulls(length, pa.large_string())
-    url = _given(columns.get("url", nothing))
+    url = named_rows.given(columns.get("url", nothing))
     # What writers put where there is none is none: as an id, it would make one image, or one person, of all that have it.
     columns = {**columns, **{name: named_rows.ids(columns[name]) for name in ("id", "user") if name in columns}}
     row = pc.binary_join_element_wise(
@@ -114,7 +114,7 @@ def _pairs(columns: Mapping[str, pa.Array], source: pa.Array, places: pa.Array, 
         "height_px": _pixels(columns.get("height")),
         "text": columns["text"],
         "meta": column_drafts.json_objects({name: columns.get(name, nothing) for name in META}),
-        "image_licence": _given(columns.get("licence", nothing)),
+        "image_licence": named_rows.given(columns.get("licence", nothing)),
     }
     if is_list:
         found |= {name: _keys(columns[name], found[name]) for name in ("pair_id", "image_id") if name in columns}
@@ -137,12 +137,6 @@ def _objects(column: pa.Array) -> pa.Array:
         for text, value in zip(values, parsed, strict=True)
     ]
     return pa.array(found, pa.large_binary()).cast(pa.large_string())
-
-
-def _given(column: pa.Array) -> pa.Array:
-    """Return a column with null for what is blank."""
-    blank = pc.equal(pc.utf8_trim_whitespace(column), "")
-    return pc.if_else(blank, _NOTHING, column)
 
 
 def _identities(url: pa.Array) -> pa.Array:

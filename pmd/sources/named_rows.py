@@ -281,11 +281,19 @@ def ids(column: pa.Array) -> pa.Array:
     Args:
         column: Text, as `Part` has it.
     """
+    return pc.replace_substring_regex(given(column), _WHOLE_FLOAT, r"\1")
+
+
+def given(column: pa.Array) -> pa.Array:
+    """Return values with null for blank ones, and for what writers put where there is none ("nan", "None").
+
+    Args:
+        column: Text, as `Part` has it.
+    """
     none = pc.is_in(
         pc.utf8_lower(pc.utf8_trim_whitespace(column)), value_set=pa.array(sorted(records.NO_ID), pa.large_string())
     )
-    spelled = pc.replace_substring_regex(column, _WHOLE_FLOAT, r"\1")
-    return pc.if_else(none, pa.scalar(None, pa.large_string()), spelled)
+    return pc.if_else(none, pa.scalar(None, pa.large_string()), column)
 
 
 def lost_batch(lost: Sequence[dict[str, Any]]) -> pa.RecordBatch:

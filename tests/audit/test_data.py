@@ -178,6 +178,13 @@ def test_what_is_written_for_no_id_makes_no_image_of_many_rows(tmp_path: Path) -
     assert identities[3:] == ["row:9", "row:9"], "of a shard with a null pandas makes numbers with a fraction"
 
 
+def test_what_is_written_for_none_is_no_licence_and_no_url(tmp_path: Path) -> None:
+    rows = [{"text": "a", "url": said, "licence": said} for said in ("None", "nan", " ", "CC BY 4.0")]
+    pairs, _ = read(write(tmp_path, "csv", rows))
+    for name in ("image_licence", "image_url"):
+        assert pairs[name].to_pylist() == [None, None, None, "CC BY 4.0"]
+
+
 def test_an_image_is_known_by_the_id_of_images_before_that_of_texts(tmp_path: Path) -> None:
     rows = [{"id": number, "image_id": 7, "caption": f"text {number}"} for number in range(2)]
     pairs, _ = read(write(tmp_path, "parquet", rows))
