@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -71,6 +72,8 @@ def build(config: Config, names: Sequence[str] | Mapping[str, Input], flags: Seq
     chunks, read, resolve = {}, {}, {}
     for name, need in needed.items():
         chosen, bits = config.sources[name], tables.bits[name]
+        for note in inputs.notes_of_archives(chosen, need.files):
+            logging.getLogger("pmd.notes").warning("%s", note)
         chunks[name] = sources.load(chosen.reader or name).plan(need.files, chosen.options)
         names_in_root = needs.names_of(config, need.files)
         read[name] = ReadChunk(name, chosen.options, work, bits, chosen.reader, names_in_root)

@@ -94,11 +94,11 @@ def _image_ids(paths: Iterator[str]) -> Iterator[pa.Array]:
 
 
 def _write_index(archives: Sequence[str], name: str, pairs: Iterable[tuple[str, str, Any]], folder: str) -> str:
-    index = images_rules.index_archives(archives, places.written)
-    file_names = _file_names(path for source, path, _ in pairs if source == name)
-    notes = [*images_rules.notes_of_repeated(name, archives), images_rules.note_of_archives(name, file_names, index)]
-    for note in filter(None, notes):
-        logging.getLogger("pmd.notes").warning(note)
+    told = logging.getLogger("pmd.notes")
+    index = images_rules.index_archives(archives, places.written, lambda note: told.warning("%s: %s", name, note))
+    note = images_rules.note_of_archives(name, _file_names(path for source, path, _ in pairs if source == name), index)
+    if note is not None:
+        told.warning("%s", note)
     return _put_by_digest(folder, f"archives-{name}", orjson.dumps(index))
 
 

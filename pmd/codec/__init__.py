@@ -22,7 +22,7 @@ Nothing here trusts its input. Modules, each importing only those above it::
     encoding     pixels as JPEG, PNG or WebP
     perceptual   the perceptual hash
     preparing    content judged, and brought into the form that is kept
-    libraries    what of all this is done by whom, in which version
+    versions     what of all this is done by whom, in which version
 
 The first four import no decoder.
 
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from pmd.codec.encoding import encode, encode_jpeg
     from pmd.codec.form import ORIGINAL, Form
     from pmd.codec.header import EXTENSIONS, MAX_FRAMES, sniff, written_size
-    from pmd.codec.libraries import libraries
     from pmd.codec.perceptual import SET_BITS, is_telling, perceptual_hash
     from pmd.codec.preparing import Prepared, at_sight, hash_of, prepare, resized, upright_rgb
     from pmd.codec.scaling import crop, formed
     from pmd.codec.verdicts import MAX_PIXELS, Format, Inspected, Limits, Refused
+    from pmd.codec.versions import libraries
 
 __all__ = [
     "EXTENSIONS",
@@ -72,7 +72,7 @@ __all__ = [
     "written_size",
 ]
 
-#: Name → the module that it comes from.
+#: Name → the module that it comes from. No module is called as a name is: once imported, it would stand in its place.
 _HOMES = {
     "EXTENSIONS": "header",
     "Form": "form",
@@ -92,7 +92,7 @@ _HOMES = {
     "formed": "scaling",
     "hash_of": "preparing",
     "is_telling": "perceptual",
-    "libraries": "libraries",
+    "libraries": "versions",
     "perceptual_hash": "perceptual",
     "prepare": "preparing",
     "resized": "preparing",

@@ -7,7 +7,7 @@ import fnmatch
 import os
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from pmd import escape, manifests, sources
@@ -83,7 +83,7 @@ def check(config: Config, names: Iterable[str]) -> None:
 
 def notes(config: Config) -> list[str]:
     """Return what a person should know before a build, though it is no mistake."""
-    return [*_karpathy_notes(config), *_columns_taken(config), *_repeated_members(config)]
+    return [*_karpathy_notes(config), *_columns_taken(config)]
 
 
 def _karpathy_notes(config: Config) -> list[str]:
@@ -111,17 +111,18 @@ def _columns_taken(config: Config) -> list[str]:
     ]
 
 
-def _repeated_members(config: Config) -> Iterator[str]:
-    """Tell of archives of annotations that have a name several times; those of images are told where they are looked through."""
-    for name, source in sorted(config.sources.items()):
-        if _missing(source):
-            continue
-        karpathy = karpathy_of(source)
-        paths = [file.path for file in files(source)] + ([] if karpathy is None else [karpathy])
-        for path in dict.fromkeys(archives.split_member(path)[0] for path in paths):
-            note = archives.note_of_repeated(path) if archives.is_archive(path) else None
-            if note is not None:
-                yield f"{name}: {note}"
+def notes_of_archives(source: SourceConfig, read: Iterable[InputFile]) -> list[str]:
+    """Return what a person should know of archives of annotations that are about to be read: names that they have several times.
+
+    Args:
+        source: The source.
+        read: Its annotation files (`files`).
+    """
+    karpathy = karpathy_of(source)
+    paths = [file.path for file in read] + ([] if karpathy is None else [karpathy])
+    there = dict.fromkeys(archives.split_member(path)[0] for path in paths)
+    notes = (archives.note_of_repeated(path) for path in there if archives.is_archive(path))
+    return [f"{source.name}: {note}" for note in notes if note is not None]
 
 
 def archives_of(source: SourceConfig) -> list[str]:

@@ -169,30 +169,29 @@ def in_sample(image_ids: pa.Array, sample: int) -> np.ndarray:
     return np.asarray(keys.halves(image_ids)[1] < 2**64 / sample if sample > 1 else np.ones(len(image_ids), bool))
 
 
-def index_archives(paths: Iterable[str], name_of: Callable[[str], str] = str) -> dict[str, list[str]]:
+def index_archives(
+    paths: Iterable[str], name_of: Callable[[str], str] = str, tell: Callable[[str], object] = lambda note: None
+) -> dict[str, list[str]]:
     """Return base name → locations ("ARCHIVE!/MEMBER", sorted) of the files in archives and folders.
 
     Args:
         paths: Where they are.
         name_of: Gives what a path is called in locations.
+        tell: Told of an archive that has a name several times, while its directory is at hand: another look may read it anew.
 
     Raises:
         InputError: A path is a file and no archive.
     """
     by_name: dict[str, list[str]] = defaultdict(list)
     for path in paths:
-        names = (
-            storage.list_files(path) if storage.is_folder(path) else [member.name for member in archives.members(path)]
-        )
+        is_folder = storage.is_folder(path)
+        names = storage.list_files(path) if is_folder else [member.name for member in archives.members(path)]
+        note = None if is_folder else archives.note_of_repeated(path)
+        if note is not None:
+            tell(note)
         for name in filter(storage.is_text, names):  # no annotation file has another
             by_name[posixpath.basename(name.replace("\\", "/"))].append(f"{name_of(path)}!/{name}")
     return {name: sorted(locations) for name, locations in sorted(by_name.items())}
-
-
-def notes_of_repeated(source: str, paths: Iterable[str]) -> list[str]:
-    """Return what a person should know of archives of a source's images that have a name several times."""
-    notes = (archives.note_of_repeated(path) for path in paths if not storage.is_folder(path))
-    return [f"{source}: {note}" for note in notes if note is not None]
 
 
 def note_of_archives(source: str, file_names: Iterable[str | None], index: Mapping[str, Sequence[str]]) -> str | None:

@@ -53,6 +53,8 @@ WHOLE: Final = (
 
 #: In build.json: the digest of the list of what has left, or null.
 _WITHDRAWN: Final = "withdrawn"
+#: And of the one that it is about to replace, until the release is whole.
+_REPLACED: Final = "withdrawn_before"
 
 #: Raised when the files would be written otherwise of the same lists.
 FORMAT: Final = 2
@@ -156,9 +158,14 @@ def contents(config: Config, lists: Mapping[str, Commit], standing: Standing | N
 
 
 def _announce(folder: str, before: Mapping[str, Any], digest: str | None) -> None:
-    """Note the digest of a list of what has left that is about to stand (None: to go): killed then, the next run knows both."""
+    """Note the digests of a list of what has left that is about to stand (None: to go), and of the one that stands.
+
+    Killed then, the next run knows both, however many were killed before: SHA256SUMS is still that of the last whole release.
+    """
     if before and before.get(_WITHDRAWN, "") != digest:
-        storage.put(storage.join(folder, BUILD), _json({**before, "made_of": None, _WITHDRAWN: digest}))
+        stands = sealed.measured(storage.join(folder, withdrawn.FILE))
+        told = {"made_of": None, _WITHDRAWN: digest, _REPLACED: None if stands is None else stands[1]}
+        storage.put(storage.join(folder, BUILD), _json({**before, **told}))
 
 
 def _put_withdrawn(folder: str, before: Mapping[str, Any], lists: Iterable[str]) -> str | None:
@@ -182,7 +189,7 @@ def _check_withdrawn(folder: str, before: Mapping[str, Any], sums: Mapping[str, 
         VerificationError: It is damaged, or gone.
     """
     known = {sums.get(withdrawn.FILE)} if SUMS in names else set()
-    known |= {before[_WITHDRAWN]} if _WITHDRAWN in before else set()
+    known |= {before[name] for name in (_WITHDRAWN, _REPLACED) if name in before}
     told = sorted(digest for digest in known if digest is not None)
     path = storage.join(folder, withdrawn.FILE)
     state = sealed.measured(path) if told and withdrawn.FILE in names else None

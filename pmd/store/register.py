@@ -230,26 +230,26 @@ def looked_at(root: str, epoch: int) -> Iterator[None]:
     """
     try:
         with contextlib.suppress(PmdError):
-            _tell_of_lost(root)
-            keep(current(root), epoch)
+            kept = read(root)
+            is_believed = kept.is_kept and not storage.is_local(root)
+            found = {} if is_believed else listed(root)
+            if kept.is_kept and not is_believed:
+                _tell_of_lost(kept, found)
+            keep(kept if is_believed else _up_to_date(kept, found), epoch)
             _looked_at.add(root)
         yield
     finally:
         _looked_at.discard(root)
 
 
-def _tell_of_lost(root: str) -> None:
-    """Tell of generations that stood when the last writer ended and are gone now, before the register forgets them.
-
-    On an object store it is believed, without a look at what is there.
-    """
-    known = read(root) if storage.is_local(root) else None
-    lost = sorted(known.versions.keys() - listed(root).keys()) if known is not None and known.is_kept else []
+def _tell_of_lost(known: Register, found: Mapping[str, Listed]) -> None:
+    """Tell of generations that stood when the last writer ended and are gone now, before the register forgets them."""
+    lost = sorted(known.versions.keys() - found.keys())
     if lost:
         logging.getLogger("pmd.notes").warning(
             "%s: gone, with %d other commits of the fetch, though it stood when the last writer ended. Pictures that no commit "
             "tells of are asked for anew: to keep them, end this, and put what is gone back from a copy of this ROOT.",
-            storage.join(root, lost[0], STAGE_FILE),
+            storage.join(known.root, lost[0], STAGE_FILE),
             len(lost) - 1,
         )
 

@@ -1,7 +1,7 @@
 """ROOT: where each stage's folder stands, what is chosen once (`root.json`), and the one writer (`pmd.store.lock`).
 
 `fetch_shard_bits` cuts image_ids into fetch shards of about 4,000 images. It is chosen at the first build and never
-derived again, since the store's folders depend on it.
+estimated again, since the store's folders depend on it: a file that is lost is put back (`identity`).
 """
 
 from __future__ import annotations

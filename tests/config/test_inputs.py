@@ -106,6 +106,24 @@ def test_a_compressed_file_that_holds_nothing_is_as_empty(tmp_path: Path, conten
     assert (raised.value.where, raised.value.found) == (str(path), "0 decompressed bytes")
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_archives_are_looked_through_by_who_reads_them_alone(tmp_path: Path) -> None:
+    """A damaged one of another source, or of a stage that has run, keeps nobody from his work."""
+    archive = tmp_path / "x.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for content in ("[]", "[1]"):
+            file.writestr("x.json", content)
+    text = f'root = "{tmp_path}/root"\ncontact = "mailto:us@example.org"\n[sources.coco]\nannotations = ["{archive}!/x.json"]\n'
+    chosen = config.parse(text)
+    source = chosen.sources["coco"]
+    assert inputs.notes_of_archives(source, inputs.files(source)) == [
+        f"coco: {archive}: names that it has several times, of which the last is read: x.json (2 times)"
+    ]
+    before = inputs.notes(chosen)
+    archive.write_bytes(archive.read_bytes()[:-30])
+    assert inputs.notes(chosen) == before
+
+
 def noted(folder: Path, *lines: str) -> list[str]:
     """Return the notes of a configuration of COCO's captions and Visual Genome, with these lines under the first."""
     path = folder / "pmd.toml"

@@ -19,6 +19,7 @@ from pmd.config import scores
 from pmd.config.asked import Asked
 from pmd.config.options import LicenceOptions
 from pmd.errors import InputError
+from pmd.formats import archives
 from pmd.images import rules as images_rules
 from pmd.images import takedowns
 from pmd.images.rules import Takedown
@@ -177,6 +178,24 @@ def test_archives_and_folders_are_indexed_by_base_name(tmp_path: Path) -> None:
         "2.jpg": [f"{archive}!/deep/er/2.jpg"],
     }
     assert images_rules.index_archives([]) == {}
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_name_that_comes_several_times_is_told_and_each_directory_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [str(tmp_path / f"{number}.zip") for number in range(12)]
+    for number, path in enumerate(paths):
+        with zipfile.ZipFile(path, "w") as file:
+            for content in (b"1", b"2")[: 1 + (number == 3)]:
+                file.writestr("1.jpg", content)
+    seen: list[object] = []
+    opened = zipfile.ZipFile
+    monkeypatch.setattr(archives.zipfile, "ZipFile", lambda file: (seen.append(file), opened(file))[1])
+    told: list[str] = []
+    images_rules.index_archives(paths, tell=told.append)
+    assert told == [f"{paths[3]}: names that it has several times, of which the last is read: 1.jpg (2 times)"]
+    assert len(seen) == len(paths)
 
 
 def test_names_that_other_systems_write_are_indexed_and_such_as_nobody_can_ask_for_are_not(tmp_path: Path) -> None:

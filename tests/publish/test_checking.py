@@ -17,7 +17,7 @@ from pmd.config import Config
 from pmd.errors import VerificationError
 from pmd.inspection import damage, verify
 from pmd.publish import checking, folder, withdrawn
-from pmd.store import commits, lock, root, sealed
+from pmd.store import commits, lock, root, sealed, storage
 from tests import tiny_root
 
 
@@ -174,6 +174,45 @@ def test_a_list_of_what_has_left_that_is_lost_is_not_begun_anew(mine: Config, sp
     assert folder.write(changed)
     assert not path.exists()
     assert problems(mine) == []
+
+
+@pytest.mark.parametrize("kills", [1, 2, 3])
+def test_a_list_of_what_has_left_is_known_however_often_its_writer_was_killed(
+    mine: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int
+) -> None:
+    """Each run has other lists, writes what has left them, and is killed; the last one before its file stands."""
+    where = str(release(mine))
+    for kill in range(kills):
+        stands = tmp_path / f"{kill}.parquet"
+        stands.write_bytes(commits.parquet_bytes(pa.table([["cd" * 16]], schema=withdrawn.WITHDRAWN)))
+        former = tmp_path / f"former-{kill}.parquet"
+        ids = [f"{number:032x}" for number in range(kill + 1)]
+        former.write_bytes(commits.parquet_bytes(pa.table([ids], schema=withdrawn.WITHDRAWN)))
+        monkeypatch.setattr(folder, "_standing", lambda _, path=str(former): [path])
+        if kill == kills - 1:
+            monkeypatch.setattr(withdrawn.storage.Draft, "finish", _killed_at_the_list)
+            with pytest.raises(KeyboardInterrupt):
+                folder._put_withdrawn(where, folder._before(where), [str(stands)])
+        else:
+            assert folder._put_withdrawn(where, folder._before(where), [str(stands)]) is not None
+    monkeypatch.undo()
+    changed = dataclasses.replace(mine, card=mine.card.model_copy(update={"title": "Another"}))
+    flip(release(mine) / withdrawn.FILE)
+    with pytest.raises(VerificationError, match="is damaged"):
+        folder.write(changed)
+    flip(release(mine) / withdrawn.FILE)
+    assert folder.write(changed)
+    assert problems(mine) == []
+    assert "withdrawn_before" not in (release(mine) / folder.BUILD).read_text()
+
+
+_finish = storage.Draft.finish
+
+
+def _killed_at_the_list(draft: storage.Draft, name: str) -> None:
+    if name == withdrawn.FILE:
+        raise KeyboardInterrupt
+    _finish(draft, name)
 
 
 def test_the_lock_is_free(mine: Config) -> None:

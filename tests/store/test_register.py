@@ -145,6 +145,27 @@ def test_who_takes_the_lock_brings_it_up_to_date_once_for_all_his_workers(
         assert asked == {"read": [], "listed": []}
 
 
+def test_who_takes_the_lock_lists_once_and_tells_what_is_gone(
+    tmp_path: Path, asked: dict[str, list[str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    place = str(tmp_path / "root")
+    for shard in (0, 2):
+        put(place, commit(shard, 0))
+    saved(place)
+    asked["listed"].clear()
+    with register.looked_at(place, EPOCH + 1):
+        assert len(asked["listed"]) == 1
+    assert caplog.messages == []
+    gone = f"{root.ledger_folder(place, 2, 0)}/{commits.STAGE_FILE}"
+    storage.remove(gone)
+    asked["listed"].clear()
+    with register.looked_at(place, EPOCH + 2):
+        assert len(asked["listed"]) == 1
+        assert register.current(place).shards == [0]
+    (told,) = caplog.messages
+    assert told.startswith(f"{gone}: gone, with 0 other commits of the fetch")
+
+
 def test_claims_are_told_by_their_size_and_never_read(where: str, asked: dict[str, list[str]]) -> None:
     saved(where)
     folder = root.ledger_folder(where, 1, 0)
