@@ -8,9 +8,26 @@ from typing import Any, Final
 from pmd.audit import formatting, page, tables
 from pmd.escape import html as escape
 
+#: What a build cannot say, and any data set otherwise or not at all, having neither our stages nor our sources.
+_REJECTED: Final = "What readers saw and curate rejected has no text here: it is counted, by reason, and not described."
+_GEOTAGS: Final = (
+    "Only YFCC100M carries geotags, and people who geotag differ from people who do not. A country is where the camera "
+    "was said to be, not where the photographer is from; borders are those of time zones."
+)
+_USERS: Final = (
+    "A user is an account name: one person may have several, and an account several people. RedCaps' authors and "
+    "Flickr's users are different worlds and are not joined."
+)
+_HOSTS: Final = "A host is where the file lay when upstream listed it, not who made it."
+_INTERVALS: Final = (
+    "Intervals are for texts that were not read, or for another draw of such users, images, pages and hosts, as it says "
+    "there. They do not cover errors of the identifier, the lists or upstream's fields."
+)
+_STEPS: Final = "A difference between two stages describes what left; it does not say that the stage was wrong, or why."
+
 #: What no figure here can say, whatever its interval.
 LIMITS: Final = (
-    "What readers saw and curate rejected has no text here: it is counted, by reason, and not described.",
+    _REJECTED,
     "A caption is not a picture. Terms in a text say what someone wrote, not who is in the image; a picture of people "
     "may well have a caption without any gendered term.",
     "The word lists are English, made for another purpose, and nearly blind to context: “Ms” also stands for a state, “guys” "
@@ -20,31 +37,23 @@ LIMITS: Final = (
     "What it does not recognise it cannot count.",
     "A text on many images is not boilerplate for that: “a red flower” may be true of all of them. Texts are shown as they "
     "are compared, and may name who wrote them.",
-    "Only YFCC100M carries geotags, and people who geotag differ from people who do not. A country is where the camera "
-    "was said to be, not where the photographer is from; borders are those of time zones.",
-    "A user is an account name: one person may have several, and an account several people. RedCaps' authors and "
-    "Flickr's users are different worlds and are not joined.",
-    "A host is where the file lay when upstream listed it, not who made it.",
-    "Intervals are for texts that were not read, or for another draw of such users, images, pages and hosts, as it says "
-    "there. They do not cover errors of the identifier, the lists or upstream's fields.",
-    "A difference between two stages describes what left; it does not say that the stage was wrong, or why.",
+    _GEOTAGS,
+    _USERS,
+    _HOSTS,
+    _INTERVALS,
+    _STEPS,
 )
 
-
-#: Limit of a build → what it is of any data set, which has neither our stages nor our sources; None where it is none.
+#: Limit of a build → what it is of any data set; None where it is none.
 _OF_DATA: Final = {
-    LIMITS[0]: "A row that could not be read, or has no text, is counted, by reason, and not described.",
-    LIMITS[
-        5
-    ]: "People who geotag differ from people who do not. A country is where the camera was said to be, not where the "
+    _REJECTED: "A row that could not be read, or has no text, is counted, by reason, and not described.",
+    _GEOTAGS: "People who geotag differ from people who do not. A country is where the camera was said to be, not where the "
     "photographer is from; borders are those of time zones.",
-    LIMITS[6]: "A user is what the column of users says: one person may have several names, and several people one.",
-    LIMITS[7]: "A host is where the file lay when the data set listed it, not who made it.",
-    LIMITS[
-        8
-    ]: "Intervals are for texts that were not read, or for another draw of such users, images and hosts, as it says "
+    _USERS: "A user is what the column of users says: one person may have several names, and several people one.",
+    _HOSTS: "A host is where the file lay when the data set listed it, not who made it.",
+    _INTERVALS: "Intervals are for texts that were not read, or for another draw of such users, images and hosts, as it says "
     "there. They do not cover errors of the identifier, the lists or the data set's columns.",
-    LIMITS[9]: None,
+    _STEPS: None,
 }
 
 
