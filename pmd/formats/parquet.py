@@ -265,8 +265,7 @@ def _digest(batch: pa.RecordBatch, texts: Sequence[str], row: int) -> bytes:
 
 def is_text(kind: pa.DataType) -> bool:
     """Return whether a column is text; bytes without a name for what they are count as text, as old writers leave them."""
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
+    kind = _of_values(kind)
     return bool(
         pa.types.is_string(kind)
         or pa.types.is_large_string(kind)
@@ -278,14 +277,18 @@ def is_text(kind: pa.DataType) -> bool:
 
 def is_number(kind: pa.DataType) -> bool:
     """Return whether a column is numbers of any kind, or true and false."""
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
+    kind = _of_values(kind)
     return bool(
         pa.types.is_integer(kind)
         or pa.types.is_floating(kind)
         or pa.types.is_decimal(kind)
         or pa.types.is_boolean(kind)
     )
+
+
+def _of_values(kind: pa.DataType) -> pa.DataType:
+    """Return what the values of a column are, whether they stand in a dictionary or not."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def undecodable(column: pa.Array) -> npt.NDArray[np.bool_]:
