@@ -23,6 +23,7 @@ from typing import Any, BinaryIO, Final, Self, cast
 
 from pmd.errors import InputError
 from pmd.formats.streams import (
+    FETCH_AGAIN,
     HEAD_BYTES,
     Guarded,
     Slice,
@@ -56,7 +57,6 @@ _MAX_ENDS: Final = 4
 _TAR_MAGIC: Final = slice(257, 262), b"ustar"
 #: Names that a note shows.
 _NAMES_SHOWN: Final = 3
-_AGAIN: Final = "fetch the file again; of upstream's, pmd manifests verify tells whether it is the published one"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -346,7 +346,7 @@ def _zip_entries_of_version(path: str, _fingerprint: str) -> list[zipfile.ZipInf
                 where=f"{path}:byte {storage.size(path)}",
                 expected="a central directory before the end of the file",
                 found=str(error),
-                remedy=_AGAIN,
+                remedy=FETCH_AGAIN,
             ) from None
 
 
@@ -408,7 +408,7 @@ def _seek_to_content(file: BinaryIO, path: str, info: zipfile.ZipInfo) -> None:
             where=f"{path}:byte {info.header_offset}",
             expected=f"the header of {info.filename}",
             found=repr(header[:4]),
-            remedy=_AGAIN,
+            remedy=FETCH_AGAIN,
         )
     # The lengths of the local header count: its extra field often differs from the directory's.
     name_bytes, extra_bytes = struct.unpack("<HH", header[26:30])
@@ -420,7 +420,7 @@ def _seek_to_content(file: BinaryIO, path: str, info: zipfile.ZipInfo) -> None:
             where=f"{path}:byte {info.header_offset}",
             expected=f"the header of {info.filename}, as the directory has it",
             found=f"that of {name.decode(encoding, 'replace')}",
-            remedy=_AGAIN,
+            remedy=FETCH_AGAIN,
         )
     file.seek(extra_bytes, io.SEEK_CUR)
 
@@ -535,7 +535,7 @@ def _bad_tar(path: str, where: str, found: str) -> InputError:
         where=where,
         expected="members up to an end-of-archive block",
         found=found,
-        remedy=_AGAIN,
+        remedy=FETCH_AGAIN,
     )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pmd.errors import InputError
-from pmd.formats.streams import read_head
+from pmd.formats.streams import FETCH_AGAIN, read_head
 from pmd.store import storage
 
 _BLOCK: Final = 0x314159265359  # the digits of pi, which begin a block
@@ -30,7 +30,6 @@ _LEVELS: Final = b"123456789"
 #: No block is longer: 900,000 bytes grow by 1 % and 600 bytes at worst (bzip2's manual); twice that to be sure.
 MAX_BLOCK_BYTES: Final = 1 << 21
 _READ_BYTES: Final = 1 << 20
-_AGAIN: Final = "fetch the file again; of upstream's, pmd manifests verify tells whether it is the published one"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -191,7 +190,7 @@ class _Window:
                 where=f"{self._path}:byte {bit // 8}",
                 expected=f"the checksum {crc:08x} over all blocks of the stream",
                 found=f"{combined:08x}",
-                remedy=_AGAIN,
+                remedy=FETCH_AGAIN,
             )
         return self.stream_at((bit + _MAGIC_BITS + _CRC_BITS + 7) // 8)
 
@@ -237,7 +236,7 @@ class _Window:
             where=f"{self._path}:byte {bit // 8}",
             expected="a block that decodes and has its own checksum",
             found=f"none up to any of the next marks within {MAX_BLOCK_BYTES} bytes",
-            remedy=_AGAIN,
+            remedy=FETCH_AGAIN,
         )
 
     def _truncated(self, expected: str) -> InputError:
@@ -246,7 +245,7 @@ class _Window:
             where=f"{self._path}:byte {self._stop}",
             expected=expected,
             found="the end of the file",
-            remedy=_AGAIN,
+            remedy=FETCH_AGAIN,
         )
 
     def _foreign(self, byte: int, found: bytes) -> InputError:
@@ -255,7 +254,7 @@ class _Window:
             where=f"{self._path}:byte {byte}",
             expected="the end of the file, or another bzip2 stream",
             found=repr(found),
-            remedy=_AGAIN,
+            remedy=FETCH_AGAIN,
         )
 
 

@@ -25,6 +25,7 @@ from pmd.errors import InputError
 from pmd.formats import archives, encoding
 from pmd.formats.compression import open_decompressed, sniff
 from pmd.formats.lines import INVALID_UTF8, LineBatch
+from pmd.formats.streams import FETCH_AGAIN
 
 #: The longest value of a list. Records of upstream's are up to some 100 kB; what is longer is no list of records, and
 #: its objects would take twenty times its bytes.
@@ -38,7 +39,6 @@ _SHOWN_BYTES: Final = 20
 _BLANK: Final = b" \t\r\n"
 _QUOTE: Final = ord('"')
 _CHECK: Final = "check that it is the annotation file that the configuration says it is"
-_AGAIN: Final = "fetch the file again; of upstream's, pmd manifests verify tells whether it is the published one"
 
 _ESCAPE: Final = re.compile(rb"\\.", re.DOTALL)
 #: A string, or one without an end: possessive, so that one without an end takes no more time.
@@ -224,7 +224,7 @@ class _Origin:
             return repr(file.read(2 * _SHOWN_BYTES))
 
     def error(
-        self, problem: str, byte: int, found: str, remedy: str = _AGAIN, kind: type[InputError] = InputError
+        self, problem: str, byte: int, found: str, remedy: str = FETCH_AGAIN, kind: type[InputError] = InputError
     ) -> InputError:
         """Return an error."""
         return kind(problem, where=self.place(byte), expected=self.expected, found=found, remedy=remedy)

@@ -17,7 +17,7 @@ from typing import Any, Final
 from fsspec.implementations.local import LocalFileSystem
 
 from pmd.errors import InputError
-from pmd.formats.streams import compression_of, read_head
+from pmd.formats.streams import FETCH_AGAIN, compression_of, read_head
 from pmd.store import storage
 
 #: First bytes of every SQLite 3 database (file format, section 1.3).
@@ -30,7 +30,6 @@ _HEADER_BYTES: Final = 100
 _LEAST: Final = -(2**63)
 _SQL_TEXT_HEAD_BYTES: Final = 4096
 _SQL_STARTS: Final = (b"--", b"/*", b"BEGIN", b"CREATE", b"INSERT", b"PRAGMA", b"DROP", b"SET", b"USE", b"LOCK")
-_AGAIN: Final = "fetch the file again; of upstream's, pmd manifests verify tells whether it is the published one"
 
 
 def is_sqlite(path: str) -> bool:
@@ -75,7 +74,7 @@ def id_ranges(path: str, table: str, key: str, parts: int) -> list[tuple[int, in
             where=path,
             expected="integers",
             found=repr(first),
-            remedy=_AGAIN,
+            remedy=FETCH_AGAIN,
         )
     span = last + 1 - first
     parts = max(1, min(parts, span))
@@ -179,7 +178,7 @@ def _require_whole(path: str) -> None:
         where=f"{path}:byte {size}",
         expected=expected,
         found=f"the end of the file after {size} bytes",
-        remedy=_AGAIN,
+        remedy=FETCH_AGAIN,
     )
 
 
@@ -226,5 +225,9 @@ def _quoted(name: str) -> str:
 
 def _damaged(where: str, error: Exception) -> InputError:
     return InputError(
-        "the SQLite database cannot be read", where=where, expected="a whole database", found=str(error), remedy=_AGAIN
+        "the SQLite database cannot be read",
+        where=where,
+        expected="a whole database",
+        found=str(error),
+        remedy=FETCH_AGAIN,
     )

@@ -43,7 +43,8 @@ _UNREAD: Final = (
     (b"\x1f\x9d", "compress (.Z)", "uncompress"),
     (b"\xff\x06\x00\x00sNaPpY", "Snappy", "snzip -d"),
 )
-_WHOLE_AGAIN: Final = "fetch the file again; of upstream's, pmd manifests verify tells whether it is the published one"
+#: What to do where a file is cut short or damaged.
+FETCH_AGAIN: Final = "fetch the file again; of upstream's, pmd manifests verify tells whether it is the published one"
 
 
 def compression_of(head: bytes) -> Compression:
@@ -229,7 +230,7 @@ class Decompressed(io.RawIOBase):
                 where=f"{self._label}:byte {self._taken}",
                 expected=f"the end of a {self._compression} stream",
                 found=f"the end of the file, after {self._made} decompressed bytes",
-                remedy=_WHOLE_AGAIN,
+                remedy=FETCH_AGAIN,
             )
         try:
             made = self._codec.feed(self._input)
@@ -239,7 +240,7 @@ class Decompressed(io.RawIOBase):
                 where=f"{self._label}:byte {self._taken - len(self._input)}",
                 expected=f"valid {self._compression} data in the {max(len(self._input), 1)} bytes from there",
                 found=f"{error}, after {self._made} decompressed bytes",
-                remedy=_WHOLE_AGAIN,
+                remedy=FETCH_AGAIN,
             ) from None
         self._input = self._codec.rest
         self._made += len(made)
@@ -275,7 +276,7 @@ class Decompressed(io.RawIOBase):
             where=f"{self._label}:byte {self._taken - len(self._input)}",
             expected="the end of the file, or another stream",
             found=repr(start),
-            remedy=_WHOLE_AGAIN,
+            remedy=FETCH_AGAIN,
         )
 
 
@@ -331,7 +332,7 @@ class Guarded(io.RawIOBase):
             where=f"{self._label}:decompressed byte {self._position}",
             expected=f"{self._length} bytes in all" if self._length is not None else None,
             found=found,
-            remedy=_WHOLE_AGAIN,
+            remedy=FETCH_AGAIN,
         )
 
 
@@ -376,7 +377,7 @@ class Slice(io.RawIOBase):
                 where=f"{self._label}:byte {self._position}",
                 expected=f"{self._length} bytes in all",
                 found=f"the end of the archive at byte {self._offset + self._position}",
-                remedy=_WHOLE_AGAIN,
+                remedy=FETCH_AGAIN,
             )
         buffer[: len(data)] = data
         self._position += len(data)
