@@ -51,7 +51,7 @@ def judge(source: str, drafts: pa.RecordBatch) -> pa.RecordBatch:
     identities = _identities(drafts["identity"], drafts["image_url"])
     no_text = pc.equal(pc.fill_null(pc.binary_length(texts), 0), 0)
     no_identity = pc.is_null(identities)
-    no_url = pc.is_null(drafts["image_url"])
+    no_url = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(drafts["image_url"]), ""), fill_value=True)
     reasons = pc.case_when(
         pc.make_struct(
             pc.is_valid(drafts["reason"]),

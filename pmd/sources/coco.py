@@ -32,6 +32,9 @@ _EXPECTED: Final = (
 )
 #: The folder of an image, in upstream's archives and URLs, and what it says of the split.
 _FOLDERS: Final = {"train": "train", "val": "validation", "test": "test"}
+#: Where the pictures are, in the folders of upstream's archives.
+_PICTURES: Final = "http://images.cocodataset.org"
+_FIRST_RELEASE: Final = re.compile(r"https?://(?:www\.)?mscoco\.org/images/[0-9]+")
 _CREATIVE_COMMONS: Final = re.compile(
     r"https?://creativecommons\.org/licenses/(by|by-sa|by-nd|by-nc|by-nc-sa|by-nc-nd)/([0-9]\.[0-9])/?"
 )
@@ -228,6 +231,7 @@ def _picture_columns(picture: dict[str, Any], licences: dict[int, str], document
     folder = folder_of(url, file_name, document) if file_name else None
     return {
         "image_url": url,
+        "mirrors": _today(url, folder, file_name),
         "also": _flickr_photo(records.optional_text(picture, "flickr_url")),
         "file_name": f"{folder}/{file_name}" if folder else file_name,
         "width_px": records.optional_pixels(picture, "width"),
@@ -236,6 +240,13 @@ def _picture_columns(picture: dict[str, Any], licences: dict[int, str], document
         "licence_evidence": licence,
         "split": split_of(folder),
     }
+
+
+def _today(url: str | None, folder: str | None, file_name: str | None) -> list[str] | None:
+    """Return where a picture is whose URL is that of the first release, `http://mscoco.org/images/9`, which served a page."""
+    if url is None or folder is None or _FIRST_RELEASE.fullmatch(url) is None:
+        return None
+    return [f"{_PICTURES}/{folder}/{file_name}"]
 
 
 def _flickr_photo(url: str | None) -> str | None:
@@ -276,7 +287,7 @@ def _karpathy_image(image: Any) -> tuple[dict[str, Any], dict[str, Any], list[An
     split = karpathy.SPLITS[karpathy.split_of(record)]
     sentences = records.items(record, "sentences")
     shared = {
-        "image_url": f"http://images.cocodataset.org/{folder}/{file_name}",
+        "image_url": f"{_PICTURES}/{folder}/{file_name}",
         "identity": f"coco:{coco_id}",
         "file_name": f"{folder}/{file_name}",
         "text_licence": "CC-BY-4.0",

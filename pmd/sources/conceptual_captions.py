@@ -3,6 +3,8 @@
 Captions may start with or hold a quote character, which is text: M4's loader reads the file with a csv reader and so
 loses rows at an unclosed quote; none of the profiles does. Google allows any use and asks to be acknowledged, which no
 SPDX licence says: the texts are NOASSERTION, and the manifest has Google's words.
+
+A part of it was published again with labels that a machine gave to the pictures: three more columns, which are not read.
 """
 
 from __future__ import annotations
@@ -22,5 +24,9 @@ def _split(path: str) -> str:
 
 
 SOURCE: Final = TwoColumns(
-    name="conceptual_captions", columns=("caption", "image_url"), rival="conceptual_12m", split_of=_split
+    name="conceptual_captions",
+    columns=("caption", "image_url"),
+    rival="conceptual_12m",
+    split_of=_split,
+    further=("labels", "MIDs", "confidence_scores"),
 )

@@ -23,7 +23,8 @@ from pmd.sources.contract import Chunk, InputFile, Rule, SourceOptions
 from pmd.sources.karpathy import Exclude
 from pmd.text import cleaning
 
-_MEMBERS: Final = r".*\.jsonl"
+#: Hidden files, such as the "._x.jsonl" that macOS puts into zips, are none of upstream's.
+_MEMBERS: Final = r"[^.].*\.jsonl(\.\w+)?"
 _EXPECTED: Final = (
     'JSON Lines of Localized Narratives: {"dataset_id": …, "image_id": …, "annotator_id": …, "caption": …}'
 )

@@ -7,7 +7,6 @@ missing key, a number out of range or a string "false" is judged and worded alik
 from __future__ import annotations
 
 import itertools
-import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
@@ -35,6 +34,8 @@ BLANK: Final = b" \t\r\n"
 NO_ID: Final = frozenset({"", "none", "null", "nan", "n/a", "na", "<na>", "undefined"})
 
 _INT32_MAX: Final = 2**31 - 1
+#: Up to here every whole number is a float of its own.
+_EXACT_MAX: Final = 2**53 - 1
 #: How much of what was found an error shows.
 _SHOWN_NAMES: Final = 5
 _SHOWN_CHARACTERS: Final = 60
@@ -92,7 +93,8 @@ def documents(
 
 
 def _named(names: Sequence[str], wanted: str) -> list[str]:
-    return [name for name in names if re.fullmatch(wanted, posixpath.basename(name))]
+    # Some programs on Windows write backslashes between folders.
+    return [name for name in names if re.fullmatch(wanted, re.split(r"[/\\]", name)[-1])]
 
 
 def head(path: str, member: str | None) -> bytes:
@@ -218,8 +220,14 @@ def is_no_id(value: Any) -> bool:
 
 
 def optional_id(record: dict[str, Any], key: str) -> int | None:
-    """Return the number that somebody else's image or photo has, or None where there is none; see `is_no_id`."""
-    return None if is_no_id(record.get(key)) else integer(record, key)
+    """Return the number that somebody else's image or photo has, or None where there is none; see `is_no_id`.
+
+    pandas makes floats of a column of numbers in which some are missing: 7.0 is 7, as long as a float tells all numbers apart.
+    """
+    value = record.get(key)
+    if isinstance(value, float) and value.is_integer() and 1 <= value <= _EXACT_MAX:
+        return int(value)
+    return None if is_no_id(value) else integer(record, key)
 
 
 def items(record: dict[str, Any], key: str) -> list[Any]:

@@ -40,6 +40,8 @@ NAMES: Final[Mapping[str, str]] = {
 }
 #: How a chunk's form begins; the columns follow where the file has a header.
 _FORM: Final = "tsv"
+#: The same of a file without a header that has further columns.
+_WIDER: Final = "wider tsv"
 
 
 class NoOptions(SourceOptions):
@@ -55,12 +57,14 @@ class TwoColumns:
         columns: "image_url" and "caption", in the order of the file.
         rival: The source whose files have the other order.
         split_of: Upstream's split of a file, by its path.
+        further: Columns that another edition has behind these two. They are not read.
     """
 
     name: str
     columns: tuple[str, str]
     rival: str
     split_of: Callable[[str], str]
+    further: tuple[str, ...] = ()
     options: type[SourceOptions] = NoOptions
 
     @property
@@ -79,7 +83,7 @@ class TwoColumns:
                 self._mirror.names(table)
                 chunks += table.chunks()
                 continue
-            form = ":".join([_FORM, *self._header(path, member)])
+            form = self._form(path, member)
             cuts = lines.ranges(path, CHUNK_BYTES) if member is None else [(0, None)]
             chunks += [Chunk(path=path, form=form, member=member, start=start, stop=stop) for start, stop in cuts]
         return chunks
@@ -94,11 +98,12 @@ class TwoColumns:
             for rows in named_rows.parts(chunk, self._mirror):
                 yield from self._mirrored(rows, split)
             return
-        header = tuple(chunk.form.split(":")[1:])
-        skipped = int(bool(header) and chunk.start == 0)
+        kind, *named = chunk.form.split(":")
+        order = named or self.columns
+        skipped = int(bool(named) and kind == _FORM and chunk.start == 0)
         for batch in lines.read_lines(chunk.path, chunk.start, chunk.stop, member=chunk.member):
             for part, places in column_drafts.slices(batch):
-                yield from self._drafts(part.slice(skipped), places.slice(skipped), split, header or self.columns)
+                yield from self._drafts(part.slice(skipped), places.slice(skipped), split, order)
                 skipped = 0
 
     def _drafts(self, part: pa.Array, places: pa.Array, split: str, order: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -129,15 +134,15 @@ class TwoColumns:
         if rows.lost:
             yield named_rows.lost_batch(rows.lost)
 
-    def _header(self, path: str, member: str | None) -> tuple[str, ...]:
-        """Return the columns that a file's header names, none where it has no header.
+    def _form(self, path: str, member: str | None) -> str:
+        """Return a file's form, with the names of its columns where they are not the two.
 
         Raises:
             InputError: The header lacks a column, or the first lines show no URL in the source's; an empty file is no mistake.
         """
         batch = next(lines.read_lines(path, batch_bytes=_HEAD_BYTES, member=member), None)
         if batch is None or not len(batch):
-            return ()
+            return _FORM
         start: bytes = batch.lines[0].as_py()
         header = tsv.header(start, NAMES)
         where = f"{archives.location(path, member)}:byte 0"
@@ -150,29 +155,38 @@ class TwoColumns:
                 remedy="name them so in the first line, or take the line away where the columns are upstream's: "
                 + "<TAB>".join(self.columns),
             )
-        order = header or self.columns
         head = batch.lines.slice(int(header is not None), _HEAD_LINES)
-        cut = tsv.split_columns(head, columns=[len(order)])
-        urls = {
-            name: int(np.count_nonzero(column_drafts.matches(cut.column(order.index(name)), _URL)))
-            for name in self.columns
-        }
-        if len(head) and not urls["image_url"]:
-            swapped = urls["caption"] > 0
-            raise InputError(
-                ("the header has the columns" if header else "the columns are") + " in the other order"
-                if swapped
-                else f"not a file of {self.name}",
-                where=where,
-                expected=f"lines of {'<TAB>'.join(order)}",
-                found=_shown(head[0].as_py()),
-                remedy=f"check `annotations` in the configuration against manifests/{self.name}.toml"
-                if not swapped
-                else "mend the header"
-                if header
-                else f"name this file under [sources.{self.rival}]",
-            )
-        return header or ()
+        orders = [header or self.columns]
+        if header is None and self.further:
+            orders.append((*self.columns, *self.further))
+        for order in orders:
+            if not len(head) or self._shows_urls(head, order):
+                return ":".join([_FORM, *(header or ())] if order is orders[0] else [_WIDER, *order])
+        swapped = any(_urls(head, order, "caption") for order in orders)
+        raise InputError(
+            ("the header has the columns" if header else "the columns are") + " in the other order"
+            if swapped
+            else f"not a file of {self.name}",
+            where=where,
+            expected=f"lines of {'<TAB>'.join(orders[0])}",
+            found=_shown(head[0].as_py()),
+            remedy=f"check `annotations` in the configuration against manifests/{self.name}.toml"
+            if not swapped
+            else "mend the header"
+            if header
+            else f"name this file under [sources.{self.rival}]",
+        )
+
+    def _shows_urls(self, head: pa.Array, order: Sequence[str]) -> bool:
+        """Return whether lines have URLs where the source has its own: some captions are addresses, but few."""
+        own = _urls(head, order, "image_url")
+        return own > 0 and own >= _urls(head, order, "caption")
+
+
+def _urls(head: pa.Array, order: Sequence[str], name: str) -> int:
+    """Return how many lines have a URL in a column, of those that have as many columns."""
+    column = tsv.split_columns(head, columns=[len(order)]).column(order.index(name))
+    return int(np.count_nonzero(column_drafts.matches(column, _URL)))
 
 
 def _good(columns: Mapping[str, pa.Array], digests: pa.Array, places: pa.Array, split: str) -> pa.RecordBatch:

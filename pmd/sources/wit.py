@@ -52,14 +52,10 @@ _MEMBERS: Final = r"[^.].*\.tsv(\.\w+)?"
 #: Bytes of rows in a batch, about: articles' introductions stand in every row.
 _BATCH_BYTES: Final = 8 * 1024 * 1024
 
-#: Booleans are these two strings; bool("false") is what made every image a main image for others.
+#: Booleans are these two strings; bool("false") is what made every image a main image for others. Where nothing is said, none is
+#: wrong: no rule looks at them, and readers elsewhere take `page_changed_recently` for a string because it may be empty.
 _BOOLEANS: Final = frozenset({"true", "false"})
-#: Readers elsewhere take `page_changed_recently` for a string because it may be empty; the other two never are.
-_FLAGS: Final = {
-    "is_main_image": _BOOLEANS,
-    "attribution_passes_lang_id": _BOOLEANS,
-    "page_changed_recently": _BOOLEANS | {""},
-}
+_FLAGS: Final = ("is_main_image", "attribution_passes_lang_id", "page_changed_recently")
 _SIZES: Final = ("original_width", "original_height")
 _PIXELS: Final = re.compile("[0-9]{1,10}")
 _WHOLE_FLOAT: Final = re.compile(r"([0-9]+)\.0")
@@ -261,7 +257,7 @@ def draft(
             **{
                 name: pa.array(
                     [
-                        None if bad or not size else int(size)
+                        None if bad or not size else int(size) or None
                         for bad, size in zip(malformed, columns[column].to_pylist(), strict=True)
                     ],
                     pa.int32(),
@@ -476,8 +472,8 @@ def _malformed(columns: Mapping[str, pa.Array]) -> list[str | None]:
         for row, value in enumerate(columns[name].to_pylist()):
             if value and not (_PIXELS.fullmatch(value) and int(value) <= _INT32_MAX):
                 details[row] = f"{name}: expected a number of pixels, found {value[:40]!r}"
-    for name, allowed in _FLAGS.items():
-        wrong = pc.invert(pc.is_in(columns[name], value_set=pa.array(sorted(allowed), pa.string())))
+    for name in _FLAGS:
+        wrong = pc.invert(pc.is_in(columns[name], value_set=pa.array(["", *sorted(_BOOLEANS)], pa.string())))
         for row in np.flatnonzero(column_drafts.mask(wrong)).tolist():
             details[row] = f"{name}: expected true or false, found {columns[name][row].as_py()[:40]!r}"
     return details

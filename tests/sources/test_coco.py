@@ -476,3 +476,30 @@ def write_named(folder: Path) -> list[str]:
     ]
     (folder / "dataset_coco.json").write_text(json.dumps({"images": records, "dataset": "coco"}))
     return sorted(str(path) for path in folder.glob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("url", "name", "expected"),
+    [
+        ("http://mscoco.org/images/9", "COCO_val2014_000000000009.jpg", ["val2014/COCO_val2014_000000000009.jpg"]),
+        ("http://mscoco.org/images/9", "000000000009.jpg", ["train2017/000000000009.jpg"]),  # as the file's name says
+        ("http://images.cocodataset.org/val2017/000000000009.jpg", "000000000009.jpg", None),
+        ("http://elsewhere.example.org/9.jpg", "COCO_val2014_000000000009.jpg", None),
+    ],
+)
+def test_pictures_of_the_first_release_are_where_they_are_today(
+    tmp_path: Path, read_all: ReadAll, url: str, name: str, expected: list[str] | None
+) -> None:
+    path = tmp_path / "captions_train2017.json"
+    images = [{"id": 9, "file_name": name, "coco_url": url}]
+    path.write_text(json.dumps({"images": images, "annotations": [{"id": 1, "image_id": 9, "caption": "A dog."}]}))
+    (row,) = read_all(SOURCE, path)
+    assert (row["image_url"], row["identity"]) == (url, "coco:9")
+    assert row["mirrors"] == (expected and [f"http://images.cocodataset.org/{one}" for one in expected])
+
+
+def test_folders_in_a_zip_of_windows(captions: Path, tmp_path: Path, read_all: ReadAll) -> None:
+    path = tmp_path / "annotations.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("annotations\\captions_train2017.json", captions.read_bytes())
+    assert [row["text"] for row in read_all(SOURCE, path)] == [row["text"] for row in read_all(SOURCE, captions)]

@@ -127,6 +127,39 @@ def test_conceptual_12m_is_refused(tmp_path: Path) -> None:
     )
 
 
+def test_captions_that_are_addresses_do_not_hide_the_other_order(tmp_path: Path) -> None:
+    path = tmp_path / "cc12m.tsv"
+    texts = ["Two syringes", "https://www.example.com/shop", "http://example.org", "A vial"]
+    path.write_text("".join(f"https://img.example.com/{i}.jpg\t{text}\n" for i, text in enumerate(texts)))
+    with pytest.raises(InputError, match="the columns are in the other order"):
+        SOURCE.plan([InputFile(str(path), path.stat().st_size)], SOURCE.options())
+
+
+def test_a_caption_that_is_an_address_is_one(tmp_path: Path, read_all: ReadAll) -> None:
+    path = tmp_path / "Train_GCC-training.tsv"
+    path.write_text("http://example.org\thttps://img.example.com/1.jpg\n")
+    (row,) = read_all(SOURCE, path)
+    assert (row["text"], row["image_url"]) == ("http://example.org", "https://img.example.com/1.jpg")
+
+
+def test_the_part_with_labels_has_the_ids_of_the_whole(tmp_path: Path, read_all: ReadAll) -> None:
+    whole, labelled = (
+        tmp_path / "Train_GCC-training.tsv",
+        tmp_path / "Image_Labels_Subset_Train_GCC-Labels-training.tsv",
+    )
+    pairs = [b"a bus station\thttps://img.example.com/1.jpg", b"false\thttps://img.example.com/2.jpg"]
+    behind = [b"\tbus,station\t/m/01bjv,/m/0195fx\t0.98,0.7", b"\t\t\t"]
+    whole.write_bytes(b"\n".join(pairs))
+    labelled.write_bytes(b"\n".join([*(one + more for one, more in zip(pairs, behind, strict=True)), b"two\tfields"]))
+    *rows, lost = read_all(SOURCE, labelled)
+    names = [name for name in rows[0] if name != "where"]
+    assert [[row[name] for name in names] for row in rows] == [
+        [row[name] for name in names] for row in read_all(SOURCE, whole)
+    ]
+    assert rows[0]["where"] == f"{labelled}:byte 0"  # no line of it is a header
+    assert (lost["reason"], lost["detail"]) == ("malformed_row", "expected 5 fields, found 2")
+
+
 def test_prose_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "readme.txt"
     path.write_text("Conceptual Captions\tis a data set\n")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -295,3 +297,11 @@ NAMED = {"original_caption", "credit"}
 def write_named(folder: Path) -> list[str]:
     """Write records with names in them."""
     return write_named_narratives(folder, "mscoco", "9")
+
+
+def test_what_else_stands_in_an_archive(tmp_path: Path, read_all: ReadAll) -> None:
+    path = tmp_path / "narratives.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("__MACOSX/._coco_val_captions.jsonl", b"\0\5\x16\7\0\2\0\0Mac OS X")
+        archive.writestr("coco_val_captions.jsonl.gz", gzip.compress(LINES[0].encode()))
+    assert [row["text"] for row in read_all(SOURCE, path)] == ["A girl.", "These are  cones."]

@@ -79,6 +79,22 @@ def test_what_is(judge: Callable[[dict[str, Any], str], Any], value: Any) -> Non
     assert judge({"k": value}, "k") == value
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(7, 7), (7.0, 7), (2.0**53 - 1, 2**53 - 1), (None, None), (0.0, None), (-1.0, None), ("None", None)],
+)
+def test_ids_of_somebody_else(value: Any, expected: int | None) -> None:
+    found = records.optional_id({"k": value}, "k")
+    assert found == expected
+    assert isinstance(found, int | None)
+
+
+@pytest.mark.parametrize("value", [7.5, 2.0**53, "7", True])
+def test_what_is_no_id_of_somebody_else(value: Any) -> None:
+    with pytest.raises(records.Malformed, match="k: expected a whole number"):
+        records.optional_id({"k": value}, "k")
+
+
 def test_a_size_of_0_is_none() -> None:
     assert records.optional_pixels({"k": 0}, "k") is None
     assert records.optional_pixels({}, "k") is None

@@ -296,6 +296,16 @@ def test_an_id_that_is_none_makes_no_two_images_one(tmp_path: Path, read_all: Re
     ]
 
 
+def test_ids_that_went_through_pandas_are_ids(tmp_path: Path, read_all: ReadAll) -> None:
+    regions, images = tmp_path / "region_descriptions.json", tmp_path / "image_data.json"
+    image = {"image_id": 3, "url": "http://a/3.jpg", "width": 9, "height": 9, "coco_id": 7.0, "flickr_id": 5.0}
+    images.write_text(json.dumps([image]))
+    box = {"x": 1, "y": 1, "width": 2, "height": 2, "phrase": "a cat"}
+    regions.write_text(json.dumps([{"id": 3, "regions": [{"region_id": 3, "image_id": 3} | box]}]))
+    (row,) = read_all(SOURCE, regions, images)
+    assert (row["identity"], row["also"], row["reason"]) == ("coco:7", "flickr:5", None)
+
+
 @pytest.mark.parametrize("image_id", [0, -1])
 def test_an_image_of_no_id_is_nobodys(tmp_path: Path, read_all: ReadAll, image_id: int) -> None:
     regions, images = tmp_path / "region_descriptions.json", tmp_path / "image_data.json"

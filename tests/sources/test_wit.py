@@ -287,6 +287,23 @@ def test_a_blank_line_is_a_row_that_cannot_be_parsed(tmp_path: Path, read_all: R
     assert lost["where"].endswith(":line 3")
 
 
+@pytest.mark.parametrize("name", ["is_main_image", "attribution_passes_lang_id", "page_changed_recently"])
+def test_a_flag_that_says_nothing_spoils_no_row(tmp_path: Path, read_all: ReadAll, name: str) -> None:
+    values = dict.fromkeys(COLUMNS, "") | {
+        "language": "en",
+        "page_url": f"{_EN}/Cat",
+        "image_url": f"{_COMMONS}/1/1a/Cat.jpg",
+        "caption_reference_description": "A cat",
+        "original_height": "0",  # a size that nobody knew
+        **dict.fromkeys(("is_main_image", "attribution_passes_lang_id", "page_changed_recently"), "true"),
+        name: "",
+    }
+    shard = _shard(tmp_path, "".join("\t".join(fields) + "\n" for fields in (COLUMNS, values.values())).encode())
+    (row,) = read_all(SOURCE, shard)
+    assert (row["text"], row["reason"], row["height_px"], row["width_px"]) == ("A cat", None, None, None)
+    assert json.loads(row["meta"])[name] == ""
+
+
 def test_long_fields_and_many_rows(tmp_path: Path, read_all: ReadAll) -> None:
     header, row = GOLDEN.decode(errors="replace").split("\n")[:2]
     long = row.replace("Cats.", "Cats. " * 50_000)
