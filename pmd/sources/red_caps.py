@@ -23,6 +23,7 @@ from pmd.errors import InputError
 from pmd.formats import archives, json_stream
 from pmd.sources import named_rows, named_tables, records
 from pmd.sources.contract import Chunk, InputFile, Rule, SourceOptions
+from pmd.text import urls
 
 NAME: Final = "red_caps"
 
@@ -124,14 +125,30 @@ def runs(sizes: Sequence[int], target_bytes: int = CHUNK_BYTES) -> list[tuple[in
     return [*cuts, (start, len(sizes))] if start < len(sizes) else cuts
 
 
-def names_several_images(url: str) -> bool:
-    """Return whether a URL is Imgur's for several images: their ids, with commas between."""
+def pictures(url: str) -> list[str]:
+    """Return the URLs of the pictures that an annotation's `url` names, each once: nearly always itself.
+
+    As the release's card takes them apart: several stand one behind another, with white space between. In one of Imgur's, ids
+    do, with commas between, and perhaps one behind the last.
+    """
+    given = url.strip()
+    if "," not in given and len(given.split()) < 2:
+        return [given]
+    addresses = [part for part in re.split(r"\s+(?=https?://)", given) if part.startswith(("http://", "https://"))]
+    return list(dict.fromkeys(itertools.chain.from_iterable(map(_of_imgur, addresses or [given]))))
+
+
+def _of_imgur(url: str) -> list[str]:
+    """Return the URLs of the pictures whose ids a URL of Imgur's has; of any other, or of one picture, the URL itself."""
     try:
-        parts = urlsplit(url.strip())
+        parts = urlsplit(url)
         host = parts.hostname or ""
     except ValueError:  # no URL at all, which is not for this rule to say
-        return False
-    return "," in parts.path and _IMGUR.fullmatch(host) is not None
+        return [url]
+    if "," not in parts.path or _IMGUR.fullmatch(host) is None:
+        return [url]
+    names = [posixpath.splitext(posixpath.basename(name.strip())) for name in parts.path.split(",")]
+    return [f"http://i.imgur.com/{name}{kind or '.jpg'}" for name, kind in names if name and not name.startswith(".")]
 
 
 def _members(path: str) -> list[tuple[str, str | None]]:
@@ -228,8 +245,11 @@ def _draft(annotation: Any, text_key: str) -> dict[str, Any]:
         "text_licence": TEXT_LICENCE,
         "image_licence": "NOASSERTION",
     }
+    named = pictures(url)
     if not url.strip():
         draft |= {"reason": "no_image", "detail": "url is empty"}
-    elif names_several_images(url):
+    elif len(named) > 1:
         draft |= {"reason": "several_images", "detail": url}
+    elif named and named[0] != url.strip():
+        draft |= {"identity": urls.identity_one(named[0]), "mirrors": named}
     return draft

@@ -13,7 +13,7 @@ import pytest
 from pmd.errors import InputError
 from pmd.sources.contract import InputFile
 from pmd.sources.records import row_digest
-from pmd.sources.red_caps import SOURCE, names_several_images, runs
+from pmd.sources.red_caps import SOURCE, pictures, runs
 from tests.sources.planting import NAME, planted
 
 ReadAll = Callable[..., list[dict[str, Any]]]
@@ -155,21 +155,64 @@ def test_runs(sizes: list[int], expected: list[tuple[int, int]]) -> None:
     assert runs(sizes, target_bytes=10) == expected
 
 
+_ABC, _DEF = "http://i.imgur.com/Abc12.jpg", "http://i.imgur.com/Def34.jpg"
+
+
 @pytest.mark.parametrize(
-    ("url", "several"),
+    ("url", "expected"),
     [
-        ("http://imgur.com/Abc12,Def34", True),
-        ("https://i.imgur.com/Abc12,Def34.jpg", True),
-        ("https://I.Imgur.COM/a,b", True),
-        ("https://i.imgur.com/Abc12.jpg", False),
-        ("https://i.imgur.com/Abc12.jpg?1,2", False),
-        ("https://notimgur.com/a,b", False),
-        ("https://i.redd.it/a,b.jpg", False),
-        ("http://[imgur.com/a,b", False),
+        ("http://imgur.com/Abc12,Def34", [_ABC, _DEF]),
+        ("https://i.imgur.com/Abc12,Def34.jpg", [_ABC, _DEF]),
+        ("https://I.Imgur.COM/a,b", ["http://i.imgur.com/a.jpg", "http://i.imgur.com/b.jpg"]),
+        ("http://imgur.com/Abc12,Def34#0", [_ABC, _DEF]),
+        (f"{_ABC}, {_DEF}", [_ABC, _DEF]),
+        (f"{_ABC} https://i.redd.it/a.jpg", [_ABC, "https://i.redd.it/a.jpg"]),
+        (f"{_ABC}\n{_DEF}", [_ABC, _DEF]),
+        (f"{_ABC} {_ABC}", [_ABC]),
+        ("http://imgur.com/Abc12,", [_ABC]),
+        ("https://i.imgur.com/Abc12,.jpg", [_ABC]),
+        ("http://imgur.com/Abc12.png,", ["http://i.imgur.com/Abc12.png"]),
+        (f"my album: {_ABC}", [_ABC]),
     ],
 )
-def test_names_several_images(url: str, several: bool) -> None:
-    assert names_several_images(url) == several
+def test_what_a_url_names(url: str, expected: list[str]) -> None:
+    assert pictures(url) == expected
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://i.imgur.com/Abc12.jpg",
+        "https://i.imgur.com/Abc12.jpg?1,2",
+        "https://notimgur.com/a,b",
+        "https://i.redd.it/a,b.jpg",
+        "https://i.redd.it/a b.jpg",
+        "http://[imgur.com/a,b",
+        "no url, none",
+        "",
+    ],
+)
+def test_what_names_itself(url: str) -> None:
+    assert pictures(f" {url}") == [url]
+
+
+@pytest.mark.parametrize(
+    ("url", "identity", "mirrors", "reason"),
+    [
+        ("http://imgur.com/Abc12,", "imgur:Abc12", [_ABC], None),
+        (f"{_ABC} {_DEF}", None, None, "several_images"),
+        (f"{_ABC} ", None, None, None),
+        ("http://imgur.com/,", None, None, None),
+    ],
+)
+def test_one_picture_of_a_list_is_found(
+    tmp_path: Path, read_all: ReadAll, url: str, identity: str | None, mirrors: list[str] | None, reason: str | None
+) -> None:
+    path = tmp_path / "cats_2017.json"
+    annotation = {"image_id": "a", "url": url, "caption": "a cat", "raw_caption": "A cat", "subreddit": "cats"}
+    path.write_text(json.dumps({"annotations": [annotation]}))
+    (row,) = read_all(SOURCE, path)
+    assert [row[name] for name in ("image_url", "identity", "mirrors", "reason")] == [url, identity, mirrors, reason]
 
 
 @pytest.mark.parametrize("content", ["[]", "url,caption\n", ""])
