@@ -236,7 +236,7 @@ def _draft(annotation: Any, text_key: str) -> dict[str, Any]:
     record = records.mapping(annotation, "annotation")
     url = records.text(record, "url")
     image_id = records.text(record, "image_id")
-    draft = {
+    draft: dict[str, Any] = {
         "source_id": None if records.is_no_id(image_id) else image_id,
         "row_digest": records.row_digest(record),
         "image_url": url,
