@@ -148,7 +148,11 @@ def _of_imgur(url: str) -> list[str]:
     if "," not in parts.path or _IMGUR.fullmatch(host) is None:
         return [url]
     names = [posixpath.splitext(posixpath.basename(name.strip())) for name in parts.path.split(",")]
-    return [f"http://i.imgur.com/{name}{kind or '.jpg'}" for name, kind in names if name and not name.startswith(".")]
+    return [
+        f"http://i.imgur.com/{name}{kind.partition('%')[0] or '.jpg'}"
+        for name, kind in names
+        if name and not name.startswith(".")
+    ]
 
 
 def _members(path: str) -> list[tuple[str, str | None]]:

@@ -171,7 +171,7 @@ _ABC, _DEF = "http://i.imgur.com/Abc12.jpg", "http://i.imgur.com/Def34.jpg"
         (f"{_ABC} {_ABC}", [_ABC]),
         ("http://imgur.com/Abc12,", [_ABC]),
         ("https://i.imgur.com/Abc12,.jpg", [_ABC]),
-        ("http://imgur.com/Abc12.png,", ["http://i.imgur.com/Abc12.png"]),
+        ("http://imgur.com/Abc12.png%20,", ["http://i.imgur.com/Abc12.png"]),
         (f"my album: {_ABC}", [_ABC]),
     ],
 )
