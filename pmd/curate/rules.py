@@ -51,7 +51,8 @@ def judge(source: str, drafts: pa.RecordBatch) -> pa.RecordBatch:
     identities = _identities(drafts["identity"], drafts["image_url"])
     no_text = pc.equal(pc.fill_null(pc.binary_length(texts), 0), 0)
     no_identity = pc.is_null(identities)
-    no_url = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(drafts["image_url"]), ""), fill_value=True)
+    # Few drafts have no identity: only for these it matters whether there is a URL at all.
+    no_url = _are_blank(drafts["image_url"]) if pc.any(no_identity).as_py() else no_identity
     reasons = pc.case_when(
         pc.make_struct(
             pc.is_valid(drafts["reason"]),
@@ -236,6 +237,11 @@ def _reject_repeats(table: pa.Table, first: np.ndarray, reasons: list[str | None
         if says in seen:
             reasons[row] = "duplicate_row"
         seen.add(says)
+
+
+def _are_blank(texts: pa.Array) -> pa.Array:
+    """Return which texts are null, or nothing but white space."""
+    return pc.fill_null(pc.equal(pc.utf8_trim_whitespace(texts), ""), fill_value=True)
 
 
 def _identities(given: pa.Array, image_urls: pa.Array) -> pa.Array:
