@@ -37,6 +37,7 @@ NAMES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("url", "urls", "image_url", "image_urls", "img_url", "imageurl"), "image_url"),
     **dict.fromkeys(("caption", "captions", "text", "alt_text", "alttext"), "caption"),
     **{name: name for name in ("id", "key", "index", "split", "hash", "width", "height", "user_id", "status")},
+    **{name: name for name in ("labels", "mids", "confidence_scores")},  # of Conceptual Captions with labels
 }
 #: How a chunk's form begins; the columns follow where the file has a header.
 _FORM: Final = "tsv"

@@ -160,6 +160,15 @@ def test_the_part_with_labels_has_the_ids_of_the_whole(tmp_path: Path, read_all:
     assert (lost["reason"], lost["detail"]) == ("malformed_row", "expected 5 fields, found 2")
 
 
+def test_the_part_with_labels_may_have_a_header(tmp_path: Path, read_all: ReadAll) -> None:
+    path = tmp_path / "labelled.tsv"
+    path.write_text(
+        "caption\turl\tlabels\tMIDs\tconfidence_scores\na bus\thttps://img.example.com/1.jpg\tbus\t/m/01bjv\t0.98\n"
+    )
+    (row,) = read_all(SOURCE, path)
+    assert (row["row_digest"], row["reason"]) == (keys.digest(b"a bus\thttps://img.example.com/1.jpg"), None)
+
+
 def test_prose_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "readme.txt"
     path.write_text("Conceptual Captions\tis a data set\n")
