@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 import pycurl
 
 from pmd.config.options import FetchOptions
-from pmd.fetch import addresses, outcome, robots, second_look, tdmrep
+from pmd.fetch import addresses, codings, outcome, robots, second_look, tdmrep
 from pmd.fetch.addresses import Blocked, NameUnknown, Target
 from pmd.fetch.answer import Answer, Ended
 from pmd.fetch.broken import Broken
@@ -405,13 +405,15 @@ class Client:
                 break
             if answer.status != "rate_limited":
                 await asyncio.sleep(self._hosts.patience.backoff(tries + 1, 0.0))
-        missing = url.endswith(tdmrep.PATH) and answer.status == "server_error"  # as the protocol has it
+        is_reservation = url.endswith(tdmrep.PATH)
+        missing = is_reservation and answer.status == "server_error"  # as the protocol has it
+        read = robots.decoded if is_reservation else robots.text_of
         return robots.Policy(
             when=self._clock(),
             http_status=answer.http_status,
-            body=robots.text_of(bytes(body)) if answer.status == OK else "",
+            body=read(bytes(body)) if answer.status == OK else "",
             status=None if missing or _is_settled(answer) else answer.status,
-            error=answer.error,
+            error=answer.error or (tdmrep.cut(bytes(body)) if is_reservation else None),
         )
 
     async def _file_exchange(self, answer: Answer, url: str, body: bytearray) -> None:
@@ -431,9 +433,13 @@ class Client:
         file = FileBody(answer, body, robots.MAX_BYTES, self._heard(answer, turn, 0.0))
         try:
             await self._get(Answer(OK), target, turn, file)
-            return file.complete()
         finally:
             turn.leave()
+        location = file.complete()
+        if location is None and file.codings:
+            undo = functools.partial(codings.text, bytes(body), file.codings, robots.MAX_BYTES)
+            body[:] = await asyncio.get_running_loop().run_in_executor(self._threads, undo)
+        return location
 
 
 class _Silent(NamedTuple):
