@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 import pycurl
 
 from pmd.config.options import FetchOptions
-from pmd.fetch import addresses, codings, outcome, robots, second_look, tdmrep
+from pmd.fetch import addresses, blocklists, codings, outcome, robots, second_look, tdmrep
 from pmd.fetch.addresses import Blocked, NameUnknown, Target
 from pmd.fetch.answer import Answer, Ended
 from pmd.fetch.broken import Broken
@@ -62,6 +62,8 @@ class Client:
         began: When the run began (`robots.Policy.is_fresh`).
         ends: Asked before each request: whether none is to be sent any more.
         pauses: The same: whether none is to be sent now.
+        is_kept_out: Whether what lies at a URL must not be kept (`blocklists.Blocklist.is_kept_out`). Of where redirects lead: of
+            upstream's own addresses `curate` has seen to it.
     """
 
     def __init__(
@@ -78,7 +80,9 @@ class Client:
         began: datetime.datetime,
         ends: Callable[[], bool] = lambda: False,
         pauses: Callable[[], bool] = lambda: False,
+        is_kept_out: Callable[[str], bool] = lambda url: False,
     ) -> None:
+        self._is_kept_out = is_kept_out
         self._transfers = transfers
         self._resolver = resolver
         self._hosts = hosts
@@ -134,6 +138,8 @@ class Client:
             Ended: Something speaks against it.
         """
         target = addresses.parse(url, base)
+        if base is not None and self._is_kept_out(target.url):
+            raise Ended(blocklists.STATUS, blocklists.evidence(blocklists.SUPPRESSED))
         answer.final_url = target.url
         source = outcome.placeholder_of(target.host, target.path.partition("?")[0])
         if source is not None:
