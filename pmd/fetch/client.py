@@ -299,7 +299,7 @@ class Client:
         route = self._resolver.ready(target.scheme, target.host, target.port) or await self._named(target)
         await self._transfers.get(target, route, body, self._left_s(answer), turn.sent_again, is_last=is_last)
 
-    async def _look_again(self, answer: Answer, target: Target, turn: Turn, body: Receiver, _: bool) -> None:
+    async def _look_again(self, answer: Answer, target: Target, turn: Turn, body: Receiver, _: bool = False) -> None:
         """Do so without libcurl, on a connection that is always closed."""
         limit = self._options.max_bytes
         async with asyncio.timeout(self._left_s(answer)):
@@ -436,9 +436,8 @@ class Client:
 
     async def _file_hop(self, answer: Answer, target: Target, body: bytearray) -> str | None:
         turn = await self._turn_to_where_it_is(answer, target, has_begun=not target.path.startswith(_ROBOTS_PATH))
-        file = FileBody(answer, body, robots.MAX_BYTES, self._heard(answer, turn, 0.0))
         try:
-            await self._get(Answer(OK), target, turn, file)
+            file = await self._file_answered(answer, target, turn, body)
         finally:
             turn.leave()
         location = file.complete()
@@ -446,6 +445,30 @@ class Client:
             undo = functools.partial(codings.text, bytes(body), file.codings, robots.MAX_BYTES)
             body[:] = await asyncio.get_running_loop().run_in_executor(self._threads, undo)
         return location
+
+    async def _file_answered(self, answer: Answer, target: Target, turn: Turn, body: bytearray) -> FileBody:
+        """Ask for a file, and once more where libcurl refuses an answer that a browser may show, as it is done for images.
+
+        A host that says so in all its answers would else have none of its pictures asked for; and one whose tdmrep.json alone is
+        so, all of them.
+        """
+        file = FileBody(answer, body, robots.MAX_BYTES, self._heard(answer, turn, 0.0))
+        try:
+            await self._get(Answer(OK), target, turn, file)
+            return file
+        except Broken as broken:
+            if not broken.lenient:
+                raise
+            first = broken
+        body.clear()
+        file = FileBody(answer, body, robots.MAX_BYTES, self._heard(answer, turn, 0.0))
+        try:
+            await self._look_again(Answer(OK), target, turn, file)
+            return file
+        except (OSError, ValueError) as error:
+            raise error if is_ours(error) else first from None
+        finally:
+            del first
 
 
 class _Silent(NamedTuple):

@@ -25,7 +25,7 @@ from pmd.fetch.resolver import Route
 from pmd.fetch.transfers import Then
 from pmd.schema import keys
 from pmd.schema.tables import LEDGER
-from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
+from tests.fetch.conftest import HASTE, Behaviour, Web, image_row, options, photo, reply, table
 
 JPEG = photo()
 
@@ -390,6 +390,35 @@ def test_an_origin_that_said_nothing_is_heeded_once_it_says_something(
         assert (reserved.status, reserved.attempts[0].policy) == ("opted_out", "denied by TDMRep")
     assert len(web.asked("a.test")) == 3
     assert tdmrep.PATH in {request.path for request in web.log}
+
+
+@pytest.mark.parametrize(
+    ("path", "said", "status"),
+    [
+        ("/robots.txt", b"User-agent: *\nDisallow: /private\n", "ok"),
+        ("/robots.txt", DENIES, "opted_out"),
+        (tdmrep.PATH, b"[]", "ok"),
+        (tdmrep.PATH, b'[{"location": "/*.jpg$", "tdm-reservation": 1}]', "opted_out"),
+    ],
+)
+def test_files_are_read_in_answers_that_libcurl_refuses_and_browsers_show(
+    web: Web, path: str, said: bytes, status: str
+) -> None:
+    head = b"HTTP/1.1 200 X\r\nthis line has no colon\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+
+    def closing(body: bytes) -> Behaviour:
+        async def send(writer: asyncio.StreamWriter) -> None:
+            writer.write(head % len(body) + body)
+            await writer.drain()
+
+        return send
+
+    web.routes["odd.test/1.jpg"] = closing(JPEG)
+    web.routes[f"odd.test{path}"] = closing(said)
+    got = run(table(image_row("x", "http://odd.test/1.jpg")), options(web))["x"]
+    assert (got.status, len(got.attempts)) == (status, 1)
+    assert [request.path for request in web.log].count(path) == 2
+    assert len(web.asked("odd.test")) == (2 if status == "ok" else 0)
 
 
 def test_robots_txt_is_asked_for_once_and_obeyed(web: Web) -> None:
