@@ -10,7 +10,6 @@ import apache_beam as beam
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipelines import running
 from pmd import flow, stages
@@ -24,10 +23,11 @@ from pmd.images import rules as images_rules
 from pmd.images.transforms import GatherPartition, SpreadByImage, file_batch, targets
 from pmd.schema import keys
 from pmd.schema.tables import KEY
-from pmd.store import commits, exchange, register, root, sealed, storage
+from pmd.store import commits, exchange, register, root, storage
 
 #: image_id, identity, and another identity of the same photograph.
 TwoIdentities = tuple[bytes, str, str]
+_TWO_IDENTITIES = ("image_id", "identity", "also")
 
 
 def build(config: Config, flags: Sequence[str] = ()) -> None:
@@ -49,7 +49,8 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     also = read_also(paths)
     aliases = write_aliases(also, side)
     listed = needs.taken_down(config)
-    takedown = images_rules.widened(images_rules.Takedown.of(listed), _links(also))
+    links = takedowns.rejected_links(config.root, needed.sources) if listed else set()
+    takedown = images_rules.widened(images_rules.Takedown.of(listed), {*_links(also), *links})
     held_out = write_held_out(config.root, needed.left_out, also, side)
     verdicts = tuple(
         _put_by_digest(side, f"scores-{number}", scores.read(rule.file, rule.keep, rule.missing).to_bytes())
@@ -82,7 +83,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     size = sum(file.bytes for _, _, file in needed.pairs)  # as they are: a row takes less than one of curate
     running.run_and_commit(config.root, [views, wanted.folder], wire, flags, work, size)
     storage.remove_tree(side)
-    note = takedowns.note(listed, takedowns.unmatched(config.root, needed.sources, listed))
+    note = takedowns.note(listed, takedowns.unmatched(config.root, needed.sources, listed, links))
     if note is not None:
         logging.getLogger("pmd.notes").warning(note)
 
@@ -168,17 +169,9 @@ def read_also(paths: Iterable[str]) -> set[TwoIdentities]:
     """Return image_id, identity and `also` of the pairs that have one; few sources do, and of their images each once."""
     also: set[TwoIdentities] = set()
     for path in paths:
-        with sealed.open_checked(path) as file:
-            parquet = pq.ParquetFile(file)
-            column = parquet.schema_arrow.get_field_index("also")
-            for group in range(parquet.num_row_groups):
-                statistics = parquet.metadata.row_group(group).column(column).statistics
-                if statistics is not None and statistics.null_count == parquet.metadata.row_group(group).num_rows:
-                    continue
-                table = parquet.read_row_group(group, columns=["image_id", "identity", "also"], use_threads=False)
-                table = table.filter(pc.is_valid(table["also"]))
-                table = table.group_by(["image_id", "identity", "also"]).aggregate([])
-                also.update(zip(*(table[name].to_pylist() for name in ("image_id", "identity", "also")), strict=True))
+        for rows in takedowns.with_also(path, _TWO_IDENTITIES):
+            table = rows.group_by([*_TWO_IDENTITIES]).aggregate([])
+            also.update(zip(*(table[name].to_pylist() for name in _TWO_IDENTITIES), strict=True))
     return also
 
 

@@ -32,6 +32,9 @@ MOST_READINGS: Final = 2
 #: Bytes of a directory's numbers, each of which becomes an object. A strip for each of 100,000 rows takes 0.8 MB.
 MOST_NUMBER_BYTES: Final = 4 << 20
 
+#: Items of an AVIF, such as the tiles of a large picture, and their pieces: 65,535 pixels a side are 16,384 tiles of 512.
+MOST_ITEMS: Final = 100_000
+
 #: Bytes of a run-length-encoded BMP: Pillow decodes it run by run in Python, and nobody writes such photographs.
 MOST_RUN_BYTES: Final = 4 << 20
 
@@ -95,6 +98,8 @@ def check(content: bytes, kind: str, markers: Iterable[Marker], max_pixels: int)
         _check_gif(content)
     elif kind == "tiff":
         _check_tiff(content, max_pixels)
+    elif kind == "avif":
+        _check_avif(content)
     elif kind == "bmp" and content[30:34] in {b"\1\0\0\0", b"\2\0\0\0"} and len(content) > MOST_RUN_BYTES:
         raise Bomb(f"a run-length-encoded BMP of {len(content)} bytes")
 
@@ -171,6 +176,85 @@ def _check_gif(content: bytes) -> None:
         blocks += 1
         if blocks > MOST_BLOCKS:
             raise Bomb(f"a GIF of over {MOST_BLOCKS} blocks before its first picture")
+
+
+def _check_avif(content: bytes) -> None:
+    """Look at where an AVIF says that its items lie (ISO/IEC 14496-12 §8.11.3).
+
+    An item in one piece is read where it lies. Of one in several libavif makes a copy, and keeps those of all items until the
+    picture is decoded: where each of a thousand tiles is said to be in two pieces that are all of the file, a thousand files.
+    """
+    for name, start, end in _boxes(content, 0, len(content)):
+        if name == b"meta":
+            for inner, at, stop in _boxes(content, start + _FULL_BOX_BYTES, end):
+                if inner == b"iloc":
+                    _check_items(content[at:stop], len(content))
+
+
+#: Version and flags of a box that has them.
+_FULL_BOX_BYTES: Final = 4
+
+
+def _boxes(content: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (name, start, end) of the boxes of an AVIF between two places, without their heads."""
+    for _ in range(MOST_CHUNKS):
+        if at + 8 > end:
+            return
+        size, name, start = int.from_bytes(content[at : at + 4], "big"), content[at + 4 : at + 8], at + 8
+        if size == 1:
+            size, start = int.from_bytes(content[start : start + 8], "big"), start + 8
+        stop = end if size == 0 else at + size
+        start += 16 if name == b"uuid" else 0
+        if not start <= stop <= end:
+            return
+        yield name, start, stop
+        at = stop
+    raise Bomb(f"an AVIF of over {MOST_CHUNKS} boxes")
+
+
+def _check_items(iloc: bytes, length: int) -> None:
+    """Look at an item location box, without its head, of a file so long."""
+    fields = _Fields(iloc)
+    version = fields.next(1)
+    fields.next(3)
+    sizes, more = fields.next(1), fields.next(1)
+    offset_bytes, length_bytes, base_bytes = sizes >> 4, sizes & 15, more >> 4
+    index_bytes = more & 15 if version in {1, 2} else 0
+    id_bytes = 4 if version == 2 else 2
+    pieces, copied = 0, 0
+    for _ in range(fields.next(id_bytes)):
+        # Its id; how its places are counted; whose they are; where they are counted from.
+        fields.next(id_bytes + (2 if version in {1, 2} else 0) + 2 + base_bytes)
+        count = fields.next(2)
+        pieces += 1 + count
+        if pieces > MOST_ITEMS:
+            raise Bomb(f"an AVIF of over {MOST_ITEMS} items and pieces of them")
+        if fields.is_at_end:
+            return
+        size = 0
+        for _ in range(count):
+            fields.next(index_bytes + offset_bytes)
+            size += fields.next(length_bytes)
+        copied += size if count > 1 else 0
+        if copied > MOST_READINGS * length:
+            raise Bomb(f"an AVIF whose items are over {MOST_READINGS} times as long as all that holds them")
+
+
+class _Fields:
+    """Numbers one behind the other; what is missing at the end is 0: the decoder refuses such a file."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content, self._at = content, 0
+
+    def next(self, size: int) -> int:
+        """Return the number in the next bytes."""
+        start, self._at = self._at, self._at + size
+        return int.from_bytes(self._content[start : self._at], "big")
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether nothing is left."""
+        return self._at >= len(self._content)
 
 
 def _check_tiff(content: bytes, max_pixels: int | None) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 import pycurl
 
 from pmd.config.options import FetchOptions
-from pmd.fetch import addresses, outcome, robots, second_look, tdmrep
+from pmd.fetch import addresses, blocklists, codings, outcome, robots, second_look, tdmrep
 from pmd.fetch.addresses import Blocked, NameUnknown, Target
 from pmd.fetch.answer import Answer, Ended
 from pmd.fetch.broken import Broken
@@ -62,6 +62,8 @@ class Client:
         began: When the run began (`robots.Policy.is_fresh`).
         ends: Asked before each request: whether none is to be sent any more.
         pauses: The same: whether none is to be sent now.
+        is_kept_out: Whether what lies at a URL must not be kept (`blocklists.Blocklist.is_kept_out`). Of where redirects lead: of
+            upstream's own addresses `curate` has seen to it.
     """
 
     def __init__(
@@ -78,7 +80,9 @@ class Client:
         began: datetime.datetime,
         ends: Callable[[], bool] = lambda: False,
         pauses: Callable[[], bool] = lambda: False,
+        is_kept_out: Callable[[str], bool] = lambda url: False,
     ) -> None:
+        self._is_kept_out = is_kept_out
         self._transfers = transfers
         self._resolver = resolver
         self._hosts = hosts
@@ -134,6 +138,8 @@ class Client:
             Ended: Something speaks against it.
         """
         target = addresses.parse(url, base)
+        if base is not None and self._is_kept_out(target.url):
+            raise Ended(blocklists.STATUS, blocklists.evidence(blocklists.SUPPRESSED))
         answer.final_url = target.url
         source = outcome.placeholder_of(target.host, target.path.partition("?")[0])
         if source is not None:
@@ -293,7 +299,7 @@ class Client:
         route = self._resolver.ready(target.scheme, target.host, target.port) or await self._named(target)
         await self._transfers.get(target, route, body, self._left_s(answer), turn.sent_again, is_last=is_last)
 
-    async def _look_again(self, answer: Answer, target: Target, turn: Turn, body: Receiver, _: bool) -> None:
+    async def _look_again(self, answer: Answer, target: Target, turn: Turn, body: Receiver, _: bool = False) -> None:
         """Do so without libcurl, on a connection that is always closed."""
         limit = self._options.max_bytes
         async with asyncio.timeout(self._left_s(answer)):
@@ -405,13 +411,15 @@ class Client:
                 break
             if answer.status != "rate_limited":
                 await asyncio.sleep(self._hosts.patience.backoff(tries + 1, 0.0))
-        missing = url.endswith(tdmrep.PATH) and answer.status == "server_error"  # as the protocol has it
+        is_reservation = url.endswith(tdmrep.PATH)
+        missing = is_reservation and answer.status == "server_error"  # as the protocol has it
+        read = robots.decoded if is_reservation else robots.text_of
         return robots.Policy(
             when=self._clock(),
             http_status=answer.http_status,
-            body=robots.text_of(bytes(body)) if answer.status == OK else "",
+            body=read(bytes(body)) if answer.status == OK else "",
             status=None if missing or _is_settled(answer) else answer.status,
-            error=answer.error,
+            error=answer.error or (tdmrep.cut(bytes(body)) if is_reservation else None),
         )
 
     async def _file_exchange(self, answer: Answer, url: str, body: bytearray) -> None:
@@ -428,12 +436,39 @@ class Client:
 
     async def _file_hop(self, answer: Answer, target: Target, body: bytearray) -> str | None:
         turn = await self._turn_to_where_it_is(answer, target, has_begun=not target.path.startswith(_ROBOTS_PATH))
+        try:
+            file = await self._file_answered(answer, target, turn, body)
+        finally:
+            turn.leave()
+        location = file.complete()
+        if location is None and file.codings:
+            undo = functools.partial(codings.text, bytes(body), file.codings, robots.MAX_BYTES)
+            body[:] = await asyncio.get_running_loop().run_in_executor(self._threads, undo)
+        return location
+
+    async def _file_answered(self, answer: Answer, target: Target, turn: Turn, body: bytearray) -> FileBody:
+        """Ask for a file, and once more where libcurl refuses an answer that a browser may show, as it is done for images.
+
+        A host that says so in all its answers would else have none of its pictures asked for; and one whose tdmrep.json alone is
+        so, all of them.
+        """
         file = FileBody(answer, body, robots.MAX_BYTES, self._heard(answer, turn, 0.0))
         try:
             await self._get(Answer(OK), target, turn, file)
-            return file.complete()
+            return file
+        except Broken as broken:
+            if not broken.lenient:
+                raise
+            first = broken
+        body.clear()
+        file = FileBody(answer, body, robots.MAX_BYTES, self._heard(answer, turn, 0.0))
+        try:
+            await self._look_again(Answer(OK), target, turn, file)
+            return file
+        except (OSError, ValueError) as error:
+            raise error if is_ours(error) else first from None
         finally:
-            turn.leave()
+            del first
 
 
 class _Silent(NamedTuple):

@@ -1,8 +1,12 @@
-"""Content codings of a body, undone though they were not asked for: bounded, and damage is forgiven as in browsers."""
+"""Content codings of a body, undone though they were not asked for: bounded, and damage is forgiven as in browsers.
+
+A host that sends its robots.txt packed to all who ask has said no all the same: what cannot be read may not be taken for a yes.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import re
 import zlib
 from collections.abc import Sequence
 from typing import Final
@@ -18,6 +22,13 @@ _GZIP_OR_ZLIB: Final = zlib.MAX_WBITS | 32
 #: Codings one inside the other that are undone; curl has the same number.
 _MOST: Final = 5
 _PIECE: Final = 1 << 16
+
+#: How gzip's and zlib's streams begin (RFC 1952 §2.3.1; RFC 1950 §2.2).
+_GZIP: Final = b"\x1f\x8b"
+_DEFLATE_METHOD, _ZLIB_CHECK = 8, 31
+#: Octets that no text has, and how much of a file is looked at for them.
+_BINARY: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_TEXT_BYTES: Final = 1024
 
 
 def named(values: Sequence[str]) -> list[str]:
@@ -43,6 +54,46 @@ def undone(body: bytes, codings: Sequence[str], limit: int) -> bytes:
         said = damage or f"begins with {content[:16]!r}"
         raise Ended("not_an_image", f"Content-Encoding {', '.join(codings)}, which was not asked for; {said}")
     return content
+
+
+def text(body: bytes, codings: Sequence[str], limit: int) -> bytes:
+    """Undo the content codings of a small text file, which were sent unasked, up to a limit: what the header says may be a lie.
+
+    Raises:
+        Ended: It cannot be read.
+    """
+    content = body
+    for _ in codings[:_MOST]:
+        if not (is_packed := _is_packed(content)) and _is_text(content):
+            break
+        inflated = _inflated(content, limit)[0] if is_packed else _raw(content, limit)
+        if not inflated and not _is_text(content):
+            raise Ended(
+                "server_error", f"Content-Encoding {', '.join(codings)}, which was not asked for, nor can be read"
+            )
+        content = (inflated or content)[:limit]
+    return content
+
+
+def _raw(content: bytes, limit: int) -> bytes:
+    """Return what is packed without a head, nothing where it is damaged: a beginning of nearly anything inflates."""
+    inflating = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        inflated = inflating.decompress(content, limit + 1)
+    except zlib.error:
+        return b""
+    is_whole = inflating.eof and not inflating.unused_data
+    return inflated if is_whole or len(inflated) > limit else b""
+
+
+def _is_packed(content: bytes) -> bool:
+    first = int.from_bytes(content[:2], "big")
+    is_zlib = len(content) > 1 and content[0] & 0x0F == _DEFLATE_METHOD and first % _ZLIB_CHECK == 0
+    return is_zlib or content.startswith(_GZIP)
+
+
+def _is_text(content: bytes) -> bool:
+    return content.startswith((b"\xff\xfe", b"\xfe\xff")) or _BINARY.search(content, 0, _TEXT_BYTES) is None
 
 
 def _inflated(body: bytes, limit: int) -> tuple[bytes, str]:

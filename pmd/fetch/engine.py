@@ -345,6 +345,7 @@ class Lane:
             self._began,
             lambda: self._stop.asked,
             lambda: self._stop.pauses,
+            self._blocklist.is_kept_out,
         )
 
     async def _close(self) -> None:

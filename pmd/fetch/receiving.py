@@ -179,6 +179,8 @@ class FileBody:
         self._heard = heard
         self._end_with: tuple[str, str] | None = None  # status and evidence
         self._location: str | None = None
+        #: Content codings that its body has, unasked.
+        self.codings: list[str] = []
 
     def take_head(self, head: Head) -> Then:
         """Take what is said before the body."""
@@ -192,6 +194,7 @@ class FileBody:
         if status != OK:
             self._end_with = (status, f"HTTP {head.http_status}")
             return Then.DRAIN
+        self.codings = codings.named(head.all("content-encoding"))
         return READ
 
     def take(self, octets: bytes) -> Then:

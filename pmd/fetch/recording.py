@@ -23,8 +23,9 @@ def attempt_of(
     judged: Judged | None,
 ) -> Attempt:
     """Return one try at a location, as the attempts have it."""
-    if judged is not None and status == blocklists.STATUS:  # what the host says of it tells what it is
-        return Attempt(image.image_id, url, generation, when, status, error=judged.prepared.inspected.detail)
+    if status == blocklists.STATUS:  # what the host says of it tells what it is, and where it lies
+        said = answer.error if judged is None else judged.prepared.inspected.detail
+        return Attempt(image.image_id, url, generation, when, status, error=said)
     return Attempt(
         image_id=image.image_id,
         location=url,

@@ -52,6 +52,8 @@ _KEYS: Final = {
 _NO_COLON: Final = re.compile(r"(\S+)\s+(\S+)")
 #: A byte order mark, also in part: what is left of one where somebody cut it.
 _MARK: Final = re.compile(b"\xef(?:\xbb\xbf?)?(?=[\x00-\x7f]|$)")
+#: The mark of UTF-16, in either order.
+_UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -125,13 +127,22 @@ class Verdict(NamedTuple):
 
 
 def text_of(content: bytes) -> str:
-    """Return a file as text: in UTF-8 as the RFC has it, other octets escaped as a path's would be.
+    """Return a file as text (`decoded`).
 
     Of a file that was cut at `MAX_BYTES` the last line goes: half a pattern forbids, or allows, more than the whole.
     """
+    text = decoded(content)
+    return text if len(content) < MAX_BYTES else text[: max(text.rfind("\n"), text.rfind("\r")) + 1]
+
+
+def decoded(content: bytes) -> str:
+    """Return a file as text: in UTF-8 as the RFC has it, other octets escaped as a path's would be.
+
+    Some editors write UTF-16. Its mark says so, and what it says is heeded: read as UTF-8, it would forbid nothing.
+    """
+    if content.startswith(_UTF_16):
+        return content.decode("utf-16", "replace")
     mark = _MARK.match(content)
-    if len(content) >= MAX_BYTES:
-        content = content[: max(content.rfind(b"\n"), content.rfind(b"\r")) + 1]
     return content[mark.end() if mark else 0 :].decode("utf-8", _PERCENT)
 
 

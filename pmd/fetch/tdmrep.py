@@ -22,6 +22,12 @@ from pmd.fetch.robots import Policy, Verdict
 #: Where an origin's file is.
 PATH: Final = "/.well-known/tdmrep.json"
 
+#: What is said of a file that was not read to its end. Unlike a robots.txt, which by its RFC counts up to there, half of it is no
+#: JSON and says nothing, and what it would have reserved nobody knows.
+CUT: Final = f"is longer than the {robots.MAX_BYTES:,} bytes that are read"
+#: How such a file begins. What does not is no such file, however long: many hosts answer any path with their page.
+_JSON: Final = ("[", "{")
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rule:
@@ -88,6 +94,8 @@ def verdict(policy: Policy, origin: str, path: str) -> Verdict:
     if policy.status is not None:
         said = f"HTTP {policy.http_status}" if policy.http_status is not None else str(policy.error)
         return Verdict(False, f"{where} could not be had ({said})")
+    if policy.error == CUT and policy.body.lstrip("\ufeff \t\r\n")[:1] in _JSON:
+        return Verdict(False, f"{where} {CUT}: taken as a no")
     try:
         rule = decide(rules_of(policy.body), path) if policy.body else None
     except TooMuch:
@@ -95,6 +103,11 @@ def verdict(policy: Policy, origin: str, path: str) -> Verdict:
     if rule is None:
         return Verdict(True, f"{where} (HTTP {policy.http_status}) has no rule for it")
     return Verdict(not rule.reserved, f"{where}: {rule}")
+
+
+def cut(content: bytes) -> str | None:
+    """Return what is said of a file of which so much was read; None where that is all of it."""
+    return CUT if len(content) >= robots.MAX_BYTES else None
 
 
 def reserving_header(values: Sequence[str], policies: Sequence[str]) -> str | None:

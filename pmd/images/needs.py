@@ -62,6 +62,8 @@ def of(config: Config, standing: Standing | None = None) -> Needs:
         commit, folder = curate_needs.commit_of(there, name), root.curate_folder(config.root, name)
         digests[name] = commit.digest("pairs")
         pairs += [(name, storage.join(folder, file.name), file) for file in commit.under("pairs")]
+        if config.takedown:  # which photographs are one is told by rejected rows, too
+            digests[f"{name}, rejected"] = commit.digest("rejected")
         if config.images.evaluation_copies == "reject" and leaves_out_evaluation_images(commit, name):
             digests[f"{name}, rejected"] = commit.digest("rejected")
             left_out.append((name, commit))

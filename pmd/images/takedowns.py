@@ -7,7 +7,7 @@ A line that matches nothing is none, since a list may be older or wider than a R
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -160,10 +160,48 @@ def base_of(row: str) -> str:
     return base if mark and number.isdecimal() else row
 
 
-def unmatched(root_url: str, sources: Iterable[str], listed: Sequence[Line]) -> list[Line]:
+def rejected_links(root_url: str, sources: Iterable[str]) -> set[tuple[bytes, bytes]]:
+    """Return (image, another identity of the same photograph), by key, of the rows that curate has rejected.
+
+    A source may know of a photograph what no other does, and have rejected all its rows of it: COCO's of evaluation images.
+    Others have the photograph still, under the identity that COCO alone knows to be the same.
+    """
+    found: set[tuple[bytes, bytes]] = set()
+    for source in sources:
+        folder = root.curate_folder(root_url, source)
+        for file in commits.require(folder, "run: pmd curate CONFIG").under("rejected"):
+            for table in with_also(storage.join(folder, file.name), ["image_id", "also"]):
+                linked = table.filter(pc.is_valid(table["image_id"])).group_by(["image_id", "also"]).aggregate([])
+                others = map(keys.image_id, linked["also"].to_pylist())
+                found.update(zip(linked["image_id"].to_pylist(), others, strict=True))
+    return found
+
+
+def with_also(path: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Yield the rows of a file of curate's that tell of another identity (`also`); few files have any."""
+    with sealed.open_checked(path) as file:
+        parquet = pq.ParquetFile(file)
+        column = parquet.schema_arrow.get_field_index("also")
+        for group in range(parquet.num_row_groups):
+            statistics = parquet.metadata.row_group(group).column(column).statistics
+            if statistics is not None and statistics.null_count == parquet.metadata.row_group(group).num_rows:
+                continue
+            table = parquet.read_row_group(group, columns=[*columns], use_threads=False)
+            yield table.filter(pc.is_valid(table["also"]))
+
+
+def unmatched(
+    root_url: str, sources: Iterable[str], listed: Sequence[Line], links: Iterable[tuple[bytes, bytes]] = ()
+) -> list[Line]:
     """Return the lines because of which no pair has left, by the commits as they stand.
 
     Reads the keys of all pairs once, and more only of those that were taken down.
+
+    Args:
+        root_url: ROOT.
+        sources: The sources.
+        listed: The lines.
+        links: See `rejected_links`.
     """
     views = root.views_folder(root_url)
     hits: set[bytes] = set()
@@ -185,6 +223,7 @@ def unmatched(root_url: str, sources: Iterable[str], listed: Sequence[Line]) -> 
                 said.update(urls.alike_one(form) for form in forms if form is not None)
                 own = f"{source}/{row['source_id']}"
                 said.update((own, base_of(own)))
+    hits |= {key for link in links if not hits.isdisjoint(link) for key in link}
     return [
         line for line in listed if not (line.ids & hits or {*map(urls.alike_one, line.named.urls), *line.rows} & said)
     ]

@@ -18,7 +18,7 @@ from pmd.books import pictures
 from pmd.schema import keys
 from pmd.suppression import people
 from pmd.suppression.lists import Suppression
-from pmd.text import urls
+from pmd.text import pages, urls
 
 Mask = npt.NDArray[np.bool_]
 
@@ -56,6 +56,29 @@ def fetched(lists: Suppression, table: pa.Table) -> Mask:
     if lists.looks and "perceptual_hash" in table.schema.names:
         found |= alike(lists, table["perceptual_hash"].to_pylist())
     return found
+
+
+def said_by(address: str) -> list[tuple[str, str | bytes]]:
+    """Return what an address names, as lists have it: (kind, value). None of what is no address of the web."""
+    form = urls.canonical_one(address)
+    if form is None:
+        return []
+    page = pages.meant(address)
+    identities = (urls.identity_one(address), *(page.identities if page is not None else ()))
+    user = people.user(address, ())
+    return [
+        ("url", form),
+        ("url", urls.alike_one(form)),
+        *(("host", name) for name in people.hosts_of([form])),
+        *(("image", keys.image_id(identity)) for identity in identities if identity is not None),
+        *(("row", "/".join(row)) for row in (page.rows if page is not None else ())),
+        *((("user", user),) if user is not None else ()),
+    ]
+
+
+def is_address(lists: Suppression, address: str) -> bool:
+    """Return whether an address is named, whatever it is called there: by itself, its host, its picture, its page, a person."""
+    return bool(lists) and any(lists.holds(kind, value) for kind, value in said_by(address))
 
 
 def alike(lists: Suppression, hashes: Iterable[bytes | None]) -> Mask:

@@ -91,11 +91,12 @@ def resolve(root_url: str, requests: Sequence[Request], sources: Iterable[str], 
     for kind, said in values_of(words).items():
         matched.values[kind] |= said
     pairs = _Pairs(root_url, words, _by_bytes(known, words))
-    images = pairs.images | {*known_by_lists(known, standing)}
+    led, met_by_led = _led_to(known, pairs.meant, standing)
+    images = pairs.images | {*known_by_lists(known, standing)} | led
     images = _spread(root_url, known, images, pairs.also)
     images |= _left_alone(root_url, pairs.pair_ids, images)
     matched.pairs = pairs.count
-    met = {request.number for number, (_, request) in enumerate(asked) if number in pairs.met}
+    met = {request.number for number, (_, request) in enumerate(asked) if number in pairs.met | met_by_led}
     matched.unmatched = tuple(sorted({request.number for request in requests} - met))
     matched.values["image"] |= images
     # Pairs of these images, too: a sheet, or a list of what has left, knows a pair by nothing but its id.
@@ -108,7 +109,8 @@ def resolve(root_url: str, requests: Sequence[Request], sources: Iterable[str], 
     }
     if any(request.keeps_looks for request in requests):
         agreed = [word for word, request in asked if request.keeps_looks]
-        mine = _Pairs(root_url, agreed, _by_bytes(known, agreed)).images
+        theirs = _Pairs(root_url, agreed, _by_bytes(known, agreed))
+        mine = theirs.images | _led_to(known, theirs.meant, Suppression())[0]
         seen = {row["perceptual_hash"] for row in own if row["image_id"] in mine and row["sha256"] not in shared}
         seen |= {word.named.pdq for word in agreed if word.named is not None}
         matched.looks |= {look for look in seen if look is not None and codec.is_telling(look)}
@@ -129,6 +131,46 @@ def known_by_lists(known: Register, standing: Suppression) -> Iterator[bytes]:
     for table in _ledgers(known):
         found = rows.fetched(standing, table)
         yield from table["image_id"].filter(pa.array(found)).to_pylist()
+
+
+def _led_to(known: Register, meant: _Meant, standing: Suppression) -> tuple[set[bytes], set[int]]:
+    """Return the images whose address has led to one that words or lists name, and the numbers of these words.
+
+    Upstream may have a picture at the address of a shortener, or of a page that moved: its owner knows it where it lies.
+    """
+    images: set[bytes] = set()
+    met: set[int] = set()
+    if not meant and not standing:
+        return images, met
+    for image_id, address in _redirects(known):
+        said = [(_KINDS[kind], value) for kind, value in rows.said_by(address)]
+        if any(meant.says(kind, value) for kind, value in said) or rows.is_address(standing, address):
+            images.add(image_id)
+            met |= {number for kind, value in said for number in meant.newly_said(kind, [value])}
+    return images, met
+
+
+#: What is read of attempts; `headers` tell where a redirect led that was not followed any more.
+_OF_ATTEMPTS: Final = ("image_id", "location", "final_url", "headers")
+_SCHEME: Final = "^https?://"
+_LOCATION: Final = r'"location":"(?P<url>https?://[^"\\]+)"'
+
+
+def _redirects(known: Register) -> Iterator[tuple[bytes, str]]:
+    """Yield images with the addresses that theirs have led to, as far as more than the scheme is another."""
+    for generation in known.every():
+        for file in generation.files:
+            if "/attempts/" not in file.name:
+                continue
+            for batch in commits.iterate(commits.path_of(generation.folder, file.name), _OF_ATTEMPTS):
+                bare, begun = (
+                    pc.replace_substring_regex(batch[name], _SCHEME, "") for name in ("final_url", "location")
+                )
+                moved = batch.filter(pc.not_equal(bare, begun))
+                yield from zip(moved["image_id"].to_pylist(), moved["final_url"].to_pylist(), strict=True)
+                told = pc.struct_field(pc.extract_regex(batch["headers"], _LOCATION), "url")
+                there = told.is_valid()
+                yield from zip(batch["image_id"].filter(there).to_pylist(), told.filter(there).to_pylist(), strict=True)
 
 
 def _compared(word: Word, by_bytes: Iterable[bytes]) -> Iterator[tuple[str, str | bytes]]:
@@ -181,6 +223,10 @@ _VALUES: Final[Mapping[str, Callable[[pa.RecordBatch], Iterable[str | bytes | No
 }
 
 
+#: The kinds of suppression lists that addresses say something of → those of `_VALUES`.
+_KINDS: Final = {"url": _URL, "host": _HOST, "image": _KEY, "row": _ROW, "user": _USER}
+
+
 class _Meant:
     """What words mean, as pairs are compared with it: with all words at once, however many there are.
 
@@ -198,7 +244,7 @@ class _Meant:
         for number, (word, found) in enumerate(zip(words, by_bytes, strict=True)):
             for kind, value in _compared(word, found):
                 self._unmet[kind][value].append(number)
-        said = {kind: frozenset(values) for kind, values in self._unmet.items()}
+        self._said = said = {kind: frozenset(values) for kind, values in self._unmet.items()}
         self._is_any = any(said.values())
         self.ids: frozenset[bytes] = frozenset(value for value in said[_KEY] if isinstance(value, bytes))
         # The page of a post means its picture; a row that is named as such means that row.
@@ -228,6 +274,10 @@ class _Meant:
         alone: Mask = self._is_key(pairs["pair_id"]) | self._alone.names(pairs)
         return alone
 
+    def says(self, kind: str, value: str | bytes) -> bool:
+        """Return whether a word says a value of a kind."""
+        return value in self._said[kind]
+
     def newly_met(self, found: pa.RecordBatch) -> set[int]:
         """Return the numbers of the words that name any of some pairs, and were not met before."""
         kinds = [kind for kind, values in self._unmet.items() if values]
@@ -248,36 +298,37 @@ class _Pairs:
     Attributes:
         images: Images that are meant, by key, under the identities of their own sources.
         pair_ids: Pairs that are meant alone, and not their images.
-        also: (image, another identity of the same photograph), of all pairs that say so.
+        also: (image, another identity of the same photograph), of all pairs and rejected rows that say so.
+        meant: What the words mean.
         count: Pairs that words name.
         met: The numbers of the words that name any.
     """
 
     def __init__(self, root_url: str, words: Sequence[Word], by_bytes: Sequence[frozenset[bytes]]) -> None:
-        self._meant = _Meant(words, by_bytes)
-        self.images: set[bytes] = {*self._meant.ids}
+        self.meant = _Meant(words, by_bytes)
+        self.images: set[bytes] = {*self.meant.ids}
         self.pair_ids: set[bytes] = set()
-        self.also: set[tuple[bytes, bytes]] = set()
+        self.also = takedowns.rejected_links(root_url, root.curated_sources(root_url))
         self.count = 0
         self.met: set[int] = set()
         for batch in batches(root_url):
             self._look(batch)
         # Of an image that a source knows under another identity the pairs have that one.
-        self.met |= self._meant.newly_said(_KEY, (image for link in self.also for image in link))
+        self.met |= self.meant.newly_said(_KEY, (image for link in self.also for image in link))
 
     def _look(self, pairs: pa.RecordBatch) -> None:
         linked = pairs.filter(pairs["also"].is_valid())
         others = map(keys.image_id, linked["also"].to_pylist())
         self.also.update(zip(linked["image_id"].to_pylist(), others, strict=True))
-        if not self._meant:
+        if not self.meant:
             return
-        meant, alone = self._meant.pictures(pairs), self._meant.alone(pairs)
+        meant, alone = self.meant.pictures(pairs), self.meant.alone(pairs)
         self.images.update(pairs["image_id"].filter(pa.array(meant)).to_pylist())
         self.pair_ids.update(pairs["pair_id"].filter(pa.array(alone)).to_pylist())
         found = pairs.filter(pa.array(meant | alone))
         self.count += len(found)
         if len(found):
-            self.met |= self._meant.newly_met(found)
+            self.met |= self.meant.newly_met(found)
 
 
 def batches(root_url: str, columns: Sequence[str] = _COLUMNS) -> Iterator[pa.RecordBatch]:

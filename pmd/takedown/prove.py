@@ -26,11 +26,11 @@ from pmd.publish.find import index
 from pmd.publish.find import page as find_page
 from pmd.schema import keys
 from pmd.store import older, storage
-from pmd.suppression import lists, people
+from pmd.suppression import lists, people, rows
 from pmd.suppression.lists import Suppression
 from pmd.takedown import decoded
 from pmd.takedown.requests import Word, values_of
-from pmd.text import pages, urls
+from pmd.text import pages
 
 #: What may be left, as it is told.
 WORDS: Final = "the words that were given"
@@ -316,23 +316,7 @@ class _Look:
                 continue
 
     def _address(self, address: str) -> Iterator[str]:
-        form = urls.canonical_one(address)
-        if form is None:
-            return
-        if self._holds("url", form) or self._holds("url", urls.alike_one(form)):
-            yield "url"
-        if self._lists.has("host") and any(self._holds("host", name) for name in people.hosts_of([form])):
-            yield "host"
-        page = pages.meant(address)
-        identities = [urls.identity_one(address), *(page.identities if page is not None else ())]
-        if any(one is not None and self._holds("image", keys.image_id(one)) for one in identities):
-            yield "image"
-        rows = page.rows if page is not None else ()
-        if any(self._holds("row", "/".join(row)) for row in rows):
-            yield "row"
-        user = people.user(address, ())
-        if user is not None and self._holds("user", user):
-            yield "user"
+        return (kind for kind, value in rows.said_by(address) if self._holds(kind, value))
 
     def _json(self, content: Any) -> Iterator[str]:
         if isinstance(content, dict):

@@ -17,6 +17,8 @@ from pmd.fetch.engine import Lane
 from pmd.schema import keys
 from pmd.schema.tables import LEDGER
 from pmd.store import commits, storage
+from pmd.suppression import lists
+from pmd.text import urls
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 
 PHOTO = photo(seed=5)
@@ -146,3 +148,32 @@ def test_a_list_that_grows_judges_what_is_stored(web: Web, tmp_path: Path) -> No
     assert fetched(f"pdq:{PDQ.hex()} case-7") is None
     assert len(web.log) == asked
     assert len([name for name in storage.list_files(folder) if name.endswith(".tar")]) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "to"),
+    [
+        ("url", "shown.test/~her/photo.jpg", "http://shown.test/%7Eher/photo.jpg"),
+        ("host", "shown.test", "http://cdn.shown.test/photo.jpg"),
+        ("image", keys.image_id("flickr:4242"), "http://live.staticflickr.com/7/4242_abcdef_b.jpg"),
+    ],
+)
+def test_a_redirect_does_not_lead_to_what_was_taken_down(
+    web: Web, tmp_path: Path, kind: str, value: str | bytes, to: str
+) -> None:
+    path = tmp_path / "suppression.json"
+    path.write_bytes(lists.to_bytes(lists.new().with_values({kind: [value]})))
+    for number, target in enumerate((to, "http://other.test/photo.jpg")):
+        web.routes[f"short.test/{number}"] = reply(status=302, Location=target)
+        web.routes[target.partition("://")[2]] = reply(PHOTO)
+    rows = table(*(image_row(str(number), f"http://short.test/{number}", "http://mirror.test/x") for number in (0, 1)))
+    with Lane(options(web, blocklists=(str(path),)), contact="", patience=HASTE) as lane:
+        got = {fetched.image_id: fetched for fetched in lane.fetch(rows)}
+        known = {*lane.policies, *lane.reservations}
+    blocked, kept = got[keys.image_id("0")], got[keys.image_id("1")]
+    assert (blocked.status, kept.status) == ("blocked_content", "ok")
+    (attempt,) = blocked.attempts  # and no mirror is asked
+    assert attempt.error == "blocklist entry of a suppression list"
+    assert (attempt.final_url, attempt.headers, attempt.http_status, attempt.policy_evidence) == (None,) * 4
+    assert not web.asked("mirror.test")
+    assert not [origin for origin in known if urls.host_of(to) == urls.host_of(origin)]

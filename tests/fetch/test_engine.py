@@ -25,7 +25,7 @@ from pmd.fetch.resolver import Route
 from pmd.fetch.transfers import Then
 from pmd.schema import keys
 from pmd.schema.tables import LEDGER
-from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
+from tests.fetch.conftest import HASTE, Behaviour, Web, image_row, options, photo, reply, table
 
 JPEG = photo()
 
@@ -333,8 +333,10 @@ def test_what_a_library_raises_at_an_answer_ends_that_image_alone(
     assert type(error).__name__ in (got["a"].attempts[0].error or "")
 
 
+DENIES = b"User-agent: *\nDisallow: /*.jpg$\n"
+
 ROBOTS = {
-    "denies": (reply(b"User-agent: *\nDisallow: /*.jpg$\n"), "opted_out", "Disallow: /*.jpg$"),
+    "denies": (reply(DENIES), "opted_out", "Disallow: /*.jpg$"),
     "denies-us": (reply(b"User-agent: pmd\nDisallow: /\n\nUser-agent: *\nAllow: /\n"), "opted_out", "Disallow: /"),
     "allows": (reply(b"User-agent: *\nDisallow: /private\n"), "ok", "has no rule"),
     "has-none": (reply(status=404), "ok", "HTTP 404"),
@@ -342,6 +344,16 @@ ROBOTS = {
     "moved": (reply(status=301, Location="http://denies.test/robots.txt"), "opted_out", "Disallow: /*.jpg$"),
     "fails": (reply(status=500), "server_error", "RFC 9309"),
     "drops": (drop, "connection", "RFC 9309"),
+    "packed": (reply(gzip.compress(DENIES), Content_Encoding="gzip"), "opted_out", "Disallow: /*.jpg$"),
+    "packed-twice": (
+        reply(zlib.compress(gzip.compress(DENIES)), Content_Encoding="gzip, deflate"),
+        "opted_out",
+        "Disallow: /*.jpg$",
+    ),
+    "packed-raw": (reply(zlib.compress(DENIES, wbits=-15), Content_Encoding="deflate"), "opted_out", "/*.jpg$"),
+    "says-packed": (reply(DENIES, Content_Encoding="gzip"), "opted_out", "Disallow: /*.jpg$"),
+    "packed-unknown": (reply(b"\x0b\x02\x80" + bytes(40), Content_Encoding="br"), "server_error", "RFC 9309"),
+    "utf-16": (reply(DENIES.decode().encode("utf-16")), "opted_out", "Disallow: /*.jpg$"),
 }
 
 
@@ -380,6 +392,35 @@ def test_an_origin_that_said_nothing_is_heeded_once_it_says_something(
     assert tdmrep.PATH in {request.path for request in web.log}
 
 
+@pytest.mark.parametrize(
+    ("path", "said", "status"),
+    [
+        ("/robots.txt", b"User-agent: *\nDisallow: /private\n", "ok"),
+        ("/robots.txt", DENIES, "opted_out"),
+        (tdmrep.PATH, b"[]", "ok"),
+        (tdmrep.PATH, b'[{"location": "/*.jpg$", "tdm-reservation": 1}]', "opted_out"),
+    ],
+)
+def test_files_are_read_in_answers_that_libcurl_refuses_and_browsers_show(
+    web: Web, path: str, said: bytes, status: str
+) -> None:
+    head = b"HTTP/1.1 200 X\r\nthis line has no colon\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+
+    def closing(body: bytes) -> Behaviour:
+        async def send(writer: asyncio.StreamWriter) -> None:
+            writer.write(head % len(body) + body)
+            await writer.drain()
+
+        return send
+
+    web.routes["odd.test/1.jpg"] = closing(JPEG)
+    web.routes[f"odd.test{path}"] = closing(said)
+    got = run(table(image_row("x", "http://odd.test/1.jpg")), options(web))["x"]
+    assert (got.status, len(got.attempts)) == (status, 1)
+    assert [request.path for request in web.log].count(path) == 2
+    assert len(web.asked("odd.test")) == (2 if status == "ok" else 0)
+
+
 def test_robots_txt_is_asked_for_once_and_obeyed(web: Web) -> None:
     for name, (answer, _, _) in ROBOTS.items():
         web.routes[f"{name}.test/robots.txt"] = answer
@@ -407,6 +448,13 @@ def test_robots_txt_is_asked_for_once_and_obeyed(web: Web) -> None:
 
 RESERVES_JPG = b'[{"location": "/*.jpg$", "tdm-reservation": 1, "tdm-policy": "http://reserves.test/terms"}]'
 
+#: As long as it is, the picture's own line is never read.
+LONG_RESERVATION = (
+    b"["
+    + b",".join(b'{"location": "/%d/", "tdm-reservation": 0}' % number for number in range(15_000))
+    + b"," + RESERVES_JPG[1:]
+)  # fmt: skip
+
 TDMREP = {
     "reserves": (reply(RESERVES_JPG, Content_Type="application/json"), "opted_out", "/*.jpg$: tdm-reservation 1"),
     "elsewhere": (reply(b'[{"location": "/texts/", "tdm-reservation": 1}]'), "ok", "has no rule for it"),
@@ -414,6 +462,10 @@ TDMREP = {
     "breaks": (reply(status=500), "ok", "tdmrep.json (HTTP 500) has no rule"),
     "busy": (reply(status=429, Retry_After="3600"), "rate_limited", "tdmrep.json could not be had"),
     "moves": (reply(status=301, Location="http://reserves.test/.well-known/tdmrep.json"), "opted_out", "/*.jpg$"),
+    "packed": (reply(gzip.compress(RESERVES_JPG), Content_Encoding="gzip"), "opted_out", "/*.jpg$: tdm-reservation 1"),
+    "utf-16": (reply(RESERVES_JPG.decode().encode("utf-16")), "opted_out", "/*.jpg$: tdm-reservation 1"),
+    "long": (reply(LONG_RESERVATION), "opted_out", "is longer than the 524,288 bytes that are read"),
+    "long-page": (reply(b"<!doctype html>\n<p>" + b"a" * 600_000), "ok", "has no rule for it"),
 }
 
 

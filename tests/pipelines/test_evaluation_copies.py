@@ -17,6 +17,8 @@ from pmd.images import needs as images_needs
 from pmd.inspection import explain, verify
 from pmd.schema import keys
 from pmd.store import commits, root
+from pmd.suppression.lists import Suppression
+from pmd.takedown import matching, requests
 from tests import tiny_root
 from tests.pipelines import building
 
@@ -92,3 +94,25 @@ def test_another_profile_keeps_it(tmp_path: Path) -> None:
     path = Path(write_config(tmp_path))
     path.write_text(path.read_text(encoding="utf-8").replace('"recommended"', '"hub"', 1), encoding="utf-8")
     assert config.load(str(path)).images.evaluation_copies == "keep"
+
+
+@pytest.mark.parametrize("said", ["coco:9", "http://images.cocodataset.org/train2017/000000000009.jpg"])
+def test_a_takedown_by_an_identity_that_only_rejected_rows_know_reaches_the_copy(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, said: str
+) -> None:
+    path = Path(write_config(tmp_path))
+    path.write_text(path.read_text(encoding="utf-8").replace('"recommended"', '"hub"', 1), encoding="utf-8")
+    chosen = config.load(str(path))
+    with building.small():
+        building.run(chosen)
+        copy = keys.image_id("flickr:4242")
+        assert copy in {row["image_id"] for row in building.outcomes(chosen.root)}
+        found = matching.resolve(chosen.root, [requests.Request(1, (said,))], chosen.sources, Suppression())
+        assert copy in found.images
+        assert found.unmatched == ()
+        with (tmp_path / "data" / "takedown.txt").open("a", encoding="utf-8") as listed:
+            listed.write(f"{said}\n")
+        caplog.clear()
+        building.run(chosen)
+    assert rejected(chosen)["conceptual_captions"] == {"takedown": 2}
+    assert "match no pair" not in caplog.text

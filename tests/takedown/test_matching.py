@@ -19,6 +19,7 @@ from pmd.config import Config
 from pmd.curate import needs
 from pmd.errors import InputError, RootError
 from pmd.fetch import policies
+from pmd.fetch.outcome import Attempt
 from pmd.images import rules as images_rules
 from pmd.inspection import verify
 from pmd.refresh import waves
@@ -28,7 +29,7 @@ from pmd.store.commits import Commit
 from pmd.store.lock import Lock, State
 from pmd.suppression import lists, people, rows
 from pmd.suppression.lists import Suppression
-from pmd.takedown import matching, purge, receipts, requests
+from pmd.takedown import matching, prove, purge, receipts, requests
 from pmd.text import urls
 from tests import tiny_root
 
@@ -368,3 +369,53 @@ def test_sheets_of_labels_forget_what_was_taken_down(tiny: Config, tmp_path: Pat
         assert lines == ["pair_id,text,female", *(f'{one},"a, b",yes' for one in ids[1:]), ""]
         assert (folder / name).stat().st_mode & 0o777 == 0o600
     assert purge.labels(purge.Purge(lock, held), str(where)) == {}
+
+
+#: Where the pictures lie to which upstream's addresses lead, and what their owners may say of them.
+SHOWN = "https://cdn.shown.example/their%20picture.jpg"
+PHOTO = "https://live.staticflickr.com/7/5151_abcdef_b.jpg"
+
+
+@pytest.fixture(scope="module")
+def led(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """A tiny ROOT in which C1 was a shortener's address of SHOWN, C2's of PHOTO, and C3's led to a host that was not asked."""
+
+    def attempt(image_id: bytes, *args: object, **kwargs: str | None) -> Attempt:
+        if image_id == C3:
+            kwargs["headers"] = json.dumps({"location": "http://last.example/3.jpg"}, separators=(",", ":"))
+        return Attempt(image_id, *args, **{"final_url": {C1: SHOWN, C2: PHOTO}.get(image_id), **kwargs})  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiny_root, "Attempt", attempt)
+        patch.setattr(tiny_root, "_web", different)
+        return tiny_root.build(tmp_path_factory.mktemp("led"))
+
+
+def different() -> dict[bytes, bytes]:
+    return {C1: tiny_root.picture((9, 0, 0), (64, 48)), C2: tiny_root.picture((0, 9, 0), (64, 48))}
+
+
+@pytest.mark.parametrize(
+    ("said", "images"),
+    [
+        (SHOWN, {C1}),
+        ("http://cdn.shown.example/their%20picture.jpg", {C1}),
+        ("host:shown.example", {C1}),
+        ("https://www.flickr.com/photos/somebody/5151/", {C2}),
+        ("http://farm1.staticflickr.com/2/5151_abcdef.jpg", {C2}),
+        ("host:last.example", {C3}),
+    ],
+)
+def test_a_picture_is_known_where_a_redirect_leads_to(led: Config, said: str, images: set[bytes]) -> None:
+    word = requests.read_word(said)
+    assert prove.prove(led.root, Suppression(), [word]).left
+    found = matched(led, said)
+    assert found.images & {C1, C2, C3, C4} == images
+    assert found.unmatched == ()
+    # So it is with lists alone, which another ROOT has made.
+    held = Suppression((lists.new().with_values(requests.values_of([word])),))
+    assert matching.resolve(led.root, [], led.sources, held).images & {C1, C2, C3, C4} == images
+
+
+def test_redirects_name_nothing_that_is_not_meant(led: Config) -> None:
+    assert not matched(led, "host:other.example", "http://cdn.shown.example/another.jpg").images & {C1, C2, C3, C4}
