@@ -151,8 +151,10 @@ def _patterns(listed: Iterable[Listed], *, with_url: bool = False) -> dict[str, 
 
 
 def _configs(listed: Sequence[Listed]) -> Iterator[str]:
-    yield "configs:"
-    for name, splits in configs(listed).items():
+    found = configs(listed)
+    if found:
+        yield "configs:"
+    for name, splits in found.items():
         yield f"  - config_name: {_string(name)}"
         if name == ALL:
             yield "    default: true"
@@ -203,21 +205,24 @@ def _loading(listed: Sequence[Listed]) -> Iterator[str]:
         "```python\n"
         "import duckdb, pandas, polars\n\n"
         f'pandas.read_parquet("PATH/source={first.name}")\n'
-        "duckdb.sql(\"from 'PATH/**/*.parquet' limit 10\").df()\n"
-        'polars.scan_parquet("PATH/**/*.parquet").head().collect()\n'
+        "duckdb.sql(\"from 'PATH/source=*/*.parquet' limit 10\").df()\n"
+        'polars.scan_parquet("PATH/source=*/*.parquet").head().collect()\n'
         "```"
     )
-    yield (
-        f"The configuration `{ALIVE}` has the rows with a URL, whose image was there when it was asked for. To download "
-        f"them with "
-        "img2dataset, folder by folder:"
-    )
-    yield (
-        "```bash\n"
-        f"img2dataset --url_list PATH/source={first.name} --input_format parquet --url_col image_url --caption_col text \\\n"
-        '  --compute_hash sha256 --verify_hash \'["sha256", "sha256"]\' --output_format webdataset --output_folder OUT\n'
-        "```"
-    )
+    with_urls = next((item for item in listed if item.rows_with_url), None)
+    if with_urls is not None:
+        yield (
+            f"The configuration `{ALIVE}` has the rows with a URL, whose image was there when it was asked for. To download "
+            f"them with "
+            "img2dataset, folder by folder:"
+        )
+        yield (
+            "```bash\n"
+            f"img2dataset --url_list PATH/source={with_urls.name} --input_format parquet --url_col image_url "
+            "--caption_col text \\\n"
+            '  --compute_hash sha256 --verify_hash \'["sha256", "sha256"]\' --output_format webdataset --output_folder OUT\n'
+            "```"
+        )
     yield (
         "`croissant.json` describes the same files for [mlcroissant](https://github.com/mlcommons/croissant); "
         "`sha256sum -c SHA256SUMS` checks them."

@@ -11,13 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from pmd import flow
 from pmd.config import Config
 from pmd.config.options import CardOptions
-from pmd.publish import card, census, croissant, folder, measured
+from pmd.publish import card, census, croissant, folder, measured, withdrawn
 from pmd.publish.columns import COLUMNS
 from pmd.publish.rules import PUBLISHED
 from pmd.store import storage
@@ -288,8 +291,52 @@ def test_croissant_names_every_file_with_its_digest_and_every_column(mine: Confi
 def test_croissant_says_of_images_that_are_alike_what_was_asked(mine: Config, asked: dict[str, Any], says: str) -> None:
     for number, more in ((0, ""), (10, " What 10 images or more have the bytes of leaves as a placeholder.")):
         dedupe = mine.dedupe.model_copy(update={**asked, "repeated_bytes": number})
-        described = croissant.describe(RELEASED, dedupe, [], [])
+        described = croissant.describe(RELEASED, mine.fetch, dedupe, [], [])
         assert described["rai:dataPreprocessingProtocol"][1].endswith(f"known placeholders leave. {says}{more}")
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({}, "as robots.txt, TDMRep and X-Robots-Tag allow."),
+        ({"robots": False}, "as TDMRep and X-Robots-Tag allow. Not heeded: robots.txt."),
+        ({"robots": False, "tdmrep": False}, "as X-Robots-Tag allows. Not heeded: robots.txt and TDMRep."),
+    ],
+)
+def test_croissant_says_by_whose_leave_images_were_fetched(mine: Config, asked: dict[str, Any], says: str) -> None:
+    described = croissant.describe(RELEASED, mine.fetch.model_copy(update=asked), mine.dedupe, [], [])
+    assert described["rai:dataCollection"].endswith(f"fetched once each, {says}")
+
+
+def test_what_the_card_tells_to_run_reads_the_lists_also_where_rows_have_left(mine: Config) -> None:
+    folder.write(mine)
+    where = released(mine)
+    gone = pa.table({"pair_id": ["ab" * 16]}, schema=withdrawn.WITHDRAWN)
+    pq.write_table(gone, where / withdrawn.FILE)
+    code = next(part for part in (where / "README.md").read_text().split("```") if "import duckdb" in part)
+    import_line, *lines = code.removeprefix("python\n").replace("PATH", str(where)).strip().splitlines()
+    known: dict[str, Any] = {}
+    exec(import_line, known)
+    rows = [len(eval(line, known)) for line in lines if line]
+    assert rows == [len(pd.read_parquet(where / "source=coco")), 8, 5]
+
+
+def test_the_card_names_a_list_with_urls_for_img2dataset_or_none() -> None:
+    def listed(name: str, kind: str) -> census.Listed:
+        part = census.Part(f"source={name}/train-{kind}-0.parquet", "train", kind == "part", 8, 1, "0" * 64)
+        return census.Listed(name, name, name, "text", (part,), {}, {}, None)
+
+    without, having = listed("localized_narratives__ADE20k", "nourl-part"), listed("wit", "part")
+    text = card.readme(CardOptions(), [without, having], {}, 0, [], [], "1")
+    assert "--url_list PATH/source=wit " in text
+    text = card.readme(CardOptions(), [without], {}, 0, [], [], "1")
+    assert "img2dataset" not in text
+    assert "`alive`" not in text
+
+
+def test_a_card_of_empty_lists_is_one(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text(card.readme(CardOptions(), [], {}, 0, [], [], "1"))
+    assert "configs" not in front(tmp_path)
 
 
 def test_every_column_is_described() -> None:
