@@ -37,19 +37,46 @@ _LEVELS: Final = {
     "ids": "ids, digests and status",
 }
 
-#: What these lists cannot be taken for.
-LIMITS: Final = (
+#: What these lists cannot be taken for; one more tells of languages.
+_LIMITS: Final = (
     "A list is no archive: it says where images were, and which bytes were there. Images go, and hosts forbid; what is gone is "
     "gone for whoever rebuilds later.",
     "Licences are those that upstream states, and were not checked. Most images have none stated (`NOASSERTION`): that is no "
     "permission. The licence of a text says nothing of its image.",
     "Captions are what people wrote beside pictures: they are noisy, may be wrong or offensive, and may name people. Nothing was "
     "filtered by what a picture shows.",
-    "The texts are nearly all English, and the pictures mostly of the places and people that English-speaking sites show.",
     "People in pictures and authors of captions were not asked. The lists are made for research; using them to identify "
     "people, or "
     "to judge them, is no use that they support.",
 )
+
+
+def limits(listed: Sequence[Listed]) -> list[str]:
+    """Return what these lists cannot be taken for, a sentence or two each."""
+    languages = written_in(listed)
+    if languages == ("en",):
+        said = (
+            "The texts are nearly all English, and the pictures mostly of the places and people that English-speaking sites "
+            "show."
+        )
+    else:
+        asked = (
+            "In which languages all texts are, nobody has asked."
+            if languages is None
+            else f"The texts are in {', '.join(languages)}, as their sources say."
+        )
+        said = f"{asked} The pictures are mostly of the places and people that sites in such languages show."
+    return [*_LIMITS[:-1], said, _LIMITS[-1]]
+
+
+def written_in(listed: Sequence[Listed]) -> tuple[str, ...] | None:
+    """Return the languages of all texts, as codes, sorted; None where nobody has asked in which those of some source are."""
+    found: set[str] = set()
+    for item in listed:
+        if item.rows and item.written_in is None:
+            return None
+        found |= {*(item.written_in or ())} if item.rows else set()
+    return tuple(sorted(found)) or ("en",)
 
 
 def readme(
@@ -83,7 +110,7 @@ def readme(
         _withheld(listed),
         _availability(still_there),
         _bias(measured),
-        ("## Limits", _bullets(LIMITS)),
+        ("## Limits", _bullets(limits(listed))),
         _removal(options),
         _citation(listed),
         _changes(options),
@@ -103,8 +130,7 @@ def _front(options: CardOptions, listed: Sequence[Listed]) -> str:
         "license": "other",
         "license_name": LICENCE_NAME,
         "license_link": LICENCE_FILE,
-        "language": ["en"],
-        "multilinguality": ["monolingual"],
+        **_languages(listed),
         "annotations_creators": ["found"],
         "language_creators": ["found"],
         "size_categories": [size],
@@ -117,6 +143,13 @@ def _front(options: CardOptions, listed: Sequence[Listed]) -> str:
         fields["extra_gated_prompt"] = options.gating_prompt
     lines = [line for name, value in fields.items() for line in _field(name, value)]
     return "\n".join([*lines, *_configs(listed)])
+
+
+def _languages(listed: Sequence[Listed]) -> dict[str, list[str]]:
+    languages = written_in(listed)
+    if languages is None:
+        return {}
+    return {"language": [*languages], "multilinguality": ["monolingual" if len(languages) == 1 else "multilingual"]}
 
 
 def _field(name: str, value: str | list[str]) -> Iterator[str]:

@@ -81,7 +81,7 @@ def describe(
         "citeAs": card.FLAVA,
         "keywords": ["image-text pairs", "vision-language pre-training", "URL list"],
         "isLiveDataset": False,
-        **_responsibly(options, fetch, dedupe, measured),
+        **_responsibly(options, fetch, dedupe, listed, measured),
         "distribution": [entry for item in there for entry in (*(_file(part) for part in item.parts), _file_set(item))],
         "recordSet": [_records(item) for item in there],
     }
@@ -95,7 +95,7 @@ def describe(
 
 
 def _responsibly(
-    options: CardOptions, fetch: FetchOptions, dedupe: DedupeOptions, measured: Sequence[str]
+    options: CardOptions, fetch: FetchOptions, dedupe: DedupeOptions, listed: Sequence[Listed], measured: Sequence[str]
 ) -> dict[str, Any]:
     contact = f" Write to {options.contact}." if options.contact else ""
     return {
@@ -109,12 +109,13 @@ def _responsibly(
             "Evaluation images are left out where the configuration says so. Each pair that left is counted with its reason.",
         ],
         "rai:dataBiases": [*measured] or ["Not measured."],
-        "rai:dataLimitations": [*card.LIMITS],
+        "rai:dataLimitations": card.limits(listed),
         "rai:personalSensitiveInformation": "No field names a person but the text, as its author wrote it, and the URL, in "
         "which hosts may "
         "put a user's name or id. Images show people. No field on people was added.",
         "rai:dataUseCases": "Research on models of images and language, and on such data sets themselves.",
-        "rai:dataSocialImpact": "Such pairs repeat what is said and shown on the English-speaking web; models learn it.",
+        "rai:dataSocialImpact": "Such pairs repeat what is said and shown on the "
+        f"{'English-speaking ' if card.written_in(listed) == ('en',) else ''}web; models learn it.",
         "rai:dataReleaseMaintenancePlan": "What is taken down, or gone, is left out of the next release." + contact,
     }
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from pmd import flow
+from pmd import flow, sources
 from pmd.config import Config
 from pmd.config.options import CardOptions
 from pmd.publish import card, census, croissant, folder, measured, withdrawn
@@ -337,6 +337,57 @@ def test_the_card_names_a_list_with_urls_for_img2dataset_or_none() -> None:
 def test_a_card_of_empty_lists_is_one(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text(card.readme(CardOptions(), [], {}, 0, [], [], "1"))
     assert "configs" not in front(tmp_path)
+
+
+def _in_languages(name: str, written_in: tuple[str, ...] | None, rows: int = 8) -> census.Listed:
+    part = census.Part(f"source={name}/train-part-0.parquet", "train", True, rows, 1, "0" * 64)
+    return census.Listed(name, name, name, "text", (part,), {}, {}, None, written_in)
+
+
+@pytest.mark.parametrize(
+    ("others", "languages", "kind", "limit", "web"),
+    [
+        ([("en",)], ["en"], ["monolingual"], "The texts are nearly all English", "on the English-speaking web;"),
+        ([("de", "fr")], ["de", "en", "fr"], ["multilingual"], "The texts are in de, en, fr, as", "on the web;"),
+        ([("de",), None], None, None, "In which languages all texts are, nobody has asked.", "on the web;"),
+    ],
+)
+def test_the_card_says_in_which_languages_the_texts_are(
+    mine: Config,
+    tmp_path: Path,
+    others: list[Any],
+    languages: list[str] | None,
+    kind: list[str] | None,
+    limit: str,
+    web: str,
+) -> None:
+    empty = _in_languages("empty", ("ru",), 0)
+    listed = [
+        _in_languages("coco", ("en",)),
+        empty,
+        *(_in_languages(f"other_{n}", one) for n, one in enumerate(others)),
+    ]
+    (tmp_path / "README.md").write_text(card.readme(CardOptions(), listed, {}, 0, [], [], "1"))
+    assert (front(tmp_path).get("language"), front(tmp_path).get("multilinguality")) == (languages, kind)
+    assert f"- {limit}" in (tmp_path / "README.md").read_text()
+    described = croissant.describe(RELEASED, mine.fetch, mine.dedupe, listed, [])
+    assert described["rai:dataSocialImpact"].endswith(f"{web} models learn it.")
+    assert any(said.startswith(limit) for said in described["rai:dataLimitations"])
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "expected"),
+    [
+        ("coco", {}, ("en",)),
+        ("wit", {"languages": ("de", "fr")}, ("de", "fr")),
+        ("yfcc100m", {}, ("en",)),
+        ("yfcc100m", {"detector": "any"}, None),
+        ("url_text", {}, None),
+    ],
+)
+def test_options_tell_in_which_languages_a_source_is(name: str, changed: dict[str, Any], expected: Any) -> None:
+    options = sources.load(name).options
+    assert options(**options.profile_values("recommended") | changed).written_in() == expected
 
 
 def test_every_column_is_described() -> None:
