@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pmd import escape, flow
 from pmd.config.options import CardOptions
-from pmd.publish import named
+from pmd.publish import named, withdrawn
 from pmd.publish.census import Listed
 from pmd.publish.columns import COLUMNS
 from pmd.schema import licences
@@ -418,6 +418,10 @@ def _removal(options: CardOptions) -> Iterator[str]:
         f"{whom}, with the image's URL, its page, or a `pair_id` or `image_id` from the list. It is left out of the next "
         "release, under every address that the sources know of it. What its host forbids in robots.txt, or no longer has, is "
         "not fetched by who builds anew."
+    )
+    yield (
+        f"Who holds an earlier release takes out of it the rows whose `pair_id` stands in `{withdrawn.FILE}`, where there is "
+        "such a file here: all that have left since, of whatever cause."
     )
 
 

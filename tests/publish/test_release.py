@@ -319,6 +319,7 @@ def test_what_the_card_tells_to_run_reads_the_lists_also_where_rows_have_left(mi
     exec(import_line, known)
     rows = [len(eval(line, known)) for line in lines if line]
     assert rows == [len(pd.read_parquet(where / "source=coco")), 8, 5]
+    assert f"takes out of it the rows whose `pair_id` stands in `{withdrawn.FILE}`" in (where / "README.md").read_text()
 
 
 def test_the_card_names_a_list_with_urls_for_img2dataset_or_none() -> None:
