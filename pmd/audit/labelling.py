@@ -32,6 +32,7 @@ from pmd import escape
 from pmd.audit import measure, vocabulary, words
 from pmd.audit.lexicon import Absent, Lexicon
 from pmd.errors import ConfigError, InputError, RootError
+from pmd.formats import encoding
 from pmd.store import commits, root, storage
 from pmd.text import language
 from pmd.text.tokens import Tokens
@@ -52,6 +53,11 @@ QUESTIONS: Final = {
 }
 YES, NO, UNSURE = "yes", "no", "unsure"
 ANSWERS: Final = (YES, NO, UNSURE)
+
+#: With a byte order mark: without one, spreadsheets on Windows take the texts for another encoding, and spoil them.
+_ENCODING: Final = "utf-8-sig"
+#: What spreadsheets put between the cells of a CSV that they save, as the country has it.
+_PARTED_BY: Final = (",", ";", "\t")
 
 NO_TERM: Final = "no term"
 OTHER: Final = "other terms"
@@ -181,7 +187,7 @@ def write(root_url: str, lexicon: Lexicon | Absent, number: int) -> list[Path]:
         contents[name] = _csv(head, [[row.pair_id, escape.cell(row.text), *empty] for row in rows])
     for name, content in contents.items():
         (folder / name).touch(mode=0o600)
-        (folder / name).write_text(content, encoding="utf-8", newline="")
+        (folder / name).write_text(content, encoding=_ENCODING, newline="")
     return [folder / name for name in contents]
 
 
@@ -214,7 +220,7 @@ def leave_out(root_url: str, pair_ids: Collection[str]) -> None:
         names = [name for name in lines[0] if name is not None]
         draft = path.with_name(f".tmp-{uuid.uuid4().hex}")
         draft.touch(mode=0o600)
-        draft.write_text(_csv(names, [[line[name] or "" for name in names] for line in left]), "utf-8", newline="")
+        draft.write_text(_csv(names, [[line[name] or "" for name in names] for line in left]), _ENCODING, newline="")
         draft.replace(path)
 
 
@@ -240,8 +246,13 @@ def read(root_url: str) -> dict[str, Any]:
 def _lines(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         raise InputError("no such sheet", where=str(path), remedy="run: pmd label ROOT --number 210")
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return list(csv.DictReader(file))
+    content = encoding.without_mark(path.read_bytes(), str(path))
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:  # what is read of it, ids and answers, is ASCII in either
+        text = content.decode("cp1252", "replace")
+    parted_by = max(_PARTED_BY, key=text.partition("\n")[0].count)
+    return list(csv.DictReader(io.StringIO(text, newline=""), delimiter=parted_by))
 
 
 def _labels(path: Path, key: Sequence[Row]) -> dict[str, dict[str, str]]:

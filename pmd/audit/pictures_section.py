@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from pmd.audit import charts, formatting, page
@@ -41,40 +41,53 @@ def section(result: Mapping[str, Any]) -> str:
 
 
 def _added(pictures: Mapping[str, Any], sources: Sequence[str], table: str) -> dict[str, int]:
-    """Return a table's values of all sources together: value → pictures, those that are not shown left out."""
+    """Return a table's values of all sources together: value → pictures; what is not shown is a value, too."""
     found: dict[str, int] = {}
     for source in sources:
         for row in pictures[source]["values"]:
-            if row["table"] == table and row["value"] != NOT_SHOWN:
+            if row["table"] == table:
                 found[row["value"]] = found.get(row["value"], 0) + row["images"]
     return found
 
 
 def _reading(pictures: Mapping[str, Any], sources: Sequence[str]) -> str:
     number = sum(pictures[source]["coverage"]["measured"] for source in sources)
-    sides, shapes, copies = (_added(pictures, sources, table) for table in (_DRAWN, "orientation", "copies"))
-    small = sum(images for value, images in sides.items() if low(value) < _SMALL_PX)
-    lies = shapes.get("landscape", 0)
-    copied = sum(images for value, images in copies.items() if value != NO_COPY)
-
-    def share(images: int) -> str:
-        return formatting.percent(images / number)
-
+    asked: tuple[tuple[str, Callable[[str], bool], str], ...] = (
+        (_DRAWN, lambda value: low(value) < _SMALL_PX, f"have a shorter side under {_SMALL_PX} pixels"),
+        ("orientation", lambda value: value == "landscape", "are wider than high"),
+        ("copies", lambda value: value != NO_COPY, "are a copy of another"),
+    )
+    said, is_hidden = [], False
+    for table, is_meant, words in asked:
+        found = _added(pictures, sources, table)
+        hidden = found.pop(NOT_SHOWN, 0)
+        meant = sum(images for value, images in found.items() if is_meant(value))
+        is_hidden |= hidden > 0
+        said.append(f"{_between(meant, meant + hidden, number)} {words}")
+    few = " What few pictures of a source have in common is not shown, hence the ranges." if is_hidden else ""
     return (
         f"Of {formatting.count(number)} pictures that were fetched, those of several sources counted for each, "
-        f"{share(small)} have a shorter side under {_SMALL_PX} pixels, {share(lies)} are wider than high, and "
-        f"{share(copied)} are a copy of another."
+        f"{said[0]}, {said[1]}, and {said[2]}.{few}"
     )
+
+
+def _between(least: int, most: int, number: int) -> str:
+    """Return how many pictures have something, as a share: a range where that of some is not shown."""
+    if least == most:
+        return formatting.percent(least / number)
+    return f"{formatting.percent(least / number)} to {formatting.percent(most / number)}"
 
 
 def _chart(sides: Mapping[str, int]) -> str:
     """Return how many pictures have a shorter side of each size, of all sources together."""
-    number = sum(sides.values())
+    hidden = sides.get(NOT_SHOWN, 0)
+    number = sum(sides.values()) - hidden
     if not number:
         return ""
     named = labels(_DRAWN)
     shares = [sides.get(value, 0) / number for value in named]
-    title = f"{TITLES[_DRAWN]}: share of the pictures of all sources"
+    of = f"the {formatting.count(number)} pictures whose bin is shown" if hidden else "the pictures of all sources"
+    title = f"{TITLES[_DRAWN]}: share of {of}"
     return f"<h3>{escape(TITLES[_DRAWN])}, all sources</h3>" + page.chart(
         charts.columns([_short(value) for value in named], [shares], ["after"], title, "pixels")
     )

@@ -7,6 +7,7 @@ populations are told apart, `source` is a source or "all", and `stage` the stage
 
 from __future__ import annotations
 
+import codecs
 import io
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -363,7 +364,8 @@ def files(content: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
     """Yield the files of all tables that have rows: names below the page's folder, and what is in them.
 
     Each is there as Parquet, and as CSV in UTF-8 with a head, where a list is its words with a space between them, and no
-    word of others' (a caption, a host) is a formula to a spreadsheet: what would be one begins with an apostrophe.
+    word of others' (a caption, a host) is a formula to a spreadsheet: what would be one begins with an apostrophe. A byte
+    order mark stands before it, as before those that the page gives: without one, Excel takes it for another encoding.
     """
     for name, table in tables(content).items():
         if table.num_rows:
@@ -378,6 +380,7 @@ def _csv(table: pa.Table) -> bytes:
         elif field.type == _TEXT:
             table = table.set_column(place, field.name, _cells(table[field.name].to_pylist()))
     sink = io.BytesIO()
+    sink.write(codecs.BOM_UTF8)
     pyarrow.csv.write_csv(table, sink)
     return sink.getvalue()
 

@@ -18,30 +18,33 @@ def section(result: Mapping[str, Any]) -> str:
     parts = []
     dated = result["geography"]["years"]
     for source, told in ((source, dated[source]) for source, _, _ in page.sources_in_order(result) if source in dated):
-        years = sorted({row["value"] for stage in (first, last) for row in told[stage]["shares"]})
-        drawn = [year for year in years if int(year) >= _FIRST_YEAR]
-        labels = [*([f"before {_FIRST_YEAR}"] if len(drawn) < len(years) else []), *drawn]
-        if not drawn or not told[first]["coverage"]["measured"]:
-            continue
-        stages = [stage for stage, _ in page.two_stages(first, last)]
-        series = [_by_year(told[stage], drawn)[-len(labels) :] for stage in stages]
-        title = f"{source}: pairs by the year in which they were {told['date']}"
-        parts.append(
-            f'<p class="reading">{escape(_reading(source, told, last))}</p>'
-            f"<h3>{escape(source)}: by the year in which they were {escape(told['date'])}</h3>"
-            + page.chart(
-                charts.columns(labels, series, page.styles(result), title, "year"),
-                *page.before_after(result),
-            )
-            + page.behind(
-                ["<year", *(f"after {stage}" for stage in stages)],
-                [page.row(year, *(_pairs(told[stage], year) for stage in stages)) for year in years],
-                title,
-            )
-        )
+        if told[first]["coverage"]["measured"]:
+            parts.append(f'<p class="reading">{escape(_reading(source, told, last))}</p>')
+            parts.append(_drawn(result, source, told, (first, last)))
     if not parts and "data_set" in result:  # of which no column says when
         return ""
     return "".join(parts) or '<p class="reading">No pair here has a date.</p>'
+
+
+def _drawn(result: Mapping[str, Any], source: str, told: Mapping[str, Any], ends: tuple[str, str]) -> str:
+    """Return the chart of a source's years and the table behind it; nothing where no late year holds enough."""
+    years = sorted({row["value"] for stage in ends for row in told[stage]["shares"]})
+    drawn = [year for year in years if int(year) >= _FIRST_YEAR]
+    if not drawn:
+        return ""
+    labels = [*([f"before {_FIRST_YEAR}"] if len(drawn) < len(years) else []), *drawn]
+    stages = [stage for stage, _ in page.two_stages(*ends)]
+    series = [_by_year(told[stage], drawn)[-len(labels) :] for stage in stages]
+    title = f"{source}: pairs by the year in which they were {told['date']}"
+    return (
+        f"<h3>{escape(source)}: by the year in which they were {escape(told['date'])}</h3>"
+        + page.chart(charts.columns(labels, series, page.styles(result), title, "year"), *page.before_after(result))
+        + page.behind(
+            ["<year", *(f"after {stage}" for stage in stages)],
+            [page.row(year, *(_pairs(told[stage], year) for stage in stages)) for year in years],
+            title,
+        )
+    )
 
 
 def _reading(source: str, told: Mapping[str, Any], stage: str) -> str:

@@ -590,9 +590,10 @@ def _published_figures(config: Config, looked: _Looked) -> SourceFigures:
     of_source = [hosts.group_name(host, named) for host in names] or [forecast.MANY]
     groups = [forecast.ARCHIVES] if local else of_source
     regions = getattr(source.options, "regions", None) == "crop"
-    images = looked.pairs.scaled(1 / per_image)
+    # A record is of one image, however many pairs it gives.
+    images = looked.pairs.scaled(1 / per_image).at_most(looked.rows)
     if hosting is None:
-        images *= estimates.within(1.0, _IMAGES)
+        images = (images * estimates.within(1.0, _IMAGES)).at_most(looked.rows)
     per_sample = per_image if regions or config.shard.unit == "pair" else 1.0
     return SourceFigures(
         name=source.name,

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pmd import escape, flow
 from pmd.config.options import CardOptions
-from pmd.publish import named
+from pmd.publish import named, withdrawn
 from pmd.publish.census import Listed
 from pmd.publish.columns import COLUMNS
 from pmd.schema import licences
@@ -37,19 +37,46 @@ _LEVELS: Final = {
     "ids": "ids, digests and status",
 }
 
-#: What these lists cannot be taken for.
-LIMITS: Final = (
+#: What these lists cannot be taken for; one more tells of languages.
+_LIMITS: Final = (
     "A list is no archive: it says where images were, and which bytes were there. Images go, and hosts forbid; what is gone is "
     "gone for whoever rebuilds later.",
     "Licences are those that upstream states, and were not checked. Most images have none stated (`NOASSERTION`): that is no "
     "permission. The licence of a text says nothing of its image.",
     "Captions are what people wrote beside pictures: they are noisy, may be wrong or offensive, and may name people. Nothing was "
     "filtered by what a picture shows.",
-    "The texts are nearly all English, and the pictures mostly of the places and people that English-speaking sites show.",
     "People in pictures and authors of captions were not asked. The lists are made for research; using them to identify "
     "people, or "
     "to judge them, is no use that they support.",
 )
+
+
+def limits(listed: Sequence[Listed]) -> list[str]:
+    """Return what these lists cannot be taken for, a sentence or two each."""
+    languages = written_in(listed)
+    if languages == ("en",):
+        said = (
+            "The texts are nearly all English, and the pictures mostly of the places and people that English-speaking sites "
+            "show."
+        )
+    else:
+        asked = (
+            "In which languages all texts are, nobody has asked."
+            if languages is None
+            else f"The texts are in {', '.join(languages)}, as their sources say."
+        )
+        said = f"{asked} The pictures are mostly of the places and people that sites in such languages show."
+    return [*_LIMITS[:-1], said, _LIMITS[-1]]
+
+
+def written_in(listed: Sequence[Listed]) -> tuple[str, ...] | None:
+    """Return the languages of all texts, as codes, sorted; None where nobody has asked in which those of some source are."""
+    found: set[str] = set()
+    for item in listed:
+        if item.rows and item.written_in is None:
+            return None
+        found |= {*(item.written_in or ())} if item.rows else set()
+    return tuple(sorted(found)) or ("en",)
 
 
 def readme(
@@ -83,7 +110,7 @@ def readme(
         _withheld(listed),
         _availability(still_there),
         _bias(measured),
-        ("## Limits", _bullets(LIMITS)),
+        ("## Limits", _bullets(limits(listed))),
         _removal(options),
         _citation(listed),
         _changes(options),
@@ -103,8 +130,7 @@ def _front(options: CardOptions, listed: Sequence[Listed]) -> str:
         "license": "other",
         "license_name": LICENCE_NAME,
         "license_link": LICENCE_FILE,
-        "language": ["en"],
-        "multilinguality": ["monolingual"],
+        **_languages(listed),
         "annotations_creators": ["found"],
         "language_creators": ["found"],
         "size_categories": [size],
@@ -117,6 +143,13 @@ def _front(options: CardOptions, listed: Sequence[Listed]) -> str:
         fields["extra_gated_prompt"] = options.gating_prompt
     lines = [line for name, value in fields.items() for line in _field(name, value)]
     return "\n".join([*lines, *_configs(listed)])
+
+
+def _languages(listed: Sequence[Listed]) -> dict[str, list[str]]:
+    languages = written_in(listed)
+    if languages is None:
+        return {}
+    return {"language": [*languages], "multilinguality": ["monolingual" if len(languages) == 1 else "multilingual"]}
 
 
 def _field(name: str, value: str | list[str]) -> Iterator[str]:
@@ -151,8 +184,10 @@ def _patterns(listed: Iterable[Listed], *, with_url: bool = False) -> dict[str, 
 
 
 def _configs(listed: Sequence[Listed]) -> Iterator[str]:
-    yield "configs:"
-    for name, splits in configs(listed).items():
+    found = configs(listed)
+    if found:
+        yield "configs:"
+    for name, splits in found.items():
         yield f"  - config_name: {_string(name)}"
         if name == ALL:
             yield "    default: true"
@@ -203,21 +238,24 @@ def _loading(listed: Sequence[Listed]) -> Iterator[str]:
         "```python\n"
         "import duckdb, pandas, polars\n\n"
         f'pandas.read_parquet("PATH/source={first.name}")\n'
-        "duckdb.sql(\"from 'PATH/**/*.parquet' limit 10\").df()\n"
-        'polars.scan_parquet("PATH/**/*.parquet").head().collect()\n'
+        "duckdb.sql(\"from 'PATH/source=*/*.parquet' limit 10\").df()\n"
+        'polars.scan_parquet("PATH/source=*/*.parquet").head().collect()\n'
         "```"
     )
-    yield (
-        f"The configuration `{ALIVE}` has the rows with a URL, whose image was there when it was asked for. To download "
-        f"them with "
-        "img2dataset, folder by folder:"
-    )
-    yield (
-        "```bash\n"
-        f"img2dataset --url_list PATH/source={first.name} --input_format parquet --url_col image_url --caption_col text \\\n"
-        '  --compute_hash sha256 --verify_hash \'["sha256", "sha256"]\' --output_format webdataset --output_folder OUT\n'
-        "```"
-    )
+    with_urls = next((item for item in listed if item.rows_with_url), None)
+    if with_urls is not None:
+        yield (
+            f"The configuration `{ALIVE}` has the rows with a URL, whose image was there when it was asked for. To download "
+            f"them with "
+            "img2dataset, folder by folder:"
+        )
+        yield (
+            "```bash\n"
+            f"img2dataset --url_list PATH/source={with_urls.name} --input_format parquet --url_col image_url "
+            "--caption_col text \\\n"
+            '  --compute_hash sha256 --verify_hash \'["sha256", "sha256"]\' --output_format webdataset --output_folder OUT\n'
+            "```"
+        )
     yield (
         "`croissant.json` describes the same files for [mlcroissant](https://github.com/mlcommons/croissant); "
         "`sha256sum -c SHA256SUMS` checks them."
@@ -380,6 +418,10 @@ def _removal(options: CardOptions) -> Iterator[str]:
         f"{whom}, with the image's URL, its page, or a `pair_id` or `image_id` from the list. It is left out of the next "
         "release, under every address that the sources know of it. What its host forbids in robots.txt, or no longer has, is "
         "not fetched by who builds anew."
+    )
+    yield (
+        f"Who holds an earlier release takes out of it the rows whose `pair_id` stands in `{withdrawn.FILE}`, where there is "
+        "such a file here: all that have left since, of whatever cause."
     )
 
 

@@ -51,6 +51,7 @@ class Listed:
         text_licences: Licence → rows.
         image_licences: Licence → rows.
         manifest: What is known of it; None: it is the configuration's own.
+        written_in: The languages of its texts; None: nobody has asked.
         named: How many of its rows name who contributed them, by `named.ROWS` and `named.COLUMNS`; empty: not known.
     """
 
@@ -62,6 +63,7 @@ class Listed:
     text_licences: Mapping[str, int]
     image_licences: Mapping[str, int]
     manifest: Manifest | None
+    written_in: tuple[str, ...] | None = ("en",)
     named: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     @property
@@ -129,5 +131,6 @@ def _listed(config: Config, name: str, commit: Commit) -> Listed:
         dict(sorted(licences["text_licence"].items())),
         dict(sorted(licences["image_licence"].items())),
         manifest,
+        config.sources[name].options.written_in(),
         commit.facts.get(named.FACT, {}),
     )

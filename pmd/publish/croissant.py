@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from pmd.config.options import CardOptions, DedupeOptions
+from pmd.config.options import CardOptions, DedupeOptions, FetchOptions
 from pmd.publish import card
 from pmd.publish.census import Listed, Part
 from pmd.publish.columns import COLUMNS
@@ -66,9 +66,9 @@ CONTEXT: Final[dict[str, Any]] = {
 
 
 def describe(
-    options: CardOptions, dedupe: DedupeOptions, listed: Sequence[Listed], measured: Sequence[str]
+    options: CardOptions, fetch: FetchOptions, dedupe: DedupeOptions, listed: Sequence[Listed], measured: Sequence[str]
 ) -> dict[str, Any]:
-    """Return croissant.json; arguments as those of the card, and what was asked of equal images."""
+    """Return croissant.json; arguments as those of the card, and what was asked of hosts and of equal images."""
     there = [item for item in listed if item.rows]
     described: dict[str, Any] = {
         "@context": CONTEXT,
@@ -81,7 +81,7 @@ def describe(
         "citeAs": card.FLAVA,
         "keywords": ["image-text pairs", "vision-language pre-training", "URL list"],
         "isLiveDataset": False,
-        **_responsibly(options, dedupe, measured),
+        **_responsibly(options, fetch, dedupe, listed, measured),
         "distribution": [entry for item in there for entry in (*(_file(part) for part in item.parts), _file_set(item))],
         "recordSet": [_records(item) for item in there],
     }
@@ -94,11 +94,13 @@ def describe(
     return described
 
 
-def _responsibly(options: CardOptions, dedupe: DedupeOptions, measured: Sequence[str]) -> dict[str, Any]:
+def _responsibly(
+    options: CardOptions, fetch: FetchOptions, dedupe: DedupeOptions, listed: Sequence[Listed], measured: Sequence[str]
+) -> dict[str, Any]:
     contact = f" Write to {options.contact}." if options.contact else ""
     return {
         "rai:dataCollection": "Image-text pairs were read from the annotation files that its sources publish, and their images "
-        "fetched once each, as robots.txt, TDMRep and X-Robots-Tag allow.",
+        f"fetched once each, {_allowed(fetch)}",
         "rai:dataCollectionType": ["Web Scraping", "Secondary Data Analysis"],
         "rai:dataCollectionRawData": "The sources' own annotation files; build.json has their digests.",
         "rai:dataPreprocessingProtocol": [
@@ -107,14 +109,24 @@ def _responsibly(options: CardOptions, dedupe: DedupeOptions, measured: Sequence
             "Evaluation images are left out where the configuration says so. Each pair that left is counted with its reason.",
         ],
         "rai:dataBiases": [*measured] or ["Not measured."],
-        "rai:dataLimitations": [*card.LIMITS],
+        "rai:dataLimitations": card.limits(listed),
         "rai:personalSensitiveInformation": "No field names a person but the text, as its author wrote it, and the URL, in "
         "which hosts may "
         "put a user's name or id. Images show people. No field on people was added.",
         "rai:dataUseCases": "Research on models of images and language, and on such data sets themselves.",
-        "rai:dataSocialImpact": "Such pairs repeat what is said and shown on the English-speaking web; models learn it.",
+        "rai:dataSocialImpact": "Such pairs repeat what is said and shown on the "
+        f"{'English-speaking ' if card.written_in(listed) == ('en',) else ''}web; models learn it.",
         "rai:dataReleaseMaintenancePlan": "What is taken down, or gone, is left out of the next release." + contact,
     }
+
+
+def _allowed(fetch: FetchOptions) -> str:
+    """Return by whose leave images were fetched: X-Robots-Tag is always heeded, the others unless they are switched off."""
+    asked = {"robots.txt": fetch.robots, "TDMRep": fetch.tdmrep, "X-Robots-Tag": True}
+    heeded, others = ([name for name, is_asked in asked.items() if is_asked is wanted] for wanted in (True, False))
+    *first, last = heeded
+    said = f"as {', '.join(first)} and {last} allow." if first else f"as {last} allows."
+    return f"{said} Not heeded: {' and '.join(others)}." if others else said
 
 
 def _equal(dedupe: DedupeOptions) -> str:

@@ -57,7 +57,7 @@ _WITHDRAWN: Final = "withdrawn"
 _REPLACED: Final = "withdrawn_before"
 
 #: Raised when the files would be written otherwise of the same lists.
-FORMAT: Final = 2
+FORMAT: Final = 3
 
 
 def write(config: Config, standing: Standing | None = None) -> bool:
@@ -147,7 +147,7 @@ def contents(config: Config, lists: Mapping[str, Commit], standing: Standing | N
             __version__,
         ).encode(),
         card.LICENCE_FILE: card.licence_file(listed).encode(),
-        CROISSANT: _json(croissant.describe(config.card, config.dedupe, listed, said)),
+        CROISSANT: _json(croissant.describe(config.card, config.fetch, config.dedupe, listed, said)),
         CITATION: citation.cff(config.card).encode(),
         BUILD: _json(repeating.describe(config, lists)),
         f"{AVAILABILITY}.json": _json(found),

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pmd.config import Config
+from pmd.config import Config, places
 from pmd.curate import needs as curate_needs
 from pmd.errors import InputError
 from pmd.formats import parquet
@@ -50,7 +50,8 @@ def join(config: Config, listed: str, out: str) -> dict[str, Joined]:
     Args:
         config: One's own: its sources are curated.
         listed: The list, a folder of lists, or a ROOT.
-        out: The folder for the files, which are called as the list's and stand as these do.
+        out: The folder for the files, which stand as the list's do and are called so, less the digest in their names: that is of
+            the bytes that the list had, and no reader would take others under it.
 
     Returns:
         Source → its rows. Rows that nothing was withheld of count as neither.
@@ -70,9 +71,14 @@ def join(config: Config, listed: str, out: str) -> dict[str, Joined]:
     for path in paths:
         with parquet.telling(path), sealed.open_checked(path) as file:
             table = pq.ParquetFile(file).read(use_threads=False)
-        target = storage.join(out, _relative(listed, path))
-        if target == path:
-            raise InputError("the list would be overwritten", where=out, remedy="name another folder with --out")
+        below = _relative(listed, path)
+        if places.absolute(storage.join(out, below)) == places.absolute(path):
+            raise InputError(
+                "the refilled lists would stand among those that they are made of",
+                where=out,
+                remedy="name another folder with --out",
+            )
+        target = storage.join(out, sealed.unsealed(below))
         table = _without(left, commits.without_dictionaries(table), names, result)
         refilled = _refilled(config, names, table, result)
         storage.put(target, commits.parquet_bytes(refilled.cast(publish_rules.PUBLISHED), page_index=True))

@@ -62,6 +62,10 @@ class SourceOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
+    def written_in(self) -> tuple[str, ...] | None:
+        """Return the languages of the captions that are kept, as codes; None: nobody has asked. PMD's are English."""
+        return ("en",)
+
     @classmethod
     def rules(cls) -> dict[str, Rule]:
         """Return each option's rule."""

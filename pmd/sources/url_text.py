@@ -111,6 +111,9 @@ class Options(SourceOptions):
         ),
     ]
 
+    def written_in(self) -> tuple[str, ...] | None:
+        return None
+
 
 class UrlText:
     """People's own pairs; see the module."""

@@ -150,6 +150,9 @@ class Options(SourceOptions):
         ),
     ]
 
+    def written_in(self) -> tuple[str, ...] | None:
+        return self.languages
+
 
 @dataclasses.dataclass(frozen=True)
 class Captions:

@@ -157,6 +157,9 @@ class Options(SourceOptions):
         ),
     ]
 
+    def written_in(self) -> tuple[str, ...] | None:
+        return None if self.detector == "any" else super().written_in()
+
 
 @dataclasses.dataclass(frozen=True)
 class Rows:

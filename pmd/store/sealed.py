@@ -31,6 +31,16 @@ def digest_of(path: str) -> str | None:
     return found[1] if found is not None and found.end() == len(path) else None
 
 
+def unsealed(path: str) -> str:
+    """Return a file's name without the digest that it promises: for other bytes of the same rows.
+
+    >>> unsealed("source=wit/train-part-00000-of-00001-0123456789abcdef.parquet")
+    'source=wit/train-part-00000-of-00001.parquet'
+    """
+    promised = digest_of(path)
+    return path if promised is None else path.removesuffix(f"-{promised}.parquet") + ".parquet"
+
+
 def damaged(where: str, problem: str, expected: str, found: str) -> VerificationError:
     """Return the error that stops a stage before damage is used."""
     return VerificationError(problem, where=where, expected=expected, found=found, remedy=REMEDY)

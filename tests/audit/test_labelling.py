@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import stat
 from pathlib import Path
@@ -103,7 +104,7 @@ def sheets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_sheets_are_private_and_do_not_tell_strata(sheets: Path) -> None:
     assert stat.S_IMODE(sheets.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in sheets.iterdir()} == {0o600}
-    with (sheets / "labeller-1.csv").open(encoding="utf-8", newline="") as file:
+    with (sheets / "labeller-1.csv").open(encoding="utf-8-sig", newline="") as file:
         lines = list(csv.DictReader(file))
     assert list(lines[0]) == ["pair_id", "text", "female", "male"]
     assert len(lines) == 110
@@ -112,7 +113,7 @@ def test_sheets_are_private_and_do_not_tell_strata(sheets: Path) -> None:
 
 
 def _fill(path: Path, answer: str) -> None:
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         lines = list(csv.DictReader(file))
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(lines[0]))
@@ -131,6 +132,27 @@ def test_filled_sheets_are_read(sheets: Path) -> None:
     assert caught.value.expected == "yes, no, unsure, or nothing"
 
 
+def test_sheets_are_opened_and_saved_by_spreadsheets(sheets: Path) -> None:
+    """Excel takes a CSV without a mark for Windows' encoding, and saves one in that, with what the country puts between cells."""
+    for name, saved_as, between in zip(labelling.SHEETS, ("cp1252", "utf-8-sig"), (";", "\t"), strict=True):
+        path = sheets / name
+        assert path.read_bytes().startswith(codecs.BOM_UTF8)
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = list(csv.DictReader(file))
+        with path.open("w", encoding=saved_as, newline="") as file:
+            writer = csv.DictWriter(file, list(lines[0]), delimiter=between)
+            writer.writeheader()
+            writer.writerows(line | {"text": "a café; “outside”, once", "female": "yes"} for line in lines)
+    assert labelling.read(str(sheets.parent))["female"]["labelled"] == 110
+    gone = sorted(labelling.listed(str(sheets.parent)))[:1]
+    labelling.leave_out(str(sheets.parent), gone)
+    assert "a café; “outside”, once" in (sheets / labelling.SHEETS[0]).read_text(encoding="utf-8-sig")
+    assert len(labelling.listed(str(sheets.parent))) == 109
+    (sheets / labelling.SHEETS[0]).write_text("pair_id,text,female,male\n", encoding="utf-16")
+    with pytest.raises(InputError, match="the text is in UTF-16"):
+        labelling.read(str(sheets.parent))
+
+
 def test_what_cannot_be_labelled(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such sheet"):
         labelling.read(str(tmp_path))
@@ -146,5 +168,5 @@ def test_no_text_is_a_formula_in_a_spreadsheet(tmp_path: Path, monkeypatch: pyte
     one = Candidate(0, "00", "coco", '=HYPERLINK("x")', (), frozenset())
     monkeypatch.setattr(labelling, "candidates", lambda *_: iter([one]))
     labelling.write(str(tmp_path), WORDS, 60)
-    with (tmp_path / "labels/labeller-1.csv").open(encoding="utf-8", newline="") as file:
+    with (tmp_path / "labels/labeller-1.csv").open(encoding="utf-8-sig", newline="") as file:
         assert next(csv.DictReader(file))["text"] == '\'=HYPERLINK("x")'

@@ -113,6 +113,22 @@ def test_the_page_says_and_draws_how_large_pictures_are() -> None:
     assert "No picture has been fetched." in pictures_section.section({**result, "pictures": {}})
 
 
+def test_the_page_says_between_what_a_share_is_where_small_cells_are_not_shown() -> None:
+    """Of 50 pictures 12 are known to be small and 18 may be; nothing is known of their shape, and all of copies."""
+    counts = [["short_side_px", "128 to below 256", 12], ["short_side_px", "512 to below 768", 20]]
+    counts += [["short_side_px", name, 9] for name in pictures.labels("short_side_px")[5:7]]
+    counts += [["orientation", name, 9] for name in ("landscape", "square", "portrait", "4", "5")]
+    counts += [["orientation", "6", 5], ["copies", pictures.NO_COPY, 50], ["format", "jpeg", 50]]
+    result = _result(pictures.figures([[["coco", *row] for row in counts]]))
+    page = pictures_section.section(result).replace("\u00a0", " ")
+    assert (
+        "24.0 % to 60.0 % have a shorter side under 256 pixels, 0 % to 100 % are wider than high, and 0 % are a copy of another. "
+        "What few pictures of a source have in common is not shown, hence the ranges." in page
+    )
+    assert "Shorter side, pixels: share of the 32 pictures whose bin is shown" in page
+    assert "128–255 pixels: 38 %" in page
+
+
 def test_a_table_of_sources_that_have_other_bins_is_in_order_of_the_bins() -> None:
     """What the first source has too few of stands where it belongs, and what is not shown at the end."""
     bins = pictures.labels("aspect")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import random
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -155,6 +157,20 @@ def test_no_caption_is_a_formula_in_a_table(caption: str, monkeypatch: pytest.Mo
     table = pa.Table.from_pylist(rows, tables.SCHEMAS["repeated.largest"])
     monkeypatch.setattr(tables, "tables", lambda content: {"repeated.largest": table})
     written = dict(tables.files({}))
-    read = [*csv.DictReader(io.StringIO(written["tables/repeated.largest.csv"].decode(), newline=""))]
+    read = [*csv.DictReader(io.StringIO(written["tables/repeated.largest.csv"].decode("utf-8-sig"), newline=""))]
     assert [row["text"] for row in read] == [f"'{caption}", "a = b", ""]
     assert pq.read_table(io.BytesIO(written["tables/repeated.largest.parquet"]))["text"].to_pylist()[0] == caption
+
+
+def test_tables_are_read_as_they_are_by_spreadsheets_and_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"source": "yfcc100m", "stage": "shard", "country": country, "pairs": 3} for country in ("NA", "CI")] + [
+        {"source": "à moi", "stage": "shard"}
+    ]
+    table = pa.Table.from_pylist(rows, tables.SCHEMAS["countries.shares"])
+    monkeypatch.setattr(tables, "tables", lambda content: {"countries.shares": table})
+    written = dict(tables.files({}))["tables/countries.shares.csv"]
+    assert written.startswith(codecs.BOM_UTF8), "by which Excel knows UTF-8"
+    read = pd.read_csv(io.BytesIO(written), keep_default_na=False, na_values=[""])
+    assert [*read.columns] == table.column_names
+    assert read.country.tolist()[:2] == ["NA", "CI"]
+    assert read.source.tolist() == ["yfcc100m", "yfcc100m", "à moi"]

@@ -20,3 +20,18 @@ def test_the_middle_half_is_told_where_it_is_known() -> None:
 def test_where_most_years_hold_too_few_pairs_the_largest_is_told() -> None:
     said = years_section._reading("yfcc100m", told({"2006": 0.1, "2008": 0.12}), "shard")
     assert "of the years that are told, most are of 2008 (12" in said
+
+
+def test_pairs_that_have_dates_of_which_no_year_holds_enough_are_not_said_to_have_none() -> None:
+    few = {"date": "posted", "shard": {"shares": [], "coverage": {"share": 1.0, "measured": 21}}}
+    none = {"date": "taken", "shard": {"shares": [], "coverage": {"share": 0.0, "measured": 0}}}
+    result: dict[str, Any] = {
+        "stages": ["shard"],
+        "table2": [],
+        "sources": {"red_caps": {}, "yfcc100m": {}},
+        "geography": {"years": {"red_caps": few, "yfcc100m": none}},
+    }
+    said = years_section.section(result)
+    assert said == '<p class="reading">No year holds enough of red_caps&#x27;s pairs after shard to be shown.</p>'
+    result["geography"]["years"] = {"yfcc100m": none}
+    assert "No pair here has a date." in years_section.section(result)

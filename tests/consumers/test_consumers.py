@@ -96,8 +96,8 @@ print(json.dumps([card.data.to_dict(), len(card.text)]))
     [
         ("pandas", "import pandas\nprint(len(pandas.read_parquet(folder)))"),
         ("pyarrow", "import pyarrow.parquet\nprint(pyarrow.parquet.read_table(folder).num_rows)"),
-        ("polars", "import polars\nprint(polars.scan_parquet(folder + '/**/*.parquet').collect().height)"),
-        ("duckdb", "import duckdb\nprint(duckdb.sql(f\"from '{folder}/**/*.parquet'\").df().shape[0])"),
+        ("polars", "import polars\nprint(polars.scan_parquet(folder + '/source=*/*.parquet').collect().height)"),
+        ("duckdb", "import duckdb\nprint(duckdb.sql(f\"from '{folder}/source=*/*.parquet'\").df().shape[0])"),
     ],
 )
 def test_tables_open_by_their_folder(package: str, code: str, published: Path, tmp_path: Path) -> None:

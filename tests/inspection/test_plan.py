@@ -55,6 +55,17 @@ def test_with_nothing_there_published_figures_stand_and_say_so(tmp_path: Path) -
     ]
 
 
+def test_a_source_has_no_more_images_than_records_though_a_record_gives_several_pairs(tmp_path: Path) -> None:
+    """Narratives are cut into sentences; of ADE20k nothing else says how many images it has."""
+    path = tmp_path / "pmd.toml"
+    head = f'root = "{tmp_path}/pmd"\ncontact = "mailto:a@example.org"\n'
+    path.write_text(f'{head}[sources.localized_narratives__ADE20k]\nannotations = ["{tmp_path}/gone.jsonl"]\n')
+    found = plan.plan(config.load(str(path)))
+    (source,) = found["sources"]
+    assert source["pairs"] > 2 * source["rows"]
+    assert (source["rows"], source["images"], source["ranges"]["images"]) == (22_529, 22_500, [20_000, 23_000])
+
+
 def test_the_slowest_host_decides_the_hours(tmp_path: Path) -> None:
     found = plan.plan(_config(tmp_path))
     host = "multimedia-commons.s3-us-west-2.amazonaws.com"

@@ -9,13 +9,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import pmd
 from pmd import config
 from pmd.config import Config
 from pmd.curate import needs as curate_needs
 from pmd.errors import InputError
 from pmd.publish import join, lists, withdrawn
 from pmd.publish import rules as publish_rules
-from pmd.store import commits, root
+from pmd.store import commits, root, sealed
 from pmd.store.standing import Standing
 from tests import tiny_root
 from tests.publish.test_rules import ASKED, of_level
@@ -86,6 +87,21 @@ def test_rows_that_were_withdrawn_later_are_not_refilled(mine: Config, tmp_path:
     assert pq.ParquetFile(path).read()["pair_id"].to_pylist() == rows["pair_id"].to_pylist()[1:]
 
 
+def test_refilled_lists_are_read_by_whatever_reads_lists(mine: Config, tmp_path: Path) -> None:
+    """They have other bytes than the digest in the list's name is of."""
+    name = commits.put_table(
+        str(tmp_path / "lists/source=coco"), "train-nourl-part-00000-of-00001", listed(mine, "coco", "ids")
+    ).name
+    for _ in range(2):
+        join.join(mine, str(tmp_path / "lists"), str(tmp_path / "out"))
+    (path,) = lists.files(str(tmp_path / "out"))
+    assert sealed.digest_of(name) is not None
+    assert Path(path).name == "train-nourl-part-00000-of-00001.parquet"
+    table = pmd.load(str(tmp_path / "out")).published.only(source="coco").to_table()
+    assert table["text"].null_count == 0
+    assert table.num_rows == 2
+
+
 @pytest.mark.parametrize(
     ("column", "values", "says"),
     [
@@ -141,8 +157,11 @@ def test_a_list_with_a_column_twice_or_damage_is_told(mine: Config, tmp_path: Pa
 
 def test_a_list_is_never_overwritten_and_must_be_one(mine: Config, tmp_path: Path) -> None:
     pq.write_table(listed(mine, "coco", "ids"), tmp_path / "list.parquet")
-    with pytest.raises(InputError, match="the list would be overwritten"):
+    with pytest.raises(InputError, match="would stand among those that they are made of"):
         join.join(mine, str(tmp_path / "list.parquet"), str(tmp_path))
+    commits.put_table(str(tmp_path / "lists"), "train-part-00000-of-00001", listed(mine, "coco", "ids"))
+    with pytest.raises(InputError, match="would stand among those that they are made of"):
+        join.join(mine, str(tmp_path / "lists"), str(tmp_path / "out" / ".." / "lists"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no lists"):
         join.join(mine, str(tmp_path / "empty"), str(tmp_path / "out"))

@@ -11,13 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from pmd import flow
+from pmd import flow, sources
 from pmd.config import Config
 from pmd.config.options import CardOptions
-from pmd.publish import card, census, croissant, folder, measured
+from pmd.publish import card, census, croissant, folder, measured, withdrawn
 from pmd.publish.columns import COLUMNS
 from pmd.publish.rules import PUBLISHED
 from pmd.store import storage
@@ -288,8 +291,104 @@ def test_croissant_names_every_file_with_its_digest_and_every_column(mine: Confi
 def test_croissant_says_of_images_that_are_alike_what_was_asked(mine: Config, asked: dict[str, Any], says: str) -> None:
     for number, more in ((0, ""), (10, " What 10 images or more have the bytes of leaves as a placeholder.")):
         dedupe = mine.dedupe.model_copy(update={**asked, "repeated_bytes": number})
-        described = croissant.describe(RELEASED, dedupe, [], [])
+        described = croissant.describe(RELEASED, mine.fetch, dedupe, [], [])
         assert described["rai:dataPreprocessingProtocol"][1].endswith(f"known placeholders leave. {says}{more}")
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({}, "as robots.txt, TDMRep and X-Robots-Tag allow."),
+        ({"robots": False}, "as TDMRep and X-Robots-Tag allow. Not heeded: robots.txt."),
+        ({"robots": False, "tdmrep": False}, "as X-Robots-Tag allows. Not heeded: robots.txt and TDMRep."),
+    ],
+)
+def test_croissant_says_by_whose_leave_images_were_fetched(mine: Config, asked: dict[str, Any], says: str) -> None:
+    described = croissant.describe(RELEASED, mine.fetch.model_copy(update=asked), mine.dedupe, [], [])
+    assert described["rai:dataCollection"].endswith(f"fetched once each, {says}")
+
+
+def test_what_the_card_tells_to_run_reads_the_lists_also_where_rows_have_left(mine: Config) -> None:
+    folder.write(mine)
+    where = released(mine)
+    gone = pa.table({"pair_id": ["ab" * 16]}, schema=withdrawn.WITHDRAWN)
+    pq.write_table(gone, where / withdrawn.FILE)
+    code = next(part for part in (where / "README.md").read_text().split("```") if "import duckdb" in part)
+    import_line, *lines = code.removeprefix("python\n").replace("PATH", str(where)).strip().splitlines()
+    known: dict[str, Any] = {}
+    exec(import_line, known)
+    rows = [len(eval(line, known)) for line in lines if line]
+    assert rows == [len(pd.read_parquet(where / "source=coco")), 8, 5]
+    assert f"takes out of it the rows whose `pair_id` stands in `{withdrawn.FILE}`" in (where / "README.md").read_text()
+
+
+def test_the_card_names_a_list_with_urls_for_img2dataset_or_none() -> None:
+    def listed(name: str, kind: str) -> census.Listed:
+        part = census.Part(f"source={name}/train-{kind}-0.parquet", "train", kind == "part", 8, 1, "0" * 64)
+        return census.Listed(name, name, name, "text", (part,), {}, {}, None)
+
+    without, having = listed("localized_narratives__ADE20k", "nourl-part"), listed("wit", "part")
+    text = card.readme(CardOptions(), [without, having], {}, 0, [], [], "1")
+    assert "--url_list PATH/source=wit " in text
+    text = card.readme(CardOptions(), [without], {}, 0, [], [], "1")
+    assert "img2dataset" not in text
+    assert "`alive`" not in text
+
+
+def test_a_card_of_empty_lists_is_one(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text(card.readme(CardOptions(), [], {}, 0, [], [], "1"))
+    assert "configs" not in front(tmp_path)
+
+
+def _in_languages(name: str, written_in: tuple[str, ...] | None, rows: int = 8) -> census.Listed:
+    part = census.Part(f"source={name}/train-part-0.parquet", "train", True, rows, 1, "0" * 64)
+    return census.Listed(name, name, name, "text", (part,), {}, {}, None, written_in)
+
+
+@pytest.mark.parametrize(
+    ("others", "languages", "kind", "limit", "web"),
+    [
+        ([("en",)], ["en"], ["monolingual"], "The texts are nearly all English", "on the English-speaking web;"),
+        ([("de", "fr")], ["de", "en", "fr"], ["multilingual"], "The texts are in de, en, fr, as", "on the web;"),
+        ([("de",), None], None, None, "In which languages all texts are, nobody has asked.", "on the web;"),
+    ],
+)
+def test_the_card_says_in_which_languages_the_texts_are(
+    mine: Config,
+    tmp_path: Path,
+    others: list[Any],
+    languages: list[str] | None,
+    kind: list[str] | None,
+    limit: str,
+    web: str,
+) -> None:
+    empty = _in_languages("empty", ("ru",), 0)
+    listed = [
+        _in_languages("coco", ("en",)),
+        empty,
+        *(_in_languages(f"other_{n}", one) for n, one in enumerate(others)),
+    ]
+    (tmp_path / "README.md").write_text(card.readme(CardOptions(), listed, {}, 0, [], [], "1"))
+    assert (front(tmp_path).get("language"), front(tmp_path).get("multilinguality")) == (languages, kind)
+    assert f"- {limit}" in (tmp_path / "README.md").read_text()
+    described = croissant.describe(RELEASED, mine.fetch, mine.dedupe, listed, [])
+    assert described["rai:dataSocialImpact"].endswith(f"{web} models learn it.")
+    assert any(said.startswith(limit) for said in described["rai:dataLimitations"])
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "expected"),
+    [
+        ("coco", {}, ("en",)),
+        ("wit", {"languages": ("de", "fr")}, ("de", "fr")),
+        ("yfcc100m", {}, ("en",)),
+        ("yfcc100m", {"detector": "any"}, None),
+        ("url_text", {}, None),
+    ],
+)
+def test_options_tell_in_which_languages_a_source_is(name: str, changed: dict[str, Any], expected: Any) -> None:
+    options = sources.load(name).options
+    assert options(**options.profile_values("recommended") | changed).written_in() == expected
 
 
 def test_every_column_is_described() -> None:
