@@ -2,13 +2,13 @@
 
     python benchmarks/by_hand.py polars|duckdb conceptual_12m|yfcc100m LINES.tsv FOLDER
 
-Of Conceptual 12M one file each of pairs, images and views, with the columns of `pmd curate` and `pmd images` and in their order; of
-YFCC100M the pairs, filtered as the profile `paper` has it. What neither tool can is done by pmd's own functions, a column at a time:
-percent-decoding, HTML, languages, names of mirrors. Texts are in NFC
-with single spaces, upstream's fields are JSON, keys have 16 bytes, repeated lines are numbered, URLs are made canonical by pmd's
-own function, images have their places and sources. What it lacks: a row that is not as expected ends it, nothing says
-where a row came from or why one left, copies on known hosts are not one image, all of it stands in memory, and a
-run that is killed begins anew. The last line is JSON: how many rows each table has.
+Of Conceptual 12M one file each of pairs, images and views, with the columns of `pmd curate` and `pmd images` and in their
+order; of YFCC100M the pairs, filtered as the profile `paper` has it. What neither tool can is done by pmd's own functions, a
+column at a time: percent-decoding, HTML, languages, names of mirrors. Texts are in NFC with single spaces, upstream's fields
+are JSON, keys have 16 bytes, repeated lines are numbered, URLs are made canonical by pmd's own function, images have their
+places and sources. What it lacks: a row that is not as expected ends it, nothing says where a row came from or why one left,
+copies on known hosts are not one image, all of it stands in memory, and a run that is killed begins anew. The last line is
+JSON: how many rows each table has.
 """
 
 from __future__ import annotations
@@ -176,7 +176,9 @@ def detected(texts: pa.Array) -> pa.Array:
     """Return the score of each text that is English, to two decimals; null of others and of null."""
     there = texts.is_valid()
     found = language.english(texts.filter(there))
-    scores = pc.if_else(found["is_english"], pc.round(found["score"].cast(pa.float64()), 2), pa.scalar(None, pa.float64()))
+    scores = pc.if_else(
+        found["is_english"], pc.round(found["score"].cast(pa.float64()), 2), pa.scalar(None, pa.float64())
+    )
     return pc.replace_with_mask(pa.nulls(len(texts), pa.float64()), there, scores)
 
 
@@ -202,10 +204,16 @@ def polars_yfcc(lines: str, folder: Path) -> dict[str, int]:
     )
     pairs = (
         pl.scan_csv(
-            lines, separator="\t", has_header=False, quote_char=None, empty_string_is_null=False,
+            lines,
+            separator="\t",
+            has_header=False,
+            quote_char=None,
+            empty_string_is_null=False,
             schema=dict.fromkeys(_YFCC, pl.String),
         )
-        .filter(pl.col("marker") == "0", pl.col("downloadurl") != "", pl.col("photoid").str.contains("^[1-9][0-9]{0,18}$"))
+        .filter(
+            pl.col("marker") == "0", pl.col("downloadurl") != "", pl.col("photoid").str.contains("^[1-9][0-9]{0,18}$")
+        )
         .with_columns(
             about=by(decoded, "description", gives=pl.String),
             name=by(decoded, "title", gives=pl.String),
@@ -297,7 +305,9 @@ def duckdb_yfcc(lines: str, folder: Path) -> dict[str, int]:
     of_one: list[tuple[Any, str]] = [(decoded, "varchar"), (detected, "double")]
     for function, gives in of_one:
         called = functools.partial(lambda of, texts: of(whole(texts)), function)
-        made.create_function(function.__name__, called, ["varchar"], gives, type=PythonUDFType.ARROW, null_handling="special")
+        made.create_function(
+            function.__name__, called, ["varchar"], gives, type=PythonUDFType.ARROW, null_handling="special"
+        )
     made.create_function(
         "mirrors",
         lambda of, hashes: urls.yfcc_mirror_lists(whole(of), whole(hashes)),

@@ -7,8 +7,8 @@ Generates `cc12m.tsv` and a YFCC100M file of 25 columns, once each: texts nearly
 A run is a process of its own with its workers; its memory is the peak of what all of them hold together (PSS, looked at once a
 second). URL de-duplication is Conceptual 12M through curate and images, beside the same tables made by hand in Polars and in
 DuckDB (`by_hand.py`), which must find as many pairs and images. Runs alternate, and the medians of their ratios count. The limit
-of each file is its bytes, read and cut into columns by the reader's own parser. `yfcc` stands beside the same pairs by hand too, up to three million rows.
-`yfcc_bz2` is the same YFCC100M table as
+of each file is its bytes, read and cut into columns by the reader's own parser. `yfcc` stands beside the same pairs by hand
+too, up to three million rows. `yfcc_bz2` is the same YFCC100M table as
 upstream has it, bzip2, beside decompressing alone, and ends with `pmd verify`. The last line is JSON; each run also adds its
 line to `benchmarks/data/curating.jsonl`, from which `--plot` draws time and memory against rows.
 """

@@ -162,7 +162,9 @@ def split_lines(buffer: bytes | memoryview) -> tuple[pa.LargeBinaryArray, npt.ND
     return every_other(buffer, bounds), bounds[0 : 2 * count : 2]
 
 
-def every_other(buffer: bytes | memoryview | npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64]) -> pa.LargeBinaryArray:
+def every_other(
+    buffer: bytes | memoryview | npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64]
+) -> pa.LargeBinaryArray:
     """Return values 0, 2, 4, … of those that `bounds` cut out of a buffer: by one gather, end to end."""
     pieces = pa.LargeBinaryArray.from_buffers(
         pa.large_binary(), len(bounds) - 1, [None, pa.py_buffer(bounds), pa.py_buffer(buffer)]

@@ -151,7 +151,7 @@ class SplitColumns:
         return pa.LargeStringArray.from_buffers(len(lines), pa.py_buffer(np.ascontiguousarray(every)), content)
 
     def quoted(self, lines: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Return which lines have a byte in a field that JSON writes otherwise: a control character, a quotation mark, a backslash.
+        """Return which lines have a byte in a field that JSON writes otherwise: control characters, quotation marks, backslashes.
 
         Args:
             lines: The lines' indices.

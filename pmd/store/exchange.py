@@ -1,7 +1,7 @@
 """Rows that must meet cross between workers in run files under ROOT; only references to them cross Beam's shuffle.
 
-A worker appends the rows of its unit to a *run*: Arrow messages, each of which holds rows of one partition and is packed as a whole:
-Arrow's own way packs each of its buffers, three a column, which takes longer than a few hundred rows. What it hands to
+A worker appends the rows of its unit to a *run*: Arrow messages, each of which holds rows of one partition and is packed as a
+whole: Arrow's own way packs each of its buffers, up to three a column, of which a few hundred rows have little. What it hands to
 Beam is one batch of `RUNS`: where in the run which partition's messages stand. These batches are small, and meet in one place,
 where `by_partition` turns them over; then each partition's worker reads just its own messages. So the bytes of a
 100M-row source never stand in a runner's memory (the local one keeps about five times what crosses a shuffle), and memory is

@@ -69,7 +69,9 @@ def test_other_separators() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(
-    rows=st.lists(st.lists(st.sampled_from([b"", b"a", b'"', b"\\", b"\x00", "日本".encode()]), min_size=3, max_size=3)),
+    rows=st.lists(
+        st.lists(st.sampled_from([b"", b"a", b'"', b"\\", b"\x00", "日本".encode()]), min_size=3, max_size=3)
+    ),
     data=st.data(),
 )
 def test_lines_have_words_in_place_of_their_separators(rows: list[list[bytes]], data: st.DataObject) -> None:
