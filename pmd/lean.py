@@ -30,8 +30,5 @@ class _Absent(MetaPathFinder):
 def begin() -> None:
     """Have this process, and those that it starts, do without what nothing of ours uses; what it has already stays."""
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    # Arrow's memory is kept for the next batch: given back and asked for anew, its pages are cleared each time, which took two
-    # of 30 µs that a row of YFCC100M took. It is read when pyarrow is imported.
-    os.environ.setdefault("MIMALLOC_PURGE_DELAY", "-1")
     logging.getLogger("apache_beam.io.mongodbio").setLevel(logging.ERROR)  # it would tell that bson is not there
     sys.meta_path.insert(0, _Absent())  # an entry of None in `sys.modules` is a module to Cython

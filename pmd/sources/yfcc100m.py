@@ -207,7 +207,7 @@ class Captions:
 
 
 #: Why a row leaves, by how far the field of it came that came furthest: no words, too few, enough.
-_REASONS: Final = pa.array(["empty_text", "too_few_words", "not_english"], pa.string())
+_REASONS: Final = ("empty_text", "too_few_words", "not_english")
 
 
 def choose(fields: Mapping[str, pa.Array], options: Options) -> Captions:
@@ -244,19 +244,21 @@ def choose(fields: Mapping[str, pa.Array], options: Options) -> Captions:
         undecided = undecided[stays]
     kept = np.concatenate(at)
     order = np.argsort(kept)
-    columns = [pa.concat_arrays(parts).take(pa.array(order)) for parts in zip(*passed, strict=True)]
     kept, emptied = kept[order], np.zeros(0, np.int64)
+    texts, names, languages, scores = (
+        pa.concat_arrays(parts).take(pa.array(order)) for parts in zip(*passed, strict=True)
+    )
     if options.drop_non_ascii:
-        columns[0] = cleaning.normalise(cleaning.drop_non_ascii(columns[0]))
-        empty = column_drafts.equals(columns[0], "")
+        texts = cleaning.normalise(cleaning.drop_non_ascii(texts))
+        empty = column_drafts.equals(texts, "")
         emptied, kept = kept[empty], kept[~empty]
-        columns = [column.filter(pa.array(~empty)) for column in columns]
+        texts, names, languages, scores = (one.filter(pa.array(~empty)) for one in (texts, names, languages, scores))
     left = np.union1d(undecided, emptied)
-    reasons = _REASONS.take(pa.array(furthest[left]))
+    reasons = pa.array(_REASONS, pa.string()).take(pa.array(furthest[left]))
     if len(emptied):
         reasons = pc.if_else(pa.array(np.isin(left, emptied)), "not_ascii", reasons)
     notes = pc.binary_join_element_wise(*(tried.notes(left) for tried in tries), "; ", null_handling="skip")
-    return Captions(kept, *columns, left, reasons, notes)
+    return Captions(kept, texts, names, languages, scores, left, reasons, notes)
 
 
 def draft(rows: Rows, options: Options) -> Iterator[pa.RecordBatch]:
