@@ -7,7 +7,8 @@ Generates `cc12m.tsv` and a YFCC100M file of 25 columns, once each: texts nearly
 A run is a process of its own with its workers; its memory is the peak of what all of them hold together (PSS, looked at once a
 second). URL de-duplication is Conceptual 12M through curate and images, beside the same tables made by hand in Polars and in
 DuckDB (`by_hand.py`), which must find as many pairs and images. Runs alternate, and the medians of their ratios count. The limit
-of each file is its bytes, read and cut into columns by the reader's own parser. `yfcc_bz2` is the same YFCC100M table as
+of each file is its bytes, read and cut into columns by the reader's own parser. `yfcc` stands beside the same pairs by hand
+too, up to three million rows. `yfcc_bz2` is the same YFCC100M table as
 upstream has it, bzip2, beside decompressing alone, and ends with `pmd verify`. The last line is JSON; each run also adds its
 line to `benchmarks/data/curating.jsonl`, from which `--plot` draws time and memory against rows.
 """
@@ -256,6 +257,8 @@ def configure(folder: Path, source: str, annotations: Path) -> tuple[Path, Path]
 #: Makes the same tables without pmd.
 _BY_HAND: Final = Path(__file__).with_name("by_hand.py")
 _PEERS: Final = ("polars", "duckdb")
+#: Rows of YFCC100M that are made by hand too, at most: there they stand in memory.
+_MOST_BY_HAND: Final = 3_000_000
 #: The least that a reader of lines does: read, find lines, cut them into columns.
 _LIMIT: Final = """
 import sys
@@ -306,6 +309,11 @@ def _rows(pairs: Path, images: Path | None = None) -> tuple[int, int]:
     return count, distinct
 
 
+def by_hand(tool: str, source: str, lines: Path) -> Run:
+    """Make the tables of a source's lines by hand, in a folder beside them."""
+    return process([sys.executable, str(_BY_HAND), tool, source, str(lines), str(lines.parent / tool)])
+
+
 def url_dedupe(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
     """Conceptual 12M through curate and images, beside the same by hand."""
     path = folder / "cc12m.tsv"
@@ -316,13 +324,10 @@ def url_dedupe(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
         subprocess.run(["rm", "-rf", str(root)], check=True)
         return pmd("curate", config)
 
-    def by_hand(tool: str) -> Run:
-        return process([sys.executable, str(_BY_HAND), tool, str(path), str(folder / tool)])
-
     runs = repeat(
         repeats,
         {
-            **{tool: functools.partial(by_hand, tool) for tool in _PEERS},
+            **{tool: functools.partial(by_hand, tool, "conceptual_12m", path) for tool in _PEERS},
             "limit": lambda: process([sys.executable, "-c", _LIMIT, str(path), "2"]),
             "curate": curate,
             "images": lambda: pmd("images", config),
@@ -347,7 +352,7 @@ def url_dedupe(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
 
 
 def yfcc(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
-    """The YFCC100M filter: lines in, committed Parquet out."""
+    """The YFCC100M filter: lines in, committed Parquet out, beside the same pairs by hand."""
     path = folder / "yfcc100m_dataset.tsv"
     generate_yfcc(path, rows)
     config, root = configure(folder, "yfcc100m", path)
@@ -356,11 +361,26 @@ def yfcc(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
         subprocess.run(["rm", "-rf", str(root)], check=True)
         return pmd("curate", config)
 
+    peers = _PEERS if rows <= _MOST_BY_HAND else ()
     runs = repeat(
         repeats,
-        {"limit": lambda: process([sys.executable, "-c", _LIMIT, str(path), "25"]), "curate": curate},
+        {
+            **{tool: functools.partial(by_hand, tool, "yfcc100m", path) for tool in peers},
+            "limit": lambda: process([sys.executable, "-c", _LIMIT, str(path), "25"]),
+            "curate": curate,
+        },
     )
-    return figures(rows, runs["curate"], runs["limit"]) | _books(root)
+    counted = {name: pq.read_metadata(folder / name / "pairs.parquet").num_rows for name in peers}
+    books = _books(root)
+    if {*counted.values()} - {books["kept"]}:
+        raise SystemExit(f"pairs differ: {counted}, pmd {books['kept']}")
+    return {
+        **figures(rows, runs["curate"], runs["limit"]),
+        **books,
+        **{tool: figures(rows, runs[tool]) for tool in peers},
+        **{f"ratio_to_{tool}": ratio(runs["curate"], runs[tool]) for tool in peers},
+        **{f"cpu_ratio_to_{tool}": ratio(runs["curate"], runs[tool], "cpu_s") for tool in peers},
+    }
 
 
 #: What decompressing the first of the reader's ranges takes.

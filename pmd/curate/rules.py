@@ -29,6 +29,21 @@ STAGE: Final = flow.CURATE.name
 #: In a commit's facts: how many rows of the source suppression lists have kept out.
 SUPPRESSED: Final = "suppressed"
 
+#: What only pairs have: neither is it in `REJECTED`, nor does it order rows that share an id.
+_PAIRS_ONLY: Final = (
+    "image_url",
+    "identity",
+    "mirrors",
+    "width_px",
+    "height_px",
+    "region",
+    "text",
+    "meta",
+    "text_licence",
+    "image_licence",
+    "licence_evidence",
+)
+
 #: Input bytes of a partition, uncompressed. A partition's rows stand in memory, with their upstream fields and copies
 #: about ten times that.
 PARTITION_BYTES: Final = 24 * 2**20
@@ -42,7 +57,8 @@ def judge(source: str, drafts: pa.RecordBatch) -> pa.RecordBatch:
         drafts: A batch of `DRAFTS`.
 
     Returns:
-        The same rows, in the same order, as `JUDGED`. A reason that the reader gave stays.
+        The same rows, in the same order, as `JUDGED`. A reason that the reader gave stays. Of rows that leave, what only pairs
+        have is null: it would be carried to their partition, and nobody would read it.
     """
     source_ids = drafts["source_id"]
     if source_ids.null_count:
@@ -71,6 +87,7 @@ def judge(source: str, drafts: pa.RecordBatch) -> pa.RecordBatch:
         drafts["image_url"],
         drafts["detail"],
     )
+    leaves = pc.is_valid(reasons)
     columns = {name: drafts[name] for name in JUDGED.names if name in drafts.schema.names}
     columns |= {
         "key": keys.pair_ids(source, source_ids),
@@ -82,7 +99,16 @@ def judge(source: str, drafts: pa.RecordBatch) -> pa.RecordBatch:
         "reason": reasons,
         "detail": detail,
     }
+    if leaves.true_count:
+        columns |= {name: _of_pairs(columns[name], leaves) for name in _PAIRS_ONLY}
     return pa.RecordBatch.from_arrays([columns[name] for name in JUDGED.names], schema=JUDGED)
+
+
+def _of_pairs(column: pa.Array, leaves: pa.BooleanArray) -> pa.Array:
+    """Return a column with nulls in the rows that leave."""
+    if leaves.false_count == 0:
+        return pa.nulls(len(column), column.type)
+    return pc.if_else(leaves, pa.scalar(None, column.type), column)
 
 
 def rename(judged: pa.RecordBatch, names: Mapping[str, str]) -> pa.RecordBatch:

@@ -140,7 +140,7 @@ def read_lines(
         yield from _batches(f"{label}:{word}", _stream_pieces(path, member), batch_bytes)
 
 
-def split_lines(buffer: bytes) -> tuple[pa.LargeBinaryArray, npt.NDArray[np.int64]]:
+def split_lines(buffer: bytes | memoryview) -> tuple[pa.LargeBinaryArray, npt.NDArray[np.int64]]:
     """Cut a buffer at each newline; a rest after the last newline is a line, an empty rest is none.
 
     Returns:
@@ -148,7 +148,7 @@ def split_lines(buffer: bytes) -> tuple[pa.LargeBinaryArray, npt.NDArray[np.int6
     """
     data = np.frombuffer(buffer, np.uint8)
     newlines = np.flatnonzero(data == _NEWLINE)
-    whole = not buffer or buffer.endswith(b"\n")
+    whole = not len(buffer) or data[-1] == _NEWLINE
     count = len(newlines) + (not whole)
     # Lines and what separates them are alternate values over the buffer, so that one gather copies only the lines.
     bounds = np.zeros(2 * count + 1, np.int64)
@@ -162,7 +162,9 @@ def split_lines(buffer: bytes) -> tuple[pa.LargeBinaryArray, npt.NDArray[np.int6
     return every_other(buffer, bounds), bounds[0 : 2 * count : 2]
 
 
-def every_other(buffer: bytes | npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64]) -> pa.LargeBinaryArray:
+def every_other(
+    buffer: bytes | memoryview | npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64]
+) -> pa.LargeBinaryArray:
     """Return values 0, 2, 4, … of those that `bounds` cut out of a buffer: by one gather, end to end."""
     pieces = pa.LargeBinaryArray.from_buffers(
         pa.large_binary(), len(bounds) - 1, [None, pa.py_buffer(bounds), pa.py_buffer(buffer)]
@@ -271,14 +273,14 @@ def _batches(label: str, pieces: Iterator[_Piece], batch_bytes: int) -> Iterator
         if held_bytes >= batch_bytes and line_bytes < held_bytes:
             buffer = b"".join(held)
             cut = held_bytes - line_bytes
-            yield _batch(label, buffer[:cut], origins)
+            yield _batch(label, memoryview(buffer)[:cut], origins)
             held, held_bytes = [buffer[cut:]], line_bytes
             origins = _from(origins, cut)
     if held_bytes:
         yield _batch(label, b"".join(held), origins)
 
 
-def _batch(label: str, buffer: bytes, origins: list[tuple[int, _Origin]]) -> LineBatch:
+def _batch(label: str, buffer: bytes | memoryview, origins: list[tuple[int, _Origin]]) -> LineBatch:
     lines, starts = split_lines(buffer)
     return LineBatch(lines, starts, tuple(origins), label)
 

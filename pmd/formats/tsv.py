@@ -49,6 +49,7 @@ class SplitColumns:
         self._offsets = offsets
         # A field that a short line does not have may lie past the last separator; what it finds there is not used.
         self._separators = np.append(separators, np.zeros(max(counts) + 1, np.int64))
+        self._parted = len(separators)
         self._most = max(counts)
         self._first = np.searchsorted(separators, offsets)  # each line's first separator
         self.fields: npt.NDArray[np.int64] = np.diff(self._first) + 1
@@ -111,6 +112,57 @@ class SplitColumns:
         return pa.LargeBinaryArray.from_buffers(
             pa.large_binary(), len(lines), [None, pa.py_buffer(np.ascontiguousarray(ends)), data]
         )
+
+    def joined(
+        self,
+        before: Sequence[bytes],
+        behind: Sequence[bytes],
+        which: npt.NDArray[np.int64],
+        lines: npt.NDArray[np.int64],
+    ) -> pa.LargeStringArray:
+        """Return lines with words in place of their separators: all by one gather, without cutting a field out.
+
+        Args:
+            before: What stands before each of the fields, of which the lines have as many.
+            behind: What may stand behind the last one.
+            which: Which of these does, for each line.
+            lines: The lines' indices, ascending; all good.
+        """
+        fields = len(before)
+        bounds = np.empty((len(lines), 2 * fields), np.int64)  # fields and what parts them, by turns
+        bounds[:, 0], bounds[:, -1] = self._offsets[lines], self._offsets[lines + 1]
+        separators = self._separators[self._first[lines][:, None] + np.arange(fields - 1)]
+        bounds[:, 1:-1:2], bounds[:, 2:-1:2] = separators, separators + 1
+        words = [*before, *behind]
+        # The words stand behind the lines, and are values of the same array.
+        data = np.concatenate([self._data, np.frombuffer(b"".join(words), np.uint8)])
+        ends = len(self._data) + np.cumsum([0, *map(len, words)])
+        all_bounds = np.concatenate([bounds.ravel(), ends])
+        pieces = pa.LargeBinaryArray.from_buffers(
+            pa.large_binary(), len(all_bounds) - 1, [None, pa.py_buffer(all_bounds), pa.py_buffer(data)]
+        )
+        order = np.empty((len(lines), 2 * fields + 1), np.int64)
+        order[:, 0:-1:2] = bounds.size + np.arange(fields)
+        order[:, 1::2] = np.arange(0, bounds.size, 2).reshape(order[:, 1::2].shape)
+        order[:, -1] = bounds.size + fields + which
+        taken = pieces.take(pa.Array.from_buffers(pa.int64(), order.size, [None, pa.py_buffer(order)]))
+        _, offsets, content = taken.buffers()
+        every = np.frombuffer(offsets, np.int64)[: order.size + 1 : order.shape[1]]
+        return pa.LargeStringArray.from_buffers(len(lines), pa.py_buffer(np.ascontiguousarray(every)), content)
+
+    def quoted(self, lines: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Return which lines have a byte in a field that JSON writes otherwise: control characters, quotation marks, backslashes.
+
+        Args:
+            lines: The lines' indices.
+        """
+        odd = self._data < ord(" ")
+        odd[self._separators[: self._parted]] = False
+        odd |= self._data == ord('"')
+        odd |= self._data == ord("\\")
+        found = np.zeros(len(self.fields), np.bool_)
+        found[np.searchsorted(self._offsets, np.flatnonzero(odd), "right") - 1] = True
+        return found[lines]
 
     @property
     def columns(self) -> list[pa.LargeStringArray]:

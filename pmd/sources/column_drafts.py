@@ -6,9 +6,10 @@ the drafts; only digests, one call of a C function a row, leave Arrow. Knows no 
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -65,6 +66,33 @@ def json_objects(columns: Mapping[str, pa.Array]) -> pa.Array:
 
     frame = pl.DataFrame([cast(pl.Series, pl.from_arrow(values)).alias(name) for name, values in columns.items()])
     return frame.to_struct("").struct.json_encode().to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+def lines_as_objects(
+    cut: SplitColumns, names: Sequence[str], lines: Indices, further: Mapping[str, pa.Array]
+) -> pa.Array:
+    """Return `json_objects` of whole lines: nearly always without cutting a field out, which takes three times as long.
+
+    Args:
+        cut: The lines.
+        names: Of their fields, in order.
+        lines: Which lines, ascending; all good and of so many fields.
+        further: Columns of these lines that follow the fields; few rows of them differ.
+    """
+    if not len(lines):
+        return pa.array([], pa.large_string())
+    begun = [b'",' + json.dumps(name).encode() + b':"' for name in names]
+    begun[0] = b"{" + begun[0].removeprefix(b'",')
+    ends = json_objects(further).dictionary_encode()
+    ended = [f'",{end.removeprefix("{")}'.encode() for end in ends.dictionary.to_pylist()]
+    objects = cut.joined(begun, ended, ends.indices.to_numpy(), lines)
+    quoted = cut.quoted(lines)
+    if not quoted.any():
+        return objects
+    chosen = pa.array(np.flatnonzero(quoted))
+    columns = {name: cut.column(place, lines[quoted]) for place, name in enumerate(names)}
+    columns |= {name: column.take(chosen) for name, column in further.items()}
+    return pc.replace_with_mask(objects, pa.array(quoted), json_objects(columns))
 
 
 def slices(batch: LineBatch) -> Iterator[tuple[pa.Array, pa.Array]]:

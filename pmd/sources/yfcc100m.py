@@ -168,12 +168,14 @@ class Rows:
     Attributes:
         names: Of the columns, in the order of the form.
         column: Name, and indices or None for all → upstream's strings; nulls of the dump are empty.
+        objects: Indices, and further columns of these rows → one JSON object of each, of upstream's columns and the further ones.
         digests: Of the columns that all forms have, joined by tabs.
         places: Where each row stands.
     """
 
     names: Sequence[str]
     column: Callable[[str, Indices | None], pa.Array]
+    objects: Callable[[Indices, Mapping[str, pa.Array]], pa.Array]
     digests: pa.Array
     places: pa.Array
 
@@ -184,23 +186,31 @@ class Rows:
 
 @dataclasses.dataclass(frozen=True)
 class Captions:
-    """The caption of each row, or why it has none.
+    """Which rows have a caption, and why the others have none.
 
     Attributes:
-        texts: Captions; null where none passes.
-        fields: Which field each came from; null where none passes.
-        languages: What the detector said of it; null too with detector "any".
+        kept: The rows with a caption, ascending.
+        texts: Their captions.
+        fields: Which field each came from.
+        languages: What the detector said of it; null with detector "any".
         scores: How sure it was, to two decimals; null as `languages`.
-        reasons: empty_text, too_few_words, not_english, not_ascii; null where one passes.
-        details: What each field was, where a reason is given.
+        left: The other rows, ascending.
+        reasons: Of each of these: empty_text, too_few_words, not_english, not_ascii.
+        details: What each of its fields was.
     """
 
+    kept: Indices
     texts: pa.Array
     fields: pa.Array
     languages: pa.Array
     scores: pa.Array
+    left: Indices
     reasons: pa.Array
     details: pa.Array
+
+
+#: Why a row leaves, by how far the field of it came that came furthest: no words, too few, enough.
+_REASONS: Final = ("empty_text", "too_few_words", "not_english")
 
 
 def choose(fields: Mapping[str, pa.Array], options: Options) -> Captions:
@@ -215,90 +225,115 @@ def choose(fields: Mapping[str, pa.Array], options: Options) -> Captions:
     """
     rows = len(fields["title"])
     undecided: Indices = np.arange(rows)
-    any_words, enough_words = np.zeros(rows, np.bool_), np.zeros(rows, np.bool_)
-    slots = np.full(rows, -1, np.int64)
-    chosen: list[tuple[pa.Array, ...]] = []
+    furthest = np.zeros(rows, np.int64)
+    passed: list[tuple[pa.Array, ...]] = []
+    at: list[Indices] = []
     tries: list[_Try] = []
-    count = 0
     for name in _ORDERS[options.caption_fields]:
         texts = _clean(column_drafts.take(fields[name], undecided), options)
         words = cleaning.word_count_of_normalised(texts)
-        enough = column_drafts.mask(pc.greater_equal(words, options.min_words))
-        any_words[undecided] |= column_drafts.mask(pc.greater(words, 0))
-        enough_words[undecided] |= enough
-        tried = texts.filter(pa.array(enough))
+        counts = words.to_numpy()
+        enough = np.flatnonzero(counts >= options.min_words)
+        furthest[undecided] = np.maximum(furthest[undecided], counts > 0)
+        furthest[undecided[enough]] = 2
+        tried = column_drafts.take(texts, enough)
         passes, languages, scores = _english(tried, options)
-        tried_at = np.flatnonzero(enough)
-        kept = pa.array(np.flatnonzero(passes))
-        slots[undecided[tried_at[passes]]] = np.arange(count, count + len(kept))
-        count += len(kept)
-        chosen.append(
-            (tried.take(kept), pa.repeat(name, len(kept)), languages.take(kept), scores.take(kept)),
-        )
-        tries.append(_Try(name, undecided, words, tried_at, languages, scores))
-        undecided = undecided[~np.isin(np.arange(len(undecided)), tried_at[passes])]
-    places = pa.array(slots, mask=slots < 0)
-    texts, names, languages, scores = (pa.concat_arrays(parts).take(places) for parts in zip(*chosen, strict=True))
-    reasons = np.full(rows, None, object)
-    reasons[undecided] = np.where(
-        enough_words[undecided], "not_english", np.where(any_words[undecided], "too_few_words", "empty_text")
+        found = pa.array(np.flatnonzero(passes))
+        passed.append((tried.take(found), pa.repeat(name, len(found)), languages.take(found), scores.take(found)))
+        at.append(undecided[enough[passes]])
+        tries.append(_Try(name, undecided, words, enough, languages, scores))
+        stays = np.ones(len(undecided), np.bool_)
+        stays[enough[passes]] = False
+        undecided = undecided[stays]
+    kept = np.concatenate(at)
+    order = np.argsort(kept)
+    kept, emptied = kept[order], np.zeros(0, np.int64)
+    texts, names, languages, scores = (
+        pa.concat_arrays(parts).take(pa.array(order)) for parts in zip(*passed, strict=True)
     )
     if options.drop_non_ascii:
         texts = cleaning.normalise(cleaning.drop_non_ascii(texts))
-        reasons[column_drafts.equals(texts, "")] = "not_ascii"
-    reason_column = pa.array(reasons, pa.string())
-    left = np.flatnonzero(reasons != None)  # noqa: E711 - elementwise
+        empty = column_drafts.equals(texts, "")
+        emptied, kept = kept[empty], kept[~empty]
+        texts, names, languages, scores = (one.filter(pa.array(~empty)) for one in (texts, names, languages, scores))
+    left = np.union1d(undecided, emptied)
+    reasons = pa.array(_REASONS, pa.string()).take(pa.array(furthest[left]))
+    if len(emptied):
+        reasons = pc.if_else(pa.array(np.isin(left, emptied)), "not_ascii", reasons)
     notes = pc.binary_join_element_wise(*(tried.notes(left) for tried in tries), "; ", null_handling="skip")
-    details = column_drafts.scatter(notes, left, rows)
-    return Captions(texts, names, languages, scores, reason_column, details)
+    return Captions(kept, texts, names, languages, scores, left, reasons, notes)
 
 
-def draft(rows: Rows, options: Options) -> pa.RecordBatch:
-    """Return the drafts of rows, in their order."""
-    columns = {
-        name: rows.column(name, None) for name in ("photoid", "downloadurl", "marker", "licenseurl", "licensename")
-    }
+def draft(rows: Rows, options: Options) -> Iterator[pa.RecordBatch]:
+    """Yield the drafts of rows: first the pairs, then the rows that leave, each in their order.
+
+    Two of three rows leave. Of these nothing is made that only pairs have.
+    """
+    photo_ids, download_urls, markers = (
+        rows.column(name, None).cast(pa.string()) for name in ("photoid", "downloadurl", "marker")
+    )
     reasons = np.full(len(rows), None, object)
     details = np.full(len(rows), None, object)
-    bad_id = ~column_drafts.matches(columns["photoid"], _PHOTO_ID)
-    video = column_drafts.equals(columns["marker"], _VIDEO)
-    bad_marker = ~(video | column_drafts.equals(columns["marker"], _PHOTO))
-    reasons[column_drafts.equals(columns["downloadurl"], "")] = "no_image"
+    bad_id = ~column_drafts.matches(photo_ids, _PHOTO_ID)
+    video = column_drafts.equals(markers, _VIDEO)
+    bad_marker = ~(video | column_drafts.equals(markers, _PHOTO))
+    reasons[column_drafts.equals(download_urls, "")] = "no_image"
     if options.exclude_videos:
         reasons[video] = "video"
-    for name, wrong, expected in (("marker", bad_marker, "0 or 1"), ("photoid", bad_id, "a photo id")):
+    for name, wrong, column, expected in (
+        ("marker", bad_marker, markers, "0 or 1"),
+        ("photoid", bad_id, photo_ids, "a photo id"),
+    ):
         for row in np.flatnonzero(wrong):
             reasons[row] = "malformed_row"
-            details[row] = f"{name}: expected {expected}, found {columns[name][int(row)].as_py()!r}"
+            details[row] = f"{name}: expected {expected}, found {column[int(row)].as_py()!r}"
+    lost = np.flatnonzero(reasons != None)  # noqa: E711 - elementwise
     eligible = np.flatnonzero(reasons == None)  # noqa: E711 - elementwise
     captions = choose({name: rows.column(name, eligible) for name in ("title", "description")}, options)
-    reasons[eligible] = captions.reasons.to_numpy(zero_copy_only=False)
-    details[eligible] = captions.details.to_numpy(zero_copy_only=False)
-    passed = column_drafts.mask(pc.is_valid(captions.fields)) & column_drafts.mask(pc.is_null(captions.reasons))
-    kept, of_kept = eligible[passed], pa.array(np.flatnonzero(passed))
-    well_formed = pa.array(reasons != "malformed_row")
-    ids = pc.if_else(well_formed, columns["photoid"].cast(pa.string()), pa.scalar(None, pa.string()))
-    download_urls = columns["downloadurl"].cast(pa.string())
-    raw = {name: rows.column(name, kept) for name in rows.names}
+    ids = pc.if_else(pa.array(reasons != "malformed_row"), photo_ids, pa.scalar(None, pa.string()))
+    kept = eligible[captions.kept]
+    if len(kept):
+        yield _pairs(rows, kept, ids, download_urls, captions)
+    left = np.concatenate([lost, eligible[captions.left]])
+    if len(left):
+        order = pa.array(np.argsort(left))
+        said = {
+            "reason": pa.concat_arrays([pa.array(reasons[lost], pa.string()), captions.reasons]).take(order),
+            "detail": pa.concat_arrays([pa.array(details[lost], pa.string()), captions.details]).take(order),
+        }
+        yield column_drafts.drafts(len(left), _known(rows, np.sort(left), ids) | said)
+
+
+def _pairs(rows: Rows, kept: Indices, ids: pa.Array, download_urls: pa.Array, captions: Captions) -> pa.RecordBatch:
+    """Return the drafts of the rows that have a caption."""
+    urls_of_kept = column_drafts.take(download_urls, kept)
+    licence_urls, licence_names = (rows.column(name, kept) for name in ("licenseurl", "licensename"))
+    hashes = rows.column("hash", kept) if "hash" in rows.names else None
     return column_drafts.drafts(
-        len(rows),
-        {
-            "source_id": ids,
-            "row_digest": rows.digests,
-            "image_url": pc.if_else(pc.equal(download_urls, ""), pa.scalar(None, pa.string()), download_urls),
-            "identity": pc.binary_join_element_wise("flickr:", ids, ""),
-            "mirrors": column_drafts.scatter(_mirrors(raw), kept, len(rows)),
-            "text": column_drafts.scatter(captions.texts.take(of_kept), kept, len(rows)),
-            "meta": column_drafts.scatter(_meta(raw, captions, of_kept), kept, len(rows)),
+        len(kept),
+        _known(rows, kept, ids)
+        | {
+            "image_url": urls_of_kept,
+            "mirrors": urls.yfcc_mirror_lists(urls_of_kept, hashes),
+            "text": captions.texts,
+            "meta": rows.objects(kept, {"_pmd": _chosen(captions)}),
             "text_licence": "NOASSERTION",
-            "image_licence": _licences(columns["licenseurl"], columns["licensename"]),
-            "licence_evidence": columns["licenseurl"],
-            "split": "train",
-            "reason": pa.array(reasons, pa.string()),
-            "detail": pa.array(details, pa.string()),
-            "where": rows.places,
+            "image_licence": _licences(licence_urls, licence_names),
+            "licence_evidence": licence_urls,
         },
     )
+
+
+def _known(rows: Rows, some: Indices, ids: pa.Array) -> dict[str, Any]:
+    """Return what is told of each row, whether it stays or leaves."""
+    ids = column_drafts.take(ids, some)
+    return {
+        "source_id": ids,
+        "row_digest": column_drafts.take(rows.digests, some),
+        "identity": pc.binary_join_element_wise("flickr:", ids, ""),
+        "split": "train",
+        "where": column_drafts.take(rows.places, some),
+    }
 
 
 class Yfcc100m:
@@ -343,10 +378,11 @@ def _read_lines(chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
             for count, names in LAYOUTS.items():
                 at = cut.good[counts == count]
                 if len(at):
-                    yield draft(
+                    yield from draft(
                         Rows(
                             names,
                             functools.partial(_cut_out, cut, names, at),
+                            functools.partial(_joined, cut, names, at),
                             column_drafts.take(digests, at),
                             column_drafts.take(places, at),
                         ),
@@ -360,6 +396,12 @@ def _cut_out(cut: tsv.SplitColumns, names: Sequence[str], at: Indices, name: str
     return cut.column(names.index(name), at if chosen is None else at[chosen])
 
 
+def _joined(
+    cut: tsv.SplitColumns, names: Sequence[str], at: Indices, chosen: Indices, further: Mapping[str, pa.Array]
+) -> pa.Array:
+    return column_drafts.lines_as_objects(cut, names, at[chosen], further)
+
+
 def _read_dump(chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
     for rows in sqlite.read_rows(chunk.path, TABLE, COLUMNS, "photoid", chunk.start, chunk.stop, DRAFT_ROWS):
         columns = list(zip(*rows, strict=True))
@@ -368,7 +410,7 @@ def _read_dump(chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
         }
         good = [row for i, row in enumerate(rows) if i not in undecoded] if undecoded else rows
         if good:
-            yield draft(_dump_rows(good, chunk.path), options)
+            yield from draft(_dump_rows(good, chunk.path), options)
         if undecoded:
             lost = [rows[i] for i in sorted(undecoded)]
             yield column_drafts.drafts(
@@ -396,9 +438,13 @@ def _dump_rows(rows: Sequence[tuple[Any, ...]], path: str) -> Rows:
     def column(name: str, chosen: Indices | None) -> pa.Array:
         return columns[name] if chosen is None else column_drafts.take(columns[name], chosen)
 
+    def objects(chosen: Indices, further: Mapping[str, pa.Array]) -> pa.Array:
+        return column_drafts.json_objects({name: column(name, chosen) for name in COLUMNS} | {**further})
+
     return Rows(
         COLUMNS,
         column,
+        objects,
         digests=column_drafts.keys_of(map(xxhash.xxh3_128_digest, joined), len(rows)),
         places=_dump_places(path, rows),
     )
@@ -485,17 +531,12 @@ class _Try:
         return pc.binary_join_element_wise(f"{self.name}: ", words.cast(pa.string()), noun, verdicts, "")
 
 
-def _mirrors(raw: Mapping[str, pa.Array]) -> pa.Array:
-    return urls.yfcc_mirror_lists(raw["downloadurl"], raw.get("hash"))
-
-
-def _meta(raw: Mapping[str, pa.Array], captions: Captions, of_kept: pa.Array) -> pa.Array:
-    """Return upstream's columns, and under `_pmd` what the rules chose: field, language and score."""
-    said = {"field": captions.fields.take(of_kept)}
-    if not pc.all(pc.is_null(captions.languages)).as_py():
-        said |= {"language": captions.languages.take(of_kept), "score": captions.scores.take(of_kept)}
-    chosen = pa.StructArray.from_arrays(list(said.values()), names=list(said))
-    return column_drafts.json_objects({**raw, "_pmd": chosen})
+def _chosen(captions: Captions) -> pa.StructArray:
+    """Return what the rules chose: field, and language and score where a detector was asked."""
+    said = {"field": captions.fields}
+    if captions.languages.null_count < len(captions.languages):
+        said |= {"language": captions.languages, "score": captions.scores}
+    return pa.StructArray.from_arrays(list(said.values()), names=list(said))
 
 
 def _licences(licence_urls: pa.Array, names: pa.Array) -> pa.Array:

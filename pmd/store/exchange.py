@@ -1,6 +1,7 @@
 """Rows that must meet cross between workers in run files under ROOT; only references to them cross Beam's shuffle.
 
-A worker appends the rows of its unit to a *run*: Arrow messages, each of which holds rows of one partition. What it hands to
+A worker appends the rows of its unit to a *run*: Arrow messages, each of which holds rows of one partition and is packed as a
+whole: Arrow's own way packs each of its buffers, up to three a column, of which a few hundred rows have little. What it hands to
 Beam is one batch of `RUNS`: where in the run which partition's messages stand. These batches are small, and meet in one place,
 where `by_partition` turns them over; then each partition's worker reads just its own messages. So the bytes of a
 100M-row source never stand in a runner's memory (the local one keeps about five times what crosses a shuffle), and memory is
@@ -13,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
+import struct
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple, Self, TypeVar
@@ -36,6 +38,10 @@ TASK_BYTES: Final = 16 * 2**20
 
 #: Bits that name a partition, at most.
 MOST_BITS: Final = 12
+
+#: How messages are packed, each behind the number of its bytes.
+_CODEC: Final = pa.Codec("lz4_raw")
+_SIZE: Final = struct.Struct("<q")
 
 #: Rows in a row group of `write_sorted`.
 _GROUP_ROWS: Final = 2**16
@@ -197,14 +203,11 @@ class RunWriter:
         self._bits = bits
         self._buffer = Buffer()
         self._index: list[tuple[int, int, int, int]] = []
-        self._end = schema.serialize().size  # which the first batch brings with it
+        self._schema = schema
+        self._end = 0
         self._path = storage.join(folder, _name(self._run))
         self._is_ending = False
         self._draft = storage.Draft(folder, durable=False)
-        self._sink = pa.PythonFile(self._draft.file, "w")
-        self._writer = pa.ipc.new_stream(
-            self._sink, schema, options=pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
-        )
 
     def add(self, batch: pa.RecordBatch, key: str) -> None:
         """Add rows; the partition is read from the key column."""
@@ -217,14 +220,15 @@ class RunWriter:
 
     def _flush(self) -> None:
         for number, rows in self._buffer.emptied():
-            self._writer.write_batch(rows)
-            offset, self._end = self._end, self._sink.tell()
-            self._index.append((number, self._run, offset, self._end - offset))
+            message = _packed(rows, self._schema)
+            self._draft.file.writelines(message)
+            length = sum(map(len, message))
+            self._index.append((number, self._run, self._end, length))
+            self._end += length
 
     def close(self) -> pa.RecordBatch:
         """Finish the run; return its `RUNS`."""
         self._flush()
-        self._writer.close()
         self._is_ending = True
         self._draft.finish(_name(self._run))
         columns = zip(*self._index, strict=True) if self._index else ([] for _ in RUNS)
@@ -358,13 +362,28 @@ def read_sorted(path: str, schema: pa.Schema, keys: pa.ChunkedArray) -> pa.Table
 
 def iterate(folder: str, references: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
     """Yield the rows that `read` returns, message by message: none is larger than a buffer of its writer, or one batch."""
-    head = schema.serialize().to_pybytes()
-    options = pa.ipc.IpcReadOptions(use_threads=False)
     for row in (row for batch in references for row in batch.to_pylist()):
         path = storage.join(folder, _name(row["run"]))
         try:
             message = storage.read_bytes(path, row["offset"], row["offset"] + row["length"])
         except FileNotFoundError:
             raise not_reached(path) from None
-        with pa.ipc.open_stream(head + message, options=options) as stream:
-            yield pa.Table.from_batches([stream.read_next_batch()], schema=schema)
+        yield pa.Table.from_batches([_unpacked(message, schema)])
+
+
+def _packed(rows: pa.RecordBatch, schema: pa.Schema) -> tuple[bytes, pa.Buffer]:
+    """Return rows as a message: the number of its bytes, and these, packed.
+
+    Raises:
+        ValueError: They are not of the schema.
+    """
+    if rows.schema != schema:
+        raise ValueError(f"rows of {rows.schema} in a run of {schema}")
+    message = rows.serialize()
+    return _SIZE.pack(message.size), _CODEC.compress(message)
+
+
+def _unpacked(message: bytes, schema: pa.Schema) -> pa.RecordBatch:
+    """Return the rows of a message."""
+    content = _CODEC.decompress(memoryview(message)[_SIZE.size :], *_SIZE.unpack_from(message))
+    return pa.ipc.read_record_batch(content, schema)

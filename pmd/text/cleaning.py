@@ -80,6 +80,7 @@ _LANGUAGE: Final = "english"
 _FEWEST_WORDS: Final = 3
 
 _PERCENT: Final = ord("%")
+_PLUS: Final = ord("+")
 #: Byte → value of the hexadecimal digit that it is, or `_NO_DIGIT`.
 _NO_DIGIT: Final = 16
 _HEX_VALUES: Final = np.array(
@@ -174,11 +175,11 @@ def unquote_plus(texts: pa.Array) -> pa.Array:
 
     Bytes that are not UTF-8 once decoded become U+FFFD; a "%" without two hexadecimal digits stays.
     """
-    strings = pc.replace_substring(_strings(texts), "+", " ")
-    escaped = pc.fill_null(pc.match_substring(strings, "%"), fill_value=False)
-    if not pc.any(escaped).as_py():
-        return strings
-    return pc.replace_with_mask(strings, escaped, _percent_decoded(strings.filter(escaped)))
+    strings = _strings(texts)
+    if not strings.null_count:
+        return _percent_decoded(strings)
+    there = strings.is_valid()
+    return pc.replace_with_mask(strings, there, _percent_decoded(strings.filter(there)))
 
 
 def strip_html(texts: pa.Array) -> pa.Array:
@@ -256,17 +257,16 @@ def _replaced(strings: pa.Array, matching: pa.Array, change: Callable[[str], str
 
 
 def _percent_decoded(texts: pa.StringArray) -> pa.StringArray:
-    """Return texts without nulls percent-decoded, over their common buffer; halves what is not UTF-8 until it is alone."""
-    _, offsets_buffer, data_buffer = texts.buffers()
-    offsets = np.frombuffer(offsets_buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    data = np.frombuffer(data_buffer, np.uint8)[offsets[0] : offsets[-1]]
-    offsets = offsets - offsets[0]
+    """Return texts without nulls decoded, over their common buffer; halves what is not UTF-8 until it is alone."""
+    offsets, data = _bytes(texts)
+    decoded = data.copy()
+    decoded[data == _PLUS] = ord(" ")
     signs = np.flatnonzero(data == _PERCENT)
     signs = signs[signs + 2 < offsets[np.searchsorted(offsets, signs, side="right")]]
     high, low = _HEX_VALUES[data[signs + 1]], _HEX_VALUES[data[signs + 2]]
     escapes = (high < _NO_DIGIT) & (low < _NO_DIGIT)
     signs = signs[escapes]
-    decoded, stays = data.copy(), np.ones(len(data), np.bool_)
+    stays = np.ones(len(data), np.bool_)
     decoded[signs] = high[escapes] << 4 | low[escapes]
     stays[signs + 1] = stays[signs + 2] = False
     moved = (offsets - 2 * np.searchsorted(signs, offsets)).astype(np.int32)
@@ -275,7 +275,7 @@ def _percent_decoded(texts: pa.StringArray) -> pa.StringArray:
         result.validate(full=True)
     except pa.ArrowInvalid:
         if len(texts) == 1:
-            return pa.array([_unquote(texts[0].as_py())], pa.string())
+            return pa.array([_unquote(texts[0].as_py().replace("+", " "))], pa.string())
         middle = len(texts) // 2
         return pa.concat_arrays([_percent_decoded(texts.slice(0, middle)), _percent_decoded(texts.slice(middle))])
     return result

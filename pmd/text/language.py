@@ -21,6 +21,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import fasttext
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pycld2
@@ -102,21 +103,15 @@ def english(texts: pa.Array, *, detector: Detector = "default") -> pa.RecordBatc
         languages_, scores = _ask_fasttext(lines)
     else:
         guesses = ask_cld2(lines.to_pylist())
-        languages_, scores = guesses.languages, np.array(guesses.parts, dtype=np.float32)
+        languages_, scores = guesses.languages, guesses.parts.astype(np.float32)
         if detector == "default":
-            doubtful = np.flatnonzero(~np.array(guesses.sure, dtype=np.bool_))
+            doubtful = np.flatnonzero(~guesses.sure)
             likeliest, probabilities = _ask_fasttext(lines.take(pa.array(doubtful)))
             scores[doubtful] = probabilities
-            for position in np.flatnonzero(probabilities >= SURE_PROBABILITY).tolist():
-                languages_[doubtful[position]] = likeliest[position]
-    return pa.RecordBatch.from_arrays(
-        [
-            pa.array([language == "en" for language in languages_], type=pa.bool_()),
-            pa.array(languages_, type=pa.string()),
-            pa.array(scores),
-        ],
-        schema=ENGLISH,
-    )
+            clear = probabilities >= SURE_PROBABILITY
+            languages_[doubtful[clear]] = likeliest[clear]
+    found = pa.array(languages_, pa.string())
+    return pa.RecordBatch.from_arrays([pc.equal(found, "en"), found, pa.array(scores)], schema=ENGLISH)
 
 
 def languages(tokens: Tokens) -> pa.Array:
@@ -133,7 +128,7 @@ def languages(tokens: Tokens) -> pa.Array:
     rest = np.flatnonzero(~letters | (asked.probability < SURE_ENGLISH))
     guesses = ask_cld2(lines.joined(rest).to_pylist())
     found[rest] = guesses.languages
-    doubtful = rest[~np.array(guesses.sure, dtype=np.bool_)]
+    doubtful = rest[~guesses.sure]
     doubtful = doubtful[letters[doubtful]]
     # No other language is as likely as one that has more than a half.
     clear = asked.probability[doubtful] >= _MOST
@@ -153,9 +148,9 @@ def readable(texts: pa.Array) -> pa.Array:
     return pc.replace_substring_regex(strings, _UNREADABLE, " ")
 
 
-def _ask_fasttext(texts: pa.Array) -> tuple[list[str], np.ndarray[Any, np.dtype[np.float32]]]:
+def _ask_fasttext(texts: pa.Array) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.float32]]:
     lines = _cased(texts)
-    codes: list[str] = [UNDETERMINED] * len(texts)
+    codes = np.full(len(texts), UNDETERMINED, object)
     scores = np.zeros(len(texts), dtype=np.float32)
     positions = np.flatnonzero(_has_letters(lines))
     if not len(positions):
@@ -204,35 +199,38 @@ class Guesses(NamedTuple):
             has a score for it that suffices.
     """
 
-    languages: list[str]
-    parts: list[float]
-    sure: list[bool]
+    languages: npt.NDArray[np.object_]
+    parts: npt.NDArray[np.float64]
+    sure: npt.NDArray[np.bool_]
 
 
-#: What CLD2 is taken to say of a text that it does not take for UTF-8, as it tells it: name, code, percent, score.
-_UNREAD: Final = (False, ("Unknown", "un", 0, 0.0))
+#: What CLD2 is taken to say of a text that it does not take for UTF-8, as `_told` has it.
+_UNREAD: Final = (False, "un", 0, 0.0)
 
 
 def ask_cld2(texts: list[str], least_score: float = SURE_SCORE) -> Guesses:
     """Return CLD2's best guesses of texts without what it cannot read."""
     if not texts:
-        return Guesses([], [], [])
-    told = _told(texts)
-    are_reliable, firsts = zip(*told, strict=True)
-    _, codes, percents, scores = zip(*firsts, strict=True)
-    languages_ = list(map(_language_of, codes))
-    known = np.array([language != UNDETERMINED for language in languages_])
-    english_ = np.array([language == "en" for language in languages_])
+        return Guesses(np.zeros(0, object), np.zeros(0), np.zeros(0, np.bool_))
+    reliable, codes, percents, scores = zip(*_told(texts), strict=True)
+    coded = pa.array(codes, pa.string()).dictionary_encode()
+    names = np.array([_language_of(code) for code in coded.dictionary.to_pylist()], object)
+    places = coded.indices.to_numpy()
+    known, english_ = (names != UNDETERMINED)[places], (names == "en")[places]
     percent = np.array(percents)
-    sure = known & np.array(are_reliable, np.bool_) & (percent >= SURE_PERCENT)
+    sure = known & np.array(reliable, np.bool_) & (percent >= SURE_PERCENT)
     sure &= ~english_ | (np.array(scores) >= least_score)
-    return Guesses(languages_, np.where(known, percent / 100, 0.0).tolist(), sure.tolist())
+    return Guesses(names[places], np.where(known, percent / 100, 0.0), sure)
 
 
-def _told(texts: list[str]) -> list[tuple[bool, tuple[str, str, int, float]]]:
-    """Return whether CLD2 calls its guess of each text reliable, and its first language: name, code, percent, score."""
+def _told(texts: list[str]) -> list[tuple[bool, str, int, float]]:
+    """Return whether CLD2 calls its guess of each text reliable, and its first language: code, percent, score."""
     try:
-        return [(reliable, of_three[0]) for reliable, _, of_three in map(pycld2.detect, texts, itertools.repeat(True))]
+        # One tuple a text is kept, and no text's own: the collector walks whatever is kept, over and over.
+        return [
+            (reliable, code, percent, score)
+            for reliable, _, ((_, code, percent, score), _, _) in map(pycld2.detect, texts, itertools.repeat(True))
+        ]
     except pycld2.error:  # invalid UTF-8 by CLD2's own tables
         if len(texts) == 1:
             return [_UNREAD]
@@ -240,7 +238,6 @@ def _told(texts: list[str]) -> list[tuple[bool, tuple[str, str, int, float]]]:
     return _told(texts[:middle]) + _told(texts[middle:])
 
 
-@functools.cache
 def _language_of(code: str) -> str:
     """Return the language of a code of CLD2's, of which there are some 180."""
     # Scripts without a language of their own are "xx-Cher" and the like; "zh-Hant" is Chinese.

@@ -125,6 +125,21 @@ def test_what_upstream_says_is_kept() -> None:
     assert pair["image_url"] == URL
 
 
+@pytest.mark.parametrize("others", [(), ({"text": "a cat"},)])
+def test_of_a_row_that_leaves_only_what_its_rejection_says_is_carried(others: tuple[dict[str, Any], ...]) -> None:
+    said = draft(text="", also="flickr:1", mirrors=["http://m.org/1"], region=[0.0, 0.0, 0.5, 0.5], split="train")
+    batch = judge(said, *(draft(**one) for one in others))
+    left, *stay = batch.to_pylist()
+    ordering = {"row_digest", "file_name", "split"}
+    assert {name for name, value in left.items() if value is not None} == {
+        "key", "image_id", "source_id", "also", "row_digest", "split", "reason", "where",
+    }  # fmt: skip
+    assert {*JUDGED.names} - {*REJECTED.names} - ordering - {"key"} == {*curate_rules._PAIRS_ONLY}
+    assert all(row["text"] and row["meta"] and row["identity"] for row in stay)
+    (row,) = resolve(KEEP, judge(said)).rejected.to_pylist()
+    assert (row["reason"], row["image_id"], row["also"]) == ("empty_text", left["image_id"], "flickr:1")
+
+
 def test_no_meta_is_an_empty_object() -> None:
     assert judged_row(meta=None)["meta"] == "{}"
 

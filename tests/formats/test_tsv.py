@@ -70,6 +70,27 @@ def test_other_separators() -> None:
 @settings(max_examples=150, deadline=None)
 @given(
     rows=st.lists(
+        st.lists(st.sampled_from([b"", b"a", b'"', b"\\", b"\x00", "日本".encode()]), min_size=3, max_size=3)
+    ),
+    data=st.data(),
+)
+def test_lines_have_words_in_place_of_their_separators(rows: list[list[bytes]], data: st.DataObject) -> None:
+    split = split_columns(lines_of([b"1\t2", *(b"\t".join(row) for row in rows)]), columns=[2, 3])
+    chosen = [number for number in range(len(rows)) if data.draw(st.booleans())]
+    which = [data.draw(st.integers(0, 1)) for _ in chosen]
+    lines = np.array(chosen, np.int64) + 1
+    found = split.joined([b"<", b"", b"--"], [b">", b"!"], np.array(which, np.int64), lines)
+    assert found.to_pylist() == [
+        (b"<%b%b--%b" % tuple(rows[number])).decode() + ">!"[end] for number, end in zip(chosen, which, strict=True)
+    ]
+    assert split.quoted(lines).tolist() == [
+        any(mark in b"".join(rows[number]) for mark in (b'"', b"\\", b"\x00")) for number in chosen
+    ]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    rows=st.lists(
         st.lists(st.sampled_from([b"", b"a", b"\xff", b'"', "日本".encode(), b"\xe2\x80"]), min_size=1, max_size=5),
         max_size=30,
     )

@@ -103,6 +103,15 @@ def test_a_worker_that_fails_leaves_no_run(tmp_path: Path) -> None:
     assert storage.list_files(str(tmp_path)) == []
 
 
+def test_rows_of_other_columns_are_refused(tmp_path: Path) -> None:
+    run = exchange.RunWriter(str(tmp_path), SCHEMA)
+    run.put(pa.RecordBatch.from_pylist([{"key": keys.digest("1")}]), np.zeros(1, np.int32))
+    with pytest.raises(ValueError, match="in a run of"):
+        run.close()
+    run.discard()
+    assert storage.list_files(str(tmp_path)) == []
+
+
 def test_a_run_shows_only_when_it_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchange, "BUFFER_BYTES", 1)
     run = exchange.RunWriter(str(tmp_path), SCHEMA, 2)
