@@ -28,10 +28,10 @@ those above it::
     second_look  answers that libcurl refuses and browsers show
     codings      content codings, undone
     receiving    takes an image's answer, judged part by part, and a small file's
+    blocklists   content that must not be kept, and where it lies
     client       asks for one URL once: redirects by hand, deadlines, limits, headers before bodies
     archives     one member of a local archive or folder
 
-    blocklists       content that must not be kept
     reference_lists  published lists that what comes is compared with
     images           what is asked for, and what stands for it already
     beginning        which of them are begun when

@@ -299,7 +299,7 @@ FILES: Final[dict[str, Case]] = {
     ),
     "tdmrep-deep": Case(reply(JPEG), "ok", others=(("/.well-known/tdmrep.json", reply(_DEEP)),)),
     "tdmrep-endless": Case(
-        reply(JPEG), "ok", others=(("/.well-known/tdmrep.json", endless(head(), b"[[1],\n" * 999)),)
+        reply(JPEG), "opted_out", others=(("/.well-known/tdmrep.json", endless(head(), b"[[1],\n" * 999)),)
     ),
 }
 
