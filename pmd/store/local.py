@@ -1,6 +1,6 @@
 """This machine's own files, under the names that fsspec's file systems have for what is asked of them here.
 
-fsspec has one too, and reading it in costs 70 ms of every command, most of them for asyncio, which object stores need. So fsspec is
+fsspec has one too, and reading it in costs every command 50 ms, most of them for asyncio, which object stores need. So fsspec is
 read in where a URL names other storage, or a pattern is looked for (`pmd.store.patterns`).
 """
 
@@ -37,7 +37,7 @@ class Local:
     def mode(path: str) -> int | None:
         """Return what is there, as `st_mode` has it, or None for nothing.
 
-        To fsspec, and to `os.path`, what a disk that fails does not tell is not there: a commit, say, that would then be made anew.
+        To fsspec, and to `os.path`, what a disk that fails does not tell is not there: a commit, say, that would be made anew.
         """
         try:
             return patiently(lambda: os.stat(path)).st_mode
