@@ -84,13 +84,20 @@ Now = Callable[[], Standing]
 
 
 def units(
-    config: Config, names: Sequence[str], flags: Sequence[str], now: Now | None = None, coming: Sequence[str] = ()
+    config: Config,
+    names: Sequence[str],
+    flags: Sequence[str],
+    now: Now | None = None,
+    coming: Sequence[str] = (),
+    only: str | None = None,
 ) -> Iterator[Unit]:
-    """Yield every unit of a build, in the order of the flow; a stage's pipeline is the module of its name.
+    """Yield every unit of a build, or of one stage, in the order of the flow; a stage's pipeline is the module of its name.
 
     `coming` are sources that are not curated yet, and will be when the stages after it run.
     """
     for stage in flow.STAGES:
+        if only not in {None, stage.name}:
+            continue
         later = coming if stage.unit == "source" else ()
         for unit in sorted({*stages.units(stage, config, names, None if now is None else now()), *later}):
             yield Unit(stage, unit, config, functools.partial(run_stage, stage, config, [unit], flags))
@@ -141,10 +148,8 @@ def build(
         fetch_needs.check(config)
 
     before: list[Unit] = []
-    for turn in _turns(units(config, chosen, flags, driver.now)):
+    for turn in _turns(units(config, chosen, flags, driver.now, only=only)):
         stage = turn[0].stage
-        if only is not None and stage.name != only:
-            continue
         before += turn
         if driver.run(turn) and stage.ledger == "more" and any(line.named.is_of_bytes for line in listed):
             _look_again(before, driver)

@@ -157,7 +157,7 @@ def test_a_lane_on_this_machine_does_not_load_beam() -> None:
     assert "apache_beam" not in loaded_after("import pmd.fetch.transforms")
 
 
-@pytest.mark.parametrize("package", ["pandas", "bson"])
+@pytest.mark.parametrize("package", ["pandas", "bson", "apache_beam.io.gcp.bigquery"])
 def test_a_process_of_ours_does_without_what_nothing_of_ours_uses(package: str) -> None:
     """Neither pyarrow's first array nor Beam brings it, nor says a word of it; a process that has it keeps it."""
     looks = f"import pyarrow, apache_beam, sys; pyarrow.array([1]); print(sys.modules.get('{package}'))"
@@ -186,3 +186,37 @@ def test_a_lane_reads_in_no_command_line() -> None:
 def test_a_quick_command_loads_nothing_slow(command: str) -> None:
     run = f"import sys; sys.argv = ['pmd', '{command}']\nfrom pmd import cli\ntry: cli.main()\nexcept SystemExit: pass"
     assert not loaded_after(run) & {"apache_beam", "polars", "pandas", "datasets", "pycurl", "pipelines"}
+
+
+#: What a stage on this machine's files reads in only when there is something to do, something is wrong, or a pattern is named.
+NOT_IDLE = {
+    "apache_beam",
+    "polars",
+    "fsspec",
+    "asyncio",
+    "urllib.request",
+    "pyarrow.dataset",
+    "pmd.manifests",
+    "pmd.publish",
+}
+
+
+def test_a_stage_with_nothing_to_do_loads_nothing_for_others(tmp_path: Path) -> None:
+    (tmp_path / "cc3m.tsv").write_text("a caption\thttp://a.example/1.jpg\n", encoding="utf-8")
+    text = (
+        'root = "root"\ncontact = "mailto:a@example.org"\n[sources.conceptual_captions]\nannotations = ["cc3m.tsv"]\n'
+    )
+    (tmp_path / "pmd.toml").write_text(text, encoding="utf-8")
+    run = (
+        f"import sys; sys.argv = ['pmd', 'curate', {str(tmp_path / 'pmd.toml')!r}]\nfrom pmd import __main__\n"
+        "try: __main__.main()\nexcept SystemExit as end: print(end.code, *sys.modules)"
+    )
+    ended = [
+        subprocess.run([sys.executable, "-c", run], cwd=ROOT, capture_output=True, check=True, text=True)
+        for _ in range(2)
+    ]
+    (at_work, idle) = (one.stdout.split() for one in ended)
+    assert at_work[0] == idle[0] == "0"
+    assert "apache_beam" in at_work
+    assert "committed and unchanged" in ended[1].stderr
+    assert not NOT_IDLE & {*idle}

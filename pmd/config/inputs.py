@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from pmd import escape, manifests, sources
+from pmd import escape, sources
 from pmd.config import Config, SourceConfig, places
 from pmd.errors import InputError
 from pmd.formats import archives, compression, encoding
@@ -225,8 +225,10 @@ def _missing(source: SourceConfig) -> list[str]:
         for pattern in (*source.images, *([] if karpathy is None else [karpathy]))
         if not storage.glob(archives.split_member(pattern)[0])
     ]
-    if source.reader is not None:
+    if source.reader is not None or not absent:
         return [f"{source.name}: {pattern} not found{_or_another(pattern)}" for pattern in absent]
+    from pmd import manifests  # here: it is for who lacks something
+
     return [manifests.missing_hint(source.name, pattern) + _or_another(pattern) for pattern in absent]
 
 

@@ -20,15 +20,17 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from pmd import escape, flow, manifests, sources
+from pmd import escape, flow, sources
 from pmd.config import options, places, reference, remedies, resizing
 from pmd.config.engine import LOCAL, Engine
 from pmd.config.tables import TABLES, Tables
 from pmd.errors import ConfigError, InputError
 from pmd.formats import encoding
-from pmd.manifests import Terms
 from pmd.sources.contract import PROFILES, Profile, SourceOptions
 from pmd.store import lock, storage
+
+if typing.TYPE_CHECKING:
+    from pmd.manifests import Terms
 
 #: What is no table.
 _TOP_KEYS: Final = ("root", "profile", "seed", "contact", "sample", "takedown", "suppression")
@@ -63,6 +65,8 @@ class SourceConfig:
     def terms(self) -> Terms:
         """What of it may be handed on: by its manifest, or by the configuration."""
         if self.reader is None:
+            from pmd import manifests  # here: who has nothing to do asks for no terms
+
             return manifests.load(self.name)
         return sources.load_reader(self.reader).terms(self.name, self.options)
 

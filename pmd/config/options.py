@@ -15,7 +15,7 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from pmd import flow
 from pmd.config import scores
@@ -28,7 +28,7 @@ from pmd.config.resizing import (
     check_short_side,
     put_together,
 )
-from pmd.manifests.model import Licence
+from pmd.schema import licences
 from pmd.schema.modes import Mode
 from pmd.sources.contract import PROFILES, NamesFiles, Profile, Rule
 
@@ -170,7 +170,7 @@ class LicenceOptions(StageOptions):
     """Which pictures may be used, by the licences that sources state of them."""
 
     image_allow: Annotated[
-        tuple[Licence, ...] | None,
+        tuple[Annotated[str, AfterValidator(licences.canonical)], ...] | None,
         Also((flow.IMAGES.name,)),
         Leaves(
             flow.IMAGES.name,

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from pmd import escape, manifests
+from pmd import escape
 
 #: img2dataset's names of what has another name here → what to write.
 _AS_IN_IMG2DATASET: Final[Mapping[str, str]] = {
@@ -65,6 +65,8 @@ def of_source(name: str, known: Sequence[str]) -> str | None:
 
 def _words_of_titles() -> dict[str, frozenset[str]]:
     """Return source → the words of its title: "cc3m" is one of "Conceptual Captions (CC3M)"."""
+    from pmd import manifests  # here: it is for who has named none of them
+
     titles = {name: manifest.title for name, manifest in manifests.load_all().items()}
     return {name: frozenset(re.findall(r"\w+", title.casefold())) for name, title in titles.items()}
 

@@ -18,7 +18,7 @@ from urllib.parse import quote, quote_plus
 
 from pmd.demo.pictures import SCENES, Picture, bomb_png, encoded, notice, parts, tracking_pixel
 from pmd.demo.web import Answer, page, redirect, route_of
-from pmd.demo.world import Builder, Outcome, World, kept, rejected, token
+from pmd.demo.world import Builder, Drawing, Outcome, World, kept, rejected, token
 
 COCO_FILE: Final = "data/coco/captions_train2017.json"
 KARPATHY_FILE: Final = "data/coco/dataset_coco.json"
@@ -974,20 +974,21 @@ def _cc12m(builder: Builder, shared: Shared) -> None:
         )[number % 4]
         good(url, caption, picture)
 
+    # A host that asks for a pause is left alone with all of its domain, so these two have domains of their own.
     picture = builder.picture()
     good(
-        "http://busy.blog.example/photo.jpg",
+        "http://busy.example/photo.jpg",
         "A host that was busy for a moment",
         picture,
-        Answer(encoded(picture), behaviour="busy_once"),
+        Answer(Drawing(picture), behaviour="busy_once"),
     )
-    builder.may_repeat.add(route_of("http://busy.blog.example/photo.jpg"))
+    builder.may_repeat.add(route_of("http://busy.example/photo.jpg"))
     picture = builder.picture()
     good(
         "http://slow.blog.example/photo.jpg",
         "A host that is slow but gets there",
         picture,
-        Answer(encoded(picture), behaviour="drip"),
+        Answer(Drawing(picture), behaviour="drip"),
     )
 
     truncated = encoded(builder.picture((640, 480)))
@@ -996,13 +997,13 @@ def _cc12m(builder: Builder, shared: Shared) -> None:
         _Page("http://nowhere.blog.example/b/photo.jpg", "dead", page("Gone", 410)),
         _Page("http://law.blog.example/photo.jpg", "forbidden", page("Unavailable For Legal Reasons", 451)),
         _Page(
-            "http://overloaded.blog.example/photo.jpg",
+            "http://overloaded.example/photo.jpg",
             "rate_limited",
             dataclasses.replace(page("Service Unavailable", 503), headers=(("Retry-After", "1"),)),
         ),
         _Page("http://gibberish.blog.example/photo.jpg", "server_error", Answer(behaviour="garbage")),
         _Page("http://silent.blog.example/photo.jpg", "connection", Answer(behaviour="drop")),
-        _Page("https://untrusted.blog.example/photo.jpg", "tls", Answer(encoded(builder.picture()))),
+        _Page("https://untrusted.blog.example/photo.jpg", "tls", Answer(Drawing(builder.picture()))),
         _Page("http://loop.blog.example/1.jpg", "too_many_redirects", redirect("http://loop.blog.example/2.jpg")),
         _Page("http://endless.blog.example/photo.jpg", "too_large", Answer(truncated, behaviour="endless")),
         _Page("http://half.blog.example/photo.jpg", "undecodable", Answer(truncated[: len(truncated) // 2])),
@@ -1011,23 +1012,23 @@ def _cc12m(builder: Builder, shared: Shared) -> None:
         _Page(
             "http://noai.blog.example/photo.jpg",
             "opted_out",
-            Answer(encoded(builder.picture()), headers=(("X-Robots-Tag", "noai, noimageai"),)),
+            Answer(Drawing(builder.picture()), headers=(("X-Robots-Tag", "noai, noimageai"),)),
         ),
-        _Page("http://robots.blog.example/private/photo.jpg", "opted_out", Answer(encoded(builder.picture()))),
-        _Page("http://reserved.blog.example/photo.jpg", "opted_out", Answer(encoded(builder.picture()))),
+        _Page("http://robots.blog.example/private/photo.jpg", "opted_out", Answer(Drawing(builder.picture()))),
+        _Page("http://reserved.blog.example/photo.jpg", "opted_out", Answer(Drawing(builder.picture()))),
         _Page(
             "http://trap.blog.example/metadata.jpg",
             "blocked_address",
             redirect("http://169.254.169.254/latest/meta-data/"),
         ),
         _Page("http://trap.blog.example/file.jpg", "blocked_address", redirect("file:///etc/passwd")),
-        _Page("http://192.168.1.20/cam/photo.jpg", "blocked_address", Answer(encoded(builder.picture()))),
+        _Page("http://192.168.1.20/cam/photo.jpg", "blocked_address", Answer(Drawing(builder.picture()))),
     ):
         image = builder.image(status=place.status)
         caption = f"A photo at {place.url.split('/')[2].split('.')[0]}, which ends as {place.status.replace('_', ' ')}"
         add(builder.locate(image, place.url, place.answer), caption, kept(image, caption))
     builder.serve("http://loop.blog.example/2.jpg", redirect("http://loop.blog.example/1.jpg"))
-    builder.serve("http://169.254.169.254/latest/meta-data/", Answer(encoded(builder.picture())))
+    builder.serve("http://169.254.169.254/latest/meta-data/", Answer(Drawing(builder.picture())))
     builder.untrusted_hosts.add("untrusted.blog.example")
     for url in (
         "http://169.254.169.254/latest/meta-data/",
@@ -1037,7 +1038,7 @@ def _cc12m(builder: Builder, shared: Shared) -> None:
     ):
         builder.never_requested.add(route_of(url))
     for url in (
-        "http://overloaded.blog.example/photo.jpg",
+        "http://overloaded.example/photo.jpg",
         "http://gibberish.blog.example/photo.jpg",
         "http://silent.blog.example/photo.jpg",
         "http://loop.blog.example/1.jpg",

@@ -17,7 +17,7 @@ import socketserver
 import ssl
 import tempfile
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self
@@ -41,6 +41,9 @@ _LOOPBACK: Final = "127.0.0.1"
 _CERTIFICATE_LIFE: Final = datetime.timedelta(days=7)
 _COMMON_NAME_LIMIT: Final = 64  # RFC 5280, ub-common-name
 
+#: Makes a body, the same each time; two threads may call it at once.
+Body = Callable[[], bytes]
+
 Behaviour = Literal["plain", "busy_once", "drip", "endless", "hang", "drop", "garbage"]
 
 
@@ -49,7 +52,7 @@ class Answer:
     """What the server says to a GET.
 
     Attributes:
-        body: The body; of an endless one its beginning.
+        body: The body, or what makes it when it is first asked for; of an endless one its beginning.
         status: HTTP status.
         content_type: Value of Content-Type.
         headers: Further headers.
@@ -58,11 +61,16 @@ class Answer:
             "drop": the connection is closed instead. "garbage": bytes that are not HTTP.
     """
 
-    body: bytes = b""
+    body: bytes | Body = b""
     status: int = 200
     content_type: str = "image/jpeg"
     headers: tuple[tuple[str, str], ...] = ()
     behaviour: Behaviour = "plain"
+
+    @property
+    def content(self) -> bytes:
+        """The body's bytes."""
+        return self.body if isinstance(self.body, bytes) else self.body()
 
 
 def route_of(url: str) -> Route:
@@ -117,6 +125,7 @@ class DemoWeb:
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True, name="demo web")
             for server in (self._plain, self._tls)
         ]
+        self._threads.append(threading.Thread(target=self._make_bodies, daemon=True, name="demo web's bodies"))
 
     @property
     def address(self) -> str:
@@ -148,11 +157,20 @@ class DemoWeb:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._closing.set()
-        for server, thread in zip((self._plain, self._tls), self._threads, strict=True):
+        for server in (self._plain, self._tls):
             server.shutdown()
+        for thread in self._threads:
             thread.join()
+        for server in (self._plain, self._tls):
             server.close_connections()
             server.server_close()
+
+    def _make_bodies(self) -> None:
+        """Make the bodies before they are asked for, so that whoever opened the web need not wait until all are made."""
+        for answer in self.routes.values():
+            if self._closing.is_set():
+                return
+            _ = answer.content
 
     def take(self, route: Route) -> Answer:
         """Note a request, and return its answer."""
@@ -246,8 +264,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Say nothing: `DemoWeb.requests` is the log."""
 
     def _say(self, answer: Answer) -> None:
-        endless = answer.behaviour == "endless"
-        length = ("Transfer-Encoding", "chunked") if endless else ("Content-Length", str(len(answer.body)))
+        endless, content = answer.behaviour == "endless", answer.content
+        length = ("Transfer-Encoding", "chunked") if endless else ("Content-Length", str(len(content)))
         lines = [
             f"HTTP/1.1 {answer.status} {http.HTTPStatus(answer.status).phrase}",
             *(f"{name}: {value}" for name, value in (("Content-Type", answer.content_type), length, *answer.headers)),
@@ -257,17 +275,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(head)
         elif endless:
             self.wfile.write(head)
-            self._pour(answer.body)
+            self._pour(content)
         elif answer.behaviour == "drip":
             self.wfile.write(head)
-            for piece in _pieces(answer.body, _DRIP_PIECES):
+            for piece in _pieces(content, _DRIP_PIECES):
                 if not self.server.web.pause(_DRIP_PAUSE_S):
                     self.close_connection = True
                     return
                 self.wfile.write(piece)
         else:
             # One write: a header and a body in two packets wait for each other's acknowledgement.
-            self.wfile.write(head + answer.body)
+            self.wfile.write(head + content)
 
     def _pour(self, beginning: bytes) -> None:
         sent = 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
+import threading
 import unicodedata
 from collections.abc import Mapping
 from typing import Any, Final
@@ -38,6 +39,22 @@ CONTENT_TYPES: Final[dict[Format, str]] = {
     "avif": "image/avif",
     "gif": "image/gif",
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawing:
+    """Draws a picture, as the body of an answer, in whatever thread."""
+
+    picture: Picture
+
+    def __call__(self) -> bytes:
+        """Return the picture's file."""
+        with _one:
+            return encoded(self.picture)
+
+
+#: One picture is drawn at a time: they share a font, and none is drawn twice so.
+_one: Final = threading.Lock()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,7 +208,7 @@ class Builder:
     def serve(self, url: str, answer: Answer | Picture) -> None:
         """Say what is answered at a URL."""
         if isinstance(answer, Picture):
-            answer = Answer(encoded(answer), content_type=CONTENT_TYPES[answer.form])
+            answer = Answer(Drawing(answer), content_type=CONTENT_TYPES[answer.form])
         if self.routes.setdefault(route_of(url), answer) != answer:
             raise ValueError(f"two answers for {url}")
 

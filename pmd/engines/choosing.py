@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from pmd.config.engine import WORKER, DataflowEngine, Engine, EngineName, FlinkEngine, SparkEngine
-from pmd.engines import servers
 from pmd.errors import ConfigError, PmdError
 
 #: Flags by which a command line chooses where it runs, so that the table is left aside.
@@ -137,6 +136,8 @@ def _portable(name: EngineName, endpoint: str | None) -> Iterator[str]:
     if endpoint is not None:
         yield f"--job_endpoint={endpoint}"
         return
+    from pmd.engines import servers  # here: it brings an HTTP client, and only what was started here is asked of it
+
     yield f"--job_endpoint={servers.started(name).endpoint}"
 
 

@@ -30,7 +30,6 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fsspec.implementations.local import LocalFileSystem
 
 from pmd import codec
 from pmd.config.options import FetchOptions
@@ -260,7 +259,7 @@ class Img2dataset:
         asked = [(item.image, item.left.popleft()) for item in waiting]
         answers = self._lane.may_ask(asked)
         tries = [_Try(item, url, answer) for item, (_, url), answer in zip(waiting, asked, answers, strict=True)]
-        parent = self._work if isinstance(storage.filesystem(self._work)[0], LocalFileSystem) else None
+        parent = self._work if storage.is_local(self._work) else None
         with (
             tempfile.TemporaryDirectory(prefix=f"{_PACKAGE}-", dir=parent) as folder,
             ThreadPoolExecutor(CODEC_THREADS, "codec") as threads,

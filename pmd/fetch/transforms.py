@@ -53,9 +53,6 @@ _SIGNAL_S: Final = 0.5
 #: Seconds that are waited at once: the system's call takes no more than 2^31 ms, some 25 days.
 _WAIT_S: Final = 3600.0
 
-#: Objects that are made and not let go of before garbage is collected; some 15 stay of an image until its shard ends.
-_GARBAGE: Final = 20_000
-
 _NOTES: Final = logging.getLogger("pmd.notes")
 
 SHARDS = pa.schema([pa.field("shard", pa.int32(), nullable=False)])
@@ -416,9 +413,6 @@ def _run_lane(lane: FetchLane, batch: pa.RecordBatch, tells: Connection) -> None
 
     endings.hear(ask)
     gc.freeze()  # what was imported stays: collecting looks through it no more
-    gc.set_threshold(
-        _GARBAGE
-    )  # and through rows that wait for their shard's end less often: little is let go of in rings
     try:
         for _ in lane.fetched(batch, stop):
             pass

@@ -14,8 +14,6 @@ import urllib.parse
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from fsspec.implementations.local import LocalFileSystem
-
 from pmd.errors import InputError
 from pmd.formats.streams import FETCH_AGAIN, compression_of, read_head
 from pmd.store import storage
@@ -131,15 +129,14 @@ def _fetch(cursor: sqlite3.Cursor, where: str) -> list[tuple[Any, ...]]:
 @contextlib.contextmanager
 def _reading(path: str, table: str) -> Iterator[sqlite3.Connection]:
     """Open a database so that nothing is written or locked, not even a journal beside it."""
-    fs, local = storage.filesystem(path)
-    if not isinstance(fs, LocalFileSystem):
+    if not storage.is_local(path):
         raise InputError(
             "a SQLite database can be read only from a local disk",
             where=path,
             remedy="copy it to one, and name the copy in the configuration",
         )
     _require_whole(path)
-    address = "file:" + urllib.parse.quote(os.path.abspath(local)) + "?mode=ro&immutable=1"
+    address = "file:" + urllib.parse.quote(os.path.abspath(storage.filesystem(path)[1])) + "?mode=ro&immutable=1"
     try:
         with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
             connection.text_factory = _text

@@ -66,7 +66,7 @@ _Form = Annotated[str, Field(min_length=1), AfterValidator(_form)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 class Table2(_Strict):

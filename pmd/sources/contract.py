@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, get_args
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from pmd.manifests.model import Terms
 from pmd.schema.tables import DRAFTS
+
+if TYPE_CHECKING:
+    from pmd.manifests import Terms
 
 Profile = Literal["paper", "hub", "recommended"]
 PROFILES: Final[tuple[Profile, ...]] = get_args(Profile)

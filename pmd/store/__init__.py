@@ -4,6 +4,8 @@ Modules, each importing only those above it::
 
     patience   what may pass is waited for
     spools     files that are written here and sent elsewhere
+    local      this machine's files
+    patterns   what a pattern matches of them
     storage    files, on any file system
     failures   what storage that fails says to a person
     versions   compare and swap

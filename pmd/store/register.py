@@ -447,7 +447,8 @@ def _parsed(root: str, found: Versioned) -> Register:
         raise ValueError("not as it was written")
     if commits.sha256(table) != head["sha256"]:
         raise ValueError("not as it was written")
-    known = pq.read_table(io.BytesIO(table), use_threads=False).cast(_KNOWN).combine_chunks()
+    # Not by `read_table`, which reads in `pyarrow.dataset` for one small file.
+    known = pq.ParquetFile(io.BytesIO(table)).read(use_threads=False).cast(_KNOWN).combine_chunks()
     at_work = bool(head["at_work"])
     return Register(root, known, head["answers"], int(head["epoch"]), at_work, found.version, is_kept=not at_work)
 

@@ -27,12 +27,9 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self, cast
 
-import fsspec
-import fsspec.asyn
-from fsspec.implementations.local import LocalFileSystem
-
 from pmd.errors import ConfigError, InputError, PmdError, RootError
 from pmd.store import spools
+from pmd.store.local import LOCAL, Local
 from pmd.store.patience import Reading, Writing, patiently, refuse_pipes
 
 #: Marks files that are being written; sweeps remove them, readers never see them.
@@ -64,8 +61,10 @@ _NO_SUCH_RENAME = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errn
 
 @functools.cache
 def _filesystem(protocol: str) -> Any:
-    if protocol in {"file", "local"}:
-        return fsspec.filesystem(protocol)
+    if protocol in LOCAL.protocol:
+        return LOCAL
+    import fsspec  # here: most commands meet local files alone (`pmd.store.local`)
+
     # A cached listing would not show what other processes have written since.
     fs = fsspec.filesystem(protocol, use_listings_cache=False, **(_S3 if protocol in {"s3", "s3a"} else {}))
     if protocol in {"s3", "s3a"}:
@@ -81,20 +80,26 @@ def is_object_store(fs: Any) -> bool:
 
 def is_local(url: str) -> bool:
     """Return whether a path or URL lies in this machine's own file system."""
-    return isinstance(filesystem(url)[0], LocalFileSystem)
+    return isinstance(filesystem(url)[0], Local)
 
 
 def filesystem(url: str) -> tuple[Any, str]:
     """Return the file system of a path or URL, and the path within it."""
-    # fsspec takes every "::" for the end of a protocol; in a path it is part of a name.
-    protocol = fsspec.utils.get_protocol(url) if "://" in url else "file"
+    protocol = _protocol(url)
     try:
         fs = _filesystem(protocol)
     except Exception as error:
         raise _unusable(protocol, url, error) from error
-    if isinstance(fs, LocalFileSystem) and "\0" in url:
+    if not isinstance(fs, Local):
+        return fs, cast(str, fs._strip_protocol(url))
+    if "\0" in url:
         raise ConfigError("no path has a NUL character", where=repr(url), remedy="mend the path")
-    return fs, cast(str, fs._strip_protocol(url))
+    return fs, fs.path(url)
+
+
+def _protocol(url: str) -> str:
+    """Return the protocol of a URL; a path's is "file". fsspec takes every "::" for its end; in a path it is part of a name."""
+    return re.split("::|://", url, maxsplit=1)[0] if "://" in url else "file"
 
 
 def _unusable(protocol: str, url: str, error: Exception) -> ConfigError:
@@ -141,8 +146,8 @@ def refuse_other_than_text(path: str, kind: type[PmdError]) -> None:
 def exists(url: str) -> bool:
     """Return whether a file or folder is there."""
     fs, path = filesystem(url)
-    if isinstance(fs, LocalFileSystem):
-        return _mode(path) is not None
+    if isinstance(fs, Local):
+        return fs.mode(path) is not None
     if not _is_in_gcs(fs, path):
         return bool(patiently(lambda: fs.exists(path)))
     try:
@@ -155,10 +160,9 @@ def exists(url: str) -> bool:
 def is_folder(url: str) -> bool:
     """Return whether a folder is there."""
     fs, path = filesystem(url)
-    if not isinstance(fs, LocalFileSystem):
-        return bool(patiently(lambda: _has_objects(fs, path) if _is_in_gcs(fs, path) else fs.isdir(path)))
-    mode = _mode(path)
-    return mode is not None and stat.S_ISDIR(mode)
+    if isinstance(fs, Local):
+        return fs.isdir(path)
+    return bool(patiently(lambda: _has_objects(fs, path) if _is_in_gcs(fs, path) else fs.isdir(path)))
 
 
 def _info(fs: Any, path: str) -> Any:
@@ -171,6 +175,8 @@ def _info(fs: Any, path: str) -> Any:
     """
     if not _is_in_gcs(fs, path):
         return patiently(lambda: fs.info(path))
+    import fsspec.asyn  # which a client of Cloud Storage has read in
+
     try:
         return patiently(lambda: fsspec.asyn.sync(fs.loop, fs._get_object, path))
     except FileNotFoundError:
@@ -190,17 +196,6 @@ def _has_objects(fs: Any, path: str) -> bool:
     bucket, key, _ = fs.split_path(path)
     prefix = key.rstrip("/") + "/"
     return bool(fs.call("GET", "b/{}/o", bucket, prefix=prefix, maxResults=1, json_out=True).get("items"))
-
-
-def _mode(path: str) -> int | None:
-    """Return what is there locally, as `st_mode` has it, or None for nothing.
-
-    To fsspec, and to `os.path`, what a disk that fails does not tell is not there: a commit, say, that would then be made anew.
-    """
-    try:
-        return patiently(lambda: os.stat(path)).st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        return None
 
 
 def size(url: str) -> int:
@@ -238,7 +233,7 @@ def fingerprint(url: str) -> str:
 
 def _sizes(fs: Any, folder: str) -> dict[str, int]:
     """Return the files below a folder and their sizes, in bytes; the same files as `list_files`."""
-    if isinstance(fs, LocalFileSystem):
+    if isinstance(fs, Local):
         return {name: _size_of(name) for name in _walk(folder)}
     return {name: entry["size"] for name, entry in fs.find(folder, detail=True).items()}
 
@@ -273,7 +268,7 @@ def open_raw(url: str) -> BinaryIO:
     """
     fs, path = filesystem(url)
     try:
-        if isinstance(fs, LocalFileSystem):
+        if isinstance(fs, Local):
             return cast(BinaryIO, io.BufferedReader(Reading(path), _READ_BYTES))
         return cast(BinaryIO, fs.open(path, "rb", compression=None))
     except FileNotFoundError:
@@ -283,7 +278,7 @@ def open_raw(url: str) -> BinaryIO:
 def read_bytes(url: str, start: int | None = None, stop: int | None = None) -> bytes:
     """Return a file's bytes, or those of a range."""
     fs, path = filesystem(url)
-    if isinstance(fs, LocalFileSystem):
+    if isinstance(fs, Local):
         refuse_pipes(path)
     return cast(bytes, patiently(lambda: fs.cat_file(path, start=start, end=stop)))
 
@@ -300,7 +295,7 @@ def glob(pattern: str) -> list[str]:
     fs, path = filesystem(pattern)
     protocol = pattern.split("://", 1)[0] + "://" if "://" in pattern else ""
     found = sorted(cast(list[str], patiently(lambda: _listing(fs).glob(_literal_start(fs, path)))))
-    if isinstance(fs, LocalFileSystem) and not os.path.isabs(os.path.expanduser(pattern)) and not protocol:
+    if isinstance(fs, Local) and not os.path.isabs(os.path.expanduser(pattern)) and not protocol:
         return [os.path.relpath(name) for name in found]
     return [protocol + name for name in found]
 
@@ -321,7 +316,7 @@ def list_files(folder: str) -> list[str]:
     if not is_object_store(fs) and not exists(folder):
         return []
     prefix = path.rstrip("/") + "/"
-    find = (lambda: _walk(path)) if isinstance(fs, LocalFileSystem) else (lambda: fs.find(path))
+    find = (lambda: _walk(path)) if isinstance(fs, Local) else (lambda: fs.find(path))
     return sorted(name.removeprefix(prefix) for name in patiently(find))
 
 
@@ -385,26 +380,13 @@ def _tell(error: OSError) -> None:
         raise error
 
 
-class _Told(LocalFileSystem):  # type: ignore[misc]  # fsspec is untyped
-    """Lists as fsspec does, which leaves out without a word what it cannot list; only what is forbidden is left out here."""
-
-    def walk(self, path: str, maxdepth: int | None = None, **asked: Any) -> Iterator[Any]:
-        """Yield each folder, its folders and its files."""
-        return cast(Iterator[Any], super().walk(path, maxdepth, on_error=self._on_error, **asked))
-
-    def isdir(self, path: str) -> bool:
-        """Return whether a folder is there."""
-        return is_folder(path)
-
-    @staticmethod
-    def _on_error(error: OSError) -> None:
-        if not isinstance(error, PermissionError):
-            _tell(error)
-
-
 def _listing(fs: Any) -> Any:
-    """Return a file system that lists, or tells why it cannot."""
-    return _Told() if isinstance(fs, LocalFileSystem) else fs
+    """Return a file system that finds what a pattern matches, or tells why it cannot."""
+    if not isinstance(fs, Local):
+        return fs
+    from pmd.store import patterns  # here: it needs fsspec, and few commands meet a pattern
+
+    return patterns.Told()
 
 
 def make_folder(folder: str) -> None:
@@ -434,7 +416,7 @@ def remove_tree(folder: str) -> None:
     """Remove a folder and everything in it, if it is there: only for folders that nobody but this program writes into."""
     fs, path = filesystem(folder)
     with contextlib.suppress(FileNotFoundError):
-        if isinstance(fs, LocalFileSystem):
+        if isinstance(fs, Local):
             patiently(lambda: shutil.rmtree(path, onerror=_tell_of_removal))
         else:
             fs.rm(path, recursive=True)
@@ -450,7 +432,7 @@ def _tell_of_removal(_: object, path: str, raised: tuple[Any, BaseException, Any
 def remove_empty(folder: str) -> None:
     """Remove a folder, and those in it, that hold no file; nothing where the file system has no folders."""
     fs, path = filesystem(folder)
-    if isinstance(fs, LocalFileSystem):
+    if isinstance(fs, Local):
         for inner, _, _ in os.walk(path, topdown=False):
             with contextlib.suppress(OSError):
                 os.rmdir(inner)
@@ -460,7 +442,7 @@ def remove_empty(folder: str) -> None:
 def remove_folder(folder: str) -> None:
     """Remove a folder if nothing is in it; nothing where the file system has no folders."""
     fs, path = filesystem(folder)
-    if isinstance(fs, LocalFileSystem):
+    if isinstance(fs, Local):
         with contextlib.suppress(OSError):
             os.rmdir(path)
         _forget_synced(path)
@@ -483,7 +465,7 @@ class Draft:
 
     def __init__(self, folder: str, *, durable: bool = True, is_hashed: bool = True) -> None:
         self._fs, self._folder = filesystem(folder)
-        self._is_local = isinstance(self._fs, LocalFileSystem)
+        self._is_local = isinstance(self._fs, Local)
         self._drafts = self._folder if self._is_local else spools.folder()
         self._durable = durable and self._is_local
         self._temporaries: list[str] = []
@@ -606,7 +588,7 @@ def put_if_absent(url: str, content: bytes) -> bool:
     ``mode="create"`` (generation match on Cloud Storage, If-None-Match on S3).
     """
     fs, path = filesystem(url)
-    if not isinstance(fs, LocalFileSystem):
+    if not isinstance(fs, Local):
         make_folder(posixpath.dirname(url))
         try:
             fs.pipe_file(path, content, mode="create")

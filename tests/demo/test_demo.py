@@ -210,7 +210,7 @@ def test_size_and_number(folder: Path, world: World, outcome: Expected) -> None:
     assert 300 <= pairs <= 500
     assert 150 <= len(outcome.images) <= 250
     on_disk = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    assert on_disk + sum(len(answer.body) for answer in world.routes.values()) < DEMO_BYTES
+    assert on_disk + sum(len(answer.content) for answer in world.routes.values()) < DEMO_BYTES
 
 
 def test_two_writes_are_equal(folder: Path, web: DemoWeb, tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ def test_every_image_is_where_it_should_be_and_unlike_the_others(world: World) -
         for url in image.urls:
             answer = _followed(world, url)
             if answer is not None and answer.status == 200:
-                bodies.add(answer.body)
+                bodies.add(answer.content)
         if image.status == "ok":
             assert bodies, image
             for body in bodies:

@@ -194,3 +194,17 @@ def test_closing_ends_open_connections_and_hanging_answers() -> None:
     assert idle.recv(1) == b""
     idle.close()
     hanging.close()
+
+
+def test_bodies_are_made_before_they_are_asked_for_and_no_sooner_than_the_web_is_open() -> None:
+    made = threading.Event()
+
+    def body() -> bytes:
+        made.set()
+        return BODY
+
+    web = DemoWeb({route_of("http://a.example/drawn.jpg"): Answer(body)})
+    assert not made.is_set()
+    with web:
+        assert made.wait(5)
+        assert _get(web, "a.example", "/drawn.jpg")[1] == BODY
