@@ -170,7 +170,7 @@ def read_also(paths: Iterable[str]) -> set[TwoIdentities]:
     also: set[TwoIdentities] = set()
     for path in paths:
         for rows in takedowns.with_also(path, _TWO_IDENTITIES):
-            table = rows.group_by([*_TWO_IDENTITIES]).aggregate([])
+            table = rows.group_by([*_TWO_IDENTITIES], use_threads=False).aggregate([])
             also.update(zip(*(table[name].to_pylist() for name in _TWO_IDENTITIES), strict=True))
     return also
 

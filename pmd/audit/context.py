@@ -260,7 +260,11 @@ def count(rows: pa.Table) -> Iterator[dict[str, Any]]:
     for source in sorted(pc.unique(rows["source"]).to_pylist()):
         mine = rows.filter(pc.equal(rows["source"], source))
         stage = pc.max(mine["last"]).as_py()
-        left = mine.filter(pc.equal(mine["last"], stage)).group_by(_KEYS).aggregate([("captions", "sum")])
+        left = (
+            mine.filter(pc.equal(mine["last"], stage))
+            .group_by(_KEYS, use_threads=False)
+            .aggregate([("captions", "sum")])
+        )
         yield {"source": source, "stage": CLASSES[stage], "words": _words(source, left.rename_columns(ROWS.names))}
 
 

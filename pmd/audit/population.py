@@ -74,7 +74,11 @@ def parse(content: bytes, year: int) -> Population:
     table = pyarrow.csv.read_csv(io.BytesIO(content))
     years = pc.unique(table["Year"]).to_pylist()
     nearest = min(years, key=lambda one: (abs(one - year), one))
-    rows = table.filter(pc.equal(table["Year"], nearest)).group_by("LocID").aggregate([("Value", "sum")])
+    rows = (
+        table.filter(pc.equal(table["Year"], nearest))
+        .group_by("LocID", use_threads=False)
+        .aggregate([("Value", "sum")])
+    )
     by_number = dict(zip(rows["LocID"].to_pylist(), rows["Value_sum"].to_pylist(), strict=True))
     people = {nations.BY_NUMBER[number]: count for number, count in by_number.items() if number in nations.BY_NUMBER}
     return Population(nearest, dict(sorted(people.items())), by_number.get(_WORLD, sum(people.values())))

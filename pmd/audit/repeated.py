@@ -126,7 +126,7 @@ def count(rows: pa.Table) -> pa.Table:
     often = np.unique(firsts[firsts == texts[FREQUENT - 1 :]])
     rows = rows.filter(pc.is_in(rows["text"], value_set=pa.array(often))).combine_chunks()
     images = (
-        rows.group_by(["text", "source", "image"])
+        rows.group_by(["text", "source", "image"], use_threads=False)
         .aggregate([("last", "max")])
         .rename_columns(["text", "source", "image", "last"])
     )
@@ -137,7 +137,7 @@ def count(rows: pa.Table) -> pa.Table:
     on_pairs = _by_stage(rows, ["text", "source"])
     by_user = _users(rows)
     nobody = [0] * len(STAGES), [[0] * len(STAGES)] * len(THRESHOLDS)
-    named = rows.group_by("text").aggregate([("form", "min")])
+    named = rows.group_by("text", use_threads=False).aggregate([("form", "min")])
     forms = dict(zip(named["text"].to_pylist(), named["form_min"].to_pylist(), strict=True))
     found_rows = [
         {
@@ -159,7 +159,7 @@ def _by_stage(rows: pa.Table, by: list[str]) -> dict[tuple[Any, ...], list[int]]
     """Return, by key, how many rows survived each stage."""
     for stage, name in enumerate(_REACHED):
         rows = rows.append_column(name, pc.greater_equal(rows["last"], stage).cast(pa.int64()))
-    summed = rows.group_by(by).aggregate([(name, "sum") for name in _REACHED])
+    summed = rows.group_by(by, use_threads=False).aggregate([(name, "sum") for name in _REACHED])
     columns = [summed[name].to_pylist() for name in (*by, *(f"{name}_sum" for name in _REACHED))]
     return {tuple(row[: len(by)]): list(row[len(by) :]) for row in zip(*columns, strict=True)}
 
@@ -168,7 +168,11 @@ def _users(rows: pa.Table) -> dict[tuple[int, str], tuple[list[int], list[list[i
     """Return, by text and source, how many users have it after each stage, and the pairs of those with it on many images."""
     named = rows.filter(pc.not_equal(rows["user"], pa.scalar(0, pa.uint64())))
     by = ["text", "source", "user"]
-    images = named.group_by([*by, "image"]).aggregate([("last", "max")]).rename_columns([*by, "image", "last"])
+    images = (
+        named.group_by([*by, "image"], use_threads=False)
+        .aggregate([("last", "max")])
+        .rename_columns([*by, "image", "last"])
+    )
     on_pairs = _by_stage(named, by)
     found: dict[tuple[int, str], tuple[list[int], list[list[int]]]] = {}
     for (text, source, user), on_images in _by_stage(images, by).items():

@@ -380,7 +380,11 @@ def merged(parts: Iterable[Counted]) -> Counted:
 
 def _added(schema: pa.Schema, tables: Iterable[pa.Table], key_columns: int) -> pa.Table:
     names = schema.names[:key_columns]
-    summed = pa.concat_tables(tables).group_by(names).aggregate([(name, "sum") for name in schema.names[key_columns:]])
+    summed = (
+        pa.concat_tables(tables)
+        .group_by(names, use_threads=False)
+        .aggregate([(name, "sum") for name in schema.names[key_columns:]])
+    )
     named = summed.rename_columns([name.removesuffix("_sum") for name in summed.schema.names])
     return named.select(schema.names).cast(schema).sort_by([(name, "ascending") for name in names])
 

@@ -80,8 +80,13 @@ def occurrences(rows: pa.Table, texts: pa.ChunkedArray) -> pa.Table:
 
 def texts(rows: pa.Table) -> pa.Table:
     """Return the `TEXTS` of all `OCCURRENCES` of a partition, in any order."""
-    named = rows.group_by("text_id").aggregate([("form", "max"), ([], "count_all")])
-    images = rows.group_by(["text_id", "stands_id"]).aggregate([]).group_by("text_id").aggregate([([], "count_all")])
+    named = rows.group_by("text_id", use_threads=False).aggregate([("form", "max"), ([], "count_all")])
+    images = (
+        rows.group_by(["text_id", "stands_id"], use_threads=False)
+        .aggregate([])
+        .group_by("text_id", use_threads=False)
+        .aggregate([([], "count_all")])
+    )
     at = pc.index_in(named["text_id"], value_set=images["text_id"].combine_chunks())
     found = pa.table(
         [named["text_id"], named["form_max"], images["count_all"].take(at), named["count_all"]], names=TEXTS.names
@@ -133,7 +138,7 @@ def asked(rows: pa.Table, known: pa.Table) -> Iterator[pa.RecordBatch]:
         rows: All `PROPOSED` of a partition, in any order.
         known: `TEXTS` of the partition, those that `rows` names at least.
     """
-    rows = rows.group_by(PROPOSED.names).aggregate([])
+    rows = rows.group_by(PROPOSED.names, use_threads=False).aggregate([])
     ids = known["text_id"].combine_chunks()
     for start in range(0, rows.num_rows, _CHUNK):
         some = rows.slice(start, _CHUNK)
@@ -208,7 +213,7 @@ def groups(known: pa.Table, members: pa.Table) -> pa.Table:
         known: `TEXTS` of the partition.
         members: All `MEMBERS` of the partition, in any order.
     """
-    members = members.group_by(MEMBERS.names).aggregate([]).sort_by("text_id")
+    members = members.group_by(MEMBERS.names, use_threads=False).aggregate([]).sort_by("text_id")
     found = known.take(pc.index_in(members["text_id"], value_set=known["text_id"].combine_chunks()))
     columns = [*(members[name] for name in MEMBERS.names), found["images"], found["pairs"], found["form"]]
     return pa.table(columns, names=NEAR_TEXTS.names).cast(NEAR_TEXTS).combine_chunks()

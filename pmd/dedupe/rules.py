@@ -195,7 +195,7 @@ def hashed(views: pa.Table, ledger: pa.Table, marked: pa.Table) -> pa.Table:
         `near.HASHED`. An image that stands for others counts as one that regions are shown of, wherever they may be cut
         from it: its own part does not know the others' views.
     """
-    shown = views.group_by("image_id").aggregate([("region", "count")])
+    shown = views.group_by("image_id", use_threads=False).aggregate([("region", "count")])
     left = pc.and_(
         pc.equal(ledger["status"], OK), pc.is_in(ledger["image_id"], value_set=shown["image_id"].combine_chunks())
     )

@@ -49,7 +49,7 @@ def equal(rows: pa.Table) -> pa.Table:
     Args:
         rows: All `rules.HASHES` of a partition, in any order.
     """
-    first = rows.group_by("sha256").aggregate([("image_id", "min")])
+    first = rows.group_by("sha256", use_threads=False).aggregate([("image_id", "min")])
     leaders = first["image_id_min"].take(pc.index_in(rows["sha256"], value_set=first["sha256"].combine_chunks()))
     table = pa.table({"image_id": rows["image_id"], "kept_id": leaders})
     table = table.filter(pc.not_equal(table["image_id"], table["kept_id"])).sort_by("image_id")
@@ -80,7 +80,9 @@ def held(kept: pa.Table, found: pa.Table) -> pa.Table:
         found: `GROUPS` of the part, with those of `equal`.
     """
     table = pa.table({"leader_id": _leaders(kept["image_id"], found), "rank": ranks(kept["split"])})
-    table = table.filter(pc.greater(table["rank"], 0)).group_by("leader_id").aggregate([("rank", "max")])
+    table = (
+        table.filter(pc.greater(table["rank"], 0)).group_by("leader_id", use_threads=False).aggregate([("rank", "max")])
+    )
     return pa.table({"leader_id": table["leader_id"], "split": _RANKS.take(table["rank_max"].combine_chunks())}).cast(
         HELD
     )
@@ -95,12 +97,16 @@ def moved(kept: pa.Table, found: pa.Table, out_of_training: pa.Table) -> pa.Tabl
         out_of_training: `HELD` of all parts.
     """
     groups = pa.table({"leader_id": out_of_training["leader_id"], "rank": ranks(out_of_training["split"])})
-    groups = groups.group_by("leader_id").aggregate([("rank", "max")])
+    groups = groups.group_by("leader_id", use_threads=False).aggregate([("rank", "max")])
     leaders = _leaders(kept["image_id"], found)
     at = pc.index_in(leaders, value_set=groups["leader_id"].combine_chunks())
     of_group = pc.fill_null(groups["rank_max"].take(at), 0)
     table = pa.table({"image_id": kept["image_id"], "rank": of_group})
-    table = table.filter(pc.greater(of_group, ranks(kept["split"]))).group_by("image_id").aggregate([("rank", "max")])
+    table = (
+        table.filter(pc.greater(of_group, ranks(kept["split"])))
+        .group_by("image_id", use_threads=False)
+        .aggregate([("rank", "max")])
+    )
     table = table.sort_by("image_id")
     return pa.table({"image_id": table["image_id"], "split": _RANKS.take(table["rank_max"].combine_chunks())}).cast(
         SPLITS
@@ -124,7 +130,7 @@ def count_moved(views: pa.Table, changed: pa.Table) -> dict[str, dict[str, int]]
     now = settled(views, changed)["split"]
     there = pa.table({"source": views["source"], "split": now}).filter(pc.not_equal(ranks(now), ranks(views["split"])))
     found: dict[str, dict[str, int]] = {}
-    for row in there.group_by(["source", "split"]).aggregate([([], "count_all")]).to_pylist():
+    for row in there.group_by(["source", "split"], use_threads=False).aggregate([([], "count_all")]).to_pylist():
         found.setdefault(row["source"], {})[row["split"]] = row["count_all"]
     return found
 

@@ -355,7 +355,7 @@ class Img2dataset:
                 found=f"exit code {code}: " + " | ".join(log.read_text(errors="replace").split("\n")[-_LOG_LINES:]),
                 remedy="run the same command again, or leave engine out: pmd downloads by itself",
             )
-        table = pq.read_table(output / "00000.parquet", columns=["url", "error_message"])
+        table = pq.ParquetFile(output / "00000.parquet").read(columns=["url", "error_message"], use_threads=False)
         said = zip(table["url"].to_pylist(), table["error_message"].to_pylist(), strict=True)
         errors = {url: message for url, message in said if message is not None}
         pictures = {row["url"]: row for row in adopt.index([f"{output}/*.tar"]).to_pylist()}

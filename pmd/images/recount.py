@@ -67,10 +67,10 @@ def compare(place: str, images: pa.Table, views: pa.Table, report: Report) -> No
         views: Its rows of `VIEWS`.
         report: Told of what differs.
     """
-    shown = views.group_by("image_id").aggregate([("region", "count")]).sort_by("image_id")
+    shown = views.group_by("image_id", use_threads=False).aggregate([("region", "count")]).sort_by("image_id")
     regions = dict(zip(shown["image_id"].to_pylist(), shown["region_count"].to_pylist(), strict=True))
     sources: defaultdict[bytes, set[str]] = defaultdict(set)
-    for row in views.group_by(["image_id", "source"]).aggregate([]).to_pylist():
+    for row in views.group_by(["image_id", "source"], use_threads=False).aggregate([]).to_pylist():
         sources[row["image_id"]].add(row["source"])
     for row in images.select(["image_id", "has_region", "sources"]).to_pylist():
         key = row["image_id"]

@@ -321,7 +321,7 @@ def heed_others(rows: pa.Table) -> pa.Table:
     refused = rows.filter(pc.is_valid(rows["refused"]))
     if not refused.num_rows:
         return rows
-    of_image = refused.group_by("image_id").aggregate([("refused", "min")])
+    of_image = refused.group_by("image_id", use_threads=False).aggregate([("refused", "min")])
     at = pc.index_in(rows["image_id"], value_set=of_image["image_id"].combine_chunks())
     others = pc.and_(pc.is_valid(at), pc.is_null(rows["reason"]))
     said = pc.binary_join_element_wise("another source states", of_image["refused_min"].take(at), " ")
@@ -365,7 +365,7 @@ def count_books(kept: pa.Table, rejected: pa.Table) -> dict[str, Books]:
     """Return the books of tables with a `source` column; the second also has `reason`."""
     counts = {row["values"]: row["counts"] for row in pc.value_counts(kept["source"]).to_pylist()}
     left: dict[str, dict[str, int]] = defaultdict(dict)
-    for row in rejected.group_by(["source", "reason"]).aggregate([([], "count_all")]).to_pylist():
+    for row in rejected.group_by(["source", "reason"], use_threads=False).aggregate([([], "count_all")]).to_pylist():
         left[row["source"]][row["reason"]] = row["count_all"]
     return {
         source: Books(counts.get(source, 0), dict(sorted(left[source].items()))) for source in sorted({*counts, *left})
@@ -468,7 +468,7 @@ def _places(kept: pa.Table) -> pa.Table:
         some = np.flatnonzero(several)
         shared = places.take(pa.array(some))
         shared = shared.append_column("row", pa.array(some)).append_column("region", pa.array(has_region[some]))
-        shared = shared.group_by(list(described)).aggregate([("row", "min"), ("region", "any")])
+        shared = shared.group_by(list(described), use_threads=False).aggregate([("row", "min"), ("region", "any")])
         shared = shared.take(pc.sort_indices(shared, [(name, "ascending") for name in described]))
         firsts = shared["row_min"].to_numpy()
         has_region[firsts] = shared["region_any"].to_numpy()

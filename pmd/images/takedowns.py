@@ -174,7 +174,11 @@ def rejected_links(root_url: str, sources: Iterable[str]) -> set[tuple[bytes, by
         folder = root.curate_folder(root_url, source)
         for file in commits.require(folder, "run: pmd curate CONFIG").under("rejected"):
             for table in with_also(storage.join(folder, file.name), ["image_id", "also"]):
-                linked = table.filter(pc.is_valid(table["image_id"])).group_by(["image_id", "also"]).aggregate([])
+                linked = (
+                    table.filter(pc.is_valid(table["image_id"]))
+                    .group_by(["image_id", "also"], use_threads=False)
+                    .aggregate([])
+                )
                 others = map(keys.image_id, linked["also"].to_pylist())
                 found.update(zip(linked["image_id"].to_pylist(), others, strict=True))
     return found

@@ -533,7 +533,7 @@ def composition(images: pa.Table, views: pa.Table, asked: Asked) -> Composition:
     regions = views.filter(has_region).combine_chunks()
     crops = 0
     if regions.num_rows:
-        sizes = regions.group_by("image_id").aggregate([("width_px", "max"), ("height_px", "max")])
+        sizes = regions.group_by("image_id", use_threads=False).aggregate([("width_px", "max"), ("height_px", "max")])
         ledger = pa.table(
             {"image_id": sizes["image_id"], **{name: sizes[f"{name.removeprefix('stored_')}_max"] for name in _SIZES}}
         )

@@ -189,7 +189,7 @@ def _described(schema: pa.Schema, place: str) -> Iterator[Piece]:
 
 def _table(table: pa.Table, place: str, depth: int) -> Iterator[Piece]:
     if {"source", "source_id"} <= {*table.schema.names}:
-        rows = table.select(["source", "source_id"]).group_by(["source", "source_id"]).aggregate([])
+        rows = table.select(["source", "source_id"]).group_by(["source", "source_id"], use_threads=False).aggregate([])
         for row in rows.to_pylist():
             yield Piece(f"{place} column source_id".strip(), str(row["source_id"]), str(row["source"]))
     for number, name in enumerate(table.schema.names):
