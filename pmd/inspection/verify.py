@@ -93,6 +93,10 @@ def _verify_once(root_url: str, progress: Progress | None) -> tuple[dict[str, An
     standing = _standing(root_url, names, report)
     if root.ROOT_FILE not in names and "fetch_shard_bits" in described:
         report.tell("gone: the next command that writes here puts it back", root.ROOT_FILE, described, "nothing")
+    elif root.ROOT_FILE not in names and any(flow.GENERATION.holds(folder) for folder in standing):
+        report.tell(
+            "gone: pmd repair puts it back, as what was fetched tells", root.ROOT_FILE, "fetch_shard_bits", "nothing"
+        )
     _note_hosts(root_url, report)
     _check_register(root_url, standing, report)
     _check_listing(root_url, names, standing, report)

@@ -275,6 +275,28 @@ def test_where_only_the_fetch_tells_how_it_is_cut_a_build_goes_by_it(copy: Path)
     assert len(CheckingLane.asked) == asked
 
 
+@pytest.mark.parametrize("way", ["gone", "empty"])
+def test_where_only_the_fetch_tells_how_it_is_cut_a_repair_goes_by_it(copy: Path, way: str) -> None:
+    before, asked = contents(copy), len(CheckingLane.asked)
+    for name in ("images/_stage.json", "views/_stage.json"):
+        (copy / "pmd" / name).unlink()
+    file = copy / "pmd/root.json"
+    file.unlink() if way == "gone" else file.write_bytes(b"")
+    assert run(copy).ran == (("root", "all", "damaged"),)
+    assert file.read_bytes() == before["root.json"]
+    with root.writer(str(copy / "pmd"), "test"):
+        build.build(loaded(copy))
+    assert contents(copy) == before
+    assert len(CheckingLane.asked) == asked
+
+
+def test_a_root_json_that_nothing_but_the_fetch_tells_is_missed_by_verify(copy: Path) -> None:
+    for name in ("root.json", "images/_stage.json", "views/_stage.json"):
+        (copy / "pmd" / name).unlink()
+    told = {problem["place"] for problem in verify.verify(str(copy / "pmd"))["problems"]}
+    assert "root.json" in told
+
+
 def test_what_is_damaged_of_the_release_is_written_anew(copy: Path) -> None:
     before = contents(copy)
     names = ["SHA256SUMS", "build.json", "find.html", "find/0.js", "croissant.json"]
