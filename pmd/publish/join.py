@@ -67,12 +67,12 @@ def join(config: Config, listed: str, out: str) -> dict[str, Joined]:
         raise InputError("no lists", where=listed, expected="Parquet files that pmd publish wrote", found="none")
     result: dict[str, Joined] = {}
     left = withdrawn.beside(listed)
-    for path in paths:
+    targets = {path: storage.join(out, _relative(listed, path)) for path in paths}
+    if any(storage.is_same(path, target) for path, target in targets.items()):
+        raise InputError("the list would be overwritten", where=out, remedy="name another folder with --out")
+    for path, target in targets.items():
         with parquet.telling(path), sealed.open_checked(path) as file:
             table = pq.ParquetFile(file).read(use_threads=False)
-        target = storage.join(out, _relative(listed, path))
-        if target == path:
-            raise InputError("the list would be overwritten", where=out, remedy="name another folder with --out")
         table = _without(left, commits.without_dictionaries(table), names, result)
         refilled = _refilled(config, names, table, result)
         storage.put(target, commits.parquet_bytes(refilled.cast(publish_rules.PUBLISHED), page_index=True))

@@ -12,6 +12,7 @@ is what was written.
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import io
 import os
@@ -71,6 +72,21 @@ def _name(error: OSError, path: str) -> None:
     """Give an error a path where it has none: those of open files do not."""
     if error.errno is not None and error.filename is None:
         error.filename = path
+
+
+def lock(number: int, kind: int, path: str) -> None:
+    """Lock an open file, as `fcntl.flock` does; what some file systems say in its place names the path.
+
+    Raises:
+        BlockingIOError: Somebody else holds it, and `kind` says not to wait.
+    """
+    try:
+        fcntl.flock(number, kind)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        _name(error, path)
+        raise
 
 
 def _given(count: int | None) -> int:

@@ -15,6 +15,8 @@ import tempfile
 import threading
 from typing import Final
 
+from pmd.store import patience
+
 _one: Final = threading.Lock()
 #: The folder of this process, with the open file through which it is locked.
 _mine: list[tuple[str, int]] = []
@@ -52,7 +54,7 @@ def _made(within: str) -> tuple[str, int]:
         path = tempfile.mkdtemp(prefix="pmd-", dir=within)
         with contextlib.suppress(FileNotFoundError):
             number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-            fcntl.flock(number, fcntl.LOCK_EX)
+            patience.lock(number, fcntl.LOCK_EX, path)
             with contextlib.suppress(FileNotFoundError):  # one that was looking for what is left was faster
                 if os.path.samestat(os.fstat(number), os.stat(path)):
                     return path, number

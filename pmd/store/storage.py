@@ -62,6 +62,10 @@ _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSY
 _NO_SUCH_RENAME = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
+#: How a file system says that it cannot synchronise folders.
+_NO_SYNC: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+
+
 @functools.cache
 def _filesystem(protocol: str) -> Any:
     if protocol in {"file", "local"}:
@@ -159,6 +163,14 @@ def is_folder(url: str) -> bool:
         return bool(patiently(lambda: _has_objects(fs, path) if _is_in_gcs(fs, path) else fs.isdir(path)))
     mode = _mode(path)
     return mode is not None and stat.S_ISDIR(mode)
+
+
+def is_same(one: str, other: str) -> bool:
+    """Return whether two paths lead to one file: by links, or since both are spellings of one name."""
+    (fs, path), (other_fs, other_path) = filesystem(one), filesystem(other)
+    if isinstance(fs, LocalFileSystem) and isinstance(other_fs, LocalFileSystem):
+        return exists(one) and exists(other) and patiently(lambda: os.path.samefile(path, other_path))
+    return fs is other_fs and posixpath.normpath(path) == posixpath.normpath(other_path)
 
 
 def _info(fs: Any, path: str) -> Any:
@@ -665,6 +677,8 @@ def _synchronise(number: int, path: str) -> None:
     try:
         os.fsync(number)
     except OSError as error:
+        if error.errno in _NO_SYNC:  # it promises nothing of names, and nothing more can be done
+            return
         raise OSError(error.errno, error.strerror, path) from error
 
 

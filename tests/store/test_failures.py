@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from pipelines import curate
 from pmd import config
 from pmd.errors import ConfigError, InputError, PmdError, RootError
-from pmd.store import failures, root, storage
+from pmd.store import failures, root, spools, storage
 from tests import tiny_root
 
 
@@ -55,6 +56,21 @@ def test_what_is_no_part_of_root_is_an_input_unless_it_was_written() -> None:
     assert (type(told), told and told.where) == (InputError, "/data/a.tsv")
     assert type(failures.told(failure(errno.ENOSPC, "/tmp/spill"), "/r/pmd")) is PmdError
     assert type(failures.told(failure(errno.EACCES, "/r/pmdx/a"), "/r/pmd")) is InputError
+
+
+def test_where_no_folder_takes_temporary_files_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spools, "_mine", [])
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere"])
+    with pytest.raises(FileNotFoundError) as raised:
+        spools.folder()
+    told = failures.told(raised.value)
+    assert told is not None
+    assert told.problem == "there is no folder for temporary files"
+    assert "TMPDIR" in (told.remedy or "")
+    full = failures.told(failure(errno.ENOSPC, "/r/pmd/x"), "/r/pmd")
+    assert full is not None
+    assert full.problem == "the storage is full"
 
 
 def test_root_is_found_by_what_stands_in_it(tmp_path: Path) -> None:
