@@ -225,7 +225,7 @@ def _foreign(path: str) -> InputError:
     except UnicodeDecodeError:
         problem, remedy = "the first line is not UTF-8", "convert it: iconv -f ENCODING -t UTF-8 FILE > NEW"
     else:
-        problem, remedy = "it is in no form that is read", named_tables.as_lines(start) or "write it as one of them"
+        problem, remedy = "it is in no form that is read", named_tables.otherwise(start) or "write it as one of them"
     return records.foreign(path, None, problem=problem, expected=_EXPECTED, start=start, remedy=remedy)
 
 

@@ -190,7 +190,7 @@ def _words(number: int, path: str | None, said: str, root: str | None) -> PmdErr
     if meaning is None or (path is None and number not in _OF_OPEN_FILES):
         return None
     problem, remedy = meaning
-    if number in _NO_ROOM and path is not None and _is_temporary(path):
+    if number in _NO_ROOM and path is not None and spools.is_in(path):
         remedy = _TEMPORARY_ROOM
     if number in {errno.EMFILE, errno.ENFILE}:
         return PmdError(problem, where=path, found=said, remedy=remedy)
@@ -200,12 +200,6 @@ def _words(number: int, path: str | None, said: str, root: str | None) -> PmdErr
     else:
         kind = PmdError if number in _WRITING else InputError
     return kind(problem, where=path or root, found=said, remedy=remedy)
-
-
-def _is_temporary(path: str) -> bool:
-    with contextlib.suppress(FileNotFoundError):  # there is no folder for temporary files at all
-        return _is_in(path, spools.above())
-    return False
 
 
 def _is_in(path: str, root: str) -> bool:

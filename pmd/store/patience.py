@@ -68,7 +68,7 @@ def patiently(call: Callable[[], _T]) -> _T:
         raise
 
 
-def _name(error: OSError, path: str) -> None:
+def name(error: OSError, path: str) -> None:
     """Give an error a path where it has none: those of open files do not."""
     if error.errno is not None and error.filename is None:
         error.filename = path
@@ -85,7 +85,7 @@ def lock(number: int, kind: int, path: str) -> None:
     except BlockingIOError:
         raise
     except OSError as error:
-        _name(error, path)
+        name(error, path)
         raise
 
 
@@ -150,7 +150,7 @@ class Reading(io.RawIOBase):
         try:
             return patiently(lambda: self._read(buffer))
         except OSError as error:
-            _name(error, self.name)
+            name(error, self.name)
             raise
 
     def fill(self, buffer: memoryview, offset: int) -> int:
@@ -282,7 +282,7 @@ class Writing(io.RawIOBase):
             elif durable or self._failed:
                 synchronise()
         except OSError as error:
-            _name(error, self._name)
+            name(error, self._name)
             raise
 
     def identity(self) -> tuple[int, int]:
@@ -315,7 +315,7 @@ class Writing(io.RawIOBase):
         try:
             return patiently(lambda: self._try(call))
         except OSError as error:
-            _name(error, self._name)
+            name(error, self._name)
             raise
 
     def _try(self, call: Callable[[], int]) -> int:

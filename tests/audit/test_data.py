@@ -273,6 +273,8 @@ def test_a_data_set_without_texts_is_refused_and_shows_what_it_has(tmp_path: Pat
         ("rows.csv", b"text;url\na;b\n", "the columns are parted by ;"),
         ("rows.csv", b"a text,http://a.org/1.jpg\n", "put a line of them above it"),
         ("rows.csv", b"\xef\xbb\xbf", "it is in no form that is read"),
+        ("rows.csv", b"text,url\ra,b\r", "its lines end with carriage returns alone"),
+        ("rows.csv", b"text,url" + b",x" * 600_000 + b"\na,b\n", "no line ends in its first 65,536 bytes"),
         ("rows.tar.gz", None, "the archive is not read"),
         ("rows.tar", "cut", "the tar file is damaged or truncated"),
     ],
