@@ -259,6 +259,8 @@ class _Repair:
                 storage.remove(storage.join(self._root, item.name))  # what is there is not written again
         if mine:
             self._say(f"{flow.RELEASE}: what is damaged is written anew")
+            # Its checksums are written anew in any case: cut short, they do not tell what they lack.
+            storage.remove(storage.join(self._root, flow.RELEASE, publish_folder.SUMS))
             publish_folder.write(self._config)
             self._ran.append((flow.RELEASE, "all", "damaged: made anew"))
 

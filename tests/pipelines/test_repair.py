@@ -308,6 +308,17 @@ def test_what_is_damaged_of_the_release_is_written_anew(copy: Path) -> None:
     assert contents(copy) == before
 
 
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.97, 1.0])
+def test_checksums_of_a_release_that_are_cut_short_are_written_anew(copy: Path, kept: float) -> None:
+    before, path = contents(copy), copy / "pmd/release/SHA256SUMS"
+    content = path.read_bytes()
+    ends = [0, *(place + 1 for place, sign in enumerate(content) if sign == ord("\n"))]
+    for size in (int(kept * len(content)) - 1, ends[int(kept * (len(ends) - 2))]):  # within a line, and behind one
+        path.write_bytes(content[: max(size, 0)])
+        assert [stage for stage, _, _ in mend(copy).ran] == ["release"]
+        assert contents(copy) == before
+
+
 # What came from the web
 
 
