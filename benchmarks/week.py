@@ -174,7 +174,6 @@ def lane(chosen: Config, now: datetime.datetime) -> asking.Opens:
                 contact=config.contact or "",
                 policies=robots,
                 reservations=reservations,
-                began=began,
                 stop=stop,
                 clock=lambda: now,
                 hashed=False,

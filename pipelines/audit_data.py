@@ -33,7 +33,7 @@ def build(path: str, out: str, named: Mapping[str, str], report: Callable[[str],
         path: A file, a folder or a glob.
         out: Where the audit goes: a new folder, an empty one, or one of an earlier audit.
         named: Role → column, where the user names them.
-        report: Told which columns were taken.
+        report: Told which columns were taken, and which files were left out.
 
     Raises:
         ConfigError: `out` is a build's, or names no folder.
@@ -41,7 +41,7 @@ def build(path: str, out: str, named: Mapping[str, str], report: Callable[[str],
         InputError: There are no such files, or they are not what is read.
     """
     _refuse_others_folders(out)
-    files = [data_files.look(file, named) for file in data_files.find(path, beside=out)]
+    files = [data_files.look(file, named) for file in data_files.find(path, beside=out, report=report)]
     told: dict[str, str] = {}
     for file in files:
         if not file.roles:  # a tar without a sample

@@ -18,7 +18,7 @@ from pmd.engines import choosing
 from pmd.errors import ConfigError
 from pmd.inspection import status
 from pmd.sources.contract import PROFILES
-from pmd.store import root
+from pmd.store import lock, root, storage
 from pmd.terminal import output
 
 
@@ -65,7 +65,7 @@ def _clear(out: Path) -> None:
     """
     mark = out / MARK
     names = {path.name for path in out.iterdir()} if out.is_dir() else set()
-    ours = set(orjson.loads(mark.read_bytes())) if mark.exists() else set()
+    ours = _written_before(mark)
     others = sorted(names - ours - {MARK})
     if others or (out.exists() and not out.is_dir()):
         raise ConfigError(
@@ -75,13 +75,25 @@ def _clear(out: Path) -> None:
             found=", ".join(others[:3]) or "a file",
             remedy="give another folder with --out",
         )
+    if lock.is_held(str(out / "pmd")):
+        raise ConfigError(
+            "another demo is running here", where=str(out), remedy="wait for it, or give another folder with --out"
+        )
     out.mkdir(parents=True, exist_ok=True)
-    mark.write_bytes(orjson.dumps(TOPS))
+    storage.put(str(mark), orjson.dumps(TOPS))
     for name in sorted(names & ours):
         if (out / name).is_dir():
             shutil.rmtree(out / name)
         else:
             (out / name).unlink()
+
+
+def _written_before(mark: Path) -> set[str]:
+    """Return what an earlier demo has written; nothing where its mark is gone, or is none."""
+    try:
+        return {*orjson.loads(mark.read_bytes())}
+    except (FileNotFoundError, NotADirectoryError, orjson.JSONDecodeError, TypeError):
+        return set()
 
 
 def _next(out: Path, where: str, requests: int) -> list[Any]:

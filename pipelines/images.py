@@ -23,7 +23,8 @@ from pmd.images import rules as images_rules
 from pmd.images.transforms import GatherPartition, SpreadByImage, file_batch, targets
 from pmd.schema import keys
 from pmd.schema.tables import KEY
-from pmd.store import commits, exchange, register, root, storage
+from pmd.store import commits, exchange, register, root, sealed, storage
+from pmd.store.register import Generation
 
 #: image_id, identity, and another identity of the same photograph.
 TwoIdentities = tuple[bytes, str, str]
@@ -35,8 +36,8 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     asked, needed = Asked.of(config, flow.IMAGES.name), needs.of(config)
     wanted, paths = needed.wanted, [path for _, path, _ in needed.pairs]
     if "fetch_shard_bits" not in root.require(config.root):
-        estimated = images_rules.fetch_shard_bits(images_rules.estimate_distinct(_image_ids(iter(paths))))
-        root.create(config.root, partitions.shard_bits(register.current(config.root), estimated))
+        known = register.current(config.root)
+        choose_cut(config.root, ((shard, known.of(shard)) for shard in known.shards), paths)
     shard_bits = int(root.require(config.root)["fetch_shard_bits"])
     rows = sum(file.rows for _, _, file in needed.pairs)
     bits = min(shard_bits, exchange.bits_for(rows, images_rules.PART_ROWS, most=images_rules.MOST_PART_BITS))
@@ -86,6 +87,18 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     note = takedowns.note(listed, takedowns.unmatched(config.root, needed.sources, listed, links))
     if note is not None:
         logging.getLogger("pmd.notes").warning(note)
+
+
+def choose_cut(root_url: str, fetched: Iterable[tuple[int, Iterable[Generation]]], paths: Sequence[str]) -> None:
+    """Write `root.json`: how the fetch is cut, by what was fetched or, where that does not tell, by how many images there are.
+
+    Args:
+        root_url: ROOT.
+        fetched: See `partitions.shard_bits`.
+        paths: The files of the sources' pairs.
+    """
+    estimated = images_rules.fetch_shard_bits(images_rules.estimate_distinct(_image_ids(iter(paths))))
+    root.create(root_url, partitions.shard_bits(fetched, estimated))
 
 
 def _image_ids(paths: Iterator[str]) -> Iterator[pa.Array]:

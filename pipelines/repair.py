@@ -18,11 +18,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import build, fetch
+from pipelines import build, fetch, images
 from pmd import config, escape, flow
 from pmd.config import Config
 from pmd.engines import choosing
-from pmd.errors import ConfigError, PmdError, RootError, VerificationError
+from pmd.errors import ConfigError, PmdError, RootError
 from pmd.fetch import mend, partitions, state
 from pmd.fetch.mend import Mended
 from pmd.inspection import damage
@@ -30,7 +30,7 @@ from pmd.inspection.damage import Damage
 from pmd.publish import folder as publish_folder
 from pmd.publish import withdrawn
 from pmd.schema.tables import IMAGES
-from pmd.store import commits, lock, register, root, storage
+from pmd.store import commits, lock, register, root, sealed, storage
 from pmd.store.register import Generation
 from pmd.store.standing import Standing
 from pmd.suppression import lists
@@ -142,14 +142,22 @@ def repair(
         InputError: A stage that must be run anew lacks a file that it reads.
         RootError: No ROOT, or somebody writes to it.
     """
-    if not storage.exists(storage.join(root_url, root.ROOT_FILE)):
+    if not storage.exists(storage.join(root_url, root.ROOT_FILE)) and not state.shards(root_url):
         root.require(root_url)
     with contextlib.suppress(PmdError):  # damaged: it is among what the survey tells
         register.keep(register.refreshed(register.read(root_url)), root.writing(root_url).epoch)
-    damaged = damage.survey(root_url, progress)
+    damaged = _with_root_file(root_url, damage.survey(root_url, progress))
     if not damaged and not _lost(root_url):
         return Repaired()
     return _Repair(_load(root_url, path), damaged, say, flags).run()
+
+
+def _with_root_file(root_url: str, damaged: list[Damage]) -> list[Damage]:
+    """Return what is damaged, and a `root.json` that is gone, where something was fetched and no other file says what it said."""
+    if any(item.name == root.ROOT_FILE for item in damaged) or root.identity(root_url) is not None:
+        return damaged
+    lost = [Damage("", root.ROOT_FILE, "how the fetch is cut", "nothing")] if state.shards(root_url) else []
+    return [*damaged, *lost]
 
 
 def _lost(root_url: str) -> list[int]:
@@ -175,6 +183,18 @@ def _generations(root_url: str) -> Iterator[tuple[int, tuple[Generation, ...]]]:
         return
     for shard in known.shards:
         yield shard, known.of(shard)
+
+
+def _sound_pairs(root_url: str) -> Iterator[str]:
+    """Yield the files of pairs that can be read: those that are damaged are made again later."""
+    for name in storage.list_names(storage.join(root_url, flow.PAIRS.above)):
+        folder = storage.join(root_url, flow.PAIRS.above, name)
+        with contextlib.suppress(PmdError):
+            commit = commits.read(folder)
+            for file in () if commit is None else commit.under("pairs"):
+                path = storage.join(folder, file.name)
+                if sealed.measured(path) == (file.bytes, file.sha256):
+                    yield path
 
 
 class _RejectedOnly(build.Unit):
@@ -218,23 +238,14 @@ class _Repair:
                 yield unit.name, _is_fresh(unit)
 
     def _mend_root(self) -> None:
-        """Write `root.json` anew from what the commits of the images say.
-
-        Raises:
-            VerificationError: They say nothing.
-        """
+        """Write `root.json` anew, from what the commits of the images say or, like a build, from what was fetched and curated."""
         if not any(item.name == root.ROOT_FILE for item in self._damaged):
             return
         self._say(f"{root.ROOT_FILE}: written anew")
-        if root.restored(self._root) is not None:
-            self._ran.append(("root", "all", "damaged"))
-            return
-        raise VerificationError(
-            "cannot be made again: the commits of views and images are damaged too, or not there",
-            where=storage.join(self._root, root.ROOT_FILE),
-            expected="fetch_shard_bits",
-            remedy="bring root.json back from a copy of this ROOT",
-        )
+        if root.restored(self._root) is None:
+            storage.remove(storage.join(self._root, root.ROOT_FILE))
+            images.choose_cut(self._root, _generations(self._root), [*_sound_pairs(self._root)])
+        self._ran.append(("root", "all", "damaged"))
 
     def _mend_release(self) -> None:
         """Write what is damaged of the release anew: it is made of the lists, but for the list of what has left.
@@ -248,6 +259,8 @@ class _Repair:
                 storage.remove(storage.join(self._root, item.name))  # what is there is not written again
         if mine:
             self._say(f"{flow.RELEASE}: what is damaged is written anew")
+            # Its checksums are written anew in any case: cut short, they do not tell what they lack.
+            storage.remove(storage.join(self._root, flow.RELEASE, publish_folder.SUMS))
             publish_folder.write(self._config)
             self._ran.append((flow.RELEASE, "all", "damaged: made anew"))
 

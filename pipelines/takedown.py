@@ -129,6 +129,7 @@ def apply(
     leftovers.remove(config.root, lock.epoch, lock.check)
     done = receipts.end(config.root, receipt, today())
     requests.remove(config.root, {request.number for request in asked})
+    receipts.close(config.root)
     say("deleting older versions that the bucket keeps")
     return Applied(
         done.requests, done.removed, tuple(ran), *_without_older(config.root, lock), unmatched=matched.unmatched

@@ -1000,11 +1000,14 @@ def peek(
 ) -> None:
     """Write one page of sampled pairs with their pictures, and of rejected rows with their reasons."""
     from pmd.inspection import peek as peeking
+    from pmd.store import storage
 
     page = peeking.page(root, pairs=pairs, rejected=rejected, source=source, reason=reason, seed=seed)
     target = out or Path("peek.html")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(page, encoding="utf-8")
+    if target.is_symlink() or (target.exists() and not target.is_file()):  # /dev/stdout, say
+        target.write_text(page, encoding="utf-8")
+    else:
+        storage.put(str(target), page.encode())
     output.say(escape.terminal(target))
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import resource
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -366,6 +368,23 @@ def test_a_page_is_written_where_it_was_asked_for(pmd: Pmd, tmp_path: Path, monk
     monkeypatch.setattr("pmd.inspection.peek.page", lambda *_, **__: "<html>")
     assert pmd("peek", "out", "--out", "new/page.html").out == "new/page.html\n"
     assert (tmp_path / "new" / "page.html").read_text() == "<html>"
+
+
+def test_a_page_that_finds_no_room_leaves_the_one_before(
+    pmd: Pmd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pmd.inspection.peek.page", lambda *_, **__: "<html>" * 1000)
+    (tmp_path / "page.html").write_text("before")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+        ended = pmd("peek", "out", "--out", "page.html")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert "a file would be larger than is allowed" in ended.err
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("page.html", "before")]
 
 
 @pytest.mark.parametrize("kind", [PmdError, *PmdError.__subclasses__()])

@@ -220,3 +220,15 @@ def test_a_stage_with_nothing_to_do_loads_nothing_for_others(tmp_path: Path) -> 
     assert "apache_beam" in at_work
     assert "committed and unchanged" in ended[1].stderr
     assert not NOT_IDLE & {*idle}
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, path in modules().items() if "polars" not in path.read_text(encoding="utf-8")]
+)
+def test_arrow_works_in_the_thread_that_asks(name: str) -> None:
+    """A process that ends just after Arrow's own threads have worked may be aborted (apache/arrow#34314)."""
+    for node in ast.walk(ast.parse(modules()[name].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            assert node.func.attr != "read_table" or ast.unparse(node.func.value) != "pq", ast.unparse(node)
+            threads = {ast.unparse(word.value) for word in node.keywords if word.arg == "use_threads"}
+            assert node.func.attr != "group_by" or threads == {"False"}, ast.unparse(node)

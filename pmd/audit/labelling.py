@@ -33,7 +33,7 @@ from pmd.audit import measure, vocabulary, words
 from pmd.audit.lexicon import Absent, Lexicon
 from pmd.errors import ConfigError, InputError, RootError
 from pmd.formats import encoding
-from pmd.store import commits, root, storage
+from pmd.store import commits, failures, root, storage
 from pmd.text import language
 from pmd.text.tokens import Tokens
 
@@ -185,10 +185,23 @@ def write(root_url: str, lexicon: Lexicon | Absent, number: int) -> list[Path]:
     empty = [""] * len(QUESTIONS)
     for name in SHEETS:
         contents[name] = _csv(head, [[row.pair_id, escape.cell(row.text), *empty] for row in rows])
-    for name, content in contents.items():
-        (folder / name).touch(mode=0o600)
-        (folder / name).write_text(content, encoding=_ENCODING, newline="")
+    with failures.at(root_url):
+        _put({folder / name: content for name, content in contents.items()})
     return [folder / name for name in contents]
+
+
+def _put(contents: Mapping[Path, str]) -> None:
+    """Write files that only their owner can read: all of them or, where one cannot be written, none."""
+    drafts = {path: path.with_name(f"{storage.TEMPORARY}{uuid.uuid4().hex}") for path in contents}
+    try:
+        for path, draft in drafts.items():
+            draft.touch(mode=0o600)
+            draft.write_text(contents[path], encoding=_ENCODING, newline="")
+        for path, draft in drafts.items():
+            draft.replace(path)
+    finally:
+        for draft in drafts.values():
+            draft.unlink(missing_ok=True)
 
 
 def _folder(root_url: str) -> Path:
@@ -218,10 +231,7 @@ def leave_out(root_url: str, pair_ids: Collection[str]) -> None:
         if len(left) == len(lines):
             continue
         names = [name for name in lines[0] if name is not None]
-        draft = path.with_name(f".tmp-{uuid.uuid4().hex}")
-        draft.touch(mode=0o600)
-        draft.write_text(_csv(names, [[line[name] or "" for name in names] for line in left]), _ENCODING, newline="")
-        draft.replace(path)
+        _put({path: _csv(names, [[line[name] or "" for name in names] for line in left])})
 
 
 def _sheets(root_url: str) -> list[Path]:

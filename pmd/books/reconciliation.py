@@ -19,6 +19,7 @@ import pyarrow as pa
 import xxhash
 
 from pmd import flow
+from pmd.store import spools
 
 #: Where a pair can stand: kept by curate, among the views, in a list; rejected by a stage; in shards of a format.
 CURATED: Final = 0
@@ -140,6 +141,10 @@ class Reconciliation:
             records["shown"] = [xxhash.xxh3_64_intdigest(view) for view in shown]
         if splits is not None:
             records["split"] = [_SPLITS.get(split, _NO_SPLIT) for split in splits]
+        with spools.named():
+            self._put(records)
+
+    def _put(self, records: npt.NDArray[np.void]) -> None:
         if not self._bits:
             self._buckets[0].write(records.tobytes())
             return
@@ -150,7 +155,8 @@ class Reconciliation:
     def check(self, expected: Expectation, tell: Tell) -> None:
         """Tell of every pair that does not stand where it must: (place, what, expected, found)."""
         for bucket in self._buckets:
-            bucket.seek(0)
+            with spools.named():
+                bucket.seek(0)
             records = np.frombuffer(bucket.read(), _RECORD)
             if len(records):
                 self._check(records, expected, tell)

@@ -12,7 +12,7 @@ import os
 import posixpath
 import re
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -80,12 +80,13 @@ class DataFile:
         return _layout(self.roles, is_list=self.is_list)
 
 
-def find(path: str, beside: str = "") -> list[str]:
+def find(path: str, beside: str = "", report: Callable[[str], None] = lambda note: None) -> list[str]:
     """Return the files that a path, a folder or a glob names.
 
     Args:
         path: The path, folder or glob.
         beside: A folder whose files are none of them: that of the audit, which may stand in the data set's.
+        report: Told of audits that stand among the files, which are left out.
 
     Raises:
         InputError: There is none.
@@ -93,8 +94,8 @@ def find(path: str, beside: str = "") -> list[str]:
     matched = storage.glob(path) if path else []
     # A glob may match a folder and what stands in it.
     found = [*dict.fromkeys(name for one in matched for name in _files_at(one))]
-    if matched != [path]:  # a file that is named is one of data, however it is called
-        found = _without_what_describes(found)
+    if matched != [path] or storage.is_folder(path):  # a file that is named is one of data, however it is called
+        found = _without_what_describes(_without_audits(found, path if matched == [path] else _fixed(path), report))
     within = f"{os.path.abspath(beside)}/" if beside and storage.is_local(beside) else None
     found = [name for name in found if within is None or not os.path.abspath(name).startswith(within)]
     if not found:
@@ -110,21 +111,51 @@ def _files_at(path: str) -> list[str]:
         return [path]
     if _is_of_lists(path):
         return lists.paths(path)
-    found = inputs.files_of(path)
-    audits = _audits_among(found)
-    return _without_what_describes([name for name in found if is_named_so(name) and not name.startswith(audits)])
+    return [name for name in inputs.files_of(path) if is_named_so(name)]
 
 
-def _audits_among(found: Sequence[str]) -> tuple[str, ...]:
-    """Return the folders of audits, of which nothing is of the data set that they stand in.
+def _fixed(pattern: str) -> str:
+    """Return the folder of a glob that stands in it as it is written."""
+    start = re.split(r"[*?[]", pattern, maxsplit=1)[0]
+    return start.rpartition("/")[0]
 
-    Both files that each has from its start must be there: others may call a file `root.json` too.
+
+def _without_audits(found: Sequence[str], start: str, report: Callable[[str], None]) -> list[str]:
+    """Return files without those of audits that stand below a folder: their tables are no data of the set that they tell of.
+
+    An audit of pmd's has `audit/`, and beside it both files that each ROOT has from its start: others may call one of them so.
+
+    Args:
+        found: The files.
+        start: The folder: who names the folder of an audit itself means its tables.
+        report: Told what is left out.
     """
-    having = [
-        {posixpath.dirname(name) for name in found if posixpath.basename(name) == mark}
-        for mark in (root.ROOT_FILE, lock.STATE_FILE)
-    ]
-    return tuple(f"{folder}/" for folder in sorted(set.intersection(*having)))
+    homes = {home for name in found for home in _homes_of_audit(name) if _is_below(home, start)}
+    left_out = {
+        home: [name for name in found if home in _homes_of_audit(name)]
+        for home in sorted(homes)
+        if all(storage.exists(storage.join(home, mark)) for mark in (root.ROOT_FILE, lock.STATE_FILE))
+    }
+    for home, names in left_out.items():
+        report(f"left out: {len(names):,} {'files' if len(names) != 1 else 'file'} of the audit in {home}")
+    gone = {*itertools.chain.from_iterable(left_out.values())}
+    return [name for name in found if name not in gone]
+
+
+def _is_below(inner: str, outer: str) -> bool:
+    """Return whether a folder stands below another one."""
+    if storage.is_local(inner):
+        inner, outer = os.path.abspath(inner), os.path.abspath(outer)
+    return inner.startswith(outer.rstrip("/") + "/")
+
+
+def _homes_of_audit(name: str) -> Iterator[str]:
+    """Yield the folders of which a file, by its path, may be the audit's."""
+    folder, _, base = name.rpartition("/")
+    if base in (root.ROOT_FILE, lock.STATE_FILE, lock.LOCK_FILE):
+        yield folder
+    parts = folder.split("/")
+    yield from ("/".join(parts[:place]) for place, part in enumerate(parts) if part == flow.AUDIT.name)
 
 
 def _without_what_describes(found: Sequence[str]) -> list[str]:
@@ -194,7 +225,7 @@ def _foreign(path: str) -> InputError:
     except UnicodeDecodeError:
         problem, remedy = "the first line is not UTF-8", "convert it: iconv -f ENCODING -t UTF-8 FILE > NEW"
     else:
-        problem, remedy = "it is in no form that is read", named_tables.as_lines(start) or "write it as one of them"
+        problem, remedy = "it is in no form that is read", named_tables.otherwise(start) or "write it as one of them"
     return records.foreign(path, None, problem=problem, expected=_EXPECTED, start=start, remedy=remedy)
 
 

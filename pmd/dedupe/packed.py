@@ -63,7 +63,7 @@ def pack(folder: str, pieces: Iterable[pa.Table]) -> tuple[Packed, Pairs]:
         folder: Where.
         pieces: `near.HASHED` in the order of their numbers.
     """
-    with tempfile.TemporaryFile(dir=spools.folder()) as spool:
+    with spools.named(), tempfile.TemporaryFile(dir=spools.folder()) as spool:
         numbers, rows = [np.zeros(0, np.int32)], 0
         for piece in pieces:
             found = near.words(piece["perceptual_hash"])

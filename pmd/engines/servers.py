@@ -28,6 +28,7 @@ import orjson
 from pmd.config.engine import WORKER
 from pmd.engines import alive
 from pmd.errors import ConfigError, PmdError
+from pmd.store import storage
 
 #: The engines that can be started here.
 NAMES: Final = ("prism", "flink", "spark")
@@ -188,11 +189,11 @@ def up(name: str, folder: str = FOLDER, heap_mb: int | None = None) -> Running:
     starting = _Starting(name, Path(folder), run, HEAP_MB.get(name, 0) if heap_mb is None else heap_mb)
     try:
         address, web = {"prism": _prism, "flink": _flink, "spark": _spark}[name](starting)
-    except BaseException:
+        running = Running(name, address, web, tuple(starting.processes), str(run))
+        storage.put(str(run / _STATE), orjson.dumps(running, option=orjson.OPT_INDENT_2))
+    except BaseException:  # what nothing tells of would never be ended
         _end(starting.processes)
         raise
-    running = Running(name, address, web, tuple(starting.processes), str(run))
-    (run / _STATE).write_bytes(orjson.dumps(running, option=orjson.OPT_INDENT_2))
     return running
 
 

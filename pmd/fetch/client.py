@@ -59,7 +59,6 @@ class Client:
         reservations: The same for TDMRep's file.
         threads: For decompressing.
         clock: For dates in headers and policies.
-        began: When the run began (`robots.Policy.is_fresh`).
         ends: Asked before each request: whether none is to be sent any more.
         pauses: The same: whether none is to be sent now.
         is_kept_out: Whether what lies at a URL must not be kept (`blocklists.Blocklist.is_kept_out`). Of where redirects lead: of
@@ -77,7 +76,6 @@ class Client:
         reservations: MutableMapping[str, robots.Policy],
         threads: Executor,
         clock: Clock,
-        began: datetime.datetime,
         ends: Callable[[], bool] = lambda: False,
         pauses: Callable[[], bool] = lambda: False,
         is_kept_out: Callable[[str], bool] = lambda url: False,
@@ -92,7 +90,6 @@ class Client:
         self._reservations = reservations
         self._threads = threads
         self._clock = clock
-        self._began = began
         self._asking: dict[str, asyncio.Task[robots.Policy]] = {}
         self._silent: dict[tuple[object, ...], _Silent] = {}  # by scheme, host and port
         self._ends, self._pauses = ends, pauses
@@ -186,7 +183,7 @@ class Client:
         answer.asked, answer.answered = (target.host, target.port), False
         now = self._clock()
         silent = self._silent.get(target[1:4])
-        if silent is not None and now < silent.until and self._stands(silent):
+        if silent is not None and silent.since <= now < silent.until and self._stands(silent):
             answer.policy, answer.policy_evidence = "allowed", silent.evidence
             return
         if self._resolver.ready(target.scheme, target.host, target.port) is None:
@@ -209,8 +206,9 @@ class Client:
         if not (policy and policy.body) and not (reserved and reserved.body):
             if len(self._silent) >= _SILENT:
                 self._silent.clear()
-            until = min(said.when + robots.FRESH for said in (policy, reserved, _ALWAYS) if said is not None)
-            self._silent[target[1:4]] = _Silent(until, origin, policy, reserved, answer.policy_evidence)
+            asked = [said.when for said in (policy, reserved) if said is not None] or [now]
+            since, until = max(asked) - robots.SKEW, min(asked) + robots.FRESH
+            self._silent[target[1:4]] = _Silent(since, until, origin, policy, reserved, answer.policy_evidence)
 
     def _stands(self, silent: _Silent) -> bool:
         """Return whether an origin has said nothing since."""
@@ -384,7 +382,7 @@ class Client:
         self, known: MutableMapping[str, robots.Policy], origin: str, now: datetime.datetime
     ) -> robots.Policy | None:
         policy = known.get(origin)
-        return policy if policy is not None and policy.is_fresh(now, self._began) else None
+        return policy if policy is not None and policy.is_fresh(now) else None
 
     async def _learn(self, known: MutableMapping[str, robots.Policy], origin: str, url: str) -> robots.Policy:
         known[origin] = policy = await self._ask_for_file(url)
@@ -475,6 +473,7 @@ class _Silent(NamedTuple):
     """An origin whose files say nothing of any path, and that is allowed: its images need not be looked for in them.
 
     Attributes:
+        since: Before this, by a clock that went back, its files have to be asked for again.
         until: When one of its files has to be asked for again.
         origin: It.
         policy: Its robots.txt; None: it is not asked for.
@@ -482,15 +481,12 @@ class _Silent(NamedTuple):
         evidence: Of the verdict.
     """
 
+    since: datetime.datetime
     until: datetime.datetime
     origin: str
     policy: robots.Policy | None
     reserved: robots.Policy | None
     evidence: str
-
-
-#: For an origin of which no file is asked for.
-_ALWAYS: Final = robots.Policy(datetime.datetime.max.replace(tzinfo=datetime.UTC) - robots.FRESH, None)
 
 
 #: Origins of which that is at hand; all are judged again where there are more.

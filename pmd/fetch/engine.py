@@ -160,7 +160,6 @@ class Lane:
         patience: How long to wait for hosts.
         lookup: What resolves names.
         clock: The time, for attempts and policies.
-        began: When the run began that this lane is one of; by default, now.
         stops: Whether it stops where it seems to be the network that is broken (`pmd.fetch.network`).
         stop: Asks it to end soon: what it was given is then settled in part, and the rest stays open.
         hashed: Whether something asks for perceptual hashes (`asking.who`).
@@ -183,7 +182,6 @@ class Lane:
         patience: hosts.Patience | None = None,
         lookup: resolver.Lookup = resolver.system_lookup,
         clock: Clock = utc_now,
-        began: datetime.datetime | None = None,
         stops: bool = True,
         stop: Stop | None = None,
         hashed: bool = True,
@@ -200,8 +198,6 @@ class Lane:
         self._patience = patience or hosts.Patience()
         self._lookup = lookup
         self._clock = clock
-        # A clock that is behind the driver's would make all that this lane learns older than the run.
-        self._began = min(began or clock(), clock())
         self._stops = stops
         self._limits = judging.limits_of(options)
         self._form = judging.form_of(options, has_region=False)
@@ -342,7 +338,6 @@ class Lane:
             self.reservations,
             self._files,
             self._clock,
-            self._began,
             lambda: self._stop.asked,
             lambda: self._stop.pauses,
             self._blocklist.is_kept_out,

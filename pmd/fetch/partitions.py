@@ -50,7 +50,7 @@ def cut(root_url: str) -> Cut:
     return Cut(int(facts["part_bits"]), int(facts["fetch_shard_bits"]))
 
 
-def shard_bits(known: Register, otherwise: int) -> int:
+def shard_bits(fetched: Iterable[tuple[int, Iterable[Generation]]], otherwise: int) -> int:
     """Return by how many bits of their keys images are cut into fetch shards, as what was fetched tells.
 
     For a ROOT that says it nowhere else: `fetch/` was copied alone, or root.json is gone and the commits of the images with it.
@@ -58,11 +58,11 @@ def shard_bits(known: Register, otherwise: int) -> int:
     many there are; of the first shard they may fit several numbers of bits.
 
     Args:
-        known: What stands of the fetch.
+        fetched: The fetch shards with their generations, or those that can be read, in any order.
         otherwise: The bits where nothing tells them.
     """
-    for shard in reversed(known.shards):
-        image_ids = state.standing(known.of(shard), columns=("image_id", "status"))["image_id"].combine_chunks()
+    for shard, known in sorted(fetched, key=lambda one: one[0], reverse=True):
+        image_ids = state.standing(known, columns=("image_id", "status"))["image_id"].combine_chunks()
         heads, _ = keys.halves(image_ids)
         ends = {int(head) for head in (*heads[:1], *heads[-1:])}  # in order
         fitting = [bits for bits in range(64) if {head >> (64 - bits) for head in ends} == {shard}]

@@ -74,8 +74,10 @@ class Kept(MutableMapping[str, Policy]):
                 self._base.execute(f"pragma {pragma}")
             self._base.execute(_TABLE)
             self._base.execute("begin")
-            for origin, policy in read(self._root, self._kind, since=self._began - robots.FRESH):
-                if policy.is_fresh(self._began, self._began):
+            oldest = self._began - robots.FRESH
+            for origin, policy in read(self._root, self._kind, since=oldest):
+                # Lanes of this run may have written it later than it began, by clocks that do not agree.
+                if policy.when >= (oldest if policy.status is None else self._began):
                     self._run(_PUT_IF_NEWER, _row(origin, policy, learnt=False))
             self._base.execute("commit")
             undo.pop_all()
@@ -186,7 +188,10 @@ def read(root: str, kind: Kind = "robots", since: datetime.datetime | None = Non
         of, _, rest = name.partition("-")
         if of != kind or not name.endswith(".jsonl"):
             continue
-        latest = datetime.datetime.strptime(rest.partition("-")[0], _STAMP).replace(tzinfo=datetime.UTC)
+        try:
+            latest = datetime.datetime.strptime(rest.partition("-")[0], _STAMP).replace(tzinfo=datetime.UTC)
+        except ValueError:  # somebody else's
+            continue
         if since is None or latest >= since:
             for said in lines(storage.join(folder, name)):
                 if said is not None:

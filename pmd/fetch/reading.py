@@ -243,7 +243,7 @@ class _Spooled:
             if isinstance(error, OSError) and error.errno in patience.AWAY:
                 raise
             return
-        with open(self._path(number), "r+b") as file:
+        with spools.named(), open(self._path(number), "r+b") as file:
             file.seek(chosen.start)
             file.write(content)
 

@@ -32,6 +32,10 @@ FRESH: Final = datetime.timedelta(hours=24)
 #: starts it may have mended what was broken, also on their own side.
 UNREACHABLE_FRESH: Final = datetime.timedelta(minutes=5)
 
+#: What is dated later than this from now was learnt by a clock that was ahead, nobody knows when: it does not stand. Machines'
+#: clocks may differ by less. Ours.
+SKEW: Final = datetime.timedelta(minutes=5)
+
 #: Characters of a short file, and how many files' rules are kept at hand, of the short ones and of the others. Rules take some
 #: ten times as much as the file, and 35 times where each is as short as can be: 420 MB if all files are built for that.
 SHORT: Final = 16 * 1024
@@ -107,16 +111,9 @@ class Policy:
         if self.error is not None:
             object.__setattr__(self, "error", outcome.storable(self.error))
 
-    def is_fresh(self, now: datetime.datetime, began: datetime.datetime) -> bool:
-        """Return whether it need not be asked for again.
-
-        Args:
-            now: The time.
-            began: When the run began: an unreachable file of an earlier run does not stand.
-        """
-        if self.status is None:
-            return now - self.when < FRESH
-        return self.when >= began and now - self.when < UNREACHABLE_FRESH
+    def is_fresh(self, now: datetime.datetime) -> bool:
+        """Return whether it need not be asked for again, by the run that learnt it; an unreachable file stands in no other."""
+        return -SKEW <= now - self.when < (FRESH if self.status is None else UNREACHABLE_FRESH)
 
 
 class Verdict(NamedTuple):

@@ -180,7 +180,6 @@ class FetchLane:
                 number=row["lane"],
                 policies=robots_files,
                 reservations=reservations,
-                began=self.began,
                 stops=self.waiting is not None,
                 stop=stop,
                 hashed=self.hashed,

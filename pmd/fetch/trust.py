@@ -16,6 +16,7 @@ from typing import Final
 import certifi
 
 from pmd.formats import encoding
+from pmd.store import spools
 
 #: What OpenSSL looks for in a folder of authorities: certificates by a hash of their subject.
 _HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")
@@ -30,8 +31,9 @@ class Authorities:
 
     def __init__(self, ca_file: str | None) -> None:
         self._file = tempfile.NamedTemporaryFile(prefix="pmd-authorities-", suffix=".pem")  # noqa: SIM115  closed by `close`
-        self._file.write(merged(ca_file))
-        self._file.flush()
+        with spools.named():
+            self._file.write(merged(ca_file))
+            self._file.flush()
 
     @property
     def path(self) -> str:

@@ -93,7 +93,7 @@ def survey(root_url: str, progress: Progress | None = None, only: Collection[str
         if committed is not None:
             standing.append(committed)
     if only is None or flow.RELEASE in only:
-        damaged += _released(root_url, names)
+        damaged += _released(root_url, names, standing)
     return sorted([*damaged, *_files(root_url, standing, progress)], key=lambda damage: damage.name)
 
 
@@ -105,9 +105,9 @@ def _root_file(root_url: str) -> list[Damage]:
     return []
 
 
-def _released(root_url: str, names: Sequence[str]) -> list[Damage]:
+def _released(root_url: str, names: Sequence[str], standing: Sequence[Committed]) -> list[Damage]:
     """Return the files of the release that are gone or damaged; no commit lists them."""
-    found = checking.check(root_url, checking.names_in(names), {})
+    found = checking.check(root_url, checking.names_in(names), checking.lists_in(standing))
     return [
         Damage(flow.RELEASE, one.name, one.expected, one.found) for one in found.problems if one.what in checking.MENDED
     ]

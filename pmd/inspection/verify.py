@@ -37,7 +37,7 @@ from pmd.fetch.partitions import Cut
 from pmd.images import recount as images_recount
 from pmd.inspection import orphans, splits
 from pmd.inspection.recount import Progress, Recounting
-from pmd.publish import census, checking
+from pmd.publish import checking
 from pmd.schema.statuses import OK
 from pmd.schema.tables import BARE_VIEWS
 from pmd.store import commits, lock, register, root, storage
@@ -93,6 +93,10 @@ def _verify_once(root_url: str, progress: Progress | None) -> tuple[dict[str, An
     standing = _standing(root_url, names, report)
     if root.ROOT_FILE not in names and "fetch_shard_bits" in described:
         report.tell("gone: the next command that writes here puts it back", root.ROOT_FILE, described, "nothing")
+    elif root.ROOT_FILE not in names and any(flow.GENERATION.holds(folder) for folder in standing):
+        report.tell(
+            "gone: pmd repair puts it back, as what was fetched tells", root.ROOT_FILE, "fetch_shard_bits", "nothing"
+        )
     _note_hosts(root_url, report)
     _check_register(root_url, standing, report)
     _check_listing(root_url, names, standing, report)
@@ -242,13 +246,7 @@ def _check_release(root_url: str, names: Sequence[str], standing: Mapping[str, C
     """
     if lock.is_held(root_url):
         return 0
-    lists = {
-        census.name_of(str(committed.source), file): file
-        for committed in standing.values()
-        if committed.is_of(flow.LISTS)
-        for file in committed.commit.files
-    }
-    found = checking.check(root_url, checking.names_in(names), lists)
+    found = checking.check(root_url, checking.names_in(names), checking.lists_in(standing.values()))
     ended = lock.read(root_url).ended
     for one in found.problems:
         if ended:

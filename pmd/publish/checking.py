@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from pmd import flow
-from pmd.publish import folder
+from pmd.books.committed import Committed
+from pmd.publish import census, folder, withdrawn
 from pmd.store import sealed, storage, written
 from pmd.store.commits import File
 
@@ -66,6 +67,16 @@ def names_in(names: Iterable[str]) -> list[str]:
     return [name.removeprefix(top) for name in names if name.startswith(top)]
 
 
+def lists_in(standing: Iterable[Committed]) -> dict[str, File]:
+    """Return the files of lists among commits, by their names in a release."""
+    return {
+        census.name_of(str(committed.source), file): file
+        for committed in standing
+        if committed.is_of(flow.LISTS)
+        for file in committed.commit.files
+    }
+
+
 def check(root_url: str, names: Iterable[str], lists: Mapping[str, File]) -> Checked:
     """Hold a release to its checksums; where nothing stands there that a run has written, nothing is wrong.
 
@@ -90,6 +101,9 @@ def check(root_url: str, names: Iterable[str], lists: Mapping[str, File]) -> Che
             found = "nothing" if state is None else f"{state[0]} bytes, sha256 {state[1]}"
             problems.append(_finding(GONE if name not in there else OTHER, name, f"sha256 {digest}", found))
     unlisted = sorted(there - sums.keys() - _UNSUMMED) if folder.SUMS in there else []
+    lacking = [name for name in unlisted if name in lists or name == withdrawn.FILE]
+    problems += [_finding(OTHER, folder.SUMS, f"a checksum of {name}, too", "none") for name in lacking[:1]]
+    unlisted = [name for name in unlisted if name not in lacking]
     left = [name for name in unlisted if written.is_temporary(name)]
     read = [name for name in unlisted if name not in left and (name.endswith(_READ) or folder.is_ours(name))]
     problems += [_finding(UNLISTED, name, "nothing", "it") for name in read]
@@ -111,6 +125,8 @@ def _sums(top: str, there: set[str]) -> tuple[dict[str, str], list[Finding]]:
             wrong.append(_finding(OTHER, folder.SUMS, expected, f"line {number}: {line[:80]}"))
         else:
             sums[found[2]] = found[1]
+    if not content.endswith("\n"):
+        wrong.append(_finding(OTHER, folder.SUMS, "a line feed at its end", f"{len(content)} characters"))
     return sums, wrong[:1]
 
 

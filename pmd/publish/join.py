@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pmd.config import Config, places
+from pmd.config import Config
 from pmd.curate import needs as curate_needs
 from pmd.errors import InputError
 from pmd.formats import parquet
@@ -68,19 +68,19 @@ def join(config: Config, listed: str, out: str) -> dict[str, Joined]:
         raise InputError("no lists", where=listed, expected="Parquet files that pmd publish wrote", found="none")
     result: dict[str, Joined] = {}
     left = withdrawn.beside(listed)
-    for path in paths:
+    below = {path: _relative(listed, path) for path in paths}
+    if any(storage.is_same(path, storage.join(out, name)) for path, name in below.items()):
+        raise InputError(
+            "the refilled lists would stand among those that they are made of",
+            where=out,
+            remedy="name another folder with --out",
+        )
+    for path, name in below.items():
         with parquet.telling(path), sealed.open_checked(path) as file:
             table = pq.ParquetFile(file).read(use_threads=False)
-        below = _relative(listed, path)
-        if places.absolute(storage.join(out, below)) == places.absolute(path):
-            raise InputError(
-                "the refilled lists would stand among those that they are made of",
-                where=out,
-                remedy="name another folder with --out",
-            )
-        target = storage.join(out, sealed.unsealed(below))
         table = _without(left, commits.without_dictionaries(table), names, result)
         refilled = _refilled(config, names, table, result)
+        target = storage.join(out, sealed.unsealed(name))
         storage.put(target, commits.parquet_bytes(refilled.cast(publish_rules.PUBLISHED), page_index=True))
     return dict(sorted(result.items()))
 

@@ -186,7 +186,6 @@ def _lane(config: Config, began: datetime.datetime, stop: Stop, ask: Callable[[F
             contact=config.contact or "",
             policies=robots_files,
             reservations=reservations,
-            began=began,
             stop=stop,
             hashed=False,
             folder=config.folder,

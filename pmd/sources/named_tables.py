@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from pmd.errors import InputError
 from pmd.formats import archives, compression, encoding, json_stream, lines, parquet
+from pmd.sources import records
 from pmd.sources.contract import Chunk
 
 Form = Literal["parquet", "jsonl", "csv", "tsv"]
@@ -252,9 +253,21 @@ def is_chunk(chunk: Chunk) -> bool:
     return chunk.form.startswith(PREFIX)
 
 
-def as_lines(start: bytes) -> str | None:
-    """Return what to do with a document of JSON that is no JSON Lines, by how it starts; None where it is none."""
-    return _OF_DOCUMENT if start.lstrip().startswith((b"[", b"{")) else None
+def otherwise(start: bytes) -> str | None:
+    """Return what to do with a file that is no table as it is, by how it starts; None where that does not tell.
+
+    Args:
+        start: Its first bytes (`records.head`).
+    """
+    if start.lstrip().startswith((b"[", b"{")):
+        return _OF_DOCUMENT
+    if b"\n" in start:
+        return None
+    if b"\r" in start:
+        return "its lines end with carriage returns alone; write line feeds: tr '\\r' '\\n' < FILE > NEW"
+    if len(start) >= records.HEAD_BYTES:
+        return f"no line ends in its first {records.HEAD_BYTES:,} bytes: if it is a table, leave out columns that nothing reads"
+    return None
 
 
 def _objects(head: bytes, *, whole: bool) -> list[dict[str, Any]]:

@@ -183,7 +183,7 @@ def _table(path: str, member: str | None) -> named_tables.Table:
             member,
             expected="a table whose columns have names: Parquet, JSON Lines, or CSV or TSV with a first line of names",
             start=start,
-            remedy=named_tables.as_lines(start) or _OF_FILE,
+            remedy=named_tables.otherwise(start) or _OF_FILE,
         )
     return table
 

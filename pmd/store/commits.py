@@ -33,7 +33,7 @@ from pmd.errors import RootError, VerificationError
 from pmd.store import sealed, storage, versions, written
 from pmd.store.versions import Versioned
 
-STAGE_FILE: Final = "_stage.json"
+STAGE_FILE: Final = sealed.COMMIT
 
 #: Raises where the lock is no longer held (`pmd.store.lock.Lock.check`).
 Check = Callable[[], None]

@@ -22,6 +22,8 @@ from pmd.store import spools
 #: What is to be done where storage has no room.
 _ROOM: Final = "make room, then run the same command again"
 _TEMPORARY_ROOM: Final = "make room, or name another temporary folder in TMPDIR; then run the same command again"
+#: How Python says that it has found no folder for temporary files.
+_NO_TEMPORARY: Final = "No usable temporary directory found"
 _RIGHTS: Final = "mend its permissions, or choose another place"
 _BACK: Final = "see that the storage is there, then run the same command again"
 _SOUND: Final = "look whether the storage is sound (the system's log tells), then run the same command again"
@@ -50,7 +52,7 @@ _MEANING: Final[dict[int, tuple[str, str]]] = {
     errno.ENOTSUP: ("the storage cannot do what is asked of it", "choose a place on another file system"),
     errno.ENOSYS: ("the storage cannot do what is asked of it", "choose a place on another file system"),
     errno.EMLINK: ("the storage takes no more links or folders", _NAME),
-    errno.ENOLCK: ("the storage gives no locks", _SOUND),
+    errno.ENOLCK: ("the storage gives no locks", "choose a place on another file system, or see to the locks of this one"),
     errno.EMFILE: ("this process may not open more files", "raise the limit (ulimit -n), then run the same command again"),
     errno.ENFILE: ("the system may not open more files", "close other programs, then run the same command again"),
     errno.ETIMEDOUT: ("the storage does not answer", _BACK),
@@ -142,6 +144,13 @@ def _of(error: BaseException, root: str | None) -> PmdError | None:
     said = f"{type(error).__name__}: {error}"
     if isinstance(error, ConnectionError | ChildProcessError | ProcessLookupError) and _path(error) is None:
         return None  # of a socket, or a process
+    if isinstance(error, FileNotFoundError) and _NO_TEMPORARY in said:
+        return PmdError(
+            "there is no folder for temporary files",
+            expected="one that is there, and that this user can write to",
+            found=said,
+            remedy="name one in TMPDIR, then run the same command again",
+        )
     if isinstance(error, OSError) and error.errno is not None:
         return _words(error.errno, _path(error), str(error), root)
     if isinstance(error, sqlite3.OperationalError) and "disk is full" in str(error):
@@ -181,7 +190,7 @@ def _words(number: int, path: str | None, said: str, root: str | None) -> PmdErr
     if meaning is None or (path is None and number not in _OF_OPEN_FILES):
         return None
     problem, remedy = meaning
-    if number in _NO_ROOM and path is not None and _is_in(path, spools.above()):
+    if number in _NO_ROOM and path is not None and spools.is_in(path):
         remedy = _TEMPORARY_ROOM
     if number in {errno.EMFILE, errno.ENFILE}:
         return PmdError(problem, where=path, found=said, remedy=remedy)

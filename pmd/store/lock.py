@@ -27,7 +27,7 @@ from typing import Final
 import orjson
 
 from pmd.errors import RootError
-from pmd.store import storage, versions
+from pmd.store import patience, storage, versions
 from pmd.store.patience import patiently
 from pmd.store.versions import Versioned
 
@@ -189,7 +189,7 @@ def is_held(root: str) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(number, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        patience.lock(number, fcntl.LOCK_SH | fcntl.LOCK_NB, _lock_path(root))
     except BlockingIOError:
         return True
     finally:
@@ -272,7 +272,7 @@ def _locked(root: str) -> int:
         except FileNotFoundError:
             continue
         try:
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            patience.lock(number, fcntl.LOCK_EX | fcntl.LOCK_NB, _lock_path(root))
             if _is_the_file(number, _lock_path(root)):
                 return number
         except BlockingIOError:
@@ -427,6 +427,8 @@ def _take(root: str, own: Holder, committed: Callable[[], int]) -> _Lease:
     seen = versions.read(path)
     before = _parse(seen.content, path) if seen is not None else State()
     left_s = before.left_s(_now())
+    if left_s > 2 * LEASE_S:  # longer than any lease, by clocks that agree as they must
+        raise _refusal(root, f"set the clocks: that writer's is ahead of this one; if it is gone, remove {path}")
     if left_s > 0:
         raise _refusal(root, f"wait for it; if it is gone, its lease ends in {left_s:.0f} s")
     state = State(_next(before, committed), own, ended=False, until=_now() + datetime.timedelta(seconds=LEASE_S))

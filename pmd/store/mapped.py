@@ -43,7 +43,7 @@ def _copied(url: str, size: int) -> str:
             _leave_others(url)
             copy = os.path.join(spools.folder(), f"mapped-{uuid.uuid4().hex}")
             try:
-                with open(copy, "wb") as file:
+                with spools.named(), open(copy, "wb") as file:
                     for start in range(0, size, _RANGE_BYTES):
                         file.write(storage.read_bytes(url, start, min(start + _RANGE_BYTES, size)))
             except BaseException:  # the task is tried again, with a copy of its own

@@ -139,10 +139,11 @@ def opened(folder: str, one: Older) -> Iterator[BinaryIO]:
     kind = _kind_of(fs)
     assert kind is not None, folder
     with tempfile.TemporaryFile(dir=spools.folder()) as copy:
-        for start in range(0, one.bytes, _READ_BYTES):
-            end = min(start + _READ_BYTES, one.bytes)
-            copy.write(patiently(functools.partial(kind.read, fs, one, start, end)))
-        copy.seek(0)
+        with spools.named():
+            for start in range(0, one.bytes, _READ_BYTES):
+                end = min(start + _READ_BYTES, one.bytes)
+                copy.write(patiently(functools.partial(kind.read, fs, one, start, end)))
+            copy.seek(0)
         yield cast(BinaryIO, copy)
 
 

@@ -12,6 +12,7 @@ is what was written.
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import io
 import os
@@ -67,10 +68,25 @@ def patiently(call: Callable[[], _T]) -> _T:
         raise
 
 
-def _name(error: OSError, path: str) -> None:
+def name(error: OSError, path: str) -> None:
     """Give an error a path where it has none: those of open files do not."""
     if error.errno is not None and error.filename is None:
         error.filename = path
+
+
+def lock(number: int, kind: int, path: str) -> None:
+    """Lock an open file, as `fcntl.flock` does; what some file systems say in its place names the path.
+
+    Raises:
+        BlockingIOError: Somebody else holds it, and `kind` says not to wait.
+    """
+    try:
+        fcntl.flock(number, kind)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        name(error, path)
+        raise
 
 
 def _given(count: int | None) -> int:
@@ -134,7 +150,7 @@ class Reading(io.RawIOBase):
         try:
             return patiently(lambda: self._read(buffer))
         except OSError as error:
-            _name(error, self.name)
+            name(error, self.name)
             raise
 
     def fill(self, buffer: memoryview, offset: int) -> int:
@@ -266,7 +282,7 @@ class Writing(io.RawIOBase):
             elif durable or self._failed:
                 synchronise()
         except OSError as error:
-            _name(error, self._name)
+            name(error, self._name)
             raise
 
     def identity(self) -> tuple[int, int]:
@@ -299,7 +315,7 @@ class Writing(io.RawIOBase):
         try:
             return patiently(lambda: self._try(call))
         except OSError as error:
-            _name(error, self._name)
+            name(error, self._name)
             raise
 
     def _try(self, call: Callable[[], int]) -> int:

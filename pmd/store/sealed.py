@@ -7,17 +7,23 @@ SHA-256, so who has the path can tell. A file is read through once a process; wh
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
+import posixpath
 import re
 from typing import BinaryIO, Final, cast
 
-from pmd.errors import InputError, VerificationError
+from pmd.errors import InputError, RootError, VerificationError
 from pmd.store import patience, storage
 
 REMEDY: Final = "run: pmd repair ROOT"
 
+#: The file by which a folder is committed.
+COMMIT: Final = "_stage.json"
+#: Folders in which a committed file may stand, below that of its commit: `publish/source=S/x` and `curate/source=S/pairs/x`.
+_DEEPEST: Final = 2
 _BLOCK_BYTES: Final = 1 << 20
 _NAME: Final = re.compile(r"-([0-9a-f]{16})\.parquet")
 
@@ -54,6 +60,7 @@ def open_checked(path: str) -> BinaryIO:
 
     Raises:
         InputError: There is no such file, and its name carries no digest.
+        RootError: A run has committed other files in its place, after the commit was read that lists it.
         VerificationError: A committed file is gone, or has other bytes.
     """
     promised = digest_of(path)
@@ -62,7 +69,23 @@ def open_checked(path: str) -> BinaryIO:
     try:
         return _local(path, promised) if storage.is_local(path) else _remote(path, promised)
     except (InputError, FileNotFoundError):
+        if _is_replaced(path, promised):
+            raise RootError(
+                "a run has committed other files in its place, while this command read",
+                where=path,
+                remedy="run the same command again; pmd status ROOT tells whether somebody writes",
+            ) from None
         raise damaged(path, "a committed file is gone", f"a file with sha256 {promised}…", "nothing") from None
+
+
+def _is_replaced(path: str, promised: str) -> bool:
+    """Return whether the commit above a file does not list it, or lists it no more: a writer removes what it has replaced."""
+    folder = posixpath.dirname(path)
+    for _ in range(_DEEPEST):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return promised.encode() not in storage.read_bytes(storage.join(folder, COMMIT))
+        folder = posixpath.dirname(folder)
+    return False
 
 
 def measured(path: str) -> tuple[int, str] | None:

@@ -8,12 +8,21 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
 import tempfile
 import threading
+from collections.abc import Iterator
 from typing import Final
+
+from pmd.store import patience
+
+#: How the names begin of all that pmd makes in the folder for temporary files.
+_OURS: Final = "pmd-"
+#: What is told of a file that could not be written.
+_WRITING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
 
 _one: Final = threading.Lock()
 #: The folder of this process, with the open file through which it is locked.
@@ -31,7 +40,27 @@ def folder() -> str:
 
 def above() -> str:
     """Return the folder of all processes of this user."""
-    return os.path.join(tempfile.gettempdir(), f"pmd-{os.getuid()}")
+    return os.path.join(tempfile.gettempdir(), f"{_OURS}{os.getuid()}")
+
+
+def is_in(path: str) -> bool:
+    """Return whether a path is one of pmd's temporary files: in the folder of a process, or beside it under a name of ours."""
+    try:
+        within = os.path.relpath(os.path.abspath(path), tempfile.gettempdir())
+    except FileNotFoundError:  # there is no folder for temporary files at all
+        return False
+    return within.startswith(_OURS)
+
+
+@contextlib.contextmanager
+def named() -> Iterator[None]:
+    """Name the folder in errors of writing to temporary files that are open, which name none: ROOT may be on another disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _WRITING:
+            patience.name(error, above())
+        raise
 
 
 def _swept() -> str:
@@ -52,7 +81,7 @@ def _made(within: str) -> tuple[str, int]:
         path = tempfile.mkdtemp(prefix="pmd-", dir=within)
         with contextlib.suppress(FileNotFoundError):
             number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-            fcntl.flock(number, fcntl.LOCK_EX)
+            patience.lock(number, fcntl.LOCK_EX, path)
             with contextlib.suppress(FileNotFoundError):  # one that was looking for what is left was faster
                 if os.path.samestat(os.fstat(number), os.stat(path)):
                     return path, number

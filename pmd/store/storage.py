@@ -59,6 +59,10 @@ _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSY
 _NO_SUCH_RENAME = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
+#: How a file system says that it cannot synchronise folders.
+_NO_SYNC: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+
+
 @functools.cache
 def _filesystem(protocol: str) -> Any:
     if protocol in LOCAL.protocol:
@@ -163,6 +167,14 @@ def is_folder(url: str) -> bool:
     if isinstance(fs, Local):
         return fs.isdir(path)
     return bool(patiently(lambda: _has_objects(fs, path) if _is_in_gcs(fs, path) else fs.isdir(path)))
+
+
+def is_same(one: str, other: str) -> bool:
+    """Return whether two paths lead to one file: by links, or since both are spellings of one name."""
+    (fs, path), (other_fs, other_path) = filesystem(one), filesystem(other)
+    if isinstance(fs, LocalFileSystem) and isinstance(other_fs, LocalFileSystem):
+        return exists(one) and exists(other) and patiently(lambda: os.path.samefile(path, other_path))
+    return fs is other_fs and posixpath.normpath(path) == posixpath.normpath(other_path)
 
 
 def _info(fs: Any, path: str) -> Any:
@@ -647,6 +659,8 @@ def _synchronise(number: int, path: str) -> None:
     try:
         os.fsync(number)
     except OSError as error:
+        if error.errno in _NO_SYNC:  # it promises nothing of names, and nothing more can be done
+            return
         raise OSError(error.errno, error.strerror, path) from error
 
 

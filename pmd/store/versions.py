@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from pmd.errors import ConfigError
-from pmd.store import storage
+from pmd.store import patience, storage
 from pmd.store.patience import patiently
 
 
@@ -194,7 +194,7 @@ def _locked(folder: str) -> int:
         with contextlib.suppress(FileNotFoundError):
             number = patiently(lambda: os.open(folder, os.O_RDONLY | os.O_DIRECTORY))
             try:
-                fcntl.flock(number, fcntl.LOCK_EX)
+                patience.lock(number, fcntl.LOCK_EX, folder)
                 if os.path.samestat(os.fstat(number), patiently(lambda: os.stat(folder))):
                     return number
             except BaseException:

@@ -23,7 +23,8 @@ def lines(content: bytes, path: str, row_of: Callable[[Any], Row]) -> list[Row]:
     Raises:
         VerificationError: A line is none that pmd has written. What stands in it is not repeated: it may name people.
     """
-    return [one(line, f"{path}:line {number}", row_of) for number, line in enumerate(content.splitlines(), start=1)]
+    found = content.splitlines() or [b""]  # none is written that has no line: an empty one was cut short
+    return [one(line, f"{path}:line {number}", row_of) for number, line in enumerate(found, start=1)]
 
 
 def one(content: bytes, where: str, row_of: Callable[[Any], Row]) -> Row:

@@ -60,14 +60,19 @@ def begin(root: str, requests: Iterable[int], removed: Mapping[str, int]) -> Rec
 
 
 def end(root: str, receipt: Receipt, today: datetime.date) -> Receipt:
-    """Keep what was done, with its day."""
+    """Keep what was done, with its day; where an `apply` was killed after that, in place of what it has kept."""
     ended = dataclasses.replace(receipt, date=today.isoformat())
-    told = [*read(root), ended] if ended.requests or ended.removed else read(root)
+    before = [one for one in read(root) if not one.requests or one.requests != ended.requests]
+    told = [*before, ended] if ended.requests or ended.removed else before
     if told:
         lines = (orjson.dumps(dataclasses.asdict(one), option=orjson.OPT_APPEND_NEWLINE) for one in told)
         storage.put(_path(root, FILE), b"".join(lines))
-    storage.remove(_path(root, PENDING))
     return ended
+
+
+def close(root: str) -> None:
+    """Forget what was about to be removed, once the requests are gone that were carried out."""
+    storage.remove(_path(root, PENDING))
 
 
 def render(receipts: Iterable[Receipt], waiting: Iterable[int], contact: str | None) -> str:

@@ -43,6 +43,7 @@ ROWS: list[dict[str, Any]] = [
 
 
 def write(folder: Path, form: str, rows: list[dict[str, Any]] = ROWS) -> Path:
+    folder.mkdir(exist_ok=True)
     path = folder / f"rows.{form}"
     if form == "parquet":
         pq.write_table(pa.Table.from_pylist(rows), path)
@@ -272,6 +273,8 @@ def test_a_data_set_without_texts_is_refused_and_shows_what_it_has(tmp_path: Pat
         ("rows.csv", b"text;url\na;b\n", "the columns are parted by ;"),
         ("rows.csv", b"a text,http://a.org/1.jpg\n", "put a line of them above it"),
         ("rows.csv", b"\xef\xbb\xbf", "it is in no form that is read"),
+        ("rows.csv", b"text,url\ra,b\r", "its lines end with carriage returns alone"),
+        ("rows.csv", b"text,url" + b",x" * 600_000 + b"\na,b\n", "no line ends in its first 65,536 bytes"),
         ("rows.tar.gz", None, "the archive is not read"),
         ("rows.tar", "cut", "the tar file is damaged or truncated"),
     ],
@@ -331,6 +334,22 @@ def test_a_glob_is_what_it_matches_less_what_only_says_something_of_it(tmp_path:
     (tmp_path / "part/part.csv").write_text("text\na\n", encoding="utf-8")
     found = data_files.find(str(tmp_path / "**" / "*art*"))
     assert found == [str(tmp_path / "part" / name) for name in ("part.csv", "rows.csv")], "each file is one, once"
+
+
+def test_a_glob_leaves_out_the_audits_that_stand_below_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = write(tmp_path, "parquet")
+    mine = write(tmp_path / "audit", "csv")  # somebody's own, called so
+    audit_data.build(str(rows), str(tmp_path / "runs/one"), {}, lambda _: None)
+    told: list[str] = []
+    assert data_files.find(str(tmp_path / "**/*.parquet"), report=told.append) == [str(rows)]
+    count = len([*(tmp_path / "runs").rglob("*.parquet")])
+    assert count > 1
+    assert told == [f"left out: {count} files of the audit in {tmp_path}/runs/one"]
+    assert data_files.find(str(tmp_path / "**/*.*")) == [str(mine), str(rows)]
+    monkeypatch.chdir(tmp_path)
+    assert data_files.find("./**/*.parquet") == ["rows.parquet"]
+    tables = data_files.find("runs/one/audit/tables/*.parquet")
+    assert len(tables) == count, "who names an audit's tables means them"
 
 
 def test_a_file_that_others_call_as_ours_hides_nothing(tmp_path: Path) -> None:

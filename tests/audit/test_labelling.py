@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import codecs
 import csv
+import errno
+import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pmd.audit import labelling
 from pmd.audit.labelling import NO, NO_TERM, OTHER, UNSURE, YES, Candidate, Row
 from pmd.audit.lexicon import Absent
-from pmd.errors import ConfigError, InputError
+from pmd.errors import ConfigError, InputError, RootError
 from tests.audit.batches import WORDS
 
 
@@ -110,6 +113,24 @@ def test_sheets_are_private_and_do_not_tell_strata(sheets: Path) -> None:
     assert len(lines) == 110
     with pytest.raises(ConfigError, match="there are sheets already"):
         labelling.write(str(sheets.parent), WORDS, 120)
+
+
+def test_sheets_that_find_no_room_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labelling, "candidates", lambda *_: iter(_candidates()))
+    write_text, written = Path.write_text, list[Path]()
+
+    def full(path: Path, *args: Any, **named: Any) -> int:
+        written.append(path)
+        if len(written) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write_text(path, *args, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        with pytest.raises(RootError, match="the storage is full"):
+            labelling.write(str(tmp_path), WORDS, 120)
+    assert [*(tmp_path / "labels").iterdir()] == []
+    assert len(labelling.write(str(tmp_path), WORDS, 120)) == 3, "the same command goes on where there is room"
 
 
 def _fill(path: Path, answer: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -66,6 +67,22 @@ def test_one_that_died_is_started_anew(engines: Path) -> None:
     assert running.dead == running.processes
     again = servers.up("prism")
     assert servers.down("prism") == again
+
+
+def test_an_engine_that_cannot_be_noted_is_ended(engines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[servers.Process] = []
+    end = servers._end
+    monkeypatch.setattr(servers, "_end", lambda processes: (begun.extend(processes), end(processes)))
+    monkeypatch.setattr(servers.os, "fsync", _full)
+    monkeypatch.setattr(Path, "write_bytes", _full)
+    with pytest.raises(OSError, match="No space left"):
+        servers.up("prism")
+    assert [process.part for process in begun] == ["prism"]
+    assert servers.read("prism") is None
+
+
+def _full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_only_its_own_processes_are_ended(engines: Path) -> None:

@@ -541,12 +541,30 @@ def test_policies_are_kept_and_age(tmp_path: Path) -> None:
     )
     assert list(policies.read(str(tmp_path), "tdmrep")) == [("http://a.test", new)]
     hour, minute = datetime.timedelta(hours=1), datetime.timedelta(minutes=1)
-    assert [policy.is_fresh(NOON, NOON) for policy in (old, new)] == [True, True]
-    assert not old.is_fresh(NOON + 30 * hour, NOON)
-    began, asked = broken.when - minute, broken.when
-    assert broken.is_fresh(asked + minute, began)
-    assert not broken.is_fresh(asked + 6 * minute, began)
-    assert not broken.is_fresh(asked + minute, asked + minute / 2)
+    assert [policy.is_fresh(NOON) for policy in (old, new)] == [True, True]
+    assert not old.is_fresh(NOON + 30 * hour)
+    asked = broken.when
+    assert broken.is_fresh(asked + minute)
+    assert not broken.is_fresh(asked + 6 * minute)
+    for began, known in ((asked - minute, {"http://a.test", "http://b.test"}), (asked + minute, {"http://a.test"})):
+        with policies.Kept(str(tmp_path), "lane-2", began) as found:
+            assert {*found} == known, "an unreachable file of an earlier run does not stand"
+
+
+@pytest.mark.parametrize("status", [None, "server_error"])
+def test_what_was_learnt_by_a_clock_that_was_ahead_does_not_stand(status: str | None) -> None:
+    ahead = robots.Policy(NOON + datetime.timedelta(hours=3), 404, status=status)
+    assert not ahead.is_fresh(NOON)
+    assert ahead.is_fresh(ahead.when)
+    assert ahead.is_fresh(ahead.when - datetime.timedelta(minutes=1)), "machines' clocks differ"
+
+
+def test_files_that_others_put_beside_what_hosts_said_are_let_be(tmp_path: Path) -> None:
+    keep(tmp_path, "lane-0", {"http://a.test": robots.Policy(NOON, 404)})
+    folder = Path(policies.hosts_folder(str(tmp_path)))
+    for name in ("robots-notes.jsonl", "robots-.jsonl"):
+        (folder / name).write_text("{}\n")
+    assert [origin for origin, _ in policies.read(str(tmp_path))] == ["http://a.test"]
 
 
 def run(coroutine: Coroutine[Any, Any, None]) -> None:

@@ -300,7 +300,7 @@ def test_requests_keep_their_distance_while_a_name_is_resolved_anew() -> None:
         loop = asyncio.get_running_loop()
         chosen, nothing = options(robots=False, per_host=PerHost(requests_per_s=4, connections=4)), None
         known = hosts.Hosts(chosen, 1, 0, hosts.Slots(8, chosen.max_bytes), HASTE)
-        client: Any = Client(*(nothing, SlowNames(), known, chosen, "pmd", {}, {}, nothing, nothing, nothing))  # type: ignore[arg-type]
+        client: Any = Client(*(nothing, SlowNames(), known, chosen, "pmd", {}, {}, nothing, nothing))  # type: ignore[arg-type]
 
         async def get(_: Any, target: Target, turn: hosts.Turn, *__: Any) -> None:
             await client._named(target)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import gzip
 import io
 import itertools
@@ -444,6 +445,24 @@ def test_robots_txt_is_asked_for_once_and_obeyed(web: Web) -> None:
         policies=policies,
     )
     assert len(web.log) == before
+
+
+def test_a_clock_that_goes_back_has_robots_txt_asked_for_once_more(web: Web) -> None:
+    web.routes["away.test/robots.txt"] = reply(status=500)
+    web.routes["here.test/robots.txt"] = reply(status=404)
+    now = [datetime.datetime(2026, 6, 1, 12, tzinfo=datetime.UTC)]
+
+    def looks() -> int:
+        return sum(request.path == "/robots.txt" for request in web.log)
+
+    with Lane(options(web), contact="mailto:us@example.org", patience=HASTE, clock=lambda: now[0]) as lane:
+        for number in range(6):
+            rows = table(*(image_row(f"{host} {number}", f"http://{host}.test/{number}") for host in ("away", "here")))
+            list(lane.fetch(rows))
+            if number == 1:
+                first = looks()
+                now[0] -= datetime.timedelta(hours=3)
+    assert looks() == 2 * first
 
 
 RESERVES_JPG = b'[{"location": "/*.jpg$", "tdm-reservation": 1, "tdm-policy": "http://reserves.test/terms"}]'

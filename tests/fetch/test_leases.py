@@ -502,9 +502,7 @@ def test_an_image_that_begins_in_a_pause_takes_no_turn_before_its_end() -> None:
     async def story() -> tuple[int, int]:
         loop = asyncio.get_running_loop()
         known = hosts.Hosts(options, 1, 0, hosts.Slots(8, options.max_bytes), patience)
-        sends = Client(
-            *(nothing, nothing, known, options, "pmd", {}, {}, nothing, nothing, nothing), pauses=lambda: not may[0]
-        )
+        sends = Client(*(nothing, nothing, known, options, "pmd", {}, {}, nothing, nothing), pauses=lambda: not may[0])
         for _ in range(patience.failures):
             known.circuit("one.test", 80).failed("connection")
         await asyncio.sleep(patience.open_s)
@@ -565,7 +563,7 @@ class Simulated:
         known = hosts.Hosts(options, LANES, lane, hosts.Slots(64, options.max_bytes), hosts.Patience())
         nothing: Any = None  # what makes requests: only the gate before them is asked
         sends = Client(
-            *(nothing, nothing, known, options, "pmd", {}, {}, nothing, nothing, nothing),
+            *(nothing, nothing, known, options, "pmd", {}, {}, nothing, nothing),
             ends=lambda: lease.is_lost,
             pauses=lambda: not lease.holds,
         )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from pmd.fetch import partitions, state
 from pmd.schema.tables import KEY
-from pmd.store import register
 
 #: A key of each quarter of all, in order.
 QUARTERS = [bytes([number << 6]) + bytes(15) for number in range(4)]
@@ -31,11 +30,9 @@ QUARTERS = [bytes([number << 6]) + bytes(15) for number in range(4)]
     ],
 )
 def test_keys_tell_how_many_bits_a_shard_is_cut_by(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fetched: dict[int, list[bytes]], otherwise: int, expected: int
+    monkeypatch: pytest.MonkeyPatch, fetched: dict[int, list[bytes]], otherwise: int, expected: int
 ) -> None:
-    known = register.current(str(tmp_path))
-    monkeypatch.setattr(register.Register, "shards", [*fetched])
-    monkeypatch.setattr(register.Register, "of", lambda _, shard: shard)
+    known: Any = [(shard, shard) for shard in fetched]
     monkeypatch.setattr(
         state, "standing", lambda shard, **_: pa.table({"image_id": pa.chunked_array([fetched[shard]], KEY)})
     )

@@ -275,6 +275,28 @@ def test_where_only_the_fetch_tells_how_it_is_cut_a_build_goes_by_it(copy: Path)
     assert len(CheckingLane.asked) == asked
 
 
+@pytest.mark.parametrize("way", ["gone", "empty"])
+def test_where_only_the_fetch_tells_how_it_is_cut_a_repair_goes_by_it(copy: Path, way: str) -> None:
+    before, asked = contents(copy), len(CheckingLane.asked)
+    for name in ("images/_stage.json", "views/_stage.json"):
+        (copy / "pmd" / name).unlink()
+    file = copy / "pmd/root.json"
+    file.unlink() if way == "gone" else file.write_bytes(b"")
+    assert run(copy).ran == (("root", "all", "damaged"),)
+    assert file.read_bytes() == before["root.json"]
+    with root.writer(str(copy / "pmd"), "test"):
+        build.build(loaded(copy))
+    assert contents(copy) == before
+    assert len(CheckingLane.asked) == asked
+
+
+def test_a_root_json_that_nothing_but_the_fetch_tells_is_missed_by_verify(copy: Path) -> None:
+    for name in ("root.json", "images/_stage.json", "views/_stage.json"):
+        (copy / "pmd" / name).unlink()
+    told = {problem["place"] for problem in verify.verify(str(copy / "pmd"))["problems"]}
+    assert "root.json" in told
+
+
 def test_what_is_damaged_of_the_release_is_written_anew(copy: Path) -> None:
     before = contents(copy)
     names = ["SHA256SUMS", "build.json", "find.html", "find/0.js", "croissant.json"]
@@ -284,6 +306,17 @@ def test_what_is_damaged_of_the_release_is_written_anew(copy: Path) -> None:
     (copy / "pmd/release/README.md").unlink()
     assert [stage for stage, _, _ in mend(copy).ran] == ["release"]
     assert contents(copy) == before
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.97, 1.0])
+def test_checksums_of_a_release_that_are_cut_short_are_written_anew(copy: Path, kept: float) -> None:
+    before, path = contents(copy), copy / "pmd/release/SHA256SUMS"
+    content = path.read_bytes()
+    ends = [0, *(place + 1 for place, sign in enumerate(content) if sign == ord("\n"))]
+    for size in (int(kept * len(content)) - 1, ends[int(kept * (len(ends) - 2))]):  # within a line, and behind one
+        path.write_bytes(content[: max(size, 0)])
+        assert [stage for stage, _, _ in mend(copy).ran] == ["release"]
+        assert contents(copy) == before
 
 
 # What came from the web

@@ -59,6 +59,17 @@ def test_what_was_withheld_comes_back(mine: Config, tmp_path: Path) -> None:
         assert found.drop_columns("withheld_digest").equals(full[name].drop_columns("withheld_digest"))
 
 
+def test_no_list_is_written_over_by_another_name_of_it(mine: Config, tmp_path: Path) -> None:
+    commits.put_table(str(tmp_path / "lists/source=coco"), "train-part-00000-of-00001", listed(mine, "coco", "ids"))
+    (path,) = (tmp_path / "lists/source=coco").iterdir()
+    before = path.read_bytes()
+    (tmp_path / "link").symlink_to("lists")
+    for out in (tmp_path / "lists", tmp_path / "link", f"{tmp_path}/./lists", f"{tmp_path}/link/../lists"):
+        with pytest.raises(InputError, match="would stand among those"):
+            join.join(mine, str(tmp_path / "lists"), str(out))
+    assert path.read_bytes() == before
+
+
 def test_a_copy_that_says_something_else_fills_nothing_in(mine: Config, tmp_path: Path) -> None:
     rows = listed(mine, "coco", "ids").to_pylist()
     rows[0]["withheld_digest"] = "00" * 32

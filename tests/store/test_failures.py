@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import resource
+import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from pipelines import curate
 from pmd import config
+from pmd.books import reconciliation
+from pmd.dedupe import packed
 from pmd.errors import ConfigError, InputError, PmdError, RootError
-from pmd.store import failures, root, storage
+from pmd.fetch import trust
+from pmd.store import failures, root, spools, storage
 from tests import tiny_root
 
 
@@ -55,6 +63,65 @@ def test_what_is_no_part_of_root_is_an_input_unless_it_was_written() -> None:
     assert (type(told), told and told.where) == (InputError, "/data/a.tsv")
     assert type(failures.told(failure(errno.ENOSPC, "/tmp/spill"), "/r/pmd")) is PmdError
     assert type(failures.told(failure(errno.EACCES, "/r/pmdx/a"), "/r/pmd")) is InputError
+
+
+def test_where_no_folder_takes_temporary_files_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spools, "_mine", [])
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere"])
+    with pytest.raises(FileNotFoundError) as raised:
+        spools.folder()
+    told = failures.told(raised.value)
+    assert told is not None
+    assert told.problem == "there is no folder for temporary files"
+    assert "TMPDIR" in (told.remedy or "")
+    full = failures.told(failure(errno.ENOSPC, "/r/pmd/x"), "/r/pmd")
+    assert full is not None
+    assert full.problem == "the storage is full"
+
+
+def _trust(_: Path) -> None:
+    trust.Authorities(None)
+
+
+def _pack(folder: Path) -> None:
+    hashes = pa.array([hashlib.sha256(bytes([number])).digest() for number in range(256)], pa.binary(32))
+    packed.pack(str(folder), [pa.table({"perceptual_hash": hashes})])
+
+
+def _reconcile(_: Path) -> None:
+    with reconciliation.Reconciliation(1) as pairs:
+        pair_ids = [number.to_bytes(16, "big") for number in range(500_000)]
+        pairs.add(0, pairs.file("a"), pair_ids, ["coco"] * len(pair_ids))
+
+
+@pytest.mark.parametrize("write", [_trust, _pack, _reconcile])
+def test_a_full_disk_of_temporary_files_is_not_told_as_root(tmp_path: Path, write: Callable[[Path], None]) -> None:
+    """Files that are open name no path: ROOT was told to be full, which may be on another disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+        with pytest.raises(OSError, match="File too large") as raised:
+            write(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert raised.value.filename == spools.above()
+    raised.value.errno = errno.ENOSPC
+    told = failures.told(raised.value, "/r/pmd")
+    assert told is not None
+    assert told.where == spools.above()
+    assert "TMPDIR" in (told.remedy or "")
+
+
+def test_temporary_files_are_known_by_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in (f"pmd-{os.getuid()}/pmd-x/hashes", "pmd-find-x", "pmd-diff-x/part"):
+        told = failures.told(failure(errno.ENOSPC, str(tmp_path / name)), "/r/pmd")
+        assert "TMPDIR" in ((told and told.remedy) or ""), name
+    told = failures.told(failure(errno.ENOSPC, str(tmp_path / "mine/pmd/views")), str(tmp_path / "mine/pmd"))
+    assert "TMPDIR" not in ((told and told.remedy) or "")
 
 
 def test_root_is_found_by_what_stands_in_it(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import os
+import re
 import signal
 import threading
 import uuid
@@ -15,7 +17,7 @@ import orjson
 import pytest
 
 from pmd.errors import RootError
-from pmd.store import lock, storage, versions
+from pmd.store import lock, root, storage, versions
 from pmd.store.lock import Holder, State
 from pmd.store.versions import Versioned
 
@@ -216,6 +218,20 @@ def test_who_cannot_lock_leaves_no_file_open(tmp_path: Path, monkeypatch: pytest
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP])
+def test_a_file_system_without_locks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def fails(_: int, kind: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(lock.fcntl, "flock", fails)
+    with pytest.raises(RootError) as told, root.writer(str(tmp_path / "pmd"), "test"):
+        pytest.fail("held")
+    assert told.value.where == str(tmp_path / "pmd" / lock.LOCK_FILE)
+    assert "another file system" in (told.value.remedy or "")
+    with pytest.raises(OSError, match=re.escape(str(tmp_path))), versions.locked(str(tmp_path)):
+        pytest.fail("locked")
+
+
 def test_a_disk_that_is_full_at_the_end_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next writer is told that this one did not end."""
 
@@ -250,6 +266,17 @@ def test_a_lease_is_refused_to_a_second_and_given_back(where: str, clock: Clock)
     with lock.held(where, TWO) as next_:
         assert next_.before.ended
         assert next_.epoch > held.epoch
+
+
+def test_a_lease_of_a_clock_that_is_ahead_is_told_as_such(where: str, clock: Clock) -> None:
+    with lock.held(where, ONE):
+        clock.go(-3 * 3600)
+        with pytest.raises(lock.HeldError) as told, lock.held(where, TWO):
+            pytest.fail("held")
+        assert told.value.remedy == (
+            f"set the clocks: that writer's is ahead of this one; if it is gone, remove {where}/{lock.STATE_FILE}"
+        )
+        clock.go(3 * 3600)
 
 
 def test_a_lease_that_ran_out_is_taken_over_and_its_writer_learns_it(where: str, clock: Clock) -> None:

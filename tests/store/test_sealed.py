@@ -10,7 +10,7 @@ import fsspec
 import pyarrow as pa
 import pytest
 
-from pmd.errors import VerificationError
+from pmd.errors import RootError, VerificationError
 from pmd.store import commits, sealed, storage
 
 TABLE = pa.table({"text": ["a caption", "another"], "n": [1, 2]})
@@ -41,6 +41,22 @@ def test_no_flipped_byte_of_a_committed_file_is_read(tmp_path: Path, file: commi
             next(commits.iterate(str(path)))
     path.write_bytes(content)
     assert commits.read_table(str(tmp_path), file).equals(TABLE)
+
+
+@pytest.mark.parametrize("prefix", ["part-00000-of-00001", "pairs/part-00000-of-00001"])
+def test_what_a_writer_has_replaced_is_no_damage(tmp_path: Path, prefix: str) -> None:
+    """A reader has read a commit; before it opens the file, a run commits another one and sweeps."""
+    folder = str(tmp_path)
+    old, new = (commits.put_table(folder, prefix, rows) for rows in (TABLE, TABLE.slice(1)))
+    commits.write(folder, commits.Commit("curate", (new,), {}, "hash", {}))
+    commits.sweep(folder)
+    (tmp_path / old.name).unlink(missing_ok=True)
+    with pytest.raises(RootError, match="a run has committed other files in its place") as caught:
+        commits.read_table(folder, old)
+    assert caught.value.remedy == "run the same command again; pmd status ROOT tells whether somebody writes"
+    (tmp_path / new.name).unlink()
+    with pytest.raises(VerificationError, match="a committed file is gone"):
+        commits.read_table(folder, new)
 
 
 def test_the_error_says_which_file_and_what_to_do(tmp_path: Path, file: commits.File) -> None:

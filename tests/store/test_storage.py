@@ -6,6 +6,7 @@ import errno
 import hashlib
 import itertools
 import os
+import stat
 import threading
 import uuid
 from pathlib import Path
@@ -215,6 +216,22 @@ def test_a_folder_has_a_fingerprint_of_what_is_in_it(tmp_path: Path) -> None:
     (tmp_path / "images" / "train" / "1.jpg").unlink()
     third = storage.fingerprint(str(tmp_path / "images"))
     assert len({first, second, third}) == 3
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP])
+def test_a_file_system_that_synchronises_no_folders_can_hold_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    synchronise = os.fsync
+
+    def refuse_folders(file: int) -> None:
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            raise OSError(number, os.strerror(number))
+        synchronise(file)
+
+    monkeypatch.setattr(os, "fsync", refuse_folders)
+    assert storage.put_if_absent(str(tmp_path / "new/file"), b"content")
+    assert (tmp_path / "new/file").read_bytes() == b"content"
 
 
 def test_a_folder_that_could_not_be_synchronised_is_not_taken_for_settled(

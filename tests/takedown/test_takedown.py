@@ -404,7 +404,7 @@ def test_the_commands_say_what_they_do(done: Done) -> None:
     assert "names nothing" in str(refused.exception)
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\0\n", b'{"number": 1, "sa', b"[]\n", b'{"number": 1}\n'])
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\0\n", b'{"number": 1, "sa', b"[]\n", b'{"number": 1}\n'])
 @pytest.mark.parametrize("name", ["requests.jsonl", "receipts.jsonl", "applying.json"])
 def test_damage_to_what_is_kept_of_requests_is_told(done: Done, name: str, content: bytes) -> None:
     where = Path(done.config.root, lists.FOLDER, name)
