@@ -23,7 +23,7 @@ from pmd.images import rules as images_rules
 from pmd.images.transforms import GatherPartition, SpreadByImage, file_batch, targets
 from pmd.schema import keys
 from pmd.schema.tables import KEY
-from pmd.store import commits, exchange, register, root, sealed, storage
+from pmd.store import commits, exchange, register, root, storage
 from pmd.store.register import Generation
 
 #: image_id, identity, and another identity of the same photograph.

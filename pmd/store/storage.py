@@ -172,7 +172,7 @@ def is_folder(url: str) -> bool:
 def is_same(one: str, other: str) -> bool:
     """Return whether two paths lead to one file: by links, or since both are spellings of one name."""
     (fs, path), (other_fs, other_path) = filesystem(one), filesystem(other)
-    if isinstance(fs, LocalFileSystem) and isinstance(other_fs, LocalFileSystem):
+    if isinstance(fs, Local) and isinstance(other_fs, Local):
         return exists(one) and exists(other) and patiently(lambda: os.path.samefile(path, other_path))
     return fs is other_fs and posixpath.normpath(path) == posixpath.normpath(other_path)
 
