@@ -22,6 +22,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pmd.audit import clusters, estimates
 from pmd.audit.clusters import ITSELF, Counts, Having
@@ -110,24 +111,31 @@ def of(before: Counts, after: Counts, properties: Mapping[str, tuple[Counts, Cou
     # Clusters that had no pair before are none.
     without = int(len(sizes) > 0 and sizes[0] == 0)
     kinds, places, units = kinds[without:], places - without, units[without:]
-    found = [(ITSELF, np.stack([units, *[np.zeros_like(units)] * 5]))]
-    for name, counts in sorted(properties.items()):
-        some = counts if isinstance(counts, Having) else Having.of_all(np.stack(counts, axis=1))
-        mine = np.flatnonzero(some.pairs[:, 0])
-        had, has = some.pairs[mine].T
-        sums = np.zeros((6, len(kinds)), dtype=np.int64)
-        place = places[some.clusters[mine]]
-        for row, values in enumerate((had, has, had * had, has * has, had * has), 1):
-            np.add.at(sums[row], place, values)
-        found.append((name, sums))
-    # Of a property the kinds that have it.
-    chosen = [np.flatnonzero(sums[:2].any(axis=0)) for _, sums in found]
-    names = pa.array([name for name, _ in found], pa.string())
-    numbers = np.repeat(np.arange(len(found)), [len(some) for some in chosen])
-    where = kinds[np.concatenate(chosen)]
+    named = sorted(properties.items())
+    # Of all properties at once, by a number of the property and the kind: there are dozens, and few clusters have most of them.
+    having = [_having(some) for _, some in named]
+    cluster, had, has = np.concatenate([np.zeros((0, 3), np.int64), *having]).T
+    number = np.repeat(np.arange(len(named)), [len(some) for some in having]) * len(kinds) + places[cluster]
+    order = np.argsort(number)
+    starts = np.flatnonzero(np.diff(number[order], prepend=-1))
+    values = np.stack([had, has, had * had, has * has, had * has])[:, order]
+    sums = np.add.reduceat(values, starts, axis=1) if len(starts) else values
+    number = number[order[starts]]
+    names = pa.array([ITSELF, *(name for name, _ in named)], pa.string())
+    of_names = np.r_[np.zeros(len(kinds), np.int64), number // max(len(kinds), 1) + 1]
+    where = np.r_[kinds, kinds[number % max(len(kinds), 1)]]
     ends = [sizes[where // width], lefts[where % width]]
-    columns = np.concatenate([sums[:, some] for (_, sums), some in zip(found, chosen, strict=True)], axis=1)
-    return pa.table([names.take(pa.array(numbers)), *ends, *columns], schema=ROWS)
+    of_itself = np.stack([units, *[np.zeros_like(units)] * 5])
+    of_properties = np.concatenate([np.zeros((1, len(number)), np.int64), sums])
+    columns = np.concatenate([of_itself, of_properties], axis=1)
+    return pa.table([names.take(pa.array(of_names)), *ends, *columns], schema=ROWS)
+
+
+def _having(counts: tuple[Counts, Counts] | Having) -> Counts:
+    """Return the clusters that had a property, and their pairs with it before and after; shape (some, 3)."""
+    some = counts if isinstance(counts, Having) else Having.of_all(np.stack(counts, axis=1))
+    mine = np.flatnonzero(some.pairs[:, 0])
+    return np.column_stack([some.clusters[mine], some.pairs[mine]])
 
 
 def uneven(table: pa.Table, name: str) -> Test:
@@ -203,13 +211,17 @@ class Losses:
 
     @classmethod
     def of(cls, table: pa.Table, name: str) -> Losses:
-        names = np.array(table["property"].to_pylist(), dtype=object)
-        raw = np.stack([table[column].to_numpy().astype(np.float64) for column in ROWS.names[1:]], axis=1)
-        every = raw[names == ITSELF]
-        places = {(before, after): place for place, (before, after) in enumerate(every[:, :2].tolist())}
-        for row in raw[names == name].tolist():
-            every[places[row[0], row[1]], 3:] = row[3:]
-        return cls(*every.T)
+        raw = np.stack([table[column].to_numpy() for column in ROWS.names[1:]])
+        every, mine = (
+            raw[:, pc.equal(table["property"], one).to_numpy(zero_copy_only=False)] for one in (ITSELF, name)
+        )
+        # Kinds by one number, which both are put in order by.
+        width = int(every[1].max(initial=0)) + 1
+        kinds = every[0] * width + every[1]
+        order = np.argsort(kinds)
+        places = order[np.searchsorted(kinds, mine[0] * width + mine[1], sorter=order)]
+        every[3:, places] = mine[3:]
+        return cls(*every.astype(np.float64))
 
     def correlation(self, of_kept: float, of_lost: float) -> float:
         """Return the correlation of pairs of one cluster, in what they have more than the kept and the lost have."""
