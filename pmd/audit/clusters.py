@@ -163,16 +163,13 @@ def rows(sums: Sums) -> pa.Table:
 
 def from_rows(table: pa.Table) -> Sums:
     """Return the sums of all rows: those of several parts are added up."""
-    names = table["property"].combine_chunks().dictionary_encode()
+    names = table["property"].to_pylist()
     size, units, first, second = (table[name].to_numpy() for name in ROWS.names[1:])
     present, places = np.unique(size, return_inverse=True)
     found: dict[str, tuple[Counts, Counts]] = {}
-    labels, codes = names.dictionary.to_pylist(), names.indices.to_numpy()
-    order = np.argsort(codes, kind="stable")
-    edges = np.searchsorted(codes[order], np.arange(len(labels) + 1))
-    rows_of = {name: order[edges[place] : edges[place + 1]] for place, name in enumerate(labels)}
-    for name in sorted(rows_of.keys() - {ITSELF}):
-        mine = rows_of[name]
+    labels = np.array(names, dtype=object)
+    for name in sorted({*names} - {ITSELF}):
+        mine = labels == name
         found[name] = (
             _added(places[mine], first[mine], len(present)),
             _added(places[mine], second[mine], len(present)),

@@ -111,31 +111,24 @@ def of(before: Counts, after: Counts, properties: Mapping[str, tuple[Counts, Cou
     # Clusters that had no pair before are none.
     without = int(len(sizes) > 0 and sizes[0] == 0)
     kinds, places, units = kinds[without:], places - without, units[without:]
-    named = sorted(properties.items())
-    # Of all properties at once, by a number of the property and the kind: there are dozens, and few clusters have most of them.
-    having = [_having(some) for _, some in named]
-    cluster, had, has = np.concatenate([np.zeros((0, 3), np.int64), *having]).T
-    number = np.repeat(np.arange(len(named)), [len(some) for some in having]) * len(kinds) + places[cluster]
-    order = np.argsort(number)
-    starts = np.flatnonzero(np.diff(number[order], prepend=-1))
-    values = np.stack([had, has, had * had, has * has, had * has])[:, order]
-    sums = np.add.reduceat(values, starts, axis=1) if len(starts) else values
-    number = number[order[starts]]
-    names = pa.array([ITSELF, *(name for name, _ in named)], pa.string())
-    of_names = np.r_[np.zeros(len(kinds), np.int64), number // max(len(kinds), 1) + 1]
-    where = np.r_[kinds, kinds[number % max(len(kinds), 1)]]
+    found = [(ITSELF, np.stack([units, *[np.zeros_like(units)] * 5]))]
+    for name, counts in sorted(properties.items()):
+        some = counts if isinstance(counts, Having) else Having.of_all(np.stack(counts, axis=1))
+        mine = np.flatnonzero(some.pairs[:, 0])
+        had, has = some.pairs[mine].T
+        sums = np.zeros((6, len(kinds)), dtype=np.int64)
+        place = places[some.clusters[mine]]
+        for row, values in enumerate((had, has, had * had, has * has, had * has), 1):
+            np.add.at(sums[row], place, values)
+        found.append((name, sums))
+    # Of a property the kinds that have it.
+    chosen = [np.flatnonzero(sums[:2].any(axis=0)) for _, sums in found]
+    names = pa.array([name for name, _ in found], pa.string())
+    numbers = np.repeat(np.arange(len(found)), [len(some) for some in chosen])
+    where = kinds[np.concatenate(chosen)]
     ends = [sizes[where // width], lefts[where % width]]
-    of_itself = np.stack([units, *[np.zeros_like(units)] * 5])
-    of_properties = np.concatenate([np.zeros((1, len(number)), np.int64), sums])
-    columns = np.concatenate([of_itself, of_properties], axis=1)
-    return pa.table([names.take(pa.array(of_names)), *ends, *columns], schema=ROWS)
-
-
-def _having(counts: tuple[Counts, Counts] | Having) -> Counts:
-    """Return the clusters that had a property, and their pairs with it before and after; shape (some, 3)."""
-    some = counts if isinstance(counts, Having) else Having.of_all(np.stack(counts, axis=1))
-    mine = np.flatnonzero(some.pairs[:, 0])
-    return np.column_stack([some.clusters[mine], some.pairs[mine]])
+    columns = np.concatenate([sums[:, some] for (_, sums), some in zip(found, chosen, strict=True)], axis=1)
+    return pa.table([names.take(pa.array(numbers)), *ends, *columns], schema=ROWS)
 
 
 def uneven(table: pa.Table, name: str) -> Test:
