@@ -156,6 +156,8 @@ NOUNS: Final = (
 )
 SUFFIXES: Final = ("com", "com", "com", "org", "co.uk", "de", "fr", "it", "tv", "com.br")
 BATCH: Final = 50_000
+#: Of so many pairs one names no user.
+UNNAMED: Final = 40
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,7 +226,8 @@ def _pair(source: str, index: int, maker: Maker, chance: np.random.Generator) ->
     text, is_female = _text(maker, chance)
     year = min(max(maker.year + int(chance.integers(-1, 2)), 2004), 2014)
     where = maker.home if chance.random() < 0.8 else str(chance.choice([*PLACES]))
-    meta: dict[str, Any] = {"uid": maker.name, "author": maker.name, "page_url": maker.name}
+    user = "[deleted]" if index % UNNAMED == 0 else maker.name
+    meta: dict[str, Any] = {"uid": user, "author": user, "page_url": maker.name}
     meta |= {
         "subreddit": f"s{hash_of(maker.name) % 60}",
         "created_utc": str(1_100_000_000 + (year - 2004) * 31_560_000),

@@ -1,6 +1,7 @@
 """What a whole audit takes of a processor, beside pandas by hand and nPMI by its formula on the same rows.
 
-    python benchmarks/audit_rate.py [--rows 1000000] [--samples ../shared/samples] [--out FOLDER] [--turns 1] [--no-hand]
+    python benchmarks/audit_rate.py [--rows 1000000] [--samples ../shared/samples] [--out FOLDER] [--turns 1]
+        [--no-hand] [--no-floor]
 
 A ROOT of so many pairs, in PMD's proportions, is generated (`benchmarks/audit_root.py`) and audited by the pipeline that
 production runs, in two processes: with as large a part of the texts as an audit of all of PMD reads by default, and with all
@@ -9,6 +10,10 @@ the processor time, which says the same whatever else the machine does, but for 
 for a text says how busy the machine was: 5.3 µs where nothing else runs.
 
 Steps are told of one more audit, in one process: processor time by what workers run, and of files of pairs by what is called.
+
+*The floor* is what must be done of each pair whatever its text says, by the functions that production runs, in one process and
+without an engine: the columns are read, the fields of `meta` found, hosts' domains told, texts and users hashed to 64 bits, and
+what became of the pair is read and looked up. No text is looked at, nothing is counted, and nothing meets.
 
 *By hand*: pairs, words, users, hosts, years and repeated texts of each source, and what is left in the end, as one would
 count them in a notebook; and nPMI of single words with female ones by its formula, of the texts that are left and are English
@@ -25,6 +30,7 @@ import math
 import re
 import resource
 import sys
+import tempfile
 import threading
 import time
 from collections import defaultdict
@@ -43,9 +49,11 @@ import pyarrow.parquet as pq
 from benchmarks.scaling.measuring import cost
 from pipelines import audit
 from pmd import config
-from pmd.audit import context, distinct, lexicon, measure, repeated, units, vocabulary
+from pmd.audit import context, distinct, fates, lexicon, measure, repeated, units, vocabulary
+from pmd.dedupe import rules as dedupe_rules
 from pmd.engines import transforms
-from pmd.store import root
+from pmd.fetch import partitions
+from pmd.store import commits, root, storage
 from pmd.text import language
 from pmd.text.tokens import Tokens
 
@@ -153,6 +161,45 @@ def by_hand(path: str, told: Path) -> None:
     texts = rows.loc[english].reset_index(drop=True)
     found["npmi"] = _npmi(pd, texts)
     told.write_text(json.dumps({"pandas": pandas_s, "npmi": time.process_time() - start, "found": found}, default=str))
+
+
+def floor(path: str, told: Path) -> None:
+    """Touch each pair once in this process, and tell processor time by step."""
+    chosen, found = config.load(path), Steps()
+    with tempfile.TemporaryDirectory() as work:
+        _touch_all(found, chosen.root, sorted(chosen.sources), work)
+    told.write_text(json.dumps(found.seconds))
+
+
+def _touch_all(found: Steps, folder: str, sources: list[str], work: str) -> None:
+    known = found.timed("what became of it", _fates)(folder, work)
+    for source in sources:
+        wanted = [name for name in measure.columns_of(source) if name != "source"]
+        of_source = root.curate_folder(folder, source)
+        for file in commits.require(of_source, "").under("pairs"):
+            read = commits.iterate(storage.join(of_source, file.name), wanted, 2**15, 2**22)
+            while (rows := found.timed("columns read", next)(read, None)) is not None:
+                _touch(found, known, rows, source)
+
+
+def _touch(found: Steps, known: fates.Known, rows: pa.RecordBatch, source: str) -> None:
+    found.timed("what became of it", known.last)(rows["pair_id"])
+    cut = found.timed("fields of meta", measure.cut)(rows, source)
+    found.timed("domain of its host", measure._domains)(rows["image_url"])
+    found.timed("hash of its text", repeated._hashes)(rows["text"])
+    if field := measure.recorded(source).user:
+        names = pc.fill_null(cut["meta"].field(field), "").dictionary_encode()
+        found.timed("hash of its user", measure.unit_hashes)("user", source, names)
+
+
+def _fates(folder: str, work: str) -> fates.Known:
+    """Return what became of all pairs, in one file of a folder."""
+    cut = partitions.cut(folder)
+    rows = []
+    for part in range(2**cut.part_bits):
+        ledger = partitions.read_ledger(folder, cut.shards(part), ("image_id", "status"))
+        rows.append(fates.of_part(folder, part, ledger, dedupe_rules.read_groups(folder, part)))
+    return fates.Known.of(0, [fates.pack(work, 0, pa.Table.from_batches(rows))])
 
 
 def _left(folder: Path) -> Any:
@@ -272,6 +319,13 @@ def with_hand(found: dict[str, Any], folder: Path) -> None:
     }
 
 
+def with_floor(found: dict[str, Any], folder: Path) -> None:
+    """Add what each pair takes whatever is asked of it."""
+    told = folder / "floor.json"
+    run("--floor", str(folder / f"{found['rows']}" / "sampled.toml"), "--steps", str(told))
+    found["floor_us"] = {step: seconds / found["rows"] * 1e6 for step, seconds in json.loads(told.read_text()).items()}
+
+
 def show(found: dict[str, Any]) -> None:
     """Print what was measured."""
     print(f"{found['rows']:,} pairs; a text took CLD2 {found['cld2_us']} µs")
@@ -282,6 +336,11 @@ def show(found: dict[str, Any]) -> None:
             f"largest process {kind['peak_bytes'] / 1e9:.2f} GB"
         )
         for step, microseconds in kind["steps_us"].items():
+            print(f"    {step:24}{microseconds:8.2f} µs a pair")
+    if "floor_us" in found:
+        whole = sum(found["floor_us"].values())
+        print(f"  the floor: {whole:.2f} µs a pair, {2e6 / whole:,.0f} pairs a second on two cores")
+        for step, microseconds in found["floor_us"].items():
             print(f"    {step:24}{microseconds:8.2f} µs a pair")
     if "by_hand" in found:
         hand = found["by_hand"]
@@ -299,7 +358,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("/tmp/pmd-audit-rate"))
     parser.add_argument("--turns", type=int, default=1)
     parser.add_argument("--no-hand", action="store_true", help="without pandas and nPMI by hand")
+    parser.add_argument("--no-floor", action="store_true", help="without the floor")
     parser.add_argument("--audit", help=argparse.SUPPRESS)
+    parser.add_argument("--floor", help=argparse.SUPPRESS)
     parser.add_argument("--by-hand", help=argparse.SUPPRESS)
     parser.add_argument("--steps", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--workers", type=int, default=1, help=argparse.SUPPRESS)
@@ -308,10 +369,14 @@ def main() -> None:
         audited(told.audit, told.workers, told.steps)
     elif told.by_hand:
         by_hand(told.by_hand, told.steps)
+    elif told.floor:
+        floor(told.floor, told.steps)
     else:
         found = measured(told.out, told.samples, told.rows, told.turns)
         if not told.no_hand:
             with_hand(found, told.out)
+        if not told.no_floor:
+            with_floor(found, told.out)
         show(found)
         print(json.dumps(found))
 

@@ -1,10 +1,10 @@
-"""Write which cells of the globe no border of a time zone crosses (`pmd.audit.cells`), and ask points in them.
+"""Write what is made of the polygons of time zones: cells that no border crosses, and the map's shapes; ask points in cells.
 
     python benchmarks/place_cells.py [--write] [--points 100000]
 
 A cell is crossed where a piece of a border comes within a thousandth of a degree of it: rather one too many. Points are drawn
 in cells beside crossed ones, two fifths of them at an edge; each must have the zones of its cell's middle. Without `--write`
-the file must be the same.
+the files must be the same (`pmd.audit.cells`, `pmd.audit.worldmap`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import orjson
 import tzfpy
 from numpy.typing import NDArray
 
-from pmd.audit import cells
+from pmd.audit import cells, worldmap
 
 #: Degrees that a border is taken to reach beyond itself.
 _NEAR = 1e-3
@@ -76,18 +76,23 @@ def unlike(crossed: NDArray[np.bool_], points: int) -> int:
 def main() -> int:
     """Write or compare, ask, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help=f"write {cells.FILE.name}")
+    parser.add_argument("--write", action="store_true", help=f"write {cells.FILE.name} and {worldmap.FILE.name}")
     parser.add_argument("--points", type=int, default=100_000)
     told = parser.parse_args()
     found = crossed()
     content = zlib.compress(np.packbits(~found.reshape(-1)).tobytes(), 9)
+    shapes = zlib.compress(orjson.dumps(worldmap.put_together()), 9)
     if told.write:
         cells.FILE.write_bytes(content)
+        worldmap.FILE.write_bytes(shapes)
     said = {
         "version": tzfpy.data_version(),
         "crossed": float(found.mean()),
-        "bytes": len(content),
-        "same": zlib.decompress(content) == zlib.decompress(cells.FILE.read_bytes()),
+        "bytes": [len(content), len(shapes)],
+        "same": all(
+            zlib.decompress(made) == zlib.decompress(file.read_bytes())
+            for made, file in ((content, cells.FILE), (shapes, worldmap.FILE))
+        ),
         "points": told.points,
         "unlike": unlike(found, told.points),
     }

@@ -432,15 +432,33 @@ def _another_draw(result: Mapping[str, Any]) -> str:
             rows.append(
                 f'<tr><th scope="row">{escape(name)}</th><td class="words">{escape(label)}</td>{written}'
                 f'<td class="words">{escape(draw["cluster"].replace("+", ", "))}</td>'
-                f"<td>{formatting.count(draw['clusters'])}</td><td>{formatting.count(draw['degrees'])}</td>"
-                f"<td>{effect}</td></tr>"
+                f"<td>{formatting.count(draw['left_out'])}</td><td>{formatting.count(draw['clusters'])}</td>"
+                f"<td>{formatting.count(draw['degrees'])}</td><td>{effect}</td></tr>"
             )
-    head = (f"<after {last}", "<figure", "another draw", "<by", "clusters", "degrees of freedom", "design effect")
+    head = (
+        *(f"<after {last}", "<figure", "another draw", "<by", "texts left out", "clusters", "degrees of freedom"),
+        "design effect",
+    )
     table = page.table(head, rows, label="Another draw of such users or images")
     folded = f"<details><summary>Another draw of such users or images</summary>{table}</details>"
     return (folded if rows else "") + (
-        f'<p class="coverage"><b>Another draw</b> {escape(result["methods"]["another_draw"])}</p>'
+        f'<p class="coverage"><b>Another draw</b> {escape(result["methods"]["another_draw"] + _left_out(result, last))}</p>'
     )
+
+
+def _left_out(result: Mapping[str, Any], last: str) -> str:
+    """Return how many English texts another draw of each source's clusters leaves out."""
+    said, asked = [], False
+    for name, populations in _populations(result)[:-1]:
+        figures = populations[last]["gendered"]
+        draw = figures.get("female", {}).get("another_draw")
+        asked |= draw is not None
+        if draw is not None and draw["left_out"]:
+            of = formatting.counted(figures["coverage"]["measured"], "English text")
+            said.append(f"{formatting.count(draw['left_out'])} of {of} of {name} (by {draw['cluster']})")
+    if said:
+        return f" Left out so: {'; '.join(said)}."
+    return " Here every English text is in one." if asked else ""
 
 
 def _gendered_reading(figures: Mapping[str, Any], stage: str) -> str:

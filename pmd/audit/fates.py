@@ -74,7 +74,7 @@ def of_part(root_url: str, part: int, ledger: pa.Table, groups: pa.Table) -> pa.
     outcome = dedupe_rules.outcomes(views, ledger, groups, dedupe_rules.read_repeated(root_url, part))
     opted_out = pc.equal(ledger["status"], _OPTED_OUT).to_numpy(zero_copy_only=False)
     lost = np.where(np.r_[opted_out, False], _NUMBERS[flow.IMAGES.name], _NUMBERS[ASKED]).astype(np.int8)
-    last = lost[partitions.places(views["image_id"], ledger)]  # -1, of an image that nobody asked for, is the last
+    last = lost[outcome.at]  # -1, of an image that nobody asked for, is the last
     last[outcome.leaves | outcome.repeats] = _NUMBERS[flow.FETCH.name]
     last[outcome.kept] = _NUMBERS[flow.DEDUPE.name]
     return pa.RecordBatch.from_arrays([views["pair_id"].combine_chunks(), pa.array(last)], schema=FATES)

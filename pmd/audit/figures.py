@@ -2,11 +2,40 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 from pmd.audit import estimates
-from pmd.audit.estimates import Estimate
+from pmd.audit.estimates import Estimate, Part
+
+
+@dataclasses.dataclass(frozen=True)
+class Draw:
+    """What another draw of clusters would give.
+
+    Attributes:
+        kind: What is drawn: "user", or of several sources "image+user".
+        estimate: The figure.
+        left_out: Pairs that it would speak of, were they not without a name for the cluster, as those of a deleted account; None
+            where that is not told.
+    """
+
+    kind: str
+    estimate: Estimate
+    left_out: int | None = None
+
+    @classmethod
+    def of(cls, kinds: Sequence[str], estimate: Estimate, parts: Sequence[Part], whole: int) -> Draw:
+        """Return the draw of some sources' clusters.
+
+        Args:
+            kinds: The kind of each source's.
+            estimate: The figure.
+            parts: What it was estimated from.
+            whole: Pairs that it would speak of.
+        """
+        return cls("+".join(sorted(set(kinds))), estimate, whole - sum(part.sums.pairs for part in parts))
 
 
 def coverage(measured: float, eligible: float, of: str, rest: str | None = None) -> dict[str, Any]:
@@ -29,22 +58,24 @@ def plain(estimate: Estimate) -> dict[str, Any]:
     return found | {"exact": estimate.exact}
 
 
-def figure(table: Estimate, draws: Sequence[tuple[str, Estimate]]) -> dict[str, Any]:
+def figure(table: Estimate, draws: Sequence[Draw]) -> dict[str, Any]:
     """Return a figure of this table, with what another draw would give.
 
     Args:
         table: Of this table.
-        draws: The kind of clusters, and what another draw of them would give: of several the wider counts.
+        draws: What another draw would give: of several kinds of clusters the wider counts.
     """
     found = plain(table)
-    some = [(kind, draw) for kind, draw in draws if draw.value is not None or draw.refused is not None]
+    some = [draw for draw in draws if draw.estimate.value is not None or draw.estimate.refused is not None]
     if not some:
         return found
-    kind, draw = some[0]
-    for other, one in some[1:]:
-        if estimates.wider(draw, one) is one and one is not draw:
-            kind, draw = other, one
+    chosen = some[0]
+    for other in some[1:]:
+        if other.estimate is not chosen.estimate and estimates.wider(chosen.estimate, other.estimate) is other.estimate:
+            chosen = other
+    draw = chosen.estimate
     other_draw = plain(draw)
     del other_draw["exact"]
     more = {"clusters": draw.clusters, "degrees": draw.degrees, "design_effect": draw.design_effect}
-    return found | {"another_draw": other_draw | {"cluster": kind} | more}
+    left_out = {} if chosen.left_out is None else {"left_out": chosen.left_out}
+    return found | {"another_draw": other_draw | {"cluster": chosen.kind} | left_out | more}

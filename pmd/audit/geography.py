@@ -16,7 +16,7 @@ from typing import Any, Final
 from pmd.audit import clusters, estimates, groups, places, steps, suppression, territories, traits, units
 from pmd.audit.clusters import Counts
 from pmd.audit.estimates import Estimate, Part
-from pmd.audit.figures import coverage, figure
+from pmd.audit.figures import Draw, coverage, figure
 from pmd.audit.lexicon import Absent
 from pmd.audit.measure import CLASSES, SourcePartial, recorded
 from pmd.audit.population import Beside
@@ -248,7 +248,7 @@ def _high(by_class: Mapping[str, float], whole: int, draw: Estimate) -> dict[str
     """
     known, high = sum(by_class.values()), by_class[_HIGH]
     table = Estimate(high / known, exact=True, enough=known >= estimates.MIN_EFFECTIVE) if known else estimates.NOTHING
-    return figure(table, [("user", draw)]) | {
+    return figure(table, [Draw("user", draw)]) | {
         "known": round(known),
         "bounds": [high / whole, (high + whole - known) / whole] if whole else None,
     }

@@ -42,7 +42,7 @@ def _beside(result: Mapping[str, Any], last: str) -> str:
         if rows:
             found = sum(row["finding"] for row in rows)
             parts.append(
-                f"<details><summary>{escape(source)}: {formatting.count(len(rows))} words, "
+                f"<details><summary>{escape(source)}: {formatting.counted(len(rows), 'word')}, "
                 f"{formatting.count(found)} of them a quarter more for sure</summary>{_table(source, rows)}</details>"
             )
     if not parts:

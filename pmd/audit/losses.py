@@ -22,6 +22,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pmd.audit import clusters, estimates
 from pmd.audit.clusters import ITSELF, Counts, Having
@@ -203,13 +204,17 @@ class Losses:
 
     @classmethod
     def of(cls, table: pa.Table, name: str) -> Losses:
-        names = np.array(table["property"].to_pylist(), dtype=object)
-        raw = np.stack([table[column].to_numpy().astype(np.float64) for column in ROWS.names[1:]], axis=1)
-        every = raw[names == ITSELF]
-        places = {(before, after): place for place, (before, after) in enumerate(every[:, :2].tolist())}
-        for row in raw[names == name].tolist():
-            every[places[row[0], row[1]], 3:] = row[3:]
-        return cls(*every.T)
+        raw = np.stack([table[column].to_numpy() for column in ROWS.names[1:]])
+        every, mine = (
+            raw[:, pc.equal(table["property"], one).to_numpy(zero_copy_only=False)] for one in (ITSELF, name)
+        )
+        # Kinds by one number, which both are put in order by.
+        width = int(every[1].max(initial=0)) + 1
+        kinds = every[0] * width + every[1]
+        order = np.argsort(kinds)
+        places = order[np.searchsorted(kinds, mine[0] * width + mine[1], sorter=order)]
+        every[3:, places] = mine[3:]
+        return cls(*every.astype(np.float64))
 
     def correlation(self, of_kept: float, of_lost: float) -> float:
         """Return the correlation of pairs of one cluster, in what they have more than the kept and the lost have."""

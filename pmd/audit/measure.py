@@ -92,14 +92,24 @@ def columns_of(source: str) -> tuple[str, ...]:
     return COLUMNS if _fields_of(recorded(source)) else tuple(name for name in COLUMNS if name != "meta")
 
 
+def cut(pairs: pa.RecordBatch, source: str) -> pa.RecordBatch:
+    """Return pairs of a source with no more in `meta` than is asked of it."""
+    wanted = _fields_of(recorded(source))
+    if not wanted:
+        return pairs
+    place = pairs.schema.get_field_index("meta")
+    return pairs.set_column(place, "meta", fields.cut(pairs.column("meta"), wanted))
+
+
 def recorded(source: str) -> manifests.Recorded:
     """Return which of upstream's fields in `meta` say what is counted of a source's pairs."""
     return _OF_DATA if source == DATA else manifests.recorded(source)
 
 
 def _fields_of(said: manifests.Recorded) -> list[str]:
-    """Return the fields that are read."""
-    return [*said.units.values(), *(said.geotag or ()), *([said.date] if said.date is not None else [])]
+    """Return the fields that are read, each once."""
+    found = [*said.units.values(), *(said.geotag or ()), *([said.date] if said.date is not None else [])]
+    return [*dict.fromkeys(found)]
 
 
 Counts = NDArray[np.int64]
@@ -343,7 +353,12 @@ class Seen:
 
 
 def look(pairs: pa.RecordBatch, plan: Plan) -> dict[str, Seen]:
-    """Return what is seen of a batch of pairs, by source; within a source in the pairs' order."""
+    """Return what is seen of a batch of pairs, by source; within a source in the pairs' order.
+
+    Args:
+        pairs: `COLUMNS`; of one source, `meta` may be `cut`.
+        plan: The same for all batches.
+    """
     of_source = by_source(pairs)
     drawn = hashes(pairs.column("pair_id"))
     read = np.zeros(pairs.num_rows, dtype=bool)

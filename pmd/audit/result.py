@@ -39,6 +39,7 @@ from pmd.audit.clusters import Sums
 from pmd.audit.components import components
 from pmd.audit.datasets import OF_BUILDS
 from pmd.audit.estimates import Estimate, Part, Read
+from pmd.audit.figures import Draw
 from pmd.audit.figures import coverage as _coverage
 from pmd.audit.figures import figure as _figure
 from pmd.audit.figures import plain as _estimate
@@ -91,7 +92,8 @@ METHODS: Final = {
     "hash.",
     "another_draw": "What many more such users would give, or images, pages and hosts where no user is named; of crossed "
     "units the wider. Sums over clusters, corrected by CR2 with the correlation within them, t with Satterthwaite's "
-    "degrees of freedom; none under 8 of them or with one cluster over 20 % of the pairs.",
+    "degrees of freedom; none under 8 of them or with one cluster over 20 % of the pairs. Pairs without a name for the cluster, "
+    "as those of a deleted account, are in none: they are left out, and the figures are of the others.",
     "steps": "Pairs with a property that a step kept ÷ those that came to it, ÷ the same of all pairs of the source: 1 where "
     "they fared as all did. Exact, with intervals only where texts were sampled. Values of fewer than 10 pairs are "
     "not shown; a large one that changed by fewer is given as it was (≈).",
@@ -542,11 +544,11 @@ def _read(strata: Sequence[_Stratum], first: Sequence[_Stratum] | None = None) -
 def _share(strata: Sequence[_Stratum], name: str, domain: str, of: _Known) -> tuple[Estimate, dict[str, Any]]:
     """Return a share of the texts of a domain, as an estimate of this table and as a figure."""
     table = estimates.share_of_table(_read(strata), name, domain)
-    draws = [
-        ("+".join(sorted(set(kinds))), estimates.share_of_draw(of.parts(kinds, domain, _domains(strata, domain)), name))
-        for kinds in of.kinds()
-    ]
-    return table, _figure(table, draws if strata else [])
+    draws = []
+    for kinds in of.kinds() if strata else []:
+        parts = of.parts(kinds, domain, _domains(strata, domain))
+        draws.append(Draw.of(kinds, estimates.share_of_draw(parts, name), parts, _size(strata, domain)))
+    return table, _figure(table, draws)
 
 
 def _domains(strata: Sequence[_Stratum], domain: str) -> list[float]:
@@ -593,14 +595,10 @@ def _gendered(
         }
     english = _size(strata, "english")
     ratio = estimates.ratio_of_table(_read(strata), "female", "male", "english")
-    draws = [
-        (
-            "+".join(sorted(set(kinds))),
-            estimates.ratio_of_draw(of.parts(kinds, "english", _domains(strata, "english")), "female", "male", "both"),
-        )
-        for kinds in of.kinds()
-        if strata
-    ]
+    draws = []
+    for kinds in of.kinds() if strata else []:
+        parts = of.parts(kinds, "english", _domains(strata, "english"))
+        draws.append(Draw.of(kinds, estimates.ratio_of_draw(parts, "female", "male", "both"), parts, english))
     figures: dict[str, Any] = {
         "coverage": _coverage(english, _size(strata, "read"), "texts of the sample", "is not English")
         | {"pairs": pairs},

@@ -68,11 +68,11 @@ mark { background: none; color: inherit; font-weight: 600; text-decoration: unde
 .figure { font-size: 17px !important; font-weight: 500; }
 caption { text-align: left; color: var(--soft); font-size: 13px; padding-bottom: 4px; }
 th button { font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer; text-align: inherit; }
-th button:hover { color: var(--ink); } th button::after { content: " ↕"; content: " ↕" / ""; opacity: .45; }
-th[aria-sort=ascending] button::after { content: " ↑"; content: " ↑" / ""; opacity: 1; }
-th[aria-sort=descending] button::after { content: " ↓"; content: " ↓" / ""; opacity: 1; }
+th button:hover { color: var(--ink); } th button::after { content: "\\00a0↕"; content: "\\00a0↕" / ""; opacity: .45; }
+th[aria-sort=ascending] button::after { content: "\\00a0↑"; content: "\\00a0↑" / ""; opacity: 1; }
+th[aria-sort=descending] button::after { content: "\\00a0↓"; content: "\\00a0↓" / ""; opacity: 1; }
 a.csv { float: right; font-size: 12.5px; margin: -8px 0 6px 12px; }
-.csv + * { clear: right; }
+.csv + * { clear: right; } .csv + h3, .csv + h4 { padding-top: 18px; } details + .reading { margin-top: 22px; }
 :focus-visible { outline: 2px solid var(--after); outline-offset: 2px; border-radius: 3px; }
 a { color: var(--after); text-decoration-thickness: 1px; text-underline-offset: 2px; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(165px, 1fr)); gap: 12px; margin: 26px 0 8px; }

@@ -70,6 +70,9 @@ _BATCH_ROWS = 2**16
 _SAMPLED_ROWS = 2**15
 #: Few: less than a fourth.
 _FEW_TEXTS = 2**62
+#: Bytes of a column that are read at once, about: `meta` of as many pairs as are looked at together has 25 MB and more, memory
+#: that the system would give anew each time, which takes longer than to read it.
+_COLUMN_BYTES = 2**22
 
 
 #: The kinds of rows of pairs that must meet: what they are.
@@ -243,9 +246,23 @@ class CountFiles(Spreads):
         """Yield the pairs of a file, with those columns that are asked of their source."""
         wanted = [name for name in measure.columns_of(source) if name != "source"]
         is_sampled = self.counting.plan.limits.get(source, measure.EVERYTHING) < _FEW_TEXTS
-        for rows in commits.iterate(pairs, wanted, _SAMPLED_ROWS if is_sampled else _BATCH_ROWS):
+        number = _SAMPLED_ROWS if is_sampled else _BATCH_ROWS
+        read = commits.iterate(pairs, wanted, number, _COLUMN_BYTES)
+        for rows in _together((measure.cut(some, source) for some in read), number):
             names = pa.DictionaryArray.from_arrays(np.zeros(rows.num_rows, np.int8), pa.array([source]))
             yield rows.append_column("source", names)
+
+
+def _together(batches: Iterable[pa.RecordBatch], number: int) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of whole batches, as many as are no more than so many together."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        if waiting and sum(some.num_rows for some in waiting) + batch.num_rows > number:
+            yield pa.concat_batches(waiting)
+            waiting = []
+        waiting.append(batch)
+    if waiting:
+        yield pa.concat_batches(waiting)
 
 
 @dataclasses.dataclass(frozen=True)

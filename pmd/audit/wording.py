@@ -15,7 +15,7 @@ import pyarrow as pa
 from pmd.audit import associations, estimates, vocabulary
 from pmd.audit.clusters import Sums
 from pmd.audit.estimates import Part, Read
-from pmd.audit.figures import coverage, figure
+from pmd.audit.figures import Draw, coverage, figure
 from pmd.audit.lexicon import Absent, Lexicon
 from pmd.audit.marks import OF_ENGLISH, OF_READ, key
 from pmd.audit.vocabulary import Term
@@ -121,23 +121,25 @@ def sections(texts: Sequence[Texts], lexicon: Lexicon | Absent, *, last: bool) -
 
 def _share(texts: Sequence[Texts], name: str, domain: str) -> dict[str, Any]:
     table = estimates.share_of_table(_read(texts, (name,), domain), name, domain)
-    draws = [
-        ("+".join(sorted(set(kinds))), estimates.share_of_draw(_parts(texts, kinds, domain), name))
-        for kinds in _ways(texts)
-    ]
+    draws = []
+    for kinds in _ways(texts):
+        parts = _parts(texts, kinds, domain)
+        draws.append(Draw.of(kinds, estimates.share_of_draw(parts, name), parts, _whole(texts, domain)))
     return figure(table, draws)
 
 
 def _young_to_old(texts: Sequence[Texts]) -> dict[str, Any]:
     table = estimates.ratio_of_table(_read(texts, ("young", "old"), "english"), "young", "old", "english")
-    draws = [
-        (
-            "+".join(sorted(set(kinds))),
-            estimates.ratio_of_draw(_parts(texts, kinds, "english"), "young", "old", "young both old"),
-        )
-        for kinds in _ways(texts)
-    ]
+    draws = []
+    for kinds in _ways(texts):
+        parts = _parts(texts, kinds, "english")
+        drawn = estimates.ratio_of_draw(parts, "young", "old", "young both old")
+        draws.append(Draw.of(kinds, drawn, parts, _whole(texts, "english")))
     return figure(table, draws)
+
+
+def _whole(texts: Sequence[Texts], domain: str) -> int:
+    return sum(one.domain(domain) for one in texts)
 
 
 def _ways(texts: Sequence[Texts]) -> list[tuple[str, ...]]:

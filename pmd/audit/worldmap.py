@@ -2,7 +2,9 @@
 
 Shapes are those of the time zones (tzfpy), put together by country as `pmd.audit.places` has it and rounded to the drawing: no
 other geometry is needed, and the map's borders are the ones that points are counted by. They reach twelve miles out to sea, which
-is less than a pixel, and keeps small islands visible. The projection is Equal Earth (Šavrič, Patterson and Jenny, International
+is less than a pixel, and keeps small islands visible. To put them together takes half a second, so what comes of it stands in
+`shapes.bin`, written by benchmarks/place_cells.py from tzfpy's polygons (© OpenStreetMap contributors, ODbL 1.0) of one version;
+those of another version are put together anew. The projection is Equal Earth (Šavrič, Patterson and Jenny, International
 Journal of Geographical Information Science 33(3), 2019).
 """
 
@@ -11,7 +13,9 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import zlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -19,10 +23,12 @@ import orjson
 import tzfpy
 from numpy.typing import NDArray
 
-from pmd.audit import charts, places, territories
+from pmd.audit import cells, charts, places, territories
 from pmd.escape import html as escape
 
 WIDTH: Final = 1040.0
+#: The shapes of `cells.VERSION`, as JSON in zlib's format.
+FILE: Final = Path(__file__).with_name("shapes.bin")
 #: Land south of it is drawn by nobody's photographs.
 _SOUTH: Final = -58.0
 _ANTARCTICA: Final = "AQ"
@@ -62,6 +68,14 @@ def drawing(classes: Mapping[str, int], titles: Mapping[str, str], title: str) -
 @functools.cache
 def shapes() -> dict[str, str]:
     """Return the path of each country."""
+    if tzfpy.data_version() != cells.VERSION:
+        return put_together()
+    found: dict[str, str] = orjson.loads(zlib.decompress(FILE.read_bytes()))
+    return found
+
+
+def put_together() -> dict[str, str]:
+    """Return the same, from the polygons of the time zones."""
     rings: dict[str, list[Points]] = {}
     for zone in sorted(tzfpy.timezonenames()):
         if not zone.startswith("Etc/"):

@@ -259,11 +259,13 @@ class Outcomes(NamedTuple):
         kept: It stays.
         leaves: Its image leaves.
         repeats: It leaves for its text.
+        at: Where its image stands in the ledger; -1 where it does not.
     """
 
     kept: NDArray[np.bool_]
     leaves: NDArray[np.bool_]
     repeats: NDArray[np.bool_]
+    at: NDArray[np.int64]
 
 
 def outcomes(views: pa.Table, ledger: pa.Table, found: pa.Table, repeated: pa.Table | None = None) -> Outcomes:
@@ -276,7 +278,7 @@ def outcomes(views: pa.Table, ledger: pa.Table, found: pa.Table, repeated: pa.Ta
     if repeated is not None and repeated.num_rows:
         of_text = pc.is_in(views["pair_id"], value_set=repeated["pair_id"].combine_chunks())
         repeats = there & ~leaves & of_text.to_numpy(zero_copy_only=False)
-    return Outcomes(there & ~leaves & ~repeats, leaves, repeats)
+    return Outcomes(there & ~leaves & ~repeats, leaves, repeats, at)
 
 
 def _leaving(found: pa.Table) -> pa.Table:

@@ -523,8 +523,16 @@ def read_table(folder: str, file: File, columns: Iterable[str] | None = None, la
     return without_dictionaries(table if wanted is None else table.select(wanted))
 
 
-def iterate(path: str, columns: Iterable[str] | None = None, rows: int | None = None) -> Iterator[pa.RecordBatch]:
+def iterate(
+    path: str, columns: Iterable[str] | None = None, rows: int | None = None, column_bytes: int | None = None
+) -> Iterator[pa.RecordBatch]:
     """Yield a Parquet file's rows, a row group at a time, or so many rows.
+
+    Args:
+        path: The file.
+        columns: Those that are read; None: all.
+        rows: So many at a time, at most.
+        column_bytes: Fewer, where a column of so many would take more bytes than this in a row group, on average.
 
     Raises:
         VerificationError: It is a committed file that is gone, or has other bytes.
@@ -533,12 +541,25 @@ def iterate(path: str, columns: Iterable[str] | None = None, rows: int | None = 
     with sealed.open_checked(path) as file:
         parquet = pq.ParquetFile(file)
         if rows is not None:
-            for batch in parquet.iter_batches(rows, columns=wanted, use_threads=False):
+            number = rows if column_bytes is None else _fitting(parquet.metadata, wanted, rows, column_bytes)
+            for batch in parquet.iter_batches(number, columns=wanted, use_threads=False):
                 yield from without_dictionaries(pa.Table.from_batches([batch])).to_batches()
             return
         for group in range(parquet.num_row_groups):
             table = parquet.read_row_group(group, columns=wanted, use_threads=False)
             yield from without_dictionaries(table).combine_chunks().to_batches()
+
+
+def _fitting(told: pq.FileMetaData, columns: list[str] | None, rows: int, column_bytes: int) -> int:
+    """Return a number of rows whose longest column has about so many bytes: so many, or half, a fourth and so on of them."""
+    longest = 0.0
+    for group in (told.row_group(number) for number in range(told.num_row_groups)):
+        for column in (group.column(number) for number in range(group.num_columns)):
+            if columns is None or column.path_in_schema.partition(".")[0] in columns:
+                longest = max(longest, column.total_uncompressed_size / max(group.num_rows, 1))
+    while rows > 1 and rows * longest > column_bytes:
+        rows = (rows + 1) // 2
+    return rows
 
 
 def without_dictionaries(rows: pa.Table) -> pa.Table:

@@ -93,6 +93,23 @@ def test_what_is_seen_of_pairs() -> None:
     assert set(seen["coco"].units) == {"host"}
 
 
+@pytest.mark.usefixtures("by_mark")
+def test_pairs_whose_fields_are_cut_are_seen_as_they_were() -> None:
+    rows = [row for row in _rows() if row["source"] == "yfcc100m"]
+    whole, cut = batch(rows), measure.cut(batch(rows), "yfcc100m")
+    assert pa.types.is_struct(cut["meta"].type)
+    assert cut.nbytes < whole.nbytes
+    told, seen = (measure.look(some, WHOLE)["yfcc100m"] for some in (whole, cut))
+    assert seen.countries.equals(told.countries)
+    for of_seen, of_told in ((seen.units, told.units), (seen.traits, told.traits)):
+        assert {kind: values.to_pylist() for kind, values in of_seen.items()} == {
+            kind: values.to_pylist() for kind, values in of_told.items()
+        }
+    assert measure.users(cut.slice(1)).tolist() == measure.users(whole).tolist()[1:]
+    coco = batch([row for row in _rows() if row["source"] == "coco"])
+    assert measure.cut(coco, "coco") is coco  # nothing is asked of its fields
+
+
 def _drawn(seed: int, number: int) -> tuple[list[dict[str, Any]], list[str]]:
     chance = random.Random(seed)
     rows = [

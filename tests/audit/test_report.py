@@ -239,6 +239,8 @@ def test_another_draw_says_what_it_rests_on_or_why_it_cannot_be_told() -> None:
     # Half of the pairs name one of three users: too few to speak of others.
     assert "female termtoo fewuser" in text
     assert "design effect" in text
+    plain = text.replace("\u00a0", " ")
+    assert "Left out so: 160 of 320 English texts of yfcc100m (by user)." in plain
 
 
 def test_a_change_is_called_one_only_where_it_is_large_enough() -> None:

@@ -232,6 +232,23 @@ def test_a_figure_of_all_texts_is_exact_and_another_draw_has_an_interval() -> No
     assert read["interval"][0] < 1 / 3 < read["interval"][1]
 
 
+def test_another_draw_says_how_many_texts_it_leaves_out_since_they_name_no_user() -> None:
+    names = ["", "[deleted]", *(str(number % 40) for number in range(398))]
+    rows = [
+        pair("yfcc100m", str(index), "a woman" if index % 3 else "(de)", meta={"uid": name})
+        for index, name in enumerate(names)
+    ]
+    pairs, last = batch(rows), pa.array(["curate"] * 400)
+    books = {"curate": {"yfcc100m": Books(400)}}
+    found = result(measure.measure(pairs, last, WHOLE), books, WHOLE, TABLE2, counted=counted(pairs, last))
+    of_all = found["all"]["curate"]
+    # Of the two one is English.
+    assert of_all["languages"]["english"]["another_draw"]["left_out"] == 2
+    assert of_all["gendered"]["female_to_male"]["another_draw"]["left_out"] == 1
+    assert of_all["age"]["young"]["another_draw"]["left_out"] == 1
+    assert of_all["personal_data"]["email"]["another_draw"]["left_out"] == 2
+
+
 def test_whether_loss_struck_unevenly_is_tested_by_section() -> None:
     # Of every other photograph of a woman the link has died, and of no other.
     last = ["asked" if index % 6 == 0 else "fetch" for index in range(3000)]

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from pmd.audit import measure, transforms, units
-from pmd.audit.transforms import KINDS, Counting
+from pmd.audit.transforms import KINDS, CountFiles, Counting
 from pmd.images import rules
 from pmd.store import exchange
 from pmd.store.exchange import Rows
@@ -80,3 +81,28 @@ def test_a_pair_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     list(counting.count([(pairs, pa.array(["curate"] * 7))]))
     assert asked == [7]
     assert read == [(1, ("user_id",)), (5, ("uid", "longitude", "latitude", "datetaken"))]
+
+
+def test_what_is_read_in_pieces_is_looked_at_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transforms, "_COLUMN_BYTES", 2**12)
+    metas = [{"uid": f"{number}@N00", "description": "a dog " * 50} for number in range(100)]
+    rows = batch([pair("yfcc100m", str(number), "a dog", meta=meta) for number, meta in enumerate(metas)])
+    path = tmp_path / "pairs.parquet"
+    pq.write_table(pa.Table.from_batches([rows]), path, use_dictionary=False)
+    read: list[int] = []
+    cut = measure.cut
+    monkeypatch.setattr(measure, "cut", lambda pairs, source: read.append(pairs.num_rows) or cut(pairs, source))
+    counting = Counting(WHOLE, ("yfcc100m",), BITS, str(tmp_path))
+    (found,) = CountFiles(counting, 1)._read(str(path), "yfcc100m")
+    assert len(read) > 5
+    assert found["pair_id"] == rows["pair_id"]
+    assert found["meta"].field("uid").to_pylist() == [f'"{meta["uid"]}"' for meta in metas]
+    assert found["source"].to_pylist() == ["yfcc100m"] * 100
+
+
+def test_batches_are_put_together_up_to_a_number_of_rows() -> None:
+    batches = [pa.RecordBatch.from_pydict({"x": [number] * rows}) for number, rows in enumerate((3, 3, 3, 5, 9, 1))]
+    found = [*transforms._together(batches, 8)]
+    assert [batch.num_rows for batch in found] == [6, 8, 9, 1]
+    assert pa.Table.from_batches(found) == pa.Table.from_batches(batches)
+    assert [*transforms._together([], 8)] == []

@@ -5,8 +5,22 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pytest
+import tzfpy
 
 from pmd.audit import worldmap
+
+
+def test_the_file_has_what_is_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = worldmap.put_together()
+    assert whole == worldmap.shapes(), "run: python benchmarks/place_cells.py --write"
+    monkeypatch.setattr(tzfpy, "data_version", lambda: "another")
+    monkeypatch.setattr(worldmap, "put_together", lambda: {"FR": "M0 0l1 0z"})
+    worldmap.shapes.cache_clear()
+    try:
+        assert worldmap.shapes() == {"FR": "M0 0l1 0z"}
+    finally:
+        worldmap.shapes.cache_clear()
 
 
 def test_every_country_has_a_shape() -> None:

@@ -563,3 +563,19 @@ def test_what_a_schema_says_beside_its_columns_stays() -> None:
         pa.schema({"source": pa.string(), "n": pa.int64()}, metadata={"a": "b"}), check_metadata=True
     )
     assert commits.without_dictionaries(plain) is plain
+
+
+def test_rows_of_a_long_column_are_read_fewer_at_a_time(tmp_path: Path) -> None:
+    path = str(tmp_path / "long.parquet")
+    rows = pa.table(
+        {"number": pa.array(range(1000), pa.int64()), "long": [f"{number:0500d}" for number in range(1000)]}
+    )
+    pq.write_table(rows, path, row_group_size=400, compression="zstd", use_dictionary=False)
+    sizes = {
+        name: [batch.num_rows for batch in commits.iterate(path, columns, 256, 16_000)]
+        for name, columns in {"all": None, "long": ["long"], "short": ["number"]}.items()
+    }
+    # A number has 8 bytes, a text 504: 32 of these have 16,128, and half of them are read.
+    assert max(sizes["short"]) == 256
+    assert max(sizes["long"]) == max(sizes["all"]) == 16
+    assert pa.Table.from_batches(list(commits.iterate(path, None, 256, 16_000))) == rows
