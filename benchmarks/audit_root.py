@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from audit_rows import CHUNK, SHARES, Rows
+from near_memory import Mixture
 
 from pmd import config, flow, manifests
 from pmd.fetch import store
@@ -38,18 +39,19 @@ _FILE_ROWS: Final = 2**18
 Numbers = np.ndarray[Any, np.dtype[np.int64]]
 
 
-def make(folder: Path, samples: Path, rows: int) -> Path:
+def make(folder: Path, samples: Path, rows: int, *, hashed: bool = False) -> Path:
     """Write a ROOT under a folder, unless it stands there already; return the configuration.
 
     Args:
         folder: Where; the ROOT is `folder/root`.
         samples: The folder of real samples.
         rows: How many pairs.
+        hashed: Whether images have perceptual hashes, of which some match others.
     """
     chosen = folder / "pmd.toml"
     if not chosen.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        _Root(folder / "root", samples, rows).write()
+        _Root(folder / "root", samples, rows, Mixture(None, rows) if hashed else None).write()
         configured(folder, chosen.name)
     return chosen
 
@@ -70,8 +72,8 @@ def configured(folder: Path, name: str, text_sample: int | None = None) -> Path:
 
 
 class _Root:
-    def __init__(self, path: Path, samples: Path, rows: int) -> None:
-        self._root, self._rows, self._samples = str(path), rows, samples
+    def __init__(self, path: Path, samples: Path, rows: int, hashes: Mixture | None) -> None:
+        self._root, self._rows, self._samples, self._hashes = str(path), rows, samples, hashes
         self._shard_bits = exchange.bits_for(rows, root.IMAGES_PER_SHARD)
         self._part_bits = min(self._shard_bits, exchange.bits_for(rows, PART_ROWS))
         self._names = {manifest.hub_name: name for name, manifest in manifests.load_all().items()}
@@ -156,7 +158,7 @@ class _Root:
             ("left out", root.shards_folder(self._root, "rejected"), name, part.left_out()),
         ):
             found[key].append(commits.put_table(folder, prefix, table, durable=False))
-        ledger = part.ledger()
+        ledger = part.ledger() if self._hashes is None else _with_hashes(part.ledger(), self._hashes)
         numbers = exchange.partitions(ledger["image_id"], self._shard_bits)
         for shard in np.unique(numbers).tolist():
             self._generation(shard, ledger.filter(pa.array(numbers == shard)))
@@ -166,7 +168,13 @@ class _Root:
     def _generation(self, shard: int, ledger: pa.Table) -> None:
         folder = root.ledger_folder(self._root, shard, 0)
         file = commits.put_table(folder, "ledger", ledger.rename_columns(LEDGER_FILE.names), durable=False)
-        self._commit(flow.FETCH.name, folder, [file], {"all": Books(1)}, store.facts(shard, 0, is_hashed=False))
+        self._commit(
+            flow.FETCH.name,
+            folder,
+            [file],
+            {"all": Books(1)},
+            store.facts(shard, 0, is_hashed=self._hashes is not None),
+        )
 
     def _commit(
         self,
@@ -305,6 +313,20 @@ class _Part:
     def _counted(self, some: Any, reasons: Any) -> Counter[tuple[str, str]]:
         sources = self.pairs["source"].to_numpy(zero_copy_only=False)
         return Counter(zip(sources[some].tolist(), reasons[some].tolist(), strict=True))
+
+
+def _with_hashes(ledger: pa.Table, hashes: Mixture) -> pa.Table:
+    """Return `LEDGER` with a perceptual hash of each picture."""
+    there = pc.equal(ledger["status"], "ok")
+    made = pa.py_buffer(hashes.block(ledger.num_rows)[0].tobytes())
+    for name, values in (
+        ("perceptual_hash", pa.FixedSizeBinaryArray.from_buffers(pa.binary(32), ledger.num_rows, [None, made])),
+        ("hashed_form", pa.scalar("resized")),
+    ):
+        place = LEDGER.get_field_index(name)
+        column = pc.if_else(there, values, pa.scalar(None, LEDGER.field(name).type))
+        ledger = ledger.set_column(place, LEDGER.field(name), column)
+    return ledger
 
 
 def exchange_table(rows: pa.Table, schema: pa.Schema) -> pa.Table:

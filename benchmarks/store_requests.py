@@ -328,7 +328,6 @@ def main() -> None:
             print(f"{shards:,} fetch shards")
             print(f"  {'':8}" + "".join(f"{name:>9}" for name in STAGES) + f"{'all':>9}{'a shard':>9}", flush=True)
             with emulators.emulated("gs") as bucket:
-                storage._filesystem.cache_clear()
                 for kind, counts in _measured(shards, bucket, chosen):
                     found.setdefault(shards, {})[kind] = counts
                     print(_line(kind, counts, shards), flush=True)

@@ -14,7 +14,7 @@ import re
 import ssl
 import tomllib
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -155,14 +155,48 @@ def load(path: str) -> Config:
         raise ConfigError("cannot be read", where=path, expected="a TOML file in UTF-8", found=str(error)) from None
     except InputError as error:
         raise ConfigError(error.problem, where=path, expected=error.expected, remedy=error.remedy) from None
-    loaded = places.all_placed(parse(content, path), places.folder_of(path))
     checker = _Checker(_lines(content))
-    checker.variables(loaded)
+    loaded = all_placed(parse(content, path), places.folder_of(path), checker.path)
     if not checker.problems:
         checker.files(loaded)
     if checker.problems:
         raise InvalidConfig(path, checker.ordered())
     return loaded
+
+
+def all_placed(config: Config, folder: str, look: Callable[[tuple[str, ...], str], None] = lambda *_: None) -> Config:
+    """Return a configuration with every path in it placed; each is shown, with the key of the option that names it."""
+
+    def one(key: tuple[str, ...], path: str) -> str:
+        found = places.placed(path, folder)
+        look(key, found)
+        return found
+
+    def each(paths: tuple[str, ...], *key: str) -> tuple[str, ...]:
+        return tuple(one(key, path) for path in paths)
+
+    named = {
+        name: dataclasses.replace(
+            source,
+            annotations=each(source.annotations, "sources", name, "annotations"),
+            images=each(source.images, "sources", name, "images"),
+            options=places.replaced(source.options, one, ("sources", name)),
+        )
+        for name, source in config.sources.items()
+    }
+    tables: dict[str, Any] = {
+        name: places.replaced(getattr(config, name), one, (name,)) for name in (*TABLES, "engine")
+    }
+    return dataclasses.replace(
+        config,
+        **tables,
+        root=one(("root",), config.root),
+        takedown=each(config.takedown, "takedown"),
+        suppression=each(config.suppression, "suppression"),
+        scores=tuple(places.replaced(rule, one, ("scores", str(n))) for n, rule in enumerate(config.scores)),
+        sources=named,
+        folder=folder,
+    )
 
 
 def _check_name(path: str) -> None:
@@ -260,13 +294,12 @@ class _Checker:
         """Return the mistakes in the order of their lines."""
         return sorted(self.problems, key=lambda problem: problem.line or 0)
 
-    def variables(self, config: Config) -> None:
-        """Find the paths that a shell would read otherwise: a folder that is called `$HOME` is nobody's wish."""
-        for key, path in places.all_named(config):
-            if places.variable(path) is not None:
-                expected = "a path as it is: variables are not read in it"
-                remedy = "write the folder itself; ~ is your home folder"
-                self.problem(key, expected, places.written(path), remedy)
+    def path(self, key: tuple[str, ...], path: str) -> None:
+        """Find whether a shell would read a path otherwise: a folder that is called `$HOME` is nobody's wish."""
+        if places.variable(path) is not None:
+            expected = "a path as it is: variables are not read in it"
+            remedy = "write the folder itself; ~ is your home folder"
+            self.problem(key, expected, places.written(path), remedy)
 
     def files(self, config: Config) -> None:
         """Find the files that are named and not there. Those of the sources have hints of their own (`pmd.config.inputs`)."""

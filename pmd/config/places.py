@@ -1,27 +1,23 @@
 """Paths in a configuration: relative to its own folder, wherever `pmd` is run, and known in ROOT as they are written there.
 
-`placed` is done once, as the configuration is loaded, so that all who open files have paths that lead there. `written` goes the
-other way, for what is kept in ROOT: a commit names its inputs, the images table its archives, and a rejected row its place,
-alike whichever folder a command was started in. A path that was moved knows it (`Placed`), since its text does not tell: the
-same may be written as an absolute one elsewhere in the configuration.
+`placed` is done once, as the configuration is loaded (`pmd.config.model`), so that all who open files have paths that lead
+there. `written` goes the other way, for what is kept in ROOT: a commit names its inputs, the images table its archives, and a
+rejected row its place, alike whichever folder a command was started in. A path that was moved knows it (`Placed`), since its
+text does not tell: the same may be written as an absolute one elsewhere in the configuration.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import posixpath
 import re
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from collections.abc import Callable
+from typing import Any, Final, Self, TypeVar
 
 from pydantic import BaseModel
 
 from pmd.sources.contract import NamesFiles
 from pmd.store import storage
-
-if TYPE_CHECKING:
-    from pmd.config.model import Config
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -119,79 +115,29 @@ def variable(path: str) -> str | None:
     return None
 
 
-def all_named(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield every path of a configuration, with the key of the option that names it."""
-    yield ("root",), config.root
-    for name in ("takedown", "suppression"):
-        yield from (((name,), path) for path in getattr(config, name))
-    for number, rule in enumerate(config.scores):
-        yield from _named_by(rule, ("scores", str(number)))
-    for name, source in config.sources.items():
-        for field in ("annotations", "images"):
-            yield from ((("sources", name, field), path) for path in getattr(source, field))
-        yield from _named_by(source.options, ("sources", name))
-    for table in dataclasses.fields(config):
-        value = getattr(config, table.name)
-        if isinstance(value, BaseModel):
-            yield from _named_by(value, (table.name,))
+def replaced(options: _Model, change: Callable[[tuple[str, ...], str], str], key: tuple[str, ...] = ()) -> _Model:
+    """Return options with each path in them replaced.
 
-
-def _named_by(options: BaseModel, key: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    Args:
+        options: A table of a configuration.
+        change: What becomes of a path, by the key of the option that names it, and the path.
+        key: That of the table.
+    """
     values = {name: getattr(options, name) for name in type(options).model_fields}
-    for name, value in _naming_files(options, values).items():
-        yield from (((*key, name), path) for path in (value if isinstance(value, tuple) else (value,)))
-    for name, value in values.items():
-        if isinstance(value, BaseModel):
-            yield from _named_by(value, (*key, name))
-
-
-def all_placed(config: Config, folder: str) -> Config:
-    """Return a configuration with every path in it placed."""
-
-    def each(paths: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(one(path) for path in paths)
-
-    def one(path: str) -> str:
-        return placed(path, folder)
-
-    sources = {
-        name: dataclasses.replace(
-            source,
-            annotations=each(source.annotations),
-            images=each(source.images),
-            options=_placed_options(source.options, one),
-        )
-        for name, source in config.sources.items()
+    changed: dict[str, Any] = {
+        name: tuple(change((*key, name), path) for path in value)
+        if isinstance(value, tuple)
+        else change((*key, name), value)
+        for name, value in _naming_files(options, values).items()
     }
-    stages: dict[str, Any] = {
-        field.name: _placed_options(value, one)
-        for field in dataclasses.fields(config)
-        if isinstance(value := getattr(config, field.name), BaseModel)
-    }
-    takedown = each(config.takedown)
-    scores = tuple(_placed_options(rule, one) for rule in config.scores)
-    return dataclasses.replace(
-        config,
-        **stages,
-        root=placed(config.root, folder),
-        takedown=takedown,
-        suppression=each(config.suppression),
-        scores=scores,
-        sources=sources,
-        folder=folder,
-    )
+    inner = {name: value for name, value in values.items() if isinstance(value, BaseModel)}
+    changed |= {name: replaced(value, change, (*key, name)) for name, value in inner.items()}
+    return options.model_copy(update=changed)
 
 
 def options_written(options: BaseModel, name_of: Callable[[str], str]) -> dict[str, Any]:
     """Return options as a commit keeps them, with their paths as `name_of` (`written`) names them."""
-    content: dict[str, Any] = options.model_dump(mode="json")
-    values = {name: getattr(options, name) for name in type(options).model_fields}  # a dump forgets what was placed
-    named: dict[str, Any] = {
-        name: [name_of(path) for path in value] if isinstance(value, tuple) else name_of(value)
-        for name, value in _naming_files(options, values).items()
-    }
-    inner = {name: options_written(value, name_of) for name, value in values.items() if isinstance(value, BaseModel)}
-    return content | named | inner
+    return replaced(options, lambda _, path: name_of(path)).model_dump(mode="json")
 
 
 def _relative(path: str, folder: str) -> str:
@@ -201,17 +147,6 @@ def _relative(path: str, folder: str) -> str:
 
 def _is_relative(path: str) -> bool:
     return not ("://" in path or path.startswith(("/", "~")))
-
-
-def _placed_options(options: _Model, one: Callable[[str], str]) -> _Model:
-    """Return options whose paths are placed."""
-    values = {name: getattr(options, name) for name in type(options).model_fields}
-    changed: dict[str, Any] = {
-        name: tuple(one(path) for path in value) if isinstance(value, tuple) else one(value)
-        for name, value in _naming_files(options, values).items()
-    }
-    changed |= {name: _placed_options(value, one) for name, value in values.items() if isinstance(value, BaseModel)}
-    return options.model_copy(update=changed)
 
 
 def _naming_files(options: BaseModel, values: dict[str, Any]) -> dict[str, Any]:

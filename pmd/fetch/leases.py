@@ -250,11 +250,14 @@ class _Watch:
 
     def __init__(self, path: str, clock: Callable[[], float]) -> None:
         self._path, self._clock = path, clock
-        self.seen, self._since = versions.read(path), clock()
+        self.seen, self._since = self._read(), clock()
+
+    def _read(self) -> Versioned | None:
+        return versions.read(self._path)
 
     def look(self) -> None:
         """Look again."""
-        now = versions.read(self._path)
+        now = self._read()
         if now != self.seen:
             self.seen, self._since = now, self._clock()
 
@@ -265,6 +268,22 @@ class _Watch:
             return True
         state = _parse(self.seen.content)
         return state.ended or alive.is_dead(state.process) or self._clock() - self._since >= LEASE_S
+
+
+class _OfEarlier(_Watch):
+    """The same of a run that is over: where it cannot be read, that is said once, and it is somebody's, who may live."""
+
+    seen: Versioned | None = Versioned(b"", "")
+    _is_said = False
+
+    def _read(self) -> Versioned | None:
+        try:
+            return super()._read()
+        except Exception as error:  # noqa: BLE001  clients raise errors of their own, and a file may be damaged
+            if not self._is_said:
+                self._is_said = True
+                _NOTES.warning("%s: the lease of a lane cannot be read (%s), and is taken for held", self._path, error)
+            return self.seen
 
 
 class Attendant:
@@ -356,9 +375,10 @@ def end_earlier(folder: str, clock: Callable[[], float] = _now_s) -> None:
     """Wait until no lane of an earlier run asks any host, and remove what they left. For ROOT's writer, before its lanes begin.
 
     Lanes of a run that is over hear of it with their next renewal, and those that are dead have been silent long enough after a
-    lease's time: it is waited for so long at most. Those of this machine are seen to be dead.
+    lease's time: it is waited for so long at most. Those of this machine are seen to be dead. One whose lease cannot be read may
+    live as well.
     """
-    watched = [_Watch(path, clock) for path in _paths(folder)]
+    watched = [_OfEarlier(path, clock) for path in _paths(folder)]
     if not watched:
         return
     if any(not watch.is_over for watch in watched):
@@ -373,5 +393,5 @@ def end_earlier(folder: str, clock: Callable[[], float] = _now_s) -> None:
 def remove_ended(folder: str) -> None:
     """Remove the leases if all were given back; else the next run waits for the others. For ROOT's writer, at its end."""
     paths = _paths(folder)
-    if paths and all(_Watch(path, _now_s).is_over for path in paths):
+    if paths and all(_OfEarlier(path, _now_s).is_over for path in paths):
         storage.remove_tree(folder)

@@ -205,8 +205,12 @@ def path_of(root: str) -> str:
     return storage.join(root, flow.REGISTER)
 
 
-def current(root: str) -> Register:
+def current(root: str, *, tells_of_lost: bool = False) -> Register:
     """Return what stands now.
+
+    Args:
+        root: ROOT.
+        tells_of_lost: Whether generations are told that are gone; only who holds the lock knows that nobody removes any.
 
     Raises:
         RootError: A commit is of another version.
@@ -215,7 +219,10 @@ def current(root: str) -> Register:
     kept = read(root)
     if kept.is_kept and (root in _looked_at or not storage.is_local(root)):
         return kept
-    return _up_to_date(kept, listed(root))
+    found = listed(root)
+    if tells_of_lost and kept.is_kept:
+        _tell_of_lost(kept, found)
+    return _up_to_date(kept, found)
 
 
 #: Local ROOTs that this process writes, and that it has looked through since it holds the lock.
@@ -230,12 +237,7 @@ def looked_at(root: str, epoch: int) -> Iterator[None]:
     """
     try:
         with contextlib.suppress(PmdError):
-            kept = read(root)
-            is_believed = kept.is_kept and not storage.is_local(root)
-            found = {} if is_believed else listed(root)
-            if kept.is_kept and not is_believed:
-                _tell_of_lost(kept, found)
-            keep(kept if is_believed else _up_to_date(kept, found), epoch)
+            keep(current(root, tells_of_lost=True), epoch)
             _looked_at.add(root)
         yield
     finally:

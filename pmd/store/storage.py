@@ -44,6 +44,9 @@ _WILD: Final = "*?["
 
 #: Protocol → the extra of pmd that brings what it needs.
 _EXTRAS = {"s3": "aws", "s3a": "aws", "gs": "gcp", "gcs": "gcp"}
+#: Protocol → how the variables begin that tell its client where the store is and who asks. In a notebook they may change.
+_AWS, _GCP = ("AWS_",), ("GOOGLE_", "STORAGE_", "GCSFS_", "CLOUDSDK_")
+_TOLD_BY: Final = {"s3": _AWS, "s3a": _AWS, "gs": _GCP, "gcs": _GCP}
 
 #: What is asked of a client of S3 so that it waits some 30 s for a store that is busy or away (429, 5xx, no connection); gcsfs
 #: does by itself. Its own loop around such waits would make minutes of them. To read a whole object in ranges side by side it
@@ -63,14 +66,25 @@ _NO_SUCH_RENAME = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errn
 _NO_SYNC: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
-@functools.cache
 def _filesystem(protocol: str) -> Any:
     if protocol in LOCAL.protocol:
         return LOCAL
+    begin = _TOLD_BY.get(protocol)
+    return _client(protocol, () if begin is None else tuple(sorted(_environment(begin))))
+
+
+def _environment(begin: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    return ((name, os.environ[name]) for name in os.environ if name.startswith(begin))
+
+
+@functools.lru_cache(maxsize=16)
+def _client(protocol: str, _: tuple[tuple[str, str], ...]) -> Any:
+    """Return the file system of a protocol: the same as long as the environment tells its client the same."""
     import fsspec  # here: most commands meet local files alone (`pmd.store.local`)
 
-    # A cached listing would not show what other processes have written since.
-    fs = fsspec.filesystem(protocol, use_listings_cache=False, **(_S3 if protocol in {"s3", "s3a"} else {}))
+    # A cached listing would not show what other processes have written since; fsspec's own cache knows no environment.
+    more = _S3 if protocol in {"s3", "s3a"} else {}
+    fs = fsspec.filesystem(protocol, use_listings_cache=False, skip_instance_cache=True, **more)
     if protocol in {"s3", "s3a"}:
         fs.retries = _S3_TRIES
     return fs

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from pmd import config, sources
 from pmd.config import Config, inputs, options, places
+from pmd.config.model import all_placed
 from pmd.sources.contract import NamesFiles, SourceOptions
 from pmd.store import storage
 
@@ -100,7 +101,7 @@ def test_a_file_is_named_as_it_is_written_wherever_the_command_is_run(
         monkeypatch.chdir(tmp_path / where)
         folder = places.folder_of(file)
         assert (folder == "") == (where == "project")
-        loaded = places.all_placed(chosen, folder)
+        loaded = all_placed(chosen, folder)
         assert places.written(loaded.takedown[0]) == pattern
         assert places.written(places.placed(found, folder)) == found
 
@@ -116,12 +117,12 @@ def test_spellings_of_one_path_are_one_name(
     (tmp_path / "project").mkdir()
     monkeypatch.chdir(tmp_path / where)
     plain = dataclasses.replace(config.parse(CONTENT), takedown=(spelled,), sources={}, scores=())
-    loaded = places.all_placed(plain, "" if where == "project" else "project")
+    loaded = all_placed(plain, "" if where == "project" else "project")
     assert places.written(loaded.takedown[0]) == name
 
 
 def test_a_configuration_in_an_object_store_has_its_files_there() -> None:
-    loaded = places.all_placed(config.parse(CONTENT), places.folder_of("gs://bucket/project/pmd.toml"))
+    loaded = all_placed(config.parse(CONTENT), places.folder_of("gs://bucket/project/pmd.toml"))
     assert loaded.root == "gs://bucket/project/out/pmd"
     assert loaded.sources["coco"].annotations[:2] == (
         "gs://bucket/project/data/*.json", "gs://bucket/project/data/a.zip!/in/b.json",
@@ -136,7 +137,7 @@ def test_a_configuration_in_an_object_store_has_its_files_there() -> None:
 def test_every_path_of_a_configuration_is_placed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = "project"
     monkeypatch.setenv("HOME", "/home/me")
-    found = places.all_placed(config.parse(CONTENT), folder)
+    found = all_placed(config.parse(CONTENT), folder)
     coco = found.sources["coco"]
     assert found.root == "project/out/pmd"
     assert found.takedown == ("project/lists/takedown.txt", "/etc/hostname")
@@ -232,7 +233,7 @@ def test_a_path_of_the_home_folder_leads_there_and_is_named_as_it_is_written(
     (tmp_path / "deep").mkdir()
     for name in ("x.tsv", "deep/y.tsv"):
         (tmp_path / name).write_text("x")
-    loaded = places.all_placed(dataclasses.replace(config.parse(CONTENT), takedown=("~/x.tsv",)), "project")
+    loaded = all_placed(dataclasses.replace(config.parse(CONTENT), takedown=("~/x.tsv",)), "project")
     assert loaded.takedown == (f"{tmp_path}/x.tsv",)
     assert loaded.sources["coco"].annotations[4] == f"{tmp_path}/e.json"
     for pattern, name in (("~/x.tsv", "~/x.tsv"), ("~/deep", "~/deep/y.tsv"), ("~/*.tsv", f"{tmp_path}/x.tsv")):

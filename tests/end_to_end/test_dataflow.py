@@ -41,10 +41,8 @@ def bucket() -> Iterator[str]:
     why = emulators.missing("gs")
     if why is not None:
         pytest.skip(why)
-    storage._filesystem.cache_clear()
     with emulators.emulated("gs") as found:
         yield found
-    storage._filesystem.cache_clear()
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The demo on Flink and Spark with a ROOT in an emulator of an object store equals the local runner's on local files.
+"""The demo on engines with a ROOT in an emulator of an object store equals the local runner's on local files.
 
 Run by `make test-engines`: it takes minutes.
 """
@@ -29,12 +29,8 @@ def emulated(kind: str) -> Iterator[str]:
     why = emulators.missing(kind)
     if why is not None:
         pytest.skip(why)
-    storage._filesystem.cache_clear()
-    try:
-        with emulators.emulated(kind) as bucket:
-            yield bucket
-    finally:
-        storage._filesystem.cache_clear()
+    with emulators.emulated(kind) as bucket:
+        yield bucket
 
 
 @pytest.mark.parametrize(
@@ -44,12 +40,20 @@ def emulated(kind: str) -> Iterator[str]:
         (FLINK, "s3"),
         (SPARK_IN_ONE, "s3"),
         (SPARK_IN_ONE.model_copy(update={"shuffle": "engine"}), "gs"),
+        (Engine(name="prism", shuffle="engine"), "s3"),
+        (Engine(name="prism", shuffle="files"), "gs"),
+        (Engine(shuffle="engine"), "s3"),
+        (Engine(shuffle="engine"), "gs"),
     ],
     ids=[
         "Flink, run files, Cloud Storage",
         "Flink's two task managers, its shuffle, S3",
         "Spark, run files, S3",
         "Spark, its shuffle, Cloud Storage",
+        "Prism, its shuffle, S3",
+        "Prism, run files, Cloud Storage",
+        "the local runner, its shuffle, S3",
+        "the local runner, its shuffle, Cloud Storage",
     ],
 )
 def test_the_demo_on_an_engine_and_an_object_store_equals_the_local_one(
@@ -61,7 +65,9 @@ def test_the_demo_on_an_engine_and_an_object_store_equals_the_local_one(
     kind: str,
 ) -> None:
     started = contextlib.contextmanager(test_clusters.engine)
-    with emulated(kind) as bucket, started(chosen.name, tmp_path_factory) as here:
+    is_local = chosen.name == "local"
+    engine = contextlib.nullcontext(tmp_path) if is_local else started(chosen.name, tmp_path_factory)
+    with emulated(kind) as bucket, engine as here:
         monkeypatch.chdir(here)
         test_clusters.build(parted, chosen, f"{bucket}/demo")
         assert [name for name in storage.list_files(f"{bucket}/demo") if name.startswith("_work")] == []

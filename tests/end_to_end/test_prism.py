@@ -4,50 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pmd.config.engine import Engine
+from pmd.engines import servers
 from tests.end_to_end import building
 from tests.end_to_end.conftest import Demo
-
-PRISM = Path(__file__).resolve().parents[2] / ".engines/bin/prism"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.end_to_end.test_clusters import engine
 
 
 @pytest.fixture(scope="module")
 def prism(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Prism job service, and the endpoint it listens on."""
-    if not PRISM.exists():
-        pytest.skip(f"Prism is not built ({PRISM}); run: make engines")
-    port = _free_port()
-    log = tmp_path_factory.mktemp("prism") / "log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [str(PRISM), f"--job_port={port}", "--serve_http=false"], stdout=out, stderr=subprocess.STDOUT
-        )
-        try:
-            for _ in range(200):
-                if process.poll() is not None:
-                    pytest.fail(f"Prism ended at once: {log.read_text()}")
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-                time.sleep(0.05)
-            yield f"localhost:{port}"
-        finally:
-            process.terminate()
-            process.wait(timeout=10)
+    for here in engine("prism", tmp_path_factory):
+        yield servers.started("prism", str(here / servers.FOLDER)).endpoint
 
 
 def test_the_demo_on_prism_equals_the_local_runners(demo: Demo, prism: str, tmp_path: Path) -> None:

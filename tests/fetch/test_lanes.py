@@ -95,6 +95,20 @@ def test_a_mistake_that_a_lane_meets_comes_back_as_itself(tmp_path: Path, web: W
     assert not (tmp_path / "root" / "_work").exists()
 
 
+def test_a_lease_that_an_earlier_run_left_and_nobody_can_read_keeps_no_fetch_from_beginning(
+    tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = known(tmp_path, web)
+    left = Path(root.leases_folder(chosen.root)) / "lane-00000.json"
+    left.parent.mkdir(parents=True)
+    left.symlink_to(left.name)  # in a circle: ELOOP, whoever reads it
+    monkeypatch.setattr(leases, "LEASE_S", 0.0)
+    with root.writer(chosen.root, "test"):
+        fetch.build(chosen)
+    assert fetch_needs.pending_images(chosen) == {}
+    assert not left.parent.exists()
+
+
 def on_an_engine(chosen: Config) -> None:
     """Fetch as on an engine: by Beam, in this process."""
     with root.writer(chosen.root, "test"):

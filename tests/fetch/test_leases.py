@@ -449,6 +449,47 @@ def test_the_next_run_waits_for_all_lanes_of_the_last_at_once(
     assert storage.list_files(folder) == []
 
 
+UNREADABLE: Final = {"a client's own": RuntimeError("no answer"), "the disk's": OSError(5, "Input/output error")}
+
+
+@pytest.mark.parametrize("error", UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_a_lease_of_an_earlier_run_that_cannot_be_read_is_held_for_its_time(
+    folder: str, clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    path, real = leases.path_of(folder, LANE), versions.read
+    take(folder, clock).end()
+    leases.take(leases.path_of(folder, "lane-00007"), wanted, clock).end()
+
+    def read(url: str) -> versions.Versioned | None:
+        if url == path:
+            raise error
+        return real(url)
+
+    monkeypatch.setattr(versions, "read", read)
+    with caplog.at_level(logging.WARNING, "pmd.notes"):
+        leases.remove_ended(folder)
+        assert len(storage.list_files(folder)) == 2, "who may still ask is not forgotten"
+        caplog.clear()
+        leases.end_earlier(folder, clock)
+    assert LEASE_S <= clock.now <= LEASE_S + leases._LOOK_S
+    assert caplog.messages == [
+        f"{path}: the lease of a lane cannot be read ({error}), and is taken for held",
+        "lanes of an earlier run may still ask: waiting until they have ended, 13 s at most",
+    ]
+    assert storage.list_files(folder) == []
+
+
+@pytest.mark.parametrize("content", [b"", b'{"holder":"one","renew'])
+def test_a_lease_of_an_earlier_run_that_is_half_written_is_held_for_its_time(
+    tmp_path: Path, clock: Clock, content: bytes
+) -> None:
+    (tmp_path / "lanes").mkdir()
+    (tmp_path / f"lanes/{LANE}.json").write_bytes(content)
+    leases.end_earlier(str(tmp_path / "lanes"), clock)
+    assert LEASE_S <= clock.now <= LEASE_S + leases._LOOK_S
+    assert not (tmp_path / "lanes").exists()
+
+
 def test_leases_that_were_given_back_are_not_waited_for(
     folder: str, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:

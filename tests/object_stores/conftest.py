@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import os
 import subprocess
 import sys
 import threading
@@ -16,7 +15,6 @@ from typing import Any
 import pytest
 
 from benchmarks.breaking import emulators
-from pmd.store import storage
 from tests.end_to_end.conftest import demo as demo  # noqa: PLC0414  fixtures of theirs
 from tests.end_to_end.conftest import unbuilt as unbuilt  # noqa: PLC0414
 
@@ -128,13 +126,8 @@ def emulated(request: pytest.FixtureRequest) -> Iterator[Emulated]:
     why = emulators.missing(kind)
     if why is not None:
         pytest.skip(why)
-    kept = dict(os.environ)
     with emulators.proxied(kind, proxied) as (bucket, proxy):
-        storage._filesystem.cache_clear()
         yield Emulated(kind, bucket, proxy)
-    os.environ.clear()
-    os.environ.update(kept)
-    storage._filesystem.cache_clear()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from pmd.errors import ConfigError, InputError, PmdError
 from pmd.store import root, storage, versions
-from tests.object_stores.conftest import Emulated, in_process
+from tests.object_stores.conftest import Emulated, in_process, proxied
 
 
 def methods(asked: list[tuple[str, str]]) -> list[str]:
@@ -83,6 +83,17 @@ def test_what_another_process_writes_is_seen_at_once(store: Emulated) -> None:
     assert ended.returncode == 0, ended.stderr
     assert storage.list_names(folder) == storage.list_files(folder) == ["a", "b"]
     assert storage.read_bytes(f"{folder}/b") == b"2"
+
+
+def test_a_store_at_another_address_is_asked_from_then_on(store: Emulated, monkeypatch: pytest.MonkeyPatch) -> None:
+    variable = "AWS_ENDPOINT_URL" if store.kind == "s3" else "STORAGE_EMULATOR_HOST"
+    write(f"{store.bucket}/moved/a", b"1")
+    with proxied(store.proxy.port) as (other, port):
+        monkeypatch.setenv(variable, f"http://127.0.0.1:{port}")
+        assert store.asks(lambda: write(f"{store.bucket}/moved/b", b"2")) == []
+        assert len(other.asked) == 1
+    monkeypatch.undo()
+    assert len(store.asks(lambda: storage.list_names(f"{store.bucket}/moved"))) >= 1
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])

@@ -226,7 +226,7 @@ NO_CHAINS = "name the file itself: chains of protocols (::) are not read"
 def test_a_protocol_that_cannot_be_used(url: str, problem: str, remedy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "s3fs", None)
     monkeypatch.setitem(sys.modules, "gcsfs", None)
-    storage._filesystem.cache_clear()
+    storage._client.cache_clear()
     with pytest.raises(ConfigError) as caught:
         storage.exists(url)
     assert (caught.value.problem, caught.value.remedy, caught.value.exit_code) == (problem, remedy, 2)

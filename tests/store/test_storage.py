@@ -7,12 +7,14 @@ import hashlib
 import itertools
 import os
 import stat
+import sys
 import threading
 import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from pmd.errors import ConfigError, InputError, RootError
 from pmd.store import storage
@@ -408,6 +410,39 @@ def test_a_storage_that_cannot_be_used_is_told_with_what_to_do(
     assert said[0] == f"{url}: the storage {url.partition('://')[0]}:// cannot be used"
     assert said[1] == f"  found: {type(error).__name__}: {str(error).splitlines()[0]}"
     assert said[-1] == f"  remedy: {remedy}"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "variable"),
+    [
+        ("s3", "AWS_ENDPOINT_URL"),
+        ("s3a", "AWS_SECRET_ACCESS_KEY"),
+        ("gs", "STORAGE_EMULATOR_HOST"),
+        ("gcs", "GOOGLE_APPLICATION_CREDENTIALS"),
+    ],
+)
+def test_a_client_is_kept_as_long_as_the_environment_tells_it_the_same(
+    monkeypatch: pytest.MonkeyPatch, protocol: str, variable: str
+) -> None:
+    """As in a notebook, where somebody mends it after a refusal; a client reads it once, when it is made."""
+
+    class Client(MemoryFileSystem):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self.told = os.environ.get(variable)
+
+    monkeypatch.setitem(sys.modules["fsspec.registry"]._registry, protocol, Client)
+    monkeypatch.setenv(variable, f"{protocol}-first")
+    first = storage.filesystem(f"{protocol}://bucket/a")[0]
+    assert first.told == f"{protocol}-first"
+    monkeypatch.setenv(variable, f"{protocol}-second")
+    second = storage.filesystem(f"{protocol}://bucket/a")[0]
+    assert second.told == f"{protocol}-second"
+    monkeypatch.setenv("COLUMNS", "40")
+    assert storage.filesystem(f"{protocol}://bucket/b")[0] is second
+    monkeypatch.setenv(variable, f"{protocol}-first")
+    assert storage.filesystem(f"{protocol}://bucket/a")[0] is first
+    storage._client.cache_clear()
 
 
 def test_folders_are_listed_through_links(tmp_path: Path) -> None:
