@@ -370,7 +370,7 @@ def test_sheets_of_labels_forget_what_was_taken_down(tiny: Config, tmp_path: Pat
     assert dict(purge.labels(purge.Purge(lock, held), str(where))) == {"texts to be labelled": 2}
     assert labelling.listed(str(where)) == {*ids[1:]}
     for name in labelling.SHEETS:
-        lines = (folder / name).read_bytes().decode().split("\r\n")
+        lines = (folder / name).read_bytes().decode("utf-8-sig").split("\r\n")
         assert lines == ["pair_id,text,female", *(f'{one},"a, b",yes' for one in ids[1:]), ""]
         assert (folder / name).stat().st_mode & 0o777 == 0o600
     assert purge.labels(purge.Purge(lock, held), str(where)) == {}
