@@ -187,6 +187,8 @@ def is_same(one: str, other: str) -> bool:
     """Return whether two paths lead to one file: by links, or since both are spellings of one name."""
     (fs, path), (other_fs, other_path) = filesystem(one), filesystem(other)
     if isinstance(fs, Local) and isinstance(other_fs, Local):
+        if os.path.normpath(path) == os.path.normpath(other_path):  # by a folder, maybe, that is still to be made
+            return True
         return exists(one) and exists(other) and patiently(lambda: os.path.samefile(path, other_path))
     return fs is other_fs and posixpath.normpath(path) == posixpath.normpath(other_path)
 

@@ -444,7 +444,7 @@ def test_a_data_set_is_audited_by_what_audits_a_build(tmp_path: Path) -> None:
     assert {"audit.json", "report.html", "tables/books.csv", "tables/books.parquet"} <= {
         file.name for file in commit.files
     }
-    assert (folder / "tables/books.csv").read_text().splitlines() == [
+    assert (folder / "tables/books.csv").read_text(encoding="utf-8-sig").splitlines() == [
         '"stage","source","in","kept","rejected"',
         '"reading","data",41,40,1',
     ]
