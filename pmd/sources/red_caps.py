@@ -37,6 +37,8 @@ CHUNK_BYTES: Final = 64 * 1024 * 1024
 _MEMBERS: Final = r"[^.].*\.json"
 _EXPECTED: Final = 'RedCaps: {"annotations": [{"image_id": …, "url": …, "caption": …, "raw_caption": …}, …]}'
 _IMGUR: Final = re.compile(r"(?:.+\.)?imgur\.com", re.IGNORECASE)
+#: White space before another URL. Looked for from its start alone: else from each blank of it, to its end.
+_BETWEEN: Final = re.compile(r"(?<!\s)\s+(?=https?://)")
 
 #: Keys of which RedCaps' annotations have all, and COCO's, which stand under the same name, none.
 _OWN_KEYS: Final = frozenset({"url", "raw_caption", "subreddit", "permalink", "author"})
@@ -134,7 +136,7 @@ def pictures(url: str) -> list[str]:
     given = url.strip()
     if "," not in given and len(given.split()) < 2:
         return [given]
-    addresses = [part for part in re.split(r"\s+(?=https?://)", given) if part.startswith(("http://", "https://"))]
+    addresses = [part for part in _BETWEEN.split(given) if part.startswith(("http://", "https://"))]
     return list(dict.fromkeys(itertools.chain.from_iterable(map(_of_imgur, addresses or [given]))))
 
 

@@ -301,7 +301,11 @@ def draft(rows: Rows, options: Options) -> Iterator[pa.RecordBatch]:
             "reason": pa.concat_arrays([pa.array(reasons[lost], pa.string()), captions.reasons]).take(order),
             "detail": pa.concat_arrays([pa.array(details[lost], pa.string()), captions.details]).take(order),
         }
-        yield column_drafts.drafts(len(left), _known(rows, np.sort(left), ids) | said)
+        known = _known(rows, np.sort(left), ids)
+        if known["source_id"].null_count:  # the picture of such a row is known by its address alone
+            addresses = column_drafts.take(download_urls, np.sort(left))
+            said["image_url"] = pc.if_else(pc.is_null(known["source_id"]), addresses, pa.scalar(None, pa.string()))
+        yield column_drafts.drafts(len(left), known | said)
 
 
 def _pairs(rows: Rows, kept: Indices, ids: pa.Array, download_urls: pa.Array, captions: Captions) -> pa.RecordBatch:

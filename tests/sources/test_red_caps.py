@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -194,6 +195,13 @@ def test_what_a_url_names(url: str, expected: list[str]) -> None:
 )
 def test_what_names_itself(url: str) -> None:
     assert pictures(f" {url}") == [url]
+
+
+def test_many_blanks_in_a_url_take_no_longer_than_other_characters() -> None:
+    url = f"{_ABC}{' ' * 100_000}b"
+    start = time.process_time()
+    assert pictures(url) == [url]
+    assert time.process_time() - start < 5  # each blank looked at from each: over a minute
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,10 @@ import pyarrow as pa
 import pytest
 import zstandard
 
+from pmd.curate.rules import judge
 from pmd.errors import InputError
 from pmd.schema import keys
+from pmd.schema.tables import DRAFTS
 from pmd.sources.contract import InputFile
 from pmd.sources.yfcc100m import COLUMNS, LAYOUTS, SOURCE, Options, choose
 from tests.sources.planting import planted
@@ -323,6 +325,23 @@ def test_each_option_has_its_effect(
     captions = choose({"description": pa.array([description]), "title": pa.array([title])}, _options(**options))
     assert (captions.texts.to_pylist(), captions.kept.tolist()) == (([], []) if reason else ([text], [0]))
     assert (captions.reasons.to_pylist(), captions.left.tolist()) == (([reason], [0]) if reason else ([], []))
+
+
+def test_of_a_row_that_is_malformed_the_picture_is_known_by_its_address(tmp_path: Path, read_all: ReadAll) -> None:
+    """By it a takedown finds the row."""
+    fields = dict.fromkeys(COLUMNS, "") | {"photoid": "5", "downloadurl": "http://example.org/5.jpg", "marker": "0"}
+    path = tmp_path / "yfcc100m_dataset"
+    rows = [fields, fields | {"marker": "7"}, fields | {"photoid": "6", "marker": "7", "downloadurl": ""}]
+    path.write_text("".join("\t".join(row[name] for name in COLUMNS) + "\n" for row in rows))
+    found = read_all(SOURCE, path)
+    assert _columns(found, "identity", "reason") == [
+        ("flickr:5", "empty_text"), (None, "malformed_row"), (None, "malformed_row"),
+    ]  # fmt: skip
+    assert [row["image_url"] for row in found][:2] == [None, "http://example.org/5.jpg"]
+    judged = judge("yfcc100m", pa.RecordBatch.from_pylist(found, DRAFTS))
+    assert judged["image_id"].to_pylist() == [
+        keys.image_id("flickr:5"), keys.image_id("url:example.org/5.jpg"), None,
+    ]  # fmt: skip
 
 
 def test_videos_may_stay(tsv: Path, read_all: ReadAll) -> None:
