@@ -95,7 +95,9 @@ def find(path: str, beside: str = "", report: Callable[[str], None] = lambda not
     # A glob may match a folder and what stands in it.
     found = [*dict.fromkeys(name for one in matched for name in _files_at(one))]
     if matched != [path] or storage.is_folder(path):  # a file that is named is one of data, however it is called
-        found = _without_what_describes(_without_audits(found, path if matched == [path] else _fixed(path), report))
+        is_folder = matched == [path]
+        start = path if is_folder else _fixed(path)
+        found = _without_what_describes(_without_audits(found, start, report, with_home=is_folder))
     within = f"{os.path.abspath(beside)}/" if beside and storage.is_local(beside) else None
     found = [name for name in found if within is None or not os.path.abspath(name).startswith(within)]
     if not found:
@@ -120,24 +122,27 @@ def _fixed(pattern: str) -> str:
     return start.rpartition("/")[0]
 
 
-def _without_audits(found: Sequence[str], start: str, report: Callable[[str], None]) -> list[str]:
+def _without_audits(found: Sequence[str], start: str, report: Callable[[str], None], *, with_home: bool) -> list[str]:
     """Return files without those of audits that stand below a folder: their tables are no data of the set that they tell of.
 
     An audit of pmd's has `audit/`, and beside it both files that each ROOT has from its start: others may call one of them so.
+    What else stands there is a build's, which is no data of a folder that it stands in, but may be what a glob asks for.
 
     Args:
         found: The files.
         start: The folder: who names the folder of an audit itself means its tables.
         report: Told what is left out.
+        with_home: Leave out what stands beside such an audit too.
     """
     homes = {home for name in found for home in _homes_of_audit(name) if _is_below(home, start)}
     left_out = {
-        home: [name for name in found if home in _homes_of_audit(name)]
+        home: [name for name in found if (with_home and _is_below(name, home)) or home in _homes_of_audit(name)]
         for home in sorted(homes)
         if all(storage.exists(storage.join(home, mark)) for mark in (root.ROOT_FILE, lock.STATE_FILE))
     }
     for home, names in left_out.items():
-        report(f"left out: {len(names):,} {'files' if len(names) != 1 else 'file'} of the audit in {home}")
+        whose = "that pmd wrote" if with_home else "of the audit"
+        report(f"left out: {len(names):,} {'files' if len(names) != 1 else 'file'} {whose} in {home}")
     gone = {*itertools.chain.from_iterable(left_out.values())}
     return [name for name in found if name not in gone]
 

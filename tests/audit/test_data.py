@@ -352,6 +352,17 @@ def test_a_glob_leaves_out_the_audits_that_stand_below_it(tmp_path: Path, monkey
     assert len(tables) == count, "who names an audit's tables means them"
 
 
+def test_a_build_in_the_folder_of_a_data_set_is_none_of_it_and_a_glob_may_ask_for_its_shards(tmp_path: Path) -> None:
+    rows = write(tmp_path, "csv")
+    home = tmp_path / "root"
+    audit_data.build(str(rows), str(home), {}, lambda _: None)
+    shard = write(home / "shards", "parquet")
+    told: list[str] = []
+    assert data_files.find(str(tmp_path), report=told.append) == [str(rows)]
+    assert [note.partition(" files ")[2] for note in told] == [f"that pmd wrote in {home}"]
+    assert data_files.find(str(tmp_path / "**/*.parquet")) == [str(shard)]
+
+
 def test_a_file_that_others_call_as_ours_hides_nothing(tmp_path: Path) -> None:
     (tmp_path / "part").mkdir()
     rows = write(tmp_path / "part", "csv")
