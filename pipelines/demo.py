@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,6 +45,7 @@ def run(
     """
     if profile not in PROFILES:
         raise ConfigError("no such profile", where="--profile", expected=", ".join(PROFILES), found=profile)
+    out = Path(os.path.expanduser(out))  # as storage takes it: a shell leaves the one in --out=~/demo
     _clear(out)
     with open_web() as web:
         path = write_demo(out, web, profile=profile)

@@ -410,7 +410,9 @@ class Client:
             if answer.status != "rate_limited":
                 await asyncio.sleep(self._hosts.patience.backoff(tries + 1, 0.0))
         is_reservation = url.endswith(tdmrep.PATH)
-        missing = is_reservation and answer.status == "server_error"  # as the protocol has it
+        # As the protocol has it; one that came, and cannot be read, is not missing.
+        has_come = answer.http_status is not None and outcome.status_of_http(answer.http_status) == OK
+        missing = is_reservation and answer.status == "server_error" and not has_come
         read = robots.decoded if is_reservation else robots.text_of
         return robots.Policy(
             when=self._clock(),
@@ -433,40 +435,42 @@ class Client:
         raise Ended("too_many_redirects")
 
     async def _file_hop(self, answer: Answer, target: Target, body: bytearray) -> str | None:
-        turn = await self._turn_to_where_it_is(answer, target, has_begun=not target.path.startswith(_ROBOTS_PATH))
-        try:
-            file = await self._file_answered(answer, target, turn, body)
-        finally:
-            turn.leave()
+        file = await self._file_answer(answer, target, body)
         location = file.complete()
         if location is None and file.codings:
             undo = functools.partial(codings.text, bytes(body), file.codings, robots.MAX_BYTES)
             body[:] = await asyncio.get_running_loop().run_in_executor(self._threads, undo)
         return location
 
-    async def _file_answered(self, answer: Answer, target: Target, turn: Turn, body: bytearray) -> FileBody:
+    async def _file_answer(self, answer: Answer, target: Target, body: bytearray) -> FileBody:
         """Ask for a file, and once more where libcurl refuses an answer that a browser may show, as it is done for images.
 
         A host that says so in all its answers would else have none of its pictures asked for; and one whose tdmrep.json alone is
         so, all of them.
         """
-        file = FileBody(answer, body, robots.MAX_BYTES, self._heard(answer, turn, 0.0))
         try:
-            await self._get(Answer(OK), target, turn, file)
-            return file
+            return await self._file_answered(answer, target, body, self._get)
         except Broken as broken:
             if not broken.lenient:
                 raise
             first = broken
         body.clear()
-        file = FileBody(answer, body, robots.MAX_BYTES, self._heard(answer, turn, 0.0))
         try:
-            await self._look_again(Answer(OK), target, turn, file)
-            return file
+            return await self._file_answered(answer, target, body, self._look_again)
         except (OSError, ValueError) as error:
             raise error if is_ours(error) else first from None
         finally:
             del first
+
+    async def _file_answered(self, answer: Answer, target: Target, body: bytearray, ask: _Ask) -> FileBody:
+        # Each request has a turn of its own: it keeps its distance from the one before, and none is sent once none may be.
+        turn = await self._turn_to_where_it_is(answer, target, has_begun=not target.path.startswith(_ROBOTS_PATH))
+        try:
+            file = FileBody(answer, body, robots.MAX_BYTES, self._heard(answer, turn, 0.0))
+            await ask(Answer(OK), target, turn, file, False)
+            return file
+        finally:
+            turn.leave()
 
 
 class _Silent(NamedTuple):

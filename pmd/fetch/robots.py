@@ -18,6 +18,7 @@ from typing import Final, Literal, NamedTuple
 
 from pmd.fetch import outcome, patterns
 from pmd.fetch.patterns import Patterns, TooMuch
+from pmd.schema.statuses import OK
 
 #: Files that say what may be asked for; `fetch/hosts/` keeps each kind apart.
 Kind = Literal["robots", "tdmrep"]
@@ -110,6 +111,12 @@ class Policy:
         """See to it that what hosts say can be written down."""
         if self.error is not None:
             object.__setattr__(self, "error", outcome.storable(self.error))
+
+    @property
+    def failure(self) -> str:
+        """Why it could not be had: what the host said or, where that was no failure, what came of it."""
+        is_said = self.http_status is not None and outcome.status_of_http(self.http_status) != OK
+        return f"HTTP {self.http_status}" if is_said else str(self.error)
 
     def is_fresh(self, now: datetime.datetime) -> bool:
         """Return whether it need not be asked for again, by the run that learnt it; an unreachable file stands in no other."""
@@ -235,8 +242,7 @@ def verdict(policy: Policy, origin: str, path: str, agent: str) -> Verdict:
     """Return whether our agent may ask for a path of an origin; where that would take too long to tell, it may not."""
     where = f"{origin}/robots.txt"
     if policy.status is not None:
-        said = f"HTTP {policy.http_status}" if policy.http_status is not None else str(policy.error)
-        return Verdict(False, f"{where} is unreachable ({said}): all is disallowed, RFC 9309 2.3.1.4")
+        return Verdict(False, f"{where} is unreachable ({policy.failure}): all is disallowed, RFC 9309 2.3.1.4")
     try:
         rule = decide(rules_for(policy.body, agent), path) if policy.body else None
     except TooMuch:

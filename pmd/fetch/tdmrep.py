@@ -92,8 +92,7 @@ def verdict(policy: Policy, origin: str, path: str) -> Verdict:
     """Return whether a path of an origin may be asked for; only what is reserved, or takes too long to tell, may not."""
     where = f"{origin}{PATH}"
     if policy.status is not None:
-        said = f"HTTP {policy.http_status}" if policy.http_status is not None else str(policy.error)
-        return Verdict(False, f"{where} could not be had ({said})")
+        return Verdict(False, f"{where} could not be had ({policy.failure})")
     if policy.error == CUT and policy.body.lstrip("\ufeff \t\r\n")[:1] in _JSON:
         return Verdict(False, f"{where} {CUT}: taken as a no")
     try:

@@ -582,19 +582,28 @@ class Draft:
         return self._temporaries[-1]
 
 
+def _parted(url: str) -> tuple[str, str]:
+    """Return the folder and the name of a file that is to be written."""
+    fs, path = filesystem(url)
+    if isinstance(fs, Local):
+        return posixpath.split(path)
+    folder, _, name = url.rpartition("/")
+    return folder, name
+
+
 @contextlib.contextmanager
 def write_whole(url: str, *, durable: bool = True) -> Iterator[BinaryIO]:
     """Write a file that shows only when it is whole, in place of what was there; see `Draft`."""
-    folder, _, name = url.rpartition("/")
-    with Draft(folder or ".", durable=durable) as draft:
+    folder, name = _parted(url)
+    with Draft(folder, durable=durable) as draft:
         yield draft.file
         draft.finish(name)
 
 
 def put(url: str, content: bytes, *, durable: bool = True) -> None:
     """Write a whole file, replacing what was there."""
-    folder, _, name = url.rpartition("/")
-    with Draft.holding(folder or ".", content, durable=durable) as draft:
+    folder, name = _parted(url)
+    with Draft.holding(folder, content, durable=durable) as draft:
         draft.finish(name)
 
 

@@ -62,7 +62,8 @@ def begin(root: str, requests: Iterable[int], removed: Mapping[str, int]) -> Rec
 def end(root: str, receipt: Receipt, today: datetime.date) -> Receipt:
     """Keep what was done, with its day; where an `apply` was killed after that, in place of what it has kept."""
     ended = dataclasses.replace(receipt, date=today.isoformat())
-    before = [one for one in read(root) if not one.requests or one.requests != ended.requests]
+    carried_out = {*ended.requests}  # what that one was about to do, and what was asked for since
+    before = [one for one in read(root) if not one.requests or not carried_out.issuperset(one.requests)]
     told = [*before, ended] if ended.requests or ended.removed else before
     if told:
         lines = (orjson.dumps(dataclasses.asdict(one), option=orjson.OPT_APPEND_NEWLINE) for one in told)

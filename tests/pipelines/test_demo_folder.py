@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -32,3 +33,20 @@ def test_a_demo_that_runs_is_not_cleared_away(tmp_path: Path) -> None:
             demo._clear(tmp_path)
         assert (tmp_path / "pmd/root.json").exists()
         (tmp_path / "pmd/root.json").unlink()
+
+
+def test_a_folder_at_home_is_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell leaves the sign in --out=~/demo as it is; the configuration and ROOT are found by it at home."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+    def opened() -> NoReturn:
+        raise InterruptedError
+
+    monkeypatch.setattr(demo, "open_web", opened)
+    with pytest.raises(InterruptedError):
+        demo.run(Path("~/demo"))
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if not path.is_dir()] == [
+        f"home/demo/{MARK}"
+    ]
+    assert not (tmp_path / "~").exists()

@@ -11,7 +11,7 @@ import sys
 import threading
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
@@ -443,6 +443,22 @@ def test_a_client_is_kept_as_long_as_the_environment_tells_it_the_same(
     monkeypatch.setenv(variable, f"{protocol}-first")
     assert storage.filesystem(f"{protocol}://bucket/a")[0] is first
     storage._client.cache_clear()
+
+
+def test_a_file_is_written_into_the_folder_that_its_path_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file beside the topmost folders, as containers have them, went into the folder that the command was started in."""
+    written: list[str] = []
+
+    def draft(folder: str, *_: object, **__: object) -> NoReturn:
+        written.append(storage.filesystem(folder)[1])
+        raise InterruptedError
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(storage.Draft, "holding", draft)
+    for url in ("/page.html", "file:///page.html", "page.html", "./page.html", "file:page.html", "new/page.html"):
+        with pytest.raises(InterruptedError):
+            storage.put(url, b"")
+    assert written == ["/", "/", *[str(tmp_path)] * 3, f"{tmp_path}/new"]
 
 
 def test_folders_are_listed_through_links(tmp_path: Path) -> None:

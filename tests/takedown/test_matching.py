@@ -290,8 +290,11 @@ def test_a_receipt_tells_all_though_it_was_killed_in_between(tmp_path: Path) -> 
     # Killed before the requests were removed: the next one carries them out once more, and nothing is left of them.
     once_more = receipts.begin(where, [1, 2], {})
     receipts.end(where, once_more, today)
-    receipts.close(where)
     assert receipts.read(where) == [receipts.Receipt((1, 2), "2026-01-02", {"attempts": 3, "pairs": 5})]
+    # And killed so again, with another request since: one receipt tells of all three.
+    receipts.end(where, receipts.begin(where, [1, 2, 3], {"pairs": 1}), today)
+    receipts.close(where)
+    assert receipts.read(where) == [receipts.Receipt((1, 2, 3), "2026-01-02", {"attempts": 3, "pairs": 5})]
     receipts.end(where, receipts.begin(where, [], {}), today)
     assert len(receipts.read(where)) == 1
     assert receipts.render([], [], None) == "nothing was asked for yet"
