@@ -18,6 +18,7 @@ from pipelines import build, curate
 from pmd import config
 from pmd.config import Config, inputs
 from pmd.demo.config import open_web, write_demo
+from pmd.demo.rows import build_world
 from pmd.demo.web import DemoWeb
 from pmd.inspection import verify
 from pmd.store import root
@@ -147,13 +148,14 @@ def test_a_build_that_has_nothing_to_do_does_without_beam(
 def test_samples_are_nested_and_ask_for_nothing_twice(finished: tuple[Path, Config, DemoWeb], tmp_path: Path) -> None:
     _, whole, web = finished
     chosen = dataclasses.replace(without(whole, "sbu_captions"), root=str(tmp_path / "root"))
+    may_repeat = build_world().may_repeat
     taken = []
     for sample in (8, 2):
         asked = len(web.requests)
         building.run(dataclasses.replace(chosen, sample=sample))
         taken.append({row["image_id"] for row in building.rows(tmp_path / "root/images")})
         fetched = images_asked(web, asked)
-        assert len(fetched) == len(set(fetched)) or sample == 8
+        assert {route for route in fetched if fetched.count(route) > 1} <= may_repeat
     assert 0 < len(taken[0]) < len(taken[1])
     assert taken[0] < taken[1]
 
