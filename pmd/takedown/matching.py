@@ -90,7 +90,8 @@ def resolve(root_url: str, requests: Sequence[Request], sources: Iterable[str], 
     # Whatever a ROOT knows: later rows and later builds are meant, too.
     for kind, said in values_of(words).items():
         matched.values[kind] |= said
-    pairs = _Pairs(root_url, words, _by_bytes(known, words))
+    links = takedowns.rejected_links(root_url, root.curated_sources(root_url))
+    pairs = _Pairs(root_url, words, _by_bytes(known, words), links)
     led, met_by_led = _led_to(known, pairs.meant, standing)
     images = pairs.images | {*known_by_lists(known, standing)} | led
     images = _spread(root_url, known, images, pairs.also)
@@ -143,8 +144,9 @@ def _led_to(known: Register, meant: _Meant, standing: Suppression) -> tuple[set[
     if not meant and not standing:
         return images, met
     for image_id, address in _redirects(known):
-        said = [(_KINDS[kind], value) for kind, value in rows.said_by(address)]
-        if any(meant.says(kind, value) for kind, value in said) or rows.is_address(standing, address):
+        named = rows.said_by(address)
+        said = [(_KINDS[kind], value) for kind, value in named]
+        if any(meant.says(kind, value) for kind, value in said) or any(standing.holds(*one) for one in named):
             images.add(image_id)
             met |= {number for kind, value in said for number in meant.newly_said(kind, [value])}
     return images, met
@@ -298,17 +300,23 @@ class _Pairs:
     Attributes:
         images: Images that are meant, by key, under the identities of their own sources.
         pair_ids: Pairs that are meant alone, and not their images.
-        also: (image, another identity of the same photograph), of all pairs and rejected rows that say so.
+        also: (image, another identity of the same photograph), of all pairs that say so, and `links` of rejected rows.
         meant: What the words mean.
         count: Pairs that words name.
         met: The numbers of the words that name any.
     """
 
-    def __init__(self, root_url: str, words: Sequence[Word], by_bytes: Sequence[frozenset[bytes]]) -> None:
+    def __init__(
+        self,
+        root_url: str,
+        words: Sequence[Word],
+        by_bytes: Sequence[frozenset[bytes]],
+        links: Iterable[tuple[bytes, bytes]] = (),
+    ) -> None:
         self.meant = _Meant(words, by_bytes)
         self.images: set[bytes] = {*self.meant.ids}
         self.pair_ids: set[bytes] = set()
-        self.also = takedowns.rejected_links(root_url, root.curated_sources(root_url))
+        self.also = {*links}
         self.count = 0
         self.met: set[int] = set()
         for batch in batches(root_url):
