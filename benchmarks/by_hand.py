@@ -16,7 +16,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +34,14 @@ _VIEW_COLUMNS: Final = (
     "image_id pair_id source source_id region width_px height_px text own_id image_url text_licence image_licence "
     "attribution split"
 )
+
+
+def _polars_lines(path: Any, names: Sequence[str], **told: Any) -> Any:
+    """Return lines of Polars, not read yet: columns of text, cut at tabs, and quotation marks are text."""
+    import polars as pl
+
+    schema = dict.fromkeys(names, pl.String)
+    return pl.scan_csv(path, separator="\t", has_header=False, quote_char=None, schema=schema, **told)
 
 
 def _polars_key(text: Any) -> Any:
@@ -63,13 +71,7 @@ def with_polars(lines: str, folder: Path) -> dict[str, int]:
         return pl.lit(None, kind)
 
     pairs = (
-        pl.scan_csv(
-            lines,
-            separator="\t",
-            has_header=False,
-            quote_char=None,
-            schema={"image_url": pl.String, "caption": pl.String},
-        )
+        _polars_lines(lines, ("image_url", "caption"))
         .with_columns(
             form=pl.col("image_url").map_batches(canonical, pl.String),
             text=pl.col("caption").str.normalize("NFC").str.replace_all(r"\s+", " ").str.strip_chars(),
@@ -203,14 +205,7 @@ def polars_yfcc(lines: str, folder: Path) -> dict[str, int]:
         score=pl.coalesce("described", "titled"),
     )
     pairs = (
-        pl.scan_csv(
-            lines,
-            separator="\t",
-            has_header=False,
-            quote_char=None,
-            empty_string_is_null=False,
-            schema=dict.fromkeys(_YFCC, pl.String),
-        )
+        _polars_lines(lines, _YFCC, empty_string_is_null=False)
         .filter(
             pl.col("marker") == "0", pl.col("downloadurl") != "", pl.col("photoid").str.contains("^[1-9][0-9]{0,18}$")
         )

@@ -125,9 +125,8 @@ def main() -> None:
     as_json = "--json" in itertools.takewhile(lambda word: word != "--", sys.argv[1:])
     with endings.command(as_json=as_json):
         try:
-            typer.main.get_command(_asked(sys.argv[1:]))(
-                standalone_mode=True
-            )  # not by typer, which sets a hook of its own
+            # Not by typer, which sets a hook of its own.
+            typer.main.get_command(_asked(sys.argv[1:]))(standalone_mode=True)
         except SystemExit as ended:
             # typer makes an interrupt, wherever it comes, an exit code without a word.
             if (interrupt := _interrupt(ended)) is not None:

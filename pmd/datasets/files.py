@@ -94,8 +94,8 @@ def find(path: str, beside: str = "", report: Callable[[str], None] = lambda not
     matched = storage.glob(path) if path else []
     # A glob may match a folder and what stands in it.
     found = [*dict.fromkeys(name for one in matched for name in _files_at(one))]
-    if matched != [path] or storage.is_folder(path):  # a file that is named is one of data, however it is called
-        is_folder = matched == [path]
+    is_folder = bool(path) and storage.is_folder(path)
+    if matched != [path] or is_folder:  # a file that is named is one of data, however it is called
         start = path if is_folder else _fixed(path)
         found = _without_what_describes(_without_audits(found, start, report, with_home=is_folder))
     within = f"{os.path.abspath(beside)}/" if beside and storage.is_local(beside) else None

@@ -297,7 +297,7 @@ class Client:
         route = self._resolver.ready(target.scheme, target.host, target.port) or await self._named(target)
         await self._transfers.get(target, route, body, self._left_s(answer), turn.sent_again, is_last=is_last)
 
-    async def _look_again(self, answer: Answer, target: Target, turn: Turn, body: Receiver, _: bool = False) -> None:
+    async def _look_again(self, answer: Answer, target: Target, turn: Turn, body: Receiver, _: bool) -> None:
         """Do so without libcurl, on a connection that is always closed."""
         limit = self._options.max_bytes
         async with asyncio.timeout(self._left_s(answer)):

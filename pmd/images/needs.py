@@ -62,11 +62,11 @@ def of(config: Config, standing: Standing | None = None) -> Needs:
         commit, folder = curate_needs.commit_of(there, name), root.curate_folder(config.root, name)
         digests[name] = commit.digest("pairs")
         pairs += [(name, storage.join(folder, file.name), file) for file in commit.under("pairs")]
-        if config.takedown:  # which photographs are one is told by rejected rows, too
-            digests[f"{name}, rejected"] = commit.digest("rejected")
-        if config.images.evaluation_copies == "reject" and leaves_out_evaluation_images(commit, name):
-            digests[f"{name}, rejected"] = commit.digest("rejected")
+        leaves_out = config.images.evaluation_copies == "reject" and leaves_out_evaluation_images(commit, name)
+        if leaves_out:
             left_out.append((name, commit))
+        if leaves_out or config.takedown:  # which photographs are one is told by rejected rows, too
+            digests[f"{name}, rejected"] = commit.digest("rejected")
         paths = inputs.archives_of(config.sources[name])
         digests |= {places.written(path): storage.fingerprint(path) for path in paths}
         if paths:

@@ -78,7 +78,7 @@ def _swept() -> str:
 
 def _made(within: str) -> tuple[str, int]:
     while True:
-        path = tempfile.mkdtemp(prefix="pmd-", dir=within)
+        path = tempfile.mkdtemp(prefix=_OURS, dir=within)
         with contextlib.suppress(FileNotFoundError):
             number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
             patience.lock(number, fcntl.LOCK_EX, path)

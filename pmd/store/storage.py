@@ -57,13 +57,10 @@ _S3_TRIES: Final = 1
 #: How a file system says that a link leads to nothing.
 _NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
-#: How a file system says that it has no hard links, and how one says that it cannot rename without replacing.
+#: How a file system says that it has no hard links.
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
-_NO_SUCH_RENAME = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
-
-
-#: How a file system says that it cannot synchronise folders.
-_NO_SYNC: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+#: How a file system says that it has no such call: a rename that replaces nothing, or folders that are synchronised.
+_NO_SUCH_CALL = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
 def _filesystem(protocol: str) -> Any:
@@ -684,7 +681,7 @@ def _synchronise(number: int, path: str) -> None:
     try:
         os.fsync(number)
     except OSError as error:
-        if error.errno in _NO_SYNC:  # it promises nothing of names, and nothing more can be done
+        if error.errno in _NO_SUCH_CALL:  # it promises nothing of names, and nothing more can be done
             return
         raise OSError(error.errno, error.strerror, path) from error
 
@@ -716,7 +713,7 @@ def _named(temporary: str, path: str, identity: tuple[int, int]) -> bool:
     failure = _link(temporary, path)
     if failure in _NO_LINKS:
         failure = _rename_if_absent(temporary, path)
-        if failure in _NO_SUCH_RENAME:
+        if failure in _NO_SUCH_CALL:
             raise RootError(
                 "this file system cannot name a file only where the name is free",
                 where=path,

@@ -359,6 +359,7 @@ def test_a_build_in_the_folder_of_a_data_set_is_none_of_it_and_a_glob_may_ask_fo
     shard = write(home / "shards", "parquet")
     told: list[str] = []
     assert data_files.find(str(tmp_path), report=told.append) == [str(rows)]
+    assert data_files.find(f"{tmp_path}/") == [str(rows)]
     assert [note.partition(" files ")[2] for note in told] == [f"that pmd wrote in {home}"]
     assert data_files.find(str(tmp_path / "**/*.parquet")) == [str(shard)]
 
