@@ -296,7 +296,7 @@ class _Download:
         """Complete the part from one place; one of several pieces that turns out wrong is begun anew, once."""
         for again in (True, False):
             self._complete(url, out)
-            wrong = self._wrong()
+            wrong = self._wrong(out)
             if wrong is None:
                 return
             pieced = self.resumed
@@ -378,13 +378,16 @@ class _Download:
         if (expected := self.file.bytes or total) is not None and self.size < expected:
             raise _TransferBroke(f"the transfer ended after {self.size} of {expected} bytes")
 
-    def _wrong(self) -> str | None:
+    def _wrong(self, out: IO[bytes]) -> str | None:
         if self.file.bytes is not None and self.size != self.file.bytes:
             return f"wrong size: expected {self.file.bytes} bytes, found {self.size}"
         published = self.digests.published(self.file)
         if published is not None and published[0] != published[1]:
             return f"wrong checksum: expected {published[0]}, found {published[1]}"
-        return None
+        if published is not None:
+            return None
+        out.flush()
+        return integrity.foreign(self.file.name, self.part)
 
     def _land(self, url: str, out: IO[bytes]) -> None:
         out.flush()

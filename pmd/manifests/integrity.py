@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 #: Bytes read or received at a time: large enough that hashing, not Python, takes the time.
 CHUNK_BYTES: Final = 1 << 20
 
+#: How files begin by the end of their names; an archive cut short or a page in its place is then seen without a checksum.
+_BEGINNINGS: Final = {".gz": b"\x1f\x8b", ".bz2": b"BZh", ".zip": b"PK"}
+#: How pages begin that a portal, a proxy or a server that has moved sends in a file's place, with a status of 200.
+_PAGES: Final = (b"<!doctype html", b"<html", b"<head", b"<!--")
+
 _SILENT: Final = Silent()
 
 
@@ -99,6 +104,27 @@ def write_record(path: Path, url: str, digests: Digests) -> None:
     temporary.replace(note)
 
 
+def foreign(name: str, path: Path) -> str | None:
+    """Return what a file is in place of the one that its name says, as its first bytes show; None: it may be that one.
+
+    Only what has no published size or checksum needs this: an answer of 200 may be empty, or a portal's page.
+
+    Args:
+        name: The file's name upstream.
+        path: Where its bytes are.
+    """
+    with open(path, "rb") as content:
+        head = content.read(256)
+    if not head:
+        return "the file is empty"
+    if head.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(_PAGES):
+        return "a web page was found in place of the file"
+    suffix = Path(name).suffix
+    if not head.startswith(_BEGINNINGS.get(suffix, b"")):
+        return f"the file does not begin as one in {suffix} does: {head[:8]!r} was found"
+    return None
+
+
 def check(file: ManifestFile, path: Path, *, quick: bool, progress: Progress = _SILENT) -> Outcome:
     """Compare a file with what is published of it, and with the note of its download.
 
@@ -110,7 +136,7 @@ def check(file: ManifestFile, path: Path, *, quick: bool, progress: Progress = _
         progress: Who is told.
 
     Returns:
-        An outcome `present`, `absent`, `wrong_size` or `wrong_checksum`, without a remedy.
+        An outcome `present`, `absent`, `wrong_size`, `wrong_checksum` or `foreign`, without a remedy.
     """
     where = str(path)
     if not path.is_file():
@@ -118,6 +144,8 @@ def check(file: ManifestFile, path: Path, *, quick: bool, progress: Progress = _
     status = path.stat()
     if file.bytes is not None and status.st_size != file.bytes:
         return Outcome(file, where, "wrong_size", f"expected {file.bytes} bytes, found {status.st_size}")
+    if file.digest is None and (why := foreign(file.name, path)) is not None:
+        return Outcome(file, where, "foreign", why)
     record = read_record(path)
     if quick and record and (record.bytes, record.mtime_ns) == (status.st_size, status.st_mtime_ns):
         expected = file.digest

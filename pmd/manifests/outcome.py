@@ -16,6 +16,7 @@ Status = Literal[
     "absent",  # not there
     "wrong_size",  # there, but not of the published size
     "wrong_checksum",  # there and of the right size, but other bytes than the published ones
+    "foreign",  # there, with no published checksum, and empty, a web page, or of another form than its name says
     "failed",  # could not be downloaded from any of its places; what stood there before still does
 ]
 

@@ -31,7 +31,7 @@ def verify(
         progress: Who is told.
 
     Returns:
-        One outcome a file: `present`, or `gated`, `absent`, `wrong_size` or `wrong_checksum` with a remedy.
+        One outcome a file: `present`, or `gated`, `absent`, `wrong_size`, `wrong_checksum` or `foreign` with a remedy.
 
     Raises:
         ConfigError: A name is no file of these sources.

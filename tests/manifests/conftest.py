@@ -129,9 +129,9 @@ def resource() -> type[Resource]:
     return Resource
 
 
-BODY = b"".join(
-    hashlib.sha256(bytes([n % 256, n // 256])).digest() for n in range(16_384)
-)  # 512 KiB, no two blocks alike
+BODY = b"PK".ljust(32) + b"".join(
+    hashlib.sha256(bytes([n % 256, n // 256])).digest() for n in range(1, 16_384)
+)  # 512 KiB that begin as a zip does, no two blocks alike
 
 
 @pytest.fixture

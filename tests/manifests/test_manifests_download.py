@@ -294,6 +294,32 @@ def test_md5_is_checked_where_only_that_is_published(
     assert get(right.model_copy(update={"md5": "0" * 32})).status == "failed"
 
 
+@pytest.mark.parametrize("page", [b"", b"<!doctype html><title>Log in to the hotel's network</title>"])
+def test_a_page_in_place_of_a_file_without_a_checksum_lands_nowhere_and_the_next_place_is_tried(
+    page: bytes, web: Any, resource: Any, file: MakeFile, get: Get, data: Path, body: bytes
+) -> None:
+    web.resources["/portal"] = resource(page)
+    alone = get(file("/portal", checked=False))
+    assert alone.status == "failed"
+    assert isinstance(alone.error, NetworkError)
+    assert "a web page" in str(alone.error) or "empty" in str(alone.error)
+    assert left(data) == []
+    web.resources["/a"] = resource(body)
+    assert get(file("/portal", "/a", checked=False)).status == "fetched"
+    assert left(data) == [".a.zip.fetched", "a.zip"]
+
+
+def test_a_page_that_an_earlier_run_took_for_the_file_is_replaced(
+    web: Any, resource: Any, file: MakeFile, get: Get, data: Path, body: bytes
+) -> None:
+    path = data / "red_caps" / "a.zip"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"<html>")
+    web.resources["/a"] = resource(body)
+    assert get(file("/a", checked=False)).status == "fetched"
+    assert path.read_bytes() == body
+
+
 def test_another_size_is_refused_before_a_byte_is_read(
     web: Any, resource: Any, file: MakeFile, get: Get, body: bytes, told: Told
 ) -> None:
@@ -441,7 +467,7 @@ def test_a_gated_file_says_where_to_ask_and_where_to_put_it(file: MakeFile, get:
     assert (outcome.status, outcome.ok) == ("gated", False)
     assert outcome.remedy == f"fill in the form; ask at http://example.org/form; put it at {data}/red_caps/a.zip"
     (data / "red_caps").mkdir(parents=True)
-    (data / "red_caps" / "a.zip").write_bytes(b"here")
+    (data / "red_caps" / "a.zip").write_bytes(b"PK here")
     assert get(closed).status == "present"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pmd.manifests import Manifest, ManifestFile, fetch, verify
+from pmd.manifests.integrity import check
 
 MakeFile = Callable[..., ManifestFile]
 MakeManifest = Callable[..., Manifest]
@@ -72,9 +73,33 @@ def test_damage_to_a_file_without_a_published_checksum_is_found_by_the_note(
 def test_a_file_of_which_nothing_is_published_is_taken_as_it_is(
     file: MakeFile, manifest: MakeManifest, data: Path, put: Put
 ) -> None:
-    put(b"anything")
+    put(b"PK and anything")
     (outcome,) = verify([manifest(file("/a", checked=False))], data)
     assert (outcome.status, outcome.detail) == ("present", "no checksum is published")
+
+
+@pytest.mark.parametrize("quick", [True, False])
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.jsonl", b"", "the file is empty"),
+        ("a.jsonl", b"\xef\xbb\xbf\n<!DOCTYPE html><title>Log in</title>", "a web page was found in place of the file"),
+        ("a.tsv", b"<HTML lang=en>", "a web page was found in place of the file"),
+        ("a.zip", b"\x1f\x8b\x08", "does not begin as one in .zip does"),
+        ("a.tar.gz", b"<?xml version='1.0'?><Error>", "does not begin as one in .gz does"),
+        ("a.jsonl", b'{"caption": "<html>"}\n', ""),
+        ("a.tsv", b"<b>a caption\thttp://h.example/1.jpg\n", ""),
+    ],
+)
+def test_what_is_plainly_another_file_is_told_without_a_checksum(
+    name: str, content: bytes, says: str, quick: bool, file: MakeFile, data: Path
+) -> None:
+    path = data / "red_caps" / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    outcome = check(file("/a", name=name, checked=False), path, quick=quick)
+    assert outcome.status == ("foreign" if says else "present")
+    assert says in outcome.detail
 
 
 def test_optional_files_are_checked_only_where_they_are(
