@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pmd import __version__, flow
-from pmd.errors import ConfigError
+from pmd.errors import ConfigError, RootError
 from pmd.refresh.sampling import DRAWN, Bound, Drawn
 from pmd.schema.tables import KEY
 from pmd.store import commits, storage
@@ -120,11 +120,21 @@ def read_drawn(folder: str, asked_for: Mapping[str, Any]) -> Drawn:
 
     Raises:
         ConfigError: By other options.
+        RootError: The file is damaged.
     """
     (name, *_) = _drawn(folder)
-    with storage.open_raw(storage.join(folder, name)) as file:
-        table = pq.ParquetFile(file).read(use_threads=False)
-    about = orjson.loads(table.schema.metadata[_ABOUT])
+    where = storage.join(folder, name)
+    try:
+        with storage.open_raw(where) as file:
+            table = pq.ParquetFile(file).read(use_threads=False)
+        about = orjson.loads((table.schema.metadata or {})[_ABOUT])
+    except (pa.ArrowException, KeyError, ValueError) as error:
+        raise RootError(
+            "what a wave was to ask for is damaged",
+            where=where,
+            found=str(error),
+            remedy=f"remove {folder}; the next pmd refresh begins a wave anew",
+        ) from None
     if about["asked_for"] != dict(asked_for):
         raise ConfigError(
             "a wave that was begun with other options has not come to its end",

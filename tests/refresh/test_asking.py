@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from pmd import cli, config
 from pmd.config import Config
 from pmd.config.options import FetchOptions, PerHost
-from pmd.errors import ConfigError, NetworkError
+from pmd.errors import ConfigError, NetworkError, RootError
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.fetch.stopping import Stop
 from pmd.inspection import diff, verify
@@ -170,6 +170,20 @@ def test_one_that_was_begun_with_other_options_is_not_gone_on_with(mine: Config)
     assert "a wave that was begun with other options has not come to its end" in str(caught.value)
     assert "--images 100 --seed 0" in str(caught.value)
     assert "--images 100 --seed 1" in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", None])
+def test_a_damaged_draft_of_a_wave_is_told_and_can_be_begun_anew(mine: Config, content: bytes | None) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        refresh(mine, Asked(ends_after=1))
+    (drawn,) = Path(mine.root, "refresh").glob("*/drawn-*")
+    drawn.write_bytes(drawn.read_bytes()[:-9] if content is None else content)
+    with pytest.raises(RootError) as caught:
+        refresh(mine, Asked())
+    assert str(drawn) in str(caught.value)
+    assert f"remove {drawn.parent}" in str(caught.value)
+    shutil.rmtree(drawn.parent)
+    assert refresh(mine, Asked()).left == 0
 
 
 def test_where_no_host_is_reached_nothing_is_settled(mine: Config) -> None:
