@@ -134,7 +134,7 @@ def _by_source(fetched: Mapping[str, Any]) -> str:
         '<h2 id="sources">By source</h2>\n<p class="reading">The share that was there when it was fetched.</p>'
         + chart(
             charts.dot_plot(dots, "Share of the images that was there, by source", unit=100, suffix="\u00a0%"),
-            key("after", "share, with its 95 % interval of another draw of such hosts"),
+            key("after", "share; the line, where there is one, is its 95 % interval of another draw of such hosts"),
         )
         + table(
             ("source", "images", "alive", "share", "hosts", "another draw"),
@@ -264,7 +264,10 @@ def _waves(found: Mapping[str, Any]) -> str:
         + '<p class="reading">The share that is still there, among those that were there when they were fetched.</p>'
         + chart(
             charts.dot_plot(dots, "Share that is still there, by wave", unit=100, suffix="\u00a0%"),
-            key("after", "share of all sources, with its 95 % interval of another draw of such hosts"),
+            key(
+                "after",
+                "share of all sources; the line, where there is one, is its 95 % interval of another draw of such hosts",
+            ),
         )
         + f"<p>{escape(half_life(found['half_life']))}.</p>"
         + table(
