@@ -11,7 +11,10 @@ def main() -> None:
     lean.begin()
     from pmd import cli
 
-    cli.main()
+    try:
+        cli.main()
+    finally:
+        lean.end()
 
 
 if __name__ == "__main__":
