@@ -504,28 +504,39 @@ def fetch(
 ) -> None:
     """Run the fetch; what its command shows is said in `pmd.flow`."""
     began = datetime.datetime.now(datetime.UTC)
-    from pipelines import fetch as pipeline
-    from pmd.config import places
     from pmd.fetch import runs, stopping
-    from pmd.store import root
 
     until = None if for_ is None else stopping.asked_at(began, stopping.duration_s(for_))
-    loaded = _on(_config(config, sample), engine, context.args)
+    statuses = _statuses(retry)
+    if statuses or settle_unreached or until is not None:
+        from pipelines import fetch as pipeline
+        from pmd.config import places
+        from pmd.store import root
+
+        loaded = _on(_config(config, sample), engine, context.args)
+        with root.writer(loaded.root, " ".join(["pmd", *sys.argv[1:]]), places.absolute(config)):
+            run = pipeline.build(loaded, context.args, retry=statuses, settle_unreached=settle_unreached, until=until)
+        if not run.first:
+            output.say("= fetch all: there was nothing to ask for", err=True)
+    else:
+        loaded, ended = run_stage(config, flow.FETCH.name, None, sample, engine, context.args)
+        run = ended or runs.Run()
+    if as_json:
+        output.json(runs.tell(loaded, run))
+    if run.is_cut:
+        raise typer.Exit(TIME_IS_UP)
+
+
+def _statuses(retry: str) -> tuple[str, ...]:
+    """Return the statuses that `--retry` names, each once."""
     words = [word.strip() for word in retry.split(",") if word.strip()]
-    statuses = tuple(
-        dict.fromkeys(itertools.chain(*(TRANSIENT if word == ALL_TRANSIENT else [word] for word in words)))
-    )
-    for status in statuses:
+    found = tuple(dict.fromkeys(itertools.chain(*(TRANSIENT if word == ALL_TRANSIENT else [word] for word in words))))
+    for status in found:
         if status not in STATUSES or status == "ok":
             raise ConfigError(
                 "no such status", where="--retry", expected=", ".join([ALL_TRANSIENT, *STATUSES[1:]]), found=status
             )
-    with root.writer(loaded.root, " ".join(["pmd", *sys.argv[1:]]), places.absolute(config)):
-        run = pipeline.build(loaded, context.args, retry=statuses, settle_unreached=settle_unreached, until=until)
-    if as_json:
-        output.json(runs.tell(loaded, run))
-    if until is not None and run.is_cut:
-        raise typer.Exit(TIME_IS_UP)
+    return found
 
 
 def audit(

@@ -8,8 +8,8 @@ A program that uses pmd as a library is not ours: `to_pandas` works there.
 
 Most of our modules import `pyarrow.compute`, which then wraps 280 functions and reads their descriptions, .035 s: a command that
 finds nothing to do calls none of them. So it is read in when one is first asked for. OpenBLAS, which comes with NumPy, starts
-a thread for every further core, and each waits busily for work, .1 s of processor time. Ours has little: the largest matrices have
-16 columns, and processes work side by side as it is.
+a thread for every further core, and each waits busily for work, .1 s of processor time. Ours has little: the largest matrices
+have 16 columns, and processes work side by side as it is.
 
 Nor is garbage looked for as often as Python does it by itself: imports make a hundred thousand objects that stay, and looking
 through them again and again is a tenth of what they cost.

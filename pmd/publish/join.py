@@ -82,7 +82,9 @@ def join(config: Config, listed: str, out: str) -> dict[str, Joined]:
             table = pq.ParquetFile(file).read(use_threads=False)
         table = _without(left, commits.without_dictionaries(table), names, result)
         refilled = _refilled(config, names, table, result)
-        storage.put(storage.join(out, target), commits.parquet_bytes(refilled.cast(publish_rules.PUBLISHED), page_index=True))
+        storage.put(
+            storage.join(out, target), commits.parquet_bytes(refilled.cast(publish_rules.PUBLISHED), page_index=True)
+        )
     return dict(sorted(result.items()))
 
 

@@ -70,7 +70,7 @@ class Wanted:
         if self._is_same(commit):
             return None
         before = commit.run
-        now = {**self.inputs, **{name: "changed" for name in self._replaced(commit)}}
+        now = {**self.inputs, **dict.fromkeys(self._replaced(commit), "changed")}
         found = [
             *changes("option", before.get("options", {}), self.options),
             *changes("input", before.get("inputs", {}), now),
@@ -94,7 +94,9 @@ class Wanted:
     def _touched(self, commit: Commit) -> list[str]:
         """Return the files that were changed since a commit, if only in name, owner or rights."""
         before = commit.run.get(_CHANGED, {})
-        return [name for name, path in self.files.items() if name in before and before[name] != storage.changed_ns(path)]
+        return [
+            name for name, path in self.files.items() if name in before and before[name] != storage.changed_ns(path)
+        ]
 
     def _replaced(self, commit: Commit) -> list[str]:
         """Return the files that have the size and the time of modification of before, and other bytes."""
