@@ -84,6 +84,7 @@ def build(
     curate_needs.refuse_lost_lists(config)
     needs.check(config)
     flags = choosing.flags(config.engine, flags, config.root)
+    running.check(flags)
     if asking.to_judge(config) is not None:
         hashes.build(config, flags)
     standing = Standing(config.root)
