@@ -262,6 +262,7 @@ def explain(config: Config, names: Sequence[str] | None = None) -> list[Step]:
 
     A stage behind one that will run cannot be judged before that has run: it follows, unless the outcome is the same.
     """
+    root.refuse_others_folders(config.root)
     config = lists.held(config)
     chosen = sorted(config.sources if names is None else names)
     inputs.check(config, chosen)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,12 @@ import orjson
 from pipelines import build
 from pmd import config, escape
 from pmd.config import places
-from pmd.demo.config import MARK, TOPS, open_web, write_demo
+from pmd.demo.config import LOCK, MARK, TOPS, open_web, write_demo
 from pmd.engines import choosing
 from pmd.errors import ConfigError
 from pmd.inspection import status
 from pmd.sources.contract import PROFILES
-from pmd.store import lock, root, storage
+from pmd.store import lock, patience, root, storage
 from pmd.terminal import output
 
 
@@ -46,8 +48,7 @@ def run(
     if profile not in PROFILES:
         raise ConfigError("no such profile", where="--profile", expected=", ".join(PROFILES), found=profile)
     out = Path(os.path.expanduser(out))  # as storage takes it: a shell leaves the one in --out=~/demo
-    _clear(out)
-    with open_web() as web:
+    with _alone(out), open_web() as web:
         path = write_demo(out, web, profile=profile)
         chosen = config.load(str(path))
         chosen = dataclasses.replace(chosen, engine=choosing.chosen(chosen.engine, engine, flags))
@@ -59,16 +60,32 @@ def run(
     )
 
 
-def _clear(out: Path) -> None:
-    """Remove an earlier demo, which says itself what it has written, and mark the folder as a demo's.
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Have a folder for this demo alone, cleared of an earlier one, as long as it runs.
+
+    ROOT's own lock comes too late: it stands in what is cleared away.
 
     Raises:
-        ConfigError: The folder holds something else.
+        ConfigError: The folder holds something else, or another demo runs there.
     """
-    mark = out / MARK
+    _refuse_others(out)
+    out.mkdir(parents=True, exist_ok=True)
+    number = os.open(out / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            patience.lock(number, fcntl.LOCK_EX | fcntl.LOCK_NB, str(out / LOCK))
+        except BlockingIOError:
+            raise _is_running(out) from None
+        _clear(out)
+        yield
+    finally:
+        os.close(number)
+
+
+def _refuse_others(out: Path) -> None:
     names = {path.name for path in out.iterdir()} if out.is_dir() else set()
-    ours = _written_before(mark)
-    others = sorted(names - ours - {MARK})
+    others = sorted(names - _written_before(out / MARK) - {MARK, LOCK})
     if others or (out.exists() and not out.is_dir()):
         raise ConfigError(
             "the folder holds something that is no demo",
@@ -77,17 +94,25 @@ def _clear(out: Path) -> None:
             found=", ".join(others[:3]) or "a file",
             remedy="give another folder with --out",
         )
-    if lock.is_held(str(out / "pmd")):
-        raise ConfigError(
-            "another demo is running here", where=str(out), remedy="wait for it, or give another folder with --out"
-        )
-    out.mkdir(parents=True, exist_ok=True)
-    storage.put(str(mark), orjson.dumps(TOPS))
-    for name in sorted(names & ours):
+
+
+def _is_running(out: Path) -> ConfigError:
+    return ConfigError(
+        "another demo is running here", where=str(out), remedy="wait for it, or give another folder with --out"
+    )
+
+
+def _clear(out: Path) -> None:
+    """Remove an earlier demo, which says itself what it has written, and mark the folder as a demo's."""
+    if lock.is_held(str(out / "pmd")):  # a demo of an earlier version, or a build of this one
+        raise _is_running(out)
+    ours = _written_before(out / MARK)
+    storage.put(str(out / MARK), orjson.dumps(TOPS))
+    for name in sorted(ours):
         if (out / name).is_dir():
             shutil.rmtree(out / name)
         else:
-            (out / name).unlink()
+            (out / name).unlink(missing_ok=True)
 
 
 def _written_before(mark: Path) -> set[str]:

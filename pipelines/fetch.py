@@ -78,10 +78,13 @@ def build(
         ConfigError: The engine is not installed.
         InputError: A list of `fetch.against` is missing, or none.
         NetworkError: The network is broken, or nothing that was asked for just now was reached.
+        RootError: A list of what was taken down is lost.
     """
     config = suppression.held(config)
+    curate_needs.refuse_lost_lists(config)
     needs.check(config)
     flags = choosing.flags(config.engine, flags, config.root)
+    running.check(flags)
     if asking.to_judge(config) is not None:
         hashes.build(config, flags)
     standing = Standing(config.root)
@@ -307,7 +310,6 @@ def commit_rejected(config: Config, flags: Sequence[str] = ()) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run this stage, where it is stale, from a command line of its own: what a cluster's launcher runs."""
     with running.command("fetch", argv) as command:
-        curate_needs.refuse_lost_lists(command.config)
         build(command.config, command.flags)
 
 

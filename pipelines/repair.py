@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import build, fetch, images
+from pipelines import build, fetch, images, running
 from pmd import config, escape, flow
 from pmd.config import Config
 from pmd.engines import choosing
@@ -120,6 +120,16 @@ def _load(root_url: str, path: str | None) -> Config:
     return lists.held(dataclasses.replace(config.load(path), root=root_url))
 
 
+def require(root_url: str) -> None:
+    """Raise where there is no ROOT; one that has lost its `root.json` can be repaired.
+
+    Raises:
+        RootError: There is none.
+    """
+    if not storage.exists(storage.join(root_url, root.ROOT_FILE)) and not state.shards(root_url):
+        root.require(root_url)
+
+
 def repair(
     root_url: str,
     path: str | None,
@@ -142,8 +152,7 @@ def repair(
         InputError: A stage that must be run anew lacks a file that it reads.
         RootError: No ROOT, or somebody writes to it.
     """
-    if not storage.exists(storage.join(root_url, root.ROOT_FILE)) and not state.shards(root_url):
-        root.require(root_url)
+    require(root_url)
     with contextlib.suppress(PmdError):  # damaged: it is among what the survey tells
         register.keep(register.refreshed(register.read(root_url)), root.writing(root_url).epoch)
     damaged = _with_root_file(root_url, damage.survey(root_url, progress))
@@ -208,6 +217,7 @@ class _Repair:
     def __init__(self, chosen: Config, damaged: Sequence[Damage], say: Say, flags: Sequence[str]) -> None:
         self._config, self._damaged, self._say = chosen, damaged, say
         self._flags = choosing.flags(chosen.engine, flags, chosen.root)
+        running.check(self._flags)
         self._root = chosen.root
         self._ran: list[tuple[str, str, str]] = []
 

@@ -257,6 +257,15 @@ class _DriverOptions(PipelineOptions):  # type: ignore[misc]
         parser.add_argument(f"--{versions.OPTION}")
 
 
+def check(flags: Sequence[str]) -> None:
+    """Refuse flags that `run` would refuse: for who does much before the first pipeline.
+
+    Raises:
+        ConfigError: See `run`.
+    """
+    _pipeline(flags, 1, None, "")
+
+
 def _refuse_unknown(flags: Sequence[str], options: PipelineOptions) -> None:
     """Refuse flags that Beam's own runner would pass over with a line in its log.
 

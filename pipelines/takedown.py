@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from pipelines import build, fetch, shard
+from pipelines import build, fetch, running, shard
 from pmd import escape, flow
 from pmd.audit import labelling
 from pmd.config import Config
@@ -102,6 +102,7 @@ def apply(
     """
     lock = root.writing(config.root)
     curate_needs.refuse_lost_lists(lists.held(config))
+    running.check(choosing.flags(config.engine, flags, config.root))
     asked = requests.read(config.root)
     standing = lists.standing(config.root, config.suppression)
     units = _committed(config, flags)

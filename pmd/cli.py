@@ -120,6 +120,7 @@ _BEAM = {"allow_extra_args": True}
 
 def main() -> None:
     """Run the command line; a user's mistake is told without a traceback, with its exit code."""
+    output.open_streams()
     output.log_to_standard_error()
     sys.excepthook = output.uncaught
     as_json = "--json" in itertools.takewhile(lambda word: word != "--", sys.argv[1:])
@@ -321,10 +322,12 @@ def engine_down(names: EnginesHere = None, folder: EngineFolder = Path(".engines
     """End engines that were started here; their logs stay."""
     from pmd.engines import servers
 
-    for name in servers.known(names):
-        ended = servers.down(name, str(folder))
-        if ended is not None or names:
-            output.say(f"{name} has ended" if ended is not None else f"{name} was not started here")
+    ended = {name: servers.down(name, str(folder)) for name in servers.known(names)}
+    for name, running in ended.items():
+        if running is not None or names:
+            output.say(f"{name} has ended" if running is not None else f"{name} was not started here")
+    if not names and not any(ended.values()):
+        output.say("no engine was started here")
 
 
 @engine_app.command("status")
@@ -443,9 +446,8 @@ def build(
         if as_json:
             output.json([{"stage": s.stage, "unit": s.unit, "why": s.why} for s in steps])
         else:
-            output.table(
-                None, ("stage", "unit", "why"), [[s.stage, s.unit, s.why or "committed and unchanged"] for s in steps]
-            )
+            rows = [[s.stage, s.unit, s.why or "committed and unchanged"] for s in steps]
+            output.table(None, ("stage", "unit", "why"), rows, whole=2)
         return
     loaded, fetched = run_stage(config, None, sources, sample, engine, context.args)
     summary = status.books(loaded.root)
@@ -504,28 +506,39 @@ def fetch(
 ) -> None:
     """Run the fetch; what its command shows is said in `pmd.flow`."""
     began = datetime.datetime.now(datetime.UTC)
-    from pipelines import fetch as pipeline
-    from pmd.config import places
     from pmd.fetch import runs, stopping
-    from pmd.store import root
 
     until = None if for_ is None else stopping.asked_at(began, stopping.duration_s(for_))
-    loaded = _on(_config(config, sample), engine, context.args)
+    statuses = _statuses(retry)
+    if statuses or settle_unreached or until is not None:
+        from pipelines import fetch as pipeline
+        from pmd.config import places
+        from pmd.store import root
+
+        loaded = _on(_config(config, sample), engine, context.args)
+        with root.writer(loaded.root, " ".join(["pmd", *sys.argv[1:]]), places.absolute(config)):
+            run = pipeline.build(loaded, context.args, retry=statuses, settle_unreached=settle_unreached, until=until)
+        if not run.first:
+            output.say("= fetch all: there was nothing to ask for", err=True)
+    else:
+        loaded, ended = run_stage(config, flow.FETCH.name, None, sample, engine, context.args)
+        run = ended or runs.Run()
+    if as_json:
+        output.json(runs.tell(loaded, run))
+    if run.is_cut:
+        raise typer.Exit(TIME_IS_UP)
+
+
+def _statuses(retry: str) -> tuple[str, ...]:
+    """Return the statuses that `--retry` names, each once."""
     words = [word.strip() for word in retry.split(",") if word.strip()]
-    statuses = tuple(
-        dict.fromkeys(itertools.chain(*(TRANSIENT if word == ALL_TRANSIENT else [word] for word in words)))
-    )
-    for status in statuses:
+    found = tuple(dict.fromkeys(itertools.chain(*(TRANSIENT if word == ALL_TRANSIENT else [word] for word in words))))
+    for status in found:
         if status not in STATUSES or status == "ok":
             raise ConfigError(
                 "no such status", where="--retry", expected=", ".join([ALL_TRANSIENT, *STATUSES[1:]]), found=status
             )
-    with root.writer(loaded.root, " ".join(["pmd", *sys.argv[1:]]), places.absolute(config)):
-        run = pipeline.build(loaded, context.args, retry=statuses, settle_unreached=settle_unreached, until=until)
-    if as_json:
-        output.json(runs.tell(loaded, run))
-    if until is not None and run.is_cut:
-        raise typer.Exit(TIME_IS_UP)
+    return found
 
 
 def audit(
@@ -745,6 +758,7 @@ def repair(
     from pmd.config import places
     from pmd.store import root as roots
 
+    repairing.require(root)
     with telling("bytes") as tell:
         chosen = config or repairing.last_configuration(root)
         named = places.absolute(chosen) if chosen is not None else None
@@ -820,7 +834,9 @@ def takedown_find(
     from pmd.takedown import matching
 
     loaded = _config(config)
-    content = storage.read_bytes(photo) if storage.exists(photo) and not storage.is_folder(photo) else b""
+    if not storage.exists(photo):
+        raise InputError("no such file", where=photo, expected="a picture")
+    content = b"" if storage.is_folder(photo) else storage.read_bytes(photo)
     if codec.sniff(content) is None:
         raise InputError("no picture", where=photo, expected="a file of a picture format that is read")
     found, unknown = matching.find(loaded.root, content)

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from pmd import __version__, cli, flow, manifests, sources
 from pmd.config.reasons import REASONS
 from pmd.errors import PmdError
+from pmd.fetch import runs
 from pmd.schema.exits import EXIT_CODES, GATED
 from pmd.schema.statuses import STATUSES, TRANSIENT
 from pmd.terminal import endings
@@ -340,7 +341,13 @@ def test_what_is_tried_again(
 ) -> None:
     config(tmp_path, sbu_captions="sbu.json")
     asked: list[tuple[str, ...]] = []
-    monkeypatch.setattr("pipelines.fetch.build", lambda *_, retry, **__: asked.append(retry))
+
+    def ended(*_: object, retry: tuple[str, ...] = (), **__: object) -> runs.Run:
+        asked.append(retry)
+        return runs.Run()
+
+    monkeypatch.setattr("pipelines.fetch.build", ended)
+    monkeypatch.setattr("pmd.cli.run_stage", lambda *_: (None, ended()))
     assert pmd("fetch", *shlex.split(line)).code == 0
     assert asked == [retried]
 

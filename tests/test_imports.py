@@ -178,6 +178,48 @@ def test_a_process_of_ours_looks_for_no_plugins() -> None:
     assert said == "() None\n"
 
 
+def said_by_a_process_of_ours(code: str) -> str:
+    begun = f"from pmd import lean; lean.begin()\n{code}"
+    return subprocess.run([sys.executable, "-c", begun], cwd=ROOT, capture_output=True, check=True, text=True).stdout
+
+
+def test_arrows_functions_are_read_in_once_and_whole_whoever_asks_first() -> None:
+    """Two threads ask at once. Arrow puts `cast` and `take` of its own in the place of those that it has wrapped before."""
+    code = """
+import concurrent.futures, sys, threading
+import pyarrow as pa, pyarrow.compute as pc
+print("pyarrow._compute" in sys.modules)
+start = threading.Barrier(4)
+def ask(name):
+    start.wait()
+    return getattr(pc, name).__code__.co_filename.endswith("compute.py"), getattr(pc, name)
+with concurrent.futures.ThreadPoolExecutor(4) as threads:
+    found = [*threads.map(ask, ["take", "cast", "take", "cast"])]
+import pyarrow.compute
+print(pyarrow.compute is pc, found == [(True, pc.take), (True, pc.cast)] * 2, hasattr(pc, "no_such_function"))
+print(pc.cast(pa.array([1]), pa.string()).to_pylist(), pa.table({"n": [1, 2]}).filter(pc.field("n") > 1).num_rows)
+"""
+    assert said_by_a_process_of_ours(code) == "False\nTrue True False\n['1'] 1\n"
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted as Linux shows them")
+def test_a_process_of_ours_has_no_threads_that_wait_busily() -> None:
+    assert said_by_a_process_of_ours("import os, numpy; print(len(os.listdir('/proc/self/task')))") == "1\n"
+
+
+def test_a_command_ends_without_looking_for_garbage() -> None:
+    code = """
+import gc, sys
+from pmd import __main__
+sys.argv = ["pmd", "--version"]
+try:
+    __main__.main()
+finally:
+    print(gc.get_freeze_count() > 10_000, len(gc.get_objects()) < 1_000)
+"""
+    assert said_by_a_process_of_ours(code).endswith("True True\n")
+
+
 def test_a_lane_reads_in_no_command_line() -> None:
     assert "typer" not in loaded_after("import pmd.__main__, pmd.fetch.transforms")
 
@@ -196,6 +238,7 @@ NOT_IDLE = {
     "asyncio",
     "urllib.request",
     "pyarrow.dataset",
+    "pyarrow._compute",
     "pmd.manifests",
     "pmd.publish",
 }

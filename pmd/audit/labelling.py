@@ -207,6 +207,7 @@ def _put(contents: Mapping[Path, str]) -> None:
 def _folder(root_url: str) -> Path:
     if "://" in root_url:
         raise ConfigError("labels stay on this machine", where=root_url, expected="a ROOT in a local folder")
+    root.require(root_url)
     return Path(root_url) / FOLDER
 
 

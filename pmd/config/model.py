@@ -146,7 +146,9 @@ def load(path: str) -> Config:
     """
     _check_name(path)
     if not storage.exists(path):
-        raise ConfigError("no such configuration file", where=path, remedy=_near_file(path))
+        is_link = storage.is_local(path) and os.path.islink(path)
+        problem = "a link that leads nowhere" if is_link else "no such configuration file"
+        raise ConfigError(problem, where=path, remedy=_near_file(path))
     try:
         content = encoding.without_mark(storage.read_bytes(path), path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -207,7 +209,8 @@ def _check_name(path: str) -> None:
 
 def _near_file(path: str) -> str:
     folder, name = posixpath.split(path)
-    near = remedies.nearest(name, [other for other in storage.list_names(folder or ".") if other.endswith(_ENDING)])
+    others = {other for other in storage.list_names(folder or ".") if other.endswith(_ENDING)} - {name}
+    near = remedies.nearest(name, sorted(others))
     written = "write one with: pmd init > pmd.toml"
     return f"did you mean {storage.join(folder, near) if folder else near}? Else {written}" if near else written
 
@@ -295,7 +298,10 @@ class _Checker:
         return sorted(self.problems, key=lambda problem: problem.line or 0)
 
     def path(self, key: tuple[str, ...], path: str) -> None:
-        """Find whether a shell would read a path otherwise: a folder that is called `$HOME` is nobody's wish."""
+        """Find whether a shell would read a path otherwise: a folder that is called `$HOME` or `~` is nobody's wish."""
+        if places.homeless(path) is not None:
+            remedy = "write the folder itself"
+            self.problem(key, "the home folder of somebody who is known here", places.written(path), remedy)
         if places.variable(path) is not None:
             expected = "a path as it is: variables are not read in it"
             remedy = "write the folder itself; ~ is your home folder"

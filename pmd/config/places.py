@@ -115,6 +115,20 @@ def variable(path: str) -> str | None:
     return None
 
 
+def homeless(path: str) -> str | None:
+    """Return what a path would take for a home folder, and nobody's is: "~", where none is known, "~nobody"; else None.
+
+    A file that is really called so is no mistake.
+    """
+    head = written(path).partition("/")[0]
+    is_home = head.startswith("~") and not isinstance(path, Homed)
+    return (
+        head
+        if is_home and "://" not in path and not storage.exists(posixpath.join(getattr(path, "folder", ""), head))
+        else None
+    )
+
+
 def replaced(options: _Model, change: Callable[[tuple[str, ...], str], str], key: tuple[str, ...] = ()) -> _Model:
     """Return options with each path in them replaced.
 

@@ -23,6 +23,8 @@ SAMPLES_PER_SHARD = 64
 
 #: Marks a folder as a demo's, and holds what the demo writes into it: only that is removed when it is made anew.
 MARK = ".pmd-demo"
+#: Whose lock a demo holds as long as it runs.
+LOCK = ".pmd-demo.lock"
 TOPS = ("ca.pem", "data", "pmd", "pmd.toml")
 
 #: What the demo holds: sources that `pmd.demo.rows` has rows of. Another source need not be in it.

@@ -193,6 +193,10 @@ def up(name: str, folder: str = FOLDER, heap_mb: int | None = None) -> Running:
         storage.put(str(run / _STATE), orjson.dumps(running, option=orjson.OPT_INDENT_2))
     except BaseException:  # what nothing tells of would never be ended
         _end(starting.processes)
+        if not starting.processes:  # nothing has been started, and there is no log to look into
+            shutil.rmtree(run)
+            for made in (run.parent, Path(folder)):
+                storage.remove_folder(str(made))
         raise
     return running
 

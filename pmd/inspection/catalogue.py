@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pmd import manifests
+from pmd.errors import ConfigError
 from pmd.manifests.model import Kind, Manifest, Table2
 from pmd.manifests.outcome import Outcome, Progress
 from pmd.manifests.select import human_size
@@ -141,9 +142,11 @@ def fetch_files(
         there or not right.
 
     Raises:
-        ConfigError: No such source or file; or `folder` is not local.
+        ConfigError: No such source or file; or `folder` is none on this machine.
         PmdError: There is not the space for them.
     """
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError("not a folder", where="--folder", expected="a folder, be it new", found=str(folder))
     chosen = _chosen(names)
     kinds = _kinds(images=images)
     wanted = _wanted(chosen, kinds, optional=optional, files=files)

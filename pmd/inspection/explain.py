@@ -112,7 +112,7 @@ def _unknown(root_url: str, what: str, taken_for: str) -> PmdError:
     url = names.with_scheme(what)
     begins = "" if url is None else f"a URL begins with its scheme: {url}; "
     return PmdError(
-        f"nothing here is called {what}",
+        f"nothing here is called {what}" if what else "nothing is asked for",
         where=root_url,
         expected=f"what a curated source has, as {names.FORMS}",
         found=taken_for,
@@ -125,7 +125,7 @@ def _meant(book: _Book, what: str) -> tuple[str, set[bytes], set[bytes]]:
     own = book.by_source_id(what) if storage.is_text(what) else set()
     named = names.read(what, book.sources)
     if named is None:
-        return "a source id", own, set()
+        return "a source id" if own else _taken_for(what), own, set()
     if named.key is not None:
         return _by_key(book, named.key, own)
     pair_ids = own.union(*(book.by_source_id("/".join(row)) for row in named.rows))
@@ -136,6 +136,15 @@ def _meant(book: _Book, what: str) -> tuple[str, set[bytes], set[bytes]]:
     if not pair_ids and not image_ids:
         image_ids = {image_id for url in named.urls for image_id in book.by_location(url)}
     return named.says, pair_ids, image_ids
+
+
+def _taken_for(what: str) -> str:
+    """Return in words what a name that nothing here has looks like."""
+    if not what:
+        return "nothing"
+    if "://" in what or not storage.is_text(what) or not storage.exists(what):
+        return "a source id"
+    return "a folder" if storage.is_folder(what) else "a file that is no picture"
 
 
 def _by_key(book: _Book, key: bytes, own: set[bytes]) -> tuple[str, set[bytes], set[bytes]]:

@@ -139,7 +139,9 @@ def plan(config: Config) -> dict[str, Any]:
     Raises:
         ConfigError: There are more lanes than a host's limits have shares.
         InputError: A list that `[fetch]` names is missing, or none.
+        RootError: No build could stand where ROOT is to be.
     """
+    root.refuse_others_folders(config.root)
     config = lists.held(config)
     fresh = _fresh(config, flow.IMAGES)
     if fresh:

@@ -37,7 +37,9 @@ class Record:
     Attributes:
         url: Where it came from; empty where somebody put it there.
         bytes: Its size.
-        mtime_ns: Its time of change when it was checked; another one means that somebody touched it.
+        mtime_ns: When it was last modified, when it was checked; another time means that somebody wrote to it.
+        changed_ns: When it was last changed in any way: another file can be given the time of modification, not this one.
+            None in the notes of earlier versions.
         sha256: Its digest.
         md5: Its digest, where upstream publishes only that.
     """
@@ -47,6 +49,12 @@ class Record:
     mtime_ns: int
     sha256: str
     md5: str | None = None
+    changed_ns: int | None = None
+
+    def is_of(self, status: os.stat_result) -> bool:
+        """Return whether a file is still the one that was checked, by all that tells without its bytes."""
+        found = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        return found == (self.bytes, self.mtime_ns, self.changed_ns)
 
 
 class Digests:
@@ -95,9 +103,9 @@ def read_record(path: Path) -> Record | None:
 
 
 def write_record(path: Path, url: str, digests: Digests) -> None:
-    """Note that a file is whole and checked; its modification time binds the note to these bytes."""
+    """Note that a file is whole and checked; size and times bind the note to these bytes."""
     status = path.stat()
-    record = Record(url, status.st_size, status.st_mtime_ns, digests.sha256, digests.md5)
+    record = Record(url, status.st_size, status.st_mtime_ns, digests.sha256, digests.md5, status.st_ctime_ns)
     note = record_path(path)
     temporary = note.with_name(note.name + ".tmp")
     temporary.write_text(json.dumps(dataclasses.asdict(record), indent=1) + "\n", encoding="utf-8")
@@ -131,8 +139,8 @@ def check(file: ManifestFile, path: Path, *, quick: bool, progress: Progress = _
     Args:
         file: What is published.
         path: Where it should be.
-        quick: Take the note's word for the checksum where size and time of change are still the note's, and leave a
-            note where there was none; otherwise read every byte and write nothing.
+        quick: Take the note's word for the checksum where size and times are still the note's, and leave a
+            note of what is found to be right; otherwise read every byte and write nothing.
         progress: Who is told.
 
     Returns:
@@ -147,7 +155,7 @@ def check(file: ManifestFile, path: Path, *, quick: bool, progress: Progress = _
     if file.digest is None and (why := foreign(file.name, path)) is not None:
         return Outcome(file, where, "foreign", why)
     record = read_record(path)
-    if quick and record and (record.bytes, record.mtime_ns) == (status.st_size, status.st_mtime_ns):
+    if quick and record and record.is_of(status):
         expected = file.digest
         noted = record.sha256 if expected is None or expected[0] == "sha256" else record.md5
         if expected is None or expected[1] == noted:
@@ -161,6 +169,8 @@ def check(file: ManifestFile, path: Path, *, quick: bool, progress: Progress = _
             write_record(path, record.url if record else "", digests)
         return _compared(file, where, expected_hex, found_hex, "the published checksum")
     assert record is not None
+    if quick and record.sha256 == digests.sha256:
+        write_record(path, record.url, digests)
     return _compared(file, where, record.sha256, digests.sha256, "the checksum noted at download (none is published)")
 
 

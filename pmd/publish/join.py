@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -57,7 +57,7 @@ def join(config: Config, listed: str, out: str) -> dict[str, Joined]:
         Source → its rows. Rows that nothing was withheld of count as neither.
 
     Raises:
-        InputError: There is no list, or `out` is where it stands.
+        InputError: There is no list, or `out` is where it stands, or holds others.
         RootError: A source of the list is not curated.
     """
     names = {source.terms.hub_name: source.name for _, source in sorted(config.sources.items())}
@@ -75,14 +75,35 @@ def join(config: Config, listed: str, out: str) -> dict[str, Joined]:
             where=out,
             remedy="name another folder with --out",
         )
-    for path, name in below.items():
+    targets = {path: sealed.unsealed(name) for path, name in below.items()}
+    _refuse_others(out, targets.values())
+    for path, target in targets.items():
         with parquet.telling(path), sealed.open_checked(path) as file:
             table = pq.ParquetFile(file).read(use_threads=False)
         table = _without(left, commits.without_dictionaries(table), names, result)
         refilled = _refilled(config, names, table, result)
-        target = storage.join(out, sealed.unsealed(name))
-        storage.put(target, commits.parquet_bytes(refilled.cast(publish_rules.PUBLISHED), page_index=True))
+        storage.put(
+            storage.join(out, target), commits.parquet_bytes(refilled.cast(publish_rules.PUBLISHED), page_index=True)
+        )
     return dict(sorted(result.items()))
+
+
+def _refuse_others(out: str, names: Iterable[str]) -> None:
+    """Raise where a folder holds lists that are not about to be written anew: who reads it would take their rows, too."""
+    if not storage.exists(out):
+        return
+    if not storage.is_folder(out):
+        raise InputError("a file is here", where=out, expected="a folder, be it new", remedy="name another with --out")
+    ours = {storage.join(out, name) for name in names}
+    others = [path for path in lists.paths(out) if path not in ours]
+    if others:
+        raise InputError(
+            "the folder holds other lists",
+            where=out,
+            expected="an empty folder, or these lists, refilled earlier",
+            found=f"{others[0]}{f' and {len(others) - 1} more' if others[1:] else ''}",
+            remedy="name another folder with --out, or remove them",
+        )
 
 
 def _relative(listed: str, path: str) -> str:

@@ -18,6 +18,7 @@ from typing import Final
 
 from pmd.errors import InputError, PmdError, RootError
 from pmd.store import spools
+from pmd.store.storage import TEMPORARY
 
 #: What is to be done where storage has no room.
 _ROOM: Final = "make room, then run the same command again"
@@ -194,6 +195,10 @@ def _words(number: int, path: str | None, said: str, root: str | None) -> PmdErr
         remedy = _TEMPORARY_ROOM
     if number in {errno.EMFILE, errno.ENFILE}:
         return PmdError(problem, where=path, found=said, remedy=remedy)
+    if path is not None and posixpath.basename(path).startswith(
+        TEMPORARY
+    ):  # what is being written is in the folder's name
+        path = posixpath.dirname(path)
     root = root or (_root_above(path) if path is not None else None)
     if path is None or (root is not None and (_is_in(path, root) or _is_in(root, path))):  # or a folder that ROOT is in
         kind: type[PmdError] = RootError if root is not None or number in _WRITING else PmdError

@@ -16,6 +16,12 @@ from pmd.store.patience import patiently
 _BEGINNINGS: Final = ("file://", "file:", "local://", "local:")
 
 
+def unless_gone(error: OSError) -> None:
+    """Raise what keeps a folder from being listed; not that it was removed meanwhile."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
 class Local:
     """All of this machine's files. Paths are those that `path` returns."""
 

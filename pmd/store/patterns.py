@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from fsspec.implementations.local import LocalFileSystem
 
-from pmd.store.local import LOCAL
+from pmd.store.local import LOCAL, unless_gone
 
 
 class Told(LocalFileSystem):  # type: ignore[misc]  # fsspec is untyped
@@ -15,14 +15,13 @@ class Told(LocalFileSystem):  # type: ignore[misc]  # fsspec is untyped
 
     def walk(self, path: str, maxdepth: int | None = None, **asked: Any) -> Iterator[Any]:
         """Yield each folder, its folders and its files."""
-        return cast(Iterator[Any], super().walk(path, maxdepth, on_error=_on_error, **asked))
+        return cast(Iterator[Any], super().walk(path, maxdepth, on_error=_unless_forbidden, **asked))
 
     def isdir(self, path: str) -> bool:
         """Return whether a folder is there."""
         return LOCAL.isdir(path)
 
 
-def _on_error(error: OSError) -> None:
-    """Raise what keeps a folder from being listed; not that it is forbidden, or was removed meanwhile."""
-    if not isinstance(error, PermissionError | FileNotFoundError):
-        raise error
+def _unless_forbidden(error: OSError) -> None:
+    if not isinstance(error, PermissionError):
+        unless_gone(error)

@@ -29,9 +29,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
+import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pmd import flow
@@ -149,15 +149,9 @@ class Register:
     @functools.cached_property
     def _rows(self) -> dict[int, tuple[int, int]]:
         """Fetch shard → its first row, and how many it has."""
-        column = self.known["shard"].combine_chunks()
-        runs = pc.run_end_encode(column) if len(column) else None
-        if runs is None:
-            return {}
-        ends = runs.run_ends.to_pylist()
-        starts = [0, *ends[:-1]]
-        return {
-            shard: (start, end - start) for shard, start, end in zip(runs.values.to_pylist(), starts, ends, strict=True)
-        }
+        found = np.unique(self.known["shard"].to_numpy(), return_index=True, return_counts=True)
+        shards, starts, counts = (column.tolist() for column in found)
+        return {shard: (start, count) for shard, start, count in zip(shards, starts, counts, strict=True)}
 
     @property
     def shards(self) -> list[int]:
@@ -450,7 +444,9 @@ def _parsed(root: str, found: Versioned) -> Register:
     if commits.sha256(table) != head["sha256"]:
         raise ValueError("not as it was written")
     # Not by `read_table`, which reads in `pyarrow.dataset` for one small file.
-    known = pq.ParquetFile(io.BytesIO(table)).read(use_threads=False).cast(_KNOWN).combine_chunks()
+    known = pq.ParquetFile(io.BytesIO(table)).read(use_threads=False).combine_chunks()
+    if not known.schema.equals(_KNOWN):  # most commands need nothing else that casts (`pmd.lean`)
+        known = known.cast(_KNOWN)
     at_work = bool(head["at_work"])
     return Register(root, known, head["answers"], int(head["epoch"]), at_work, found.version, is_kept=not at_work)
 

@@ -338,8 +338,8 @@ def writer(root: str, command: str, config: str | None = None) -> Iterator[Lock]
         is_whole = refuse_others_folders(root)
         is_new = not storage.exists(root)
     with contextlib.ExitStack() as stack:
-        if is_new:
-            stack.callback(storage.remove_folder, root)
+        for folder in reversed(_new_folders(root)):
+            stack.callback(storage.remove_folder, folder)
         with failures.at(root):
             storage.make_folder(root)
             versions.probe(root)
@@ -359,6 +359,16 @@ def writer(root: str, command: str, config: str | None = None) -> Iterator[Lock]
         stack.callback(_sweep_work, root, held.epoch)
         with failures.at(root), register.looked_at(root, held.epoch):
             yield held
+
+
+def _new_folders(root: str) -> list[str]:
+    """Return ROOT's folder, where there is none yet, and those above it that are not there either."""
+    found: list[str] = []
+    folder = root
+    while folder and not storage.exists(folder):
+        found.append(folder)
+        folder = posixpath.dirname(folder) if storage.is_local(root) else ""
+    return found
 
 
 def _put_back(root: str) -> None:
@@ -402,6 +412,10 @@ def refuse_others_folders(root: str) -> bool:
         RootError: It does, or it is a ROOT of another version.
         VerificationError: Its `root.json` is damaged, and nothing else says that it is a ROOT.
     """
+    new = _new_folders(root)
+    above = posixpath.dirname(new[-1]) if new else ""
+    if above and storage.is_local(root) and not storage.is_folder(above):
+        raise RootError("a folder of the path is a file", where=above, remedy="name another root in the configuration")
     try:
         if describe(root) is not None:
             return True

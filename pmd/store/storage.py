@@ -29,7 +29,7 @@ from typing import Any, BinaryIO, Final, Self, cast
 
 from pmd.errors import ConfigError, InputError, PmdError, RootError
 from pmd.store import spools
-from pmd.store.local import LOCAL, Local
+from pmd.store.local import LOCAL, Local, unless_gone
 from pmd.store.patience import Reading, Writing, patiently, refuse_pipes
 
 #: Marks files that are being written; sweeps remove them, readers never see them.
@@ -256,6 +256,15 @@ def fingerprint(url: str) -> str:
     return f"{info['size']}:{version}"
 
 
+def changed_ns(path: str) -> int:
+    """Return when a local file was last changed in any way, be it in name or rights, in ns since 1970.
+
+    The system alone sets this time: a file that has another's size and time of modification has its own.
+    """
+    there = filesystem(path)[1]
+    return patiently(lambda: os.stat(there)).st_ctime_ns
+
+
 def _sizes(fs: Any, folder: str) -> dict[str, int]:
     """Return the files below a folder and their sizes, in bytes; the same files as `list_files`."""
     if isinstance(fs, Local):
@@ -395,14 +404,8 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             return list(entries)
     except OSError as error:
-        _tell(error)
+        unless_gone(error)
         return []
-
-
-def _tell(error: OSError) -> None:
-    """Raise what keeps a folder from being listed; not that it was removed meanwhile."""
-    if not isinstance(error, FileNotFoundError):
-        raise error
 
 
 def _listing(fs: Any) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from typing import Any, Final
 
@@ -24,6 +24,8 @@ FORMAT: Final = 4
 
 #: In the `run` section: input → SHA-256 of its bytes.
 _DIGESTS: Final = "digests"
+#: In the `run` section: input → when it was last changed in any way. Of a ROOT of an earlier version nobody knows.
+_CHANGED: Final = "changed"
 #: N of 1/N.
 _SAMPLE: Final = "sample"
 #: Changes that are told of many: RedCaps has 1,391 files.
@@ -40,8 +42,9 @@ class Wanted:
         folder: Where it stands.
         options: What the configuration says of it.
         inputs: What it reads → what changes when that does.
-        files: Of the inputs, local files by which their bytes decide where only their time has changed → their paths. Their
-            digests are kept in the commit's `run` section.
+        files: Of the inputs, local files of which their bytes decide where only a time has changed → their paths. Their
+            digests are kept in the commit's `run` section, and when each was last changed: another file can be given the time
+            of modification of the one before (`cp -p`, `rsync --times`, `touch -r`), not that of its change.
     """
 
     stage: str
@@ -64,29 +67,49 @@ class Wanted:
         commit = commits.read(self.folder) if standing is None else standing.commit(self.folder)
         if commit is None:
             return "nothing is committed yet"
-        if commit.hash == self.hash or self._has_other_times(commit):
+        if self._is_same(commit):
             return None
         before = commit.run
+        now = {**self.inputs, **dict.fromkeys(self._replaced(commit), "changed")}
         found = [
             *changes("option", before.get("options", {}), self.options),
-            *changes("input", before.get("inputs", {}), self.inputs),
+            *changes("input", before.get("inputs", {}), now),
         ]
         more = [f"and {len(found) - _SHOWN:,} more"] if len(found) > _SHOWN else []
         return "; ".join([*found[:_SHOWN], *more]) or "written by another version of pmd"
 
-    def _has_other_times(self, commit: Commit) -> bool:
+    def _is_same(self, commit: Commit) -> bool:
         """Return whether nothing has changed since a commit but the times of files, of which the bytes are the same."""
+        if commit.hash == self.hash:
+            return not self._replaced(commit)
         before, digests = commit.run.get("inputs", {}), commit.run.get(_DIGESTS, {})
         if before.keys() != self.inputs.keys() or self._hash(before) != commit.hash:
             return False
-        changed = [name for name, version in self.inputs.items() if before[name] != version]
+        modified = [name for name, version in self.inputs.items() if before[name] != version]
         return all(
             name in self.files and name in digests and _size(before[name]) == _size(self.inputs[name])
-            for name in changed
-        ) and all(self._digest(name) == digests[name] for name in changed)
+            for name in modified
+        ) and not self._others({*modified, *self._touched(commit)}, digests)
+
+    def _touched(self, commit: Commit) -> list[str]:
+        """Return the files that were changed since a commit, if only in name, owner or rights."""
+        before = commit.run.get(_CHANGED, {})
+        return [
+            name for name, path in self.files.items() if name in before and before[name] != storage.changed_ns(path)
+        ]
+
+    def _replaced(self, commit: Commit) -> list[str]:
+        """Return the files that have the size and the time of modification of before, and other bytes."""
+        before, digests = commit.run.get("inputs", {}), commit.run.get(_DIGESTS, {})
+        touched = [name for name in self._touched(commit) if before.get(name) == self.inputs[name]]
+        return self._others(touched, digests)
+
+    def _others(self, names: Iterable[str], digests: Mapping[str, str]) -> list[str]:
+        return [name for name in sorted(names) if self._digest(name) != digests.get(name)]
 
     def _digest(self, name: str) -> str:
-        return storage.content_digest(self.files[name], self.inputs[name])
+        path = self.files[name]
+        return storage.content_digest(path, f"{self.inputs[name]}:{storage.changed_ns(path)}")
 
     def remember(self, epoch: int, standing: Standing | None = None) -> bool:
         """Write the present times into the commit that stands, where nothing else has changed; for ROOT's writer.
@@ -94,12 +117,19 @@ class Wanted:
         The files are then not read again only to see that they are the same. Returns whether the commit was written anew.
         """
         commit = commits.read(self.folder) if standing is None else standing.commit(self.folder)
-        if commit is None or commit.hash == self.hash or not self._has_other_times(commit):
+        if commit is None or not self._is_same(commit) or not (commit.hash != self.hash or self._touched(commit)):
             return False
         commits.claim(self.folder, epoch)
-        run = {**commit.run, "inputs": dict(self.inputs), commits.EPOCH: epoch}
+        run = {**commit.run, "inputs": dict(self.inputs), _CHANGED: self._times(), commits.EPOCH: epoch}
         commits.write(self.folder, dataclasses.replace(commit, hash=self.hash, run=run))
         return True
+
+    def _of_files(self) -> dict[str, Any]:
+        times = self._times()  # before the bytes: what is written meanwhile has another
+        return {_DIGESTS: {name: self._digest(name) for name in sorted(self.files)}, _CHANGED: times}
+
+    def _times(self) -> dict[str, int]:
+        return {name: storage.changed_ns(path) for name, path in sorted(self.files.items())}
 
     def run(self, **facts: Any) -> dict[str, Any]:
         """Return the commit's `run` section: outside every equality claim. Reads `files` once."""
@@ -110,7 +140,7 @@ class Wanted:
             "pyarrow": metadata.version("pyarrow"),
             "options": dict(self.options),
             "inputs": dict(self.inputs),
-            **({_DIGESTS: {name: self._digest(name) for name in sorted(self.files)}} if self.files else {}),
+            **(self._of_files() if self.files else {}),
             **facts,
         }
 

@@ -96,14 +96,14 @@ def tell(error: BaseException, *, as_json: bool = False) -> int | None:
             return None
         code, shown = known.exit_code, known
     if as_json:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, PmdError):
             output.json({"error": shown.describe() | {"exit_code": code}})
     _say(f"pmd: {shown}")
     return code
 
 
 def _say(text: str) -> None:
-    with contextlib.suppress(OSError):  # the terminal may be what is gone
+    with contextlib.suppress(OSError, PmdError):  # the terminal may be what is gone
         output.say(text, err=True)
 
 

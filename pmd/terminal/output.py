@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 import orjson
 
 from pmd import escape
+from pmd.errors import PmdError
 from pmd.terminal import bar, tables
 
 if TYPE_CHECKING:
@@ -31,6 +32,21 @@ _COLUMNS: Final = 160
 _FEWEST: Final = 20
 #: What stands before progress.
 _INDENT: Final = "    "
+
+
+def open_streams() -> None:
+    """Open what of standard input, output and error is closed, as a service's can be, on nothing.
+
+    What is said there is lost, as is meant. Without this Python has no such stream, and the next file that is opened takes its
+    number: what a library says would be written into it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # the lowest number that is free is taken
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  as long as the process lives
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -81,15 +97,18 @@ def json(value: Any) -> None:
     _write(sys.stdout, escape.json(_dumped(value)) + "\n")
 
 
-def table(title: str | None, headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Write a table to standard output; columns of numbers stand to the right. Title and headings are ours."""
+def table(title: str | None, headings: Sequence[str], rows: Sequence[Sequence[Any]], whole: int = 1) -> None:
+    """Write a table to standard output; columns of numbers stand to the right. Title and headings are ours.
+
+    Words of the first `whole` columns are names, and never cut.
+    """
     numbers = [
         place
         for place in range(len(headings))
         if rows and all(isinstance(row[place], int | float) or row[place] in {"", None} for row in rows)
     ]
     grid = tables.table(
-        headings, [[_cell(value) for value in row] for row in rows], right=numbers, title=title, whole={0}
+        headings, [[_cell(value) for value in row] for row in rows], right=numbers, title=title, whole={*range(whole)}
     )
     page = tables.Page(columns(), styled=sys.stdout.isatty())
     page.write(grid)
@@ -171,5 +190,12 @@ def _dumped(value: Any) -> str:
 def _write(stream: TextIO, text: str) -> None:
     """Write what the stream's encoding has, and spell the rest."""
     encoding = stream.encoding or "utf-8"
-    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-    stream.flush()
+    try:
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        stream.flush()
+    except BrokenPipeError:  # who reads has enough: no mistake
+        raise
+    except OSError as error:
+        where = "standard error" if stream is sys.stderr else "standard output"
+        remedy = "see where it leads to, then run the same command again"
+        raise PmdError("it cannot be written to", where=where, found=str(error), remedy=remedy) from None

@@ -304,8 +304,10 @@ def test_the_command_tells_its_run_as_json(tmp_path: Path, web: Web, pmd: Callab
     assert "9 of 13 pairs have their image" in err
     code, out, _ = pmd("fetch", tmp_path / "pmd.toml", "--retry", "dead", "--json")
     assert (code, json.loads(out)["statuses"], json.loads(out)["pairs"]) == (0, {"dead": 4}, told["pairs"])
-    code, out, _ = pmd("fetch", tmp_path / "pmd.toml", "--json")
+    code, out, err = pmd("fetch", tmp_path / "pmd.toml", "--json")
     again = json.loads(out)
+    assert err == "= fetch all: committed and unchanged\n"
+    assert "= fetch all: there was nothing to ask for\n" in pmd("fetch", tmp_path / "pmd.toml", "--for", "1h")[2]
     assert (code, again["images"], again["images_per_s"], again["slowest_hosts"]) == (0, 0, 0.0, [])
     assert again["pairs"] == told["pairs"]
 

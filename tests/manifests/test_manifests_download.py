@@ -118,6 +118,31 @@ def test_a_file_that_was_touched_is_hashed_again(
     assert path.read_bytes() == body
 
 
+def test_another_file_with_the_size_and_time_of_the_one_before_is_hashed_again(
+    web: Any, resource: Any, file: MakeFile, get: Get, body: bytes
+) -> None:
+    """As `cp -p`, `rsync --times` and `touch -r` make it."""
+    web.resources["/a"] = resource(body)
+    path = Path(get(file("/a")).path)
+    before = path.stat()
+    path.write_bytes(bytes([body[0] ^ 1]) + body[1:])
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert get(file("/a")).status == "fetched"
+    assert path.read_bytes() == body
+
+
+def test_a_file_without_a_published_checksum_that_was_touched_is_hashed_once(
+    web: Any, resource: Any, file: MakeFile, get: Get, body: bytes, told: Told
+) -> None:
+    web.resources["/a"] = resource(body)
+    path = Path(get(file("/a", sha256=None)).path)
+    path.chmod(0o600)
+    told.starts.clear()
+    for _ in range(2):
+        assert get(file("/a", sha256=None)).status == "present"
+    assert told.starts == [("checking", len(body), 0)]
+
+
 def test_a_cut_transfer_goes_on_where_it_broke(
     web: Any, resource: Any, file: MakeFile, get: Get, data: Path, body: bytes, told: Told
 ) -> None:

@@ -113,6 +113,29 @@ def test_refilled_lists_are_read_by_whatever_reads_lists(mine: Config, tmp_path:
     assert table.num_rows == 2
 
 
+def test_refilled_lists_stand_beside_no_others(mine: Config, tmp_path: Path) -> None:
+    """Whoever reads the folder takes all of it: here a file of an earlier version, with the name of the list's own."""
+    name = commits.put_table(str(tmp_path / "lists"), "train-part-00000-of-00001", listed(mine, "coco", "ids")).name
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_bytes(b"of an earlier version")
+    with pytest.raises(InputError, match="the folder holds other lists") as refused:
+        join.join(mine, str(tmp_path / "lists"), str(tmp_path / "out"))
+    assert refused.value.found == str(tmp_path / "out" / name)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
+    (tmp_path / "out" / name).unlink()
+    (tmp_path / "out/README.md").write_text("mine")
+    join.join(mine, str(tmp_path / "lists"), str(tmp_path / "out"))
+    assert len([*(tmp_path / "out").iterdir()]) == 2
+
+
+def test_refilled_lists_are_put_into_a_folder(mine: Config, tmp_path: Path) -> None:
+    commits.put_table(str(tmp_path / "lists"), "train-part-00000-of-00001", listed(mine, "coco", "ids"))
+    (tmp_path / "out").write_bytes(b"mine")
+    with pytest.raises(InputError, match="a file is here"):
+        join.join(mine, str(tmp_path / "lists"), str(tmp_path / "out"))
+    assert (tmp_path / "out").read_bytes() == b"mine"
+
+
 @pytest.mark.parametrize(
     ("column", "values", "says"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,43 @@ def test_other_bytes_of_the_same_size_are_another_file(file: Path) -> None:
     assert wanted(file).why() == "input data/cc3m.tsv changed"
     wanted(file).remember(2)
     assert wanted(file).why() == "input data/cc3m.tsv changed"
+
+
+def test_another_file_with_the_size_and_time_of_the_one_before_is_another_file(file: Path) -> None:
+    """As `cp -p`, `rsync --times` and `touch -r` make it."""
+    commit(wanted(file))
+    other = file.with_name("other.tsv")
+    other.write_bytes(file.read_bytes().replace(b"cat", b"dog"))
+    shutil.copystat(file, other)
+    other.replace(file)
+    assert wanted(file).why() == "input data/cc3m.tsv changed"
+    assert not wanted(file).remember(2)
+    commit(wanted(file), 3)
+    assert wanted(file).why() is None
+
+
+def test_a_file_whose_rights_have_changed_is_read_once_more_and_is_the_same(file: Path, read: list[str]) -> None:
+    commit(wanted(file))
+    before = commits.require(wanted(file).folder, "")
+    file.chmod(0o600)
+    read.clear()
+    assert wanted(file).remember(2)
+    assert read == [str(file)]
+    assert commits.require(wanted(file).folder, "").hash == before.hash
+    assert wanted(file).why() is None
+    assert not wanted(file).remember(3)
+    assert read == [str(file)]
+
+
+def test_a_commit_of_an_earlier_version_knows_no_time_of_change(file: Path, read: list[str]) -> None:
+    item = wanted(file)
+    commit(item)
+    older = commits.require(item.folder, "")
+    commits.write(item.folder, dataclasses.replace(older, run={k: v for k, v in older.run.items() if k != "changed"}))
+    file.chmod(0o600)
+    read.clear()
+    assert item.why() is None
+    assert read == []
 
 
 def test_another_size_is_another_file_unread(file: Path, read: list[str]) -> None:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from pipelines import build, takedown
+from pipelines import build, fetch, takedown
 from pmd import cli, flow
 from pmd.config import Config
 from pmd.errors import RootError, VerificationError
@@ -265,6 +265,7 @@ def test_a_list_that_is_lost_brings_nothing_back(done: Done, tmp_path: Path) -> 
             lambda: build.build(done.config),
             lambda: build.build(done.config, only="curate"),
             lambda: build.build(done.config, only="fetch"),
+            lambda: fetch.build(done.config, retry=("dead",)),
             lambda: build.explain(done.config),
             lambda: applied(done.config),
         ):
