@@ -370,8 +370,7 @@ def waves(purge: Purge, root_url: str) -> Counter[str]:
         if date in committed:
             removed["rows of waves"] += _wave(purge, folder, committed[date])
         elif not purge.is_dry:
-            purge.lock.check()
-            storage.remove_tree(folder)
+            commits.retire(folder, purge.lock.check)
     return Counter({kind: count for kind, count in removed.items() if count})
 
 
