@@ -172,6 +172,24 @@ def identity(root: str) -> dict[str, Any] | None:
     return {"version": VERSION, _BITS: bits}
 
 
+def fetch_shard_bits(root: str) -> int:
+    """Return how the fetch is cut, by which images are cut anew.
+
+    Raises:
+        VerificationError: `root.json` is whole and another ROOT's: cut by it, all images would be fetched again.
+    """
+    told = int(require(root)[_BITS])
+    committed = _committed_bits(root)
+    if committed is not None and committed != told:
+        raise sealed.damaged(
+            storage.join(root, ROOT_FILE),
+            "says another cut of the fetch than the images were committed by",
+            f'"{_BITS}": {committed}',
+            str(told),
+        )
+    return told
+
+
 def _committed_bits(root: str) -> int | None:
     """Return `fetch_shard_bits` as a commit of the images says it, or None where none does that can be read."""
     for folder in (views_folder(root), images_folder(root)):

@@ -229,6 +229,24 @@ def test_a_damaged_root_json_is_written_anew(copy: Path) -> None:
     assert contents(copy) == before
 
 
+def test_the_root_json_of_another_root_cuts_no_images_anew(copy: Path) -> None:
+    """It is whole, and says another cut: by that, every image would be asked for once more."""
+    before, asked = contents(copy), len(CheckingLane.asked)
+    (copy / "pmd/root.json").unlink()
+    root.create(str(copy / "pmd"), 5)
+    (copy / "pmd/images/_stage.json").unlink()
+    with (
+        root.writer(str(copy / "pmd"), "test"),
+        pytest.raises(VerificationError, match=r"root.json: says another cut of the fetch than the images"),
+    ):
+        build.build(loaded(copy))
+    assert ("root", "all", "damaged") in mend(copy).ran
+    with root.writer(str(copy / "pmd"), "test"):
+        build.build(loaded(copy))
+    assert contents(copy) == before
+    assert len(CheckingLane.asked) == asked
+
+
 def test_a_root_json_that_is_gone_is_written_anew_by_whoever_writes(copy: Path) -> None:
     before = contents(copy)
     (copy / "pmd/root.json").unlink()
