@@ -27,7 +27,7 @@ import pyarrow as pa
 
 from pmd.config import places
 from pmd.config.options import FetchOptions
-from pmd.errors import NetworkError
+from pmd.errors import PmdError
 from pmd.fetch import (
     addresses,
     archives,
@@ -523,7 +523,7 @@ def _told(error: BaseException) -> BaseException:
     """Return an error as the user is to be told of it."""
     if not (isinstance(error, OSError) and error.errno in shortage.OUT_OF_FILES):
         return error
-    return NetworkError(
+    return PmdError(
         "this process may not open more files",
         where="fetch",
         found=str(error),
