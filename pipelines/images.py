@@ -38,7 +38,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     if "fetch_shard_bits" not in root.require(config.root):
         known = register.current(config.root)
         choose_cut(config.root, ((shard, known.of(shard)) for shard in known.shards), paths)
-    shard_bits = int(root.require(config.root)["fetch_shard_bits"])
+    shard_bits = root.fetch_shard_bits(config.root)
     rows = sum(file.rows for _, _, file in needed.pairs)
     bits = min(shard_bits, exchange.bits_for(rows, images_rules.PART_ROWS, most=images_rules.MOST_PART_BITS))
     tasks = exchange.tasks(((name, path), file.bytes) for name, path, file in needed.pairs)

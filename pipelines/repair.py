@@ -286,6 +286,7 @@ class _Repair:
                 return
         if not damage.must_run(damaged=bool(mine), committed=committed, was_fresh=was_fresh, why=why):
             return
+        unit.wanted()  # what it reads is there: else what is left of its files stays for who puts that back
         reason = why or "damaged: made anew"
         self._say(f"{unit.stage.name} {unit.unit}: {reason}")
         for item in mine:  # a file of that name would be taken for written

@@ -26,6 +26,7 @@ from pmd.audit.measure import ASKED, CLASSES
 from pmd.dedupe import rules as dedupe_rules
 from pmd.fetch import partitions
 from pmd.schema import keys
+from pmd.schema.statuses import UNASKED
 from pmd.schema.tables import KEY
 from pmd.store import exchange, mapped, storage
 
@@ -48,8 +49,6 @@ FILES: Final = pa.schema(
 
 #: Bytes of a pair in a file: both halves of its key, and its class.
 _PAIR_BYTES: Final = 17
-#: The status of images that nobody was to ask for.
-_OPTED_OUT: Final = "opted_out"
 
 Halves = tuple[NDArray[np.uint64], NDArray[np.uint64]]
 Classes = NDArray[np.int8]
@@ -72,8 +71,8 @@ def of_part(root_url: str, part: int, ledger: pa.Table, groups: pa.Table) -> pa.
     """
     views = partitions.read_views(root_url, part, ("image_id", "pair_id"))
     outcome = dedupe_rules.outcomes(views, ledger, groups, dedupe_rules.read_repeated(root_url, part))
-    opted_out = pc.equal(ledger["status"], _OPTED_OUT).to_numpy(zero_copy_only=False)
-    lost = np.where(np.r_[opted_out, False], _NUMBERS[flow.IMAGES.name], _NUMBERS[ASKED]).astype(np.int8)
+    unasked = pc.is_in(ledger["status"], value_set=pa.array(UNASKED)).to_numpy(zero_copy_only=False)
+    lost = np.where(np.r_[unasked, False], _NUMBERS[flow.IMAGES.name], _NUMBERS[ASKED]).astype(np.int8)
     last = lost[outcome.at]  # -1, of an image that nobody asked for, is the last
     last[outcome.leaves | outcome.repeats] = _NUMBERS[flow.FETCH.name]
     last[outcome.kept] = _NUMBERS[flow.DEDUPE.name]

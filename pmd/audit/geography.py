@@ -56,7 +56,7 @@ def geography(
     Args:
         sources: What was counted of each source's pairs.
         counted: What is known of users.
-        ran: The steps that have been taken, in order (`steps.of`): what opt-outs removed is told from what was dead.
+        ran: The steps that have been taken, in order (`steps.of`): what opt-outs and blocks removed is told from what was dead.
         beside: What is compared with.
         told: The pairs of each source, told apart: what is hidden there is hidden here.
     """

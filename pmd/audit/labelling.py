@@ -18,6 +18,7 @@ import csv
 import dataclasses
 import io
 import math
+import os
 import uuid
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -191,14 +192,20 @@ def write(root_url: str, lexicon: Lexicon | Absent, number: int) -> list[Path]:
 
 
 def _put(contents: Mapping[Path, str]) -> None:
-    """Write files that only their owner can read: all of them or, where one cannot be written, none."""
+    """Write files that only their owner can read: all of them or, where one cannot be written, none.
+
+    What people have filled in outlives a power cut, as it was or as it is to be.
+    """
     drafts = {path: path.with_name(f"{storage.TEMPORARY}{uuid.uuid4().hex}") for path in contents}
     try:
         for path, draft in drafts.items():
             draft.touch(mode=0o600)
             draft.write_text(contents[path], encoding=_ENCODING, newline="")
+            with draft.open("rb") as file:
+                os.fsync(file.fileno())
         for path, draft in drafts.items():
-            draft.replace(path)
+            os.replace(draft, path)
+        storage.sync_folders(map(str, contents))
     finally:
         for draft in drafts.values():
             draft.unlink(missing_ok=True)

@@ -49,7 +49,8 @@ from pmd.text.tokens import Tokens
 
 #: The stages that a pair can survive, in order.
 STAGES: Final = tuple(stage.name for stage in flow.JUDGING)
-#: Survived by pairs whose image no opt-out (robots.txt, TDMRep) kept from being asked for; what was asked for may still be dead.
+#: Survived by pairs whose image no opt-out (robots.txt, TDMRep) and no block (`statuses.UNASKED`) kept from being asked for; what
+#: was asked for may still be dead.
 ASKED: Final = "asked"
 #: The stages, and within fetch the step that comes first: every pair belongs to the last of these that it survived.
 CLASSES: Final = tuple(name for stage in STAGES for name in ((ASKED, stage) if stage == flow.FETCH.name else (stage,)))

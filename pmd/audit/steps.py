@@ -5,8 +5,8 @@ them as it treats all, .8 where a fifth fewer are left than of all. Of this tabl
 texts were sampled. That a step struck unevenly *because* of a property is another claim, which is tested (`pmd.audit.losses`),
 clustered by users and hosts, and is told as a finding or not at all.
 
-Steps are the stages, with what opt-outs removed told from what was dead (`measure.ASKED`). What the first of them removed, a
-source's own filter, has no text, place or user here: it is told by source and by reason.
+Steps are the stages, with what opt-outs and blocks removed told from what was dead (`measure.ASKED`). What the first of them
+removed, a source's own filter, has no text, place or user here: it is told by source and by reason.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pmd.text import language
 REMOVES: Final[Mapping[str, str]] = {
     flow.CURATE.name: "the sources' own filters and repeated rows",
     flow.IMAGES.name: "takedowns, licences, scores and copies of evaluation images",
-    ASKED: "opt-outs: robots.txt, TDMRep and X-Robots-Tag",
+    ASKED: "opt-outs (robots.txt, TDMRep and X-Robots-Tag), and what may not be asked for or kept",
     flow.FETCH.name: "dead links, refusals and files that are no pictures",
     flow.DEDUPE.name: "placeholders, evaluation images and repeated captions",
     flow.SHARD.name: "cropping, and pictures that are too small",

@@ -13,7 +13,7 @@ from pmd.escape import html as escape
 from pmd.escape import isolated
 
 #: Steps as the page calls them.
-NAMES: Final = {ASKED: "opt-outs", flow.FETCH.name: "dead links"}
+NAMES: Final = {ASKED: "opt-outs and blocks", flow.FETCH.name: "dead links"}
 #: Values of each kind that are drawn, those with most pairs.
 _DRAWN: Final = 6
 #: Ends of what the sentence names.

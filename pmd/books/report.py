@@ -8,6 +8,8 @@ from typing import Final
 
 import pyarrow as pa
 
+from pmd.store import shortage
+
 #: Problems of one kind that are told one by one; of more only their number.
 EXAMPLES: Final = 10
 
@@ -41,6 +43,13 @@ class Report:
             if count > EXAMPLES
         ]
         return [*self._problems, *more]
+
+
+def refuse_ours(error: BaseException) -> None:
+    """Raise an error of reading that comes of what this process lacks: files, memory or threads. It tells nothing of a file."""
+    if isinstance(error, OSError) and shortage.is_ours(error):
+        raise error
+    shortage.refuse_lack(error)
 
 
 def first_line(error: BaseException) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from pmd.codec import opening
+from pmd.store import shortage
 
 #: Largest difference, in one of 256 levels, up to which an embedded profile is taken for sRGB and left alone.
 _SAME_COLOUR: Final = 2
@@ -83,7 +84,8 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
             return transform
         probe = Image.fromarray(_probe()) if mode == "RGB" else Image.fromarray(_probe()[..., 0])
         moved = np.asarray(ImageCms.applyTransform(probe, transform)).astype(np.int16)
-    except (ImageCms.PyCMSError, *opening.DAMAGE):
+    except (ImageCms.PyCMSError, *opening.DAMAGE) as error:
+        shortage.refuse_lack(error)
         return None
     return transform if np.abs(moved - np.asarray(probe.convert("RGB"))).max() > _SAME_COLOUR else None
 

@@ -16,6 +16,7 @@ from PIL import Image, ImageCms, JpegImagePlugin
 from pmd.codec import colour, opening, orientation, outline, scaling, structure
 from pmd.codec.form import ORIGINAL, Form, Size
 from pmd.codec.verdicts import Refused
+from pmd.store import shortage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +94,7 @@ def load(opened: opening.Opened, way: Way = WHOLE) -> Loaded:
 
     Raises:
         Refused: It does not decode.
+        PmdError: There is no memory to decode it in.
     """
     try:
         pixels = _sound_jpeg(opened, way)
@@ -106,6 +108,7 @@ def load(opened: opening.Opened, way: Way = WHOLE) -> Loaded:
     except (Image.DecompressionBombError, structure.Bomb) as error:
         raise Refused("bomb", str(error)) from None
     except opening.DAMAGE as error:
+        shortage.refuse_lack(error, opening.BYTES_OF_A_PIXEL * opened.size[0] * opened.size[1] // way.scale**2)
         raise Refused("undecodable", opening.says(error)) from None
     return Loaded(described, pixels, colour.transform_of(pixels.mode, opened.icc_profile))
 
@@ -122,7 +125,8 @@ def _sound_jpeg(opened: opening.Opened, way: Way) -> Image.Image | None:
     least = {} if way.scale == 1 else {"min_width": -(-width // way.scale), "min_height": -(-height // way.scale)}
     try:
         pixels = simplejpeg.decode_jpeg(opened.content, "RGBX", fastupsample=way.repeats_chroma, strict=True, **least)
-    except (ValueError, MemoryError):
+    except (ValueError, MemoryError) as error:
+        shortage.refuse_lack(error)
         return None
     rows = pa.FixedSizeListArray.from_arrays(pa.array(pixels.reshape(-1)), 4)
     return Image.fromarrow(rows, "RGB", (pixels.shape[1], pixels.shape[0]))

@@ -30,6 +30,7 @@ from PIL import (
 from pmd.codec import header, plain, structure
 from pmd.codec.plain import Plain
 from pmd.codec.verdicts import Format, Limits, Refused
+from pmd.store import shortage
 
 _PLUGINS: Final[dict[Format, Callable[[io.BytesIO], ImageFile.ImageFile]]] = {
     "jpeg": JpegImagePlugin.JpegImageFile,  # not Pillow's factory, which would turn a gain map into a second frame
@@ -41,7 +42,8 @@ _PLUGINS: Final[dict[Format, Callable[[io.BytesIO], ImageFile.ImageFile]]] = {
     "bmp": BmpImagePlugin.BmpImageFile,
 }
 
-#: What Pillow and its codecs raise on damaged input; found by reading the plugins and by mutating files.
+#: What Pillow and its codecs raise on damaged input; found by reading the plugins and by mutating files. Some of it they raise
+#: without memory too (`shortage.refuse_lack`).
 DAMAGE: Final = (
     OSError,
     SyntaxError,
@@ -57,6 +59,9 @@ DAMAGE: Final = (
     struct.error,
     zlib.error,
 )
+
+#: Bytes that decoded pixels take at least, of three colours or of four.
+BYTES_OF_A_PIXEL: Final = 4
 
 
 @dataclasses.dataclass  # not frozen, though nothing changes it: that would take four times as long
@@ -103,14 +108,18 @@ def read(content: bytes, limits: Limits) -> Opened:
 
     Raises:
         Refused: It is no image that is read, too large, built to cost too much, or damaged.
+        PmdError: There is no memory to read it in.
     """
     kind = header.sniff(content[:64])
     if kind is None:
         raise Refused("not_an_image", f"{len(content)} bytes that begin with {content[:16]!r}")
     if kind == "jpeg" and (found := plain.read(content)) is not None:
         return of_plain(content, found, limits)
+    needed_bytes = 0
     if kind == "webp":  # Pillow allocates the canvas when it opens the file
-        header.check_pixels(header.webp_size(content), limits)
+        size = header.webp_size(content)
+        header.check_pixels(size, limits)
+        needed_bytes = BYTES_OF_A_PIXEL * size[0] * size[1]
     try:
         markers = tuple(structure.jpeg_markers(content)) if kind == "jpeg" else ()
         structure.check(content, kind, markers, limits.max_pixels)
@@ -120,6 +129,7 @@ def read(content: bytes, limits: Limits) -> Opened:
     except (Image.DecompressionBombError, structure.Bomb) as error:
         raise Refused("bomb", str(error)) from None
     except DAMAGE as error:
+        shortage.refuse_lack(error, needed_bytes)
         raise Refused("undecodable", says(error)) from None
     header.check_pixels(image.size, limits)
     scalable = kind == "jpeg" and header.is_scalable(content, markers, image.size)

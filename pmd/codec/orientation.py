@@ -7,6 +7,7 @@ from typing import Final
 from PIL import Image, TiffImagePlugin
 
 from pmd.codec import opening, structure
+from pmd.store import shortage
 
 _ORIENTATION: Final = 0x0112
 
@@ -39,7 +40,8 @@ def turn_of(image: Image.Image) -> Image.Transpose | None:
         exif = image.info.get("exif") or _raw_profile(image.info.get("Raw profile type exif"))
         structure.check_exif(exif)
         found = image.getexif().get(_ORIENTATION, 1)
-    except opening.DAMAGE:
+    except opening.DAMAGE as error:
+        shortage.refuse_lack(error)
         return None
     return _UPRIGHT.get(found) if isinstance(found, int) else None
 

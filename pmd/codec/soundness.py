@@ -20,6 +20,7 @@ from PIL import ImageFile, TiffImagePlugin
 from pmd.codec import header, structure
 from pmd.codec.opening import DAMAGE, Opened
 from pmd.codec.verdicts import Format
+from pmd.store import shortage
 
 #: A JPEG marker behind the start of a scan: neither a stuffed byte nor fill nor a restart, which stand within one.
 _BEHIND_SCAN: Final = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
@@ -48,7 +49,8 @@ def is_sound(opened: Opened) -> bool:
     """Return whether the structure of a file is whole; False where its decoder has to be asked."""
     try:
         return _CHECKS[opened.kind](opened)
-    except DAMAGE:
+    except DAMAGE as error:
+        shortage.refuse_lack(error)
         return False
 
 

@@ -35,6 +35,8 @@ class Needs:
 SUPPRESSION: Final = "suppression lists"
 #: In the `run` section of a source's commit: which list was ROOT's own (`lists.List.identity`).
 OWN_LIST: Final = "own_suppression_list"
+#: And how much it named (`lists.List.size`).
+OWN_SIZE: Final = "own_suppression_list_size"
 
 
 def suppression_input(held: Sequence[tuple[str, str]]) -> dict[str, str]:
@@ -43,15 +45,16 @@ def suppression_input(held: Sequence[tuple[str, str]]) -> dict[str, str]:
 
 
 def told_of_own(root_url: str) -> dict[str, str]:
-    """Return what the commit of a source tells of ROOT's own list beside its inputs: which it is, where there is one."""
-    identity = lists.own_identity(root_url)
-    return {} if identity is None else {OWN_LIST: identity}
+    """Return what the commit of a source tells of ROOT's own list beside its inputs: which it is, and how much it names."""
+    own = lists.own(root_url)
+    return {} if own is None else {OWN_LIST: own.identity, OWN_SIZE: str(own.size)}
 
 
 def refuse_lost_lists(config: Config, standing: Standing | None = None) -> None:
     """Refuse to go on where a list that what stands was curated with is lost: what was taken down would all come back.
 
-    ROOT's own list is lost where a commit names it and it is not among those that hold, under whatever name. Commits of earlier
+    ROOT's own list is lost where a commit names it and it is not among those that hold, under whatever name, or only as an older
+    copy, which names less: the list only grows. Commits of earlier
     versions say of all lists together only that they were others: there one is lost where none holds any more, or where ROOT
     has receipts and no list of its own, which every takedown leaves, and those that are named are others than before.
 
@@ -74,7 +77,10 @@ def refuse_lost_lists(config: Config, standing: Standing | None = None) -> None:
         if wanted is None:
             is_lost = not names_own and run.get("inputs", {}).get(SUPPRESSION) not in {None, holding}
         else:
-            is_lost = wanted not in {one.identity for one in lists.read(held).lists}
+            size = max((one.size for one in lists.read(held).lists if one.identity == wanted), default=-1)
+            is_lost = size < int(run.get(OWN_SIZE, 0))
+            if is_lost and size >= 0:
+                raise _older(own, size, run[OWN_SIZE])
         if is_lost:
             raise RootError(
                 "the suppression list is gone, and what was taken down would come back",
@@ -84,6 +90,17 @@ def refuse_lost_lists(config: Config, standing: Standing | None = None) -> None:
                 remedy="put it back from a copy of this ROOT, or name the lists in `suppression` again. If nothing of it is to "
                 f"be kept out any more, remove {storage.join(config.root, flow.CURATE.name)}, which is then made anew",
             )
+
+
+def _older(own: str, found: int, expected: str) -> RootError:
+    """Return what is told where an older copy of ROOT's own list was put in its place."""
+    return RootError(
+        "the suppression list is an older copy, and what was taken down since would come back",
+        where=own,
+        expected=f"the list that names {expected} things, by which this ROOT was curated",
+        found=f"one that names {found}",
+        remedy="put the newest copy back, from wherever this ROOT or its list was copied to since",
+    )
 
 
 def _has_receipts(root_url: str) -> bool:

@@ -1,7 +1,8 @@
 """Which images the web was asked for, and what it said: of the committed images and ledger, a part at a time.
 
 An image counts where it has an address on the web and its fate was decided there: what came out of an archive that upstream
-hands out says nothing of the web, and neither does a copy of a web archive of the picture's own place, which is gone.
+hands out says nothing of the web, and neither does a copy of a web archive of the picture's own place, which is gone. Nor does
+what nobody may ask for, or keep (`statuses.UNASKED`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd.fetch import partitions
-from pmd.schema.statuses import OK
+from pmd.schema.statuses import OK, UNASKED
 from pmd.schema.tables import IMAGES, KEY
 from pmd.store import commits, register
 from pmd.store.register import Generation
@@ -96,7 +97,8 @@ def asked(
     """
     places = _Places(images, ledger)
     at = partitions.positions(images["image_id"], ledger)
-    chosen = pa.array(np.flatnonzero(places.counts & at.is_valid().to_numpy(zero_copy_only=False)))
+    may_be = pc.fill_null(pc.invert(pc.is_in(ledger["status"], value_set=pa.array(UNASKED)).take(at)), False)
+    chosen = pa.array(np.flatnonzero(places.counts & may_be.to_numpy(zero_copy_only=False)))
     mine, at = images.take(chosen), at.take(chosen)
     settled = ledger.select(["status", "location", "sha256", "generation"]).take(at)
     on_web = pa.array(places.on_web).take(chosen)

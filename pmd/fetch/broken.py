@@ -6,6 +6,8 @@ from typing import Final
 
 import pycurl
 
+from pmd.errors import PmdError
+
 #: CURLE_… that pycurl has no name for: more headers, or longer ones, than are read; a stream of HTTP/2 that broke off.
 _TOO_LARGE: Final = 100
 _HTTP2_STREAM: Final = 92
@@ -40,6 +42,9 @@ _STATUSES: Final = {
     ),
 }
 
+#: What says nothing of the host: libcurl had no memory, or could not begin.
+_LACKING: Final = frozenset({pycurl.E_OUT_OF_MEMORY, pycurl.E_FAILED_INIT})
+
 #: CURLE_RECV_ERROR is also said of bytes that came, and are no HTTP.
 _NO_HTTP: Final = ("chunk", "encoding", "response headers")
 
@@ -61,9 +66,19 @@ class Broken(OSError):
         self.lenient = lenient
 
 
-def of(error: pycurl.error) -> Broken:
-    """Return what failed, from libcurl's code (CURLE_…) and words."""
+def of(error: pycurl.error) -> Exception:
+    """Return what failed, from libcurl's code (CURLE_…) and words: `Broken`, or what this process lacks."""
     code, said = int(error.args[0]), str(error.args[-1])
+    if code in _LACKING:
+        return MemoryError(f"curl {code}: {said}")
+    if code == pycurl.E_SSL_CACERT_BADFILE:
+        return PmdError(
+            "the file of trusted authorities cannot be read",
+            where="a temporary file of this lane's",
+            found=f"curl {code}: {said}",
+            remedy="see that nothing removes files from the temporary folder (TMPDIR) while they are used, then run the same "
+            "command again",
+        )
     status = _STATUSES.get(code, "connection")
     if code == pycurl.E_RECV_ERROR and any(word in said for word in _NO_HTTP):
         status = "server_error"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import errno
 import functools
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import Executor
@@ -27,6 +26,7 @@ from pmd.fetch.receiving import FileBody, ImageBody
 from pmd.fetch.resolver import Resolver, Route
 from pmd.fetch.transfers import Receiver, Then, Transfers
 from pmd.schema.statuses import OK
+from pmd.store import shortage
 
 Clock = Callable[[], datetime.datetime]
 _Ask = Callable[[Answer, Target, Turn, Receiver, bool], Awaitable[None]]
@@ -36,9 +36,6 @@ Last = Callable[[], bool]
 
 #: Redirects of a robots.txt that are followed (RFC 9309 §2.3.1.2: at least five); TDMRep names no number.
 _FILE_REDIRECTS: Final = 5
-
-#: What it looks like when this process has no file left to open.
-_OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
 _ROBOTS_PATH: Final = "/robots.txt"
 
@@ -151,7 +148,7 @@ class Client:
         except Ended as ended:
             answer.status, answer.error = ended.status, ended.error and ended.error[: outcome.EVIDENCE_LENGTH]
         except _FAILURES as error:
-            if is_ours(error):
+            if shortage.is_ours(error):
                 answer.free()
                 raise
             answer.status = _status_of_failure(error)
@@ -248,7 +245,7 @@ class Client:
         try:
             return await self._answered(answer, target, chance, last, self._look_again)
         except (OSError, ValueError) as error:
-            raise error if is_ours(error) else first from None
+            raise error if shortage.is_ours(error) else first from None
         finally:
             del first
 
@@ -458,7 +455,7 @@ class Client:
         try:
             return await self._file_answered(answer, target, body, self._look_again)
         except (OSError, ValueError) as error:
-            raise error if is_ours(error) else first from None
+            raise error if shortage.is_ours(error) else first from None
         finally:
             del first
 
@@ -534,11 +531,6 @@ _FAILURES: Final = (
 def never() -> bool:
     """Return False: it is not known whether a host is the last to be asked."""
     return False
-
-
-def is_ours(error: BaseException) -> bool:
-    """Return whether it is this process that can open nothing more: that says nothing of the host."""
-    return isinstance(error, OSError) and error.errno in _OUT_OF_FILES
 
 
 def _status_of_failure(error: BaseException) -> str:

@@ -27,7 +27,7 @@ import pyarrow as pa
 
 from pmd.config import places
 from pmd.config.options import FetchOptions
-from pmd.errors import NetworkError
+from pmd.errors import PmdError
 from pmd.fetch import (
     addresses,
     archives,
@@ -54,6 +54,7 @@ from pmd.fetch.stopping import Stop
 from pmd.fetch.transfers import Transfers
 from pmd.fetch.trust import Authorities
 from pmd.schema.statuses import OK
+from pmd.store import shortage
 
 #: Threads that decode and encode in one lane. Measured on two cores: a third one gains nothing.
 CODEC_THREADS: Final = 2
@@ -520,9 +521,9 @@ def _open_more_files() -> None:
 
 def _told(error: BaseException) -> BaseException:
     """Return an error as the user is to be told of it."""
-    if not (isinstance(error, OSError) and client.is_ours(error)):
+    if not (isinstance(error, OSError) and error.errno in shortage.OUT_OF_FILES):
         return error
-    return NetworkError(
+    return PmdError(
         "this process may not open more files",
         where="fetch",
         found=str(error),

@@ -29,7 +29,7 @@ import pyarrow.compute as pc
 from pmd.errors import PmdError
 from pmd.fetch import stored
 from pmd.schema import keys
-from pmd.store import patience, spools, storage
+from pmd.store import patience, shortage, spools, storage
 
 #: What must be known of the pictures that are going to be read.
 COLUMNS: Final = ("store_file", "offset", "length")
@@ -240,7 +240,7 @@ class _Spooled:
         try:
             content = storage.read_bytes(storage.join(self._root, name), chosen.start, chosen.stop)
         except (OSError, ValueError, PmdError) as error:
-            if isinstance(error, OSError) and error.errno in patience.AWAY:
+            if not shortage.tells_of_bytes(error):
                 raise
             return
         with spools.named(), open(self._path(number), "r+b") as file:

@@ -10,6 +10,7 @@ import asyncio
 import dataclasses
 import functools
 import math
+import os
 import socket
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -17,6 +18,7 @@ from typing import Final
 
 from pmd.fetch import addresses, proxies
 from pmd.fetch.proxies import Proxies, Proxy
+from pmd.store import shortage
 
 #: How long a name's addresses are used, and how long a name that did not resolve is not asked for again.
 FOUND_S: Final = 3600.0
@@ -93,6 +95,8 @@ class Resolver:
         Raises:
             NameUnknown: The name does not resolve.
             Blocked: None of its addresses may be asked.
+            OSError, MemoryError: This process can have no more files or memory.
+            RuntimeError: It can have no more threads.
         """
         asked = (scheme, host, port)
         proxy = self._proxy(scheme, host, port)
@@ -158,7 +162,11 @@ class Resolver:
         if answer is None or expires <= loop.time():
             answer = loop.create_future()
             self._known[host] = (loop.time() + FOUND_S, answer)
-            asked = loop.run_in_executor(self._threads, self._lookup, host)
+            try:
+                asked = loop.run_in_executor(self._threads, self._lookup, host)
+            except BaseException:  # no thread is to be had: nobody may wait for an answer
+                del self._known[host]
+                raise
             asked.add_done_callback(functools.partial(self._learn, host, answer, loop))
         return await asyncio.shield(answer)
 
@@ -170,10 +178,26 @@ class Resolver:
         asked: asyncio.Future[list[str]],
     ) -> None:
         error = None if asked.cancelled() else asked.exception()
-        if asked.cancelled() or error is not None or not asked.result():
+        lacking = _lacking(error)
+        if lacking is not None:
+            del self._known[host]
+            answer.set_exception(lacking)
+            answer.exception()  # seen
+        elif asked.cancelled() or error is not None or not asked.result():
             # UnicodeError: a label that is empty or too long for DNS.
             self._known[host] = (loop.time() + NOT_FOUND_S, answer)
             answer.set_exception(addresses.NameUnknown(f"{host}: {error or 'no address'}"))
             answer.exception()  # seen: nobody may be waiting any more
         else:
             answer.set_result(asked.result())
+
+
+def _lacking(error: BaseException | None) -> BaseException | None:
+    """Return what this process lacks where a name did not resolve; the system's resolver does not always say so."""
+    if error is None or shortage.is_ours(error):
+        return error
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as refusal:
+        return refusal if shortage.is_ours(refusal) else None
+    return None

@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 
 from pmd import codec, flow
 from pmd.config.options import FetchOptions
+from pmd.errors import NetworkError
 from pmd.fetch import adopt, blocklists, network, outcome, reference_lists, state
 from pmd.fetch.engine import Fetcher, Progress, utc_now
 from pmd.fetch.outcome import Attempt, Fetched
@@ -125,7 +126,7 @@ def settle_shard(order: Order, lane: Fetcher) -> Done | None:
         or all wait. Where the lane is asked to end meanwhile, the generation has what is settled.
 
     Raises:
-        InputError: An archive is gone.
+        InputError: An archive is gone; what was settled before is committed, as with every other mistake but two.
         NetworkError: The network is broken; nothing of the generation is kept.
         RootError: A later run has taken over.
     """
@@ -169,10 +170,11 @@ def settle_shard(order: Order, lane: Fetcher) -> Done | None:
                 yield _unlisted(fetched, before)
 
     unheard: list[Fetched] = []
-    with contextlib.closing(settled()) as found:
-        commit, heard = _write(order, generation, found, started)
-    order.check()
-    standing = commit_generation(order.root, commit) if commit is not None else None
+    met: list[Exception] = []
+    with contextlib.closing(settled()) as found, _told_at_the_end(met):
+        commit, heard = _write(order, generation, _until_met(found, met), started)
+        order.check()
+        standing = commit_generation(order.root, commit) if commit is not None else None
     if order.waiting is not None and unheard:
         number = generation if commit is None else generation + 1
         later, _ = _write(order, number, (_in_generation(fetched, number) for fetched in unheard), started)
@@ -182,6 +184,31 @@ def settle_shard(order: Order, lane: Fetcher) -> Done | None:
         return None
     left = _left(order, known, ledger, standing, blocklist)
     return Done(standing, left, heard if standing is commit else None)
+
+
+def _until_met(found: Iterator[Fetched], met: list[Exception]) -> Iterator[Fetched]:
+    """Yield outcomes until a mistake is met, and note that: what is settled by then is committed, and not asked for again.
+
+    Where the network is broken nothing is kept: what came before may have come of that.
+    """
+    try:
+        yield from found
+    except NetworkError:
+        raise
+    except Exception as error:  # noqa: BLE001  it is raised when what is settled is committed
+        met.append(error)
+
+
+@contextlib.contextmanager
+def _told_at_the_end(met: Sequence[Exception]) -> Iterator[None]:
+    """Raise the mistake that was met, whatever came after it."""
+    try:
+        yield
+    except Exception:
+        if not met:
+            raise
+    if met:
+        raise met[0]
 
 
 def _left(

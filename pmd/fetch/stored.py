@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 from pmd.schema import keys
-from pmd.store import patience, sealed, storage
+from pmd.store import sealed, shortage, storage
 
 #: What a row must have for its picture to be found and judged.
 COLUMNS: Final = ("store_file", "offset", "length", "stored_format", "stored_form", "sha256", "stored_digest")
@@ -83,7 +83,7 @@ def checked(row: Mapping[str, Any], get: Callable[[], _Content]) -> _Content:
     except FileNotFoundError:
         raise _damaged(row, "the store's file is gone", "no such file") from None
     except (OSError, ValueError) as error:  # a range behind the end, of some object stores; a sector that is lost
-        if isinstance(error, OSError) and error.errno in patience.AWAY:
+        if not shortage.tells_of_bytes(error):
             raise
         raise _damaged(row, "a stored picture cannot be read", str(error)) from None
     found = mistake(content, row)

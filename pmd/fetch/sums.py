@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from pmd import flow
 from pmd.fetch import asked
 from pmd.fetch.asked import ALL
-from pmd.schema.statuses import OK
+from pmd.schema.statuses import OK, UNASKED
 from pmd.store import commits, root, storage
 from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted
@@ -46,6 +46,8 @@ KEYS: Final = ("by", "source", "name")
 
 #: The folder's unit, as the stage names it.
 UNIT: Final = "availability"
+#: What the counts depend on beside images and ledger.
+OPTIONS: Final[dict[str, Any]] = {"unasked": list(UNASKED)}
 #: Rows that are kept apart before they are added up.
 _PENDING: Final = 1 << 20
 
@@ -120,7 +122,7 @@ def together(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 def wanted(root_url: str, standing: Standing) -> Wanted:
     """Return the commit of the sums: of the images with their places, and of the ledger."""
     found = {"images": standing.digest(root.images_folder(root_url)), "ledger": standing.generations.digest}
-    return Wanted(flow.FETCH.name, UNIT, folder_of(root_url), {}, found)
+    return Wanted(flow.FETCH.name, UNIT, folder_of(root_url), OPTIONS, found)
 
 
 def folder_of(root_url: str) -> str:

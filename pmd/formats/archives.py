@@ -32,7 +32,7 @@ from pmd.formats.streams import (
     decompressed,
     read_head,
 )
-from pmd.store import storage
+from pmd.store import shortage, storage
 
 #: Stands between an archive's path and a member's name.
 MEMBER_SEPARATOR: Final = "!/"
@@ -193,12 +193,14 @@ def walk(file: BinaryIO) -> Iterator[tarfile.TarInfo]:
         try:
             tar = stack.enter_context(tarfile.open(fileobj=cast(BinaryIO, bounded), mode="r:", tarinfo=_Header))
         except _ANY_TAR_DAMAGE as error:
+            shortage.refuse_of_storage(error)
             raise Damaged(str(error)) from None
         while True:
             bounded.left = _MAX_MEMBER_HEADERS_BYTES
             try:
                 info = tar.next()
             except _ANY_TAR_DAMAGE as error:
+                shortage.refuse_of_storage(error)
                 raise Damaged(str(error)) from None
             if info is None:
                 return
@@ -341,6 +343,7 @@ def _zip_entries_of_version(path: str, _fingerprint: str) -> list[zipfile.ZipInf
                 raise zipfile.BadZipFile(f"{count} entries told, {len(entries)} found")
             return [info for info in entries if not info.is_dir()]
         except (zipfile.BadZipFile, struct.error, EOFError, OSError, ValueError, NotImplementedError) as error:
+            shortage.refuse_of_storage(error)
             raise InputError(
                 "the zip file is damaged or truncated",
                 where=f"{path}:byte {storage.size(path)}",
@@ -442,6 +445,7 @@ def _tar_directory(path: str) -> _Directory:
                     known[info.name] = files[-1]
                 end = tar.offset
         except _TAR_DAMAGE as error:
+            shortage.refuse_of_storage(error)
             raise _bad_tar(path, f"{path}:byte {file.tell()}", str(error)) from None
         # tarfile takes a cut between two members, and rubbish after one, for the end of the archive; a whole one ends
         # in zeros. It has read past the end marker where there is one.
@@ -457,6 +461,7 @@ def _compressed_tar_directory(path: str) -> _Directory:
         try:
             files = [Member(info.name, info.size, None) for info in tar if _is_file(path, info)]
         except _TAR_DAMAGE as error:
+            shortage.refuse_of_storage(error)
             raise _bad_tar(path, path, str(error)) from None
         _read_to_end(path, tar)
     return _Directory.of(files)
@@ -498,6 +503,7 @@ def _tar_stream(path: str, plain: BinaryIO) -> tarfile.TarFile:
     try:
         return tarfile.open(fileobj=cast(BinaryIO, _Ending(plain)), mode="r|", tarinfo=_Header)
     except _TAR_DAMAGE as error:
+        shortage.refuse_of_storage(error)
         raise _bad_tar(path, path, str(error)) from None
 
 
@@ -510,6 +516,7 @@ def _open_in_compressed_tar(path: str, name: str, label: str, time: int) -> Bina
         info = next(itertools.islice(called_so, time - 1, None), None)
         content = tar.extractfile(info) if info is not None else None
     except _TAR_DAMAGE as error:
+        shortage.refuse_of_storage(error)
         raise _bad_tar(path, path, str(error)) from None
     if info is None or content is None:
         plain.close()

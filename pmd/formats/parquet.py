@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 
 from pmd.errors import InputError
 from pmd.formats import metering, tsv
-from pmd.store import storage
+from pmd.store import shortage, storage
 
 #: The first and the last bytes of a table.
 MAGIC: Final = b"PAR1"
@@ -326,6 +326,7 @@ def telling(where: str) -> Iterator[None]:
     except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
+        shortage.refuse_lack(error)
         raise InputError(
             "the Parquet table is damaged or cut short",
             where=where,

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Final, Literal, Protocol
 import zstandard
 
 from pmd.errors import InputError
+from pmd.store import shortage
 
 Compression = Literal["plain", "gzip", "bzip2", "xz", "zstd", "zip"]
 
@@ -313,6 +314,7 @@ class Guarded(io.RawIOBase):
         try:
             data = self._file.read(len(buffer))
         except self._errors as error:
+            shortage.refuse_of_storage(error)
             raise self._damaged(str(error) or "the end of the archive") from None
         if not data and self._length is not None and self._position < self._length and len(buffer):
             raise self._damaged("the end of the archive")

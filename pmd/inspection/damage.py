@@ -99,7 +99,8 @@ def survey(root_url: str, progress: Progress | None = None, only: Collection[str
 
 def _root_file(root_url: str) -> list[Damage]:
     try:
-        root.describe(root_url)
+        if "fetch_shard_bits" in (root.describe(root_url) or {}):
+            root.fetch_shard_bits(root_url)
     except PmdError as error:
         return [Damage("", root.ROOT_FILE, error.expected or "", error.found or "")]
     return []

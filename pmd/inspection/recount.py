@@ -19,7 +19,7 @@ from pmd import flow, stages
 from pmd.books import recount
 from pmd.books.committed import Committed
 from pmd.books.recount import Keys, Tally
-from pmd.books.report import DAMAGE, first_line
+from pmd.books.report import DAMAGE, first_line, refuse_ours
 from pmd.errors import PmdError
 from pmd.store import commits, storage
 
@@ -80,6 +80,7 @@ class Recounting:
             try:
                 rows = self._file(counted, name, file, path)
             except DAMAGE as error:
+                refuse_ours(error)
                 self._tell("file cannot be read", name, f"{file.rows} rows", first_line(error))
                 continue
             if rows is not None:
@@ -89,6 +90,7 @@ class Recounting:
         try:
             counted.end()
         except (*DAMAGE, PmdError) as error:  # what it holds its files to, be it of other stages
+            refuse_ours(error)
             self._tell("cannot be compared", committed.folder, "files that can be read", first_line(error))
 
     def _file(self, counted: recount.Recount, name: str, file: commits.File, path: str) -> int | None:
@@ -138,6 +140,7 @@ class Recounting:
                 with tarfile.open(fileobj=stream, mode="r|", bufsize=_BLOCK_BYTES) as tar:
                     rows = counted.tar(name, tar)
             except DAMAGE as error:
+                refuse_ours(error)
                 self._tell("file cannot be read", name, f"{file.rows} samples", first_line(error))
             self._compare(name, file, hashed.finish(), hashed.size)
         return rows

@@ -29,7 +29,7 @@ from pmd.books.balance import balance
 from pmd.books.committed import NOTHING, Committed, accounts_by_stage, formats_of, made_of, read, stage_of
 from pmd.books.reconciliation import Expectation, Reconciliation
 from pmd.books.recount import Tally
-from pmd.books.report import DAMAGE, Report, first_line
+from pmd.books.report import DAMAGE, Report, first_line, refuse_ours
 from pmd.dedupe import rules as dedupe_rules
 from pmd.errors import PmdError, RootError, VerificationError
 from pmd.fetch import asked, partitions, policies, sums
@@ -423,6 +423,7 @@ def _check_parts(root_url: str, standing: Mapping[str, Committed], groups: pa.Ta
                 _, rejected = dedupe_rules.judge_again(root_url, part, views, ledger, groups)
                 _compare_rejected(dedupe, root_url, part, place, rejected["pair_id"], rejected["reason"], report)
         except (*DAMAGE, PmdError) as error:
+            refuse_ours(error)
             report.tell("cannot be compared", place, "images, views and ledger that can be read", first_line(error))
     if unfetched is not None and dedupe is not None and groups is not None:
         _check_splits(root_url, cut, dedupe, groups, report)
@@ -434,7 +435,12 @@ def _check_parts(root_url: str, standing: Mapping[str, Committed], groups: pa.Ta
 
 
 def _compare_sums(committed: Committed, root_url: str, part: int, place: str, wanted: pa.Table, report: Report) -> None:
-    """What was there is counted as the images and the ledger say it: by day, where every commit still says when it ended."""
+    """What was there is counted as the images and the ledger say it: by day, where every commit still says when it ended.
+
+    An earlier version counted other images, and says so: its counts are made anew by the next build.
+    """
+    if committed.commit.run.get("options") != sums.OPTIONS:
+        return
     files = [file for file in committed.commit.files if flow.part_number(file.name) == part]
     folder = storage.join(root_url, committed.folder)
     found = Counter(row for file in files for row in _rows(commits.read_table(folder, file)))
@@ -465,6 +471,7 @@ def _read_groups(root_url: str, standing: Mapping[str, Committed], report: Repor
             commits.read_table(folder, file) for file in standing[flow.GROUPS.path].commit.under("groups")
         )
     except (*DAMAGE, PmdError) as error:
+        refuse_ours(error)
         report.tell("groups cannot be read", folder, "files of groups", first_line(error))
         return None
     wanted = dedupe_rules.resolved(groups.select(dedupe_rules.RELATED.names))
@@ -495,6 +502,7 @@ def _read_splits(root_url: str, standing: Mapping[str, Committed], report: Repor
     try:
         rows = splits.committed(root_url, dedupe)
     except (*DAMAGE, PmdError) as error:
+        refuse_ours(error)
         report.tell("splits cannot be read", f"{flow.GROUPS.path}/splits", "files of splits", first_line(error))
         return None
     return dict(zip(rows["image_id"].to_pylist(), rows["split"].to_pylist(), strict=True))
@@ -504,6 +512,7 @@ def _check_splits(root_url: str, cut: Cut, dedupe: Committed, groups: pa.Table, 
     try:
         splits.check(root_url, cut, dedupe, groups, report)
     except (*DAMAGE, PmdError) as error:
+        refuse_ours(error)
         what = "views, ledger, groups and splits that can be read"
         report.tell("splits cannot be compared", flow.GROUPS.path, what, first_line(error))
 
@@ -516,6 +525,7 @@ def _check_near_texts(root_url: str, standing: Mapping[str, Committed], report: 
     try:
         rows = dedupe_rules.read_near_texts(root_url, ["text_id", "group_id"])
     except (*DAMAGE, PmdError) as error:
+        refuse_ours(error)
         report.tell("near-duplicate texts cannot be read", place, "files of near_texts", first_line(error))
         return
     leads = pc.equal(rows["text_id"], rows["group_id"])

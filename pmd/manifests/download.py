@@ -246,12 +246,15 @@ class _Download:
         with open(self.path.with_name(f".{self.path.name}.lock"), "wb") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                is_free = _is_still(lock)
             except BlockingIOError:
+                is_free = False
+            if not is_free:
                 raise PmdError(
                     "another process is downloading this file",
                     where=str(self.path),
                     remedy="wait for it, or end it and run the same command again",
-                ) from None
+                )
             try:
                 yield
             finally:
@@ -421,6 +424,14 @@ class _Download:
         if notes.get("url") == url and notes.get("validator"):
             return str(notes["validator"])
         return "" if self.file.digest else None
+
+
+def _is_still(lock: IO[bytes]) -> bool:
+    """Return whether a lock's file has its name still: one that has just ended removed it, and a third may hold another."""
+    try:
+        return os.path.samestat(os.fstat(lock.fileno()), os.stat(lock.name))
+    except FileNotFoundError:
+        return False
 
 
 def _judge_status(answer: requests.Response) -> None:

@@ -57,7 +57,7 @@ _WITHDRAWN: Final = "withdrawn"
 _REPLACED: Final = "withdrawn_before"
 
 #: Raised when the files would be written otherwise of the same lists.
-FORMAT: Final = 3
+FORMAT: Final = 4
 
 
 def write(config: Config, standing: Standing | None = None) -> bool:
@@ -110,9 +110,17 @@ def write(config: Config, standing: Standing | None = None) -> bool:
         storage.share(path, storage.join(folder, name))
     _put_card(folder, readme, before.get("card"))
     content[SUMS] = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)).encode()
-    for name in sorted(content, key=lambda name: name == BUILD):
-        storage.put(storage.join(folder, name), content[name])
+    _put_all(folder, content, sums)
     return True
+
+
+def _put_all(folder: str, content: Mapping[str, bytes], others: Iterable[str]) -> None:
+    """Write files; the one that says that all is whole comes last, also after a power cut."""
+    for name in sorted(content.keys() - {BUILD}):
+        storage.put(storage.join(folder, name), content[name])
+    storage.sync_folders(storage.join(folder, name) for name in {*content, *others})
+    storage.put(storage.join(folder, BUILD), content[BUILD])
+    storage.sync_folders([storage.join(folder, BUILD)])
 
 
 def _is_whole(folder: str, names: set[str], lists: Mapping[str, Commit], *, has_left: bool) -> bool:
@@ -166,6 +174,7 @@ def _announce(folder: str, before: Mapping[str, Any], digest: str | None) -> Non
         stands = sealed.measured(storage.join(folder, withdrawn.FILE))
         told = {"made_of": None, _WITHDRAWN: digest, _REPLACED: None if stands is None else stands[1]}
         storage.put(storage.join(folder, BUILD), _json({**before, **told}))
+        storage.sync_folders([storage.join(folder, BUILD)])
 
 
 def _put_withdrawn(folder: str, before: Mapping[str, Any], lists: Iterable[str]) -> str | None:
@@ -173,6 +182,8 @@ def _put_withdrawn(folder: str, before: Mapping[str, Any], lists: Iterable[str])
     left = withdrawn.update(folder, _standing(folder), lists, lambda digest: _announce(folder, before, digest))
     if left is None:
         _announce(folder, before, None)
+    else:  # before the lists go that it is told by
+        storage.sync_folders([storage.join(folder, withdrawn.FILE)])
     return left
 
 

@@ -8,9 +8,10 @@ what has left names (`pmd.publish.withdrawn`), where one stands beside the lists
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -25,10 +26,12 @@ from pmd.manifests import Terms
 from pmd.publish import lists, withdrawn
 from pmd.publish import rules as publish_rules
 from pmd.schema.tables import PAIRS
-from pmd.store import commits, root, sealed, storage
+from pmd.store import commits, root, sealed, storage, written
 from pmd.store.standing import Standing
 
 _PARTS: Final = re.compile(r"part-(\d+)-of-(\d+)")
+#: The end of the path of a list's file, sealed or refilled.
+_LIST: Final = re.compile(r"(?:^|[/-])part-\d+-of-\d+(?:-[0-9a-f]{16})?\.parquet$")
 #: What is refilled: all that any list leaves out.
 _REFILLED: Final = publish_rules.WITHHELD["ids"]
 
@@ -57,7 +60,7 @@ def join(config: Config, listed: str, out: str) -> dict[str, Joined]:
         Source → its rows. Rows that nothing was withheld of count as neither.
 
     Raises:
-        InputError: There is no list, or `out` is where it stands, or holds others.
+        InputError: There is no list, `out` is where it stands, or other lists stand there.
         RootError: A source of the list is not curated.
     """
     names = {source.terms.hub_name: source.name for _, source in sorted(config.sources.items())}
@@ -75,35 +78,44 @@ def join(config: Config, listed: str, out: str) -> dict[str, Joined]:
             where=out,
             remedy="name another folder with --out",
         )
-    targets = {path: sealed.unsealed(name) for path, name in below.items()}
-    _refuse_others(out, targets.values())
-    for path, target in targets.items():
-        with parquet.telling(path), sealed.open_checked(path) as file:
-            table = pq.ParquetFile(file).read(use_threads=False)
-        table = _without(left, commits.without_dictionaries(table), names, result)
-        refilled = _refilled(config, names, table, result)
-        storage.put(
-            storage.join(out, target), commits.parquet_bytes(refilled.cast(publish_rules.PUBLISHED), page_index=True)
-        )
+    _clear(out, {sealed.unsealed(name) for name in below.values()})
+    with contextlib.ExitStack() as stack:
+        drafts: list[tuple[storage.Draft, str]] = []
+        for path, name in below.items():
+            with parquet.telling(path), sealed.open_checked(path) as file:
+                table = pq.ParquetFile(file).read(use_threads=False)
+            table = _without(left, commits.without_dictionaries(table), names, result)
+            refilled = _refilled(config, names, table, result)
+            folder, _, last = storage.join(out, sealed.unsealed(name)).rpartition("/")
+            draft = stack.enter_context(storage.Draft(folder))
+            commits.write_parquet(draft.file, [refilled.cast(publish_rules.PUBLISHED)], page_index=True)
+            draft.close()
+            drafts.append((draft, last))
+        for draft, last in drafts:  # all, once all are whole
+            draft.finish(last)
     return dict(sorted(result.items()))
 
 
-def _refuse_others(out: str, names: Iterable[str]) -> None:
-    """Raise where a folder holds lists that are not about to be written anew: who reads it would take their rows, too."""
-    if not storage.exists(out):
-        return
-    if not storage.is_folder(out):
+def _clear(out: str, wanted: set[str]) -> None:
+    """Remove what a killed run has left in the folder for refilled lists.
+
+    Raises:
+        InputError: It is a file, or lists stand there that this one does not replace: readers would take them for part of it.
+    """
+    if storage.exists(out) and not storage.is_folder(out):
         raise InputError("a file is here", where=out, expected="a folder, be it new", remedy="name another with --out")
-    ours = {storage.join(out, name) for name in names}
-    others = [path for path in lists.paths(out) if path not in ours]
+    names = storage.list_files(out)
+    others = [name for name in names if name not in wanted and _LIST.search(name)]
     if others:
         raise InputError(
-            "the folder holds other lists",
+            "other lists stand here",
             where=out,
-            expected="an empty folder, or these lists, refilled earlier",
-            found=f"{others[0]}{f' and {len(others) - 1} more' if others[1:] else ''}",
+            expected="an empty folder, or what this list was refilled to before",
+            found=storage.join(out, others[0]) + (f" and {len(others) - 1} more" if len(others) > 1 else ""),
             remedy="name another folder with --out, or remove them",
         )
+    for name in filter(written.is_temporary, names):
+        storage.remove(storage.join(out, name))
 
 
 def _relative(listed: str, path: str) -> str:

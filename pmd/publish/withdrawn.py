@@ -121,6 +121,7 @@ def beside(lists: str) -> pa.Array | None:
     for _ in range(_ABOVE):
         path = storage.join(folder, FILE) if folder else FILE
         if storage.exists(path):
-            return pa.array([one for ids in _hexadecimal(path) for one in ids], pa.string())
+            found = [batch["pair_id"].drop_null() for batch in commits.iterate(path, ["pair_id"])]
+            return pa.concat_arrays([pa.array([], pa.string()), *found])
         folder = posixpath.dirname(folder.rstrip("/"))
     return None

@@ -14,6 +14,10 @@ OK: Final = "ok"
 #: Tried again of its own when `allow_addresses` has grown.
 BLOCKED_ADDRESS: Final = "blocked_address"
 
+#: What says nothing of the web: a picture that nobody may ask for, or that may not be kept. Where it is told how many pictures
+#: were there when they were asked for, and whom dead links struck, these are neither asked for nor dead.
+UNASKED: Final = ("opted_out", BLOCKED_ADDRESS, "blocked_content")
+
 #: Everything a ledger row may say. `not_fetched` is no status: such an image has no ledger row.
 STATUSES: Final[tuple[str, ...]] = (
     OK,

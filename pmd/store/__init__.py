@@ -2,6 +2,7 @@
 
 Modules, each importing only those above it::
 
+    shortage   what a process lacks is no damage of what it reads
     patience   what may pass is waited for
     spools     files that are written here and sent elsewhere
     local      this machine's files

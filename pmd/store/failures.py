@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from pmd.errors import InputError, PmdError, RootError
-from pmd.store import spools
+from pmd.store import shortage, spools
 from pmd.store.storage import TEMPORARY
 
 #: What is to be done where storage has no room.
@@ -88,6 +88,9 @@ _KINDS: Final = re.compile(
 #: Where the exceptions of object stores come from.
 _CLOUDS: Final = ("botocore.", "aiobotocore.", "s3fs.", "gcsfs.", "google.", "azure.", "adlfs.", "huggingface_hub.")
 
+#: What starts processes: the system says EAGAIN where it starts no more.
+_STARTING: Final = ("subprocess", "multiprocessing.")
+
 #: What stands at ROOT's top.
 _OF_ROOT: Final = ("root.json", "writer.json")
 
@@ -152,6 +155,16 @@ def _of(error: BaseException, root: str | None) -> PmdError | None:
             found=said,
             remedy="name one in TMPDIR, then run the same command again",
         )
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return shortage.no_memory(said)
+    if (isinstance(error, RuntimeError) and shortage.NO_THREAD in said) or (
+        isinstance(error, BlockingIOError) and _is_of(error, _STARTING)
+    ):
+        return PmdError(
+            "the system starts no more processes or threads",
+            found=said,
+            remedy="raise the limit (ulimit -u, that of the container), or end other programs; then run the same command again",
+        )
     if isinstance(error, OSError) and error.errno is not None:
         return _words(error.errno, _path(error), str(error), root)
     if isinstance(error, sqlite3.OperationalError) and "disk is full" in str(error):
@@ -161,7 +174,7 @@ def _of(error: BaseException, root: str | None) -> PmdError | None:
             found=said,
             remedy="make room, or name a folder in SQLITE_TMPDIR; then run the same command again",
         )
-    if type(error).__module__.startswith(_CLOUDS) or (isinstance(error, OSError) and _is_of_a_client(error)):
+    if type(error).__module__.startswith(_CLOUDS) or (isinstance(error, OSError) and _is_of(error, _CLOUDS)):
         return RootError(
             "the storage refuses",
             where=root,
@@ -175,10 +188,10 @@ def _of(error: BaseException, root: str | None) -> PmdError | None:
     return _words(int(found["number"]), found["path"], found[0], root) if found is not None else None
 
 
-def _is_of_a_client(error: OSError) -> bool:
-    """Return whether an error without a number was raised by the client of an object store, which names no file in it."""
+def _is_of(error: BaseException, modules: tuple[str, ...]) -> bool:
+    """Return whether an error was raised by modules whose names begin so, or by what they called."""
     frames = traceback.walk_tb(error.__traceback__)
-    return any(frame.f_globals.get("__name__", "").startswith(_CLOUDS) for frame, _ in frames)
+    return any(frame.f_globals.get("__name__", "").startswith(modules) for frame, _ in frames)
 
 
 def _path(error: OSError) -> str | None:

@@ -34,8 +34,6 @@ PASSING: Final = frozenset(
     for name in ("EIO", "EAGAIN", "EINTR", "ETIMEDOUT", "ESTALE", "ECONNRESET", "EREMOTEIO")
     if hasattr(errno, name)
 )
-#: Those that say nothing of a file's bytes, as EIO may: its storage is not there now.
-AWAY: Final = PASSING - {errno.EIO}
 #: Seconds before the second, third and fourth try.
 _PAUSES_S: Final = (0.05, 0.2, 1.0)
 #: Seconds for which nothing is waited for once something has failed for good.

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import functools
 import logging
+import os
 import posixpath
 import re
 import tomllib
@@ -170,6 +171,24 @@ def identity(root: str) -> dict[str, Any] | None:
         return content
     _tell_of_loss(storage.join(root, ROOT_FILE))
     return {"version": VERSION, _BITS: bits}
+
+
+def fetch_shard_bits(root: str) -> int:
+    """Return how the fetch is cut, by which images are cut anew.
+
+    Raises:
+        VerificationError: `root.json` is whole and another ROOT's: cut by it, all images would be fetched again.
+    """
+    told = int(require(root)[_BITS])
+    committed = _committed_bits(root)
+    if committed is not None and committed != told:
+        raise sealed.damaged(
+            storage.join(root, ROOT_FILE),
+            "says another cut of the fetch than the images were committed by",
+            f'"{_BITS}": {committed}',
+            str(told),
+        )
+    return told
 
 
 def _committed_bits(root: str) -> int | None:
@@ -336,6 +355,7 @@ def writer(root: str, command: str, config: str | None = None) -> Iterator[Lock]
     """
     with failures.at(root):
         is_whole = refuse_others_folders(root)
+        _refuse_links_to_others(root)
         is_new = not storage.exists(root)
     with contextlib.ExitStack() as stack:
         for folder in reversed(_new_folders(root)):
@@ -446,6 +466,39 @@ def refuse_others_folders(root: str) -> bool:
         found=f"{', '.join(names[:3])}{more}",
         remedy="name another root in the configuration",
     )
+
+
+def _refuse_links_to_others(root: str) -> None:
+    """Raise where a folder of a ROOT is a link into another one: its files would be removed there, as none of ours.
+
+    Raises:
+        RootError: One is.
+    """
+    if not storage.is_local(root):
+        return
+    here = storage.filesystem(root)[1]
+    for path in _links(here):
+        other = _above(os.path.realpath(path))
+        if other is not None and not storage.is_same(other, here):
+            raise RootError(
+                "a folder of this ROOT is a link into another one",
+                where=path,
+                expected="folders of its own, also on other disks: a run removes what it has not written itself",
+                found=other,
+                remedy="remove the link, and copy the folder that it leads to; or build all in one ROOT",
+            )
+
+
+def _links(here: str) -> Iterator[str]:
+    """Yield what are links among the folders in which runs write, and in these."""
+    for top in sorted({*flow.TOPS, flow.RELEASE, WORK}):
+        path = storage.join(here, top)
+        if os.path.islink(path):
+            yield path
+        elif storage.is_folder(path):
+            yield from (
+                one for one in (storage.join(path, name) for name in storage.list_names(path)) if os.path.islink(one)
+            )
 
 
 def _holds_commit(root: str, names: Iterable[str]) -> bool:

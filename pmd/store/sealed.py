@@ -16,7 +16,7 @@ import re
 from typing import BinaryIO, Final, cast
 
 from pmd.errors import InputError, RootError, VerificationError
-from pmd.store import patience, storage
+from pmd.store import shortage, storage
 
 REMEDY: Final = "run: pmd repair ROOT"
 
@@ -89,7 +89,11 @@ def _is_replaced(path: str, promised: str) -> bool:
 
 
 def measured(path: str) -> tuple[int, str] | None:
-    """Return a file's bytes and its SHA-256, read front to back; None where there is none, or none that can be read."""
+    """Return a file's bytes and its SHA-256, read front to back; None where there is none, or its bytes cannot be had.
+
+    Raises:
+        OSError: It cannot be read for another reason than its bytes: rights, say, or storage that is away.
+    """
     if not storage.exists(path):
         return None
     digest, size = hashlib.sha256(), 0
@@ -99,7 +103,7 @@ def measured(path: str) -> tuple[int, str] | None:
                 digest.update(block)
                 size += len(block)
     except OSError as error:
-        if error.errno in patience.AWAY:
+        if not shortage.tells_of_bytes(error):
             raise
         return None
     return size, digest.hexdigest()

@@ -95,7 +95,7 @@ def _remove_if_left(path: str) -> None:
     except OSError:
         return
     try:
-        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        patience.lock(number, fcntl.LOCK_EX | fcntl.LOCK_NB, path)
         shutil.rmtree(path, ignore_errors=True)
     except BlockingIOError:  # it lives
         pass

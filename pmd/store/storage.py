@@ -680,6 +680,23 @@ def sync_folder(path: str) -> None:
         os.close(number)
 
 
+def settle(folder: str) -> None:
+    """Let all that was done so far in a folder's file system outlive a power cut: also removals, of which no commit tells."""
+    fs, path = filesystem(folder)
+    if not isinstance(fs, Local):
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "syncfs"):  # not Linux
+        os.sync()
+        return
+    number = patiently(lambda: os.open(path, os.O_RDONLY | os.O_DIRECTORY))
+    try:
+        if libc.syncfs(number):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), path)
+    finally:
+        os.close(number)
+
+
 def _synchronise(number: int, path: str) -> None:
     try:
         os.fsync(number)

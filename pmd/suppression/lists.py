@@ -63,6 +63,11 @@ class List:
         """What tells this list from every other, whatever it comes to name: nothing can be asked with it."""
         return self.hmac("list", "").hex()[:32]
 
+    @property
+    def size(self) -> int:
+        """How many things it names. A ROOT's own list only grows."""
+        return sum(map(len, self.entries.values())) + len(self.looks)
+
     def hmac(self, kind: str, value: str | bytes) -> bytes:
         """Return what stands in the list for a thing."""
         raw = value.encode() if isinstance(value, str) else value
@@ -198,16 +203,15 @@ def standing_named(named: Iterable[str]) -> Suppression:
     return read(digests(named))
 
 
-def own_identity(root: str) -> str | None:
-    """Return the identity of a ROOT's own list; None where it has none."""
+def own(root: str) -> List | None:
+    """Return a ROOT's own list; None where it has none."""
     path = path_of(root)
-    return from_bytes(storage.read_bytes(path), path).identity if storage.exists(path) else None
+    return from_bytes(storage.read_bytes(path), path) if storage.exists(path) else None
 
 
 def read_own(root: str) -> List:
     """Return a ROOT's own list; where it has none, an empty one with a new secret."""
-    path = path_of(root)
-    return from_bytes(storage.read_bytes(path), path) if storage.exists(path) else new()
+    return own(root) or new()
 
 
 @functools.lru_cache(maxsize=8)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 from urllib import parse
 
@@ -318,17 +318,25 @@ def hosts(purge: Purge, root_url: str) -> Counter[str]:
     folder = policies.hosts_folder(root_url)
     for name in storage.list_files(folder):
         path = storage.join(folder, name)
-        lines = storage.read_bytes(path).splitlines(keepends=True)
-        left = [line for line in lines if not _is_of_host(purge.lists, line)]
-        removed["lines of what hosts said"] += len(lines) - len(left)
-        if purge.is_dry or len(left) == len(lines):
-            continue
-        purge.lock.check()
-        if left:
-            storage.put(path, b"".join(left))
-        else:
-            storage.remove(path)
+        with storage.open_raw(path) as file:
+            gone = sum(_is_of_host(purge.lists, line) for line in file)
+        removed["lines of what hosts said"] += gone
+        if not purge.is_dry and gone:
+            purge.lock.check()
+            _leave_out(path, lambda line: _is_of_host(purge.lists, line))
     return Counter({kind: count for kind, count in removed.items() if count})
+
+
+def _leave_out(path: str, is_gone: Callable[[bytes], bool]) -> None:
+    """Write a file anew without some of its lines; a lane's may be larger than memory. One of which none is left is removed."""
+    left = 0
+    with storage.open_raw(path) as before, storage.write_whole(path) as after:
+        for line in before:
+            if not is_gone(line):
+                after.write(line)
+                left += 1
+    if not left:
+        storage.remove(path)
 
 
 def _is_of_host(lists: Suppression, line: bytes) -> bool:
@@ -370,8 +378,7 @@ def waves(purge: Purge, root_url: str) -> Counter[str]:
         if date in committed:
             removed["rows of waves"] += _wave(purge, folder, committed[date])
         elif not purge.is_dry:
-            purge.lock.check()
-            storage.remove_tree(folder)
+            commits.retire(folder, purge.lock.check)
     return Counter({kind: count for kind, count in removed.items() if count})
 
 

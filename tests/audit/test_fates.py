@@ -75,8 +75,9 @@ def test_files_far_away_are_copied_once(monkeypatch: pytest.MonkeyPatch) -> None
     assert sorted(asked) == sorted(row["path"] for row in files.values())
 
 
-def test_what_opted_out_is_told_from_what_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
-    statuses = {"kept": "ok", "gone": "ok", "repeated": "ok", "no": "opted_out", "dead": "dead"}
+def test_what_nobody_was_to_ask_for_is_told_from_what_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    statuses = {"kept": "ok", "gone": "ok", "repeated": "ok", "no": "opted_out", "inside": "blocked_address"}
+    statuses |= {"listed": "blocked_content", "dead": "dead"}
     ids = {name: keys.image_id(name) for name in (*statuses, "untried")}
     views = pa.table({"pair_id": pa.array(sorted(ids.values()), KEY), "image_id": pa.array(sorted(ids.values()), KEY)})
     known = sorted((ids[name], status) for name, status in statuses.items())
@@ -100,5 +101,7 @@ def test_what_opted_out_is_told_from_what_is_dead(monkeypatch: pytest.MonkeyPatc
         "dead": "asked",
         "untried": "asked",
         "no": "images",
+        "inside": "images",
+        "listed": "images",
     }
     assert asked == [("image_id", "pair_id")]  # no more is read of them

@@ -17,6 +17,7 @@ from pmd.audit.labelling import NO, NO_TERM, OTHER, UNSURE, YES, Candidate, Row
 from pmd.audit.lexicon import Absent
 from pmd.errors import ConfigError, InputError, RootError
 from tests.audit.batches import WORDS
+from tests.store.power_cuts import Recorder
 
 
 def _candidates() -> list[Candidate]:
@@ -151,6 +152,24 @@ def test_filled_sheets_are_read(sheets: Path) -> None:
     with pytest.raises(InputError, match="an answer that is none") as caught:
         labelling.read(str(sheets.parent))
     assert caught.value.expected == "yes, no, unsure, or nothing"
+
+
+def test_no_power_cut_takes_what_people_have_filled_in(sheets: Path) -> None:
+    _fill(sheets / labelling.SHEETS[0], "yes")
+    before = {path.name: path.read_bytes() for path in sheets.iterdir()}
+    gone = sorted(labelling.listed(str(sheets.parent)))[:1]
+    recorder = Recorder(sheets)
+    with recorder.recording():
+        labelling.leave_out(str(sheets.parent), gone)
+    after = {path.name: path.read_bytes() for path in sheets.iterdir()}
+    assert len(recorder.moments) > 6
+    assert all(before[name] != after[name] for name in before)
+    for moment in recorder.moments:
+        for what, names in moment.views():
+            found = {name: moment.content.get(inner) for name, inner in names[moment.top].items()}
+            for name, filled in before.items():
+                assert found.get(name) in {filled, after[name]}, f"{moment.step}: {what}"
+    assert moment.kept[moment.top].keys() == after.keys()
 
 
 def test_sheets_are_opened_and_saved_by_spreadsheets(sheets: Path) -> None:

@@ -184,7 +184,10 @@ def test_the_card_has_the_share_of_high_income_countries_where_it_is_known() -> 
     assert "yfcc100m's photographs in a country of known income are from high-income countries after fetch" in whole
     assert "Of its users, 40.0 % have most of their photographs there" in text
     for kind in ("photographs", "users"):
-        assert f"Of {kind} no share is told after images, opt-outs: beside the others it would tell of a few." in text
+        assert (
+            f"Of {kind} no share is told after images, opt-outs and blocks: beside the others it would tell of a few."
+            in text
+        )
     assert "Were none, or all, of its other photographs there, it would be 20–90 % of all its photographs." in text
     assert "[audit.reference] in the configuration" not in text
     found["geography"] |= {"sources": {}, "reference": {"absent": "", "download": ["World Bank, income classes"]}}

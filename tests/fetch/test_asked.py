@@ -9,6 +9,7 @@ import pytest
 from pmd import config
 from pmd.fetch import asked
 from pmd.schema import keys
+from pmd.schema.statuses import UNASKED
 from tests import tiny_root
 from tests.refresh.populations import FETCHED, image, images, ledger, settled
 
@@ -31,6 +32,8 @@ COPY = "https://web.archive.org/web/2020id_/http://www.one.example/a.jpg"
         ((ONE,), "ok", COPY, ("one.example", "archived")),
         ((ONE, TWO), "dead", TWO[1], ("one.example", "dead")),
         ((), "no_location", None, None),
+        *(((ONE,), status, ONE[1], None) for status in UNASKED),  # they say nothing of the web
+        ((ONE,), "forbidden", ONE[1], ("one.example", "forbidden")),
     ],
 )
 def test_what_counts(

@@ -202,7 +202,7 @@ def test_nothing_of_an_answer_that_broke_off_is_left_for_the_next(web: Web, brok
 
 MANY_HOSTS = """
 import resource, sys
-from pmd.errors import NetworkError
+from pmd.errors import PmdError
 from pmd.fetch.engine import Lane
 from tests.fetch.conftest import image_row, options, table
 port, hard = map(int, sys.argv[1:])
@@ -212,7 +212,7 @@ rows = table(*(image_row(str(number), f"http://h{number}.test/x.jpg") for number
 try:
     with Lane(options(web, robots=False), contact="") as lane:
         print(*sorted({fetched.status for fetched in lane.fetch(rows)}))
-except NetworkError as error:
+except PmdError as error:
     print(error.problem)
 """
 

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import io
+import itertools
 import json
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +17,10 @@ import pytest
 from PIL import Image
 
 from pmd.config.options import FetchOptions
-from pmd.errors import RootError
+from pmd.errors import InputError, NetworkError, RootError
 from pmd.fetch import state, store, stored
 from pmd.fetch.engine import Lane
+from pmd.fetch.outcome import Fetched
 from pmd.fetch.waiting import Waiting
 from pmd.schema import keys
 from pmd.schema.tables import ATTEMPTS, LEDGER, LEDGER_OUTCOME
@@ -107,6 +112,67 @@ def test_a_second_run_asks_for_nothing(web: Web, tmp_path: Path) -> None:
     requests, before = len(web.log), files(tmp_path)
     assert run(tmp_path, images(web), web) is None
     assert (len(web.log), files(tmp_path)) == (requests, before)
+
+
+class MeetsAMistake:
+    """A lane that meets one when it has settled some images."""
+
+    def __init__(self, lane: Lane, settled: int, mistake: Exception) -> None:
+        self._lane, self._settled, self._mistake = lane, settled, mistake
+
+    def fetch(self, *args: Any, **named: Any) -> Iterator[Fetched]:
+        found = self._lane.fetch(*args, **named)
+        with contextlib.closing(found):
+            yield from itertools.islice(found, self._settled)
+            raise self._mistake
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._lane, name)
+
+
+def run_until(folder: Path, rows: pa.Table, web: Web, settled: int, mistake: Exception) -> None:
+    with Lane(options(web), contact="", patience=HASTE) as lane:
+        meets: Any = MeetsAMistake(lane, settled, mistake)
+        order = store.Order(str(folder), 3, rows, options(web))
+        with pytest.raises(type(mistake)) as raised:
+            store.run_shard(order, meets)
+    assert raised.value is mistake
+
+
+@pytest.mark.parametrize(
+    "mistake", [InputError("no such file"), MemoryError(), OSError(errno.EMFILE, "Too many open files"), TypeError()]
+)
+def test_what_was_settled_before_a_mistake_is_not_asked_for_again(web: Web, tmp_path: Path, mistake: Exception) -> None:
+    rows = images(web)
+    run_until(tmp_path, rows, web, 4, mistake)
+    settled = {row["location"] for row in state.read_ledger(str(tmp_path), 3).to_pylist()}
+    assert len(settled) == 4
+    before = len(web.asked())
+    run(tmp_path, rows, web)
+    asked = {f"http://{request.host}{request.path}" for request in web.asked()[before:]}
+    assert asked == {f"http://a.test/{number}" for number in range(6)} - settled
+    assert state.read_ledger(str(tmp_path), 3).num_rows == 6
+
+
+def test_of_a_mistake_before_anything_is_settled_nothing_is_left(web: Web, tmp_path: Path) -> None:
+    run_until(tmp_path, images(web), web, 0, InputError("no such file"))
+    assert files(tmp_path) == []
+
+
+def test_where_the_network_is_broken_nothing_is_kept(web: Web, tmp_path: Path) -> None:
+    run_until(tmp_path, images(web), web, 4, NetworkError("the network is broken"))
+    assert files(tmp_path) == []
+
+
+def test_a_mistake_is_told_where_what_is_settled_cannot_be_written(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(store, "put_settled", full)
+    run_until(tmp_path, images(web), web, 4, InputError("no such file"))
+    assert [name for name in files(tmp_path) if name.endswith("_stage.json")] == []
 
 
 def test_a_location_that_comes_later_is_all_that_is_tried(web: Web, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import io
 import os
@@ -846,3 +847,23 @@ def test_a_list_or_a_sample_in_another_split_than_its_group_is_told(with_splits:
     found = told(with_splits, "the split of a pair")
     assert (found["expected"], found["found"]) == ("the same everywhere", "different ones")
     assert str(path.relative_to(with_splits)).rpartition("-")[0] in found["place"]
+
+
+@pytest.mark.parametrize(("name", "is_told"), [("EMFILE", False), ("ENOMEM", False), ("EACCES", True), ("EIO", True)])
+def test_what_this_process_lacks_is_no_files_fault(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, name: str, *, is_told: bool
+) -> None:
+    lists = next((copy / "publish").rglob("*.parquet"))
+    real = storage.open_raw
+
+    def opened(url: str) -> Any:
+        if url.endswith(lists.name):
+            raise OSError(getattr(errno, name), os.strerror(getattr(errno, name)), url)
+        return real(url)
+
+    monkeypatch.setattr(storage, "open_raw", opened)
+    if is_told:
+        assert os.strerror(getattr(errno, name)) in told(copy, "file cannot be read")["found"]
+    else:
+        with pytest.raises(OSError, match=os.strerror(getattr(errno, name))):
+            verify.verify(str(copy))

@@ -486,6 +486,27 @@ def test_a_second_process_is_refused(
     assert (outcome.status, outcome.detail) == ("failed", "another process is downloading this file")
 
 
+def test_a_lock_that_the_process_before_has_just_removed_is_none(
+    web: Any, resource: Any, file: MakeFile, get: Get, data: Path, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It opened the file of one that was ending, and a third has made another since: two would write into one part."""
+    fcntl = pytest.importorskip("fcntl")
+    web.resources["/a"] = resource(body)
+    real, path = fcntl.flock, data / "red_caps" / ".a.zip.lock"
+
+    def locked(file: Any, kind: int) -> None:
+        real(file, kind)
+        path.unlink()
+        path.touch()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", locked)
+        outcome = get(file("/a"))
+    assert (outcome.status, outcome.detail) == ("failed", "another process is downloading this file")
+    assert path.exists(), "it is the third's"
+    assert get(file("/a")).ok
+
+
 def test_a_gated_file_says_where_to_ask_and_where_to_put_it(file: MakeFile, get: Get, data: Path) -> None:
     closed = file(gated={"how": "fill in the form", "where_to_ask": "http://example.org/form"}, checked=False)
     outcome = get(closed)

@@ -17,7 +17,7 @@ import pmd.fetch.transforms
 from pipelines import build, repair
 from pmd import cli, config
 from pmd.config import Config
-from pmd.errors import ConfigError, VerificationError
+from pmd.errors import ConfigError, PmdError, VerificationError
 from pmd.fetch import reference_lists, state
 from pmd.fetch.outcome import Fetched
 from pmd.inspection import explain, verify
@@ -229,6 +229,24 @@ def test_a_damaged_root_json_is_written_anew(copy: Path) -> None:
     assert contents(copy) == before
 
 
+def test_the_root_json_of_another_root_cuts_no_images_anew(copy: Path) -> None:
+    """It is whole, and says another cut: by that, every image would be asked for once more."""
+    before, asked = contents(copy), len(CheckingLane.asked)
+    (copy / "pmd/root.json").unlink()
+    root.create(str(copy / "pmd"), 5)
+    (copy / "pmd/images/_stage.json").unlink()
+    with (
+        root.writer(str(copy / "pmd"), "test"),
+        pytest.raises(VerificationError, match=r"root.json: says another cut of the fetch than the images"),
+    ):
+        build.build(loaded(copy))
+    assert ("root", "all", "damaged") in mend(copy).ran
+    with root.writer(str(copy / "pmd"), "test"):
+        build.build(loaded(copy))
+    assert contents(copy) == before
+    assert len(CheckingLane.asked) == asked
+
+
 def test_a_root_json_that_is_gone_is_written_anew_by_whoever_writes(copy: Path) -> None:
     before = contents(copy)
     (copy / "pmd/root.json").unlink()
@@ -236,6 +254,21 @@ def test_a_root_json_that_is_gone_is_written_anew_by_whoever_writes(copy: Path) 
     assert (told["place"], told["found"]) == ("root.json", "nothing")
     assert mend(copy).ran == ()
     assert contents(copy) == before
+
+
+@pytest.mark.parametrize("damaged", ["_stage.json", "pairs/*.parquet"])
+def test_where_the_annotation_file_is_gone_nothing_is_removed_for_the_repair(copy: Path, damaged: str) -> None:
+    """What is left of its pairs is all that there is: without the commit the next runs would take it for left over."""
+    flip(one(copy, f"curate/source=conceptual_captions/{damaged}"))
+    before = {path: path.read_bytes() for path in (copy / "pmd/curate").rglob("*") if path.is_file()}
+    text = (copy / "pmd.toml").read_text()
+    (copy / "pmd.toml").write_text(text.replace("GCC-training.tsv", "moved.tsv"))
+    for _ in range(2):
+        with pytest.raises(PmdError, match=r"moved\.tsv"):
+            run(copy)
+        assert {path: path.read_bytes() for path in before if path.exists()} == before
+    (copy / "pmd.toml").write_text(text)
+    mend(copy)
 
 
 @pytest.mark.parametrize("name", ["views", "images"])

@@ -118,7 +118,7 @@ def test_refilled_lists_stand_beside_no_others(mine: Config, tmp_path: Path) -> 
     name = commits.put_table(str(tmp_path / "lists"), "train-part-00000-of-00001", listed(mine, "coco", "ids")).name
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / name).write_bytes(b"of an earlier version")
-    with pytest.raises(InputError, match="the folder holds other lists") as refused:
+    with pytest.raises(InputError, match="other lists stand here") as refused:
         join.join(mine, str(tmp_path / "lists"), str(tmp_path / "out"))
     assert refused.value.found == str(tmp_path / "out" / name)
     assert [path.name for path in (tmp_path / "out").iterdir()] == [name]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from pmd.publish.columns import COLUMNS
 from pmd.publish.rules import PUBLISHED
 from pmd.store import storage
 from tests import postcards, tiny_root
+from tests.store.power_cuts import Moment, Names, Recorder
 
 AVAILABILITY = {"availability.json", "availability.csv", "availability.html"}
 FILES = {
@@ -149,6 +151,47 @@ def test_one_that_was_cut_off_is_written_whole_by_the_next_build(
     assert not folder.write(changed)
     sums = dict(reversed(line.split("  ")) for line in after["SHA256SUMS"].decode().splitlines())
     assert all(sums[name] == hashlib.sha256(content).hexdigest() for name, content in after.items() if name in sums)
+
+
+def _released_in(moment: Moment, names: Mapping[int, Names]) -> dict[str, bytes]:
+    """Return the files of the release in one view of what a power cut leaves; their names with "/" in folders."""
+
+    def within(number: int, above: str) -> Iterator[tuple[str, bytes]]:
+        for name, inner in names.get(number, {}).items():
+            if inner in moment.now or inner in moment.kept:
+                yield from within(inner, f"{above}{name}/")
+            else:
+                yield f"{above}{name}", moment.content.get(inner, b"")
+
+    return dict(within(names.get(moment.top, {})["release"], ""))
+
+
+def _ids(files: Mapping[str, bytes]) -> set[str]:
+    """Return the ids of lists and of what has left them; of files that are whole."""
+    tables = [
+        pq.read_table(io.BytesIO(content)) for name, content in files.items() if name.endswith(".parquet") and content
+    ]
+    return {one for table in tables for one in table["pair_id"].to_pylist()}
+
+
+def test_no_power_cut_loses_what_has_left_or_calls_whole_what_is_not(mine: Config) -> None:
+    top = Path(mine.root)
+    assert folder.write(mine)
+    known = _ids(contents(released(mine)))
+    gone = top / "publish/source=coco"
+    (gone / "_stage.json").unlink()
+    recorder = Recorder(top)
+    with recorder.recording():
+        assert folder.write(mine)
+    last = contents(released(mine))
+    assert _ids({"a.parquet": last["withdrawn.parquet"]})
+    assert len(recorder.moments) > 20
+    for moment in recorder.moments:
+        for what, names in moment.views():
+            files = _released_in(moment, names)
+            assert _ids(files) >= known, f"{moment.step}: {what}"
+            if files["build.json"] == last["build.json"]:
+                assert {name: files.get(name) for name in last} == last, f"{moment.step}: {what}"
 
 
 def test_nothing_private_and_no_date_but_the_given_one(mine: Config) -> None:

@@ -351,3 +351,24 @@ def test_a_full_temporary_folder_is_told_with_what_names_another(
     )
     assert told is not None
     assert told.remedy == "make room, or name another temporary folder in TMPDIR; then run the same command again"
+
+
+def test_memory_that_runs_out_is_told() -> None:
+    for lacking in (MemoryError(), pa.ArrowMemoryError("malloc of size 64 failed"), failure(errno.ENOMEM, "/r/pmd/x")):
+        told = failures.told(lacking)
+        assert told is not None
+        assert (told.problem, told.exit_code) == ("there is not enough memory", 1)
+
+
+def test_processes_and_threads_that_the_system_does_not_start_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any) -> int:
+        raise failure(errno.EAGAIN)
+
+    monkeypatch.setattr("subprocess._fork_exec", refused)
+    with pytest.raises(BlockingIOError) as raised:
+        subprocess.run(["true"], close_fds=True, preexec_fn=int, check=False)
+    for lacking in (raised.value, RuntimeError("can't start new thread")):
+        told = failures.told(lacking)
+        assert told is not None
+        assert told.problem == "the system starts no more processes or threads"
+    assert failures.told(failure(errno.EAGAIN)) is None

@@ -413,3 +413,36 @@ def test_a_folder_of_curated_sources_is_a_root(tmp_path: Path) -> None:
     assert root.require(where) == {"version": root.VERSION}
     root.create(where, 5)
     assert root.require(where) == {"version": root.VERSION, "fetch_shard_bits": 5}
+
+
+@pytest.mark.parametrize("linked", ["fetch", "fetch/store", "curate/source=coco", "_work", "release"])
+def test_a_folder_that_leads_into_another_root_is_refused(tmp_path: Path, linked: str) -> None:
+    """By links, pictures of one ROOT were given to another: whose next fetch removed what its own ledger does not list."""
+    one, other = tmp_path / "one", tmp_path / "other"
+    root.create(str(one), 0)
+    root.create(str(other), 0)
+    picture = one / linked / "shard=00000" / "0123456789abcdef.tar"
+    picture.parent.mkdir(parents=True)
+    picture.write_bytes(b"pictures")
+    (other / linked).parent.mkdir(parents=True, exist_ok=True)
+    (other / linked).symlink_to(one / linked)
+    with (
+        pytest.raises(RootError, match="a folder of this ROOT is a link into another one") as caught,
+        root.writer(str(other), "test"),
+    ):
+        pass
+    assert (caught.value.where, caught.value.found) == (f"{other}/{linked}", str(one))
+    with root.writer(str(one), "test"):
+        pass
+    assert picture.exists()
+
+
+def test_a_folder_may_stand_on_another_disk(tmp_path: Path) -> None:
+    root.create(str(tmp_path / "root"), 0)
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "root/fetch").symlink_to(tmp_path / "disk")
+    (tmp_path / "root/shards").symlink_to(tmp_path / "root/views")
+    (tmp_path / "root/views").mkdir()
+    (tmp_path / "by-another-name").symlink_to(tmp_path / "root")
+    with root.writer(str(tmp_path / "by-another-name"), "test"):
+        pass

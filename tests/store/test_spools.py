@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -12,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pmd.store import exchange, root, spools, storage, versions
+from pmd.store import exchange, failures, root, spools, storage, versions
 
 
 @pytest.fixture(autouse=True)
@@ -99,3 +101,17 @@ def test_an_answer_that_was_lost_condemns_no_storage(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(versions, "swap", twice)
     versions.probe("memory://spools/probed")
+
+
+def test_where_the_temporary_disk_has_no_locks_that_is_told(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (temporary / f"pmd-{os.getuid()}" / "pmd-left").mkdir(parents=True)
+
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    with pytest.raises(OSError, match="No locks available") as raised:
+        spools.folder()
+    told = failures.told(raised.value)
+    assert told is not None
+    assert told.problem == "the storage gives no locks"

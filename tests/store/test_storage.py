@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import hashlib
 import itertools
@@ -540,3 +541,15 @@ def test_what_is_no_file_is_neither_listed_nor_waited_for(tmp_path: Path) -> Non
     with pytest.raises(InputError, match="not a file") as raised:
         storage.read_bytes("/dev/zero", 0, 4)
     assert raised.value.found == "a device"
+
+
+def test_all_of_a_file_system_is_settled_where_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage.settle(str(tmp_path))
+    storage.settle("memory://somewhere")  # an object store has promised it with each answer
+    with pytest.raises(FileNotFoundError):
+        storage.settle(str(tmp_path / "absent"))
+    synchronised: list[bool] = []
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: object())  # a system without syncfs
+    monkeypatch.setattr(os, "sync", lambda: synchronised.append(True))
+    storage.settle(str(tmp_path))
+    assert synchronised == [True]

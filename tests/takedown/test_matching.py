@@ -258,6 +258,11 @@ def test_lists_of_the_configuration_alone_are_the_users_to_change(tiny: Config, 
     refuse(paths[1])
     Path(lists.path_of(str(where))).write_bytes(lists.to_bytes(own.with_values({"image": [b"more"]})))
     refuse(paths[1])
+    # So is an older copy of it: since it was made, more was taken down.
+    commit(**needs.told_of_own(str(where)))
+    Path(lists.path_of(str(where))).write_bytes(lists.to_bytes(own))
+    with pytest.raises(RootError, match="an older copy, and what was taken down since would come back"):
+        refuse(paths[1])
     Path(lists.path_of(str(where))).write_bytes(lists.to_bytes(lists.new()))
     with pytest.raises(RootError, match="would come back"):
         refuse(paths[1])

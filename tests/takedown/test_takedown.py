@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from pmd.config import Config
 from pmd.errors import RootError, VerificationError
 from pmd.inspection import plan, verify
 from pmd.publish import withdrawn
-from pmd.store import commits, root
+from pmd.store import commits, root, storage
 from pmd.suppression import lists
 from pmd.takedown import prove, purge, receipts, requests
 from tests.pipelines import building
@@ -73,6 +73,16 @@ def plant(where: Path) -> list[Path]:
     return [*copies]
 
 
+#: What stood in ROOT's folder of takedowns when all was made to outlive a power cut.
+left_when_settled: list[str] = []
+
+
+def left_in(where: str, planted: Iterable[Path]) -> list[str]:
+    """Return what stands in the folder of takedowns, once nothing is left of what was planted."""
+    assert not [path for path in planted if path.exists()]
+    return storage.list_names(f"{where}/takedown")
+
+
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
     folder = tmp_path_factory.mktemp("takedown")
@@ -85,8 +95,10 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
         words = tuple(requests.read_word(word, config.sources) for word in said(folder))
         for word in words:
             requests.add(config.root, [word], [], keeps_looks=False)
-        with root.writer(config.root, "test"):
+        with root.writer(config.root, "test"), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(storage, "settle", lambda url: left_when_settled.extend(left_in(url, planted)))
             applied = takedown.apply(config, today=lambda: TODAY)
+        assert left_when_settled == ["applying.json", "requests.jsonl", "suppression.json"]
         assert not [path for path in planted if path.exists()]
         left = prove.prove(f"{folder}/built", lists.standing(config.root, ()), words).left
         yield Done(config, words, folder / "built", before, world.files(config.root), left, applied)

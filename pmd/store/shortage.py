@@ -1,0 +1,102 @@
+"""What a process lacks says nothing of what it reads: memory, files to open, threads, rights, a storage that is away.
+
+A decoder without memory, or a read that is not allowed, fails as damage fails. Taken for damage it would be settled for good: the
+picture as undecodable, the stored file as lost, the host as not reachable. So whoever takes an exception for damage asks
+here first. Where something is lacking, the command ends with that.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import re
+import socket
+from typing import Final
+
+from pmd.errors import PmdError
+
+#: Errors that a file's bytes may be the cause of: a sector that is lost, also as file systems with checksums say it, a place that
+#: damage names, and something else in the file's place.
+_OF_BYTES: Final = frozenset(
+    getattr(errno, name)
+    for name in ("EIO", "EBADMSG", "EUCLEAN", "ENODATA", "EINVAL", "ENOENT", "EISDIR", "ENOTDIR")
+    if hasattr(errno, name)
+)
+#: What this process can have no more of.
+OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
+OUT_OF_MEMORY: Final = frozenset({errno.ENOMEM, errno.ENOBUFS})
+
+#: How Python says that the system starts no further thread.
+NO_THREAD: Final = "can't start new thread"
+#: How decoders say in words that they were given no memory.
+_NO_MEMORY: Final = re.compile(
+    r"out of memory|insufficient memory|not enough memory|cannot allocate memory", re.IGNORECASE
+)
+#: Bytes that a process has left if memory is not what it lacks.
+_ROOM_BYTES: Final = 1 << 26
+
+
+def tells_of_bytes(error: BaseException) -> bool:
+    """Return whether an error of reading a file may come of its bytes.
+
+    Otherwise it comes of this process, of its rights, or of storage that is away, and what is there is sound as far as is known.
+    """
+    if isinstance(error, MemoryError | PermissionError):
+        return False
+    return not isinstance(error, OSError) or error.errno is None or error.errno in _OF_BYTES
+
+
+def refuse_of_storage(error: BaseException) -> None:
+    """Raise an error of decoding a file that is one of its storage or of this process, and none that a decoder makes.
+
+    Damage that leads to a place before the file is EINVAL.
+    """
+    if isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}:
+        raise error
+
+
+def is_ours(error: BaseException) -> bool:
+    """Return whether an error of asking a host is that this process can have no more files, memory or threads."""
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and NO_THREAD in str(error)):
+        return True
+    if isinstance(error, socket.gaierror):
+        return error.errno == socket.EAI_MEMORY
+    return isinstance(error, OSError) and error.errno in OUT_OF_FILES | OUT_OF_MEMORY
+
+
+def refuse_lack(error: BaseException, asked_bytes: int = 0) -> None:
+    """Raise where a decoder failed while there is no memory to be had: then that may be why.
+
+    A file that asks for more than any machine has fails too, and there memory is left.
+
+    Args:
+        error: What it raised.
+        asked_bytes: What it needs for a sound file of this size.
+
+    Raises:
+        PmdError: There is no memory.
+    """
+    says_so = isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)) is not None
+    if _is_there(max(asked_bytes, _ROOM_BYTES if says_so else 0)):
+        return
+    raise no_memory(f"{type(error).__name__}: {error}") from error
+
+
+def no_memory(found: str) -> PmdError:
+    """Return what is told where memory has run out."""
+    return PmdError(
+        "there is not enough memory",
+        found=found.split("\n", maxsplit=1)[0],
+        remedy="raise the limit (ulimit -v, that of the container), end other programs, or work with fewer processes, lanes or "
+        "connections; then run the same command again",
+    )
+
+
+def _is_there(size_bytes: int) -> bool:
+    if not size_bytes:
+        return True
+    try:
+        mmap.mmap(-1, size_bytes).close()
+    except (OSError, MemoryError):
+        return False
+    return True
