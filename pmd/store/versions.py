@@ -38,7 +38,8 @@ def read(url: str) -> Versioned | None:
         ConfigError: Its file system cannot compare.
     """
     fs, path = storage.filesystem(url)
-    return _kind(fs, url).read(fs, path)
+    with patience.asking(url):
+        return _kind(fs, url).read(fs, path)
 
 
 def swap(url: str, content: bytes, seen: Versioned | None, *, durable: bool = True) -> bool:
@@ -53,7 +54,8 @@ def swap(url: str, content: bytes, seen: Versioned | None, *, durable: bool = Tr
     fs, path = storage.filesystem(url)
     if not durable and storage.is_local(url):
         return _swap_local(fs, path, content, seen, durable=False)
-    return _kind(fs, url).swap(fs, path, content, seen)
+    with patience.asking(url):
+        return _kind(fs, url).swap(fs, path, content, seen)
 
 
 def version(url: str) -> str | None:
@@ -63,7 +65,8 @@ def version(url: str) -> str | None:
         ConfigError: Its file system cannot compare.
     """
     fs, path = storage.filesystem(url)
-    return _kind(fs, url).version(fs, path)
+    with patience.asking(url):
+        return _kind(fs, url).version(fs, path)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +87,8 @@ def listed(folder: str, ending: str) -> dict[str, Listed]:
     """
     fs, path = storage.filesystem(folder)
     kind, prefix = _kind(fs, folder), path.rstrip("/") + "/"
-    found = patiently(lambda: kind.list(fs, path, ending))
+    with patience.asking(folder):
+        found = patiently(lambda: kind.list(fs, path, ending))
     return {name.removeprefix(prefix): found[name] for name in sorted(found)}
 
 
@@ -95,7 +99,8 @@ def remove(url: str, version: str) -> bool:
         ConfigError: Its file system cannot compare.
     """
     fs, path = storage.filesystem(url)
-    return _kind(fs, url).remove(fs, path, version)
+    with patience.asking(url):
+        return _kind(fs, url).remove(fs, path, version)
 
 
 def probe(folder: str) -> None:
@@ -258,11 +263,15 @@ _GCS_OTHERS: Final = ("conditionNotMet", "412")
 
 def _read_s3(fs: Any, path: str) -> Versioned | None:
     bucket, key, _ = fs.split_path(path)
-    try:
+
+    def read() -> Versioned:
         answer = fs.call_s3("get_object", Bucket=bucket, Key=key)
+        return Versioned(_body(fs, answer["Body"]), str(answer["ETag"]))
+
+    try:
+        return patience.wholly(read)
     except FileNotFoundError:
         return None
-    return Versioned(_body(fs, answer["Body"]), str(answer["ETag"]))
 
 
 def _body(fs: Any, body: Any) -> bytes:
@@ -366,7 +375,7 @@ def _holds(request: Callable[[], object], *refusals: type[OSError], says: Sequen
         says: What stands in other errors then.
     """
     try:
-        request()
+        patiently(request)
     except refusals:
         return False
     except OSError as error:
