@@ -189,7 +189,7 @@ def _environment(cluster: FlinkEngine | SparkEngine) -> Iterator[str]:
 def _dataflow(engine: Engine, root: str) -> Iterator[str]:
     told = engine.dataflow
     assert isinstance(told, DataflowEngine)
-    if root and "://" not in root:
+    if root and ("://" not in root or root.startswith("file://")):
         raise ConfigError(
             "Dataflow's workers do not reach this ROOT",
             where="root",

@@ -114,13 +114,14 @@ def told(call: Any, *given: Any) -> tuple[str | None, ...]:
     return type(found).__name__, found.problem, found.where, found.expected, found.found, found.remedy
 
 
-def test_dataflow_does_not_reach_a_local_root(tmp_path: Path) -> None:
-    assert told(choosing.flags, engine("dataflow", **DATAFLOW), (), str(tmp_path)) == (
+@pytest.mark.parametrize("before", ["", "file://"])
+def test_dataflow_does_not_reach_a_local_root(tmp_path: Path, before: str) -> None:
+    assert told(choosing.flags, engine("dataflow", **DATAFLOW), (), f"{before}{tmp_path}") == (
         "ConfigError",
         "Dataflow's workers do not reach this ROOT",
         "root",
         "a folder of Cloud Storage: gs://BUCKET/…",
-        str(tmp_path),
+        f"{before}{tmp_path}",
         "name one, or another engine",
     )
 
