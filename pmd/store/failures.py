@@ -95,7 +95,10 @@ _CLOUDS: Final = (
     "azure.",
     "adlfs.",
     "huggingface_hub.",
+    "fsspec.implementations.http",
 )
+#: What is to be done where a file is another's, on the web.
+_DOWNLOAD: Final = "download it, and name the file that you have"
 #: How much of their words is told.
 _SAID: Final = 400
 #: What stands in these → what it means, and what to do; before anything else that a store may refuse.
@@ -238,6 +241,8 @@ def _refusal(error: BaseException, root: str | None) -> PmdError:
         ),
     )
     url = patience.asked_for(error)
+    if url is not None and url.startswith(("http://", "https://")):
+        remedy = _DOWNLOAD
     if root is not None and url is not None and not f"{url}/".startswith(f"{root.rstrip('/')}/"):
         return InputError(problem, where=url, found=said, remedy=remedy)
     return RootError(problem, where=root or url, found=said, remedy=remedy)

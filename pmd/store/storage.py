@@ -39,6 +39,9 @@ TEMPORARY = ".tmp-"
 _WRITE_BYTES: Final = 2**13
 _READ_BYTES: Final = 2**14
 
+#: How file systems call what tells the version of a file, the best first; the last is a web server's.
+_VERSIONS: Final = ("mtime", "etag", "ETag", "generation", "created", "Last-Modified")
+
 #: Signs of a pattern.
 _WILD: Final = "*?["
 
@@ -89,8 +92,7 @@ def _client(protocol: str, _: tuple[tuple[str, str], ...]) -> Any:
 
 def is_object_store(fs: Any) -> bool:
     """Return whether a file system has objects and no folders, and shows an object when all of it is there."""
-    protocols = {fs.protocol} if isinstance(fs.protocol, str) else {*fs.protocol}
-    return bool(protocols & {*_EXTRAS})
+    return bool(_protocols(fs) & {*_EXTRAS})
 
 
 def is_local(url: str) -> bool:
@@ -214,8 +216,7 @@ def _info(fs: Any, path: str) -> Any:
 
 def _is_in_gcs(fs: Any, path: str) -> bool:
     """Return whether a path is one of Cloud Storage, below a bucket."""
-    protocols = {fs.protocol} if isinstance(fs.protocol, str) else {*fs.protocol}
-    return "gs" in protocols and bool(fs.split_path(path)[1])
+    return "gs" in _protocols(fs) and bool(fs.split_path(path)[1])
 
 
 def _has_objects(fs: Any, path: str) -> bool:
@@ -234,9 +235,14 @@ def size(url: str) -> int:
     fs, path = filesystem(url)
     try:
         with asking(url):
-            return int(_info(fs, path)["size"])
+            found = _info(fs, path)["size"]
     except FileNotFoundError:
         raise InputError("no such file", where=url, remedy="check the path in the configuration") from None
+    if found is None:
+        raise InputError(
+            "its server does not say how large it is", where=url, remedy="download it, and name the file that you have"
+        )
+    return int(found)
 
 
 def fingerprint(url: str) -> str:
@@ -256,7 +262,7 @@ def fingerprint(url: str) -> str:
     if info["type"] == "directory":
         sizes = {name.removeprefix(path): size for name, size in patiently(lambda: _sizes(fs, path)).items()}
         return hashlib.sha256(repr(sorted(sizes.items())).encode()).hexdigest()
-    version = info.get("mtime") or info.get("etag") or info.get("ETag") or info.get("generation") or info.get("created")
+    version = next((info[name] for name in _VERSIONS if info.get(name)), None)
     return f"{info['size']}:{version}"
 
 
@@ -312,17 +318,24 @@ def open_raw(url: str) -> BinaryIO:
             return cast(BinaryIO, io.BufferedReader(Reading(path), _READ_BYTES))
         with asking(url):
             file = fs.open(path, "rb", compression=None)
-        if _is_in_s3(fs):
-            file.cache.fetcher = functools.partial(_fetched, file.cache.fetcher, url)
+        cache = getattr(file, "cache", None)
+        if cache is not None and "gs" not in _protocols(fs):  # whose files fetch ahead by themselves
+            cache.fetcher = functools.partial(_fetched, wholly if _is_in_s3(fs) else _once, cache.fetcher, url)
         return cast(BinaryIO, file)
     except FileNotFoundError:
         raise InputError("no such file", where=url, remedy="check the path in the configuration") from None
 
 
-def _fetched(fetch: Callable[[int, int], bytes], url: str, start: int, stop: int) -> bytes:
+def _fetched(
+    read: Callable[[Callable[[], bytes]], bytes], fetch: Callable[[int, int], bytes], url: str, start: int, stop: int
+) -> bytes:
     """Return a range of an open file."""
     with asking(url):
-        return wholly(lambda: fetch(start, stop))
+        return read(lambda: fetch(start, stop))
+
+
+def _once(call: Callable[[], bytes]) -> bytes:
+    return call()
 
 
 def read_bytes(url: str, start: int | None = None, stop: int | None = None) -> bytes:
@@ -332,7 +345,10 @@ def read_bytes(url: str, start: int | None = None, stop: int | None = None) -> b
         refuse_pipes(path)
     read = wholly if _is_in_s3(fs) else patiently
     with asking(url):
-        return cast(bytes, read(lambda: fs.cat_file(path, start=start, end=stop)))
+        found = cast(bytes, read(lambda: fs.cat_file(path, start=start, end=stop)))
+    if stop is not None and len(found) > stop - (start or 0):  # a web server may send all, whatever it is asked for
+        return found[start:stop]
+    return found
 
 
 def glob(pattern: str) -> list[str]:
@@ -515,8 +531,11 @@ def take_back(url: str, upload: str) -> None:
 
 
 def _is_in_s3(fs: Any) -> bool:
-    protocols = {fs.protocol} if isinstance(fs.protocol, str) else {*fs.protocol}
-    return "s3" in protocols
+    return "s3" in _protocols(fs)
+
+
+def _protocols(fs: Any) -> set[str]:
+    return {fs.protocol} if isinstance(fs.protocol, str) else {*fs.protocol}
 
 
 def remove_empty(folder: str) -> None:
