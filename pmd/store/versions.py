@@ -58,6 +58,21 @@ def swap(url: str, content: bytes, seen: Versioned | None, *, durable: bool = Tr
         return _kind(fs, url).swap(fs, path, content, seen)
 
 
+def make_stand(url: str, content: bytes, seen: Versioned | None) -> bool:
+    """Replace a file as `swap` does; return whether these bytes stand now.
+
+    A client of a store asks again where an answer was lost. The second try then meets what the first has written, and `swap` says
+    no. Not for bytes that another writer might write too, where only one of them may win.
+
+    Raises:
+        ConfigError: Its file system cannot compare.
+    """
+    if swap(url, content, seen):
+        return True
+    standing = read(url)
+    return standing is not None and standing.content == content
+
+
 def version(url: str) -> str | None:
     """Return the version of a file without reading it, or None where there is none.
 
@@ -115,7 +130,7 @@ def probe(folder: str) -> None:
     if storage.is_local(folder):
         return
     url = storage.join(folder, f"{storage.TEMPORARY}{uuid.uuid4().hex}")
-    if not _made(url, b"first", None):
+    if not make_stand(url, b"first", None):
         raise ConfigError(
             "nothing can be written here",
             where=folder,
@@ -128,21 +143,13 @@ def probe(folder: str) -> None:
         storage.remove(url)
 
 
-def _made(url: str, content: bytes, seen: Versioned | None) -> bool:
-    """Return whether a file of ours stands now; the client may have asked again when an answer was lost."""
-    if swap(url, content, seen):
-        return True
-    standing = read(url)
-    return standing is not None and standing.content == content
-
-
 def _try_conditions(url: str, folder: str) -> None:
     seen = read(url)
     broken = (
         "makes a file anew where one stands"
         if swap(url, b"second", None)
         else "does not replace the file that was read"
-        if not _made(url, b"third", seen)
+        if not make_stand(url, b"third", seen)
         else "replaces a file that is no longer the one that was read"
         if swap(url, b"fourth", seen)
         else None
