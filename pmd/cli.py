@@ -344,7 +344,8 @@ def engine_status(names: EnginesHere = None, folder: EngineFolder = Path(".engin
         parts = ", ".join(
             f"{process.part} ({'died' if process.part in dead else process.pid})" for process in running.processes
         )
-        output.say(f"{name}: jobs at {running.endpoint}: {parts}; logs: {escape.terminal(running.folder)}")
+        jobs = f"jobs at {running.endpoint}" if running.endpoint else "not started to its end"
+        output.say(f"{name}: {jobs}: {parts}; logs: {escape.terminal(running.folder)}")
 
 
 def _outcomes(outcomes: list[dict[str, Any]], *, as_json: bool) -> None:

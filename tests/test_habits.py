@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from pmd import flow
+from pmd.engines import servers
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -85,6 +86,9 @@ def test_the_worker_image_has_the_beam_that_drives() -> None:
     (beam,) = re.findall(r"^FROM apache/beam_python3\.11_sdk:(\S+) AS beam$", text, re.MULTILINE)
     assert f"apache-beam=={beam}" in PROJECT["dependencies"]
     assert f"apache-beam=={beam} " in (ROOT / "requirements-dataflow.txt").read_text(encoding="utf-8")
+    # Else Beam's starter makes an environment of the system's Python, in which nothing of ours is.
+    (told,) = re.findall(r"^ENV PATH=/opt/pmd/bin:\S+ (\S+)$", text, re.MULTILINE)
+    assert told == "RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1"
 
 
 def test_the_template_takes_what_its_launcher_reads() -> None:
@@ -113,3 +117,11 @@ def test_the_manifests_for_kubernetes_fit_each_other() -> None:
     assert ("Service", configured["jobmanager.rpc.address"]) in named
     (server,) = named["Deployment", "pmd-job-server"]["spec"]["template"]["spec"]["containers"]
     assert server["args"][0] == f"--flink-master={configured['rest.address']}:8081"
+    for package in servers._OPENED["flink"]:  # what stands there takes the place of Flink's own options
+        assert f"--add-opens=java.base/{package}=ALL-UNNAMED" in configured["env.java.opts.all"].split()
+    assert "log4j-console.properties" in named["ConfigMap", "pmd-flink"]["data"]
+    pom = (ROOT / "engines/flink/pom.xml").read_text(encoding="utf-8")
+    (flink, beam) = re.findall(r"<artifactId>beam-runners-flink-(\S+)</artifactId>\s*<version>(\S+)</version>", pom)[0]
+    assert server["image"] == f"apache/beam_flink{flink}_job_server:{beam}"
+    image = (ROOT / "engines/flink/kubernetes/Dockerfile").read_text(encoding="utf-8")
+    assert f"FROM flink:{flink}." in image

@@ -13,6 +13,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pmd import config, flow
+from pmd.engines import choosing
 from pmd.engines.commanding import Command
 from pmd.errors import ConfigError
 
@@ -33,7 +34,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     table = config.load(told.config).engine.dataflow
     if table is None:
         raise ConfigError("Dataflow is not described", where=told.config, expected="a table [engine.dataflow]")
-    ours = ("--sdk_location=container", f"--sdk_container_image={table.image}", "--max_num_workers=1")
+    ours = ["--sdk_location=container", f"--sdk_container_image={table.image}", "--max_num_workers=1"]
+    if table.account is not None and not choosing.says(flags, "service_account_email"):
+        ours.append(f"--service_account_email={table.account}")  # else the project's own, which may not drive
     words = (told.command, told.config, "--engine", "dataflow")
     pipeline = beam.Pipeline(options=PipelineOptions([*flags, *ours]))
     _ = pipeline | beam.Create([words], reshuffle=False) | "Drive" >> beam.ParDo(Command())

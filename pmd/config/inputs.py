@@ -83,7 +83,7 @@ def check(config: Config, names: Iterable[str]) -> None:
 
 def notes(config: Config) -> list[str]:
     """Return what a person should know before a build, though it is no mistake."""
-    return [*_karpathy_notes(config), *_columns_taken(config)]
+    return [*_karpathy_notes(config), *_columns_taken(config), *_notes_of_unreached(config)]
 
 
 def _karpathy_notes(config: Config) -> list[str]:
@@ -108,6 +108,22 @@ def _columns_taken(config: Config) -> list[str]:
         for name, source in sorted(config.sources.items())
         if source.reader is not None and not _missing(source)
         for note in sources.load_reader(source.reader).notes(files(source), source.options)
+    ]
+
+
+def _notes_of_unreached(config: Config) -> list[str]:
+    """Return which sources have files here where workers are elsewhere: they would fail there, minutes later, and for money."""
+    if config.engine.name != "dataflow":
+        return []
+    here = {
+        name: [path for path in (*source.annotations, *source.images) if "://" not in path]
+        for name, source in sorted(config.sources.items())
+    }
+    return [
+        f"{name}: Dataflow's workers do not reach {paths[0]}{f' and {len(paths) - 1} more' if paths[1:] else ''}, unless their "
+        "image has it; name a path in a bucket (gs://…)"
+        for name, paths in here.items()
+        if paths
     ]
 
 

@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import json
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
@@ -14,8 +15,12 @@ from pmd.errors import ConfigError, PmdError
 
 #: Flags by which a command line chooses where it runs, so that the table is left aside.
 _CHOICES: Final = ("runner", "direct_running_mode")
-#: Seconds in which a job server takes a connection.
+#: Seconds in which a job server takes a connection, and in which it answers.
 _REACH_S: Final = 5.0
+_ANSWER_S: Final = 20.0
+#: Tries at one that hangs up, and the pause between them.
+_TRIES: Final = 3
+_PAUSE_S: Final = 1.0
 
 
 def says(flags: Sequence[str], name: str) -> bool:
@@ -82,10 +87,10 @@ def chosen(engine: Engine, name: str | None, given: Sequence[str]) -> Engine:
 
 
 def reach(given: Sequence[str]) -> None:
-    """Find whether the job server that flags name takes connections; where they name none, there is nothing to find.
+    """Find whether the job server that flags name takes jobs; where they name none, there is nothing to find.
 
     Raises:
-        PmdError: It does not.
+        PmdError: It does not: nobody is there, or something that is none.
     """
     endpoint = value(given, "job_endpoint")
     if endpoint is None or endpoint == "embed":
@@ -93,7 +98,7 @@ def reach(given: Sequence[str]) -> None:
     host, _, port = endpoint.rpartition(":")
     try:
         with contextlib.closing(socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_S)):
-            return
+            pass
     except (OSError, ValueError, OverflowError) as error:
         raise PmdError(
             "the engine cannot be reached",
@@ -103,6 +108,37 @@ def reach(given: Sequence[str]) -> None:
             remedy="start it (on this machine: pmd engine up prism, flink or spark), or say where it is; then run the same "
             "command again",
         ) from None
+    answer = _answer(endpoint)
+    if answer is not None:
+        raise PmdError(
+            "what answers here is no job server of Beam's",
+            where=endpoint,
+            expected="the port on which Beam's job server takes jobs: not the engine's own, nor one of its pages",
+            found=answer,
+            remedy="name that one (endpoint of [engine], or --job_endpoint; what was started here: pmd engine status)",
+        )
+
+
+def _answer(endpoint: str) -> str | None:
+    """Return what somebody who takes connections says to a question that job servers answer; None: it is one."""
+    import grpc  # here: only what is behind a job server is asked
+    from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
+    from apache_beam.runners.worker.channel_factory import GRPCChannelFactory
+
+    question = beam_job_api_pb2.DescribePipelineOptionsRequest()
+    with GRPCChannelFactory.insecure_channel(endpoint) as channel:
+        service = beam_job_api_pb2_grpc.JobServiceStub(channel)
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                service.DescribePipelineOptions(question, timeout=_ANSWER_S)
+            except grpc.RpcError as error:
+                told = f"{error.code().name}: {error.details()}"
+                if error.code() != grpc.StatusCode.UNAVAILABLE or not tries_left:
+                    return told
+                time.sleep(_PAUSE_S)  # it may just be starting
+                continue
+            return None
+    raise AssertionError("a try gives an answer")
 
 
 def _local(engine: Engine, _: str) -> Iterator[str]:
@@ -153,7 +189,7 @@ def _environment(cluster: FlinkEngine | SparkEngine) -> Iterator[str]:
 def _dataflow(engine: Engine, root: str) -> Iterator[str]:
     told = engine.dataflow
     assert isinstance(told, DataflowEngine)
-    if root and "://" not in root:
+    if root and ("://" not in root or root.startswith("file://")):
         raise ConfigError(
             "Dataflow's workers do not reach this ROOT",
             where="root",

@@ -31,8 +31,8 @@ _WORD_S: Final = 2.0
 _SIGNAL_S: Final = 0.5
 #: The driver's threads that Beam ends by an exception when a worker is gone.
 READERS: Final = ("beam_control_read", "read_grpc_client_inputs")
-#: As Beam's threads are called that serve workers, where these are within the driver (LOOPBACK).
-_SERVING: Final = ("run_worker_", *READERS)
+#: As Beam's threads are called that serve workers, where these are within the driver (LOOPBACK), and that hear of a job.
+_SERVING: Final = ("run_worker_", "wait_until_finish_read", *READERS)
 _HANG_UPS: Final = (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
 
 

@@ -9,6 +9,8 @@ import urllib.request
 from collections.abc import Sequence
 from typing import Any, Final
 
+import grpc
+
 from pmd.engines import choosing, servers
 from pmd.errors import PmdError
 
@@ -124,6 +126,8 @@ def reason(error: BaseException) -> str | None:
 
     None where it says nothing: Beam's client of Dataflow has "None" for a reason of a job that fails before it has asked for one.
     """
+    if isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call):  # which spells itself out in five lines
+        return f"{error.code().name}: {error.details()}"[:_SAID]
     said = str(error)
     causes = _CAUSE.findall(said)
     lines = [line.strip() for line in said.splitlines() if line.strip() and not _TRACE.match(line)]

@@ -6,6 +6,7 @@ to do in all the driver knows before (`Total`); where it does not, tasks of the 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import heapq
 import logging
@@ -126,16 +127,12 @@ class Counts:
 def read(work: str) -> Seen:
     """Return what all workers have told, and the bytes of the run files that they have written."""
     seen = Seen()
-    for name in storage.list_files(work):
-        path = storage.join(work, name)
-        try:
-            if name.startswith(_PREFIX):
-                seen.add(orjson.loads(storage.read_bytes(path)))
-            elif name.startswith(("run-", storage.TEMPORARY)):
-                fs, inner = storage.filesystem(path)
-                seen.written += int(fs.size(inner))
-        except FileNotFoundError:  # renamed or removed between the listing and now
-            continue
+    for name, size in storage.sizes(work).items():
+        if name.startswith(_PREFIX):
+            with contextlib.suppress(FileNotFoundError):  # renamed or removed since
+                seen.add(orjson.loads(storage.read_bytes(storage.join(work, name))))
+        elif name.startswith(("run-", storage.TEMPORARY)):
+            seen.written += size
     return seen
 
 
@@ -220,7 +217,10 @@ class Watch:
         started = time.monotonic()
         terminal = sys.stderr.isatty()
         while not self._ended.wait(telling.next_wait_s(time.monotonic() - started, terminal=terminal)):
-            now = state(read(self._work), self._total, time.monotonic() - started, self._units)
-            said = output.progress(now)
+            try:
+                seen = read(self._work)
+            except Exception:  # noqa: BLE001, S112  storage, or a store's client: whoever needs it tells of it, the next look may reach it
+                continue
+            said = output.progress(state(seen, self._total, time.monotonic() - started, self._units))
             if said:
                 _LOG.info("%s", said)

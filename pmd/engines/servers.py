@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fcntl
 import functools
 import os
 import re
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -28,19 +29,22 @@ import orjson
 from pmd.config.engine import WORKER
 from pmd.engines import alive
 from pmd.errors import ConfigError, PmdError
-from pmd.store import storage
+from pmd.store import patience, storage
 
 #: The engines that can be started here.
 NAMES: Final = ("prism", "flink", "spark")
 #: Where they are, in the working folder.
 FOLDER: Final = ".engines"
 _STATE: Final = "state.json"
+_PRISM: Final = "bin/prism"
 _HOST: Final = "127.0.0.1"
 #: Seconds that an engine gets to start, that its processes get to end, and between two looks.
 _START_S: Final = 90.0
 _END_S: Final = 10.0
 _LOOK_S: Final = 0.1
 
+#: The version that both engines run on.
+JAVA: Final = 17
 #: What Java 17 must open to Beam 2.62's runners, of java.base.
 _OPENED: Final = {
     "flink": ("java.lang", "java.util", "java.util.concurrent"),
@@ -89,7 +93,7 @@ class Running:
 
     Attributes:
         name: Which.
-        endpoint: Its job server's.
+        endpoint: Its job server's; "": it has not got that far, and is being started, or who started it was killed.
         web: The address of its pages; None: it has none.
         processes: In the order in which they were started.
         folder: Of its logs.
@@ -141,12 +145,14 @@ def started(name: str, folder: str = FOLDER) -> Running:
         ConfigError: None was.
     """
     running = read(name, folder)
-    if running is None:
+    if running is None or not running.endpoint:
         raise ConfigError(
             f"no {name} was started here, and none is named",
             where=f"[engine.{name}]",
             expected="endpoint, the address of a job server",
-            found=f"nothing, nor {_run(name, folder) / _STATE}",
+            found=f"nothing, nor {_run(name, folder) / _STATE}"
+            if running is None
+            else f"in {running.folder} one that is not started to its end",
             remedy=f'pmd engine up {name}; or write endpoint = "HOST:PORT"',
         )
     return running
@@ -172,42 +178,88 @@ def up(name: str, folder: str = FOLDER, heap_mb: int | None = None) -> Running:
 
     Raises:
         ConfigError: No such engine, it has no such heap, or what it is made of is not here.
-        PmdError: It runs already, or it does not start.
+        PmdError: It runs already, another process is just starting or ending it, or it does not start.
     """
     known([name])
     if heap_mb is not None and name not in HEAP_MB:
         raise ConfigError(f"{name} has no heap of Java's", where="--heap", expected=" or ".join(HEAP_MB), found=name)
-    before = read(name, folder)
-    if before is not None and len(before.dead) < len(before.processes):
-        raise PmdError(
-            f"{name} runs here already", where=before.endpoint, remedy=f"use it, or end it: pmd engine down {name}"
-        )
-    run = _run(name, folder)
-    if run.exists():
-        shutil.rmtree(run)
-    run.mkdir(parents=True)
-    starting = _Starting(name, Path(folder), run, HEAP_MB.get(name, 0) if heap_mb is None else heap_mb)
-    try:
-        address, web = {"prism": _prism, "flink": _flink, "spark": _spark}[name](starting)
-        running = Running(name, address, web, tuple(starting.processes), str(run))
-        storage.put(str(run / _STATE), orjson.dumps(running, option=orjson.OPT_INDENT_2))
-    except BaseException:  # what nothing tells of would never be ended
-        _end(starting.processes)
-        if not starting.processes:  # nothing has been started, and there is no log to look into
+    _needs(Path(folder), _PRISM if name == "prism" else name)  # before anything is made there
+    with _alone(name, folder):
+        before = read(name, folder)
+        if before is not None and before.endpoint and len(before.dead) < len(before.processes):
+            raise PmdError(
+                f"{name} runs here already", where=before.endpoint, remedy=f"use it, or end it: pmd engine down {name}"
+            )
+        if before is not None:  # of one that was killed while it started them
+            _end(before.processes)
+        run = _run(name, folder)
+        if run.exists():
             shutil.rmtree(run)
-            for made in (run.parent, Path(folder)):
-                storage.remove_folder(str(made))
-        raise
-    return running
+        run.mkdir(parents=True)
+        starting = _Starting(name, Path(folder), run, HEAP_MB.get(name, 0) if heap_mb is None else heap_mb)
+        try:
+            address, web = {"prism": _prism, "flink": _flink, "spark": _spark}[name](starting)
+            return starting.note(address, web)
+        except BaseException:
+            _end(starting.processes)
+            (run / _STATE).unlink(missing_ok=True)
+            if not starting.processes:  # nothing has been started, and there is no log to look into
+                shutil.rmtree(run)
+            raise
 
 
 def down(name: str, folder: str = FOLDER) -> Running | None:
-    """End an engine that was started here; return what it was, or None where there is none. Its logs stay."""
-    running = read(name, folder)
-    if running is not None:
-        _end(running.processes)
-        (_run(name, folder) / _STATE).unlink()
-    return running
+    """End an engine that was started here; return what it was, or None where there is none. Its logs stay.
+
+    Raises:
+        PmdError: It is just being started, or ended, by another process.
+    """
+    if read(name, folder) is None and not _run(name, folder).exists():
+        return None
+    with _alone(name, folder):
+        running = read(name, folder)
+        if running is not None:
+            _end(running.processes)
+            (_run(name, folder) / _STATE).unlink()
+        return running
+
+
+def _needs(folder: Path, path: str) -> Path:
+    """Return the path of something in the folder of engines.
+
+    Raises:
+        ConfigError: It is not there.
+    """
+    found = folder.absolute() / path
+    if not found.exists():
+        raise ConfigError(
+            f"{'prism' if path == _PRISM else path} is not here",
+            where=str(found),
+            expected="what make engines builds",
+            remedy="run make engines in a checkout of pmd, then this in the same folder; or name another with --folder",
+        )
+    return found
+
+
+@contextlib.contextmanager
+def _alone(name: str, folder: str) -> Iterator[None]:
+    """Be the only process that starts or ends an engine here.
+
+    Raises:
+        PmdError: Another one does.
+    """
+    path = _run(name, folder).with_suffix(".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        try:
+            patience.lock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB, str(path))
+        except BlockingIOError:
+            raise PmdError(
+                f"another process is just starting or ending {name} here",
+                where=str(path),
+                remedy="wait for it, then run the same command again",
+            ) from None
+        yield
 
 
 class _Starting:
@@ -216,6 +268,8 @@ class _Starting:
     def __init__(self, name: str, folder: Path, run: Path, heap_mb: int) -> None:
         self.name, self.folder, self.run, self.heap_mb = name, folder.absolute(), run.absolute(), heap_mb
         self.processes: list[Process] = []
+        self._folder = str(run)
+        self._java: str | None = None
 
     def start(self, part: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> Path:
         """Start one; return the path of its log."""
@@ -231,7 +285,14 @@ class _Starting:
                 start_new_session=True,  # a signal to the command that starts it is not for it
             )
         self.processes.append(Process(part, process.pid, alive.since(process.pid)))
+        self.note("", None)  # what nothing tells of would never be ended
         return log
+
+    def note(self, endpoint: str, web: str | None) -> Running:
+        """Write down what runs, and return it."""
+        running = Running(self.name, endpoint, web, tuple(self.processes), self._folder)
+        storage.put(f"{self._folder}/{_STATE}", orjson.dumps(running, option=orjson.OPT_INDENT_2))
+        return running
 
     def wait(self, part: str, what: Callable[[], str | None]) -> str:
         """Wait until something is there, and return it.
@@ -251,26 +312,11 @@ class _Starting:
                 raise PmdError(
                     f"{self.name} does not start: its {part} {'has ended' if dead else 'does not answer'}",
                     where=str(log),
+                    expected=None if self._java is None else _java_wanted(self._java),
                     found=lines[-1][:300] if lines else "an empty log",
                     remedy="read the log, then run the same command again",
                 )
             time.sleep(_LOOK_S)
-        return found
-
-    def needs(self, path: str) -> Path:
-        """Return the path of something in the folder of engines.
-
-        Raises:
-            ConfigError: It is not there.
-        """
-        found = self.folder / path
-        if not found.exists():
-            raise ConfigError(
-                f"{self.name} is not here",
-                where=str(found),
-                expected="what make engines builds",
-                remedy="run make engines in a checkout of pmd, then this in the same folder; or name another with --folder",
-            )
         return found
 
     def java(self, heap_mb: int, *more: str) -> list[str]:
@@ -279,12 +325,17 @@ class _Starting:
         Raises:
             ConfigError: It is not installed, or the jars are not here.
         """
-        java = shutil.which("java")
+        home = os.environ.get("JAVA_HOME")  # first, as Flink's and Spark's own scripts have it
+        java = shutil.which("java", path=os.path.join(home, "bin")) if home else None
+        java = self._java = java or shutil.which("java")
         if java is None:
             raise ConfigError(
-                "Java is not installed", where="PATH", expected="java, of version 17", remedy="install it"
+                "Java is not installed",
+                where="JAVA_HOME, PATH",
+                expected=f"java, of version {JAVA}",
+                remedy="install it",
             )
-        jars = self.unsent(self.needs(self.name))
+        jars = self.unsent(_needs(self.folder, self.name))
         opened = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED[self.name]]
         loopback = [
             "-Djava.net.preferIPv4Stack=true",
@@ -338,9 +389,19 @@ class _Starting:
         return str(folder)
 
 
+def _java_wanted(java: str) -> str | None:
+    """Return which Java is wanted in place of another one; None: it is that."""
+    said = subprocess.run([java, "-version"], capture_output=True, text=True, errors="replace", check=False)  # noqa: S603
+    version = re.search(r'version "(?:1\.)?(\d+)', said.stderr)
+    if version is not None and int(version[1]) == JAVA:
+        return None
+    told = next((line for line in said.stderr.splitlines() if "version" in line), "one that tells no version")
+    return f"Java {JAVA} (JAVA_HOME, or the first on PATH); {java} is {told}"
+
+
 def _prism(starting: _Starting) -> tuple[str, str | None]:
     port = _free_port()
-    starting.start("prism", [str(starting.needs("bin/prism")), f"--job_port={port}", "--serve_http=false"])
+    starting.start("prism", [str(_needs(starting.folder, _PRISM)), f"--job_port={port}", "--serve_http=false"])
     starting.wait("prism", lambda: _taken(port))
     return f"localhost:{port}", None
 

@@ -305,7 +305,7 @@ def replace_unreadable(folder: str, commit: Commit) -> None:
     path = storage.join(folder, STAGE_FILE)
     seen = versions.read(path)
     storage.sync_folders(path_of(folder, file.name) for file in commit.files)
-    if not versions.swap(path, to_json(commit), seen):
+    if not versions.make_stand(path, to_json(commit), seen):
         raise superseded(path, None, int(commit.run.get(EPOCH, 0)))
     storage.sync_folders([path])
 
@@ -360,7 +360,7 @@ def _swap(folder: str, epoch: int, change: Callable[[Commit | None], Commit | No
         new = change(standing)
         if new is None:
             return False
-        if versions.swap(path, to_json(new), seen):
+        if versions.make_stand(path, to_json(new), seen):
             return True
     raise RootError(
         "others write here all the time",

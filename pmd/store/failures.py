@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from pmd.errors import InputError, PmdError, RootError
-from pmd.store import shortage, spools
+from pmd.store import patience, shortage, spools
 from pmd.store.storage import TEMPORARY
 
 #: What is to be done where storage has no room.
@@ -86,7 +86,51 @@ _KINDS: Final = re.compile(
 )
 
 #: Where the exceptions of object stores come from.
-_CLOUDS: Final = ("botocore.", "aiobotocore.", "s3fs.", "gcsfs.", "google.", "azure.", "adlfs.", "huggingface_hub.")
+_CLOUDS: Final = (
+    "botocore.",
+    "aiobotocore.",
+    "aiohttp.",
+    "s3fs.",
+    "gcsfs.",
+    "google.",
+    "azure.",
+    "adlfs.",
+    "huggingface_hub.",
+    "fsspec.implementations.http",
+)
+#: What is to be done where a file is another's, on the web.
+_DOWNLOAD: Final = "download it, and name the file that you have"
+#: How much of their words is told.
+_SAID: Final = 400
+#: What stands in these → what it means, and what to do; before anything else that a store may refuse.
+_REFUSALS: Final = (
+    (
+        ("ExpiredToken", "TokenRefreshRequired", "RequestExpired", "invalid_grant", "Reauthentication"),
+        "the credentials for the storage have expired",
+        "get new ones, then run the same command again",
+    ),
+    (("RequestTimeTooSkewed",), "the clock of this machine is wrong", "set it, then run the same command again"),
+    (
+        ("QuotaExceeded", "InsufficientStorage", "StorageFull", "(507)", ", 507"),
+        "the quota of the storage is used up",
+        _ROOM,
+    ),
+    (
+        ("SlowDown", "ServiceUnavailable", "InternalError", "reached max retries", ", 429", ", 500", ", 503", ", 504"),
+        "the storage fails, or is too busy, and was waited for",
+        _BACK,
+    ),
+    (
+        ("PayloadError", "IncompleteRead", "ReadTimeout", "ChecksumError", "ResponseStreaming"),
+        "what the storage sends does not arrive whole",
+        _BACK,
+    ),
+    (
+        ("EndpointConnectionError", "ConnectTimeoutError", "ClientConnector", "ServerDisconnected"),
+        "the storage cannot be reached",
+        _BACK,
+    ),
+)
 
 #: What starts processes: the system says EAGAIN where it starts no more.
 _STARTING: Final = ("subprocess", "multiprocessing.")
@@ -165,6 +209,8 @@ def _of(error: BaseException, root: str | None) -> PmdError | None:
             found=said,
             remedy="raise the limit (ulimit -u, that of the container), or end other programs; then run the same command again",
         )
+    if _is_of_a_store(error):
+        return _refusal(error, root)
     if isinstance(error, OSError) and error.errno is not None:
         return _words(error.errno, _path(error), str(error), root)
     if isinstance(error, sqlite3.OperationalError) and "disk is full" in str(error):
@@ -173,13 +219,6 @@ def _of(error: BaseException, root: str | None) -> PmdError | None:
             where="SQLite's temporary file",
             found=said,
             remedy="make room, or name a folder in SQLITE_TMPDIR; then run the same command again",
-        )
-    if type(error).__module__.startswith(_CLOUDS) or (isinstance(error, OSError) and _is_of(error, _CLOUDS)):
-        return RootError(
-            "the storage refuses",
-            where=root,
-            found=said.split("\n", maxsplit=1)[0],
-            remedy="check the name of the bucket, the credentials in this environment, and what they may do",
         )
     if isinstance(error, TimeoutError) and type(error).__module__.startswith("fsspec"):
         return _words(errno.ETIMEDOUT, root, said, root)
@@ -194,8 +233,43 @@ def _is_of(error: BaseException, modules: tuple[str, ...]) -> bool:
     return any(frame.f_globals.get("__name__", "").startswith(modules) for frame, _ in frames)
 
 
-def _path(error: OSError) -> str | None:
-    name = error.filename
+def _is_of_a_store(error: BaseException) -> bool:
+    """Return whether the client of an object store raised an error; one of a file of this machine names that file."""
+    if type(error).__module__.startswith(_CLOUDS):
+        return True
+    if not isinstance(error, OSError | ValueError) or _path(error) is not None:
+        return False
+    if type(error.__cause__).__module__.startswith(_CLOUDS):  # in which s3fs gives it a number, as if a disk had failed
+        return True
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    by = frames if isinstance(error, OSError) and error.errno is None else frames[-1:]
+    return any(frame.f_globals.get("__name__", "").startswith(_CLOUDS) for frame in by)
+
+
+def _refusal(error: BaseException, root: str | None) -> PmdError:
+    """Return what the client of an object store says, whose own words name the store's code, and maybe in a second line why."""
+    cause = error.__cause__
+    is_wrapped = cause is not None and not type(error).__module__.startswith(_CLOUDS)
+    told = cause if is_wrapped and type(cause).__module__.startswith(_CLOUDS) else error
+    lines = [line.strip() for line in str(told).splitlines() if line.strip()]
+    said = f"{type(told).__name__}: {': '.join(dict.fromkeys((*lines[:1], *lines[-1:])))}"[:_SAID]
+    problem, remedy = next(
+        ((problem, remedy) for words, problem, remedy in _REFUSALS if any(word in said for word in words)),
+        (
+            "the storage refuses",
+            "check the name of the bucket, the credentials in this environment, and what they may do",
+        ),
+    )
+    url = patience.asked_for(error)
+    if url is not None and url.startswith(("http://", "https://")):
+        remedy = _DOWNLOAD
+    if root is not None and url is not None and not f"{url}/".startswith(f"{root.rstrip('/')}/"):
+        return InputError(problem, where=url, found=said, remedy=remedy)
+    return RootError(problem, where=root or url, found=said, remedy=remedy)
+
+
+def _path(error: OSError | ValueError) -> str | None:
+    name = getattr(error, "filename", None)
     return os.fsdecode(name) if isinstance(name, str | bytes) else None
 
 

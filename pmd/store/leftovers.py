@@ -6,6 +6,7 @@ that, it would keep the files of the commit before for ever. So would a format t
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 
 from pmd.errors import PmdError
@@ -60,6 +61,21 @@ def remove_unfinished(root: str, check: Check) -> None:
     """Remove files that stand directly in ROOT and never got their name: a writer may be killed before it is known as one."""
     names = [name for name in storage.list_names(root) if written.home(name) == ""]
     commits.remove([storage.join(root, name) for name in names], check)
+
+
+def take_back_uploads(root: str, work: str) -> None:
+    """Have the store forget what was sent of files that were never whole; only for who holds ROOT's lock, as `remove`.
+
+    Who may not list or end such uploads goes on without: nobody reads them.
+
+    Args:
+        root: ROOT.
+        work: The name of its folder for what only a run needs.
+    """
+    with contextlib.suppress(Exception):  # of the store's client
+        for name, upload in storage.unended_uploads(root):
+            if written.home(name) is not None or name.startswith(f"{work}/"):
+                storage.take_back(storage.join(root, name), upload)
 
 
 def _committed(root: str) -> dict[str, Listed]:

@@ -433,7 +433,7 @@ def _take(root: str, own: Holder, committed: Callable[[], int]) -> _Lease:
         raise _refusal(root, f"wait for it; if it is gone, its lease ends in {left_s:.0f} s")
     state = State(_next(before, committed), own, ended=False, until=_now() + datetime.timedelta(seconds=LEASE_S))
     content = state.to_json()
-    if not versions.swap(path, content, seen):
+    if not versions.make_stand(path, content, seen):
         raise _refusal(root, f"wait for it; if it is gone, its lease ends in {LEASE_S:.0f} s")
     mine = versions.read(path)
     if mine is None or mine.content != content:

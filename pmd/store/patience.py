@@ -11,6 +11,7 @@ is what was written.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -18,7 +19,7 @@ import io
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from pmd.errors import InputError, RootError
@@ -43,27 +44,84 @@ _BLOCK_BYTES: Final = 2**20
 #: Pieces that are written by one call: Linux and macOS take as many.
 _PIECES: Final = 1024
 
+#: The same for a store that is too busy: half a minute.
+_BUSY_PAUSES_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
+#: How a store says so, and a client of S3 that it has asked again already.
+_BUSY: Final = ("(429)", "(TooManyRequests)")
+_TRIED: Final = "reached max retries"
+#: How clients of stores call an answer that broke off, or that arrived damaged.
+_BROKEN: Final = frozenset(
+    {
+        "ClientPayloadError",
+        "FlexibleChecksumError",
+        "IncompleteRead",
+        "IncompleteReadError",
+        "AioReadTimeoutError",
+        "ReadTimeoutError",
+        "ResponseStreamingError",
+    }
+)
+
 #: When something failed for good, by the clock of `time.monotonic`.
 _failed_at = float("-inf")
 
 
 def patiently(call: Callable[[], _T]) -> _T:
     """Return what a call gives that may be made again; an error that may pass is waited out."""
+    return _again(call, _may_pass)
+
+
+def wholly(call: Callable[[], _T]) -> _T:
+    """Return what a call reads from a store whose client asks again only for what fails before it answers.
+
+    An answer that breaks off, or that is not what its checksum says, is asked for again, as what may pass is.
+    """
+    return _again(call, lambda error: _may_pass(error) or type(error).__name__ in _BROKEN)
+
+
+def _again(call: Callable[[], _T], may_pass: Callable[[Exception], bool]) -> _T:
     global _failed_at  # noqa: PLW0603  the storage is one for all of the process
-    for pause_s in _PAUSES_S:
+    tried = 0
+    while True:
         try:
             return call()
-        except OSError as error:
-            if error.errno not in PASSING:
+        except Exception as error:
+            if not may_pass(error):
+                raise
+            pauses_s = _BUSY_PAUSES_S if _is_busy(error) else _PAUSES_S
+            if tried == len(pauses_s):
+                _failed_at = time.monotonic()
                 raise
         if time.monotonic() - _failed_at > _HASTE_S:
-            time.sleep(pause_s)
+            time.sleep(pauses_s[tried])
+        tried += 1
+
+
+def _may_pass(error: Exception) -> bool:
+    """Return whether the same may be tried again. What a client of S3 has tried itself, and waited for, has such numbers too."""
+    has_waited = _TRIED in str(error.__cause__)
+    return isinstance(error, OSError) and error.errno in PASSING and not has_waited
+
+
+def _is_busy(error: Exception) -> bool:
+    """Return whether a store says that too much is asked of it, in a way that clients of S3 do not know."""
+    return any(word in str(error.__cause__) for word in _BUSY)
+
+
+@contextlib.contextmanager
+def asking(url: str) -> Iterator[None]:
+    """Let errors of a store's client, which name nothing, tell what was asked for (`asked_for`)."""
     try:
-        return call()
-    except OSError as error:
-        if error.errno in PASSING:
-            _failed_at = time.monotonic()
+        yield
+    except Exception as error:
+        if asked_for(error) is None:
+            error._pmd_asked_for = url  # type: ignore[attr-defined]
         raise
+
+
+def asked_for(error: BaseException) -> str | None:
+    """Return what a store was asked for when this came of it; None: it does not tell."""
+    return getattr(error, "_pmd_asked_for", None)
 
 
 def name(error: OSError, path: str) -> None:

@@ -90,6 +90,6 @@ def _put(path: str, content: bytes, lock: Lock) -> None:
     """Write a file of a fixed name, unless another writer has done so since this one held the lock."""
     seen = versions.read(path)
     lock.check()
-    if not versions.swap(path, content, seen):
+    if not versions.make_stand(path, content, seen):
         lock.check()
         raise commits.superseded(path, None, lock.epoch)

@@ -375,6 +375,7 @@ def writer(root: str, command: str, config: str | None = None) -> Iterator[Lock]
         if not held.before.ended:
             _note(held)
             leftovers.remove(root, held.epoch, held.check)
+            leftovers.take_back_uploads(root, WORK)
         _sweep_work(root, held.epoch - 1)
         stack.callback(_sweep_work, root, held.epoch)
         with failures.at(root), register.looked_at(root, held.epoch):

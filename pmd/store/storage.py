@@ -23,14 +23,14 @@ import re
 import shutil
 import stat
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self, cast
 
 from pmd.errors import ConfigError, InputError, PmdError, RootError
 from pmd.store import spools
 from pmd.store.local import LOCAL, Local, unless_gone
-from pmd.store.patience import Reading, Writing, patiently, refuse_pipes
+from pmd.store.patience import Reading, Writing, asking, patiently, refuse_pipes, wholly
 
 #: Marks files that are being written; sweeps remove them, readers never see them.
 TEMPORARY = ".tmp-"
@@ -38,6 +38,9 @@ TEMPORARY = ".tmp-"
 #: Bytes that are collected before they are written, or read ahead, of an open file.
 _WRITE_BYTES: Final = 2**13
 _READ_BYTES: Final = 2**14
+
+#: How file systems call what tells the version of a file, the best first; the last is a web server's.
+_VERSIONS: Final = ("mtime", "etag", "ETag", "generation", "created", "Last-Modified")
 
 #: Signs of a pattern.
 _WILD: Final = "*?["
@@ -89,8 +92,7 @@ def _client(protocol: str, _: tuple[tuple[str, str], ...]) -> Any:
 
 def is_object_store(fs: Any) -> bool:
     """Return whether a file system has objects and no folders, and shows an object when all of it is there."""
-    protocols = {fs.protocol} if isinstance(fs.protocol, str) else {*fs.protocol}
-    return bool(protocols & {*_EXTRAS})
+    return bool(_protocols(fs) & {*_EXTRAS})
 
 
 def is_local(url: str) -> bool:
@@ -163,13 +165,14 @@ def exists(url: str) -> bool:
     fs, path = filesystem(url)
     if isinstance(fs, Local):
         return fs.mode(path) is not None
-    if not _is_in_gcs(fs, path):
-        return bool(patiently(lambda: fs.exists(path)))
-    try:
-        _info(fs, path)
-    except FileNotFoundError:
-        return False
-    return True
+    with asking(url):
+        if not _is_in_gcs(fs, path):
+            return bool(patiently(lambda: fs.exists(path)))
+        try:
+            _info(fs, path)
+        except FileNotFoundError:
+            return False
+        return True
 
 
 def is_folder(url: str) -> bool:
@@ -177,7 +180,8 @@ def is_folder(url: str) -> bool:
     fs, path = filesystem(url)
     if isinstance(fs, Local):
         return fs.isdir(path)
-    return bool(patiently(lambda: _has_objects(fs, path) if _is_in_gcs(fs, path) else fs.isdir(path)))
+    with asking(url):
+        return bool(patiently(lambda: _has_objects(fs, path) if _is_in_gcs(fs, path) else fs.isdir(path)))
 
 
 def is_same(one: str, other: str) -> bool:
@@ -212,8 +216,7 @@ def _info(fs: Any, path: str) -> Any:
 
 def _is_in_gcs(fs: Any, path: str) -> bool:
     """Return whether a path is one of Cloud Storage, below a bucket."""
-    protocols = {fs.protocol} if isinstance(fs.protocol, str) else {*fs.protocol}
-    return "gs" in protocols and bool(fs.split_path(path)[1])
+    return "gs" in _protocols(fs) and bool(fs.split_path(path)[1])
 
 
 def _has_objects(fs: Any, path: str) -> bool:
@@ -231,9 +234,15 @@ def size(url: str) -> int:
     """
     fs, path = filesystem(url)
     try:
-        return int(_info(fs, path)["size"])
+        with asking(url):
+            found = _info(fs, path)["size"]
     except FileNotFoundError:
         raise InputError("no such file", where=url, remedy="check the path in the configuration") from None
+    if found is None:
+        raise InputError(
+            "its server does not say how large it is", where=url, remedy="download it, and name the file that you have"
+        )
+    return int(found)
 
 
 def fingerprint(url: str) -> str:
@@ -246,13 +255,14 @@ def fingerprint(url: str) -> str:
     """
     fs, path = filesystem(url)
     try:
-        info = _info(fs, path)
+        with asking(url):
+            info = _info(fs, path)
     except FileNotFoundError:
         raise InputError("no such file", where=url, remedy="check the path in the configuration") from None
     if info["type"] == "directory":
         sizes = {name.removeprefix(path): size for name, size in patiently(lambda: _sizes(fs, path)).items()}
         return hashlib.sha256(repr(sorted(sizes.items())).encode()).hexdigest()
-    version = info.get("mtime") or info.get("etag") or info.get("ETag") or info.get("generation") or info.get("created")
+    version = next((info[name] for name in _VERSIONS if info.get(name)), None)
     return f"{info['size']}:{version}"
 
 
@@ -263,6 +273,17 @@ def changed_ns(path: str) -> int:
     """
     there = filesystem(path)[1]
     return patiently(lambda: os.stat(there)).st_ctime_ns
+
+
+def sizes(folder: str) -> dict[str, int]:
+    """Return every file below a folder and its size in bytes, as one look shows them; see `list_files`."""
+    fs, path = filesystem(folder)
+    if not is_object_store(fs) and not exists(folder):
+        return {}
+    prefix = path.rstrip("/") + "/"
+    with asking(folder):
+        found = patiently(lambda: _sizes(fs, path))
+    return {name.removeprefix(prefix): found[name] for name in sorted(found)}
 
 
 def _sizes(fs: Any, folder: str) -> dict[str, int]:
@@ -304,9 +325,26 @@ def open_raw(url: str) -> BinaryIO:
     try:
         if isinstance(fs, Local):
             return cast(BinaryIO, io.BufferedReader(Reading(path), _READ_BYTES))
-        return cast(BinaryIO, fs.open(path, "rb", compression=None))
+        with asking(url):
+            file = fs.open(path, "rb", compression=None)
+        cache = getattr(file, "cache", None)
+        if cache is not None and "gs" not in _protocols(fs):  # whose files fetch ahead by themselves
+            cache.fetcher = functools.partial(_fetched, wholly if _is_in_s3(fs) else _once, cache.fetcher, url)
+        return cast(BinaryIO, file)
     except FileNotFoundError:
         raise InputError("no such file", where=url, remedy="check the path in the configuration") from None
+
+
+def _fetched(
+    read: Callable[[Callable[[], bytes]], bytes], fetch: Callable[[int, int], bytes], url: str, start: int, stop: int
+) -> bytes:
+    """Return a range of an open file."""
+    with asking(url):
+        return read(lambda: fetch(start, stop))
+
+
+def _once(call: Callable[[], bytes]) -> bytes:
+    return call()
 
 
 def read_bytes(url: str, start: int | None = None, stop: int | None = None) -> bytes:
@@ -314,7 +352,12 @@ def read_bytes(url: str, start: int | None = None, stop: int | None = None) -> b
     fs, path = filesystem(url)
     if isinstance(fs, Local):
         refuse_pipes(path)
-    return cast(bytes, patiently(lambda: fs.cat_file(path, start=start, end=stop)))
+    read = wholly if _is_in_s3(fs) else patiently
+    with asking(url):
+        found = cast(bytes, read(lambda: fs.cat_file(path, start=start, end=stop)))
+    if stop is not None and len(found) > stop - (start or 0):  # a web server may send all, whatever it is asked for
+        return found[start:stop]
+    return found
 
 
 def glob(pattern: str) -> list[str]:
@@ -328,10 +371,11 @@ def glob(pattern: str) -> list[str]:
         return []
     fs, path = filesystem(pattern)
     protocol = pattern.split("://", 1)[0] + "://" if "://" in pattern else ""
-    found = sorted(cast(list[str], patiently(lambda: _listing(fs).glob(_literal_start(fs, path)))))
+    with asking(pattern):
+        found = sorted(cast(list[str], patiently(lambda: _listing(fs).glob(_literal_start(fs, path)))))
     if isinstance(fs, Local) and not os.path.isabs(os.path.expanduser(pattern)) and not protocol:
         return [os.path.relpath(name) for name in found]
-    return [protocol + name for name in found]
+    return [name if "://" in name else protocol + name for name in found]  # fsspec's names of a web server have theirs
 
 
 def _literal_start(fs: Any, path: str) -> str:
@@ -351,7 +395,8 @@ def list_files(folder: str) -> list[str]:
         return []
     prefix = path.rstrip("/") + "/"
     find = (lambda: _walk(path)) if isinstance(fs, Local) else (lambda: fs.find(path))
-    return sorted(name.removeprefix(prefix) for name in patiently(find))
+    with asking(folder):
+        return sorted(name.removeprefix(prefix) for name in patiently(find))
 
 
 def _walk(path: str) -> list[str]:
@@ -436,16 +481,19 @@ def make_folder(folder: str) -> None:
 def remove(url: str) -> None:
     """Remove a file if it is there."""
     fs, path = filesystem(url)
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError), asking(url):
         patiently(lambda: fs.rm_file(path))
 
 
 def remove_tree(folder: str) -> None:
     """Remove a folder and everything in it, if it is there: only for folders that nobody but this program writes into."""
     fs, path = filesystem(folder)
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError), asking(folder):
         if isinstance(fs, Local):
             patiently(lambda: shutil.rmtree(path, onerror=_tell_of_removal))
+        elif any(sign in path for sign in _WILD):  # fsspec would take it for a pattern, and remove what is of others
+            for name in patiently(lambda: fs.find(path)):
+                fs.rm_file(name)
         else:
             fs.rm(path, recursive=True)
     _forget_synced(path)
@@ -455,6 +503,42 @@ def _tell_of_removal(_: object, path: str, raised: tuple[Any, BaseException, Any
     """Raise what keeps a tree from being removed; not that a worker which is ending removed something of it itself."""
     if not isinstance(raised[1], FileNotFoundError):
         raise raised[1]
+
+
+def unended_uploads(folder: str) -> list[tuple[str, str]]:
+    """Return the uploads in parts that have not ended below a folder: names, relative to it, and the store's own of the upload.
+
+    Of a process that was killed S3 keeps the parts, and charges for them, until somebody takes them back. Nobody else does so.
+    """
+    fs, path = filesystem(folder)
+    if not _is_in_s3(fs):
+        return []
+    bucket, key, _ = fs.split_path(path)
+    prefix = f"{key.rstrip('/')}/" if key else ""
+    found: list[tuple[str, str]] = []
+    after: dict[str, str] = {}
+    while True:
+        page = fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=prefix, **after)
+        found += [(one["Key"].removeprefix(prefix), one["UploadId"]) for one in page.get("Uploads", [])]
+        if not page.get("IsTruncated"):
+            return found
+        after = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+
+
+def take_back(url: str, upload: str) -> None:
+    """Have a store forget the parts of an upload (`unended_uploads`)."""
+    fs, path = filesystem(url)
+    bucket, key, _ = fs.split_path(path)
+    with contextlib.suppress(FileNotFoundError):  # it has ended since
+        fs.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload)
+
+
+def _is_in_s3(fs: Any) -> bool:
+    return "s3" in _protocols(fs)
+
+
+def _protocols(fs: Any) -> set[str]:
+    return {fs.protocol} if isinstance(fs.protocol, str) else {*fs.protocol}
 
 
 def remove_empty(folder: str) -> None:
@@ -493,6 +577,7 @@ class Draft:
 
     def __init__(self, folder: str, *, durable: bool = True, is_hashed: bool = True) -> None:
         self._fs, self._folder = filesystem(folder)
+        self._url = folder
         self._is_local = isinstance(self._fs, Local)
         self._drafts = self._folder if self._is_local else spools.folder()
         self._durable = durable and self._is_local
@@ -558,7 +643,8 @@ class Draft:
             patiently(functools.partial(_replaced, self._raw.path, path, self._identity))
             self._temporaries.remove(self._raw.path)
         else:
-            patiently(functools.partial(self._fs.put_file, self._raw.path, path))
+            with asking(join(self._url, name)):
+                patiently(functools.partial(self._fs.put_file, self._raw.path, path))
             self.discard()  # what was sent is of no use here
 
     def finish_if_absent(self, name: str) -> bool:
@@ -628,7 +714,8 @@ def put_if_absent(url: str, content: bytes) -> bool:
     if not isinstance(fs, Local):
         make_folder(posixpath.dirname(url))
         try:
-            fs.pipe_file(path, content, mode="create")
+            with asking(url):
+                fs.pipe_file(path, content, mode="create")
         except FileExistsError:
             return False
         return True
@@ -783,7 +870,8 @@ def list_names(folder: str) -> list[str]:
     if not is_object_store(fs) and not exists(folder):
         return []
     try:
-        found = patiently(lambda: fs.ls(path, detail=False))
+        with asking(folder):
+            found = patiently(lambda: fs.ls(path, detail=False))
     except FileNotFoundError:  # a writer has removed it since
         return []
     return sorted(posixpath.basename(name.rstrip("/")) for name in found)

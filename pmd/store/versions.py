@@ -38,7 +38,8 @@ def read(url: str) -> Versioned | None:
         ConfigError: Its file system cannot compare.
     """
     fs, path = storage.filesystem(url)
-    return _kind(fs, url).read(fs, path)
+    with patience.asking(url):
+        return _kind(fs, url).read(fs, path)
 
 
 def swap(url: str, content: bytes, seen: Versioned | None, *, durable: bool = True) -> bool:
@@ -53,7 +54,23 @@ def swap(url: str, content: bytes, seen: Versioned | None, *, durable: bool = Tr
     fs, path = storage.filesystem(url)
     if not durable and storage.is_local(url):
         return _swap_local(fs, path, content, seen, durable=False)
-    return _kind(fs, url).swap(fs, path, content, seen)
+    with patience.asking(url):
+        return _kind(fs, url).swap(fs, path, content, seen)
+
+
+def make_stand(url: str, content: bytes, seen: Versioned | None) -> bool:
+    """Replace a file as `swap` does; return whether these bytes stand now.
+
+    A client of a store asks again where an answer was lost. The second try then meets what the first has written, and `swap` says
+    no. Not for bytes that another writer might write too, where only one of them may win.
+
+    Raises:
+        ConfigError: Its file system cannot compare.
+    """
+    if swap(url, content, seen):
+        return True
+    standing = read(url)
+    return standing is not None and standing.content == content
 
 
 def version(url: str) -> str | None:
@@ -63,7 +80,8 @@ def version(url: str) -> str | None:
         ConfigError: Its file system cannot compare.
     """
     fs, path = storage.filesystem(url)
-    return _kind(fs, url).version(fs, path)
+    with patience.asking(url):
+        return _kind(fs, url).version(fs, path)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +102,8 @@ def listed(folder: str, ending: str) -> dict[str, Listed]:
     """
     fs, path = storage.filesystem(folder)
     kind, prefix = _kind(fs, folder), path.rstrip("/") + "/"
-    found = patiently(lambda: kind.list(fs, path, ending))
+    with patience.asking(folder):
+        found = patiently(lambda: kind.list(fs, path, ending))
     return {name.removeprefix(prefix): found[name] for name in sorted(found)}
 
 
@@ -95,7 +114,8 @@ def remove(url: str, version: str) -> bool:
         ConfigError: Its file system cannot compare.
     """
     fs, path = storage.filesystem(url)
-    return _kind(fs, url).remove(fs, path, version)
+    with patience.asking(url):
+        return _kind(fs, url).remove(fs, path, version)
 
 
 def probe(folder: str) -> None:
@@ -110,7 +130,7 @@ def probe(folder: str) -> None:
     if storage.is_local(folder):
         return
     url = storage.join(folder, f"{storage.TEMPORARY}{uuid.uuid4().hex}")
-    if not _made(url, b"first", None):
+    if not make_stand(url, b"first", None):
         raise ConfigError(
             "nothing can be written here",
             where=folder,
@@ -123,21 +143,13 @@ def probe(folder: str) -> None:
         storage.remove(url)
 
 
-def _made(url: str, content: bytes, seen: Versioned | None) -> bool:
-    """Return whether a file of ours stands now; the client may have asked again when an answer was lost."""
-    if swap(url, content, seen):
-        return True
-    standing = read(url)
-    return standing is not None and standing.content == content
-
-
 def _try_conditions(url: str, folder: str) -> None:
     seen = read(url)
     broken = (
         "makes a file anew where one stands"
         if swap(url, b"second", None)
         else "does not replace the file that was read"
-        if not _made(url, b"third", seen)
+        if not make_stand(url, b"third", seen)
         else "replaces a file that is no longer the one that was read"
         if swap(url, b"fourth", seen)
         else None
@@ -258,11 +270,15 @@ _GCS_OTHERS: Final = ("conditionNotMet", "412")
 
 def _read_s3(fs: Any, path: str) -> Versioned | None:
     bucket, key, _ = fs.split_path(path)
-    try:
+
+    def read() -> Versioned:
         answer = fs.call_s3("get_object", Bucket=bucket, Key=key)
+        return Versioned(_body(fs, answer["Body"]), str(answer["ETag"]))
+
+    try:
+        return patience.wholly(read)
     except FileNotFoundError:
         return None
-    return Versioned(_body(fs, answer["Body"]), str(answer["ETag"]))
 
 
 def _body(fs: Any, body: Any) -> bytes:
@@ -366,7 +382,7 @@ def _holds(request: Callable[[], object], *refusals: type[OSError], says: Sequen
         says: What stands in other errors then.
     """
     try:
-        request()
+        patiently(request)
     except refusals:
         return False
     except OSError as error:

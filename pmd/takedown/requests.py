@@ -145,7 +145,7 @@ def add(root: str, words: Sequence[Word], done: Iterable[int], *, keeps_looks: b
         waiting = [] if seen is None else _parsed(seen.content, path)
         number = 1 + max([*done, *(request.number for request in waiting)], default=0)
         request = Request(number, said, keeps_looks)
-        if versions.swap(path, _written([*waiting, request]), seen):
+        if versions.make_stand(path, _written([*waiting, request]), seen):
             storage.sync_folders([path])
             return request
     raise RootError("others write here all the time", where=path, remedy="run the same command again")

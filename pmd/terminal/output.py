@@ -135,6 +135,7 @@ def log_to_standard_error() -> None:
     errors = logging.StreamHandler()
     errors.setFormatter(_Whole(logging.BASIC_FORMAT))
     logging.basicConfig(level=logging.ERROR, handlers=[errors])
+    logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # it tells with a traceback what it then raises
     notes = logging.StreamHandler()
     notes.setFormatter(_OneLine(f"{clear}! "))
     _only(logging.getLogger("pmd.notes"), notes, logging.WARNING)

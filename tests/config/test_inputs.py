@@ -124,6 +124,19 @@ def test_archives_are_looked_through_by_who_reads_them_alone(tmp_path: Path) -> 
     assert inputs.notes(chosen) == before
 
 
+def test_files_that_dataflows_workers_do_not_reach_are_told_before_a_job_is_paid_for(tmp_path: Path) -> None:
+    engine = (
+        '[engine]\nname = "dataflow"\n[engine.dataflow]\nproject = "my-project-1"\nregion = "us-central1"\n'
+        'temp = "gs://bucket/tmp"\nimage = "example.invalid/pmd:1"\n'
+    )
+    head = 'root = "gs://b/root"\ncontact = "mailto:us@example.org"\n[sources.conceptual_12m]\n'
+    here = f'{head}annotations = ["{tmp_path}/a.tsv", "gs://b/b.tsv", "{tmp_path}/c.tsv"]\n'
+    (note,) = inputs.notes(config.parse(here + engine))
+    assert note.startswith(f"conceptual_12m: Dataflow's workers do not reach {tmp_path}/a.tsv and 1 more, unless")
+    assert inputs.notes(config.parse(here)) == []
+    assert inputs.notes(config.parse(f'{head}annotations = ["gs://b/b.tsv"]\n' + engine)) == []
+
+
 def noted(folder: Path, *lines: str) -> list[str]:
     """Return the notes of a configuration of COCO's captions and Visual Genome, with these lines under the first."""
     path = folder / "pmd.toml"

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 
 from pmd.config.engine import DataflowEngine, Engine
 from pmd.engines import choosing
@@ -108,13 +114,14 @@ def told(call: Any, *given: Any) -> tuple[str | None, ...]:
     return type(found).__name__, found.problem, found.where, found.expected, found.found, found.remedy
 
 
-def test_dataflow_does_not_reach_a_local_root(tmp_path: Path) -> None:
-    assert told(choosing.flags, engine("dataflow", **DATAFLOW), (), str(tmp_path)) == (
+@pytest.mark.parametrize("before", ["", "file://"])
+def test_dataflow_does_not_reach_a_local_root(tmp_path: Path, before: str) -> None:
+    assert told(choosing.flags, engine("dataflow", **DATAFLOW), (), f"{before}{tmp_path}") == (
         "ConfigError",
         "Dataflow's workers do not reach this ROOT",
         "root",
         "a folder of Cloud Storage: gs://BUCKET/…",
-        str(tmp_path),
+        f"{before}{tmp_path}",
         "name one, or another engine",
     )
 
@@ -172,7 +179,71 @@ def test_a_job_server_that_is_not_there_is_told() -> None:
         )
         assert "refused" in (found[4] or "")
         assert (found[5] or "").startswith("start it (on this machine: pmd engine up prism, flink or spark)")
-        bound.listen()
-        choosing.reach((f"--job_endpoint={address}",))
     choosing.reach(("--runner=DataflowRunner",))
     assert told(choosing.reach, ("--job_endpoint=nonsense",))[1:3] == ("the engine cannot be reached", "nonsense")
+
+
+class Jobs(beam_job_api_pb2_grpc.JobServiceServicer):
+    """Answers as a job server does."""
+
+    def DescribePipelineOptions(self, *_: Any) -> Any:
+        return beam_job_api_pb2.DescribePipelineOptionsResponse()
+
+
+class Page(BaseHTTPRequestHandler):
+    """Answers as the pages of an engine do."""
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+
+@pytest.fixture
+def serving() -> Iterator[tuple[grpc.Server, str]]:
+    """A server of gRPC, and its address."""
+    server = grpc.server(ThreadPoolExecutor(1))
+    port = server.add_insecure_port("127.0.0.1:0")
+    yield server, f"localhost:{port}"
+    server.stop(None)
+
+
+def test_a_job_server_is_reached(serving: tuple[grpc.Server, str]) -> None:
+    server, address = serving
+    beam_job_api_pb2_grpc.add_JobServiceServicer_to_server(Jobs(), server)
+    server.start()
+    choosing.reach(("--runner=PortableRunner", f"--job_endpoint={address}"))
+
+
+NO_JOB_SERVER = "what answers here is no job server of Beam's"
+
+
+def test_another_service_is_told_at_once(serving: tuple[grpc.Server, str]) -> None:
+    """Such as a pool of workers. Beam would ask it six times, and end in an exception that names neither."""
+    server, address = serving
+    server.start()
+    found = told(choosing.reach, (f"--job_endpoint={address}",))
+    assert found[:3] == ("PmdError", NO_JOB_SERVER, address)
+    assert "UNIMPLEMENTED" in str(found[4])
+    assert "endpoint of [engine]" in str(found[5])
+
+
+def test_an_engines_own_pages_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flink's 8081 in place of Beam's 8099. Beam would wait for a minute, and end in an exception without a word."""
+    monkeypatch.setattr(choosing, "_PAUSE_S", 0.01)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        found = told(choosing.reach, (f"--job_endpoint=localhost:{server.server_port}",))
+        server.shutdown()
+    assert found[1] == NO_JOB_SERVER
+    assert "UNAVAILABLE" in str(found[4])
+
+
+def test_somebody_who_says_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choosing, "_ANSWER_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        found = told(choosing.reach, (f"--job_endpoint=localhost:{silent.getsockname()[1]}",))
+    assert found[1] == NO_JOB_SERVER
+    assert "DEADLINE" in str(found[4])

@@ -58,15 +58,21 @@ image = "example.invalid/pmd:1"
 """
 
 
-def test_the_launcher_submits_one_job_whose_only_task_is_the_driver(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    submitted: list[Any] = []
+@pytest.fixture
+def submitted(monkeypatch: pytest.MonkeyPatch) -> list[beam.Pipeline]:
+    """What is submitted, in place of submitting it."""
+    found: list[beam.Pipeline] = []
 
     def run(pipeline: beam.Pipeline) -> None:
-        submitted.append(pipeline)
+        found.append(pipeline)
 
     monkeypatch.setattr(beam.Pipeline, "run", run)
+    return found
+
+
+def test_the_launcher_submits_one_job_whose_only_task_is_the_driver(
+    tmp_path: Path, submitted: list[beam.Pipeline]
+) -> None:
     path = described(tmp_path, TABLE)
     launcher().main(["--config", path, "--runner=DirectRunner", "--project=my-project-1"])
     (pipeline,) = submitted
@@ -77,6 +83,18 @@ def test_the_launcher_submits_one_job_whose_only_task_is_the_driver(
         part.transform.values for part in pipeline.transforms_stack[0].parts if hasattr(part.transform, "values")
     ]
     assert list(created) == [("build", path, "--engine", "dataflow")]
+
+
+@pytest.mark.parametrize(
+    ("flags", "account"),
+    [((), "pmd-worker@my-project-1.iam.gserviceaccount.com"), (("--service_account_email=other@x",), "other@x")],
+)
+def test_the_launchers_job_has_the_account_of_the_table(
+    tmp_path: Path, submitted: list[beam.Pipeline], flags: tuple[str, ...], account: str
+) -> None:
+    path = described(tmp_path, f'{TABLE}account = "pmd-worker@my-project-1.iam.gserviceaccount.com"\n')
+    launcher().main(["--config", path, "--runner=DirectRunner", *flags])
+    assert submitted[0].options.get_all_options()["service_account_email"] == account
 
 
 def test_the_launcher_needs_the_table(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ class Broken(grpc.RpcError):
     [
         ("run_worker_12-1", Broken(grpc.StatusCode.CANCELLED), False),
         ("read_grpc_client_inputs", Broken(grpc.StatusCode.UNAVAILABLE), False),
+        ("wait_until_finish_read", Broken(grpc.StatusCode.UNAVAILABLE), False),
         ("run_worker_12-1", Broken(grpc.StatusCode.INTERNAL), True),
         ("run_worker_12-1", ValueError("a fault"), True),
         ("fetch", Broken(grpc.StatusCode.CANCELLED), True),

@@ -9,8 +9,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pyarrow as pa
 import pytest
+from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 
 from pipelines import running
 from pmd.engines import driving, ends, jobs, servers, transforms
@@ -108,6 +110,16 @@ Caused by: java.io.IOException: Insufficient number of network buffers: required
 )
 def test_the_reason_is_the_last_cause(error: Exception, reason: str | None) -> None:
     assert jobs.reason(error) == reason
+
+
+def test_a_job_server_that_hangs_up_is_the_reason() -> None:
+    """gRPC spells its errors out in lines of which the last is ">"."""
+    with grpc.insecure_channel("localhost:1") as channel, pytest.raises(grpc.RpcError) as caught:
+        beam_job_api_pb2_grpc.JobServiceStub(channel).GetJobs(beam_job_api_pb2.GetJobsRequest(), timeout=5)
+    said = jobs.reason(caught.value)
+    assert said is not None
+    assert said.startswith("UNAVAILABLE: ")
+    assert len(said) > len("UNAVAILABLE: ")
 
 
 class Ended:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,52 @@ def test_what_several_workers_tell_is_added_up(tmp_path: Path) -> None:
     assert seen.steps == {"WriteShard": (2, 8)}
     assert seen.waited["slow.example"] == (2, 4.0)
     assert seen.written == 500
+
+
+def test_a_look_asks_an_object_store_once_and_once_for_each_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be thousands of run files, and a look each second."""
+    work = f"memory://progress-{id(monkeypatch)}"
+    progress.Counts(work, "one").write()
+    for number in range(20):
+        storage.put(f"{work}/run-{number:04}", bytes(100))
+    fs, asked = storage.filesystem(work)[0], []
+    for name in ("find", "ls", "info", "size", "cat_file"):
+        original = getattr(fs, name)
+        monkeypatch.setattr(
+            fs, name, lambda *a, _was=original, _name=name, **k: (asked.append(_name), _was(*a, **k))[1]
+        )
+    assert progress.read(work).written == 2000
+    assert len([name for name in asked if name in {"size", "info", "cat_file"}]) <= 3, asked
+
+
+def test_storage_that_fails_ends_no_telling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client's exception would end the thread with a traceback, in the middle of a run that goes on."""
+    looks: list[str] = []
+    original = progress.read
+
+    def read(work: str) -> Seen:
+        looks.append(work)
+        if len(looks) == 1:
+            raise RuntimeError("a client of a store")
+        return original(work)
+
+    died: list[object] = []
+    monkeypatch.setattr(progress.threading, "excepthook", died.append)
+    monkeypatch.setattr(progress, "read", read)
+    monkeypatch.setattr(progress.telling, "next_wait_s", lambda *_, **__: 0.01)
+    counts = progress.Counts(str(tmp_path), "one")
+    counts.add(rows=5)
+    counts.write()
+    caplog.set_level("INFO", "pmd.progress")
+    with progress.Watch(str(tmp_path), Total("rows", 10)):
+        for _ in range(1000):
+            if caplog.records or died:
+                break
+            time.sleep(0.01)
+    assert died == []
+    assert "5/10 rows" in caplog.text
 
 
 def test_a_worker_writes_once_a_second_at_most(tmp_path: Path, monkeypatch: Any) -> None:

@@ -47,7 +47,6 @@ def test_an_engine_is_started_found_and_ended(engines: Path) -> None:
         assert [process.part for process in running.processes] == ["prism"]
         assert running.dead == ()
         assert f"--job_endpoint={running.endpoint}" in choosing.flags(Engine(name="prism"))
-        choosing.reach(choosing.flags(Engine(name="prism")))
         with pytest.raises(PmdError) as caught:
             servers.up("prism")
         assert (caught.value.problem, caught.value.where) == ("prism runs here already", running.endpoint)
@@ -85,6 +84,88 @@ def _full(*_: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+def test_one_that_was_killed_while_it_was_started_is_known_and_ended(
+    engines: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever starts it is killed (SIGKILL, a second Ctrl-C): else its processes would run on, and nobody would know."""
+
+    class KilledError(BaseException):
+        pass
+
+    def killed(*_: object) -> str:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(servers, "_taken", killed)
+        patch.setattr(servers, "_end", killed)
+        with pytest.raises(KilledError):
+            servers.up("prism")
+    left = servers.read("prism")
+    assert left is not None
+    assert (left.endpoint, left.dead, [process.part for process in left.processes]) == ("", (), ["prism"])
+    with pytest.raises(ConfigError, match="no prism was started here") as caught:
+        servers.started("prism")
+    assert caught.value.found == "in .engines/run/prism one that is not started to its end"
+    again = servers.up("prism")
+    assert left.dead == left.processes
+    assert servers.down("prism") == again
+
+
+def test_an_engine_is_started_by_one_process_at_a_time(engines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second would remove the first one's folder, and of one of them nothing would be known."""
+    told: list[str] = []
+    original = servers._taken
+
+    def taken(port: int) -> str | None:
+        for call in (servers.up, servers.down):
+            with pytest.raises(PmdError) as caught:
+                call("prism")
+            told.append(caught.value.problem)
+        return original(port)
+
+    monkeypatch.setattr(servers, "_taken", taken)
+    running = servers.up("prism")
+    assert {*told} == {"another process is just starting or ending prism here"}
+    assert running.dead == ()
+    assert servers.down("prism") == running
+
+
+@pytest.mark.parametrize(
+    ("says", "expected"),
+    [
+        ('openjdk version "17.0.15" 2025-04-15', None),
+        (
+            'openjdk version "25.0.1" 2025-10-21',
+            'Java 17 (JAVA_HOME, or the first on PATH); {java} is openjdk version "25.0.1"',
+        ),
+        ('java version "1.8.0_452"', 'Java 17 (JAVA_HOME, or the first on PATH); {java} is java version "1.8.0_452"'),
+        ("No Java runtime present", "Java 17 (JAVA_HOME, or the first on PATH); {java} is one that tells no version"),
+    ],
+)
+def test_where_it_does_not_start_another_java_is_told(
+    engines: Path, monkeypatch: pytest.MonkeyPatch, says: str, expected: str | None
+) -> None:
+    """JAVA_HOME goes before PATH, as in the engines' own scripts."""
+    java = engines / "jdk/bin/java"
+    java.parent.mkdir(parents=True)
+    java.write_text(f"#!/bin/sh\necho '{says}' >&2\nexit 1\n")
+    java.chmod(0o755)
+    (engines / "spark").mkdir()
+    monkeypatch.setenv("JAVA_HOME", str(engines / "jdk"))
+    with pytest.raises(PmdError) as caught:
+        servers.up("spark")
+    assert caught.value.problem == "spark does not start: its job-server has ended"
+    assert (caught.value.expected is None) == (expected is None)
+    assert expected is None or str(caught.value.expected).startswith(expected.format(java=java))
+
+
+def test_where_an_engine_is_missing_nothing_is_made(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="prism is not here"):
+        servers.up("prism", str(tmp_path / "none"))
+    assert servers.down("prism", str(tmp_path / "none")) is None
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_only_its_own_processes_are_ended(engines: Path) -> None:
     """A number that another process has by now is not signalled."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
@@ -118,7 +199,7 @@ def test_one_that_does_not_start_is_told_with_its_log(engines: Path) -> None:
 def test_what_is_missing_is_told(
     engines: Path, monkeypatch: pytest.MonkeyPatch, name: str, problem: str, where: str
 ) -> None:
-    monkeypatch.setattr("shutil.which", lambda *_: "/usr/bin/java")
+    monkeypatch.setattr("shutil.which", lambda *_, **__: "/usr/bin/java")
     with pytest.raises(ConfigError) as caught:
         servers.up(name)
     assert caught.value.problem == problem
@@ -134,7 +215,7 @@ def test_a_heap_is_not_taken_for_an_engine_that_has_none(engines: Path) -> None:
 
 def test_java_is_asked_for(engines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (engines / "spark").mkdir()
-    monkeypatch.setattr("shutil.which", lambda *_: None)
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     with pytest.raises(ConfigError, match="Java is not installed"):
         servers.up("spark")
 
@@ -161,6 +242,7 @@ def test_jars_stand_where_job_servers_send_none(tmp_path: Path, monkeypatch: pyt
         (tmp_path / path).write_bytes(path.encode())
         (tmp_path / path).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
     if not linked:
         monkeypatch.setattr(Path, "hardlink_to", refuse)
     starting = servers._Starting("flink", tmp_path, tmp_path / "run", 320)

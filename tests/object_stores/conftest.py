@@ -30,12 +30,14 @@ class Proxy:
         asked: Each request: its method, and its path with its query.
         busy: Statuses that the next requests get; each is answered once.
         refused: A status that every request gets, and the method it is for.
+        broken: How many of the next answers that have something in them break off half-way.
     """
 
     port: int
     asked: list[tuple[str, str]] = field(default_factory=list)
     busy: list[int] = field(default_factory=list)
     refused: tuple[str, int] | None = None
+    broken: int = 0
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         """Answer one request."""
@@ -50,7 +52,14 @@ class Proxy:
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as behind:
             behind.request(handler.command, handler.path, body, dict(handler.headers.items()))
             answer = behind.getresponse()
-            tell(handler, answer.status, answer.getheaders(), answer.read())
+            content = answer.read()
+            headers = answer.getheaders()
+            if self.broken and handler.command == "GET" and len(content) > 1:
+                self.broken -= 1
+                headers = [(name, value) for name, value in headers if name.lower() != "content-length"]
+                headers.append(("Content-Length", str(len(content))))
+                content, handler.close_connection = content[: len(content) // 2], True
+            tell(handler, answer.status, headers, content)
 
 
 def read(handler: BaseHTTPRequestHandler) -> bytes:
@@ -136,6 +145,7 @@ def store(emulated: Emulated) -> Iterator[Emulated]:
     yield emulated
     emulated.proxy.busy.clear()
     emulated.proxy.refused = None
+    emulated.proxy.broken = 0
 
 
 def in_process(code: str) -> subprocess.CompletedProcess[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pmd.errors import ConfigError, InputError, PmdError
-from pmd.store import root, storage, versions
+from pmd.store import failures, lock, root, storage, versions
 from tests.object_stores.conftest import Emulated, in_process, proxied
 
 
@@ -65,6 +66,33 @@ def test_parts_of_a_large_file_that_fails_are_taken_back(store: Emulated, monkey
     assert storage.list_files(f"{store.bucket}/parts") == []
 
 
+def test_parts_that_a_killed_run_has_left_go_with_the_next_run_and_others_do_not(store: Emulated) -> None:
+    if store.kind != "s3":
+        pytest.skip("Cloud Storage keeps no parts: an upload that is not ended expires")
+    where = f"{store.bucket}/killed"
+    with root.writer(where, "test") as held:
+        storage.put(f"{where}/fetch/register", b"")
+    fs: Any = storage.filesystem(where)[0]
+    begun = [
+        "killed/fetch/store/shard=00001/0123456789abcdef.tar",
+        "killed/_work/epoch-1/curate-coco/run-0",
+        "killed/letter.txt",
+        "killed-2/_work/epoch-1/run-0",
+    ]
+
+    def left() -> set[str]:
+        return {one["Key"] for one in fs.call_s3("list_multipart_uploads", Bucket="pmd-breaking").get("Uploads", [])}
+
+    for key in begun:
+        fs.call_s3("create_multipart_upload", Bucket="pmd-breaking", Key=key)
+    with root.writer(where, "test"):
+        assert left() == {*begun}, "of a run that has ended nothing is looked for"
+    state = lock.read(where)
+    storage.put(f"{where}/{lock.STATE_FILE}", lock.State(held.epoch, state.last, ended=False).to_json())
+    with root.writer(where, "test"):
+        assert left() == {*begun[2:]}
+
+
 def test_folders_cost_nothing_and_absent_ones_are_empty(store: Emulated) -> None:
     folder = f"{store.bucket}/absent"
     assert store.asks(lambda: storage.make_folder(folder)) == []
@@ -105,6 +133,35 @@ def test_a_busy_store_is_waited_for(store: Emulated, status: int) -> None:
     assert storage.read_bytes(f"{store.bucket}/busy/{status}") == b"content"
     store.proxy.busy += [status]
     assert storage.list_names(f"{store.bucket}/busy").count(str(status)) == 1
+    seen = versions.read(f"{store.bucket}/busy/{status}")
+    store.proxy.busy += [status]
+    assert versions.swap(f"{store.bucket}/busy/{status}", b"other", seen)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        storage.read_bytes,
+        lambda url: storage.open_raw(url).read(),
+        lambda url: getattr(versions.read(url), "content", None),
+    ],
+    ids=["whole", "as a file", "with its version"],
+)
+def test_an_answer_that_breaks_off_is_asked_for_again(store: Emulated, read: Callable[[str], bytes]) -> None:
+    write(f"{store.bucket}/broken/a", b"content" * 1000)
+    store.proxy.broken = 1
+    assert read(f"{store.bucket}/broken/a") == b"content" * 1000
+    assert store.proxy.broken == 0
+
+
+def test_answers_that_always_break_off_are_told_in_a_sentence(store: Emulated) -> None:
+    if store.kind != "s3":
+        pytest.skip("gcsfs waits half a minute")
+    write(f"{store.bucket}/broken/b", b"content" * 1000)
+    store.proxy.broken = 99
+    with pytest.raises(PmdError) as caught, failures.at(store.bucket):
+        storage.read_bytes(f"{store.bucket}/broken/b")
+    assert caught.value.problem == "what the storage sends does not arrive whole"
 
 
 def test_a_store_that_holds_to_conditions_may_have_a_root(store: Emulated) -> None:

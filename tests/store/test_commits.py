@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import orjson
@@ -217,6 +218,24 @@ def test_a_claim_without_a_commit_is_taken_back(tmp_path: Path) -> None:
     commits.claim(folder, 3)
     commits.unclaim(folder, 9)
     assert not (tmp_path / "curate" / "source=coco").exists()
+
+
+@pytest.mark.parametrize("late", [commits.write, commits.write_if_absent, commits.replace_unreadable])
+def test_a_commit_of_which_the_answer_was_lost_is_ours(
+    late: Callable[[str, Commit], bool | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client of a store asks again, and that try meets what the first has written: nobody else was faster."""
+    folder = f"memory://{uuid.uuid4().hex}"
+    commits.claim(folder, 2)
+    real, answers = versions.swap, [False]
+
+    def answer_lost(url: str, content: bytes, seen: Versioned | None) -> bool:
+        return real(url, content, seen) and (answers.pop() if answers else True)
+
+    monkeypatch.setattr(versions, "swap", answer_lost)
+    assert late(folder, at(2)) in {None, True}
+    assert answers == []
+    assert commits.require(folder, "") == at(2)
 
 
 @pytest.mark.parametrize("committed", [False, True])

@@ -209,6 +209,71 @@ def test_what_has_no_room_or_no_rights_elsewhere() -> None:
     assert told.found == "NoCredentialsError: Unable to locate credentials"
 
 
+def of_client(name: str, words: str, module: str = "botocore.exceptions") -> Exception:
+    """Return an exception of a store's client."""
+    error: Exception = type(name, (Exception,), {"__module__": module})(words)
+    return error
+
+
+def s3(code: str, words: str, number: int | None = None) -> OSError:
+    """Return what s3fs makes of an answer: an error of Python's, with a number as if a disk had failed, caused by the answer."""
+    error = OSError(number, words) if number is not None else PermissionError(words)
+    error.__cause__ = of_client(
+        "ClientError", f"An error occurred ({code}) when calling the GetObject operation: {words}"
+    )
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "problem", "found"),
+    [
+        (s3("AccessDenied", "no"), "the storage refuses", "AccessDenied"),
+        (s3("ExpiredToken", "old"), "the credentials for the storage have expired", "ExpiredToken"),
+        (s3("RequestTimeTooSkewed", "late"), "the clock of this machine is wrong", "RequestTimeTooSkewed"),
+        (s3("XMinioStorageFull", "no room", errno.EIO), "the quota of the storage is used up", "XMinioStorageFull"),
+        (
+            s3("InternalError", "x", errno.EREMOTEIO),
+            "the storage fails, or is too busy, and was waited for",
+            "InternalE",
+        ),
+        (s3("SlowDown", "x", errno.EBUSY), "the storage fails, or is too busy, and was waited for", "SlowDown"),
+        (s3("NotImplemented", "x", errno.ENOSYS), "the storage refuses", "NotImplemented"),
+        (
+            of_client("ClientPayloadError", "not completed", "aiohttp.client_exceptions"),
+            "what the storage sends does not arrive whole",
+            "ClientPayloadError: not completed",
+        ),
+        (
+            of_client("HttpError", "Backend, 503", "gcsfs.retry"),
+            "the storage fails, or is too busy, and was waited for",
+            "5",
+        ),
+        (of_client("HttpError", "a\n b\n\nwhy", "gcsfs.retry"), "the storage refuses", "HttpError: a: why"),
+    ],
+)
+def test_an_object_store_is_told_by_its_own_words(error: Exception, problem: str, found: str) -> None:
+    told = failures.told(error, "s3://bucket/pmd")
+    assert type(told) is RootError
+    assert (told.problem, told.where) == (problem, "s3://bucket/pmd")
+    assert found in str(told.found)
+    assert told.remedy
+
+
+def test_an_object_store_that_has_inputs_is_not_taken_for_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"memory://inputs-{tmp_path.name}/a.tsv"
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise s3("AccessDenied", "no")
+
+    monkeypatch.setattr(storage.filesystem(url)[0], "cat_file", refuse)
+    with pytest.raises(PermissionError) as caught:
+        storage.read_bytes(url)
+    told = failures.told(caught.value, str(tmp_path))
+    assert type(told) is InputError
+    assert (told.where, told.exit_code) == (url, 3)
+    assert type(failures.told(caught.value, url.rpartition("/")[0])) is RootError
+
+
 CHECK = "check the part before ://, and what this storage needs in the environment"
 NO_CHAINS = "name the file itself: chains of protocols (::) are not read"
 

@@ -357,6 +357,22 @@ def test_a_renewal_whose_answer_was_lost_holds(where: str, clock: Clock, monkeyp
     assert lock.read(where).ended
 
 
+def test_a_lease_of_which_the_answer_was_lost_is_held(
+    where: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else this process would be refused for itself, and so would every other for a minute."""
+    real, answers = versions.swap, [False]
+
+    def answer_lost(url: str, content: bytes, seen: Versioned | None) -> bool:
+        return real(url, content, seen) and (answers.pop() if answers else True)
+
+    monkeypatch.setattr(versions, "swap", answer_lost)
+    with lock.held(where, ONE) as held:
+        held.check()
+        assert answers == []
+    assert lock.read(where).ended
+
+
 def test_a_renewal_that_meets_its_own_earlier_one_is_tried_again(
     where: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import os
 import random
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -360,3 +361,62 @@ def test_storage_that_is_away_is_not_taken_for_damage(tmp_path: Path, failing: F
     with pytest.raises(VerificationError, match="a stored picture cannot be read"):
         stored.read(str(tmp_path), row)
     assert sealed.measured(f"{tmp_path}/tar") is None
+
+
+# Object stores
+
+
+class ClientPayloadError(Exception):
+    """As a client calls an answer that broke off."""
+
+
+def counted(*errors: Exception) -> tuple[list[int], Any]:
+    """Return a call that raises these, and then gives 1; and its tries."""
+    tries: list[int] = []
+
+    def call() -> int:
+        tries.append(1)
+        if len(tries) <= len(errors):
+            raise errors[len(tries) - 1]
+        return 1
+
+    return tries, call
+
+
+def answer(number: int, words: str) -> OSError:
+    """Return what s3fs makes of an answer."""
+    error = OSError(number, os.strerror(number))
+    error.__cause__ = Exception(f"An error occurred {words}")
+    return error
+
+
+def test_a_store_that_is_too_busy_is_waited_for_longer(failing: FailingStorage) -> None:
+    tries, call = counted(*[answer(errno.EIO, "(429) when calling GetObject: Too Many Requests")] * 5)
+    assert patience.patiently(call) == 1
+    assert failing.pauses == [1.0, 2.0, 4.0, 8.0, 15.0]
+    assert len(tries) == 6
+
+
+def test_what_a_client_has_waited_for_is_not_waited_for_again(failing: FailingStorage) -> None:
+    """Four times half a minute: s3fs gives what is left of its own tries the numbers of failing disks."""
+    tries, call = counted(answer(errno.EREMOTEIO, "(InternalError) when calling GetObject (reached max retries: 7)"))
+    with pytest.raises(OSError, match="Remote I/O"):
+        patience.patiently(call)
+    assert len(tries) == 1
+    tries, call = counted(OSError(errno.EREMOTEIO, "of a disk"))
+    assert patience.patiently(call) == 1
+    assert failing.pauses == [0.05]
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again(failing: FailingStorage) -> None:
+    tries, call = counted(ClientPayloadError("half"), ClientPayloadError("half"))
+    assert patience.wholly(call) == 1
+    assert failing.pauses == [0.05, 0.2]
+    tries, call = counted(*[ClientPayloadError("half")] * 9)
+    with pytest.raises(ClientPayloadError):
+        patience.wholly(call)
+    assert len(tries) == 4
+    tries, call = counted(ClientPayloadError("half"))
+    with pytest.raises(ClientPayloadError):  # other clients ask again by themselves
+        patience.patiently(call)
+    assert len(tries) == 1

@@ -133,6 +133,14 @@ def test_a_tree_is_listed_and_removed(folder: str) -> None:
     assert storage.list_files(folder) == ["a"]
 
 
+@pytest.mark.parametrize("name", ["t[1]", "t*", "t?"])
+def test_of_a_tree_whose_name_has_signs_of_a_pattern_nothing_else_is_removed(folder: str, name: str) -> None:
+    for each in (name, "t1", "t1/below"):
+        storage.put(storage.join(folder, each, "a"), b"")
+    storage.remove_tree(storage.join(folder, name))
+    assert storage.list_files(folder) == ["t1/a", "t1/below/a"]
+
+
 def test_a_folder_that_a_writer_removes_while_it_is_listed_has_no_names(
     folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
