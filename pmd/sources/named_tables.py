@@ -259,12 +259,12 @@ def otherwise(start: bytes) -> str | None:
     Args:
         start: Its first bytes (`records.head`).
     """
+    if b"\r" in start and b"\n" not in start:
+        return "its lines end with carriage returns alone; write line feeds: tr '\\r' '\\n' < FILE > NEW"
     if start.lstrip().startswith((b"[", b"{")):
         return _OF_DOCUMENT
     if b"\n" in start:
         return None
-    if b"\r" in start:
-        return "its lines end with carriage returns alone; write line feeds: tr '\\r' '\\n' < FILE > NEW"
     if len(start) >= records.HEAD_BYTES:
         return f"no line ends in its first {records.HEAD_BYTES:,} bytes: if it is a table, leave out columns that nothing reads"
     return None

@@ -33,6 +33,7 @@ BLANK: Final = b" \t\r\n"
 #: What upstreams write where they know no id, in small letters.
 NO_ID: Final = frozenset({"", "none", "null", "nan", "n/a", "na", "<na>", "undefined"})
 
+_DIGITS: Final = re.compile("[1-9][0-9]{0,18}")
 _INT32_MAX: Final = 2**31 - 1
 #: Up to here every whole number is a float of its own.
 _EXACT_MAX: Final = 2**53 - 1
@@ -120,7 +121,7 @@ def foreign(
     start: bytes = b"",
     found: str | None = None,
     problem: str = "not an annotation file of this source",
-    remedy: str = "check `annotations` in the configuration against the files that the source's manifest names",
+    remedy: str | None = None,
 ) -> InputError:
     """Return the error for a file that is none of the source's.
 
@@ -131,7 +132,7 @@ def foreign(
         start: How it starts.
         found: What it is, where that is known.
         problem: What is wrong.
-        remedy: What to do.
+        remedy: What to do, where there is more to say than to look at the files.
     """
     shown = start[:_SHOWN_CHARACTERS].decode("utf-8", "replace") if start else "an empty file"
     return InputError(
@@ -139,7 +140,7 @@ def foreign(
         where=archives.location(path, member) + ":byte 0",
         expected=expected,
         found=found or shown,
-        remedy=remedy,
+        remedy=remedy or "check `annotations` in the configuration against the files that the source's manifest names",
     )
 
 
@@ -223,9 +224,12 @@ def optional_id(record: dict[str, Any], key: str) -> int | None:
     """Return the number that somebody else's image or photo has, or None where there is none; see `is_no_id`.
 
     pandas makes floats of a column of numbers in which some are missing: 7.0 is 7, as long as a float tells all numbers apart.
+    Others write ids as strings: "7" is 7.
     """
     value = record.get(key)
     if isinstance(value, float) and value.is_integer() and 1 <= value <= _EXACT_MAX:
+        return int(value)
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
         return int(value)
     return None if is_no_id(value) else integer(record, key)
 
