@@ -303,10 +303,9 @@ def _batches(
         if long is None and held.line_bytes + (end if end >= 0 else len(piece)) > MAX_LINE_BYTES:
             if held.bytes > held.line_bytes:
                 yield held.whole_lines()
-            long = _Long(held.place(0))
+            long = _Long(held.place(0), held.forget())
             if not pass_over:
                 raise long.endless()
-            long.add(held.forget())
         rest = piece
         if long is not None:
             long.add(piece if end < 0 else piece[:end])
@@ -356,11 +355,11 @@ class _Held:
         """Pass over the first bytes of a piece that was announced while nothing is held."""
         self._origins = _from(self._origins, count)
 
-    def forget(self) -> bytes:
-        """Return all bytes, and hold none of them."""
-        taken = b"".join(self._parts)
-        self._origins = _from(self._origins, len(taken))
-        self._parts, self.bytes, self.line_bytes = [], 0, 0
+    def forget(self) -> list[bytes]:
+        """Return all bytes in parts, and hold none of them."""
+        taken, self._parts = self._parts, []
+        self._origins = _from(self._origins, self.bytes)
+        self.bytes = self.line_bytes = 0
         return taken
 
     def whole_lines(self) -> LineBatch:
@@ -384,12 +383,14 @@ class _Held:
 class _Long:
     """A line over the limit, while it is passed over."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, begun: Sequence[bytes]) -> None:
         self._where = where
         self._digest = xxhash.xxh3_128()
         self._bytes = 0
+        for part in begun:
+            self.add(part)
 
-    def add(self, part: bytes | memoryview) -> None:
+    def add(self, part: bytes) -> None:
         self._digest.update(part)
         self._bytes += len(part)
 

@@ -275,8 +275,12 @@ def read_csv(path: str, *, member: str | None = None, delimiter: str = "\t") -> 
         reader = csv.reader(feed, delimiter=delimiter)
         while True:
             feed.begin_row()
+            error = None
             try:
-                fields, error = _fields(reader, feed, delimiter)
+                try:
+                    fields = next(reader)
+                except csv.Error:
+                    fields, error = _with_returns(feed, delimiter)
             except StopIteration:
                 return
             except _TooLong:
@@ -286,14 +290,6 @@ def read_csv(path: str, *, member: str | None = None, delimiter: str = "\t") -> 
             if feed.undecodable is not None:
                 fields, error = [], f"{INVALID_UTF8} at byte {feed.undecodable} of the row"
             yield CsvRow(feed.first_line, feed.first_byte, fields, _without_line_end(b"".join(feed.row)), error)
-
-
-def _fields(reader: Iterator[list[str]], feed: _RowFeed, delimiter: str) -> tuple[list[str], str | None]:
-    """Return the fields of the next row and None, or none and what is wrong with it."""
-    try:
-        return next(reader), None
-    except csv.Error:
-        return _with_returns(feed, delimiter)
 
 
 def _with_returns(feed: _RowFeed, delimiter: str) -> tuple[list[str], str | None]:
@@ -355,7 +351,7 @@ class _RowFeed:
         if not self._next_byte:
             self._next_byte = self.first_byte = encoding.mark_bytes(line[: encoding.HEAD_BYTES], self._file_name)
             line = line[self._next_byte :]
-        if (hole := encoding.hole_in(line)) is not None:
+        if len(line) >= len(encoding.HOLE) and (hole := encoding.hole_in(line)) is not None:
             raise encoding.hole(f"{self._label} {self._next_byte + hole}")
         if self._row_bytes + len(line) > MAX_ROW_BYTES:
             self.row.append(line)

@@ -18,6 +18,8 @@ from pmd.errors import InputError
 from pmd.formats import archives, compression, encoding
 from pmd.formats.json_stream import Spoiled
 from pmd.formats.lines import INVALID_UTF8
+from pmd.formats.streams import HEAD_BYTES as MAGIC_BYTES
+from pmd.formats.streams import compression_of
 from pmd.schema import keys
 from pmd.sources.contract import DraftBuilder, InputFile
 
@@ -79,8 +81,8 @@ def documents(
         chosen = _named(names, wanted)
         if not chosen and else_wanted is not None:
             chosen = _named(names, else_wanted)
-        if not chosen and lone and len(names) == 1:
-            chosen = names
+        if not chosen and lone and len(told := _told(names)) == 1:
+            chosen = told
         if not chosen:
             raise InputError(
                 "the archive holds no annotation file of this source",
@@ -96,6 +98,25 @@ def documents(
 def _named(names: Sequence[str], wanted: str) -> list[str]:
     # Some programs on Windows write backslashes between folders.
     return [name for name in names if re.fullmatch(wanted, re.split(r"[/\\]", name)[-1])]
+
+
+def _told(names: Sequence[str]) -> list[str]:
+    """Return names but those of hidden files, which macOS puts beside each file of an archive."""
+    return [name for name in names if not re.split(r"[/\\]", name)[-1].startswith(".")]
+
+
+def packed_twice(start: bytes) -> str | None:
+    """Return what to do with a document that is still packed once it is unpacked; None where it is not.
+
+    Args:
+        start: Its first bytes, decompressed.
+    """
+    kind = compression_of(start[:MAGIC_BYTES])
+    return (
+        None
+        if kind == "plain"
+        else f"it is {kind} within another packing: unpack the outer one, and name what comes out"
+    )
 
 
 def head(path: str, member: str | None) -> bytes:
@@ -140,7 +161,9 @@ def foreign(
         where=archives.location(path, member) + ":byte 0",
         expected=expected,
         found=found or shown,
-        remedy=remedy or "check `annotations` in the configuration against the files that the source's manifest names",
+        remedy=remedy
+        or packed_twice(start)
+        or "check `annotations` in the configuration against the files that the source's manifest names",
     )
 
 
