@@ -52,6 +52,7 @@ def files(source: SourceConfig) -> list[InputFile]:
     paths = _expand(source.annotations)
     for path in paths:
         storage.refuse_other_than_text(path, InputError)
+    _refuse_second_names(source.name, paths)
     inputs = [InputFile(path, storage.size(archives.split_member(path)[0])) for path in paths]
     nothing = [file.path for file in inputs if not file.bytes or _holds_nothing(file.path)]
     if nothing:
@@ -65,6 +66,28 @@ def files(source: SourceConfig) -> list[InputFile]:
             remedy="fetch it again: a download that failed leaves such files; or take it out of the configuration",
         )
     return inputs
+
+
+def _refuse_second_names(source: str, paths: Iterable[str]) -> None:
+    """Refuse a local file that is named twice, through a link: each of its pairs would come twice.
+
+    Raises:
+        InputError: Names both.
+    """
+    first: dict[tuple[str, str | None], str] = {}
+    for location in paths:
+        path, member = archives.split_member(location)
+        if not storage.is_local(path):
+            continue
+        other = first.setdefault((os.path.realpath(path), member), location)
+        if other != location:
+            raise InputError(
+                "one file under two names, so that each of its pairs would come twice",
+                where=f"[sources.{source}] annotations",
+                expected="each file once",
+                found=f"{other} and {location}, of which one is a link",
+                remedy="take one of them out of `annotations`, or name the files one by one",
+            )
 
 
 def check(config: Config, names: Iterable[str]) -> None:

@@ -2,6 +2,9 @@
 
 Editors and spreadsheets on Windows put the mark there. It is no part of the data: left in, it spoils the first row, whose URL
 then begins with it. UTF-16 and UTF-32, which the same programs write, are refused by name, since every row would be lost.
+
+So is a hole: programs that make room for a file before they fetch it, and a cut of the power, leave blocks of NUL where rows
+should be. Taken for text, all these rows would be one bad row.
 """
 
 from __future__ import annotations
@@ -9,6 +12,9 @@ from __future__ import annotations
 from typing import Final
 
 from pmd.errors import InputError
+
+#: What no text has: a block of a file that was never written.
+HOLE: Final = bytes(4096)
 
 #: Bytes of a text's head that `mark_bytes` looks at.
 HEAD_BYTES: Final = 32
@@ -48,6 +54,23 @@ def mark_bytes(head: bytes, where: str) -> int:
         expected="UTF-8, with a byte order mark or without",
         found=repr(head[:_TELLING_BYTES]),
         remedy=f"convert it: iconv -f {name} -t UTF-8 FILE > NEW",
+    )
+
+
+def hole_in(part: bytes) -> int | None:
+    """Return the first byte of a hole in a part of a text; None where it has none, which takes next to no time."""
+    at = part.find(HOLE) if b"\0" in part else -1
+    return None if at < 0 else at
+
+
+def hole(where: str) -> InputError:
+    """Return the error of a text with a hole at a place."""
+    return InputError(
+        "a part of the file was never written",
+        where=where,
+        expected="text",
+        found=f"{len(HOLE)} NUL bytes or more",
+        remedy="fetch the file again: a download that was broken off leaves such holes, and so does a cut of the power",
     )
 
 

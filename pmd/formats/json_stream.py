@@ -87,7 +87,8 @@ def objects(path: str, name: str | None, *, member: str | None = None, expected:
 
     Raises:
         NoListError: The document has no such list; an empty one is no error.
-        InputError: It is truncated, not JSON, followed by something else, or has a value over `MAX_VALUE_BYTES`; names the
+        InputError: It is truncated, has a hole, is not JSON, is followed by something else, or has a value over
+            `MAX_VALUE_BYTES`; names the
             byte. Values before the damage have been yielded by then.
     """
     for _, index, value in objects_of(path, [name], member=member, expected=expected):
@@ -284,6 +285,8 @@ class _Document:
         if not self._read:
             self._mark = self._read = encoding.mark_bytes(chunk[: encoding.HEAD_BYTES], self._origin.label)
             chunk = chunk[self._mark :]
+        if (hole := encoding.hole_in(chunk)) is not None:
+            raise encoding.hole(self._origin.place(self._read + hole))
         signs, places, depths = self._signs(chunk)
         start = self._mark
         data = self._data + chunk

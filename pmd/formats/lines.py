@@ -2,18 +2,20 @@
 
 A large file is cut into byte ranges that workers read alone. A range owns the lines that *start* in it, so that over
 any cut every line is read exactly once. bzip2 is cut too (`pmd.formats.bzip2`), since YFCC100M is one 15 GB file of it;
-gzip, xz and zstd cannot be. Lines are found over whole buffers: no Python object is made for a line.
+gzip, xz and zstd cannot be. Lines are found over whole buffers: no Python object is made for a line. One that is too long to
+be a row is passed over, and told as a `LongLine` between the others.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import xxhash
 
 from pmd.errors import InputError
 from pmd.formats import archives, bzip2, encoding
@@ -23,7 +25,7 @@ from pmd.store import storage
 
 #: Default length of a range: some minutes of work for one core at most, and 250 chunks for all of YFCC100M.
 RANGE_BYTES: Final = 64 * 1024 * 1024
-#: No annotation row is near this: a longer "line" is a file of another kind, and would not fit in memory with copies.
+#: No annotation row is near this, and a longer one would not fit in memory with copies.
 MAX_LINE_BYTES: Final = 64 * 1024 * 1024
 #: How the reason of a row begins whose bytes are not UTF-8, which its reader rejects as `bad_encoding`.
 INVALID_UTF8: Final = "invalid UTF-8"
@@ -75,9 +77,22 @@ class LineBatch:
 
         Plain: "FILE:byte N"; gzip, xz and zstd: "FILE:decompressed byte N"; bzip2: "FILE:bz2 block at bit B, byte N of it".
         """
-        start = int(self.starts[index])
-        offset, origin = next(pair for pair in reversed(self.origins) if pair[0] <= start)
-        return _place(self.label, origin, start - offset)
+        return _place_of(self.label, self.origins, int(self.starts[index]))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LongLine:
+    """A line over `MAX_LINE_BYTES`, of which nothing was kept.
+
+    Attributes:
+        where: Its place, as `LineBatch.place` says it.
+        why: What is wrong with it, with its length.
+        digest: Of its bytes without the newline: what tells it from others.
+    """
+
+    where: str
+    why: str
+    digest: bytes
 
 
 def ranges(path: str, target_bytes: int = RANGE_BYTES) -> list[tuple[int, int | None]]:
@@ -103,8 +118,10 @@ def ranges(path: str, target_bytes: int = RANGE_BYTES) -> list[tuple[int, int | 
 
 def read_lines(
     path: str, start: int = 0, stop: int | None = None, *, batch_bytes: int = _BATCH_BYTES, member: str | None = None
-) -> Iterator[LineBatch]:
+) -> Iterator[LineBatch | LongLine]:
     """Yield the lines that start in a range, in order; empty ones too, and a last one without a newline.
+
+    One over `MAX_LINE_BYTES` comes by itself. Where it does not end, it is an error: the file is another, or cut short.
 
     For bzip2, a line belongs to the range in which the *block* that holds its first byte starts. Memory does not grow
     with the range: a few times `batch_bytes`, and of the longest line. A byte order mark at the start of the file is no
@@ -118,15 +135,33 @@ def read_lines(
         member: A member of an archive, read whole.
 
     Raises:
-        InputError: The file is damaged or truncated, or has a line over `MAX_LINE_BYTES`; names the byte. Also where a
-            range is asked of what cannot be cut.
+        InputError: The file is damaged or truncated, has a hole, or ends in a line over `MAX_LINE_BYTES` without a newline;
+            names the byte. Also where a range is asked of what cannot be cut.
     """
+    yield from _read(path, start, stop, batch_bytes, member, pass_over=True)
+
+
+def head(path: str, *, member: str | None = None, batch_bytes: int = _BATCH_BYTES) -> LineBatch | None:
+    """Return the first lines of a file, of about `batch_bytes`, or None where it has none: for whoever looks what it is.
+
+    Raises:
+        InputError: As of `read_lines`, and where the first line is over `MAX_LINE_BYTES`: then nothing tells what it is.
+    """
+    first = next(_read(path, 0, None, batch_bytes, member, pass_over=False), None)
+    assert not isinstance(first, LongLine)
+    return first
+
+
+def _read(
+    path: str, start: int, stop: int | None, batch_bytes: int, member: str | None, *, pass_over: bool
+) -> Iterator[LineBatch | LongLine]:
+    """Yield lines as `read_lines` does, or raise at the first that is too long."""
     label = archives.location(path, member)
     compression = sniff(path) if member is None else None
     if compression == "plain":
-        yield from _batches(f"{label}:byte", _plain_pieces(path, start, stop), batch_bytes)
+        label, pieces = f"{label}:byte", _plain_pieces(path, start, stop)
     elif compression == "bzip2":
-        yield from _batches(f"{label}:", _bzip2_pieces(path, start, stop), batch_bytes)
+        label, pieces = f"{label}:", _bzip2_pieces(path, start, stop)
     elif start != 0 or stop is not None:
         raise InputError(
             "only plain and bzip2 files can be read in ranges",
@@ -137,7 +172,8 @@ def read_lines(
         )
     else:
         word = "byte" if member is not None else "decompressed byte"
-        yield from _batches(f"{label}:{word}", _stream_pieces(path, member), batch_bytes)
+        label, pieces = f"{label}:{word}", _stream_pieces(path, member)
+    yield from _batches(label, pieces, batch_bytes, pass_over=pass_over)
 
 
 def split_lines(buffer: bytes | memoryview) -> tuple[pa.LargeBinaryArray, npt.NDArray[np.int64]]:
@@ -254,30 +290,123 @@ def _bzip2_pieces(path: str, start: int, stop: int | None) -> Iterator[_Piece]:
         at_line_start = block.data.endswith(b"\n")
 
 
-def _batches(label: str, pieces: Iterator[_Piece], batch_bytes: int) -> Iterator[LineBatch]:
-    """Join pieces to buffers of whole lines, and cut these."""
-    held: list[bytes] = []
-    held_bytes = 0
-    origins: list[tuple[int, _Origin]] = []
-    line_bytes = 0  # of the line that the held bytes end in
+def _batches(
+    label: str, pieces: Iterator[_Piece], batch_bytes: int, *, pass_over: bool
+) -> Iterator[LineBatch | LongLine]:
+    """Join pieces to buffers of whole lines, and cut these; a line that is too long is passed over, or an error."""
+    held = _Held(label)
+    long: _Long | None = None
     for piece, origin in pieces:
-        if origin is not None:
-            origins.append((held_bytes, origin))
-        held.append(piece)
-        held_bytes += len(piece)
-        newline = piece.rfind(b"\n")
+        held.announce(piece, origin)
+        end = piece.find(b"\n")
         # A piece is shorter than the limit, so that only the line that it goes on with can be over it.
-        if line_bytes + (piece.find(b"\n") if newline >= 0 else len(piece)) > MAX_LINE_BYTES:
-            raise _too_long(label, origins, held_bytes - len(piece) - line_bytes)
-        line_bytes = len(piece) - newline - 1 if newline >= 0 else line_bytes + len(piece)
-        if held_bytes >= batch_bytes and line_bytes < held_bytes:
-            buffer = b"".join(held)
-            cut = held_bytes - line_bytes
-            yield _batch(label, memoryview(buffer)[:cut], origins)
-            held, held_bytes = [buffer[cut:]], line_bytes
-            origins = _from(origins, cut)
-    if held_bytes:
-        yield _batch(label, b"".join(held), origins)
+        if long is None and held.line_bytes + (end if end >= 0 else len(piece)) > MAX_LINE_BYTES:
+            if held.bytes > held.line_bytes:
+                yield held.whole_lines()
+            long = _Long(held.place(0), held.forget())
+            if not pass_over:
+                raise long.endless()
+        rest = piece
+        if long is not None:
+            long.add(piece if end < 0 else piece[:end])
+            held.skip(len(piece) if end < 0 else end + 1)
+            if end < 0:
+                continue
+            yield long.line()
+            long, rest = None, piece[end + 1 :]
+        held.add(rest)
+        if held.bytes >= batch_bytes and held.line_bytes < held.bytes:
+            yield held.whole_lines()
+    if long is not None:
+        raise long.endless()
+    if held.bytes:
+        yield held.all_lines()
+
+
+class _Held:
+    """Bytes that were read and are in no batch yet.
+
+    Attributes:
+        bytes: How many.
+        line_bytes: Of the line that they end in.
+    """
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._parts: list[bytes] = []
+        self._origins: list[tuple[int, _Origin]] = []
+        self.bytes = self.line_bytes = 0
+
+    def announce(self, piece: bytes, origin: _Origin | None) -> None:
+        """Take note of where the next piece comes from; an origin of None continues the piece before."""
+        if origin is not None:
+            self._origins.append((self.bytes, origin))
+        if (hole := encoding.hole_in(piece)) is not None:
+            raise encoding.hole(self.place(self.bytes + hole))
+
+    def add(self, piece: bytes) -> None:
+        """Hold a piece that was announced."""
+        self._parts.append(piece)
+        self.bytes += len(piece)
+        newline = piece.rfind(b"\n")
+        self.line_bytes = len(piece) - newline - 1 if newline >= 0 else self.line_bytes + len(piece)
+
+    def skip(self, count: int) -> None:
+        """Pass over the first bytes of a piece that was announced while nothing is held."""
+        self._origins = _from(self._origins, count)
+
+    def forget(self) -> list[bytes]:
+        """Return all bytes in parts, and hold none of them."""
+        taken, self._parts = self._parts, []
+        self._origins = _from(self._origins, self.bytes)
+        self.bytes = self.line_bytes = 0
+        return taken
+
+    def whole_lines(self) -> LineBatch:
+        """Return the lines that have ended, and hold them no longer."""
+        buffer = b"".join(self._parts)
+        cut = self.bytes - self.line_bytes
+        batch = _batch(self._label, memoryview(buffer)[:cut], self._origins)
+        self._parts, self.bytes = [buffer[cut:]], self.line_bytes
+        self._origins = _from(self._origins, cut)
+        return batch
+
+    def all_lines(self) -> LineBatch:
+        """Return all lines; the last one has no end."""
+        return _batch(self._label, b"".join(self._parts), self._origins)
+
+    def place(self, at: int) -> str:
+        """Return where a byte stands, of what is held or was announced."""
+        return _place_of(self._label, self._origins, at)
+
+
+class _Long:
+    """A line over the limit, while it is passed over."""
+
+    def __init__(self, where: str, begun: Sequence[bytes]) -> None:
+        self._where = where
+        self._digest = xxhash.xxh3_128()
+        self._bytes = 0
+        for part in begun:
+            self.add(part)
+
+    def add(self, part: bytes) -> None:
+        self._digest.update(part)
+        self._bytes += len(part)
+
+    def line(self) -> LongLine:
+        """Return what is told of it, once it has ended."""
+        why = f"a line of {self._bytes} bytes, over {MAX_LINE_BYTES}"
+        return LongLine(self._where, why, self._digest.digest())
+
+    def endless(self) -> InputError:
+        return InputError(
+            f"a line is longer than {MAX_LINE_BYTES} bytes",
+            where=self._where,
+            expected="text in lines, one row each",
+            found=f"no line end in {max(self._bytes, MAX_LINE_BYTES)} bytes",
+            remedy="check that the file is the annotation file that the configuration says it is, and whole",
+        )
 
 
 def _batch(label: str, buffer: bytes | memoryview, origins: list[tuple[int, _Origin]]) -> LineBatch:
@@ -298,12 +427,6 @@ def _place(label: str, origin: _Origin, offset: int) -> str:
     return f"{label}bz2 block at bit {origin.block_bit}, byte {origin.byte + offset} of it"
 
 
-def _too_long(label: str, origins: list[tuple[int, _Origin]], start: int) -> InputError:
+def _place_of(label: str, origins: Sequence[tuple[int, _Origin]], start: int) -> str:
     offset, origin = next(pair for pair in reversed(origins) if pair[0] <= start)
-    return InputError(
-        f"a line is longer than {MAX_LINE_BYTES} bytes",
-        where=_place(label, origin, start - offset),
-        expected="text in lines, one row each",
-        found=f"no line end in {MAX_LINE_BYTES} bytes",
-        remedy="check that the file is the annotation file that the configuration says it is",
-    )
+    return _place(label, origin, start - offset)

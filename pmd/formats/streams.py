@@ -43,6 +43,7 @@ _UNREAD: Final = (
     (b"\x5d\x00\x00", "LZMA without an xz header", "xz -d"),
     (b"\x1f\x9d", "compress (.Z)", "uncompress"),
     (b"\xff\x06\x00\x00sNaPpY", "Snappy", "snzip -d"),
+    (b"PK\x07\x08", "a zip in several parts", "zip -s 0 FILE --out WHOLE.zip, then unzip"),
 )
 #: What to do where a file is cut short or damaged.
 FETCH_AGAIN: Final = "fetch the file again; of upstream's, pmd manifests verify tells whether it is the published one"

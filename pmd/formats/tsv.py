@@ -8,23 +8,37 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
+import itertools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import xxhash
 
 from pmd.errors import InputError
 from pmd.formats import archives, encoding
 from pmd.formats.compression import open_decompressed, sniff
-from pmd.formats.lines import INVALID_UTF8, every_other
+from pmd.formats.lines import INVALID_UTF8, MAX_LINE_BYTES, every_other
 
 #: The longest row of quoted text: a stray quotation mark makes one row of all that follows, line by line, and its parts
 #: take twenty times its bytes. WIT's rows are some kilobytes.
 MAX_ROW_BYTES: Final = 8 * 1024 * 1024
+#: A longer one is passed over up to here, and lost alone. Beyond, too many rows could have vanished in it behind a stray mark.
+MAX_PASSED_BYTES: Final = MAX_LINE_BYTES
 
+#: Bytes that are kept of a row that is passed over.
+_SHOWN_BYTES: Final = 4096
+#: Bytes of a line that are read at once where its row is passed over.
+_PART_BYTES: Final = 1 << 20
 _QUOTE: Final = ord('"')
+#: A carriage return that is no part of a line's end, and what stands for it: a number that is no character.
+_RETURN_ALONE: Final = re.compile(r"\r(?!\n|\Z)")
+_STAND_IN: Final = "\ufdd0"
+_OPEN_AT_END: Final = "a quoted field is not closed: the file is truncated, or not quoted"
 
 
 class SplitColumns:
@@ -228,7 +242,7 @@ class CsvRow:
         line: Physical line where it starts, from 1.
         byte: Byte of the decompressed file where it starts.
         fields: Its fields, unquoted; empty for an empty line, and where there is an error.
-        raw: Its bytes without the last line end.
+        raw: Its bytes without the last line end; of one over `MAX_ROW_BYTES` the first of them, and a digest of all.
         error: Why it could not be read, else None; of bytes that are not UTF-8 it begins with `lines.INVALID_UTF8`.
     """
 
@@ -243,11 +257,13 @@ def read_csv(path: str, *, member: str | None = None, delimiter: str = "\t") -> 
     """Yield every row, a header included, of text quoted as Python's `csv` does it by default.
 
     A quotation mark opens only at the start of a field, is doubled within, and newlines within are part of the field.
-    Lines end in a newline, with a carriage return before it or not; a carriage return alone, outside quotes, makes the
-    row an error. NUL is a character like others. A byte order mark at the start of the file is no part of the first row.
+    Lines end in a newline, with a carriage return before it or not. A carriage return alone is a character like others,
+    outside quotes too; so is NUL. A byte order mark at the start of the file is no part of the first row.
+
+    A row over `MAX_ROW_BYTES` is passed over, and an error of its own.
 
     Raises:
-        InputError: A quote is open at the end of the file, or a row is over `MAX_ROW_BYTES`: names the byte and the
+        InputError: A quote is open at the end of the file, or a row is over `MAX_PASSED_BYTES`: names the byte and the
             line where the quote opened. Also for damaged compressed data.
     """
     # The limit belongs to the process; it is raised and never lowered, and the bound that counts is our own, on rows.
@@ -259,18 +275,41 @@ def read_csv(path: str, *, member: str | None = None, delimiter: str = "\t") -> 
         reader = csv.reader(feed, delimiter=delimiter)
         while True:
             feed.begin_row()
-            fields: list[str] = []
             error = None
             try:
-                fields = next(reader)
+                try:
+                    fields = next(reader)
+                except csv.Error:
+                    fields, error = _with_returns(feed, delimiter)
             except StopIteration:
                 return
-            except csv.Error as problem:
-                error = str(problem)
+            except _TooLong:
+                yield feed.pass_over()
+                continue
             feed.require_closed()
             if feed.undecodable is not None:
                 fields, error = [], f"{INVALID_UTF8} at byte {feed.undecodable} of the row"
             yield CsvRow(feed.first_line, feed.first_byte, fields, _without_line_end(b"".join(feed.row)), error)
+
+
+def _with_returns(feed: _RowFeed, delimiter: str) -> tuple[list[str], str | None]:
+    """Return the fields of a row in which a carriage return stands alone outside quotes, and None; or none, and what is wrong.
+
+    `csv` takes it for the end of a line with more behind it, which is an error, so that a stand-in is put in its place.
+    """
+    begun = [line.decode(errors="surrogateescape") for line in feed.row]
+    hidden = (_RETURN_ALONE.sub(_STAND_IN, line) for line in itertools.chain(begun, feed))
+    try:
+        fields = next(csv.reader(hidden, delimiter=delimiter))
+    except csv.Error as problem:
+        return [], str(problem)
+    if any(_STAND_IN.encode() in line for line in feed.row):
+        return [], "a carriage return alone, outside quotes"
+    return [field.replace(_STAND_IN, "\r") for field in fields], None
+
+
+class _TooLong(Exception):
+    """A row is over the limit. Never leaves `read_csv`."""
 
 
 class _RowFeed:
@@ -312,9 +351,11 @@ class _RowFeed:
         if not self._next_byte:
             self._next_byte = self.first_byte = encoding.mark_bytes(line[: encoding.HEAD_BYTES], self._file_name)
             line = line[self._next_byte :]
+        if len(line) >= len(encoding.HOLE) and (hole := encoding.hole_in(line)) is not None:
+            raise encoding.hole(f"{self._label} {self._next_byte + hole}")
         if self._row_bytes + len(line) > MAX_ROW_BYTES:
             self.row.append(line)
-            raise self._unclosed(f"a row is longer than {MAX_ROW_BYTES} bytes", "no end of the row in that many bytes")
+            raise _TooLong
         try:
             text = line.decode()
         except UnicodeDecodeError as error:
@@ -327,47 +368,113 @@ class _RowFeed:
         self._next_byte += len(line)
         return text
 
+    def pass_over(self) -> CsvRow:
+        """Read on to the end of a row that is too long, and keep nothing of it.
+
+        Raises:
+            InputError: As of `read_csv`.
+        """
+        quotes, digest = _Quotes(self._delimiter), xxhash.xxh3_128()
+        shown = b"".join(self.row)[:_SHOWN_BYTES]
+        length = lines = 0
+        for part in itertools.chain(self.row, iter(functools.partial(self._file.readline, _PART_BYTES), b"")):
+            quotes.take(part)
+            digest.update(part)
+            length += len(part)
+            lines += part.endswith(b"\n")
+            if quotes.opened is None and part.endswith(b"\n"):
+                break
+            if length > MAX_PASSED_BYTES:
+                problem, found = (
+                    f"a row is longer than {MAX_PASSED_BYTES} bytes",
+                    "no end of the row in that many bytes",
+                )
+                raise self._unclosed(problem, found, quotes.opened)
+        else:
+            quotes.end()
+            if quotes.opened is not None:
+                raise self._unclosed(_OPEN_AT_END, "the end of the file", quotes.opened)
+        self._next_line = self.first_line + lines
+        self._next_byte = self.first_byte + length
+        why = f"a row of {length} bytes in {max(lines, 1)} lines, over {MAX_ROW_BYTES}, that begins at byte {self.first_byte}"
+        return CsvRow(self.first_line, self.first_byte, [], shown + digest.digest(), why)
+
     def require_closed(self) -> None:
         """Raise if the file ended within the row, which the csv reader takes for its end."""
         if self._ended and self.row:
-            raise self._unclosed(
-                "a quoted field is not closed: the file is truncated, or not quoted", "the end of the file"
-            )
+            opened = open_quote(b"".join(self.row), self._delimiter)
+            raise self._unclosed(_OPEN_AT_END, "the end of the file", opened)
 
-    def _unclosed(self, problem: str, found: str) -> InputError:
-        row = b"".join(self.row)
-        opened = open_quote(row, self._delimiter)
-        at = 0 if opened is None else opened
-        line = self.first_line + row.count(b"\n", 0, at)
+    def _unclosed(self, problem: str, found: str, opened: tuple[int, int] | None) -> InputError:
+        byte, line = opened or (0, 0)
         return InputError(
             problem,
-            where=f"{self._label} {self.first_byte + at} (line {line})",
+            where=f"{self._label} {self.first_byte + byte} (line {self.first_line + line})",
             expected='a closing " for the one that opens there' if opened is not None else "a row that ends",
             found=found,
             remedy="write a \" within a text as two; or fetch the file again: pmd manifests verify tells if it is upstream's",
         )
 
 
-def open_quote(row: bytes, delimiter: int) -> int | None:
-    """Return where the quote opens that is still open at the end of a row's bytes; None if none is."""
-    at = 0
-    while True:
-        # At the start of a field.
-        if at < len(row) and row[at] == _QUOTE:
-            opened = at
-            at += 1
-            while True:
-                at = row.find(b'"', at)
-                if at < 0:
-                    return opened
-                at += 1
-                if at == len(row) or row[at] != _QUOTE:
+def open_quote(row: bytes, delimiter: int) -> tuple[int, int] | None:
+    """Return the byte of a row, and its line, both from 0, where the quote opens that is open at its end; None if none is."""
+    quotes = _Quotes(delimiter)
+    quotes.take(row)
+    quotes.end()
+    return quotes.opened
+
+
+class _Quotes:
+    """Where a row of quoted text stands after some of its bytes, as Python's csv reads it.
+
+    Attributes:
+        opened: Byte of the row, and its line, from 0, where the quote opened within which it stands; None where in none.
+    """
+
+    def __init__(self, delimiter: int) -> None:
+        self._delimiter = delimiter
+        self._opening = bytes([delimiter, _QUOTE])
+        self._taken = self._lines = 0
+        self._at_start = True  # of a field
+        self._after_quote = False  # which closes the field, or is the first of two
+        self.opened: tuple[int, int] | None = None
+
+    def take(self, part: bytes) -> None:
+        at = 0
+        while at < len(part):
+            if self._after_quote:
+                self._after_quote = False
+                if part[at] == _QUOTE:
+                    at += 1
+                else:
+                    self.opened = None
+            elif self.opened is not None:
+                at = part.find(b'"', at) + 1
+                if not at:
                     break
+                self._after_quote = True
+            elif self._at_start and part[at] == _QUOTE:
+                self._open(part, at)
                 at += 1
-        # Fields without a quote are passed over in one step.
-        at = row.find(bytes([delimiter, _QUOTE]), at) + 1
-        if not at:
-            return None
+            else:
+                # Fields without a quote are passed over in one step.
+                opening = part.find(self._opening, at)
+                self._at_start = opening < 0 and part[-1] == self._delimiter
+                if opening < 0:
+                    break
+                self._open(part, opening + 1)
+                at = opening + 2
+        self._taken += len(part)
+        self._lines += part.count(b"\n")
+
+    def _open(self, part: bytes, at: int) -> None:
+        self._at_start = False
+        self.opened = self._taken + at, self._lines + part.count(b"\n", 0, at)
+
+    def end(self) -> None:
+        """Take the end of the file, which closes a quote behind a quotation mark."""
+        if self._after_quote:
+            self.opened = None
 
 
 def _without_line_end(row: bytes) -> bytes:

@@ -127,6 +127,7 @@ def _form(path: str, member: str | None) -> str:
     if not start.lstrip(records.BLANK).startswith(b"{"):
         raise records.foreign(path, member, expected=_EXPECTED, start=start)
     if b'"sentids"' in start or b'"sentences"' in start:
+        karpathy.refuse_others(path, member)
         return "karpathy"
     try:
         first = records.first(json_stream.objects(path, "annotations", member=member, expected=_EXPECTED))
@@ -142,7 +143,35 @@ def _form(path: str, member: str | None) -> str:
         if len(first) > 1:  # one alone may be a bad row
             found = f"annotations[0] with {records.keys_of(first[0])}"
             raise records.foreign(path, member, expected=_EXPECTED, found=found)
+    _refuse_other_pictures(path, member)
     return "captions"
+
+
+def _refuse_other_pictures(path: str, member: str | None) -> None:
+    """Refuse a document of this form whose pictures are not COCO's: its ids would stand for photographs of COCO.
+
+    Raises:
+        InputError: Of the first images that have a name or a URL, none has one as COCO's have.
+    """
+    first = records.first(json_stream.objects(path, "images", member=member, expected=_EXPECTED))
+    named = [names for record in first if (names := [str(record[key]) for key in _NAMING if record.get(key)])]
+    if named and not any(_COCO_PICTURE.search(name) for names in named for name in names):
+        raise InputError(
+            "captions in COCO's form, of pictures that are not COCO's",
+            where=archives.location(path, member),
+            expected="images called 000000000009.jpg or COCO_train2014_000000000009.jpg, or with URLs of cocodataset.org",
+            found=" and ".join(named[0]),
+            remedy="take the file out of `annotations`: write it as a table of URLs and captions, and name that under a "
+            'source of its own, reader = "url_text"',
+        )
+
+
+#: What names an image record's picture, and what COCO's names have in them.
+_NAMING: Final = ("file_name", "coco_url")
+_COCO_PICTURE: Final = re.compile(
+    r"(?:^|/)(?:COCO_(?:train|val|test)20[0-9]{2}_)?[0-9]{12}\.jpg$|^https?://(?:www\.|images\.)?(?:mscoco|cocodataset)\.org/"
+    r"|(?:^|/)[0-9]{1,6}\.[a-z]+$"  # no id of COCO's has more than six digits
+)
 
 
 def _other(path: str, member: str | None, what: str) -> InputError:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd.formats.lines import INVALID_UTF8, LineBatch
+from pmd.formats.lines import INVALID_UTF8, LineBatch, LongLine
 from pmd.formats.tsv import SplitColumns
 from pmd.schema import keys
 from pmd.schema.tables import DRAFTS, KEY
@@ -131,6 +131,13 @@ def lost_lines(
             "detail": pa.array(details, pa.string()),
             "where": places.take(indices),
         },
+    )
+
+
+def long_line(line: LongLine) -> pa.RecordBatch:
+    """Return the rejection of a line that is too long to be a row."""
+    return drafts(
+        1, {"row_digest": keys_of([line.digest], 1), "reason": "malformed_row", "detail": line.why, "where": line.where}
     )
 
 

@@ -100,6 +100,23 @@ def images(path: str, member: str | None = None) -> Iterator[tuple[int, Any]]:
     return json_stream.objects(path, "images", member=member, expected=EXPECTED)
 
 
+def refuse_others(path: str, member: str | None) -> None:
+    """Refuse a document of this form that is about other images: Karpathy split Flickr8k and Flickr30k too.
+
+    Raises:
+        InputError: None of its first images has a COCO id.
+    """
+    first = records.first(images(path, member))
+    if first and not any("cocoid" in record for record in first):
+        raise InputError(
+            "Karpathy's split of another data set",
+            where=archives.location(path, member),
+            expected=EXPECTED,
+            found=f"images[0] with {records.keys_of(first[0])}",
+            remedy="name dataset_coco.json; dataset_flickr8k.json and dataset_flickr30k.json are no captions of COCO",
+        )
+
+
 def coco_id_of(record: dict[str, Any]) -> int:
     """Return an image's COCO id."""
     coco_id = records.integer(record, "cocoid")

@@ -22,4 +22,6 @@ def picture(image_id: str, split: str | None) -> Picture:
     return Picture(f"coco:{int(image_id)}", name, f"http://images.cocodataset.org/{name}")
 
 
-SOURCE = Narratives(name="localized_narratives__coco", dataset="coco", picture=picture, options=CocoOptions)
+SOURCE = Narratives(
+    name="localized_narratives__coco", dataset="coco", picture=picture, options=CocoOptions, numbered=True
+)

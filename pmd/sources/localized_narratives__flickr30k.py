@@ -18,4 +18,4 @@ def picture(image_id: str, split: str | None) -> Picture:
     return Picture(f"flickr:{int(image_id)}", f"{image_id}.jpg")
 
 
-SOURCE = Narratives(name="localized_narratives__flickr30k", dataset="flickr30k", picture=picture)
+SOURCE = Narratives(name="localized_narratives__flickr30k", dataset="flickr30k", picture=picture, numbered=True)

@@ -161,6 +161,9 @@ def _json_rows(chunk: Chunk, layout: Layout) -> Iterator[tuple[Any, str]]:
     # Which of its keys a row has is its own: one that is optional may be in any of them.
     asked = {**layout.needed, **layout.optional}
     for batch in lines.read_lines(chunk.path, chunk.start, chunk.stop, member=chunk.member):
+        if isinstance(batch, lines.LongLine):
+            yield Spoiled(batch.digest, batch.why), batch.where
+            continue
         for index, value, error in json_stream.parse_json_lines(batch, nan_is_null=bool(layout.loose)):
             if error is not None:
                 raw = batch.lines[index].as_py()
@@ -200,6 +203,11 @@ def _tsv_parts(table: Table, chunk: Chunk, names: Mapping[str, str]) -> Iterator
     width = len(table.columns)
     first = chunk.start == 0
     for batch in lines.read_lines(chunk.path, chunk.start, chunk.stop, member=chunk.member):
+        if isinstance(batch, lines.LongLine):
+            nothing = {ours: pa.array([], pa.large_string()) for ours in names}
+            lost = records.unreadable(batch.digest, batch.why, batch.where)
+            yield Part(nothing, pa.array([], pa.string()), (lost,))
+            continue
         for part, places in column_drafts.slices(batch):
             body, where = _said(part, places)
             if not len(body):
@@ -208,12 +216,12 @@ def _tsv_parts(table: Table, chunk: Chunk, names: Mapping[str, str]) -> Iterator
                 body, where, first = body.slice(1), where.slice(1), False
             cut = tsv.split_columns(body, columns=[width])
             columns = {ours: cut.column(table.columns.index(name)) for ours, name in names.items()}
-            lost: list[dict[str, Any]] = []
+            bad: list[dict[str, Any]] = []
             if len(cut.bad):
-                lost = column_drafts.lost_lines(
+                bad = column_drafts.lost_lines(
                     body, cut, digests=column_drafts.digests(body), places=where, expected=f"{width} fields"
                 ).to_pylist()
-            yield Part(columns, column_drafts.take(where, cut.good), tuple(lost))
+            yield Part(columns, column_drafts.take(where, cut.good), tuple(bad))
 
 
 def _said(part: pa.Array, places: pa.Array) -> tuple[pa.Array, pa.Array]:

@@ -220,6 +220,8 @@ def look(path: str, member: str | None = None) -> Table | None:
 _OTHERS: Final = {
     b"version https://git-lfs.github.com/spec/": ("a pointer of Git LFS in the place of the file", "run: git lfs pull"),
     b"ARROW1": ("an Arrow file", "write it as Parquet, with the library that wrote it"),
+    # As the library datasets keeps what it has read.
+    b"\xff\xff\xff\xff": ("an Arrow stream", "write it as Parquet, with the library that wrote it: to_parquet"),
     b"PARE": ("an encrypted Parquet table", "write it without encryption"),
 }
 
@@ -259,12 +261,14 @@ def otherwise(start: bytes) -> str | None:
     Args:
         start: Its first bytes (`records.head`).
     """
+    if (packed := records.packed_twice(start)) is not None:
+        return packed
+    if b"\r" in start and b"\n" not in start:
+        return "its lines end with carriage returns alone; write line feeds: tr '\\r' '\\n' < FILE > NEW"
     if start.lstrip().startswith((b"[", b"{")):
         return _OF_DOCUMENT
     if b"\n" in start:
         return None
-    if b"\r" in start:
-        return "its lines end with carriage returns alone; write line feeds: tr '\\r' '\\n' < FILE > NEW"
     if len(start) >= records.HEAD_BYTES:
         return f"no line ends in its first {records.HEAD_BYTES:,} bytes: if it is a table, leave out columns that nothing reads"
     return None

@@ -115,12 +115,14 @@ class Narratives:
         picture: Says which image `image_id` is, given the split. Raises `records.Malformed` where it is no id of the
             data set, and `NoSplit` where its place depends on a split that nothing tells.
         options: Options of the source.
+        numbered: Whether its image ids are numbers.
     """
 
     name: str
     dataset: str
     picture: Callable[[str, str | None], Picture]
     options: type[SourceOptions] = Options
+    numbered: bool = False
 
     def plan(self, files: Sequence[InputFile], options: Options) -> list[Chunk]:
         """Cut plain files into byte ranges; a member of an archive is one chunk."""
@@ -152,7 +154,7 @@ class Narratives:
 
         A file without lines has no narratives, and is none the worse for it.
         """
-        first = next(lines.read_lines(path, member=member), None)
+        first = lines.head(path, member=member)
         if first is None:
             return
         rows = [row for _, row, _ in json_stream.parse_json_lines(first) if isinstance(row, dict)]
@@ -160,7 +162,8 @@ class Narratives:
         shaped = not rows or any("caption" in row and "image_id" in row for row in rows)
         if not shaped or not any(map(self._is_mine, named)):
             expected = f"{_EXPECTED}, of {self.dataset}"
-            raise records.foreign(path, member, expected=expected, start=first.lines[0].as_py())
+            start = records.head(path, member)
+            raise records.foreign(path, member, expected=expected, start=start, remedy=named_tables.otherwise(start))
 
     def _refuse_another(self, table: named_tables.Table) -> None:
         """Raise for a mirror's table whose first rows are all of another data set."""
@@ -179,7 +182,7 @@ class Narratives:
         if isinstance(options, CocoOptions):
             held = karpathy.left_out(options.karpathy, options.exclude_karpathy)
         document = archives.location(chunk.path, chunk.member)
-        rows = _mirrored(chunk) if named_tables.is_chunk(chunk) else _lines(chunk)
+        rows = _mirrored(chunk) if named_tables.is_chunk(chunk) else _lines(chunk, numbered=self.numbered)
         for row, where in rows:
             try:
                 drafts = self._narrative(row, document, held, split=options.split_sentences)
@@ -241,10 +244,18 @@ class Narratives:
         ]
 
 
-def _lines(chunk: Chunk) -> Iterator[tuple[Any, str]]:
-    """Yield the rows of upstream's files, and where each stands; `Spoiled` for what is no JSON."""
+def _lines(chunk: Chunk, *, numbered: bool) -> Iterator[tuple[Any, str]]:
+    """Yield the rows of upstream's files, and where each stands; `Spoiled` for what is no JSON.
+
+    Where ids are `numbered`, one that is a number is upstream's text: pandas makes it so, and writes it so.
+    """
     for batch in lines.read_lines(chunk.path, chunk.start, chunk.stop, member=chunk.member):
+        if isinstance(batch, lines.LongLine):
+            yield json_stream.Spoiled(batch.digest, batch.why), batch.where
+            continue
         for index, row, error in json_stream.parse_json_lines(batch):
+            if numbered and isinstance(row, dict) and type(row.get("image_id")) is int:
+                row["image_id"] = str(row["image_id"])
             spoiled = None if error is None else json_stream.Spoiled(batch.lines[index].as_py(), error)
             yield row if spoiled is None else spoiled, batch.place(index)
 

@@ -18,6 +18,8 @@ from pmd.errors import InputError
 from pmd.formats import archives, compression, encoding
 from pmd.formats.json_stream import Spoiled
 from pmd.formats.lines import INVALID_UTF8
+from pmd.formats.streams import HEAD_BYTES as MAGIC_BYTES
+from pmd.formats.streams import compression_of
 from pmd.schema import keys
 from pmd.sources.contract import DraftBuilder, InputFile
 
@@ -33,6 +35,7 @@ BLANK: Final = b" \t\r\n"
 #: What upstreams write where they know no id, in small letters.
 NO_ID: Final = frozenset({"", "none", "null", "nan", "n/a", "na", "<na>", "undefined"})
 
+_DIGITS: Final = re.compile("[1-9][0-9]{0,18}")
 _INT32_MAX: Final = 2**31 - 1
 #: Up to here every whole number is a float of its own.
 _EXACT_MAX: Final = 2**53 - 1
@@ -78,8 +81,8 @@ def documents(
         chosen = _named(names, wanted)
         if not chosen and else_wanted is not None:
             chosen = _named(names, else_wanted)
-        if not chosen and lone and len(names) == 1:
-            chosen = names
+        if not chosen and lone and len(told := _told(names)) == 1:
+            chosen = told
         if not chosen:
             raise InputError(
                 "the archive holds no annotation file of this source",
@@ -95,6 +98,25 @@ def documents(
 def _named(names: Sequence[str], wanted: str) -> list[str]:
     # Some programs on Windows write backslashes between folders.
     return [name for name in names if re.fullmatch(wanted, re.split(r"[/\\]", name)[-1])]
+
+
+def _told(names: Sequence[str]) -> list[str]:
+    """Return names but those of hidden files, which macOS puts beside each file of an archive."""
+    return [name for name in names if not re.split(r"[/\\]", name)[-1].startswith(".")]
+
+
+def packed_twice(start: bytes) -> str | None:
+    """Return what to do with a document that is still packed once it is unpacked; None where it is not.
+
+    Args:
+        start: Its first bytes, decompressed.
+    """
+    kind = compression_of(start[:MAGIC_BYTES])
+    return (
+        None
+        if kind == "plain"
+        else f"it is {kind} within another packing: unpack the outer one, and name what comes out"
+    )
 
 
 def head(path: str, member: str | None) -> bytes:
@@ -120,7 +142,7 @@ def foreign(
     start: bytes = b"",
     found: str | None = None,
     problem: str = "not an annotation file of this source",
-    remedy: str = "check `annotations` in the configuration against the files that the source's manifest names",
+    remedy: str | None = None,
 ) -> InputError:
     """Return the error for a file that is none of the source's.
 
@@ -131,7 +153,7 @@ def foreign(
         start: How it starts.
         found: What it is, where that is known.
         problem: What is wrong.
-        remedy: What to do.
+        remedy: What to do, where there is more to say than to look at the files.
     """
     shown = start[:_SHOWN_CHARACTERS].decode("utf-8", "replace") if start else "an empty file"
     return InputError(
@@ -139,7 +161,9 @@ def foreign(
         where=archives.location(path, member) + ":byte 0",
         expected=expected,
         found=found or shown,
-        remedy=remedy,
+        remedy=remedy
+        or packed_twice(start)
+        or "check `annotations` in the configuration against the files that the source's manifest names",
     )
 
 
@@ -223,9 +247,12 @@ def optional_id(record: dict[str, Any], key: str) -> int | None:
     """Return the number that somebody else's image or photo has, or None where there is none; see `is_no_id`.
 
     pandas makes floats of a column of numbers in which some are missing: 7.0 is 7, as long as a float tells all numbers apart.
+    Others write ids as strings: "7" is 7.
     """
     value = record.get(key)
     if isinstance(value, float) and value.is_integer() and 1 <= value <= _EXACT_MAX:
+        return int(value)
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
         return int(value)
     return None if is_no_id(value) else integer(record, key)
 

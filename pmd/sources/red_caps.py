@@ -10,6 +10,7 @@ of the zip, or files.
 from __future__ import annotations
 
 import datetime
+import html
 import itertools
 import posixpath
 import re
@@ -39,6 +40,9 @@ _EXPECTED: Final = 'RedCaps: {"annotations": [{"image_id": …, "url": …, "cap
 _IMGUR: Final = re.compile(r"(?:.+\.)?imgur\.com", re.IGNORECASE)
 #: White space before another URL. Looked for from its start alone: else from each blank of it, to its end.
 _BETWEEN: Final = re.compile(r"(?<!\s)\s+(?=https?://)")
+
+#: What Reddit's API writes for three characters (its documentation, "response body encoding").
+_ESCAPED: Final = re.compile("&(?:amp|lt|gt);")
 
 #: Keys of which RedCaps' annotations have all, and COCO's, which stand under the same name, none.
 _OWN_KEYS: Final = frozenset({"url", "raw_caption", "subreddit", "permalink", "author"})
@@ -88,8 +92,11 @@ class RedCaps:
         """Group the documents of each zip, and those that stand alone, by size."""
         chunks: list[Chunk] = []
         alone: list[tuple[str, int]] = []
+        whole = {file.path for file in files}
         for file in sorted(files, key=lambda file: file.path):
             path, member = archives.split_member(file.path)
+            if member is not None and path in whole:
+                continue  # it is read with its archive
             if member is None and archives.is_archive(path):
                 bytes_of = {entry.name: entry.bytes for entry in archives.members(path)}
                 sizes = [bytes_of[name] for _, name in _members(path) if name is not None]
@@ -130,10 +137,14 @@ def runs(sizes: Sequence[int], target_bytes: int = CHUNK_BYTES) -> list[tuple[in
 def pictures(url: str) -> list[str]:
     """Return the URLs of the pictures that an annotation's `url` names, each once: nearly always itself.
 
+    Reddit's API escapes `&`, `<` and `>` in all that it says, and whoever signs addresses knows none with `&amp;` in it.
+
     As the release's card takes them apart: several stand one behind another, with white space between. In one of Imgur's, ids
     do, with commas between, and perhaps one behind the last.
     """
     given = url.strip()
+    if "&" in given:
+        given = _ESCAPED.sub(lambda escaped: html.unescape(escaped[0]), given)
     if "," not in given and len(given.split()) < 2:
         return [given]
     addresses = [part for part in _BETWEEN.split(given) if part.startswith(("http://", "https://"))]

@@ -206,6 +206,11 @@ def _text_drafts(chunk: Chunk) -> Iterator[dict[str, Any]]:
                 raise _unequal(document, "as many URLs as captions", {document: lengths[0], companion: lengths[1]})
             return
         (url_bytes, where), (caption_bytes, _) = url, caption
+        if isinstance(url_bytes, json_stream.Spoiled) or isinstance(caption_bytes, json_stream.Spoiled):
+            long = url_bytes if isinstance(url_bytes, json_stream.Spoiled) else caption_bytes
+            assert isinstance(long, json_stream.Spoiled)
+            yield records.unreadable(long.raw, long.why, where)
+            continue
         try:
             yield _draft({"image_url": url_bytes.decode(), "caption": caption_bytes.decode()}, where)
         except UnicodeDecodeError as error:
@@ -223,6 +228,9 @@ def _table_drafts(chunk: Chunk) -> Iterator[dict[str, Any]]:
     for line, where in itertools.islice(
         _lines(chunk.path, chunk.member, chunk.start, chunk.stop), int(not chunk.start), None
     ):
+        if isinstance(line, json_stream.Spoiled):
+            yield records.unreadable(line.raw, line.why, where)
+            continue
         cells = line.split(b"\t")
         if len(cells) != len(header):
             why = f"expected {len(header)} fields, found {len(cells)}"
@@ -236,16 +244,22 @@ def _table_drafts(chunk: Chunk) -> Iterator[dict[str, Any]]:
             yield _draft({name: named[name] for name in _LISTS.values() if name in named}, where)
 
 
-def _lines(path: str, member: str | None, start: int = 0, stop: int | None = None) -> Iterator[tuple[bytes, str]]:
+def _lines(
+    path: str, member: str | None, start: int = 0, stop: int | None = None
+) -> Iterator[tuple[bytes | json_stream.Spoiled, str]]:
+    """Yield lines and where each stands; of one that is too long why, so that the next is not taken for its fellow's."""
     for batch in lines.read_lines(path, start, stop, member=member):
+        if isinstance(batch, lines.LongLine):
+            yield json_stream.Spoiled(batch.digest, batch.why), batch.where
+            continue
         for index, line in enumerate(batch.lines.to_pylist()):
             yield line, batch.place(index)
 
 
 def _top(path: str, member: str | None) -> tuple[str, ...] | None:
     """Return the columns that the first line of a file names, or None."""
-    line, _ = next(_lines(path, member), (b"\0", ""))
-    return tsv.header(line, NAMES)
+    batch = lines.head(path, member=member)
+    return tsv.header(batch.lines[0].as_py(), NAMES) if batch is not None and len(batch) else None
 
 
 def _unequal(where: str, expected: str, lengths: dict[str, int]) -> InputError:

@@ -103,6 +103,9 @@ class TwoColumns:
         order = named or self.columns
         skipped = int(bool(named) and kind == _FORM and chunk.start == 0)
         for batch in lines.read_lines(chunk.path, chunk.start, chunk.stop, member=chunk.member):
+            if isinstance(batch, lines.LongLine):
+                yield column_drafts.long_line(batch)
+                continue
             for part, places in column_drafts.slices(batch):
                 yield from self._drafts(part.slice(skipped), places.slice(skipped), split, order)
                 skipped = 0
@@ -141,7 +144,7 @@ class TwoColumns:
         Raises:
             InputError: The header lacks a column, or the first lines show no URL in the source's; an empty file is no mistake.
         """
-        batch = next(lines.read_lines(path, batch_bytes=_HEAD_BYTES, member=member), None)
+        batch = lines.head(path, member=member, batch_bytes=_HEAD_BYTES)
         if batch is None or not len(batch):
             return _FORM
         start: bytes = batch.lines[0].as_py()
@@ -171,7 +174,8 @@ class TwoColumns:
             where=where,
             expected=f"lines of {'<TAB>'.join(orders[0])}",
             found=_shown(head[0].as_py()),
-            remedy=f"check `annotations` in the configuration against manifests/{self.name}.toml"
+            remedy=named_tables.otherwise(records.head(path, member))
+            or f"check `annotations` in the configuration against manifests/{self.name}.toml"
             if not swapped
             else "mend the header"
             if header

@@ -129,16 +129,34 @@ def _form(path: str, member: str | None) -> Literal["regions", "images"]:
     if not start.lstrip(records.BLANK).startswith(b"["):
         raise records.foreign(path, member, expected=expected, start=start)
     if len(start) == records.HEAD_BYTES and b'"phrase"' in start and b'"regions"' in start:
+        if any(f'"{name}"'.encode() in start for name in _GRAPH):
+            raise _graphs(path, member)
         return "regions"  # its first elements may be megabytes
     first = records.first(json_stream.objects(path, None, member=member, expected=expected))
     listed = [record["regions"] for record in first if isinstance(record.get("regions"), list)]
     regions = [region for regions in listed for region in regions if isinstance(region, dict)]
+    if any(name in region for region in regions for name in _GRAPH):
+        raise _graphs(path, member)
     if listed and (not regions or any("phrase" in region for region in regions)):
         return "regions"
     if any({"url", "width", "height"} <= record.keys() for record in first):
         return "images"
     found = f"elements with {records.keys_of(first[0])}" if first else None
     raise records.foreign(path, member, expected=expected, start=start, found=found)
+
+
+#: What a region of region_graphs.json has besides.
+_GRAPH: Final = ("relationships", "objects")
+
+
+def _graphs(path: str, member: str | None) -> InputError:
+    return InputError(
+        "one of Visual Genome's other annotation files, which has the phrases of region_descriptions.json once more",
+        where=archives.location(path, member),
+        expected="region_descriptions.json and image_data.json",
+        found="region_graphs.json: regions with their objects and relationships",
+        remedy="take it out of `annotations`, or name the two files alone",
+    )
 
 
 def _nearest_first(tables: list[tuple[str, str | None]], path: str) -> list[tuple[str, str | None]]:

@@ -291,6 +291,8 @@ class Wit:
         for path, member in records.documents(files, _MEMBERS, expected="*.tsv, *.tsv.gz", lone=True):
             table = named_tables.look(path, member)
             if table is None or not _is_mirror(table):
+                # Before anything is read: shards take hours, and the last may be another file.
+                _header(archives.location(path, member), next(tsv.read_csv(path, member=member), None))
                 chunks.append(Chunk(path=path, form="csv", member=member))
                 continue
             layout = _layout(table)
@@ -452,12 +454,15 @@ def _header(path: str, row: CsvRow | None) -> tuple[str, ...]:
     missing = [name for name in COLUMNS if name not in names]
     if missing or len(set(names)) != len(names):
         shown: Any = "\t".join(names) if names else "an empty file" if row is None else row.error or "an empty line"
+        if 0 < len(missing) < len(COLUMNS):
+            shown = f"one without {', '.join(missing)}"
         raise InputError(
             "the first row is not WIT's header",
             where=f"{path}:line 1",
             expected=f"a row with the column names {', '.join(COLUMNS)}, each once",
             found=shown[:120] + ("…" if len(shown) > 120 else ""),
-            remedy="a shard's header stands in its first row only: give whole shards, as upstream publishes them",
+            remedy=(row and named_tables.otherwise(row.raw))
+            or "a shard's header stands in its first row only: give whole shards, as upstream publishes them",
         )
     return names
 

@@ -26,7 +26,7 @@ from pydantic import Field
 
 from pmd.errors import InputError
 from pmd.formats import archives, lines, sqlite, tsv
-from pmd.sources import column_drafts, records
+from pmd.sources import column_drafts, named_tables, records
 from pmd.sources.column_drafts import Indices
 from pmd.sources.contract import DRAFT_ROWS, Chunk, InputFile, Rule, SourceOptions
 from pmd.store import storage
@@ -373,6 +373,9 @@ SOURCE: Final = Yfcc100m()
 def _read_lines(chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
     skipped = int(chunk.form == _WITH_HEADER and chunk.start == 0)
     for batch in lines.read_lines(chunk.path, chunk.start, chunk.stop, member=chunk.member):
+        if isinstance(batch, lines.LongLine):
+            yield column_drafts.long_line(batch)
+            continue
         for lines_of_part, places_of_part in column_drafts.slices(batch):
             part, places = lines_of_part.slice(skipped), places_of_part.slice(skipped)
             skipped = 0
@@ -563,9 +566,10 @@ def _has_header(path: str, member: str | None) -> bool:
     Raises:
         InputError: Its columns are none of the two layouts, or no early line has the columns of a photo.
     """
-    head = next((batch.lines for batch in lines.read_lines(path, batch_bytes=_HEAD_BYTES, member=member)), None)
-    if head is None or not len(head):
+    batch = lines.head(path, member=member, batch_bytes=_HEAD_BYTES)
+    if batch is None or not len(batch):
         return False
+    head = batch.lines
     start: bytes = head[0].as_py()
     header = tsv.header(start, {name: name for name in max(LAYOUTS.values(), key=len)})
     rows = head.slice(int(header is not None), _HEAD_LINES)
@@ -580,7 +584,8 @@ def _has_header(path: str, member: str | None) -> bool:
         else start[:80].decode("utf-8", "replace"),
         remedy="unpack it"
         if start.startswith(sqlite.MAGIC)
-        else f"check `annotations` in the configuration against manifests/{NAME}.toml",
+        else named_tables.otherwise(records.head(path, member))
+        or f"check `annotations` in the configuration against manifests/{NAME}.toml",
     )
 
 

@@ -248,3 +248,32 @@ def _told_as_no_text(error: PmdError, name: bytes, folder: Path) -> None:
     assert error.expected == "names of files and folders in UTF-8, since tables and commits name them"
     assert error.found == repr(os.fsencode(folder) + name)
     assert error.remedy == "rename the file or folder, or move the file elsewhere"
+
+
+def test_a_file_under_two_names_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "2020").mkdir()
+    (tmp_path / "2020" / "a.tsv").write_text("1")
+    (tmp_path / "b.tsv").write_text("2")
+    (tmp_path / "latest").symlink_to("2020")
+    links = tmp_path / "latest" / "a.tsv"
+    assert len(inputs.files(source(tmp_path / "2020", tmp_path / "b.tsv"))) == 2
+    assert len(inputs.files(source(links, tmp_path / "b.tsv"))) == 2, "a link alone is a name like others"
+    (tmp_path / "c.tsv").symlink_to("b.tsv")
+    for named, first, second in (
+        ((tmp_path / "2020", links), tmp_path / "2020" / "a.tsv", links),
+        ((tmp_path / "*.tsv",), tmp_path / "b.tsv", tmp_path / "c.tsv"),
+    ):
+        with pytest.raises(InputError, match="one file under two names") as caught:
+            inputs.files(source(*named))
+        assert caught.value.found == f"{first} and {second}, of which one is a link"
+
+
+def test_two_members_of_a_linked_archive_are_two_files(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("x.tsv", "1")
+        archive.writestr("y.tsv", "2")
+    (tmp_path / "b.zip").symlink_to("a.zip")
+    x, y = f"{tmp_path}/a.zip!/x.tsv", f"{tmp_path}/b.zip!/y.tsv"
+    assert [file.path for file in inputs.files(SourceConfig("conceptual_12m", (x, y), (), None))] == [x, y]
+    with pytest.raises(InputError, match="one file under two names"):
+        inputs.files(SourceConfig("conceptual_12m", (x, f"{tmp_path}/b.zip!/x.tsv"), (), None))

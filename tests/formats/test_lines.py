@@ -6,9 +6,12 @@ import bz2
 import gzip
 import itertools
 import random
+import re
+import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -17,7 +20,8 @@ from hypothesis import strategies as st
 
 from pmd.errors import InputError
 from pmd.formats import lines as lines_module
-from pmd.formats.lines import MAX_LINE_BYTES, LineBatch, ranges, read_lines, split_lines
+from pmd.formats.lines import MAX_LINE_BYTES, LineBatch, LongLine, head, ranges, read_lines, split_lines
+from pmd.schema.keys import digest
 
 
 def expected_lines(content: bytes) -> list[bytes]:
@@ -219,20 +223,83 @@ def test_a_line_without_end_is_an_error(folder: Path) -> None:
         file.write(b"x" * MAX_LINE_BYTES)
     assert sum(len(batch) for batch in read_lines(str(path))) == 2
     with path.open("ab") as file:
-        file.write(b"x\nnext")
+        file.write(b"x")
     with pytest.raises(InputError, match=rf"long:byte 6: a line is longer than {MAX_LINE_BYTES} bytes"):
         list(read_lines(str(path)))
     with pytest.raises(InputError, match=rf"long:byte 6: a line is longer than {MAX_LINE_BYTES} bytes"):
         list(read_lines(str(path), 3, 10))
-    assert [b.lines.to_pylist() for b in read_lines(str(path), 10)] == [[b"next"]], "the range before owns it"
+
+
+def test_a_line_that_is_too_long_is_lost_alone(folder: Path) -> None:
+    path = folder / "longer"
+    long = b"x" * MAX_LINE_BYTES + b"x"
+    path.write_bytes(b"short\n" + long + b"\nnext")
+    where, why = f"{path}:byte 6", f"a line of {MAX_LINE_BYTES + 1} bytes, over {MAX_LINE_BYTES}"
+    lost = LongLine(where, why, digest(long))
+    before, *found, behind = read_lines(str(path))
+    assert isinstance(before, LineBatch)
+    assert isinstance(behind, LineBatch)
+    assert (before.lines.to_pylist(), found, behind.lines.to_pylist()) == ([b"short"], [lost], [b"next"])
+    assert behind.place(0) == f"{path}:byte {MAX_LINE_BYTES + 8}"
+    assert list(read_lines(str(path), 3, 10)) == [lost], "the range that it starts in owns it"
+    assert [batch.lines.to_pylist() for batch in read_lines(str(path), 10)] == [[b"next"]]
+    assert [batch.lines.to_pylist() for batch in [head(str(path))] if batch] == [[b"short"]]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.integers(0, 900), min_size=1, max_size=40), st.integers(1, 400), st.sampled_from(["plain", "bz2", "gz"])
+)
+def test_long_lines_among_others(lengths: list[int], batch_bytes: int, packing: str) -> None:
+    """Every line comes once and in its order, whole or told, and where it stands, however pieces cut it."""
+    texts = [bytes([97 + index % 26]) * length for index, length in enumerate(lengths)]
+    content = b"\n".join([*texts, b""])
+    pack = {"plain": bytes, "bz2": bz2.compress, "gz": gzip.compress}[packing]
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        patch.setattr(lines_module, "MAX_LINE_BYTES", 500)
+        patch.setattr(lines_module, "_PIECE_BYTES", 90)
+        patch.setattr(lines_module, "_plain_pieces", _in_small_pieces(lines_module._plain_pieces))
+        patch.setattr(lines_module, "_bzip2_pieces", _in_small_pieces(lines_module._bzip2_pieces))
+        path = Path(folder) / "a"
+        path.write_bytes(pack(content))
+        found: list[tuple[bytes | None, str]] = []
+        for batch in read_lines(str(path), batch_bytes=batch_bytes):
+            if isinstance(batch, LongLine):
+                found.append((None, batch.where))
+                assert batch.digest in {digest(text) for text in texts}
+            else:
+                found += [(line, batch.place(index)) for index, line in enumerate(batch.lines.to_pylist())]
+    starts = list(itertools.accumulate([0, *(len(text) + 1 for text in texts[:-1])]))
+    assert [line for line, _ in found] == [None if len(text) > 500 else text for text in texts]
+    assert [int(re.findall("[0-9]+", place)[-1]) for _, place in found] == starts
+
+
+def _in_small_pieces(pieces_of: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    def small(*args: Any) -> Iterator[Any]:
+        for piece, origin in pieces_of(*args):
+            for at in range(0, len(piece), 90):
+                yield piece[at : at + 90], origin if at == 0 else None
+
+    return small
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress])
+def test_a_hole_is_an_error(folder: Path, pack: Callable[[bytes], bytes]) -> None:
+    path = folder / "hole"
+    path.write_bytes(pack(b"a\nb" + bytes(8192) + b"\nc\n"))
+    with pytest.raises(InputError, match=r"byte 3.*: a part of the file was never written"):
+        list(read_lines(str(path)))
+    path.write_bytes(pack(b"a\nb" + bytes(4095) + b"\nc\n"))
+    assert [len(batch) for batch in read_lines(str(path))] == [3], "a character like others"
 
 
 def test_the_limit_holds_in_bzip2(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines_module, "MAX_LINE_BYTES", 200_000)
     path = folder / "long.bz2"
-    path.write_bytes(bz2.compress(b"short\n" + LONG_LINES, 1))
-    with pytest.raises(InputError, match="bz2 block at bit 32, byte 6 of it: a line is longer"):
-        list(read_lines(str(path)))
+    path.write_bytes(bz2.compress(b"short\n" + LONG_LINES + b"\n", 1))
+    lost = [batch for batch in read_lines(str(path)) if isinstance(batch, LongLine)]
+    assert lost[0].where == f"{path}:bz2 block at bit 32, byte 6 of it"
+    assert lost[0].why.endswith(", over 200000")
 
 
 def test_genuine_rows(samples: Path) -> None:

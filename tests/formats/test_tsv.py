@@ -165,13 +165,37 @@ def test_rows_know_their_lines_and_bytes(tmp_path: Path) -> None:
 
 
 def test_bad_rows_are_rows_with_an_error(tmp_path: Path) -> None:
-    path = write(tmp_path / "a", b'ok\t1\n"a\nb\xff"\t2\nx\ry\t3\nok\t4\n')
+    path = write(tmp_path / "a", b'ok\t1\n"a\nb\xff"\t2\nx\ry\xef\xb7\x90\t3\nok\t4\n')
     rows = list(read_csv(path))
     assert [row.fields for row in rows] == [["ok", "1"], [], [], ["ok", "4"]]
     assert rows[1].error == f"{INVALID_UTF8} at byte 4 of the row"
     assert rows[1].raw == b'"a\nb\xff"\t2'
-    assert "new-line character" in str(rows[2].error)
+    assert rows[2].error == "a carriage return alone, outside quotes", "beside what would stand for it"
     assert [row.line for row in rows] == [1, 2, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("row", "fields"),
+    [
+        (b"x\ry\t3\n", ["x\ry", "3"]),
+        (b"\rx\t\r\r\n", ["\rx", "\r"]),
+        (b'x\ry\t"a\rb\nc ""d""\r\ne"\t\rf\r\n', ["x\ry", 'a\rb\nc "d"\r\ne', "\rf"]),
+        (b'"a\nb"\tx\ry\n', ["a\nb", "x\ry"]),
+        (b'"a"\rb\tc\n', ["a\rb", "c"]),
+        (b"a\tb\rc\td\re\n", ["a", "b\rc", "d\re"]),
+    ],
+)
+def test_a_carriage_return_alone_is_a_character(tmp_path: Path, row: bytes, fields: list[str]) -> None:
+    path = write(tmp_path / "a", b"ok\t1\n" + row + b"ok\t2\n")
+    first, found, last = read_csv(path)
+    assert (found.fields, found.error, found.line, found.byte) == (fields, None, 2, 5)
+    assert (first.fields, last.fields, last.byte) == (["ok", "1"], ["ok", "2"], 5 + len(row))
+
+
+def test_a_row_with_a_carriage_return_may_be_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tsv, "MAX_ROW_BYTES", 1000)
+    path = write(tmp_path / "a", b'a\tb\nx\ry\t"' + b"c\n" * 600 + b'"\nd\te\n')
+    assert [row.fields for row in read_csv(path)] == [["a", "b"], [], ["d", "e"]]
 
 
 def test_long_fields_are_read(tmp_path: Path) -> None:
@@ -202,8 +226,67 @@ def test_an_open_quote_names_where_it_opened(tmp_path: Path, content: bytes, whe
 def test_an_open_quote_does_not_swallow_all_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tsv, "MAX_ROW_BYTES", 1000)
     path = write(tmp_path / "a", b'a\tb\nc\t"d\n' + b"e\tf\n" * 10_000)
-    with pytest.raises(InputError, match=r"byte 6 \(line 2\): a row is longer than 1000 bytes"):
+    with pytest.raises(InputError, match=r"byte 6 \(line 2\): a quoted field is not closed"):
         list(read_csv(path))
+    monkeypatch.setattr(tsv, "MAX_PASSED_BYTES", 5000)
+    with pytest.raises(InputError, match=r"byte 6 \(line 2\): a row is longer than 5000 bytes"):
+        list(read_csv(path))
+
+
+@pytest.mark.parametrize(
+    "long",
+    [
+        b"x" * 3000 + b"\ty",
+        b'"' + b"x" * 3000 + b'"\ty',
+        b'x\t"' + b'a "" b\n' * 500 + b'"',
+        b'"a"b\t"' + b"\n" * 3000 + b'"',
+        b'x\t"' + b"y" * 1000 + b'"',
+        b'x\t"' + b"y" * 995 + b'""\n"',  # the limit is between two marks
+        b'x\t"' + b"y" * 996 + b'""\n"',
+        b'"' + b"y" * 2000 + b'"" ""\t"\r',
+    ],
+)
+def test_a_row_that_is_too_long_is_lost_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, long: bytes) -> None:
+    content = b"a\tb\n" + long + b'\nc\t"d\ne"\nf\tg'
+    (whole,) = [row for row in read_csv(write(tmp_path / "whole", content)) if row.byte == 4]
+    monkeypatch.setattr(tsv, "MAX_ROW_BYTES", 1000)
+    monkeypatch.setattr(tsv, "_PART_BYTES", 7)
+    path = write(tmp_path / "a", content)
+    first, lost, *others = read_csv(path)
+    assert first.fields == ["a", "b"]
+    assert (lost.line, lost.byte, lost.fields, whole.error) == (2, 4, [], None)
+    size, count = len(long) + 1, long.count(b"\n") + 1
+    assert lost.error == f"a row of {size} bytes in {count} lines, over 1000, that begins at byte 4"
+    assert [(row.line, row.byte, row.fields) for row in others] == [
+        (2 + count, 4 + size, ["c", "d\ne"]),
+        (4 + count, 12 + size, ["f", "g"]),
+    ]
+
+
+def test_long_rows_are_told_from_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tsv, "MAX_ROW_BYTES", 1000)
+    first, second, third = read_csv(
+        write(tmp_path / "a", b"".join(b"x" * 9000 + end + b"\n" for end in (b"1", b"2", b"1")))
+    )
+    assert first.raw == third.raw != second.raw
+    assert first.raw[:9] == b"x" * 9, "what people are shown of it"
+
+
+def test_a_last_row_that_is_too_long_needs_no_line_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tsv, "MAX_ROW_BYTES", 1000)
+    path = write(tmp_path / "a", b'a\tb\nc\t"' + b"d" * 2000 + b'"')
+    assert [row.error for row in read_csv(path)] == [
+        None,
+        "a row of 2004 bytes in 1 lines, over 1000, that begins at byte 4",
+    ]
+
+
+def test_a_hole_is_an_error(tmp_path: Path) -> None:
+    path = write(tmp_path / "a", b"a\tb\nc\td" + bytes(9000) + b"\ne\tf\n")
+    with pytest.raises(InputError, match=r"a:byte 7: a part of the file was never written"):
+        list(read_csv(path))
+    few = write(tmp_path / "few", b"a\tb" + bytes(4000) + b"\n")
+    assert [len(row.fields[1]) for row in read_csv(few)] == [4001]
 
 
 @pytest.mark.parametrize(
@@ -212,13 +295,14 @@ def test_an_open_quote_does_not_swallow_all_memory(tmp_path: Path, monkeypatch: 
         (b"", None),
         (b'a"b', None),
         (b'"a"', None),
-        (b'"a""b', 0),
+        (b'"a""b', (0, 0)),
         (b'"a"b"c', None),
-        (b'x\t"a"\t"b\tc', 6),
-        (b'"a"x\t"', 5),
+        (b'x\t"a"\t"b\tc', (6, 0)),
+        (b'"a"x\t"', (5, 0)),
+        (b'"a\nb"\t"c', (6, 1)),
     ],
 )
-def test_where_a_quote_opens(row: bytes, opened: int | None) -> None:
+def test_where_a_quote_opens(row: bytes, opened: tuple[int, int] | None) -> None:
     assert open_quote(row, ord("\t")) == opened
 
 

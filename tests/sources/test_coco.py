@@ -503,3 +503,38 @@ def test_folders_in_a_zip_of_windows(captions: Path, tmp_path: Path, read_all: R
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("annotations\\captions_train2017.json", captions.read_bytes())
     assert [row["text"] for row in read_all(SOURCE, path)] == [row["text"] for row in read_all(SOURCE, captions)]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        {"id": 0, "file_name": "VizWiz_train_00000000.jpg", "vizwiz_url": "https://v.example/0.jpg"},
+        {
+            "id": 3,
+            "file_name": "0013ea2087020901.jpg",
+            "coco_url": "https://s3.amazonaws.com/nocaps/0013ea2087020901.jpg",
+        },
+        {"id": 3, "file_name": "1000092795.jpg"},
+    ],
+)
+def test_captions_of_other_pictures_are_refused(tmp_path: Path, read_all: ReadAll, image: dict[str, Any]) -> None:
+    """In COCO's form, with ids that are not COCO's: taken for those, they would be captions of other photographs."""
+    path = tmp_path / "captions.json"
+    content = {"images": [image], "annotations": [{"id": 1, "image_id": image["id"], "caption": "a tin"}]}
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="captions in COCO's form, of pictures that are not COCO's") as caught:
+        read_all(SOURCE, path)
+    assert image["file_name"] in str(caught.value.found)
+    own = {"id": 9, "file_name": "val2014/COCO_val2014_000000000009.jpg"}
+    path.write_text(json.dumps({**content, "images": [image, own]}))
+    assert len(read_all(SOURCE, path)) == 1, "one odd name is no other data set"
+
+
+def test_karpathys_split_of_another_data_set_is_refused(tmp_path: Path, read_all: ReadAll) -> None:
+    image = {"sentids": [0], "imgid": 0, "split": "train", "filename": "1000092795.jpg"}
+    image["sentences"] = [{"tokens": ["a"], "raw": "A dog.", "imgid": 0, "sentid": 0}]
+    path = tmp_path / "dataset_flickr30k.json"
+    path.write_text(json.dumps({"images": [image] * 2, "dataset": "flickr30k"}))
+    with pytest.raises(InputError, match=r"flickr30k\.json: Karpathy's split of another data set") as caught:
+        read_all(SOURCE, path)
+    assert caught.value.found == "images[0] with filename, imgid, sentences, sentids, split"

@@ -305,3 +305,15 @@ def test_what_else_stands_in_an_archive(tmp_path: Path, read_all: ReadAll) -> No
         archive.writestr("__MACOSX/._coco_val_captions.jsonl", b"\0\5\x16\7\0\2\0\0Mac OS X")
         archive.writestr("coco_val_captions.jsonl.gz", gzip.compress(LINES[0].encode()))
     assert [row["text"] for row in read_all(SOURCE, path)] == ["A girl.", "These are  cones."]
+
+
+def test_an_id_that_is_a_number_is_upstreams_text(tmp_path: Path, read_all: ReadAll) -> None:
+    """pandas makes a number of it where it reads JSON Lines, and writes it so; all narratives would be lost."""
+    rows = [json.loads(line) for line in LINES[:3]]
+    (tmp_path / "ours").mkdir()
+    paths = [tmp_path / "coco_val_captions.jsonl", tmp_path / "ours" / "coco_val_captions.jsonl"]
+    for path, spelled in zip(paths, (str, int), strict=True):
+        path.write_text("".join(json.dumps(row | {"image_id": spelled(row["image_id"])}) + "\n" for row in rows))
+    upstream, numbers = ([row | {"where": None} for row in read_all(SOURCE, path)] for path in paths)
+    assert numbers == upstream
+    assert not [row for row in numbers if row["reason"]]

@@ -81,7 +81,7 @@ def test_what_is(judge: Callable[[dict[str, Any], str], Any], value: Any) -> Non
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(7, 7), (7.0, 7), (2.0**53 - 1, 2**53 - 1), (None, None), (0.0, None), (-1.0, None), ("None", None)],
+    [(7, 7), (7.0, 7), (2.0**53 - 1, 2**53 - 1), (None, None), (0.0, None), (-1.0, None), ("None", None), ("7", 7)],
 )
 def test_ids_of_somebody_else(value: Any, expected: int | None) -> None:
     found = records.optional_id({"k": value}, "k")
@@ -89,7 +89,7 @@ def test_ids_of_somebody_else(value: Any, expected: int | None) -> None:
     assert isinstance(found, int | None)
 
 
-@pytest.mark.parametrize("value", [7.5, 2.0**53, "7", True])
+@pytest.mark.parametrize("value", [7.5, 2.0**53, "7.5", "x7", "007", True])
 def test_what_is_no_id_of_somebody_else(value: Any) -> None:
     with pytest.raises(records.Malformed, match="k: expected a whole number"):
         records.optional_id({"k": value}, "k")

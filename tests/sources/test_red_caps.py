@@ -323,3 +323,30 @@ def write_named(folder: Path) -> list[str]:
     path = folder / "cats_2017.json"
     path.write_text(json.dumps({"info": {"author": NAME}, "annotations": [*planted(record, "url", "caption")]}))
     return [str(path)]
+
+
+def test_an_archive_and_a_member_of_it_are_read_once(archive: Path, read_all: ReadAll) -> None:
+    with zipfile.ZipFile(archive) as opened:
+        members = [f"{archive}!/{name}" for name in opened.namelist() if name.endswith(".json")]
+    assert members
+    assert read_all(SOURCE, archive, *members) == read_all(SOURCE, archive)
+
+
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        ("https://preview.redd.it/a.jpg?width=640&amp;s=1f", "https://preview.redd.it/a.jpg?width=640&s=1f"),
+        ("https://i.redd.it/a.jpg?x=%3C&amp;lt;y", "https://i.redd.it/a.jpg?x=%3C&lt;y"),
+        ("https://i.redd.it/a.jpg?x=1&y=2&eacute;", "https://i.redd.it/a.jpg?x=1&y=2&eacute;"),
+    ],
+)
+def test_a_url_is_asked_for_as_reddit_means_it(tmp_path: Path, read_all: ReadAll, url: str, asked: str) -> None:
+    assert pictures(url) == [asked]
+    annotation = {"image_id": "aa1", "author": "al", "url": url, "raw_caption": "A", "caption": "a"}
+    path = tmp_path / "pics_2020.json"
+    path.write_text(json.dumps({"annotations": [annotation]}))
+    (row,) = read_all(SOURCE, path)
+    assert row["image_url"] == url, "upstream's, as it is"
+    escaped = url != asked
+    assert row["mirrors"] == ([asked] if escaped else None)
+    assert row["identity"] == (f"url:{asked.removeprefix('https://')}" if escaped else None)

@@ -368,3 +368,17 @@ def write_named(folder: Path) -> list[str]:
     (folder / "image_data.json").write_text(json.dumps(images))
     (folder / "region_descriptions.json").write_text(json.dumps(documents))
     return [str(folder / name) for name in ("image_data.json", "region_descriptions.json")]
+
+
+@pytest.mark.parametrize("count", [1, 2_000])
+def test_region_graphs_are_refused_by_name(files: tuple[Path, Path], read_all: ReadAll, count: int) -> None:
+    """A glob finds them too, and they have every phrase once more."""
+    region = {"region_id": 1, "image_id": 1, "phrase": "a", "x": 1, "y": 1, "width": 5, "height": 5}
+    graph = region | {"objects": [], "relationships": [], "synsets": []}
+    path = files[0].with_name("region_graphs.json")
+    path.write_text(json.dumps([{"image_id": 1, "regions": [graph] * count}]))
+    with pytest.raises(InputError, match="one of Visual Genome's other annotation files") as caught:
+        read_all(SOURCE, *files, path)
+    assert caught.value.where == str(path)
+    path.write_text(json.dumps([{"id": 1, "regions": [region | {"phrase": 'the "objects" on it'}] * count}]))
+    assert len(read_all(SOURCE, path, files[1])) == count

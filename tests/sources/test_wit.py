@@ -257,7 +257,7 @@ def test_caption_chain(texts: tuple[str, str, str], paper: str | None, hub: str 
         (b"", "an empty file"),
         (b"\n", "an empty line"),
         (b"en\thttps://en.wikipedia.org/wiki/Cat\n", "en\thttps://en.wikipedia.org/wiki/Cat"),
-        ("\t".join(COLUMNS[:-1]).encode(), "\t".join(COLUMNS)[:120] + "…"),
+        ("\t".join(COLUMNS[:-1]).encode(), "one without context_section_description"),
         ("\t".join([*COLUMNS, "language"]).encode(), "\t".join(COLUMNS)[:120] + "…"),
     ],
 )
@@ -379,3 +379,21 @@ def write_named(folder: Path) -> list[str]:
     path = folder / "wit_v1.train.all-00000-of-00010.tsv"
     path.write_text("\n".join("\t".join(map(str, row)) for row in [record, *(row.values() for row in rows)]) + "\n")
     return [str(path)]
+
+
+def test_another_file_is_refused_before_any_shard_is_read(tmp_path: Path) -> None:
+    shard, pixels = _shard(tmp_path), tmp_path / "z.csv"
+    pixels.write_text("https://upload.wikimedia.org/a.jpg\tiVBORw0K\thttps://commons.wikimedia.org/wiki/File:A.jpg\n")
+    files = [InputFile(str(path), 1) for path in (shard, pixels)]
+    with pytest.raises(InputError, match=r"z\.csv:line 1: the first row is not WIT's header"):
+        SOURCE.plan(files, SOURCE.options(**SOURCE.options.profile_values("paper")))
+
+
+def test_carriage_returns_alone_are_no_line_ends(tmp_path: Path, read_all: ReadAll) -> None:
+    path = _shard(tmp_path, GOLDEN.replace(b"\n", b"\r"))
+    with pytest.raises(InputError) as caught:
+        read_all(SOURCE, path)
+    assert (
+        caught.value.remedy
+        == "its lines end with carriage returns alone; write line feeds: tr '\\r' '\\n' < FILE > NEW"
+    )

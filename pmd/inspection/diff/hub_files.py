@@ -116,6 +116,11 @@ def read(path: str, names: Mapping[str, str], found: Read, limit: int) -> Iterat
         InputError: The file's first lines have not the fields, or it is damaged.
     """
     for batch in lines.read_lines(path):
+        if isinstance(batch, lines.LongLine):
+            found.unreadable += 1
+            _tell(found, limit, f"{batch.where}: {batch.why}")
+            found.rows += 1
+            continue
         rows: list[tuple[int, Row]] = []
         for i, value, error in json_stream.parse_json_lines(batch):
             try:
@@ -193,6 +198,9 @@ def read_back(path: str, wanted: set[int]) -> dict[int, dict[str, str | None]]:
     found: dict[int, dict[str, str | None]] = {}
     before = 0
     for batch in lines.read_lines(path) if wanted else ():
+        if isinstance(batch, lines.LongLine):
+            before += 1
+            continue
         for line in wanted & {*range(before, before + len(batch))}:
             row = parse(orjson.loads(batch.lines[line - before].as_py()))
             found[line] = {"text": row.caption, "image_url": row.image_url}

@@ -1,0 +1,72 @@
+"""Files that are none of a source's, told in words that say what to do with them."""
+
+from __future__ import annotations
+
+import gzip
+import importlib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from pmd import sources
+from pmd.errors import InputError
+from pmd.sources.contract import InputFile
+
+
+def refusal(name: str, path: Path) -> InputError:
+    """Return the error of a source that is planned of a file that is none of its own."""
+    source = sources.load(name)
+    with pytest.raises(InputError) as caught:
+        source.plan([InputFile(str(path), 1)], source.options(**source.options.profile_values("paper")))
+    return caught.value
+
+
+def remedy(name: str, path: Path) -> str:
+    """Return what is advised then."""
+    return str(refusal(name, path).remedy)
+
+
+@pytest.mark.parametrize("name", ["conceptual_captions", "conceptual_12m", "yfcc100m", "localized_narratives__coco"])
+def test_lines_that_end_with_carriage_returns_alone(tmp_path: Path, name: str) -> None:
+    golden, *_ = importlib.import_module(f"tests.sources.test_{name}").write_golden(tmp_path)
+    path = tmp_path / "old.tsv"
+    path.write_bytes(Path(golden).read_bytes().replace(b"\r", b"").replace(b"\n", b"\r"))
+    assert remedy(name, path).startswith("its lines end with carriage returns alone")
+
+
+@pytest.mark.parametrize("name", ["conceptual_captions", "conceptual_12m", "localized_narratives__coco"])
+def test_a_list_in_the_place_of_json_lines(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text('[{"url": "http://a.example/1.jpg", "caption": "a"}]')
+    assert remedy(name, path).startswith("write one object a line, which is JSON Lines")
+
+
+@pytest.mark.parametrize("name", ["conceptual_captions", "yfcc100m", "coco", "red_caps", "sbu_captions", "wit"])
+def test_what_is_packed_twice(tmp_path: Path, name: str) -> None:
+    golden, *_ = importlib.import_module(f"tests.sources.test_{name}").write_golden(tmp_path)
+    path = tmp_path / "twice.gz"
+    path.write_bytes(gzip.compress(gzip.compress(Path(golden).read_bytes())))
+    assert remedy(name, path) == "it is gzip within another packing: unpack the outer one, and name what comes out"
+
+
+@pytest.mark.parametrize(
+    ("start", "says"),
+    [
+        (b"PK\x07\x08PK\x03\x04", "a zip in several parts is not read"),
+        (b"\xff\xff\xff\xff\x70\0\0\0\x10\0\0\0", "the form is not read"),
+    ],
+)
+def test_forms_that_are_known_by_name(tmp_path: Path, start: bytes, says: str) -> None:
+    (tmp_path / "a").write_bytes(start + bytes(100))
+    assert says in str(refusal("conceptual_12m", tmp_path / "a"))
+
+
+def test_what_macos_puts_beside_the_only_file_of_an_archive_is_none(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("GCC-training", "a cat\thttp://a.example/1.jpg\n")
+        archive.writestr("__MACOSX/._GCC-training", b"\0\5\x16\7")
+        archive.writestr(".DS_Store", b"\0")
+    source = sources.load("conceptual_captions")
+    chunks = source.plan([InputFile(f"{tmp_path}/a.zip", 1)], source.options(**source.options.profile_values("paper")))
+    assert [chunk.member for chunk in chunks] == ["GCC-training"]
