@@ -346,13 +346,18 @@ class Group:
     def refused(self, sent_at: float, retry_after_s: float | None, chance: float) -> None:
         """Note a 429 or 503: everybody waits as long as the host asks, or twice as long as the last time.
 
-        Answers to requests that were sent before the last refusal was known do not count again.
+        Answers to requests that were sent before the last refusal was known do not count again. A host that refuses again is not
+        taken at its word for less than our own wait: some say 0 to everybody.
         """
         now = asyncio.get_running_loop().time()
         if sent_at >= self._paused_at or not self._refusals:
             self._refusals += 1
             self._paused_at = now
-        seconds = self._patience.backoff(self._refusals, chance) if retry_after_s is None else retry_after_s
+        if retry_after_s is None:
+            seconds = self._patience.backoff(self._refusals, chance)
+        else:
+            again = self._refusals - 1
+            seconds = max(retry_after_s, self._patience.backoff(again, chance) if again else 0.0)
         self._paused_until = max(self._paused_until, now + seconds)
 
     def sent_again(self) -> None:
