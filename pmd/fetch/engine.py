@@ -293,14 +293,18 @@ class Lane:
         """Whether it was asked to end soon."""
         return self._stop.asked
 
-    def may_ask(self, asked: Sequence[tuple[Image, str]]) -> list[Answer]:
+    def may_ask(self, asked: Sequence[tuple[Image, str]], *, led: bool = False) -> list[Answer]:
         """Say of each image and URL whether somebody else may ask for it (`Client.may_ask`), in their order.
+
+        Args:
+            asked: They.
+            led: Whether redirects have led there, and they have been asked for.
 
         Raises:
             NetworkError: The network is broken, by all that is seen.
             CancelledError: The lane was asked to end.
         """
-        return asyncio.run_coroutine_threadsafe(self._check(asked), self._loop).result()
+        return asyncio.run_coroutine_threadsafe(self._check(asked, led=led), self._loop).result()
 
     def heard(self, said: Sequence[tuple[Image, str, str, str | None]]) -> None:
         """Note what somebody else says of the hosts: of an image and URL the status, and what was told with it.
@@ -383,12 +387,12 @@ class Lane:
         for task in list(self._tasks):
             task.cancel()
 
-    async def _check(self, asked: Sequence[tuple[Image, str]]) -> list[Answer]:
+    async def _check(self, asked: Sequence[tuple[Image, str]], *, led: bool) -> list[Answer]:
         turns = asyncio.Semaphore(self._options.concurrency)
 
         async def check(image: Image, url: str) -> Answer:
             async with turns:
-                answer = await self._client.may_ask(url)
+                answer = await self._client.may_ask(url, led=led)
                 self._unreached(image, answer)
                 return answer
 

@@ -539,6 +539,37 @@ def test_a_tdmrep_header_is_obeyed_before_the_body(web: Web) -> None:
     assert '"tdm-reservation":"1"' in (attempt.headers or "")
 
 
+#: What a host says before there is a picture, and what becomes of it; the picture itself says nothing.
+NOES = {
+    "to-noai": (reply(status=301, Location="/y", X_Robots_Tag="noai"), "opted_out"),
+    "to-noindex": (reply(status=302, Location="/y", X_Robots_Tag="noindex"), "opted_out"),
+    "to-otherbot": (reply(status=302, Location="/y", X_Robots_Tag="otherbot: noai"), "ok"),
+    "to-reserved": (reply(status=307, Location="/y", tdm_reservation="1"), "opted_out"),
+    "gone-noai": (reply(status=404, X_Robots_Tag="noindex, noimageai"), "opted_out"),
+    "gone-reserved": (reply(status=410, tdm_reservation="1"), "opted_out"),
+    "busy-noml": (reply(status=503, X_Robots_Tag="noml"), "opted_out"),
+    "gone-noindex": (
+        reply(status=404, X_Robots_Tag="noindex, noimageindex, none"),
+        "dead",
+    ),  # the page for what is missing
+}
+
+
+def test_a_redirect_and_an_error_say_no_as_a_picture_does(web: Web) -> None:
+    for name, (answer, _) in NOES.items():
+        web.routes |= {f"{name}.test/x": answer, f"{name}.test/y": reply(JPEG)}
+    got = run(table(*(image_row(name, f"http://{name}.test/x") for name in NOES)), options(web))
+    assert {name: fetched.status for name, fetched in got.items()} == {
+        name: status for name, (_, status) in NOES.items()
+    }
+    (attempt,) = got["to-noai"].attempts
+    assert (attempt.policy, attempt.policy_evidence) == ("denied by X-Robots-Tag", "X-Robots-Tag: noai")
+    assert (attempt.http_status, attempt.final_url) == (301, "http://to-noai.test/x")
+    assert [request.host for request in web.asked() if request.path == "/y"] == ["to-otherbot.test"]
+    got = run(table(image_row("x", "http://to-reserved.test/x")), options(web, tdmrep=False))
+    assert got["x"].status == "ok"
+
+
 def test_who_we_are_and_what_is_not_sent(web: Web) -> None:
     web.routes["a.test/x?a=%20b"] = [reply(status=302, Location="/y", Set_Cookie="id=1"), reply(JPEG)]
     web.routes["a.test/y"] = reply(JPEG)
