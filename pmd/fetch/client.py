@@ -275,6 +275,7 @@ class Client:
                 await ask(answer, target, turn, body, last())
             finally:
                 answer.seconds += loop.time() - started
+            turn.circuit.ended()
             turn.hang_up()
             location = await body.complete(self._threads)
             if location is None:
@@ -372,9 +373,12 @@ class Client:
                 await asyncio.sleep(_PAUSE_LOOK_S)
 
     def unreachable(self, answer: Answer) -> None:
-        """Note an image for which all tries are used up: a host that never answered comes closer to an open circuit."""
-        if answer.asked is not None and not answer.answered and answer.status in _UNREACHABLE:
-            self._hosts.circuit(*answer.asked).failed(answer.status)
+        """Note an image for which all tries are used up.
+
+        A host that never answered, or whose answers have no end, comes closer to an open circuit.
+        """
+        if answer.asked is not None and answer.status in (_ENDLESS if answer.answered else _UNREACHABLE):
+            self._hosts.circuit(*answer.asked).failed(answer.status, answered=answer.answered)
 
     # --- robots.txt and tdmrep.json ---
 
@@ -531,6 +535,7 @@ def _is_settled(answer: Answer) -> bool:
 
 
 _UNREACHABLE: Final = frozenset({"connection", "timeout"})
+_ENDLESS: Final = frozenset({"timeout"})
 
 _FAILURES: Final = (
     OSError,  # with TimeoutError, Blocked, NameUnknown, Broken

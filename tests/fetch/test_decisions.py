@@ -671,20 +671,45 @@ def test_a_host_that_refuses_again_is_not_asked_again_at_once_whatever_it_says()
 
 def test_an_open_circuit_lets_one_image_try_after_a_while() -> None:
     async def story() -> None:
+        loop = asyncio.get_running_loop()
         circuit = hosts.Circuit(hosts.Patience(failures=2, open_s=0.02))
         for _ in range(2):
-            circuit.check()
-            circuit.failed("timeout")
+            circuit.check(loop.time())
+            circuit.failed("timeout", answered=False)
         with pytest.raises(hosts.CircuitOpen) as raised:
-            circuit.check()
+            circuit.check(loop.time())
         assert raised.value.status == "timeout"
         await asyncio.sleep(0.03)
-        circuit.check()
+        circuit.check(loop.time())
+        circuit.check(loop.time())
+        circuit.tries(loop.time())
         with pytest.raises(hosts.CircuitOpen):
-            circuit.check()
+            circuit.check(loop.time())
         circuit.reached()
-        circuit.check()
-        circuit.check()
+        for _ in range(2):
+            circuit.check(loop.time())
+            circuit.tries(loop.time())
+
+    run(story())
+
+
+def test_an_image_that_may_try_an_open_circuit_does_though_it_has_to_wait_for_its_turn() -> None:
+    """The lane is busy: all slots are taken."""
+
+    async def story() -> None:
+        patience = hosts.Patience(failures=1, open_s=60.0)
+        slots = hosts.Slots(1, 1)
+        group, circuit = hosts.Group(0.0, 8, slots, patience), hosts.Circuit(patience)
+        circuit.failed("timeout", answered=False)
+        circuit.until = 0.0  # its time is up
+        busy = await slots.take()
+        assert group.turn_now(circuit) is None
+        tries, follows = (asyncio.create_task(group.turn(circuit)) for _ in range(2))
+        await asyncio.sleep(0)
+        busy.release()
+        (await tries).leave()
+        with pytest.raises(hosts.CircuitOpen):
+            await follows
 
     run(story())
 
