@@ -476,7 +476,7 @@ class Lane:
     async def _hear(self, said: Sequence[tuple[Image, str, str, str | None]]) -> None:
         for image, url, status, error in said:
             target = addresses.parse(url)
-            if status not in network.UNREACHED:
+            if status not in network.SIGNS:
                 self._hosts.reached(target.host, target.port)
             elif not image.was_unreached:
                 self._hosts.unreached(target.host, status, error)
@@ -525,7 +525,7 @@ class Lane:
         Raises:
             NetworkError: It is the network.
         """
-        if self._stops and answer.status in network.UNREACHED and not (answer.answered or image.was_unreached):
+        if self._stops and answer.status in network.SIGNS and not (answer.answered or image.was_unreached):
             assert answer.asked is not None
             self._hosts.unreached(answer.asked[0], answer.status, answer.error)
 
