@@ -263,16 +263,17 @@ class Group:
     """What one registrable domain is asked, by this lane.
 
     Those who wait for a turn stand in one line. Whoever gives something back that the first of them may be waiting for looks
-    after all, so that each of them is woken once: when it has its turn.
+    after all, so that each of them is woken once: when it has its turn. Made in a running loop.
     """
 
     __slots__ = (
-        "_connections", "_line", "_next", "_patience", "_paused_at", "_paused_until", "_refusals", "_slots", "_spacing_s",
-        "_timer", "_wishes", "name", "requests",
+        "_connections", "_line", "_loop", "_next", "_patience", "_paused_at", "_paused_until", "_refusals", "_slots",
+        "_spacing_s", "_timer", "_wishes", "name", "requests",
     )  # fmt: skip
 
     def __init__(self, spacing_s: float, connections: int, slots: Slots, patience: Patience, name: str = "") -> None:
         self.name = name
+        self._loop = asyncio.get_running_loop()  # which to look up takes a call of the system's
         self._spacing_s = spacing_s
         self._connections = connections  # that are free
         self._slots = slots
@@ -301,7 +302,7 @@ class Group:
             Paused: The host is left alone for longer than we wait.
             CircuitOpen: It is given up; found out when the turn comes, since others may have tried meanwhile.
         """
-        turn: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
+        turn: asyncio.Future[Turn] = self._loop.create_future()
         if self._line is None:
             self._line = collections.deque()
         self._line.append(_Waiting(turn, circuit, has_begun))
@@ -317,7 +318,7 @@ class Group:
         """Return leave to send a request if that takes no waiting; see `turn`."""
         if self._line or not self._connections:  # nobody overtakes those who wait
             return None
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         circuit.check(now)
         if now < self._next or now < self._paused_until:
             return None
@@ -330,7 +331,7 @@ class Group:
         Args:
             slot: One that was wished for.
         """
-        line, now = self._line, asyncio.get_running_loop().time()
+        line, now = self._line, self._loop.time()
         while line and self._connections:
             first = line[0]
             if first.turn.done():  # it is not waited for any more
@@ -345,7 +346,7 @@ class Group:
             wait_s = max(self._next, self._paused_until) - now
             if wait_s > 0:
                 if self._timer is None:
-                    self._timer = asyncio.get_running_loop().call_later(wait_s, self._ring)
+                    self._timer = self._loop.call_later(wait_s, self._ring)
                 break
             slot = slot or self._slots.take_now()
             if slot is None:
@@ -384,7 +385,7 @@ class Group:
         Answers to requests that were sent before the last refusal was known do not count again. A host that refuses again is not
         taken at its word for less than our own wait: some say 0 to everybody.
         """
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         if sent_at >= self._paused_at or not self._refusals:
             self._refusals += 1
             self._paused_at = now
@@ -400,7 +401,7 @@ class Group:
     def sent_again(self) -> None:
         """Count a request more, and let the next one leave as much later."""
         self.requests += 1
-        self._next = max(self._next, asyncio.get_running_loop().time()) + self._spacing_s
+        self._next = max(self._next, self._loop.time()) + self._spacing_s
 
     def hung_up(self) -> None:
         """Note the end of a request, whose connection the next may have."""

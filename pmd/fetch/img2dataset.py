@@ -131,10 +131,19 @@ def arguments(options: FetchOptions, url_list: str, output_folder: str, count: i
 
 
 class _Said(NamedTuple):
-    """What one answer said before its body: of a URL that was handed on, or where its redirects have led."""
+    """What one answer said before its body.
+
+    Attributes:
+        url: Whose it is: one that was handed on, or where its redirects have led.
+        http_status: Its status.
+        headers: Those that are kept as evidence.
+        no: By what it forbids its use, and its words.
+    """
 
     url: str
-    head: Head
+    http_status: int
+    headers: str | None
+    no: tuple[str, str] | None
 
 
 @dataclasses.dataclass
@@ -311,13 +320,25 @@ class Img2dataset:
         """Return the no that the answers to a URL hold, by where they have led and what they say, as an answer of ours."""
         if any(self._blocklist.is_kept_out(said.url) for said in answers if said.url != sent):
             return Answer(blocklists.STATUS, error=blocklists.evidence(blocklists.SUPPRESSED))
-        agent = re.split("[/ ]", self._options.user_agent, maxsplit=1)[0]
         for said in answers:
-            no = receiving.denial(said.head, agent, outcome.DENYING_TAGS, tdmrep_counts=self._options.tdmrep)
-            if no is not None:
-                who, evidence = no
+            if said.no is not None:
+                who, evidence = said.no
+                evidence = evidence[: outcome.EVIDENCE_LENGTH]
                 return Answer("opted_out", error=evidence, policy=f"denied by {who}", policy_evidence=evidence)
         return None
+
+    def _answers(self, path: Path) -> dict[str, list[_Said]]:
+        """Return what was answered, by the URL that was asked for first."""
+        agent = re.split("[/ ]", self._options.user_agent, maxsplit=1)[0]
+        found: dict[str, list[_Said]] = {}
+        with path.open("rb") if path.exists() else contextlib.nullcontext(()) as lines:
+            for line in lines:
+                said = orjson.loads(line)
+                head = Head(said["http_status"], said["headers"])
+                no = receiving.denial(head, agent, outcome.DENYING_TAGS, tdmrep_counts=self._options.tdmrep)
+                answer = _Said(said["url"], head.http_status, outcome.evidence(head.headers), no)
+                found.setdefault(said["first"], []).append(answer)
+        return found
 
     def _judged(self, one: _Try, downloaded: _Downloaded) -> Judged | None:
         """Return what a picture is worth, or None where there is none."""
@@ -353,7 +374,7 @@ class Img2dataset:
         """Note a try; return the outcome of its image, or None where it has more locations."""
         item, answer, final = one.item, one.answer, one.final
         status, error = answer.status, answer.error
-        http_status = None if final is None else final.head.http_status
+        http_status = None if final is None else final.http_status
         policy, evidence = answer.policy, answer.policy_evidence
         if judged is not None:
             status, error = judged.prepared.inspected.status, judged.prepared.inspected.detail
@@ -372,7 +393,7 @@ class Img2dataset:
                 status,
                 http_status=http_status if is_told else None,
                 final_url=_address(final.url) if final is not None and is_told else None,
-                headers=outcome.evidence(final.head.headers) if final is not None and is_told else None,
+                headers=final.headers if final is not None and is_told else None,
                 policy=policy if is_told else None,
                 policy_evidence=evidence if is_told else None,
                 error=error,
@@ -409,7 +430,7 @@ class Img2dataset:
         said = zip(table["url"].to_pylist(), table["error_message"].to_pylist(), strict=True)
         errors = {url: message for url, message in said if message is not None}
         pictures = {row["url"]: row for row in adopt.index([f"{output}/*.tar"]).to_pylist()}
-        return _Downloaded(pictures, errors, _answers(answers))
+        return _Downloaded(pictures, errors, self._answers(answers))
 
 
 def _on_the_web(image: Image) -> list[str]:
@@ -444,15 +465,6 @@ def _address(url: str) -> str | None:
         return addresses.parse(url).url
     except addresses.Blocked:
         return None
-
-
-def _answers(path: Path) -> dict[str, list[_Said]]:
-    """Return what was answered, by the URL that was asked for first."""
-    found: dict[str, list[_Said]] = {}
-    for line in path.read_bytes().splitlines() if path.exists() else ():
-        said = orjson.loads(line)
-        found.setdefault(said["first"], []).append(_Said(said["url"], Head(said["http_status"], said["headers"])))
-    return found
 
 
 def _environment(ca_file: str | None, folder: Path, answers: Path) -> dict[str, str]:

@@ -21,8 +21,8 @@ from typing import IO, Any, Final
 ANSWERS: Final = "PMD_IMG2DATASET_ANSWERS"
 HEADERS: Final = "PMD_IMG2DATASET_HEADERS"
 
-#: Characters that are kept of a header, more than is looked at.
-_LENGTH: Final = 10_000
+#: Characters that are kept of a header's values together: more than servers send in one line (`outcome.TAG_LENGTH`).
+_LENGTH: Final = 20_000
 
 
 class Redirects(urllib.request.HTTPRedirectHandler):
@@ -54,11 +54,7 @@ class Answers(urllib.request.BaseHandler):
 
     def http_response(self, request: urllib.request.Request, response: HTTPResponse) -> HTTPResponse:
         """Add a line of an answer's own, by one call, since other threads and processes add theirs."""
-        headers = {
-            name: [str(value)[:_LENGTH] for value in found]
-            for name in self._names
-            if (found := response.headers.get_all(name))
-        }
+        headers = {name: _kept(found) for name in self._names if (found := response.headers.get_all(name))}
         said: dict[str, Any] = {
             "first": _first(request),
             "url": request.full_url,
@@ -69,6 +65,16 @@ class Answers(urllib.request.BaseHandler):
         return response
 
     https_response = http_response
+
+
+def _kept(values: list[str]) -> list[str]:
+    kept: list[str] = []
+    left = _LENGTH
+    for value in values:
+        if left > 0:
+            kept.append(str(value)[:left])
+            left -= len(kept[-1])
+    return kept
 
 
 def _first(request: urllib.request.Request) -> str:
