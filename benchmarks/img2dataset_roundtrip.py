@@ -48,7 +48,6 @@ ENVIRONMENT = {**os.environ, "NO_ALBUMENTATIONS_UPDATE": "1", "WANDB_MODE": "dis
 
 #: Where img2dataset does otherwise than our own engine: the status by either. docs/running.md tells why.
 DIFFERENCES = {
-    "reserved.jpg": ("opted_out", "ok"),  # it does not read the tdm-reservation header
     "inside.jpg": ("blocked_address", "connection"),  # it goes wherever a redirect leads
 }
 

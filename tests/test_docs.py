@@ -252,6 +252,7 @@ FACTS = [
     ("decisions.md", f"{SET_BITS.start} to {SET_BITS.stop - 1} set bits"),
     ("decisions.md", f"{robots.LONG_FILES} long and {robots.SHORT_FILES} short files' rules"),
     ("decisions.md", f"{policies.LONG_FILES} and {policies.SHORT_FILES:,} files at hand"),
+    ("decisions.md", f"{hosts.Patience().refusals} refusals in a row (429, 503)"),
     ("decisions.md", f"{hosts.Patience().failures} failures in a row, then {hosts.Patience().open_s:.0f} s of silence"),
     (
         "decisions.md",

@@ -46,6 +46,7 @@ those above it::
     samples      what img2dataset's shards hold, and what of it is passed over
     adopt        images of img2dataset's shards, taken over
     engine       a lane: event loop, codec threads and all the above, for as many images and shards as it is given
+    img2dataset_program  what runs in img2dataset's processes, and writes down what hosts answer
     img2dataset  images downloaded by img2dataset, in a lane's place
 
     asking       who asks for perceptual hashes, and which stored pictures have none yet

@@ -39,6 +39,16 @@ _6TO4: Final = ipaddress.IPv6Network("2002::/16")
 _CARRIERS: Final = (_MAPPED, _NAT64, _TEREDO, _6TO4)
 _LOW: Final = 0xFFFF_FFFF
 _PORTS: Final = {"http": 80, "https": 443}
+#: Ports of other protocols, to which browsers send no request either (WHATWG Fetch, "port blocking"): a redirect could have us
+#: talk to somebody's mail server.
+_OTHERS_PORTS: Final = frozenset(
+    {
+        0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109, 110, 111,
+        113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531, 532, 540, 548,
+        554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665,
+        6666, 6667, 6668, 6669, 6679, 6697, 10080,
+    }
+)  # fmt: skip
 
 #: An http or https URL as the WHATWG standard serialises it: in user information "@", "/" and "?" are escaped, the path
 #: begins with "/", a port is there only if it is not the scheme's. Taking it apart so costs a third of asking for parts.
@@ -85,13 +95,13 @@ def parse(url: str, base: str | None = None) -> Target:
     """Return what a URL, or a redirect's Location relative to `base`, names.
 
     Raises:
-        Blocked: It is no absolute http or https URL with a host.
+        Blocked: It is no absolute http or https URL with a host, or its port is another protocol's.
     """
     simple = _SIMPLE.fullmatch(url) if base is None else None
     if simple is not None and not ("/." in url or "%2e" in url or "%2E" in url or "xn--" in url):
         scheme, host, port, path = simple.groups()
         if port is None or int(port) != _PORTS[scheme]:
-            return Target(url, scheme, host, int(port) if port else _PORTS[scheme], path)
+            return Target(url, scheme, host, _allowed(port) if port else _PORTS[scheme], path)
     try:
         parts = ada_url.URL(url, base=base) if base is not None else ada_url.URL(url)
     except ValueError:
@@ -102,8 +112,15 @@ def parse(url: str, base: str | None = None) -> Target:
     scheme, host, port, path = match.groups()
     authority = host if port is None else f"{host}:{port}"
     return Target(
-        f"{scheme}://{authority}{path}", scheme, host.strip("[]"), int(port) if port else _PORTS[scheme], path
+        f"{scheme}://{authority}{path}", scheme, host.strip("[]"), _allowed(port) if port else _PORTS[scheme], path
     )
+
+
+def _allowed(port: str) -> int:
+    number = int(port)
+    if number in _OTHERS_PORTS:
+        raise Blocked(f"port {number} is another protocol's")
+    return number
 
 
 def location(value: str) -> str:

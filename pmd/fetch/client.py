@@ -37,6 +37,10 @@ Last = Callable[[], bool]
 #: Redirects of a robots.txt that are followed (RFC 9309 §2.3.1.2: at least five); TDMRep names no number.
 _FILE_REDIRECTS: Final = 5
 
+#: Characters of a URL that a redirect is followed to: twice what servers take by default. A shard's attempts are held until all
+#: of it is done, with the last URL of each, and a host may send 300 kB of one with every answer. Ours.
+_LONGEST_URL: Final = 1 << 14
+
 _ROBOTS_PATH: Final = "/robots.txt"
 
 #: Seconds between two looks whether requests may be sent again.
@@ -111,18 +115,22 @@ class Client:
         await self._ending(answer, self._exchange(answer, url, chance, last))
         return answer
 
-    async def may_ask(self, url: str) -> Answer:
+    async def may_ask(self, url: str, *, led: bool = False) -> Answer:
         """Check a URL for which somebody else will ask; ok where nothing that can be known before speaks against it.
 
         `final_url` is the URL in the form that was checked. Whoever asks may take any address that its name has, so
         every one of them must be allowed.
+
+        Args:
+            url: It.
+            led: Whether a redirect has led there, and it has been asked for.
         """
         answer = Answer(OK)
-        await self._ending(answer, self._checked_for_others(answer, url))
+        await self._ending(answer, self._checked_for_others(answer, url, url if led else None))
         return answer
 
-    async def _checked_for_others(self, answer: Answer, url: str) -> None:
-        target = await self._checked(answer, url, None)
+    async def _checked_for_others(self, answer: Answer, url: str, base: str | None) -> None:
+        target = await self._checked(answer, url, base)
         await self._resolver.require_all(target.host)
 
     async def _checked(self, answer: Answer, url: str, base: str | None) -> Target:
@@ -132,6 +140,8 @@ class Client:
             Ended: Something speaks against it.
         """
         target = addresses.parse(url, base)
+        if base is not None and len(target.url) > _LONGEST_URL:
+            raise Blocked(f"a redirect to a URL of {len(target.url):,} characters")
         if base is not None and self._is_kept_out(target.url):
             raise Ended(blocklists.STATUS, blocklists.evidence(blocklists.SUPPRESSED))
         answer.final_url = target.url
@@ -262,6 +272,7 @@ class Client:
                 await ask(answer, target, turn, body, last())
             finally:
                 answer.seconds += loop.time() - started
+            turn.circuit.ended()
             turn.hang_up()
             location = await body.complete(self._threads)
             if location is None:
@@ -359,9 +370,12 @@ class Client:
                 await asyncio.sleep(_PAUSE_LOOK_S)
 
     def unreachable(self, answer: Answer) -> None:
-        """Note an image for which all tries are used up: a host that never answered comes closer to an open circuit."""
-        if answer.asked is not None and not answer.answered and answer.status in _UNREACHABLE:
-            self._hosts.circuit(*answer.asked).failed(answer.status)
+        """Note an image for which all tries are used up.
+
+        A host that never answered, or whose answers have no end, comes closer to an open circuit.
+        """
+        if answer.asked is not None and answer.status in (_ENDLESS if answer.answered else _UNREACHABLE):
+            self._hosts.circuit(*answer.asked).failed(answer.status, answered=answer.answered)
 
     # --- robots.txt and tdmrep.json ---
 
@@ -518,6 +532,7 @@ def _is_settled(answer: Answer) -> bool:
 
 
 _UNREACHABLE: Final = frozenset({"connection", "timeout"})
+_ENDLESS: Final = frozenset({"timeout"})
 
 _FAILURES: Final = (
     OSError,  # with TimeoutError, Blocked, NameUnknown, Broken

@@ -72,6 +72,12 @@ _FILE_THREADS: Final = 2  # read archives, and undo content encodings that were 
 #: Seconds in which what is under way may still be settled, when a lane is asked to end; what takes longer is left open.
 _GRACE_S: Final = 1.5
 
+#: Outcomes that are handed over together: so many, or as many as have so many bytes, or come within so many seconds. A slot in
+#: four at most is held for that.
+TOGETHER: Final = 16
+TOGETHER_BYTES: Final = 1 << 20
+TOGETHER_S: Final = 0.004
+
 #: Images of one call that have a task at a time: enough that slow hosts keep no others waiting, few enough for memory.
 _WINDOW: Final = 16_384
 
@@ -123,28 +129,87 @@ class _Run:
     line: Line
 
 
-class Results:
-    """What goes to the thread that writes: all of one turn of the loop together, since waking it costs more than they do."""
+class _Tasks:
+    """The tasks of a run's images; made in its loop.
 
-    def __init__(self) -> None:
+    Args:
+        line: Where images wait to be begun.
+        ended: Called with each that has ended.
+
+    Attributes:
+        left: Those that have not.
+        failed: What ended the first that failed.
+    """
+
+    def __init__(self, line: Line, ended: Callable[[asyncio.Task[None]], None]) -> None:
+        self._line, self._ended = line, ended
+        self._loop = asyncio.get_running_loop()
+        self._changed = asyncio.Event()
+        self.left: set[asyncio.Task[None]] = set()
+        self.failed: BaseException | None = None
+
+    def begin(self, place: str, image: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Begin an image of a place."""
+        task = asyncio.Task(image, loop=self._loop)
+        self.left.add(task)
+        task.add_done_callback(functools.partial(self._end, place))
+        return task
+
+    async def change(self) -> None:
+        """Wait until others are to be begun, none is left, or one has failed."""
+        self._changed.clear()
+        await self._changed.wait()
+
+    def _end(self, place: str, task: asyncio.Task[None]) -> None:
+        self.left.discard(task)
+        self._ended(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.failed = self.failed or error
+        if self._line.end(place) or self.failed is not None or not self.left:
+            self._changed.set()
+
+
+class Results:
+    """What goes to the thread that writes: several together, since to wake it and to be woken costs more than they do.
+
+    Args:
+        most: How many wait for each other at most; they do for `TOGETHER_S` at most, and up to `TOGETHER_BYTES` of pictures.
+        taken: Called with the slots of those that the thread takes, in that thread: the writing of each goes on beyond its slot.
+    """
+
+    def __init__(self, most: int, taken: Callable[[Sequence[hosts.Slot]], None]) -> None:
+        self._most, self._release = most, taken
         self._sent: queue.SimpleQueue[list[_Result | BaseException | None]] = queue.SimpleQueue()
         self._left: list[_Result | BaseException | None] = []
+        self._left_bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
         self._taken: collections.deque[_Result | BaseException | None] = collections.deque()
 
     def put(self, result: _Result | BaseException | None) -> None:
-        """Hand one over soon; called in the loop's thread."""
+        """Hand one over soon; what is no result, at once. Called in the loop's thread."""
         self._left.append(result)
-        if len(self._left) == 1:
-            asyncio.get_running_loop().call_soon(self._send)
+        if isinstance(result, _Result):
+            self._left_bytes += len(result.fetched.stored or b"")
+            if len(self._left) < self._most and self._left_bytes < TOGETHER_BYTES:
+                if self._timer is None:
+                    self._timer = asyncio.get_running_loop().call_later(TOGETHER_S, self._send)
+                return
+        self._send()
 
     def _send(self) -> None:
-        sent, self._left = self._left, []
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        sent, self._left, self._left_bytes = self._left, [], 0
         self._sent.put(sent)
 
     def get(self) -> _Result | BaseException | None:
         """Wait for the next one; called by the thread that writes."""
         while not self._taken:
             self._taken.extend(self._sent.get())
+            slots = [one.slot for one in self._taken if isinstance(one, _Result) and one.slot is not None]
+            if slots:
+                self._release(slots)
         return self._taken.popleft()
 
 
@@ -263,7 +328,8 @@ class Lane:
             NetworkError: The network is broken, by all that is seen.
         """
         line = Line(images_of(images, previous, listed), _WINDOW_OF_PLACE * self._options.concurrency, _WINDOW)
-        run = _Run(generation, Results(), line)
+        results = Results(max(1, min(TOGETHER, self._options.concurrency // 4)), self._release)
+        run = _Run(generation, results, line)
         future = asyncio.run_coroutine_threadsafe(self._run(run), self._loop)
         ended = False
         try:
@@ -274,15 +340,13 @@ class Lane:
                     return
                 if isinstance(taken, BaseException):
                     raise taken
-                self._release(taken)
                 if progress is not None:
                     progress(taken.fetched)
                 yield taken.fetched
         finally:
             future.cancel()
-            while not ended and (left := run.results.get()) is not None:
-                if isinstance(left, _Result):
-                    self._release(left)
+            while not ended and run.results.get() is not None:
+                pass
 
     @property
     def answered(self) -> bool:
@@ -294,14 +358,18 @@ class Lane:
         """Whether it was asked to end soon."""
         return self._stop.asked
 
-    def may_ask(self, asked: Sequence[tuple[Image, str]]) -> list[Answer]:
+    def may_ask(self, asked: Sequence[tuple[Image, str]], *, led: bool = False) -> list[Answer]:
         """Say of each image and URL whether somebody else may ask for it (`Client.may_ask`), in their order.
+
+        Args:
+            asked: They.
+            led: Whether redirects have led there, and they have been asked for.
 
         Raises:
             NetworkError: The network is broken, by all that is seen.
             CancelledError: The lane was asked to end.
         """
-        return asyncio.run_coroutine_threadsafe(self._check(asked), self._loop).result()
+        return asyncio.run_coroutine_threadsafe(self._check(asked, led=led), self._loop).result()
 
     def heard(self, said: Sequence[tuple[Image, str, str, str | None]]) -> None:
         """Note what somebody else says of the hosts: of an image and URL the status, and what was told with it.
@@ -350,28 +418,31 @@ class Lane:
         self._authorities.close()
 
     async def _run(self, run: _Run) -> None:
-        line, has_room = run.line, asyncio.Event()
+        """Settle all images of a run, a task for each; the first that fails ends the others.
 
-        def ended(place: str, task: asyncio.Task[Any]) -> None:
-            self._tasks.discard(task)
-            self._client.sent.discard(task)
-            if line.end(place):
-                has_room.set()
-
+        As a `TaskGroup` does it at three times the price.
+        """
+        line, tasks = run.line, _Tasks(run.line, self._let_go)
         try:
-            async with asyncio.TaskGroup() as group:
-                while not (line.is_empty or self._stop.asked):
-                    for image in line.begin():
-                        task = group.create_task(self._image(image, run))
-                        self._tasks.add(task)
-                        task.add_done_callback(functools.partial(ended, image.place))
-                    has_room.clear()
-                    if not line.is_empty:
-                        await has_room.wait()
-        except BaseExceptionGroup as errors:
-            run.results.put(_told(errors.exceptions[0]))
+            while not (line.is_empty or self._stop.asked or tasks.failed):
+                for image in line.begin():
+                    self._tasks.add(tasks.begin(image.place, self._image(image, run)))
+                if not line.is_empty:
+                    await tasks.change()
+            while tasks.left and not tasks.failed:
+                await tasks.change()
         finally:
+            for task in tasks.left:
+                task.cancel()
+            if tasks.left:
+                await asyncio.wait(tasks.left)
+            if tasks.failed is not None:
+                run.results.put(_told(tasks.failed))
             run.results.put(None)
+
+    def _let_go(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._client.sent.discard(task)
 
     def _end_soon(self) -> None:
         """Drop the images that nobody was asked for yet, and soon the others."""
@@ -384,12 +455,12 @@ class Lane:
         for task in list(self._tasks):
             task.cancel()
 
-    async def _check(self, asked: Sequence[tuple[Image, str]]) -> list[Answer]:
+    async def _check(self, asked: Sequence[tuple[Image, str]], *, led: bool) -> list[Answer]:
         turns = asyncio.Semaphore(self._options.concurrency)
 
         async def check(image: Image, url: str) -> Answer:
             async with turns:
-                answer = await self._client.may_ask(url)
+                answer = await self._client.may_ask(url, led=led)
                 self._unreached(image, answer)
                 return answer
 
@@ -406,7 +477,7 @@ class Lane:
     async def _hear(self, said: Sequence[tuple[Image, str, str, str | None]]) -> None:
         for image, url, status, error in said:
             target = addresses.parse(url)
-            if status not in network.UNREACHED:
+            if status not in network.SIGNS:
                 self._hosts.reached(target.host, target.port)
             elif not image.was_unreached:
                 self._hosts.unreached(target.host, status, error)
@@ -455,7 +526,7 @@ class Lane:
         Raises:
             NetworkError: It is the network.
         """
-        if self._stops and answer.status in network.UNREACHED and not (answer.answered or image.was_unreached):
+        if self._stops and answer.status in network.SIGNS and not (answer.answered or image.was_unreached):
             assert answer.asked is not None
             self._hosts.unreached(answer.asked[0], answer.status, answer.error)
 
@@ -497,9 +568,12 @@ class Lane:
     def _call(self, coroutine: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
-    def _release(self, result: _Result) -> None:
-        if result.slot is not None:
-            self._calls.soon(result.slot.release)
+    def _release(self, slots: Sequence[hosts.Slot]) -> None:
+        def release() -> None:
+            for slot in slots:
+                slot.release()
+
+        self._calls.soon(release)
 
 
 def _chance(image_id: bytes, number: int) -> float:

@@ -13,8 +13,8 @@ from __future__ import annotations
 import asyncio
 import collections
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from pmd.config.options import FetchOptions, PerHost
 from pmd.errors import ConfigError
@@ -44,12 +44,15 @@ class Patience:
         backoff_s: First wait after a failure; doubled each time, plus up to half of it by chance.
         limit_s: The longest wait. A host that asks for a longer one is not asked again before, and its images end
             `rate_limited` meanwhile: sooner would be rude, and later would hold up the shard.
-        failures: Images in a row that could not be connected to before a host is left alone.
+        refusals: Refusals in a row (429, 503), each after a wait, before a host is left alone: else one that refuses everything
+            would keep a shard for as many waits as it has images.
+        failures: Images in a row that could not be connected to, or that did not come in their time, before a host is left alone.
         open_s: How long it is left alone; then one image tries.
     """
 
     backoff_s: float = 1.0
     limit_s: float = 120.0
+    refusals: int = 8
     failures: int = 10
     open_s: float = 300.0
 
@@ -59,10 +62,12 @@ class Patience:
 
 
 class Paused(Exception):
-    """The host wants to be left alone for longer than we wait."""
+    """The host wants to be left alone for longer than we wait, or has refused so often."""
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"the host wants no request for {seconds:.0f} s more")
+    def __init__(self, seconds: float, refusals: int) -> None:
+        super().__init__(
+            f"the host wants no request for {seconds:.0f} s more, or has refused too often (in a row: {refusals})"
+        )
 
 
 class CircuitOpen(Exception):
@@ -80,13 +85,10 @@ class Permits:
         count: How many.
     """
 
-    __slots__ = ("_begun", "_free", "_waiting")
-
     def __init__(self, count: int) -> None:
         self._free = count
-        # Made when somebody waits, which at most hosts nobody ever does: half a kilobyte.
-        self._waiting: collections.deque[asyncio.Future[None]] | None = None
-        self._begun: collections.deque[asyncio.Future[None]] | None = None
+        self._waiting: collections.deque[asyncio.Future[None]] = collections.deque()
+        self._begun: collections.deque[asyncio.Future[None]] = collections.deque()  # these go first
 
     def take_now(self) -> bool:
         """Take one if that takes no waiting."""
@@ -95,18 +97,27 @@ class Permits:
         self._free -= 1
         return True
 
-    async def take(self, *, has_begun: bool = False) -> None:
-        """Wait for one; what has begun goes before what has not."""
+    async def take(self) -> None:
+        """Wait for one."""
         if self.take_now():
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._line(has_begun=has_begun).append(turn)
+        self._waiting.append(turn)
         try:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self.give()
             raise
+
+    def wish(self, come: Callable[[], None], *, has_begun: bool) -> None:
+        """Have something called when there is one for it; what has begun goes before what has not."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        turn.add_done_callback(lambda _: come())
+        (self._begun if has_begun else self._waiting).append(turn)
+        if self._free:
+            self._free -= 1
+            self.give()
 
     def give(self) -> None:
         """Give one back: to the first who waits, if anybody does."""
@@ -117,15 +128,6 @@ class Permits:
                     turn.set_result(None)
                     return
         self._free += 1
-
-    def _line(self, *, has_begun: bool) -> collections.deque[asyncio.Future[None]]:
-        if has_begun:
-            if self._begun is None:
-                self._begun = collections.deque()
-            return self._begun
-        if self._waiting is None:
-            self._waiting = collections.deque()
-        return self._waiting
 
 
 class Slots:
@@ -139,14 +141,18 @@ class Slots:
         self._free = max(_BUDGET_BYTES, images * UNKNOWN_BYTES + max_bytes)
         self._waiting: collections.deque[tuple[int, asyncio.Future[None]]] = collections.deque()
 
-    async def take(self, *, has_begun: bool = False) -> Slot:
-        """Wait for a slot; a host that has begun to be asked goes before those that have not."""
-        await self._images.take(has_begun=has_begun)
+    async def take(self) -> Slot:
+        """Wait for a slot."""
+        await self._images.take()
         return Slot(self)
 
     def take_now(self) -> Slot | None:
         """Take a slot if one is free."""
         return Slot(self) if self._images.take_now() else None
+
+    def wish(self, come: Callable[[Slot], None], *, has_begun: bool) -> None:
+        """Have something called with a slot that is free; a host that has begun to be asked goes before those that have not."""
+        self._images.wish(lambda: come(Slot(self)), has_begun=has_begun)
 
     def reserve_now(self, count: int) -> bool:
         """Take bytes if they are free and nobody waits for any."""
@@ -224,12 +230,12 @@ class Slot:
 class Turn:
     """Leave to send one request: a connection of the host's, and a slot."""
 
-    __slots__ = ("_connections", "circuit", "group", "sent_at", "slot")
+    __slots__ = ("_holds", "circuit", "group", "sent_at", "slot")
 
-    def __init__(self, group: Group, circuit: Circuit, connections: Permits, slot: Slot, sent_at: float) -> None:
+    def __init__(self, group: Group, circuit: Circuit, slot: Slot, sent_at: float) -> None:
         self.group = group
         self.circuit = circuit
-        self._connections: Permits | None = connections
+        self._holds = True  # the connection
         self.slot = slot
         self.sent_at = sent_at
 
@@ -239,9 +245,8 @@ class Turn:
 
     def hang_up(self) -> None:
         """Give the connection back, the slot still held."""
-        connections, self._connections = self._connections, None
-        if connections is not None:
-            connections.give()
+        if self._holds:
+            self._holds = False
             self.group.hung_up()
 
     def leave(self) -> None:
@@ -250,22 +255,37 @@ class Turn:
         self.slot.release()
 
 
+class _Waiting(NamedTuple):
+    """A request that waits for its turn."""
+
+    turn: asyncio.Future[Turn]
+    circuit: Circuit
+    has_begun: bool
+
+
 class Group:
-    """What one registrable domain is asked, by this lane."""
+    """What one registrable domain is asked, by this lane.
+
+    Those who wait for a turn stand in one line. Whoever gives something back that the first of them may be waiting for looks
+    after all, so that each of them is woken once: when it has its turn. Made in a running loop.
+    """
 
     __slots__ = (
-        "_connections", "_next", "_pace", "_patience", "_paused_at", "_paused_until", "_refusals", "_slots", "_spacing_s",
-        "_waiting", "name", "requests",
+        "_connections", "_line", "_loop", "_next", "_patience", "_paused_at", "_paused_until", "_refusals", "_slots",
+        "_spacing_s", "_timer", "_wishes", "name", "requests",
     )  # fmt: skip
 
     def __init__(self, spacing_s: float, connections: int, slots: Slots, patience: Patience, name: str = "") -> None:
         self.name = name
+        self._loop = asyncio.get_running_loop()  # which to look up takes a call of the system's
         self._spacing_s = spacing_s
-        self._connections = Permits(connections)
+        self._connections = connections  # that are free
         self._slots = slots
         self._patience = patience
-        self._pace = Permits(1)
-        self._waiting = 0  # for the pace, or for a slot
+        # Made when somebody waits, which at most hosts nobody ever does: half a kilobyte.
+        self._line: collections.deque[_Waiting] | None = None
+        self._timer: asyncio.TimerHandle | None = None  # at which the line is looked after
+        self._wishes = False  # for a slot
         self._next = 0.0
         self._paused_until = 0.0
         self._paused_at = 0.0
@@ -286,89 +306,116 @@ class Group:
             Paused: The host is left alone for longer than we wait.
             CircuitOpen: It is given up; found out when the turn comes, since others may have tried meanwhile.
         """
-        await self._connections.take()
+        turn: asyncio.Future[Turn] = self._loop.create_future()
+        if self._line is None:
+            self._line = collections.deque()
+        self._line.append(_Waiting(turn, circuit, has_begun))
+        self._serve()
         try:
-            return self._next_turn(circuit) or await self._turn_later(circuit, has_begun=has_begun)
-        except BaseException:
-            self._connections.give()
+            return await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                turn.result().leave()
             raise
 
     def turn_now(self, circuit: Circuit) -> Turn | None:
         """Return leave to send a request if that takes no waiting; see `turn`."""
-        if not self._connections.take_now():
+        if self._line or not self._connections:  # nobody overtakes those who wait
             return None
-        turn = None
-        try:
-            turn = self._next_turn(circuit)
-        finally:
-            if turn is None:
-                self._connections.give()
-        return turn
-
-    async def _turn_later(self, circuit: Circuit, *, has_begun: bool) -> Turn:
-        self._waiting += 1
-        try:
-            await self._pace.take()
-            try:
-                circuit.check()
-                while True:
-                    await self._wait()
-                    slot = self._slots.take_now() or await self._slots.take(has_begun=has_begun)
-                    now = asyncio.get_running_loop().time()
-                    if now >= max(self._next, self._paused_until):  # both may have moved while a slot was waited for
-                        return self._given(circuit, slot, now)
-                    slot.release()
-            finally:
-                self._pace.give()
-        finally:
-            self._waiting -= 1
-
-    def _next_turn(self, circuit: Circuit) -> Turn | None:
-        """Return leave to send a request, a connection of the host's being taken, if there is nothing else to wait for."""
-        if self._waiting:  # nobody overtakes those who wait
-            return None
-        circuit.check()
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
+        circuit.check(now)
         if now < self._next or now < self._paused_until:
             return None
         slot = self._slots.take_now()
         return None if slot is None else self._given(circuit, slot, now)
 
+    def _serve(self, slot: Slot | None = None) -> None:
+        """Give turns to those who wait, as far as there are any; see to it that the others are looked after later.
+
+        Args:
+            slot: One that was wished for.
+        """
+        line, now = self._line, self._loop.time()
+        while line and self._connections:
+            first = line[0]
+            if first.turn.done():  # it is not waited for any more
+                line.popleft()
+                continue
+            try:
+                first.circuit.check(now)
+                self._check_pause(now)
+            except (CircuitOpen, Paused) as no:
+                line.popleft().turn.set_exception(no)
+                continue
+            wait_s = max(self._next, self._paused_until) - now
+            if wait_s > 0:
+                if self._timer is None:
+                    self._timer = self._loop.call_later(wait_s, self._ring)
+                break
+            slot = slot or self._slots.take_now()
+            if slot is None:
+                if not self._wishes:
+                    self._wishes = True
+                    self._slots.wish(self._come, has_begun=first.has_begun)
+                break
+            line.popleft().turn.set_result(self._given(first.circuit, slot, now))
+            slot = None
+        if slot is not None:
+            slot.release()
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._serve()
+
+    def _come(self, slot: Slot) -> None:
+        self._wishes = False
+        self._serve(slot)
+
+    def _check_pause(self, now: float) -> None:
+        if self._paused_until - now > self._patience.limit_s:
+            raise Paused(self._paused_until - now, self._refusals)
+
     def _given(self, circuit: Circuit, slot: Slot, now: float) -> Turn:
+        circuit.tries(now)
         self._next = max(self._next, now - _LATE_S) + self._spacing_s
+        self._connections -= 1
         self.requests += 1
         self._slots.asking[self.name] += 1
-        return Turn(self, circuit, self._connections, slot, now)
-
-    async def _wait(self) -> None:
-        now = asyncio.get_running_loop().time
-        while (seconds := max(self._next, self._paused_until) - now()) > 0:
-            if self._paused_until - now() > self._patience.limit_s:
-                raise Paused(self._paused_until - now())
-            await asyncio.sleep(seconds)
+        return Turn(self, circuit, slot, now)
 
     def refused(self, sent_at: float, retry_after_s: float | None, chance: float) -> None:
         """Note a 429 or 503: everybody waits as long as the host asks, or twice as long as the last time.
 
-        Answers to requests that were sent before the last refusal was known do not count again.
+        Answers to requests that were sent before the last refusal was known do not count again. A host that refuses again is not
+        taken at its word for less than our own wait: some say 0 to everybody.
         """
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         if sent_at >= self._paused_at or not self._refusals:
             self._refusals += 1
             self._paused_at = now
-        seconds = self._patience.backoff(self._refusals, chance) if retry_after_s is None else retry_after_s
+        if retry_after_s is None:
+            seconds = self._patience.backoff(self._refusals, chance)
+        else:
+            again = self._refusals - 1
+            seconds = max(retry_after_s, self._patience.backoff(again, chance) if again else 0.0)
+        if self._refusals >= self._patience.refusals:
+            seconds = max(seconds, self._patience.open_s)
         self._paused_until = max(self._paused_until, now + seconds)
 
     def sent_again(self) -> None:
         """Count a request more, and let the next one leave as much later."""
         self.requests += 1
-        self._next = max(self._next, asyncio.get_running_loop().time()) + self._spacing_s
+        self._next = max(self._next, self._loop.time()) + self._spacing_s
 
     def hung_up(self) -> None:
-        """Note the end of a request."""
-        self._slots.asking[self.name] -= 1
-        if not self._slots.asking[self.name]:
-            del self._slots.asking[self.name]
+        """Note the end of a request, whose connection the next may have."""
+        asking = self._slots.asking
+        asking[self.name] -= 1
+        if not asking[self.name]:
+            del asking[self.name]
+        self._connections += 1
+        if self._line:
+            self._serve()
 
     def served(self) -> None:
         """Note an answer that is no refusal."""
@@ -377,34 +424,53 @@ class Group:
 
 @dataclasses.dataclass(slots=True)
 class Circuit:
-    """Whether one host and port can be connected to at all."""
+    """Whether one host and port can be connected to at all, and its answers come to an end.
+
+    Attributes:
+        failures: Images in a row that could not be connected to.
+        late: Those in a row that had answers, and none that ended in its time.
+    """
 
     patience: Patience
     failures: int = 0
+    late: int = 0
     status: str = ""
     until: float = 0.0
 
-    def check(self) -> None:
-        """Let an image try.
+    @property
+    def _is_open(self) -> bool:
+        return self.failures >= self.patience.failures or self.late >= self.patience.failures
+
+    def check(self, now: float) -> None:
+        """Let an image wait for its turn to try.
 
         Raises:
             CircuitOpen: It may not.
         """
-        if self.failures >= self.patience.failures:
-            now = asyncio.get_running_loop().time()
-            if now < self.until:
-                raise CircuitOpen(self.status, self.failures)
-            self.until = now + self.patience.open_s  # this one tries; the others wait for what it finds
+        if (self.failures or self.late) and self._is_open and now < self.until:
+            raise CircuitOpen(self.status, max(self.failures, self.late))
 
-    def failed(self, status: str) -> None:
-        """Note an image that could not be connected to, however often it tried."""
-        self.failures += 1
+    def tries(self, now: float) -> None:
+        """Note an image that tries: where the circuit is open, the others wait for what it finds."""
+        if (self.failures or self.late) and self._is_open:
+            self.until = now + self.patience.open_s
+
+    def failed(self, status: str, *, answered: bool) -> None:
+        """Note an image that could not be connected to, or had only answers without an end, however often it tried."""
+        if answered:
+            self.late += 1
+        else:
+            self.failures += 1
         self.status = status
         self.until = asyncio.get_running_loop().time() + self.patience.open_s
 
     def reached(self) -> None:
         """Note that the host answered, whatever it said."""
         self.failures = 0
+
+    def ended(self) -> None:
+        """Note an answer that came to its end."""
+        self.late = 0
 
 
 def share(total: int, lanes: int, lane: int) -> int:

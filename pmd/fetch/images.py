@@ -56,7 +56,7 @@ def images_of(images: pa.Table, previous: pa.Table | None, listed: reference_lis
                 has_region=has_region,
                 before=before,
                 standing=status if before else None,
-                was_unreached=status in network.UNREACHED,
+                was_unreached=status in network.SIGNS,
                 known=listed.get(image_id, ()),
             )
         )

@@ -6,7 +6,9 @@ back as it does for `adopt`: a tar, with a table beside it that has what could n
 the same function as one that we fetched. Images that have more locations go round again. Archives are read by the lane.
 
 What happens between img2dataset and a host is out of our hands: how often it asks, where a redirect leads, how long and how
-large an answer is. docs/running.md says what holds and what does not.
+large an answer is. What each answer said before its body is written down (`pmd.fetch.img2dataset_program`), also of each
+redirect, and judged when the pictures are there: what a host, a robots.txt or a takedown says no to is not kept.
+docs/running.md says what holds and what does not.
 """
 
 from __future__ import annotations
@@ -26,18 +28,20 @@ import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pmd import codec
 from pmd.config.options import FetchOptions
 from pmd.errors import ConfigError, InputError, PmdError
-from pmd.fetch import adopt, blocklists, outcome, reference_lists, trust
+from pmd.fetch import addresses, adopt, blocklists, img2dataset_program, outcome, receiving, reference_lists, trust
 from pmd.fetch.answer import Answer
 from pmd.fetch.client import Clock
 from pmd.fetch.engine import CODEC_THREADS, Lane, Progress, utc_now
+from pmd.fetch.head import Head
 from pmd.fetch.images import Image, images_of
 from pmd.fetch.judging import Judged, form_of, judge, limits_of
 from pmd.fetch.outcome import Attempt, Fetched
@@ -48,21 +52,6 @@ from pmd.store import storage
 from pmd.text import urls
 
 _PACKAGE: Final = "img2dataset"
-
-#: What the process runs. It ends, with the processes that img2dataset has started, when we do: then its standard input is closed.
-_PROGRAM: Final = f"""
-import json, os, signal, sys, threading
-
-signal.pthread_sigmask(signal.SIG_SETMASK, ())  # a lane hears in one thread, and is deaf in all others
-
-def end_with_parent():
-    os.read(0, 1)
-    os.killpg(0, signal.SIGKILL)
-
-threading.Thread(target=end_with_parent, daemon=True).start()
-import {_PACKAGE}
-{_PACKAGE}.download(**json.loads(sys.argv[1]))
-"""
 
 #: Seconds between two looks whether it is to end.
 _LOOK_S: Final = 0.5
@@ -141,6 +130,22 @@ def arguments(options: FetchOptions, url_list: str, output_folder: str, count: i
     }
 
 
+class _Said(NamedTuple):
+    """What one answer said before its body.
+
+    Attributes:
+        url: Whose it is: one that was handed on, or where its redirects have led.
+        http_status: Its status.
+        headers: Those that are kept as evidence.
+        no: By what it forbids its use, and its words.
+    """
+
+    url: str
+    http_status: int
+    headers: str | None
+    no: tuple[str, str] | None
+
+
 @dataclasses.dataclass
 class _Waiting:
     """An image that is not settled: its web locations that are left, and what was tried."""
@@ -157,6 +162,7 @@ class _Try:
     item: _Waiting
     url: str
     answer: Answer
+    final: _Said | None = None  # of a picture that came
 
     @property
     def sent(self) -> str:
@@ -173,10 +179,11 @@ class _Try:
 
 @dataclasses.dataclass(frozen=True)
 class _Downloaded:
-    """What img2dataset has of a list: rows of `adopt.INDEX` by canonical URL, and what it says of the others."""
+    """What img2dataset has of a list: rows of `adopt.INDEX` by canonical URL, what it says of the others, and what hosts said."""
 
     pictures: Mapping[str, Mapping[str, Any]]
     errors: Mapping[str, str]
+    answers: Mapping[str, Sequence[_Said]]
 
 
 class Img2dataset:
@@ -268,9 +275,70 @@ class Img2dataset:
             self._lane.heard(
                 [(one.item.image, one.sent, *one.said(downloaded)) for one in tries if one.answer.status == OK]
             )
+            tries = self._looked_back(tries, downloaded)
             for some in _batches(tries, self._options.concurrency):
                 for one, judged in zip(some, threads.map(lambda one: self._judged(one, downloaded), some), strict=True):
                     yield one.item, self._settled(one, judged, downloaded, generation, when)
+
+    def _looked_back(self, tries: Sequence[_Try], downloaded: _Downloaded) -> list[_Try]:
+        """Return tries with what is said of the way to their pictures: a picture is not wanted where any answer says no.
+
+        Raises:
+            PmdError: It is not known what was answered.
+        """
+        found = [self._with_final(one, downloaded) for one in tries]
+        for at, one in enumerate(found):
+            if one.final is not None and (no := self._no(one.sent, downloaded.answers[one.sent])) is not None:
+                found[at] = dataclasses.replace(one, answer=no)
+        led = [
+            (at, url)
+            for at, one in enumerate(found)
+            if one.final is not None and one.answer.status == OK
+            for url in dict.fromkeys(said.url for said in downloaded.answers[one.sent])
+            if url != one.sent
+        ]
+        answers = self._lane.may_ask([(found[at].item.image, url) for at, url in led], led=True)
+        for (at, _), answer in zip(led, answers, strict=True):
+            if answer.status != OK and found[at].answer.status == OK:
+                found[at] = dataclasses.replace(found[at], answer=answer)
+        return found
+
+    def _with_final(self, one: _Try, downloaded: _Downloaded) -> _Try:
+        if one.answer.status != OK or one.said(downloaded)[0] != OK:
+            return one
+        said = downloaded.answers.get(one.sent)
+        if not said:
+            raise PmdError(
+                "img2dataset did not say where a picture came from",
+                where=one.sent,
+                expected="an answer to urllib, by which img2dataset 1.47.0 asks",
+                remedy="pip install 'pmd[img2dataset]'; or leave engine out: pmd downloads by itself",
+            )
+        return dataclasses.replace(one, final=said[-1])
+
+    def _no(self, sent: str, answers: Sequence[_Said]) -> Answer | None:
+        """Return the no that the answers to a URL hold, by where they have led and what they say, as an answer of ours."""
+        if any(self._blocklist.is_kept_out(said.url) for said in answers if said.url != sent):
+            return Answer(blocklists.STATUS, error=blocklists.evidence(blocklists.SUPPRESSED))
+        for said in answers:
+            if said.no is not None:
+                who, evidence = said.no
+                evidence = evidence[: outcome.EVIDENCE_LENGTH]
+                return Answer("opted_out", error=evidence, policy=f"denied by {who}", policy_evidence=evidence)
+        return None
+
+    def _answers(self, path: Path) -> dict[str, list[_Said]]:
+        """Return what was answered, by the URL that was asked for first."""
+        agent = re.split("[/ ]", self._options.user_agent, maxsplit=1)[0]
+        found: dict[str, list[_Said]] = {}
+        with path.open("rb") if path.exists() else contextlib.nullcontext(()) as lines:
+            for line in lines:
+                said = orjson.loads(line)
+                head = Head(said["http_status"], said["headers"])
+                no = receiving.denial(head, agent, outcome.DENYING_TAGS, tdmrep_counts=self._options.tdmrep)
+                answer = _Said(said["url"], head.http_status, outcome.evidence(head.headers), no)
+                found.setdefault(said["first"], []).append(answer)
+        return found
 
     def _judged(self, one: _Try, downloaded: _Downloaded) -> Judged | None:
         """Return what a picture is worth, or None where there is none."""
@@ -304,8 +372,9 @@ class Img2dataset:
         self, one: _Try, judged: Judged | None, downloaded: _Downloaded, generation: int, when: datetime.datetime
     ) -> Fetched | None:
         """Note a try; return the outcome of its image, or None where it has more locations."""
-        item, answer = one.item, one.answer
-        status, error, http_status = answer.status, answer.error, None
+        item, answer, final = one.item, one.answer, one.final
+        status, error = answer.status, answer.error
+        http_status = None if final is None else final.http_status
         policy, evidence = answer.policy, answer.policy_evidence
         if judged is not None:
             status, error = judged.prepared.inspected.status, judged.prepared.inspected.detail
@@ -314,7 +383,7 @@ class Img2dataset:
             http_status = http_status_of(str(error))
             if error == _DISALLOWED:
                 policy, evidence = "denied by X-Robots-Tag", error
-        said = status != blocklists.STATUS  # what is said of such a picture tells what it is
+        is_told = status != blocklists.STATUS  # what is said of such a picture tells what it is
         item.attempts.append(
             Attempt(
                 item.image.image_id,
@@ -322,15 +391,17 @@ class Img2dataset:
                 generation,
                 when,
                 status,
-                http_status=http_status,
-                policy=policy if said else None,
-                policy_evidence=evidence if said else None,
+                http_status=http_status if is_told else None,
+                final_url=_address(final.url) if final is not None and is_told else None,
+                headers=final.headers if final is not None and is_told else None,
+                policy=policy if is_told else None,
+                policy_evidence=evidence if is_told else None,
                 error=error,
             )
         )
         if judged is not None and status == OK:
             return settled(item.image, one.url, item.attempts, judged)
-        return None if item.left and said else lost(item.image, item.attempts)
+        return None if item.left and is_told else lost(item.image, item.attempts)
 
     def _download(self, sent: Sequence[str], folder: Path) -> _Downloaded:
         """Have URLs downloaded.
@@ -340,10 +411,10 @@ class Img2dataset:
             PmdError: It failed.
         """
         if not sent:
-            return _Downloaded({}, {})
-        url_list, output = folder / "list.parquet", folder / "out"
+            return _Downloaded({}, {}, {})
+        url_list, output, answers = folder / "list.parquet", folder / "out", folder / "answers.jsonl"
         pq.write_table(pa.table({"url": pa.array(dict.fromkeys(sent), pa.string())}), url_list)
-        environment = _environment(self._options.ca_file, folder)
+        environment = _environment(self._options.ca_file, folder, answers)
         asked = arguments(self._options, str(url_list), str(output), len(sent))
         log = folder / "log.txt"
         code = _run(json.dumps(asked), environment, log, lambda: self.stopping)
@@ -359,7 +430,7 @@ class Img2dataset:
         said = zip(table["url"].to_pylist(), table["error_message"].to_pylist(), strict=True)
         errors = {url: message for url, message in said if message is not None}
         pictures = {row["url"]: row for row in adopt.index([f"{output}/*.tar"]).to_pylist()}
-        return _Downloaded(pictures, errors)
+        return _Downloaded(pictures, errors, self._answers(answers))
 
 
 def _on_the_web(image: Image) -> list[str]:
@@ -388,10 +459,29 @@ def _batches(tries: Sequence[_Try], size: int) -> Iterator[Sequence[_Try]]:
         yield tries[start : start + size]
 
 
-def _environment(ca_file: str | None, folder: Path) -> dict[str, str]:
-    """Return the environment of img2dataset: no proxy, as for us; nothing that looks for updates or reports runs."""
+def _address(url: str) -> str | None:
+    """Return a URL without what is not written down of one, such as a password; None for none of the web."""
+    try:
+        return addresses.parse(url).url
+    except addresses.Blocked:
+        return None
+
+
+def _environment(ca_file: str | None, folder: Path, answers: Path) -> dict[str, str]:
+    """Return the environment of img2dataset: no proxy, as for us; nothing that looks for updates or reports runs.
+
+    Args:
+        ca_file: Authorities beside the system's.
+        folder: For files of ours.
+        answers: Where what is answered goes.
+    """
     found = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    found |= {"NO_ALBUMENTATIONS_UPDATE": "1", "WANDB_MODE": "disabled"}
+    found |= {
+        "NO_ALBUMENTATIONS_UPDATE": "1",
+        "WANDB_MODE": "disabled",
+        img2dataset_program.ANSWERS: str(answers),
+        img2dataset_program.HEADERS: json.dumps(outcome.EVIDENCE_HEADERS),
+    }
     if ca_file is not None:
         # urllib reads one file in place of the system's, so that the two are put together.
         (folder / "ca.pem").write_bytes(trust.merged(ca_file))
@@ -407,7 +497,7 @@ def _run(argument: str, environment: Mapping[str, str], log: Path, stopping: Cal
     """
     with log.open("wb") as file:
         process = subprocess.Popen(  # noqa: S603  the program is ours, what it is given is JSON of ours
-            [sys.executable, "-P", "-c", _PROGRAM, argument],
+            [sys.executable, "-P", img2dataset_program.__file__, argument],
             stdin=subprocess.PIPE,
             stdout=file,
             stderr=subprocess.STDOUT,

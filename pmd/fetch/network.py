@@ -2,8 +2,8 @@
 
 Counted by host group (`pmd.fetch.hosts`), the latest outcome of each: a big host that is down is one, and old lists of URLs
 have many hosts that are gone. Failures come at once and answers take their time, so groups that are being asked and were not
-lost before count as answers. Only names that do not resolve and connections that fail are looked at: a host that is slow
-says nothing. Pure: told of outcomes, it says when to stop.
+lost before count as answers. Only names that do not resolve, connections that fail and TLS that does not come about are looked
+at: a host that is slow says nothing. Pure: told of outcomes, it says when to stop.
 """
 
 from __future__ import annotations
@@ -22,13 +22,29 @@ FIRST_HOSTS: Final = 20
 LAST_HOSTS: Final = 50
 LEAST_ANSWERS: Final = 2
 
-_SAYS: Final = {"dns": "names that do not resolve", "connection": "connections that fail"}
+_SAYS: Final = {
+    "dns": "names that do not resolve",
+    "connection": "connections that fail",
+    "tls": "TLS that does not come about",
+}
+
+#: Statuses that may be the network's: of so many hosts they are. TLS fails with all where a clock is wrong, a certificate
+#: authority is missing, or somebody in between has one of his own.
+SIGNS: Final = frozenset(_SAYS)
 
 #: Statuses of an image whose host was not reached.
-UNREACHED: Final = frozenset(_SAYS)
+UNREACHED: Final = SIGNS - {"tls"}
 
 #: Statuses that say nothing of an image in a run in which no host answered at all.
 UNHEARD: Final = UNREACHED | {"timeout"}
+
+
+#: What does not work then, and what of it is to be mended.
+_BROKEN: Final = {
+    "dns": ("DNS", "the resolver"),
+    "connection": ("network", "the connection, proxy or firewall"),
+    "tls": ("TLS", "the clock, or name the certificate authorities that are missing in fetch.ca_file; or the proxy"),
+}
 
 
 class Network:
@@ -50,7 +66,7 @@ class Network:
 
         Args:
             group: Its group.
-            status: One of `UNREACHED`.
+            status: One of `SIGNS`.
             error: What was told, for the diagnosis.
             asking: Groups with requests under way.
 
@@ -68,12 +84,13 @@ class Network:
         counts = Counter(seen for seen in self._latest.values() if seen is not None)
         statuses = ", ".join(f"{count} × {_SAYS[seen]}" for seen, count in counts.most_common())
         first = counts.most_common(1)[0][0]
+        what, mend = _BROKEN[first]
         raise NetworkError(
-            "this machine's DNS does not work" if first == "dns" else "this machine's network does not work",
+            f"this machine's {what} does not work",
             where="fetch",
             expected=f"answers from some of the last {len(self._latest)} hosts",
             found=f"{statuses}; last {group}: {error}",
-            remedy=f"mend {'the resolver' if first == 'dns' else 'the connection, proxy or firewall'} of this machine, then "
+            remedy=f"mend {mend} of this machine, then "
             "run the same command again: it goes on after what is committed. Images that were lost to it before it was "
             f"noticed: --retry {','.join(sorted(counts))}. If it is the hosts that are gone: --settle-unreached",
         )

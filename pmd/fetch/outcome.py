@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, Final
 
 import orjson
@@ -29,6 +29,8 @@ EVIDENCE_HEADERS: Final = (
     "x-archive-orig-x-robots-tag",
     "tdm-reservation",
     "tdm-policy",
+    "x-archive-orig-tdm-reservation",
+    "x-archive-orig-tdm-policy",
     "retry-after",
     "location",
 )
@@ -85,6 +87,9 @@ _PLACEHOLDER: Final = re.compile("|".join(pattern.pattern for pattern, _ in PLAC
 #: of img2dataset's default, with `none`, which means noindex and nofollow (Google's robots meta tag specification), and
 #: `noml`, which says the same of machine learning.
 DENYING_TAGS: Final = frozenset({"noai", "noimageai", "noindex", "noimageindex", "noml", "none"})
+#: Those of them that speak of use, and so hold for a whole host where they stand in an answer without a picture. The others mean
+#: that answer alone: many hosts have their page for what is missing kept out of search engines.
+USE_TAGS: Final = frozenset({"noai", "noimageai", "noml"})
 
 #: Statuses after which a web archive may be asked for its copy: the picture is gone from its place, and nobody has said no.
 GONE: Final = frozenset(
@@ -227,13 +232,14 @@ def placeholder_of(host: str, path: str) -> str | None:
     return next(source for pattern, source in PLACEHOLDERS if pattern.fullmatch(address))
 
 
-def denying_tag(values: Sequence[str], agent: str) -> str | None:
+def denying_tag(values: Sequence[str], agent: str, directives: Set[str] = DENYING_TAGS) -> str | None:
     """Return the header line of X-Robots-Tag that forbids our use, or None.
 
     Args:
         values: The header's values, one a header line: "noindex, nofollow" or "otherbot: noindex".
         agent: Our product token; lines for other agents are not ours. One that is longer than servers send and forbids
             anything to anybody is taken for ours.
+        directives: Those that count, of `DENYING_TAGS`.
     """
     for value in values:
         if not _DENYING.search(value):
@@ -247,13 +253,15 @@ def denying_tag(values: Sequence[str], agent: str) -> str | None:
             if colon and name.strip().lower() not in _NOT_AN_AGENT:
                 for_us = name.strip().lower() in {agent.lower(), "*"}
                 directive = rest.strip().lower()
-            if for_us and directive in DENYING_TAGS:
+            if for_us and not directives.isdisjoint(_WORD_END.split(directive)):
                 return value
     return None
 
 
 #: Characters of an X-Robots-Tag that is read to its end. Ours: what Apache sends in one line, by default.
 TAG_LENGTH: Final = 8190
+#: What stands between two directives where somebody has left the comma out: a no is a no.
+_WORD_END: Final = re.compile(r"[\s;]+")
 _DENYING: Final = re.compile(rf"\b(?:{'|'.join(sorted(DENYING_TAGS))})\b", re.IGNORECASE)
 
 

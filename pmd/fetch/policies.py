@@ -10,13 +10,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import re
 import sqlite3
 import uuid
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping, Sequence
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import orjson
 
@@ -55,13 +56,14 @@ class Kept(MutableMapping[str, Policy]):
         name: Whose they are: one a writer, such as the lane's number.
         began: When the run began.
         kind: Of which file of the origins.
+        run: The run's number: a later one of this ROOT has a higher one (`root.Lock.epoch`).
 
     Raises:
         PmdError: There is no room for temporary files.
     """
 
-    def __init__(self, root: str, name: str, began: datetime.datetime, kind: Kind = "robots") -> None:
-        self._root, self._name, self._began, self._kind = root, name, began, kind
+    def __init__(self, root: str, name: str, began: datetime.datetime, kind: Kind = "robots", *, run: int = 0) -> None:
+        self._root, self._name, self._began, self._kind, self._number = root, name, began, kind, run
         self._short: OrderedDict[str, Policy] = OrderedDict()
         self._long: OrderedDict[str, Policy] = OrderedDict()
 
@@ -151,7 +153,7 @@ class Kept(MutableMapping[str, Policy]):
         rows = self._run(
             "select origin, date, http_status, body, status, error from policies where learnt order by origin"
         )
-        name = f"{self._kind}-{stamp}-{self._name}-{uuid.uuid4().hex[:8]}.jsonl"
+        name = f"{self._kind}-{stamp}-{self._number:06d}-{self._name}-{uuid.uuid4().hex[:8]}.jsonl"
         with storage.write_whole(storage.join(hosts_folder(self._root), name)) as file:
             for origin, *fields in rows:
                 row = {"origin": origin, **dataclasses.asdict(_policy(*fields))}
@@ -164,8 +166,9 @@ _SHORT: Final = 512
 #: What a line says of the rest of itself: a byte that flips in a robots.txt must not turn a no into a yes.
 _DIGEST: Final = "digest"
 
-#: A file's name tells the latest date in it.
+#: A file's name tells the latest date in it, and by which run it was written; one of an earlier version only the former.
 _STAMP: Final = "%Y%m%dT%H%M%S.%fZ"
+_NAME: Final = re.compile(r"([a-z]+)-([^-]+)-(?:([0-9]{6,})-)?.*\.jsonl")
 
 
 def hosts_folder(root: str) -> str:
@@ -179,23 +182,49 @@ def read(root: str, kind: Kind = "robots", since: datetime.datetime | None = Non
     Args:
         root: ROOT.
         kind: Of which file of the origins.
-        since: Files in which all is older are left closed.
+        since: Files in which all is older are left closed; so are those dated ahead, by a clock that was wrong.
 
     A line that is damaged, or that a version wrote which gave it no digest, says nothing: the host is asked anew.
     """
     folder = hosts_folder(root)
-    for name in sorted(storage.list_files(folder)):
-        of, _, rest = name.partition("-")
-        if of != kind or not name.endswith(".jsonl"):
-            continue
-        try:
-            latest = datetime.datetime.strptime(rest.partition("-")[0], _STAMP).replace(tzinfo=datetime.UTC)
-        except ValueError:  # somebody else's
-            continue
-        if since is None or latest >= since:
-            for said in lines(storage.join(folder, name)):
-                if said is not None:
-                    yield said
+    files = sorted(filter(None, (_file(name) for name in storage.list_files(folder) if name.startswith(f"{kind}-"))))
+    for file in files if since is None else _since(files, since):
+        for said in lines(storage.join(folder, file.name)):
+            if said is not None:
+                yield said
+
+
+class _File(NamedTuple):
+    name: str
+    latest: datetime.datetime  # date in it
+    run: int
+
+
+def _file(name: str) -> _File | None:
+    """Return what a file's name tells; None for one that is somebody else's."""
+    told = _NAME.fullmatch(name)
+    try:
+        return told and _File(
+            name, datetime.datetime.strptime(told[2], _STAMP).replace(tzinfo=datetime.UTC), int(told[3] or 0)
+        )
+    except ValueError:
+        return None
+
+
+def _since(files: Sequence[_File], oldest: datetime.datetime) -> Iterator[_File]:
+    """Yield files that have something of a time or later, without those that a later run's dates show to be dated ahead.
+
+    What stands in such a one is older than it says, nobody knows by how much, and might win over what was learnt since. If it was
+    the later run's clock that was behind, hosts are asked once more.
+    """
+    first: dict[int, datetime.datetime] = {}  # run → the earliest of its dates
+    for file in files:
+        first[file.run] = min(file.latest, first.get(file.run, file.latest))
+    later, runs = datetime.datetime.max.replace(tzinfo=datetime.UTC), sorted(first, reverse=True)
+    limits = {}
+    for run in runs:
+        limits[run], later = later, min(later, first[run] + robots.SKEW)
+    return (file for file in files if oldest <= file.latest <= limits[file.run])
 
 
 def lines(path: str) -> Iterator[tuple[str, Policy] | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from concurrent.futures import Executor
 from typing import Final
 
@@ -17,10 +17,34 @@ from pmd.fetch.transfers import READ, Then
 from pmd.schema.statuses import OK
 
 #: Headers that may forbid the use of an answer.
-_DENYING: Final = frozenset({"x-robots-tag", "x-archive-orig-x-robots-tag", "tdm-reservation"})
+_DENYING: Final = frozenset(
+    {"x-robots-tag", "x-archive-orig-x-robots-tag", "tdm-reservation", "x-archive-orig-tdm-reservation"}
+)
 
-#: Web archives (Wayback, pywb) tell under this prefix what the host itself said then.
-_ARCHIVED: Final = "x-archive-orig-"
+#: What comes before the name of a header; web archives (Wayback, pywb) tell so what the host itself said then.
+_PREFIXES: Final = ("", "x-archive-orig-")
+
+
+def denial(head: Head, agent: str, directives: Set[str], *, tdmrep_counts: bool) -> tuple[str, str] | None:
+    """Return by what the head of an answer forbids its use, and its words; None where it does not.
+
+    Args:
+        head: Of an answer, or of a redirect on the way to one.
+        agent: Our product token.
+        directives: Those of X-Robots-Tag that count.
+        tdmrep_counts: Whether TDMRep's header does.
+    """
+    if _DENYING.isdisjoint(head.headers):
+        return None
+    said = [tag for prefix in _PREFIXES for tag in head.all(f"{prefix}x-robots-tag")]
+    tag = outcome.denying_tag(said, agent, directives)
+    if tag is not None:
+        return "X-Robots-Tag", f"X-Robots-Tag: {tag}"
+    for prefix in _PREFIXES if tdmrep_counts else ():
+        reserved = tdmrep.reserving_header(head.all(f"{prefix}tdm-reservation"), head.all(f"{prefix}tdm-policy"))
+        if reserved is not None:
+            return "TDMRep", reserved
+    return None
 
 
 class ImageBody:
@@ -58,32 +82,29 @@ class ImageBody:
         self._answer.headers = outcome.evidence(head.headers)
         self._heard(head)
         if outcome.is_redirect(head.http_status):
-            location = head.first("location")
-            if not location:
-                return self._end(Then.DRAIN, "too_many_redirects", "a redirect without a target")
-            self._location = addresses.location(location)
-            return Then.DRAIN
+            # The address that upstream names says no, wherever it leads.
+            return self._denied(head, outcome.DENYING_TAGS, Then.DRAIN) or self._redirected(head)
         status = outcome.status_of_http(head.http_status)
         if status != OK:
-            return self._end(Then.DRAIN, status, f"HTTP {head.http_status}")
-        return self._denied(head) or self._awaited(head)
+            end = self._end(Then.DRAIN, status, f"HTTP {head.http_status}")
+            return self._denied(head, outcome.USE_TAGS, Then.DRAIN) or end
+        return self._denied(head, outcome.DENYING_TAGS, Then.HANG_UP) or self._awaited(head)
 
-    def _denied(self, head: Head) -> Then | None:
-        if _DENYING.isdisjoint(head.headers):
-            return None
-        said = [tag for prefix in ("", _ARCHIVED) for tag in head.all(f"{prefix}x-robots-tag")]
-        tag = outcome.denying_tag(said, self._agent)
-        if tag is not None:
-            return self._opted_out("X-Robots-Tag", f"X-Robots-Tag: {tag}")
-        if self._options.tdmrep:
-            reserved = tdmrep.reserving_header(head.all("tdm-reservation"), head.all("tdm-policy"))
-            if reserved is not None:
-                return self._opted_out("TDMRep", reserved)
-        return None
+    def _redirected(self, head: Head) -> Then:
+        location = head.first("location")
+        if not location:
+            return self._end(Then.DRAIN, "too_many_redirects", "a redirect without a target")
+        self._location = addresses.location(location)
+        return Then.DRAIN
 
-    def _opted_out(self, who: str, evidence: str) -> Then:
+    def _denied(self, head: Head, directives: Set[str], then: Then) -> Then | None:
+        """Return what is to be done where the head says no, by one of some directives or by TDMRep; else None."""
+        no = denial(head, self._agent, directives, tdmrep_counts=self._options.tdmrep)
+        return None if no is None else self._opted_out(then, *no)
+
+    def _opted_out(self, then: Then, who: str, evidence: str) -> Then:
         self._answer.policy, self._answer.policy_evidence = f"denied by {who}", evidence
-        return self._end(Then.HANG_UP, "opted_out", evidence)
+        return self._end(then, "opted_out", evidence)
 
     def _awaited(self, head: Head) -> Then:
         length, limit = head.content_length, self._options.max_bytes

@@ -8,6 +8,7 @@ otherwise nobody knows where it ends.
 from __future__ import annotations
 
 import asyncio
+import functools
 import http.client
 import io
 import ssl
@@ -43,7 +44,7 @@ async def ask(target: Target, route: Route, headers: Sequence[str], authorities:
     Raises:
         OSError: There is no answer.
     """
-    context = ssl.create_default_context(cafile=authorities) if target.scheme == "https" else None
+    context = _trusting(authorities) if target.scheme == "https" else None
     reader, writer = await asyncio.open_connection(
         route.addresses[0], route.port, ssl=context, server_hostname=target.host if context is not None else None
     )
@@ -62,6 +63,13 @@ async def ask(target: Target, route: Route, headers: Sequence[str], authorities:
     finally:
         writer.close()
     return bytes(answer)
+
+
+@functools.lru_cache(
+    maxsize=1
+)  # to read the authorities takes milliseconds, and a host may want every image looked at again
+def _trusting(authorities: str) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=authorities)
 
 
 def read(answer: bytes) -> tuple[Head, bytes]:

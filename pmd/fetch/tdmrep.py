@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -27,6 +28,10 @@ PATH: Final = "/.well-known/tdmrep.json"
 CUT: Final = f"is longer than the {robots.MAX_BYTES:,} bytes that are read"
 #: How such a file begins. What does not is no such file, however long: many hosts answer any path with their page.
 _JSON: Final = ("[", "{")
+
+
+#: Of a header that stands for several, put together on the way (RFC 9110 §5.3), or has something behind its value.
+_PARTS: Final = re.compile("[,;]")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -116,7 +121,7 @@ def reserving_header(values: Sequence[str], policies: Sequence[str]) -> str | No
         values: Of `tdm-reservation`; of several, one that reserves is enough.
         policies: Of `tdm-policy`.
     """
-    if not any(value.strip() == "1" for value in values):
+    if not any(part.strip(' \t"') == "1" for value in values for part in _PARTS.split(value)):
         return None
     return "; ".join(["tdm-reservation: 1", *(f"tdm-policy: {policy}" for policy in policies)])
 

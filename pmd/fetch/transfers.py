@@ -37,6 +37,9 @@ _READ_BYTES: Final = 1 << 17
 _DRAIN_BYTES: Final = 64 * 1024
 _DRAIN_S: Final = 1.0
 
+#: What a proxy says that wants a name and a password (RFC 9110 §15.5.8). It says nothing of the host, nor of its robots.txt.
+_PROXY_ASKS: Final = 407
+
 #: What a callback of libcurl returns that wants it to hang up: that it took none of what it was given.
 _STOP: Final = 0
 
@@ -323,6 +326,10 @@ class _Handle:
             return None
         self._lines = None
         assert self._receiver is not None
+        if head.http_status == _PROXY_ASKS and self._proxied is not None:
+            return self._failed(
+                broken.Broken("connection", "the proxy asks who we are (HTTP 407), and the host was not asked")
+            )
         try:
             self._then = self._receiver.take_head(head)
         except Exception as error:  # noqa: BLE001  the task that waits raises it

@@ -171,8 +171,8 @@ class FetchLane:
 
         with (
             stopping.at(stop, self.until, utc_now()),
-            policies.Kept(self.root, name, self.began) as robots_files,
-            policies.Kept(self.root, name, self.began, "tdmrep") as reservations,
+            policies.Kept(self.root, name, self.began, run=self.epoch) as robots_files,
+            policies.Kept(self.root, name, self.began, "tdmrep", run=self.epoch) as reservations,
             Lane(
                 self.options,
                 contact=self.contact,

@@ -178,9 +178,10 @@ def _answer(fetched: Fetched) -> Answer:
 
 
 def _lane(config: Config, began: datetime.datetime, stop: Stop, ask: Callable[[Fetcher], None]) -> None:
+    run = root.writing(config.root).epoch
     with (
-        policies.Kept(config.root, _NAME, began) as robots_files,
-        policies.Kept(config.root, _NAME, began, "tdmrep") as reservations,
+        policies.Kept(config.root, _NAME, began, run=run) as robots_files,
+        policies.Kept(config.root, _NAME, began, "tdmrep", run=run) as reservations,
         Lane(
             config.fetch,
             contact=config.contact or "",

@@ -238,6 +238,9 @@ PLACES: Final[dict[str, Case]] = {
     "to-bare-return": Case(to("/a\rHost: evil.test"), "server_error"),
     "to-user": Case(to("http://somebody:secret@there.test/x"), "ok"),
     "to-long": Case(to("/" + "x" * 4000), "dead"),
+    "to-rather-long": Case(to("/" + "x" * 60_000), "blocked_address"),
+    "to-mail": Case(to("http://there.test:25/x"), "blocked_address"),
+    "to-chat": Case(to("https://there.test:6667/x"), "blocked_address"),
     "to-too-long": Case(to("/" + "x" * 200_000), "server_error"),
     "to-octets": Case(
         head("Location: /b\xe4.jpg", "Content-Length: 0", status="302 Found"),

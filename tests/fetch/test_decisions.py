@@ -60,6 +60,10 @@ def test_every_http_status_has_one_of_ours(http_status: int) -> None:
         (["otherbot: noindex", "noai"], True),
         (["unavailable_after: 25 Jun 2010 15:00:00 PST, noai"], True),
         (["max-snippet: 50"], False),
+        (["noindex;nofollow"], True),
+        (["nofollow noimageai"], True),
+        (["otherbot: nofollow noai"], False),
+        (["no-noindex, donoai"], False),
     ],
 )
 def test_x_robots_tag(values: list[str], *, denied: bool) -> None:
@@ -522,6 +526,9 @@ def test_no_tdmrep_file_is_an_error(body: str, path: str) -> None:
         (["yes"], [], None),
         ([" 1 "], [], "tdm-reservation: 1"),
         (["0", "1"], ["https://a.test/terms"], "tdm-reservation: 1; tdm-policy: https://a.test/terms"),
+        (["0, 1"], [], "tdm-reservation: 1"),  # two of them, put together by a server on the way
+        (['"1"; x=y'], [], "tdm-reservation: 1"),
+        (["10"], [], None),
     ],
 )
 def test_tdmrep_headers(values: list[str], policies: list[str], said: str | None) -> None:
@@ -646,22 +653,63 @@ def test_refusals_of_one_moment_count_once_and_a_pause_holds_everybody() -> None
     run(story())
 
 
+def test_a_host_that_refuses_again_is_not_asked_again_at_once_whatever_it_says() -> None:
+    async def story() -> None:
+        patience = hosts.Patience(backoff_s=0.5, limit_s=0.1)  # so that a wait is an error here
+        group, circuit = hosts.Group(0.0, 8, hosts.Slots(8, 1), patience), hosts.Circuit(patience)
+        first = await group.turn(circuit)
+        group.refused(first.sent_at, 0.0, 0.0)
+        second = await group.turn(circuit)
+        group.refused(second.sent_at, 0.0, 0.0)
+        assert group._paused_until == pytest.approx(asyncio.get_running_loop().time() + 0.1, abs=0.05)
+        group.served()
+        group.refused(second.sent_at, 0.0, 0.0)
+        assert group._refusals == 1
+
+    run(story())
+
+
 def test_an_open_circuit_lets_one_image_try_after_a_while() -> None:
     async def story() -> None:
+        loop = asyncio.get_running_loop()
         circuit = hosts.Circuit(hosts.Patience(failures=2, open_s=0.02))
         for _ in range(2):
-            circuit.check()
-            circuit.failed("timeout")
+            circuit.check(loop.time())
+            circuit.failed("timeout", answered=False)
         with pytest.raises(hosts.CircuitOpen) as raised:
-            circuit.check()
+            circuit.check(loop.time())
         assert raised.value.status == "timeout"
         await asyncio.sleep(0.03)
-        circuit.check()
+        circuit.check(loop.time())
+        circuit.check(loop.time())
+        circuit.tries(loop.time())
         with pytest.raises(hosts.CircuitOpen):
-            circuit.check()
+            circuit.check(loop.time())
         circuit.reached()
-        circuit.check()
-        circuit.check()
+        for _ in range(2):
+            circuit.check(loop.time())
+            circuit.tries(loop.time())
+
+    run(story())
+
+
+def test_an_image_that_may_try_an_open_circuit_does_though_it_has_to_wait_for_its_turn() -> None:
+    """The lane is busy: all slots are taken."""
+
+    async def story() -> None:
+        patience = hosts.Patience(failures=1, open_s=60.0)
+        slots = hosts.Slots(1, 1)
+        group, circuit = hosts.Group(0.0, 8, slots, patience), hosts.Circuit(patience)
+        circuit.failed("timeout", answered=False)
+        circuit.until = 0.0  # its time is up
+        busy = await slots.take()
+        assert group.turn_now(circuit) is None
+        tries, follows = (asyncio.create_task(group.turn(circuit)) for _ in range(2))
+        await asyncio.sleep(0)
+        busy.release()
+        (await tries).leave()
+        with pytest.raises(hosts.CircuitOpen):
+            await follows
 
     run(story())
 
@@ -706,8 +754,8 @@ def test_hosts_of_a_domain_share_a_group() -> None:
     run(story())
 
 
-def keep(root: Path, name: str, learnt: dict[str, robots.Policy], kind: policies.Kind = "robots") -> None:
-    with policies.Kept(str(root), name, NOON, kind) as kept:
+def keep(root: Path, name: str, learnt: dict[str, robots.Policy], kind: policies.Kind = "robots", run: int = 0) -> None:
+    with policies.Kept(str(root), name, NOON, kind, run=run) as kept:
         kept.update(learnt)
 
 
@@ -743,6 +791,25 @@ def test_a_lane_begins_with_nothing_that_is_stale(tmp_path: Path) -> None:
     with policies.Kept(str(tmp_path), "lane-0", NOON) as kept:
         assert list(kept) == ["http://c.test"]
     assert len(list(policies.read(str(tmp_path)))) == 4
+
+
+def test_looks_that_are_dated_ahead_do_not_win_over_those_of_later_runs(tmp_path: Path) -> None:
+    """By a clock that was nine hours ahead: when its date comes, what a later run has learnt stands, be it old by then."""
+    hour = datetime.timedelta(hours=1)
+    ahead, true = robots.Policy(NOON + 9 * hour, 200, "ahead"), robots.Policy(NOON + hour, 200, "true")
+    keep(tmp_path, "lane-0", {"http://a.test": ahead, "http://b.test": ahead}, run=3)
+    assert known(tmp_path, NOON + 10 * hour) == {"http://a.test": ahead, "http://b.test": ahead}  # nobody knows better
+    keep(tmp_path, "lane-1", {"http://a.test": true}, run=12)
+    assert known(tmp_path, NOON + 10 * hour) == {"http://a.test": true}
+    assert known(tmp_path, NOON + 30 * hour) == {}
+    keep(tmp_path, "lane-0", {"http://c.test": robots.Policy(true.when + robots.SKEW, 200)}, run=11)
+    assert "http://c.test" in known(tmp_path, NOON + 10 * hour)  # two machines' clocks may differ
+    assert len(list(policies.read(str(tmp_path)))) == 4  # as evidence all stand
+
+
+def known(root: Path, began: datetime.datetime) -> dict[str, robots.Policy]:
+    with policies.Kept(str(root), "lane-0", began) as kept:
+        return dict(kept)
 
 
 def test_a_lane_that_fails_keeps_what_stood(tmp_path: Path) -> None:

@@ -21,8 +21,9 @@ from pmd.fetch.addresses import Target
 from pmd.fetch.answer import Answer, Ended
 from pmd.fetch.client import Client
 from pmd.fetch.driving import Clock, Deadlines, Driver
-from pmd.fetch.engine import Lane, Results
+from pmd.fetch.engine import TOGETHER_BYTES, TOGETHER_S, Lane, Results, _Result
 from pmd.fetch.hosts import Permits
+from pmd.fetch.outcome import Fetched
 from pmd.fetch.resolver import Route
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 from tests.fetch.test_forecast import Waiting
@@ -214,18 +215,36 @@ def test_permits_go_to_who_came_first_and_past_who_left() -> None:
     assert asyncio.run(run()) == [2, 3]
 
 
-def test_results_of_one_turn_of_the_loop_are_handed_over_together() -> None:
-    async def put(results: Results) -> None:
-        for number in range(3):
-            results.put(RuntimeError(str(number)))
-        await asyncio.sleep(0)
-        results.put(None)
-        await asyncio.sleep(0)
+def settled(slots: hosts.Slots | None = None, size: int = 9) -> _Result:
+    fetched = Fetched(b"i" * 16, "ok", None, (), (), stored=bytes(size))
+    return _Result(fetched, slots.take_now() if slots is not None else None)
 
-    results = Results()
+
+def test_results_are_handed_over_together_and_their_slots_given_back_at_once() -> None:
+    slots, given = hosts.Slots(8, 1), []
+
+    async def put(results: Results) -> None:
+        for _ in range(5):
+            results.put(settled(slots))
+        assert results._sent.qsize() == 1
+        assert not given
+        await asyncio.sleep(10 * TOGETHER_S)
+        assert results._sent.qsize() == 2  # those that are left wait for no more of them
+        results.put(settled(slots))
+        results.put(RuntimeError("0"))
+        results.put(settled(size=TOGETHER_BYTES))
+        results.put(settled())
+        results.put(None)
+        assert results._sent.qsize() == 5
+        await asyncio.sleep(10 * TOGETHER_S)
+        assert results._sent.qsize() == 5
+
+    results = Results(4, lambda slots: given.append(len(slots)))
     asyncio.run(put(results))
-    assert results._sent.qsize() == 2
-    assert [str(results.get()) for _ in range(4)] == ["0", "1", "2", "None"]
+    assert [type(results.get()) for _ in range(10)] == [
+        *[_Result] * 6, RuntimeError, *[_Result] * 2, type(None)
+    ]  # fmt: skip
+    assert given == [4, 1, 1]
 
 
 # --- judging at once -------------------------------------------------------------------------------------------------
@@ -273,6 +292,67 @@ def test_nobody_overtakes_who_waits_for_a_host() -> None:
         return had
 
     assert asyncio.run(run()) == [0, 1, 2, 3]
+
+
+def test_who_leaves_the_line_for_a_host_keeps_nothing() -> None:
+    async def run() -> None:
+        slots = hosts.Slots(1, 1)
+        group, other = (hosts.Group(0.0, 1, slots, HASTE, name) for name in ("a", "b"))
+        circuit = hosts.Circuit(HASTE)
+        first = await group.turn(circuit)
+        waiting = [asyncio.create_task(group.turn(circuit)) for _ in range(3)]
+
+        async def ask_elsewhere() -> None:
+            (await other.turn(circuit)).leave()
+
+        elsewhere = asyncio.create_task(ask_elsewhere())
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        first.leave()
+        waiting[1].cancel()  # it may have been given one, and will not take it
+        turn = await waiting[2]
+        turn.leave()
+        turn.leave()
+        await asyncio.gather(elsewhere, *waiting, return_exceptions=True)
+        await asyncio.sleep(0)
+        assert slots.take_now() is not None
+        assert slots.take_now() is None
+        assert (group._connections, other._connections, dict(slots.asking)) == (1, 1, {})
+
+    asyncio.run(run())
+
+
+def test_a_turn_is_one_wait_however_many_stand_in_line() -> None:
+    """For a connection, for the pace and for a slot together: each would else be a task woken once more."""
+
+    async def run() -> int:
+        slots = hosts.Slots(2, 1)
+        group, circuit = hosts.Group(0.0, 2, slots, HASTE), hosts.Circuit(HASTE)
+        woken = 0
+
+        class Counted:
+            def __init__(self, turn: Any) -> None:
+                self._turn = turn.__await__()
+
+            def __await__(self) -> Any:
+                nonlocal woken
+                while True:
+                    try:
+                        waits = self._turn.send(None)
+                    except StopIteration as done:
+                        return done.value
+                    woken += 1
+                    yield waits
+
+        async def ask() -> None:
+            turn = await Counted(group.turn(circuit))
+            await asyncio.sleep(0)
+            turn.leave()
+
+        await asyncio.gather(*(ask() for _ in range(40)))
+        return woken
+
+    assert asyncio.run(run()) <= 40
 
 
 def test_a_request_that_went_out_again_keeps_its_distance_from_one_that_waits_for_a_slot() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import datetime
 import gzip
 import io
@@ -279,6 +280,41 @@ def test_a_host_that_asks_for_more_than_patience_is_left_alone(web: Web) -> None
     assert sum("not asked" in (attempt.error or "") for fetched in got.values() for attempt in fetched.attempts) == 9
 
 
+@pytest.mark.parametrize("after", [{}, {"Retry_After": "0"}, {"Retry_After": "Fri, 02 Jan 1970 00:00:00 GMT"}])
+def test_a_host_that_refuses_everything_is_left_alone(web: Web, after: dict[str, str]) -> None:
+    """It would else keep the shard for as many waits as it has images."""
+    web.routes |= {f"a.test/{number}": reply(status=503, **after) for number in range(50)}
+    rows = table(*(image_row(str(number), f"http://a.test/{number}") for number in range(50)))
+    chosen = options(web, robots=False, retries=3, per_host=PerHost(requests_per_s=10_000, connections=2))
+    patience = dataclasses.replace(HASTE, refusals=3)
+    with Lane(chosen, contact="", patience=patience) as lane:
+        got = list(lane.fetch(rows))
+    assert {fetched.status for fetched in got} == {"rate_limited"}
+    assert len(web.log) <= 3 * 2  # both connections', at each of three times
+    told = {attempt.error for fetched in got for attempt in fetched.attempts} - {"HTTP 503"}
+    assert len(told) == 1
+    assert "has refused too often (in a row: 3)" in str(told.pop())
+
+
+def test_a_host_whose_answers_have_no_end_is_given_up(web: Web) -> None:
+    async def stalls(writer: asyncio.StreamWriter) -> None:
+        writer.write(reply(JPEG)[:-9])
+        await asyncio.sleep(60)
+
+    web.routes |= {f"a.test/{number:02}": stalls for number in range(20)}
+    web.routes["b.test/1"] = web.routes["b.test/3"] = stalls
+    web.routes["b.test/2"] = reply(JPEG)
+    urls = [
+        *(f"http://a.test/{number:02}" for number in range(20)),
+        *(f"http://b.test/{number}" for number in (1, 2, 3)),
+    ]
+    chosen = options(web, robots=False, timeout_s=0.2, per_host=PerHost(requests_per_s=10_000, connections=1))
+    got = run(table(*(image_row(url, url) for url in urls)), chosen)
+    assert {fetched.status for url, fetched in got.items() if "a.test" in url} == {"timeout"}
+    assert len(web.asked("a.test")) <= HASTE.failures + 1  # one is on its way when the last failure is known
+    assert [got[f"http://b.test/{number}"].status for number in (1, 2, 3)] == ["timeout", "ok", "timeout"]
+
+
 def test_what_may_pass_is_tried_again_and_what_will_not_is_not(web: Web) -> None:
     web.routes |= {
         "a.test/error": [reply(status=500), reply(status=502), reply(JPEG)],
@@ -537,6 +573,37 @@ def test_a_tdmrep_header_is_obeyed_before_the_body(web: Web) -> None:
         "tdm-reservation: 1; tdm-policy: http://a.test/terms",
     )
     assert '"tdm-reservation":"1"' in (attempt.headers or "")
+
+
+#: What a host says before there is a picture, and what becomes of it; the picture itself says nothing.
+NOES = {
+    "to-noai": (reply(status=301, Location="/y", X_Robots_Tag="noai"), "opted_out"),
+    "to-noindex": (reply(status=302, Location="/y", X_Robots_Tag="noindex"), "opted_out"),
+    "to-otherbot": (reply(status=302, Location="/y", X_Robots_Tag="otherbot: noai"), "ok"),
+    "to-reserved": (reply(status=307, Location="/y", tdm_reservation="1"), "opted_out"),
+    "gone-noai": (reply(status=404, X_Robots_Tag="noindex, noimageai"), "opted_out"),
+    "gone-reserved": (reply(status=410, tdm_reservation="1"), "opted_out"),
+    "busy-noml": (reply(status=503, X_Robots_Tag="noml"), "opted_out"),
+    "gone-noindex": (
+        reply(status=404, X_Robots_Tag="noindex, noimageindex, none"),
+        "dead",
+    ),  # the page for what is missing
+}
+
+
+def test_a_redirect_and_an_error_say_no_as_a_picture_does(web: Web) -> None:
+    for name, (answer, _) in NOES.items():
+        web.routes |= {f"{name}.test/x": answer, f"{name}.test/y": reply(JPEG)}
+    got = run(table(*(image_row(name, f"http://{name}.test/x") for name in NOES)), options(web))
+    assert {name: fetched.status for name, fetched in got.items()} == {
+        name: status for name, (_, status) in NOES.items()
+    }
+    (attempt,) = got["to-noai"].attempts
+    assert (attempt.policy, attempt.policy_evidence) == ("denied by X-Robots-Tag", "X-Robots-Tag: noai")
+    assert (attempt.http_status, attempt.final_url) == (301, "http://to-noai.test/x")
+    assert [request.host for request in web.asked() if request.path == "/y"] == ["to-otherbot.test"]
+    got = run(table(image_row("x", "http://to-reserved.test/x")), options(web, tdmrep=False))
+    assert got["x"].status == "ok"
 
 
 def test_who_we_are_and_what_is_not_sent(web: Web) -> None:

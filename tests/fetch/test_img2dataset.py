@@ -29,6 +29,7 @@ from pmd.fetch import img2dataset, reference_lists, state, store, stored
 from pmd.fetch.engine import Lane
 from pmd.fetch.images import Image
 from pmd.fetch.img2dataset import Img2dataset
+from pmd.suppression import lists
 from pmd.text import urls
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 from tests.fetch.test_reference_lists import known, reencoded
@@ -206,6 +207,56 @@ def test_locations_are_tried_in_order_and_archives_are_read_by_us(web: Web, tmp_
     assert sorted({request.path for request in web.asked()}) == ["/first", "/second"]
 
 
+def test_where_redirects_lead_is_looked_at_when_the_picture_is_there(web: Web, tmp_path: Path) -> None:
+    base = f"http://127.0.0.1:{web.port}"
+    taken_down = lists.new().with_values({"url": [f"{base}/taken"]})
+    (tmp_path / "suppression.json").write_bytes(lists.to_bytes(taken_down))
+    serve(web, **{"robots.txt": reply(b"User-agent: *\nDisallow: /private\n", Content_Type="text/plain")})
+    names = ("there", "taken", "private", "tagged", "starred", "reserved")
+    serve(
+        web,
+        there=reply(PHOTO, ETag="7"),
+        taken=reply(PHOTO),
+        private=reply(PHOTO),
+        tagged=reply(PHOTO),
+        starred=reply(PHOTO, X_Robots_Tag="*: noai"),
+        reserved=reply(PHOTO, tdm_reservation="1"),
+    )
+    serve(web, **{f"to-{name}": reply(b"", 302, Location=f"/{name}") for name in names if name != "tagged"})
+    serve(web, **{"to-tagged": reply(b"", 302, Location="/tagged", X_Robots_Tag="noimageai")})
+    rows = table(*(row(web, f"to-{name}") for name in names))
+    got = run(tmp_path, rows, chosen_for(web, blocklists=(str(tmp_path / "suppression.json"),)))
+    assert {name: found["status"] for name, found in got.items()} == {
+        "to-there": "ok",
+        "to-taken": "blocked_content",
+        "to-private": "opted_out",
+        "to-tagged": "opted_out",
+        "to-starred": "opted_out",
+        "to-reserved": "opted_out",
+    }
+    tries = {name: found for name, (found,) in attempts(tmp_path, rows).items()}
+    assert {name: found["policy"] for name, found in tries.items()} == {
+        "to-there": "allowed",
+        "to-taken": None,
+        "to-private": "denied by robots.txt",
+        "to-tagged": "denied by X-Robots-Tag",
+        "to-starred": "denied by X-Robots-Tag",
+        "to-reserved": "denied by TDMRep",
+    }
+    assert (tries["to-there"]["final_url"], tries["to-there"]["http_status"]) == (f"{base}/there", 200)
+    assert '"etag":"7"' in tries["to-there"]["headers"]
+    assert (tries["to-taken"]["final_url"], tries["to-taken"]["headers"]) == (None, None)
+
+
+def test_a_picture_of_which_nobody_knows_where_it_came_from_ends_the_run(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(web, x=reply(PHOTO))
+    monkeypatch.setenv("FAKE_IMG2DATASET", "otherwise")
+    with pytest.raises(PmdError, match="did not say where a picture came from"):
+        run(tmp_path, table(row(web, "x")), chosen_for(web))
+
+
 def test_what_may_not_be_asked_for_is_not_handed_on(web: Web, tmp_path: Path) -> None:
     serve(web, **{"robots.txt": reply(b"User-agent: *\nDisallow: /private\n", Content_Type="text/plain")})
     reserved = b'[{"location": "/reserved", "tdm-reservation": 1}]'
@@ -280,7 +331,7 @@ def test_it_is_ended_where_its_lane_is_to_end(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(CancelledError):
         img2dataset._run(
             '{"url_list": "x"}',
-            img2dataset._environment(None, tmp_path),
+            img2dataset._environment(None, tmp_path, tmp_path / "answers"),
             log,
             lambda: told.exists() and bool(told.read_text()),
         )
@@ -292,7 +343,7 @@ def test_it_does_not_outlive_us(tmp_path: Path) -> None:
     script = (
         "from pathlib import Path; from pmd.fetch import img2dataset; "
         f"log = Path({str(tmp_path / 'log')!r}); "
-        'img2dataset._run(\'{"url_list": "x"}\', img2dataset._environment(None, Path()), log, bool)'
+        "img2dataset._run('{\"url_list\": \"x\"}', img2dataset._environment(None, Path(), Path('answers')), log, bool)"
     )
     told = tmp_path / "pid"
     root = str(Path(__file__).parents[2])

@@ -545,7 +545,7 @@ def test_an_image_that_begins_in_a_pause_takes_no_turn_before_its_end() -> None:
         known = hosts.Hosts(options, 1, 0, hosts.Slots(8, options.max_bytes), patience)
         sends = Client(*(nothing, nothing, known, options, "pmd", {}, {}, nothing, nothing), pauses=lambda: not may[0])
         for _ in range(patience.failures):
-            known.circuit("one.test", 80).failed("connection")
+            known.circuit("one.test", 80).failed("connection", answered=False)
         await asyncio.sleep(patience.open_s)
         loop.call_later(ASK_S, may.append, True)
         loop.call_later(ASK_S, may.pop, 0)

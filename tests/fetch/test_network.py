@@ -51,6 +51,24 @@ def test_without_a_connection_a_run_stops(web: Web) -> None:
     assert "connections that fail" in (raised.value.found or "")
 
 
+def test_where_tls_comes_about_with_nobody_a_run_stops(secure: tuple[Web, Path], tmp_path: Path) -> None:
+    """As where the clock is wrong, or an authority is missing. A host's own certificate that is wrong is its own."""
+    server, _ = secure
+    chosen = options(robots=False, resolve={"*:443": f"127.0.0.1:{server.port}"})
+    many = table(*(image_row(str(n), f"https://h{n % 60}.test/{n}.jpg") for n in range(IMAGES)))
+    with (
+        Lane(chosen, contact="", patience=HASTE) as lane,
+        pytest.raises(NetworkError, match="TLS does not work") as raised,
+    ):
+        store.run_shard(store.Order(str(tmp_path / "root"), 0, many, chosen), lane)
+    assert "× TLS that does not come about" in (raised.value.found or "")
+    assert "ca_file" in (raised.value.remedy or "")
+    assert storage.list_files(str(tmp_path / "root")) == []
+    few = table(*(image_row(str(n), f"https://h{n % 5}.test/{n}.jpg") for n in range(IMAGES)))
+    with Lane(chosen, contact="", patience=HASTE) as lane:
+        assert {fetched.status for fetched in lane.fetch(few)} == {"tls"}
+
+
 def test_a_lane_that_is_told_that_it_is_the_hosts_goes_on(web: Web) -> None:
     with Lane(options(resolve={}), contact="", patience=HASTE, lookup=unknown, stops=False) as lane:
         assert [fetched.status for fetched in lane.fetch(rows())] == ["dns"] * IMAGES

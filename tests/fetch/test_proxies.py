@@ -115,6 +115,19 @@ def test_a_proxy_resolves_names_and_is_told_whole_addresses(proxy: Proxy, monkey
     assert all("Proxy-Authorization: Basic dXM6c2VjcmV0" in head for head in proxy.heads)
 
 
+def test_what_a_proxy_refuses_is_not_taken_for_the_hosts_word(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password is wrong: each picture would else be forbidden, and a robots.txt that is not to be had allow all for a day."""
+    monkeypatch.setenv("HTTP_PROXY", f"http://us:wrong@proxy.test:{proxy.port}")
+    refusal = reply(status=407, Proxy_Authenticate='Basic realm="x"')
+    proxy.answers |= {f"http://a.test/{name}": refusal for name in ("x", "robots.txt", ".well-known/tdmrep.json")}
+    for robots in (True, False):
+        found, _ = run(table(image_row("x", "http://a.test/x")), through_proxy(robots=robots))
+        (attempt,) = found["x"].attempts
+        assert (found["x"].status, attempt.http_status) == ("connection", None)
+        assert "the proxy asks who we are" in (attempt.error or "")
+    assert proxy.asked == ["GET http://a.test/x"]
+
+
 def test_what_leads_inside_a_network_is_refused_all_the_same(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
     monkeypatch.setenv("no_proxy", "93.184.216.0/24")  # what libcurl alone would heed

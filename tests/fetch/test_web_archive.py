@@ -42,8 +42,12 @@ def test_what_is_there_is_not_looked_for_in_the_archive(web: Web, tmp_path: Path
 
 @pytest.mark.parametrize(
     ("answer", "status"),
-    [(reply(status=403), "forbidden"), (reply(photo(), X_Robots_Tag="noai"), "opted_out")],
-    ids=["forbidden", "opted out"],
+    [
+        (reply(status=403), "forbidden"),
+        (reply(photo(), X_Robots_Tag="noai"), "opted_out"),
+        (reply(status=404, X_Robots_Tag="noai"), "opted_out"),
+    ],
+    ids=["forbidden", "opted out", "gone and opted out"],
 )
 def test_a_no_is_not_gone_round(web: Web, tmp_path: Path, answer: bytes, status: str) -> None:
     web.routes["gone.example/a.jpg"] = answer
@@ -55,8 +59,11 @@ def test_a_no_is_not_gone_round(web: Web, tmp_path: Path, answer: bytes, status:
 
 
 def test_what_the_host_said_when_the_copy_was_taken_holds(web: Web, tmp_path: Path) -> None:
-    web.routes[COPY] = reply(photo(), X_Archive_Orig_X_Robots_Tag="noimageai")
-    assert fetched(tmp_path, web, "http://gone.example/a.jpg")["status"] == "opted_out"
+    for number, said in enumerate(
+        ({"X_Archive_Orig_X_Robots_Tag": "noimageai"}, {"X_Archive_Orig_TDM_Reservation": "1"})
+    ):
+        web.routes[COPY] = reply(photo(), **said)
+        assert fetched(tmp_path / str(number), web, "http://gone.example/a.jpg", tdmrep=True)["status"] == "opted_out"
 
 
 def test_what_was_lost_before_is_looked_for_once_the_option_is_set(web: Web, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Stands in img2dataset's place: asks for a list's URLs by urllib, as it does, and writes its files (1.47.0), unresized.
 
 Its `download` has img2dataset's parameters, so that one which that does not know is an error here too. Set in the environment,
-FAKE_IMG2DATASET says "fail" (end without a shard) or "hang PATH" (write the process's id to PATH, and never end).
+FAKE_IMG2DATASET says "fail" (end without a shard), "hang PATH" (write the process's id to PATH, and never end), or "otherwise"
+(ask by an opener of its own).
 """
 
 from __future__ import annotations
@@ -96,7 +97,9 @@ def download(
 
 def _asked(url: str, timeout: float, token: str | None, directives: list[str] | None) -> bytes:
     agent = f"Mozilla/5.0 (compatible; {token}; +https://github.com/rom1504/img2dataset)"
-    with urllib.request.urlopen(urllib.request.Request(url, headers={"User-Agent": agent}), timeout=timeout) as answer:
+    otherwise = os.environ.get("FAKE_IMG2DATASET") == "otherwise"
+    ask = urllib.request.build_opener().open if otherwise else urllib.request.urlopen
+    with ask(urllib.request.Request(url, headers={"User-Agent": agent}), timeout=timeout) as answer:
         tags = answer.headers.get_all("X-Robots-Tag", [])
         if any(part.strip().lower() in (directives or ()) for tag in tags for part in tag.split(",")):
             raise ValueError("Use of image disallowed by X-Robots-Tag directive")
