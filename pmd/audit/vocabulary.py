@@ -1,7 +1,8 @@
 """Terms that texts are looked through for: gendered ones, and lists of our own with their sources.
 
 The lists stand in `terms/*.toml`, one file a group. Each line is a term with its forms; runs of words that are passed over stand
-beside them, as "baby shower" among the terms for young people. Groups do not hinder each other: "police woman" may be in two.
+beside them, as "baby shower" among the terms for young people; each of their words may be one of several ("young tree|trees").
+Groups do not hinder each other: "police woman" may be in two.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import itertools
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from typing import Final
 
@@ -102,8 +104,13 @@ def group(name: str) -> Group:
             for form in line.split("|"):
                 forms[tuple(words.plain(form))] = len(terms)
             terms.append(Term(name, line.partition("|")[0], frozenset({label})))
-    forms |= {tuple(words.plain(form)): matching.NONE for form in raw["passed_over"]["terms"]}
+    forms |= {tuple(words.plain(run)): matching.NONE for line in raw["passed_over"]["terms"] for run in _runs(line)}
     return Group(tuple(terms), forms, raw["source"], raw["licence"], hashlib.sha256(content).hexdigest())
+
+
+def _runs(line: str) -> Iterator[str]:
+    """Yield all runs of words that a line stands for: "young|baby owl" is "young owl" and "baby owl"."""
+    yield from map(" ".join, itertools.product(*(word.split("|") for word in line.split(" "))))
 
 
 @functools.cache

@@ -24,7 +24,7 @@ from pmd.schema.tables import KEY, PAIRS
 from pmd.sources import column_drafts, named_rows
 from pmd.sources.contract import Chunk
 from pmd.store.commits import Books
-from pmd.text import urls
+from pmd.text import cleaning, urls
 
 #: Columns that pairs have in `meta`.
 META: Final = ("user", "latitude", "longitude")
@@ -41,8 +41,10 @@ def read(file: files.DataFile, chunk: Chunk) -> Iterator[tuple[pa.RecordBatch, d
         source = _sources(columns, len(part.places))
         lost: dict[str, dict[str, int]] = {}
         if len(part.places):
-            text = pc.fill_null(columns["text"], "")
-            said = pc.not_equal(pc.utf8_trim_whitespace(text), "")
+            # As curate leaves each text: a term is one with any white space in it, and however its accents are put together.
+            text = pc.fill_null(cleaning.normalise(columns["text"].cast(pa.string())), "")
+            columns["text"] = text.cast(pa.large_string())
+            said = pc.not_equal(text, "")
             for name in source.filter(pc.invert(said)).to_pylist():
                 _count(lost, name, "empty_text")
         for draft in part.lost:
