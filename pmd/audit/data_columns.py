@@ -24,6 +24,11 @@ ROLES: Final[Mapping[str, tuple[str, ...]]] = {
     "longitude": ("longitude", "lon", "lng", "long"),
 }
 TEXT: Final = "text"
+#: A name of users in YFCC100M's files, where photographs have an id of their own beside it, and of rows in DataComp's.
+_EITHER: Final = "uid"
+#: Names of ids that say so: img2dataset's `key` stands beside either.
+_OWN_IDS: Final = tuple(name for name in ROLES["id"] if name != "key")
+
 #: That no column is meant.
 NONE: Final = "none"
 
@@ -60,7 +65,11 @@ def guessed(columns: Sequence[str], named: Mapping[str, str]) -> dict[str, str]:
         there = [folded[name] for name in names if name in folded]
         if there:
             found[role] = there[0]
-    # One column is one thing, and half a place is none.
+    if "user" not in named and found.get("user", "").strip().casefold() == _EITHER and not folded.keys() & {*_OWN_IDS}:
+        user = found.pop("user")
+        if "id" not in named:
+            found.setdefault("id", user)
+    # Half a place is none.
     if ("latitude" in found) != ("longitude" in found):
         found = {role: name for role, name in found.items() if role not in ("latitude", "longitude")}
     return found

@@ -264,6 +264,14 @@ def test_tars_of_odd_members(tmp_path: Path) -> None:
         (["text", "lat"], {}, {"text": "text"}),  # half a place is none
         (["text", "lat", "lng"], {}, {"text": "text", "latitude": "lat", "longitude": "lng"}),
         (["text", "uid"], {"user": "none"}, {"text": "text"}),
+        (
+            ["uid", "url", "text", "original_width", "key"],
+            {},
+            {"text": "text", "url": "url", "id": "key", "width": "original_width"},
+        ),
+        (["uid", "url", "text"], {}, {"text": "text", "url": "url", "id": "uid"}),  # DataComp's
+        (["photoid", "uid", "title"], {}, {"text": "title", "id": "photoid", "user": "uid"}),  # YFCC100M's
+        (["text", "uid"], {"user": "uid"}, {"text": "text", "user": "uid"}),
         (["text ", " URL"], {}, {"text": "text ", "url": " URL"}),
         (["text", "said"], {"text": "said"}, {"text": "said"}),
         (["a"], {}, {}),
