@@ -1,8 +1,8 @@
 """Any data set's rows as pairs: what the audit measures, and how many rows could not be one.
 
-A row with a text is a pair. Its image is known by its URL, as images are everywhere here, else by its id, else it is one of its
-own. Who made it and where stand in `meta` under names of ours. The rows of a published list are what they are in the list:
-their source, keys and fields.
+A row with a text is a pair. Its image is known by its URL, as images are everywhere here, or by a path or another address in its
+place, else by its id, else it is one of its own. Who made it and where stand in `meta` under names of ours. The rows of a
+published list are what they are in the list: their source, keys and fields.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from pmd.text import cleaning, urls
 META: Final = ("user", "latitude", "longitude")
 _NUL: Final = pa.scalar("\0", pa.large_string())
 _OWN: Final = pa.scalar("row:", pa.large_string())
+_ELSEWHERE: Final = pa.scalar("at:", pa.large_string())
 _EMPTY: Final = pa.scalar("", pa.large_string())
 _NOTHING: Final = pa.scalar(None, pa.large_string())
 
@@ -104,7 +105,8 @@ def _pairs(columns: Mapping[str, pa.Array], source: pa.Array, places: pa.Array, 
         *(pc.fill_null(columns.get(name, nothing), "") for name in ("id", "url", "text", "user")), _NUL
     )
     own = pc.coalesce(columns.get("id", nothing), places.cast(pa.large_string()))
-    identity = pc.coalesce(_identities(url), pc.binary_join_element_wise(_OWN, own, _EMPTY))
+    named = (pc.binary_join_element_wise(start, name, _EMPTY) for start, name in ((_ELSEWHERE, url), (_OWN, own)))
+    identity = pc.coalesce(_identities(url), *named)
     found: dict[str, Any] = {
         "pair_id": keys.hashed(row),
         "image_id": keys.image_ids(identity),

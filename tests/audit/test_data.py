@@ -231,6 +231,13 @@ def test_an_image_is_known_by_the_id_of_images_before_that_of_texts(tmp_path: Pa
     assert pairs["identity"].to_pylist() == ["row:7", "row:7"]
 
 
+def test_a_path_in_place_of_a_url_names_the_image(tmp_path: Path) -> None:
+    rows = [{"id": number, "url": f"images/{number // 5}.jpg", "caption": f"text {number}"} for number in range(10)]
+    pairs, _ = read(write(tmp_path, "csv", rows))
+    assert pairs["identity"].to_pylist() == ["at:images/0.jpg"] * 5 + ["at:images/1.jpg"] * 5
+    assert len({*pairs["image_id"].to_pylist()}) == 2
+
+
 def test_tars_of_odd_members(tmp_path: Path) -> None:
     path = tmp_path / "rows.tar"
     members(path, [("0.txt", b"\xef\xbb\xbfa"), ("1.txt", b"\xff"), ("2.txt", b"b"), ("2.json", b"[1]")])
@@ -272,6 +279,9 @@ def test_tars_of_odd_members(tmp_path: Path) -> None:
         (["uid", "url", "text"], {}, {"text": "text", "url": "url", "id": "uid"}),  # DataComp's
         (["photoid", "uid", "title"], {}, {"text": "title", "id": "photoid", "user": "uid"}),  # YFCC100M's
         (["text", "uid"], {"user": "uid"}, {"text": "text", "user": "uid"}),
+        (["Image URL", "alt-text"], {}, {"text": "alt-text", "url": "Image URL"}),
+        (["image", "caption"], {}, {"text": "caption", "id": "image"}),  # Flickr8k's
+        (["id", "file_name", "caption"], {}, {"text": "caption", "id": "file_name"}),  # COCO's, as a table
         (["text ", " URL"], {}, {"text": "text ", "url": " URL"}),
         (["text", "said"], {"text": "said"}, {"text": "said"}),
         (["a"], {}, {}),
