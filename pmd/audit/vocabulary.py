@@ -10,9 +10,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import itertools
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import resources
 from typing import Final
 
@@ -104,13 +103,10 @@ def group(name: str) -> Group:
             for form in line.split("|"):
                 forms[tuple(words.plain(form))] = len(terms)
             terms.append(Term(name, line.partition("|")[0], frozenset({label})))
-    forms |= {tuple(words.plain(run)): matching.NONE for line in raw["passed_over"]["terms"] for run in _runs(line)}
+    forms |= {
+        tuple(words.plain(run)): matching.NONE for line in raw["passed_over"]["terms"] for run in words.runs(line)
+    }
     return Group(tuple(terms), forms, raw["source"], raw["licence"], hashlib.sha256(content).hexdigest())
-
-
-def _runs(line: str) -> Iterator[str]:
-    """Yield all runs of words that a line stands for: "young|baby owl" is "young owl" and "baby owl"."""
-    yield from map(" ".join, itertools.product(*(word.split("|") for word in line.split(" "))))
 
 
 @functools.cache
