@@ -4,7 +4,7 @@
 
 Captions are generated: a tenth have a variant in which one word is exchanged; recall is the share of those that match (Jaccard
 .8, exactly) which end in one group. First `--texts` of them are searched in one process: by `pmd.text.neighbours`
-(datasketch's index, fed with hash values computed on whole columns), and by datasketch alone (`MinHash.bulk` with xxh32, the
+(bands of hash values that are computed on whole columns), and by datasketch alone (`MinHash.bulk` with xxh32, the
 same shingles, bands and check). Then the steps of a build are run one by one, without Beam, on each of `--sizes`, in
 partitions of 65,536 texts at most; and on `--crowd` texts that share nearly all their bands. Each runs in a process of its
 own; its peak is what one worker that does all partitions in turn holds. Seconds are processor time of one core. The last line

@@ -86,7 +86,7 @@ def _run(path: str, out: str, files: list[data_files.DataFile], data: Described)
     wanted = Wanted(flow.AUDIT.name, "all", root.audit_folder(out), settings, inputs)
 
     def wire(pipeline: beam.Pipeline) -> Any:
-        counting = Counting(plan, tuple(sorted(rows)), bits_of(sum(rows.values())), work)
+        counting = Counting(plan, tuple(sorted(rows)), bits_of(sum(rows.values())), work, of_columns=True)
         return (
             pipeline
             | "Chunks" >> create(data_tasks(files))

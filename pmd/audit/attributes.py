@@ -1,8 +1,9 @@
 """Anyone's scores of images or pairs as attributes of the audit: what pairs of each value are, after every stage.
 
-    read      a Parquet file with `image_id` or `pair_id` → its attributes, each other column one
-    tally     pairs and their attributes → counts, which merge in any order
-    figures   the counts → rows of audit.json, without small cells
+    read        a Parquet file with `image_id` or `pair_id` → its attributes, each other column one
+    tally       pairs and their attributes → counts, which merge in any order
+    of_columns  the same of what any data set says in columns of its own: licences by family, sizes in bins
+    figures     the counts → rows of audit.json, without small cells
 
 Numbers are put into bins at the quintiles of the file's own values; strings, booleans and numbers with few values are categories.
 Who brings a classifier's scores for skin tone, for age or for nudity sees them here beside everything else; what they mean is
@@ -15,6 +16,8 @@ import dataclasses
 import functools
 import io
 import itertools
+import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -24,7 +27,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pmd.audit import suppression
+from pmd.audit import pictures, suppression
 from pmd.audit.figures import coverage
 from pmd.audit.marks import BITS, OF_ENGLISH, key
 from pmd.audit.measure import CLASSES, Seen
@@ -45,6 +48,15 @@ OTHER: Final = "other"
 #: What is counted of the texts with a value, beside how many are English.
 RATES: Final = ("female", "male", *OF_ENGLISH["age"], *OF_ENGLISH["harm"])
 
+#: What is told of a data set's own columns.
+LICENCE: Final = "licence of the image"
+SHORT_SIDE: Final = "shorter side, pixels"
+
+METHOD_OF_DATA: Final = (
+    "The data set's own columns: licences by family, whatever their version, and sizes by the shorter side; rows of each, "
+    "and rates of terms among their English texts in the sample, from 30 on. Values with fewer than 10 rows are summed up. "
+    "They are as the data set says, and nothing here has checked them."
+)
 METHOD: Final = (
     "Columns of the files under [audit] attributes, joined by image_id or pair_id: pairs of each value after every stage, and "
     "rates of terms among their English texts in the sample, from 30 on. Values with fewer than 10 pairs are summed up. What a "
@@ -206,18 +218,82 @@ def tally(
         seen: What was seen of them.
         known: The attributes.
     """
+    coded = [(one.name, one.values, one.of(pairs.column(one.joined_by))) for one in known]
+    return _tallied(coded, classes, _having(seen, pairs.num_rows))
+
+
+def of_columns(
+    pairs: pa.RecordBatch, classes: npt.NDArray[np.int64], seen: Seen, _known: None = None
+) -> dict[str, npt.NDArray[np.int64]]:
+    """Return the same of the licences and sizes that rows of any data set name.
+
+    Args:
+        pairs: With `image_licence`, `width_px` and `height_px`.
+        classes: The class of each.
+        seen: What was seen of them.
+    """
+    sides = [pc.fill_null(pairs.column(name), 0).to_numpy() for name in ("width_px", "height_px")]
+    short = np.minimum(*sides)
+    bins = np.searchsorted(np.array(pictures.BINS["short_side_px"][1:]), short, "right")
+    coded = [
+        (LICENCE, FAMILIES, _families(pairs.column("image_licence"))),
+        (SHORT_SIDE, pictures.labels("short_side_px"), np.where(short > 0, bins, -1)),
+    ]
+    return _tallied(coded, classes, _having(seen, pairs.num_rows))
+
+
+def _tallied(
+    coded: Sequence[tuple[str, Sequence[str], npt.NDArray[Any]]],
+    classes: npt.NDArray[np.int64],
+    having: Mapping[str, npt.NDArray[np.bool_]],
+) -> dict[str, npt.NDArray[np.int64]]:
+    """Return the counts of attributes: each a name, its values, and of each pair the number of one, or -1."""
     counts: dict[str, npt.NDArray[np.int64]] = {}
-    having = _having(seen, pairs.num_rows)
-    for attribute in known:
-        codes = attribute.of(pairs.column(attribute.joined_by))
-        for code, value in enumerate(attribute.values):
+    for attribute, values, codes in coded:
+        for code, value in enumerate(values):
             mine = codes == code
             for name, some in having.items():
                 both = mine & some
                 if both.any():
                     found = np.bincount(classes[both], minlength=len(CLASSES)).astype(np.int64)
-                    counts[key("attribute", attribute.name, value, name)] = found
+                    counts[key("attribute", attribute, value, name)] = found
     return counts
+
+
+_PUBLIC: Final = "public domain or CC0"
+_RESERVED: Final = "all rights reserved"
+#: Licences by family. What anyone may have written is of no other number of values.
+FAMILIES: Final = (
+    *(_PUBLIC, "CC-BY", "CC-BY-SA", "CC-BY-ND", "CC-BY-NC", "CC-BY-NC-SA", "CC-BY-NC-ND"),
+    *(_RESERVED, OTHER),
+)
+
+
+def _families(licences: pa.Array) -> npt.NDArray[np.int64]:
+    """Return the number of the family of each licence; -1 where none is named."""
+    encoded = licences.dictionary_encode()
+    of_value = [FAMILIES.index(family(value)) for value in encoded.dictionary.to_pylist()]
+    places = pc.fill_null(encoded.indices, -1).to_numpy()
+    found: npt.NDArray[np.int64] = np.array([*of_value, -1], np.int64)[places]
+    return found
+
+
+def family(licence: str) -> str:
+    """Return the family of a licence as people write it: by its name, its SPDX identifier or its URL."""
+    said = f"-{re.sub('[^a-z0-9]+', '-', licence.casefold()).strip('-')}-"
+    if re.search("-cc0|-cc-zero|public-?domain|-pdm-|-cc-pd|no-known-copyright", said):
+        return _PUBLIC
+    if "all-rights-reserved" in said:
+        return _RESERVED
+    if re.search("-cc-by-|creativecommons-org-licenses-by-|attribution|-cc-by[0-9]", said):
+        parts = {
+            "NC": "-nc-|-non-?commercial",
+            "SA": "-sa-|-share-?alike",
+            "ND": "-nd-|-no-?deriv",
+        }
+        name = "-".join(["CC-BY", *(part for part, words in parts.items() if re.search(words, said))])
+        return name if name in FAMILIES else OTHER
+    return OTHER
 
 
 def _having(seen: Seen, number: int) -> dict[str, npt.NDArray[np.bool_]]:
@@ -256,7 +332,8 @@ def figures(by_stage: Mapping[str, tuple[int, Mapping[str, int]]], *, rates: boo
         totals = [sum(stage.values()) for stage in pairs]
         for place, shown in enumerate(suppression.shown(pairs, totals)):
             rows[place] += [
-                _row(attribute, value, stages[place][value], totals[place], rates=rates) for value in sorted(shown)
+                _row(attribute, value, stages[place][value], totals[place], rates=rates)
+                for value in sorted(shown, key=in_order)
             ]
             if rest := totals[place] - sum(pairs[place][value] for value in shown):
                 rows[place].append(_row(attribute, suppression.NOT_SHOWN, {"pairs": rest}, totals[place], rates=False))
@@ -274,6 +351,14 @@ def figures(by_stage: Mapping[str, tuple[int, Mapping[str, int]]], *, rates: boo
     }
 
 
+def in_order(value: str) -> tuple[float, str]:
+    """Return what values are sorted by: numbers, and bins by their lower end; then words, in their own order."""
+    try:
+        return float(value.partition(" to ")[0].removesuffix(" or more").replace(",", "")), value
+    except ValueError:
+        return math.inf, value
+
+
 def _row(attribute: str, value: str, counts: Mapping[str, int], total: int, *, rates: bool) -> dict[str, Any]:
     english = counts.get("english", 0)
     told = rates and english >= LEAST_TEXTS
@@ -282,6 +367,6 @@ def _row(attribute: str, value: str, counts: Mapping[str, int], total: int, *, r
         "value": value,
         "pairs": counts["pairs"],
         "share": counts["pairs"] / total,
-        "english": english if rates else None,
+        "english": english if told else None,
         **{name: counts.get(name, 0) / english if told else None for name in RATES},
     }

@@ -34,9 +34,13 @@ def section(result: Mapping[str, Any]) -> str:
             parts.append(
                 table if source == rates.ALL else f"<details><summary>{escape(source)}</summary>{table}</details>"
             )
+    whose = (
+        "What the data set's own columns say of licences and sizes"
+        if "data_set" in result
+        else "Values that files beside the build give to images or pairs"
+    )
     return (
-        '<p class="reading">Values that files beside the build give to images or pairs; '
-        "rates are of English texts with a term of each list.</p>"
+        f'<p class="reading">{escape(whose)}; rates are of English texts with a term of each list.</p>'
         + "".join(reversed(parts))
         + page.coverage(result, result["all"][last]["attributes"])
     )

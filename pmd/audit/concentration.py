@@ -24,9 +24,11 @@ def users(result: Mapping[str, Any]) -> str:
         return '<p class="reading">No source here names its users.</p>' + coverage
     figures = [(source, populations[first]["users"]) for source, populations in having]
     worst = [(users["top_1_percent"], source) for source, users in figures if users["top_1_percent"] is not None]
+    share, most = max(worst, default=(0.0, ""))
+    of_most = dict(figures).get(most, {})
     reading = (
-        f"The most active 1 % of users hold {formatting.percent(max(worst)[0])} of the pairs of {max(worst)[1]}, "
-        "where they are most concentrated."
+        f"The most active 1 % of users hold {formatting.percent(share)} of the pairs of {most}, where they are most "
+        f"concentrated; {formatting.count(of_most['hold_half'])} of {formatting.count(of_most['distinct']['value'])} hold half."
         if worst
         else "There are too few users here for the most active 1 % of them to mean anything."
     )
@@ -127,7 +129,7 @@ def _concentration_table(result: Mapping[str, Any], having: Sequence[tuple[str, 
             chance = "–" if same is None else "none" if same == 0 else f"1 in {formatting.short(1 / same)}"
             cells = (
                 f"<tr><th scope='row'>{escape(source)}</th><td class='words'>after {escape(stage)}</td>"
-                f"<td>{formatting.count(units['distinct']['value'])}</td>"
+                f"<td>{formatting.count(units['distinct']['value'])}</td><td>{formatting.count(units['hold_half'])}</td>"
                 f"<td>{'–' if units['gini'] is None else format(units['gini'], '.2f')}</td>"
                 f"<td>{escape(formatting.percent(units['top_1_percent']))}</td><td>{chance}</td>"
             )
@@ -139,7 +141,15 @@ def _concentration_table(result: Mapping[str, Any], having: Sequence[tuple[str, 
                     else "<td>–</td>"
                 )
             rows.append(cells + "</tr>")
-    head = ["<source", "<", kind, "Gini's coefficient", f"top 1 % of {kind}", "two pairs share one"]
+    head = [
+        "<source",
+        "<",
+        kind,
+        "hold half of the pairs",
+        "Gini's coefficient",
+        f"top 1 % of {kind}",
+        "two pairs share one",
+    ]
     if kind == "hosts":
         head += ["top 10", "<largest"]
     return page.table(head, rows, label=f"Concentration of {kind}, by source")

@@ -262,8 +262,9 @@ def countries(result: Mapping[str, Any]) -> str:
     first, last = page.ends(result)
     before, after = result["all"][first]["countries"], result["all"][last]["countries"]
     names = result["labels"]["countries"]
+    amiss = _amiss(before)
     if not before["coverage"]["measured"]:
-        return '<p class="reading">No pair here has a geotag.</p>' + page.coverage(result, before)
+        return f'<p class="reading">No pair here has a geotag.</p>{amiss}' + page.coverage(result, before)
     earlier = {row["country"]: row["share"] for row in before["shares"]}
     placed = after["coverage"]["measured"] - after["no_country"]
     few = placed < formatting.FEW
@@ -316,8 +317,26 @@ def countries(result: Mapping[str, Any]) -> str:
             "Countries of geotags, all sources",
         )
         + rest
+        + amiss
         + page.coverage(result, after)
     )
+
+
+#: What is amiss with numbers that are no geotag → what may help.
+_REMEDIES: Final = {
+    "no decimal degrees": "write them as decimal degrees, with a point and a sign: 48.85 and -2.35",
+    "latitude beyond 90": "perhaps both columns are taken for each other: name them, --column latitude=… --column longitude=…",
+    "longitude beyond 180": "perhaps they are counted eastwards to 360: take 360 off those over 180",
+}
+
+
+def _amiss(countries: Mapping[str, Any]) -> str:
+    """Return what is amiss with numbers for places that are no geotags, and what may help; nothing where nothing is."""
+    said = [
+        f"{formatting.counted(pairs, 'row')} with {escape(what)} ({escape(_REMEDIES[what])})"
+        for what, pairs in countries.get("amiss", {}).items()
+    ]
+    return f'<p class="notice"><b>Not read as places:</b> {"; ".join(said)}.</p>' if said else ""
 
 
 def _rest(countries: Mapping[str, Any]) -> float:

@@ -1,10 +1,12 @@
 """Which column of any data set is which: guessed by name, told to the user, and overruled by `--column`.
 
-A name counts whatever its capitals are, and spaces around it. What a data set lacks it lacks: only the text is needed.
+A name counts whatever its capitals are, and spaces around it; a space or a hyphen in it is as an underscore. What a
+data set lacks it lacks: only the text is needed.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -15,7 +17,11 @@ from pmd.errors import ConfigError
 ROLES: Final[Mapping[str, tuple[str, ...]]] = {
     "text": ("text", "caption", "txt", "captions", "sentence", "alt_text", "alt", "title"),
     "url": ("image_url", "url", "img_url", "link", "download_url"),
-    "id": ("image_id", "photo_id", "photoid", "id", "source_id", "key"),
+    # A file's name is the image's; an id may be that of one of several texts.
+    "id": (
+        *("image_id", "photo_id", "photoid", "image_name", "file_name", "filename", "image_path", "filepath", "image"),
+        *("id", "source_id", "key"),
+    ),
     "user": ("user", "user_id", "uid", "username", "author", "uploader", "owner", "photographer"),
     "licence": ("image_licence", "licence", "license", "image_license"),
     "width": ("original_width", "width", "width_px", "image_width"),
@@ -24,6 +30,11 @@ ROLES: Final[Mapping[str, tuple[str, ...]]] = {
     "longitude": ("longitude", "lon", "lng", "long"),
 }
 TEXT: Final = "text"
+#: A name of users in YFCC100M's files, where photographs have an id of their own beside it, and of rows in DataComp's.
+_EITHER: Final = "uid"
+#: Ids of photographs and of rows, beside which it is not the row's: img2dataset's `key` stands beside either.
+_OWN_IDS: Final = frozenset({"image_id", "photo_id", "photoid", "id", "source_id"})
+
 #: That no column is meant.
 NONE: Final = "none"
 
@@ -50,7 +61,7 @@ def given(words: Iterable[str]) -> dict[str, str]:
 
 def guessed(columns: Sequence[str], named: Mapping[str, str]) -> dict[str, str]:
     """Return role → column, of the roles that a table has; what the user names stands, whether the table has it or not."""
-    folded = {name.strip().casefold(): name for name in reversed(columns)}
+    folded = {_folded(name): name for name in reversed(columns)}
     found = {}
     for role, names in ROLES.items():
         if role in named:
@@ -60,10 +71,18 @@ def guessed(columns: Sequence[str], named: Mapping[str, str]) -> dict[str, str]:
         there = [folded[name] for name in names if name in folded]
         if there:
             found[role] = there[0]
-    # One column is one thing, and half a place is none.
+    if "user" not in named and _folded(found.get("user", "")) == _EITHER and not folded.keys() & _OWN_IDS:
+        user = found.pop("user")
+        if "id" not in named:
+            found.setdefault("id", user)
+    # Half a place is none.
     if ("latitude" in found) != ("longitude" in found):
         found = {role: name for role, name in found.items() if role not in ("latitude", "longitude")}
     return found
+
+
+def _folded(name: str) -> str:
+    return re.sub("[ -]", "_", name.strip().casefold())
 
 
 def told(roles: Mapping[str, str]) -> str:

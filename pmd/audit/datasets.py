@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pmd import flow
+from pmd.audit import attributes
 
 #: What the one population of a data set is called.
 READING: Final = "reading"
@@ -37,6 +38,7 @@ def described(content: Mapping[str, Any], data: Described) -> dict[str, Any]:
     """Return the content of audit.json of a data set: its one population under its own name, and what it is."""
     found: dict[str, Any] = _renamed(content)
     found["methods"]["countries"] = found["methods"]["countries"].replace(f" {OF_BUILDS}", "")
+    found["methods"]["attributes"] = attributes.METHOD_OF_DATA
     found["data_set"] = {"path": data.path, "files": data.files, "columns": list(data.columns)}
     return found
 

@@ -61,9 +61,9 @@ def percent(share: float | None, width: float | None = None) -> str:
 
 
 def _interval(interval: Sequence[float]) -> str:
-    """Return an interval of shares in per cent, without the sign: "4.1–5.0"."""
+    """Return an interval of shares in per cent, without the sign: "4.1–5.0"; one figure where both ends are written alike."""
     width = interval[1] - interval[0]
-    return "–".join(percent(end, width).removesuffix(PER_CENT) for end in interval)
+    return "–".join(dict.fromkeys(percent(end, width).removesuffix(PER_CENT) for end in interval))
 
 
 def between(interval: Sequence[float]) -> str:

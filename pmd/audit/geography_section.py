@@ -118,6 +118,11 @@ def _incomes(source: str, by_stage: Mapping[str, Any], ends: tuple[str, str], ta
     return (
         f"<h3>By income class of the country, {escape(source)}</h3>"
         + page.table(["<income", *head], rows, label=f"{source}: by income class of the country")
+        + (
+            '<p class="soft">–: beside the others it would tell of a few.</p>'
+            if any("–" in row for row in rows)
+            else ""
+        )
         + _added_up(after["added_up"])
         + _high_by_step(source, {step: by_stage[step] for step in taken})
     )

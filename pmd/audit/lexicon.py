@@ -87,7 +87,10 @@ def changes() -> tuple[Changes, str]:
     added: dict[str, list[str]] = {}
     for entry in raw["add"]:
         added.setdefault(entry["list"], []).extend(entry["terms"])
-    found = Changes(_together(raw["drop"]), added, _together(raw["exception"]))
+    exceptions = frozenset(
+        tuple(words.plain(run)) for entry in raw["exception"] for line in entry["terms"] for run in words.runs(line)
+    )
+    found = Changes(_together(raw["drop"]), added, exceptions)
     return found, hashlib.sha256(content).hexdigest()
 
 

@@ -175,7 +175,7 @@ class SourcePartial:
         countries: ISO 3166 code → pairs, shape (classes,).
         tallies: What `marks.tally` counts → texts of the sample, shape (classes,).
         outside: Pairs of images outside the sample that the build is of; no other figure counts them.
-        traits: "year" or "suffix" (`pmd.audit.traits`) → value → pairs, shape (classes,).
+        traits: "year", "suffix" (`pmd.audit.traits`) or "amiss" (`places.amiss`) → value → pairs, shape (classes,).
     """
 
     pairs: Counts
@@ -328,7 +328,7 @@ class Seen:
         nowhere: Whether there is a geotag in no single country; shape (pairs,).
         marked: What the texts that were read have, in their order.
         units: "user", "subreddit", "page" or "host" → of each pair its name, "" for none; without kinds that the source lacks.
-        traits: "year" or "suffix" → of each pair its value, "" for none; without kinds that the source lacks.
+        traits: "year", "suffix" or "amiss" → of each pair its value, "" for none; without kinds that the source lacks.
 
     Names and values are dictionaries, so that what is asked of each is asked once.
     """
@@ -415,6 +415,8 @@ def _look(
     units |= {kind: _users(given[field]) for kind, field in said.units.items()}
     if said.geotag is not None:
         countries, nowhere = places.countries(*(given[field] for field in said.geotag))
+        if source == DATA:  # anybody's columns: what is no geotag in them may be a place that is written otherwise
+            found["amiss"] = places.amiss(*(given[field] for field in said.geotag))
     else:
         countries, nowhere = pa.repeat("", len(mine)), np.zeros(len(mine), dtype=bool)
     if said.date is not None and said.last_year is not None:

@@ -51,8 +51,9 @@ _OF_DATA: Final = {
     "photographer is from; borders are those of time zones.",
     _USERS: "A user is what the column of users says: one person may have several names, and several people one.",
     _HOSTS: "A host is where the file lay when the data set listed it, not who made it.",
-    _INTERVALS: "Intervals are for texts that were not read, or for another draw of such users, images and hosts, as it says "
-    "there. They do not cover errors of the identifier, the lists or the data set's columns.",
+    _INTERVALS: "Intervals are for texts that were not read, or for another draw of such users and images, as it says there. "
+    "Where no user is named images alone are drawn: what the texts of one host or shop have in common is in no interval, and "
+    "those are too narrow then. They do not cover errors of the identifier, the lists or the data set's columns.",
     _STEPS: None,
 }
 

@@ -22,7 +22,8 @@ from pmd.store.wanted import Wanted
 #: sections and files of tables; small cells are hidden across all tables.
 #: 6: whether users or hosts of a size lose more is tested unit by unit.
 #: 7: it says how many texts another draw leaves out; CSV tables begin with a byte order mark; the page says what is too few.
-#: 8: what was blocked stands with opt-outs, and not with dead links.
+#: 8: what was blocked stands with opt-outs, and not with dead links; what photographers and files write is no personal data;
+#: animals and plants are no people, poles no Poles; it says how many users and hosts hold half.
 AUDIT_FORMAT: Final = 8
 
 

@@ -2,7 +2,8 @@
 
 Only whether a text has one leaves this module, never what it is. Patterns are RE2's; they are meant to find
 what is plainly written as such, so that rates are of plain cases: "name at example dot org" is missed, and a long number with
-spaces that is no telephone's may count.
+spaces that is no telephone's may count. What photographers and files write in these shapes is none: "@200mm", "icon@2x.png",
+years and dates behind "call", focal lengths behind "telephoto".
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ PATTERNS: Final[Mapping[str, str]] = {
     # A local part, "@", and a domain with a dot: RFC 5321's addresses as people write them.
     "email": r"(?i)(?:^|[^a-z0-9._%+-])[a-z0-9][a-z0-9._%+-]*@[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}(?:$|[^a-z0-9@])",
     # An international number: "+" and 8 to 15 digits (E.164), with single marks between them; a number of ten digits as in North
-    # America, with marks between its parts; or 7 digits and more after "tel", "phone" or "call".
+    # America, with the same marks between its parts, or the first in brackets ("200-500 2016" is a lens and a year); or 7 digits
+    # and more after "tel", "phone" or "call".
     "phone": (
-        r"(?i)(?:^|[^0-9a-z])(?:\+[1-9](?:[ ().-]{0,2}[0-9]){7,14}|\(?[2-9][0-9]{2}(?:\) ?|[.-]| - )[2-9][0-9]{2}[ .-][0-9]{4}"
-        r"|(?:tel|phone|telephone|mobile|call|whatsapp)[a-z]*[.:]? ?[:#]? ?\(?[0-9](?:[ ().-]{0,2}[0-9]){6,14})(?:$|[^0-9])"
+        r"(?i)(?:^|[^0-9a-z])(?:\+[1-9](?:[ ().-]{0,2}[0-9]){7,14}"
+        r"|\([2-9][0-9]{2}\) ?[2-9][0-9]{2}[ .-][0-9]{4}|[2-9][0-9]{2}(?:[.-]| - )[2-9][0-9]{2}(?:[.-]| - )[0-9]{4}"
+        r"|(?:tel|phone|telephone|mobile|call|whatsapp)s?[.:]? ?[:#]? ?\(?[0-9](?:[ ().-]{0,2}[0-9]){6,14})(?:$|[^0-9])"
     ),
     # "@name" that no letter precedes, as in an address.
     "handle": (
@@ -33,6 +36,19 @@ PATTERNS: Final[Mapping[str, str]] = {
     ),
     "url": (
         r"(?i)(?:https?://|ftp://|www\.)[a-z0-9]|(?:^|[\s(])[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|org|net|info|edu|gov|co\.uk)(?:$|[^a-z0-9@.-]|[./](?:$|[^.]))"
+    ),
+}
+#: Kind → what is taken out before its pattern is asked: how a picture was taken ("@200mm", "@f/2.8", "@7pm"), names of files for
+#: screens of twice the resolution, and dates and years from one to another, which have as many digits as a telephone number.
+TAKEN_OUT: Final[Mapping[str, str]] = {
+    "email": r"(?i)@[1-4]x\.(?:png|jpe?g|gif|webp|svg)(?:$|[^a-z0-9])",
+    "handle": (
+        r"(?i)(?:^|[^a-z0-9._%+/@-])@(?:iso|f/?)?[0-9][0-9.,/-]*(?:mm|cm|m|ft|p|am|pm|fps|k?hz|k|x|s|sec|iso)?"
+        r"(?:$|[^a-z0-9_@.]|\.(?:$|[^a-z0-9]))"
+    ),
+    "phone": (
+        r"\b(?:(?:1[5-9]|20)[0-9]{2} ?- ?(?:1[5-9]|20)[0-9]{2}|(?:1[89]|20)[0-9]{2}[-./][01]?[0-9][-./][0-3]?[0-9]"
+        r"|[0-3]?[0-9][-./][0-3]?[0-9][-./](?:1[89]|20)[0-9]{2})\b"
     ),
 }
 #: The kind whose matches may have spaces in them, and the digits that each has at least.
@@ -51,7 +67,7 @@ def find(tokens: Tokens) -> dict[str, NDArray[np.bool_]]:
     # One bit a kind: all kinds are brought from tokens to texts at once.
     of_token = np.zeros(len(perhaps), np.uint8)
     for bit, kind in enumerate(_WITHIN):
-        matched = pc.match_substring_regex(some, PATTERNS[kind]).to_numpy(zero_copy_only=False)
+        matched = matching(some, kind).to_numpy(zero_copy_only=False)
         of_token[perhaps] |= matched.astype(np.uint8) << bit
     bits = tokens.united(of_token)
     found = {kind: (bits >> bit & 1).astype(np.bool_) for bit, kind in enumerate(_WITHIN)}
@@ -63,5 +79,12 @@ def _spanning(tokens: Tokens) -> NDArray[np.bool_]:
     digits = pc.count_substring_regex(tokens.dictionary, "[0-9]").to_numpy(zero_copy_only=False)
     found: NDArray[np.bool_] = tokens.summed(digits) >= _DIGITS
     rows = np.flatnonzero(found)
-    found[rows] = pc.match_substring_regex(tokens.joined(rows), PATTERNS[SPANNING]).to_numpy(zero_copy_only=False)
+    found[rows] = matching(tokens.joined(rows), SPANNING).to_numpy(zero_copy_only=False)
     return found
+
+
+def matching(texts: pa.Array, kind: str) -> pa.Array:
+    """Return which texts, or tokens, have a kind."""
+    if kind in TAKEN_OUT:
+        texts = pc.replace_substring_regex(texts, TAKEN_OUT[kind], " ")
+    return pc.match_substring_regex(texts, PATTERNS[kind])

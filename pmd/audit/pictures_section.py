@@ -57,14 +57,15 @@ def _reading(pictures: Mapping[str, Any], sources: Sequence[str]) -> str:
         ("orientation", lambda value: value == "landscape", "are wider than high"),
         ("copies", lambda value: value != NO_COPY, "are a copy of another"),
     )
-    said, is_hidden = [], False
+    said, is_range = [], False
     for table, is_meant, words in asked:
         found = _added(pictures, sources, table)
         hidden = found.pop(NOT_SHOWN, 0)
         meant = sum(images for value, images in found.items() if is_meant(value))
-        is_hidden |= hidden > 0
-        said.append(f"{_between(meant, meant + hidden, number)} {words}")
-    few = " What few pictures of a source have in common is not shown, hence the ranges." if is_hidden else ""
+        share = _between(meant, meant + hidden, number)
+        is_range |= " to " in share
+        said.append(f"{share} {words}")
+    few = " What few pictures of a source have in common is not shown, hence the ranges." if is_range else ""
     return (
         f"Of {formatting.count(number)} pictures that were fetched, those of several sources counted for each, "
         f"{said[0]}, {said[1]}, and {said[2]}.{few}"
@@ -73,9 +74,7 @@ def _reading(pictures: Mapping[str, Any], sources: Sequence[str]) -> str:
 
 def _between(least: int, most: int, number: int) -> str:
     """Return how many pictures have something, as a share: a range where that of some is not shown."""
-    if least == most:
-        return formatting.percent(least / number)
-    return f"{formatting.percent(least / number)} to {formatting.percent(most / number)}"
+    return " to ".join(dict.fromkeys(formatting.percent(one / number) for one in (least, most)))
 
 
 def _chart(sides: Mapping[str, int]) -> str:

@@ -37,6 +37,12 @@ PLACEHOLDERS: Final = frozenset(
 _EAST: Final = 180
 _NORTH: Final = 90
 
+#: What may be amiss with numbers that someone wrote for a place: they are spelled otherwise ("48,85", "48°51′N"), the latitude is
+#: beyond a pole, as where both stand in each other's column, or the longitude beyond 180, as where it is counted to 360.
+AMISS: Final = ("no decimal degrees", "latitude beyond 90", "longitude beyond 180")
+#: What writers put where there is no number.
+_NOTHING: Final = frozenset({"", "nan", "none", "null", "inf", "-inf"})
+
 #: What ships keep far from land; no country has these zones.
 _AT_SEA: Final = "Etc/"
 
@@ -65,9 +71,7 @@ def countries(longitudes: pa.Array, latitudes: pa.Array) -> tuple[pa.Array, NDAr
         latitudes: The same.
     """
     found = np.full(len(longitudes), "", dtype=object)
-    # Most photographs have none: these are told apart all at once.
-    given = [pc.fill_null(pc.not_equal(some, '""'), fill_value=False) for some in (longitudes, latitudes)]
-    rows = np.flatnonzero(pc.and_(*given).to_numpy(zero_copy_only=False))
+    rows = _given(longitudes, latitudes)
     (east, is_east), (north, is_north) = (_degrees(some.take(pa.array(rows))) for some in (longitudes, latitudes))
     plain = is_east & is_north
     sound = plain & (np.abs(east) <= _EAST) & (np.abs(north) <= _NORTH)
@@ -81,6 +85,43 @@ def countries(longitudes: pa.Array, latitudes: pa.Array) -> tuple[pa.Array, NDAr
     nowhere = found == NOWHERE
     found[nowhere] = ""
     return pa.array(found, pa.string()), nowhere.astype(bool)
+
+
+def _given(longitudes: pa.Array, latitudes: pa.Array) -> NDArray[np.intp]:
+    """Return the rows that have both. Most photographs have none: these are told apart all at once."""
+    given = [pc.fill_null(pc.not_equal(some, '""'), fill_value=False) for some in (longitudes, latitudes)]
+    return np.flatnonzero(pc.and_(*given).to_numpy(zero_copy_only=False))
+
+
+def amiss(longitudes: pa.Array, latitudes: pa.Array) -> pa.DictionaryArray:
+    """Return what is amiss with each pair of values: `AMISS`, or "" where it is a geotag, `PLACEHOLDERS`, or none was written.
+
+    Args:
+        longitudes: As JSON spells them, null for none.
+        latitudes: The same.
+    """
+    rows = _given(longitudes, latitudes)
+    (east, is_east), (north, is_north) = (_degrees(some.take(pa.array(rows))) for some in (longitudes, latitudes))
+    plain = is_east & is_north
+    codes = np.zeros(len(longitudes), np.int8)
+    codes[rows[plain & (np.abs(east) > _EAST)]] = 3
+    codes[rows[plain & (np.abs(north) > _NORTH)]] = 2
+    for row in rows[~plain].tolist():
+        codes[row] = _amiss(fields.value(longitudes[row].as_py()), fields.value(latitudes[row].as_py()))
+    return pa.DictionaryArray.from_arrays(codes, pa.array(["", *AMISS]))
+
+
+def _amiss(longitude: Any, latitude: Any) -> int:
+    """Return the place in `AMISS`, from 1 on; 0 for nothing."""
+    if any(str(one).strip().lower() in _NOTHING for one in (longitude, latitude)):
+        return 0
+    try:
+        east, north = float(longitude), float(latitude)
+    except (TypeError, ValueError):
+        return 1
+    if abs(north) > _NORTH:
+        return 2
+    return 3 if abs(east) > _EAST else 0
 
 
 def _degrees(values: pa.Array) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -766,7 +766,18 @@ def _countries(strata: Sequence[_Stratum], of: _Known) -> dict[str, Any]:
         if placed
         else None,
         "no_country": by_country.get(places.NOWHERE, 0),
+        **_amiss(strata),
     }
+
+
+def _amiss(strata: Sequence[_Stratum]) -> dict[str, Any]:
+    """Return how many pairs have numbers for a place that are no geotag, by what is amiss; nothing where none has."""
+    found: dict[str, int] = {}
+    for stratum in strata:
+        for what, counts in stratum.counted.traits.get("amiss", {}).items():
+            if pairs := int(stratum.of(counts)):
+                found[what] = found.get(what, 0) + pairs
+    return {"amiss": dict(sorted(found.items()))} if found else {}
 
 
 def _of_country(code: str, strata: Sequence[_Stratum], of: _Known) -> dict[str, Any]:
@@ -841,6 +852,7 @@ def _concentration(sizes: Counts, number: Counts) -> dict[str, Any]:
         "distinct": {"value": count, "interval": None, "exact": True},
         "gini": curve.gini() if count > 1 else None,
         "top_1_percent": curve.top(0.01) if enough else None,
+        "hold_half": curve.holding(0.5),
         "curve": [[fraction, curve.top(fraction)] for fraction in CURVE] if enough else [],
         "two_pairs_share_one": sum(
             size * (size - 1) * some for size, some in zip(sizes.tolist(), number.tolist(), strict=True)
@@ -871,6 +883,13 @@ class _Curve:
         place = min(int(np.searchsorted(self.units, take)), len(self.units) - 1)
         before, held = (int(self.units[place - 1]), int(self.pairs[place - 1])) if place else (0, 0)
         return (held + (take - before) * int(self.sizes[place])) / int(self.pairs[-1])
+
+    def holding(self, share: float) -> int:
+        """Return how many of the largest units it takes to have a share of the pairs."""
+        wanted = math.ceil(share * int(self.pairs[-1]))
+        place = int(np.searchsorted(self.pairs, wanted))
+        before, held = (int(self.units[place - 1]), int(self.pairs[place - 1])) if place else (0, 0)
+        return before + -(-(wanted - held) // int(self.sizes[place]))
 
     def gini(self) -> float:
         """Return Gini's coefficient: 0 where all have alike, towards 1 where one has all."""

@@ -33,7 +33,9 @@ SCRIPT: Final = """
   const csv = (table) => [...table.rows].map((row) => [...row.cells].map((cell) => {
     const parts = cell.querySelector('small') && cell.firstChild.nodeType === 3
       ? [cell.firstChild.textContent.trim(), text(cell.querySelector('small'))].join(' ') : text(cell);
-    return /[",\\n]/.test(parts) ? '"' + parts.replace(/"/g, '""') + '"' : parts;
+    // Words of others, a caption or a host, are no formula to a spreadsheet; figures may have a sign.
+    const safe = cell.matches('th, .words, .wide') && /^[=+\\-@\\uff1d\\uff0b\\uff0d\\uff20]/.test(parts) ? "'" + parts : parts;
+    return /[",\\n]/.test(safe) ? '"' + safe.replace(/"/g, '""') + '"' : safe;
   }).join(',')).join('\\r\\n') + '\\r\\n';
   const named = (table) => {
     const frame = table.closest('section');

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pmd.audit import suppression
+from pmd.audit import attributes, suppression
 from pmd.audit.steps import ALWAYS_TOLD, Source
 
 #: Section → its list, the labels and the counts of it, and what `Source` calls it.
@@ -152,6 +152,6 @@ def hide_attributes(content: Mapping[str, Any]) -> None:
             empty = {**dict.fromkeys(row), "attribute": name, "value": value, "pairs": 0}
             found.setdefault((name, value), empty)["pairs"] += row["pairs"]
             totals[name] = totals.get(name, 0) + row["pairs"]
-        last = sorted(found, key=lambda at: (at[0], at[1] == suppression.NOT_SHOWN, at[1]))
+        last = sorted(found, key=lambda at: (at[0], at[1] == suppression.NOT_SHOWN, attributes.in_order(at[1])))
         rows = [{**found[at], "share": found[at]["pairs"] / totals[at[0]]} for at in last]
         population["attributes"]["values"] = rows

@@ -165,6 +165,7 @@ ul { padding-left: 20px; max-width: 84ch; } li { margin: 5px 0; }
   .row > .label { text-align: left; grid-area: 1 / 1; } .row > .value { grid-area: 1 / 2; }
   .row > svg.free { grid-area: 2 / 1 / 3 / 3; } .row > .label:empty { display: none; }
   .row.axis > .value { display: none; }
+  caption { max-width: calc(100vw - 64px); }
   .stack > .falls { grid-area: 1 / 1 / 2 / 3; } .stack > svg.free { grid-area: 2 / 1 / 3 / 3; }
   .stack > .label { grid-area: 3 / 1; } .stack > .value { grid-area: 3 / 2; } .stack { padding: 0; }
   .columns { padding-left: 36px; } .claims { grid-template-columns: 1fr; }

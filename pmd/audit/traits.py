@@ -30,8 +30,20 @@ SOLD_ABROAD: Final = frozenset(
         "pw sc sh so sr st su sx tf tk tl to tv vc vg vu ws",
     )
 )
+#: Countries, each with a domain in its own script: what stands behind "xn--" (IANA's root zone).
+_IN_OWN_SCRIPT: Final = """
+    AE mgbaam7a8h AM y9a3aq BD 54b7fta0cc BG 90ae BY 90ais CN fiqs8s CN fiqz9s DZ lgbbat1ad8j EG wgbh1c GE node GR
+    qxam HK j6w193g IN fpcrj9c3d IN h2brj9c IN 45brj9c IN s9brj9c IN gecrj9c IN xkc2dl3a5ee0h IN mgbbh1a71e IQ mgbtx2b
+    IR mgba3a4f16a JO mgbayh7gpa KR 3e0b707e KZ 80ao21a LK fzc2c9e2c LK xkc2al3hye2a MA mgbc0a9azcg MK d1alf MN l1acc
+    MO mix891f MR mgbah1a3hjkrd MY mgbx4cd0ab OM mgb9awbf PK mgbai9azgqp6j PS ygbi2ammx QA wgbl6a RS 90a3ac RU p1ai SA
+    mgberp4a5d4ar SD mgbpl2fh SG yfro4i67o SG clchc0ea0b2g2a9gcd SY ogbpf8fl TH o3cw4h TN pgbs0dh TW kprw13d TW
+    kpry57d UA j1amh YE mgb2ddes
+"""
 #: Domains whose letters are not those of ISO 3166.
-_OTHER_LETTERS: Final[Mapping[str, str]] = {"uk": "GB"}
+_OTHER_LETTERS: Final[Mapping[str, str]] = {
+    "uk": "GB",
+    **{f"xn--{name}": code for code, name in re.findall(r"([A-Z]{2})\s+(\S+)", _IN_OWN_SCRIPT)},
+}
 
 _DAY_S: Final = 86_400
 _SECONDS: Final = re.compile("[0-9]{1,11}")
@@ -39,11 +51,16 @@ _DAY: Final = re.compile(r"([0-9]{4})-[0-9]{2}-[0-9]{2}")
 
 
 def suffix(host: str) -> str:
-    """Return the ISO 3166 code of a host's country-code domain; "" where it has none, or one of `SOLD_ABROAD`."""
-    last = host.rpartition(".")[2]
+    """Return the ISO 3166 code of a host's country-code domain; "" where it has none, or one of `SOLD_ABROAD`.
+
+    A domain in another script is given as ASCII; alone it is no host's.
+    """
+    _, dot, last = host.rpartition(".")
+    if last in _OTHER_LETTERS and (dot or len(last) == 2):
+        return _OTHER_LETTERS[last]
     if len(last) != 2 or not last.isascii() or not last.isalpha() or last in SOLD_ABROAD:
         return ""
-    return _OTHER_LETTERS.get(last, last.upper())
+    return last.upper()
 
 
 def years(dates: pa.Array, last_year: int) -> pa.DictionaryArray:
@@ -79,7 +96,8 @@ def years(dates: pa.Array, last_year: int) -> pa.DictionaryArray:
 
 def suffixes(hosts: pa.DictionaryArray) -> pa.DictionaryArray:
     """Return `suffix` of each host, looked at once a host."""
-    last = pc.struct_field(pc.extract_regex(hosts.dictionary, r"(?:^|\.)(?P<last>[A-Za-z]{2})$"), "last")
+    ends = r"(?P<last>(?:^|\.)[A-Za-z]{2}|\.xn--[a-z0-9]+)$"
+    last = pc.struct_field(pc.extract_regex(hosts.dictionary, ends), "last")
     encoded = pc.fill_null(last, "").dictionary_encode()
     found = pa.array([suffix(one) for one in encoded.dictionary.to_pylist()], pa.string()).dictionary_encode()
     return pa.DictionaryArray.from_arrays(found.indices.take(encoded.indices).take(hosts.indices), found.dictionary)

@@ -172,6 +172,7 @@ class Counting:
         work: The folder of runs.
         sample: One in so many images is in the build: pairs of others are counted nowhere.
         attributes: Files of attributes (`attributes.to_bytes`).
+        of_columns: Whether pairs name licences and sizes, as those of any data set do.
     """
 
     plan: measure.Plan
@@ -180,6 +181,7 @@ class Counting:
     work: str
     sample: int = 1
     attributes: tuple[str, ...] = ()
+    of_columns: bool = False
 
     def count(self, batches: Iterable[tuple[pa.RecordBatch, pa.Array]]) -> Iterator[Rows | pa.RecordBatch]:
         """Count pairs, given with the last stage that each survived: → rows of `KINDS`, and OUTPUTS."""
@@ -204,6 +206,8 @@ class Counting:
         if self.attributes:
             known = [attributes.held(path) for path in self.attributes]
             counted = measure.merge(counted, measure.tallied(pairs, last, attributes.tally, seen, known))
+        if self.of_columns:
+            counted = measure.merge(counted, measure.tallied(pairs, last, attributes.of_columns, seen, None))
         yield self._numbered("image", distinct.occurrences(pairs, last, self.sources))
         for rows in units.occurrences(pairs, last, seen):
             yield self._numbered("unit", rows)

@@ -1,7 +1,8 @@
 """Terms that texts are looked through for: gendered ones, and lists of our own with their sources.
 
 The lists stand in `terms/*.toml`, one file a group. Each line is a term with its forms; runs of words that are passed over stand
-beside them, as "baby shower" among the terms for young people. Groups do not hinder each other: "police woman" may be in two.
+beside them, as "baby shower" among the terms for young people; each of their words may be one of several ("young tree|trees").
+Groups do not hinder each other: "police woman" may be in two.
 """
 
 from __future__ import annotations
@@ -102,7 +103,9 @@ def group(name: str) -> Group:
             for form in line.split("|"):
                 forms[tuple(words.plain(form))] = len(terms)
             terms.append(Term(name, line.partition("|")[0], frozenset({label})))
-    forms |= {tuple(words.plain(form)): matching.NONE for form in raw["passed_over"]["terms"]}
+    forms |= {
+        tuple(words.plain(run)): matching.NONE for line in raw["passed_over"]["terms"] for run in words.runs(line)
+    }
     return Group(tuple(terms), forms, raw["source"], raw["licence"], hashlib.sha256(content).hexdigest())
 
 

@@ -10,7 +10,9 @@ and hyphens count in each of the shapes that keyboards and typesetters give them
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -59,6 +61,11 @@ def _cut(word: str) -> str:
         if word.endswith(ending):
             return word.removesuffix(ending)
     return word
+
+
+def runs(line: str) -> Iterator[str]:
+    """Yield all runs of words that a line of a list stands for: "young|baby owl" is "young owl" and "baby owl"."""
+    yield from map(" ".join, itertools.product(*(word.split("|") for word in line.split(" "))))
 
 
 def split(tokens: Tokens) -> Words:

@@ -25,6 +25,10 @@ KEYS: Final = ("country", "year")
 VALUES: Final = ("income_class", "internet_users_percent")
 
 _YEARS: Final = (1900, 2100)
+#: Since this year more than one per cent of people use the internet in nearly all countries (6.7 % of the world in 2000).
+_MANY_ONLINE: Final = 2000
+#: What other tables part columns by.
+_NO_COMMAS: Final = {";": "semicolons", "\t": "tabs"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,14 +113,36 @@ def check(path: str) -> tuple[list[Row], list[Problem]]:
         problems += found
         if row is not None and not found:
             rows.append(row)
+    problems += _fractions(rows)
     if not rows and not problems:
         problems.append(Problem(1, "rows", "a row for each country and year", "none"))
     return rows, problems
 
 
+def _fractions(rows: Sequence[Row]) -> Iterator[Problem]:
+    """Yield a problem where what should be per cent is parts of one: no country of several has more than 1 per cent."""
+    said = {
+        (row.country, row.internet_users_percent)
+        for row in rows
+        if row.year >= _MANY_ONLINE and row.internet_users_percent is not None
+    }
+    largest = max((percent for _, percent in said), default=0.0)
+    if len({country for country, _ in said}) > 1 and 0 < largest <= 1:
+        expected = f"per cent, 0 to 100: since {_MANY_ONLINE} more than 1 in some country"
+        yield Problem(
+            1, "internet_users_percent", expected, f"{largest:g} at most", "multiply by 100 what are parts of one"
+        )
+
+
 def _wrong_head(names: Sequence[str]) -> Iterator[Problem]:
     known = (*KEYS, *VALUES)
     remedy = f"begin the file with: {','.join(known)}"
+    parted = [word for sign, word in _NO_COMMAS.items() if len(names) == 1 and sign in names[0]]
+    if parted:
+        yield Problem(
+            1, "columns", "columns parted by commas", parted[0], "save it as CSV with commas, and numbers with a point"
+        )
+        return
     missing = [name for name in KEYS if name not in names]
     if missing or not any(name in names for name in VALUES):
         expected = f"the columns {', '.join(KEYS)} and one or both of {', '.join(VALUES)}"

@@ -1,8 +1,8 @@
 """Any data set's rows as pairs: what the audit measures, and how many rows could not be one.
 
-A row with a text is a pair. Its image is known by its URL, as images are everywhere here, else by its id, else it is one of its
-own. Who made it and where stand in `meta` under names of ours. The rows of a published list are what they are in the list:
-their source, keys and fields.
+A row with a text is a pair. Its image is known by its URL, as images are everywhere here, or by a path or another address in its
+place, else by its id, else it is one of its own. Who made it and where stand in `meta` under names of ours. The rows of a
+published list are what they are in the list: their source, keys and fields.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from pmd.schema.tables import KEY, PAIRS
 from pmd.sources import column_drafts, named_rows
 from pmd.sources.contract import Chunk
 from pmd.store.commits import Books
-from pmd.text import urls
+from pmd.text import cleaning, urls
 
 #: Columns that pairs have in `meta`.
 META: Final = ("user", "latitude", "longitude")
 _NUL: Final = pa.scalar("\0", pa.large_string())
 _OWN: Final = pa.scalar("row:", pa.large_string())
+_ELSEWHERE: Final = pa.scalar("at:", pa.large_string())
 _EMPTY: Final = pa.scalar("", pa.large_string())
 _NOTHING: Final = pa.scalar(None, pa.large_string())
 
@@ -41,8 +42,10 @@ def read(file: files.DataFile, chunk: Chunk) -> Iterator[tuple[pa.RecordBatch, d
         source = _sources(columns, len(part.places))
         lost: dict[str, dict[str, int]] = {}
         if len(part.places):
-            text = pc.fill_null(columns["text"], "")
-            said = pc.not_equal(pc.utf8_trim_whitespace(text), "")
+            # As curate leaves each text: a term is one with any white space in it, and however its accents are put together.
+            text = pc.fill_null(cleaning.normalise(columns["text"].cast(pa.string())), "")
+            columns["text"] = text.cast(pa.large_string())
+            said = pc.not_equal(text, "")
             for name in source.filter(pc.invert(said)).to_pylist():
                 _count(lost, name, "empty_text")
         for draft in part.lost:
@@ -102,7 +105,8 @@ def _pairs(columns: Mapping[str, pa.Array], source: pa.Array, places: pa.Array, 
         *(pc.fill_null(columns.get(name, nothing), "") for name in ("id", "url", "text", "user")), _NUL
     )
     own = pc.coalesce(columns.get("id", nothing), places.cast(pa.large_string()))
-    identity = pc.coalesce(_identities(url), pc.binary_join_element_wise(_OWN, own, _EMPTY))
+    named = (pc.binary_join_element_wise(start, name, _EMPTY) for start, name in ((_ELSEWHERE, url), (_OWN, own)))
+    identity = pc.coalesce(_identities(url), *named)
     found: dict[str, Any] = {
         "pair_id": keys.hashed(row),
         "image_id": keys.image_ids(identity),

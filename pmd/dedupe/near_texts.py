@@ -2,7 +2,7 @@
 
     occurrences   kept views of a part       → `OCCURRENCES`, which meet by text
     texts         all of a partition's       → `TEXTS`: each once, with its images and pairs
-    band_keys     those                      → `BANDED`: what datasketch's index would hash, which meet by band
+    band_keys     those                      → `BANDED`: hashes of their bands, which meet by band
     proposals     all of a partition's       → `PROPOSED`: pairs of texts that agree in a band, which meet by the later one
     asked         those, and their `TEXTS`   → `ASKED`: with the later one's form, which meet by the earlier one
     verified      those, and their `TEXTS`   → `LINKS`: pairs whose sets of shingles match, which meet by the later one
@@ -99,12 +99,9 @@ def band_keys(rows: pa.Table, bands: neighbours.Bands) -> Iterator[pa.RecordBatc
     for start in range(0, rows.num_rows, _CHUNK):
         some = rows.slice(start, _CHUNK)
         ids = some["text_id"].combine_chunks()
-        minima = minhash.signatures(some["form"].to_pylist()).astype(np.uint64)
-        for band in range(bands.number):
-            words = np.zeros((len(ids), 2), np.uint64)
-            words[:, 1] = band
-            for column in range(band * bands.rows, (band + 1) * bands.rows):
-                words[:, 0] = minhash.mixed(words[:, 0] ^ minima[:, column])
+        minima = minhash.signatures(some["form"].to_pylist())
+        for band, hashed in enumerate(neighbours.band_words(minima, bands)):
+            words = np.stack([hashed, np.full(len(ids), band, np.uint64)], axis=1)
             yield pa.RecordBatch.from_arrays([_keys(words), ids], schema=BANDED)
 
 

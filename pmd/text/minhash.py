@@ -2,8 +2,8 @@
 
 A text is the set of its runs of 5 characters: what Leskovec, Rajaraman and Ullman (Mining of Massive Datasets, §3.2.2)
 advise for texts as short as e-mails; captions are too short for runs of 5 words. datasketch makes one Python object a text,
-and hashes it by itself, which takes ten times as long (benchmarks/near_texts.py). The permutations are its own, so what is
-computed here can be handed to it (`pmd.text.neighbours`).
+and hashes it by itself, which takes ten times as long (benchmarks/near_texts.py). The permutations are its own too, drawn as it
+draws them: to import it brings half a second of scipy. A test compares both.
 """
 
 from __future__ import annotations
@@ -73,10 +73,9 @@ def jaccard(one: frozenset[str], other: frozenset[str], least: float = 0.0) -> f
 
 @functools.cache
 def _permutations() -> tuple[Minima, Minima]:
-    import datasketch
-
-    factors, addends = datasketch.MinHash(num_perm=PERMUTATIONS, seed=SEED, scheme=SCHEME).permutations
-    return factors, addends
+    dice = np.random.RandomState(SEED)
+    factors = dice.randint(0, 2**31, PERMUTATIONS, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
+    return factors, dice.randint(0, 2**32, PERMUTATIONS, dtype=np.uint32)
 
 
 def _fmix(hashes: Minima) -> Minima:

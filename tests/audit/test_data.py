@@ -179,6 +179,45 @@ def test_what_is_written_for_no_id_makes_no_image_of_many_rows(tmp_path: Path) -
     assert identities[3:] == ["row:9", "row:9"], "of a shard with a null pandas makes numbers with a fraction"
 
 
+def test_texts_are_as_curate_leaves_them(tmp_path: Path) -> None:
+    rows = [{"text": one} for one in ("a\n senior\u00a0citizen ", "una sen\u0303ora", "\x1c", "\u3000")]
+    pairs, books = read(write(tmp_path, "parquet", rows))
+    assert pairs["text"].to_pylist() == ["a senior citizen", "una se\u00f1ora"]
+    assert books == {measure.DATA: Books(2, {"empty_text": 2})}
+
+
+def test_licences_and_sizes_of_a_data_set_are_told(tmp_path: Path) -> None:
+    rows = [
+        {
+            "text": "a woman and a dog in the park",
+            "licence": "CC BY 4.0" if number < 20 else "all rights reserved" if number < 35 else None,
+            "width": 640 if number % 2 else 4000,
+            "height": 480,
+        }
+        for number in range(40)
+    ]
+    page = audit_data.build(str(write(tmp_path, "parquet", rows)), str(tmp_path / "out"), {}, lambda _: None)
+    values = pmd.load.audit(tmp_path / "out").attributes_values.query("source == 'all'")
+    assert values[["attribute", "value", "pairs"]].values.tolist() == [
+        ["licence of the image", "CC-BY", 20],
+        ["licence of the image", "all rights reserved", 15],
+        ["shorter side, pixels", "384 to below 512", 40],
+    ]
+    said = _words(page)
+    assert "What the data set's own columns say of licences and sizes" in said.replace("&#x27;", "'")
+    assert "files under [audit] attributes" not in said
+
+
+def test_numbers_that_are_no_place_are_told_with_what_may_help(tmp_path: Path) -> None:
+    rows = [{"text": "a dog", "lat": "40.7", "lon": 286.0 + number / 10} for number in range(12)]
+    rows += [{"text": "a dog", "lat": "-122.4", "lon": 37.8}] * 3
+    path = write(tmp_path, "csv", rows)
+    said = _words(audit_data.build(str(path), str(tmp_path / "out"), {}, lambda _: None))
+    assert "No pair here has a geotag." in said
+    assert "12 rows with longitude beyond 180 (perhaps they are counted eastwards to 360: take 360 off" in said
+    assert "3 rows with latitude beyond 90 (perhaps both columns are taken for each other" in said
+
+
 def test_what_is_written_for_none_is_no_licence_and_no_url(tmp_path: Path) -> None:
     rows = [{"text": "a", "url": said, "licence": said} for said in ("None", "nan", " ", "CC BY 4.0")]
     pairs, _ = read(write(tmp_path, "csv", rows))
@@ -190,6 +229,13 @@ def test_an_image_is_known_by_the_id_of_images_before_that_of_texts(tmp_path: Pa
     rows = [{"id": number, "image_id": 7, "caption": f"text {number}"} for number in range(2)]
     pairs, _ = read(write(tmp_path, "parquet", rows))
     assert pairs["identity"].to_pylist() == ["row:7", "row:7"]
+
+
+def test_a_path_in_place_of_a_url_names_the_image(tmp_path: Path) -> None:
+    rows = [{"id": number, "url": f"images/{number // 5}.jpg", "caption": f"text {number}"} for number in range(10)]
+    pairs, _ = read(write(tmp_path, "csv", rows))
+    assert pairs["identity"].to_pylist() == ["at:images/0.jpg"] * 5 + ["at:images/1.jpg"] * 5
+    assert len({*pairs["image_id"].to_pylist()}) == 2
 
 
 def test_tars_of_odd_members(tmp_path: Path) -> None:
@@ -225,6 +271,17 @@ def test_tars_of_odd_members(tmp_path: Path) -> None:
         (["text", "lat"], {}, {"text": "text"}),  # half a place is none
         (["text", "lat", "lng"], {}, {"text": "text", "latitude": "lat", "longitude": "lng"}),
         (["text", "uid"], {"user": "none"}, {"text": "text"}),
+        (
+            ["uid", "url", "text", "original_width", "key"],
+            {},
+            {"text": "text", "url": "url", "id": "key", "width": "original_width"},
+        ),
+        (["uid", "url", "text"], {}, {"text": "text", "url": "url", "id": "uid"}),  # DataComp's
+        (["photoid", "uid", "title"], {}, {"text": "title", "id": "photoid", "user": "uid"}),  # YFCC100M's
+        (["text", "uid"], {"user": "uid"}, {"text": "text", "user": "uid"}),
+        (["Image URL", "alt-text"], {}, {"text": "alt-text", "url": "Image URL"}),
+        (["image", "caption"], {}, {"text": "caption", "id": "image"}),  # Flickr8k's
+        (["id", "file_name", "caption"], {}, {"text": "caption", "id": "file_name"}),  # COCO's, as a table
         (["text ", " URL"], {}, {"text": "text ", "url": " URL"}),
         (["text", "said"], {"text": "said"}, {"text": "said"}),
         (["a"], {}, {}),

@@ -48,6 +48,24 @@ def pinned() -> lexicon.Lexicon:
     return found
 
 
+@pytest.mark.parametrize(
+    ("text", "lists"),
+    [
+        ("a male lion and two female ducks", set()),
+        ("a mother duck with a boy", {"male"}),
+        ("a mother with her duck", {"female"}),
+        ("Wonder Woman meets Iron Man", set()),
+        ("the Golden Girls and the Beach Boys", set()),
+        ("boyfriend jeans, cowboy boots and a man bun", set()),
+        ("my boyfriend wears jeans", {"male"}),
+        ("Martin Luther King", set()),
+        ("the king of hearts and the king", {"male"}),
+    ],
+)
+def test_works_animals_and_clothes_are_passed_over(pinned: lexicon.Lexicon, text: str, lists: set[str]) -> None:
+    assert mentions(pinned, text) - {"neutral"} == lists
+
+
 def test_the_pinned_lists_are_read_without_importing_the_package(pinned: lexicon.Lexicon) -> None:
     assert {name: pinned.sha256[name] for name in lexicon.LISTS} == {
         name: digest for name, (_, digest) in lexicon.LISTS.items()

@@ -129,6 +129,25 @@ def test_the_page_says_between_what_a_share_is_where_small_cells_are_not_shown()
     assert "128–255 pixels: 38 %" in page
 
 
+def test_a_range_of_nothing_is_no_range() -> None:
+    """Of 18 of 100,000 pictures it is not shown what they are: both ends are written alike."""
+    names = {
+        "short_side_px": pictures.labels("short_side_px")[1:5],
+        "orientation": ["landscape", "portrait", "square", "4"],
+        "copies": [pictures.NO_COPY, "repeated_bytes", "3", "4"],
+        "format": ["jpeg", "png", "gif", "webp"],
+    }
+    counts = [
+        ["coco", table, value, images]
+        for table, values in names.items()
+        for value, images in zip(values, (60_000, 39_982, 9, 9), strict=True)
+    ]
+    result = _result(pictures.figures([counts]))
+    page = pictures_section.section(result).replace("\u00a0", " ")
+    assert "60.0 % have a shorter side under 256 pixels, 60.0 % are wider than high, and 40.0 % are a copy" in page
+    assert "hence the ranges" not in page
+
+
 def test_a_table_of_sources_that_have_other_bins_is_in_order_of_the_bins() -> None:
     """What the first source has too few of stands where it belongs, and what is not shown at the end."""
     bins = pictures.labels("aspect")

@@ -68,6 +68,23 @@ def test_positions(longitude: object, latitude: object, expected: tuple[float, f
     assert places.position(longitude, latitude) == expected
 
 
+def test_what_is_written_for_a_place_and_is_none_is_told_by_what_is_amiss() -> None:
+    written = [
+        *[("2.35", "48.85"), ("0", "0"), ("", ""), ("nan", "None"), (None, "1"), ("180", "-90")],
+        *[
+            ("2,35", "48,85"),
+            ("2°21′E", "48°51′N"),
+            ("48.85", "-122.4"),
+            ("237.6", "48.85"),
+            ("1e3", "4"),
+            ("2.35", "1e9"),
+        ],
+    ]
+    columns = [pa.array([None if one is None else f'"{one}"' for one in some]) for some in zip(*written, strict=True)]
+    degrees, north, east = places.AMISS
+    assert places.amiss(*columns).to_pylist() == [*[""] * 6, degrees, degrees, north, east, east, north]
+
+
 @pytest.mark.parametrize(
     ("longitude", "latitude", "code"),
     [

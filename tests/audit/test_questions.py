@@ -1,4 +1,4 @@
-"""Ten questions of an auditor, answered from the page of generated pairs; and every section of it has something to say."""
+"""Eleven questions of an auditor, answered from the page of generated pairs; and every section of it has something to say."""
 
 from __future__ import annotations
 
@@ -143,6 +143,13 @@ def _opt_outs(page: Page, content: Content) -> Answers:
     return [(table.cell("pairs", "fetch", "opted_out"), f"{number:,}")]
 
 
+def _half_of_users(page: Page, content: Content) -> Answers:
+    table = page.table("users", column="hold half of the pairs")
+    users = content["sources"]["yfcc100m"]["shard"]["users"]
+    assert 1 < users["hold_half"] < users["distinct"]["value"] / 2
+    return [(table.cell("hold half of the pairs", "yfcc100m", "after shard"), f"{users['hold_half']:,}")]
+
+
 #: Question → where it is answered, and what is read there; they stand in docs/audit.md.
 QUESTIONS: dict[str, tuple[str, Callable[[Page, Content], Answers]]] = {
     "Which share of YFCC100M's geotagged users is in high-income countries, before and after dead links?": (
@@ -158,6 +165,7 @@ QUESTIONS: dict[str, tuple[str, Callable[[Page, Content], Answers]]] = {
     "Which words stand beside “muslim”?": ("identity", _beside),
     "How many of RedCaps' captions have adult terms?": ("harm", _adult),
     "How many pairs did opt-outs remove?": ("flow", _opt_outs),
+    "How many of YFCC100M's users hold half of its photographs?": ("users", _half_of_users),
 }
 
 

@@ -173,6 +173,7 @@ def test_concentration_by_hand() -> None:
     assert users["gini"] == pytest.approx(4 / 18, rel=1e-5)
     assert users["two_pairs_share_one"] == pytest.approx(8 / 30, rel=1e-5)
     assert (users["top_1_percent"], users["curve"]) == (None, [])  # of three users
+    assert users["hold_half"] == 1
     hosts = _result()["all"]["fetch"]["hosts"]
     assert (hosts["coverage"]["measured"], hosts["top_10"]) == (4, 1.0)
     assert (hosts["largest"], hosts["other"]) == ([], 1.0)  # four pairs are too few to name a host
@@ -210,6 +211,8 @@ def test_large_sources_are_counted_too() -> None:
     assert found["hosts"]["distinct"]["value"] == 876
     assert found["hosts"]["largest"] == [{"host": "big.org", "pairs": 375, "share": 0.125}]
     assert found["hosts"]["other"] == 0.875
+    assert found["hosts"]["hold_half"] == 376  # 375 + 375 × 3 = 1,500 of 3,000
+    assert found["users"]["hold_half"] == 750
 
 
 def test_a_figure_of_all_texts_is_exact_and_another_draw_has_an_interval() -> None:

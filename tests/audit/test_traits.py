@@ -37,6 +37,10 @@ def test_years(source: str, date: object, year: str) -> None:
         ("example.de", "DE"),
         ("bbc.co.uk", "GB"),
         ("ukr.ua", "UA"),
+        ("xn--d1abbgf6aiiy.xn--p1ai", "RU"),
+        ("xn--r8jz45g.xn--fiqs8s", "CN"),
+        ("a.xn--fiqz9s", "CN"),
+        ("a.xn--vermgensberatung-pwb", ""),  # a script's own letters are no country
         ("staticflickr.com", ""),
         ("youtu.be", "BE"),
         ("a.tv", ""),

@@ -62,12 +62,23 @@ def test_what_is_wrong_with_a_row(tmp_path: Path, row: str, column: str, expecte
         ),
         (HEAD.replace("\n", ",gdp\n"), "of country, year, income_class, internet_users_percent each once"),
         (HEAD, "a row for each country and year"),
+        (HEAD.replace(",", ";") + "DE;2010;high;82,0\n", "columns parted by commas"),
+        (HEAD.replace(",", "\t") + "DE\t2010\thigh\t82\n", "columns parted by commas"),
+        (
+            HEAD + "DE,2010,high,.82\nFR,2010,high,.77\n".replace(",.", ",0."),
+            "per cent, 0 to 100: since 2000 more than 1 in some country",
+        ),
     ],
 )
 def test_files_without_what_they_need(tmp_path: Path, content: str, expected: str) -> None:
     with pytest.raises(InputError) as error:
         reference.read(_file(tmp_path, content))
     assert error.value.expected == expected
+
+
+def test_few_internet_users_are_no_fractions_where_some_country_has_more_or_it_was_long_ago(tmp_path: Path) -> None:
+    for rows in ("ET,2010,low,0.75\nDE,2010,high,82\n", "DE,1992,high,0.44\nFR,1992,high,0.28\n", "ET,2010,low,0.75\n"):
+        assert reference.check(_file(tmp_path, HEAD + rows))[1] == []
 
 
 def test_text_in_another_encoding(tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
-"""Which texts are nearly one, by datasketch's index."""
+"""Which texts are nearly one, by datasketch's bands."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
 
+import datasketch
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,6 +28,23 @@ def named(texts: list[str]) -> list[str]:
 def test_datasketch_chooses_the_bands(threshold: float, bands: tuple[int, int]) -> None:
     """Those that the documents tell; another version of datasketch that chose otherwise would change what is committed."""
     assert neighbours.bands(threshold) == neighbours.Bands(*bands)
+    index = datasketch.MinHashLSH(threshold=threshold, num_perm=minhash.PERMUTATIONS, weights=neighbours.WEIGHTS)
+    assert (index.b, index.r) == bands
+
+
+def test_what_is_proposed_is_what_datasketch_proposes() -> None:
+    texts = sorted({*generated.near(600, 3), *generated.crowd(80)})
+    index = datasketch.MinHashLSH(num_perm=minhash.PERMUTATIONS, params=(16, 8))
+    expected = []
+    for place, values in enumerate(minhash.signatures(texts)):
+        sketch = datasketch.LeanMinHash(seed=minhash.SEED, hashvalues=values, scheme=minhash.SCHEME)
+        proposed = index.query(sketch)
+        if len(proposed) < neighbours.CROWDED:
+            index.insert(place, sketch, check_duplication=False)
+        expected.append(sorted(proposed))
+    assert neighbours._proposals(texts, JACCARD) == expected
+    assert sum(map(len, expected)) > 100
+    assert max(map(len, expected)) >= neighbours.CROWDED, "some are crowded"
 
 
 def test_boilerplate_with_a_name_in_it_is_one_group() -> None:
@@ -73,14 +91,21 @@ def test_a_band_that_all_share_costs_no_square(monkeypatch: pytest.MonkeyPatch) 
     assert crowded < compared / 2
 
 
-def test_few_texts_are_compared_each_with_each_without_an_index(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_audit_imports_no_datasketch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasketch", None)  # which cannot be imported then
-    signed = [SIGNED.format(name) for name in WORDS[:4]]
-    assert named([*signed, "a tree"]) == [*[min(signed)] * 4, "a tree"]
-    texts = generated.crowd(neighbours.FEW + 1)
+    neighbours.bands.cache_clear()
+    minhash._permutations.cache_clear()
+    signed = [SIGNED.format(f"{one} {other}") for one in WORDS[:6] for other in WORDS[:6]]
+    assert len(signed) > neighbours.FEW
+    assert named([*signed, "a tree"]) == [*[min(signed)] * len(signed), "a tree"]
     with pytest.raises(ImportError):
-        named(texts)
-    assert named(texts[1:]) == texts[1:]
+        neighbours.bands(0.9)
+
+
+def test_of_few_texts_no_match_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = generated.crowd(neighbours.FEW)
+    monkeypatch.setattr(minhash, "signatures", lambda texts: pytest.fail("no index is needed"))
+    assert named(texts) == texts
 
 
 @settings(max_examples=40, deadline=None)
