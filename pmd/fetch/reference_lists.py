@@ -255,10 +255,11 @@ def read(path: str, images: pa.Table) -> Listed:
 def _bytes(batch: pa.RecordBatch, name: str, width: int, path: str) -> pa.Array:
     """Return a column of keys or digests, bytes or hexadecimal digits, as bytes."""
     kind, values = pa.binary(width), batch[name]
+    plain = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
     try:
-        if pa.types.is_null(values.type) or values.type == kind:
+        if pa.types.is_null(plain) or plain == kind:
             return values.cast(kind)
-        if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+        if not (pa.types.is_string(plain) or pa.types.is_large_string(plain) or pa.types.is_string_view(plain)):
             raise ValueError(str(values.type))
         return pa.array([None if value is None else bytes.fromhex(value) for value in values.to_pylist()], kind)
     except (ValueError, pa.ArrowInvalid) as error:

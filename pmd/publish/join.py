@@ -15,12 +15,10 @@ from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pmd.config import Config
 from pmd.curate import needs as curate_needs
 from pmd.errors import InputError
-from pmd.formats import parquet
 from pmd.manifests import Terms
 from pmd.publish import lists, withdrawn
 from pmd.publish import rules as publish_rules
@@ -76,9 +74,7 @@ def join(config: Config, listed: str, out: str) -> dict[str, Joined]:
             remedy="name another folder with --out",
         )
     for path, name in below.items():
-        with parquet.telling(path), sealed.open_checked(path) as file:
-            table = pq.ParquetFile(file).read(use_threads=False)
-        table = _without(left, commits.without_dictionaries(table), names, result)
+        table = _without(left, pa.Table.from_batches(lists.iterate(path), lists.ROWS), names, result)
         refilled = _refilled(config, names, table, result)
         target = storage.join(out, sealed.unsealed(name))
         storage.put(target, commits.parquet_bytes(refilled.cast(publish_rules.PUBLISHED), page_index=True))

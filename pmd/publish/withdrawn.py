@@ -10,7 +10,6 @@ it is found, so memory is one partition. The bytes depend on the ids alone.
 from __future__ import annotations
 
 import itertools
-import posixpath
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
@@ -117,10 +116,9 @@ def _hexadecimal(path: str) -> Iterator[list[str]]:
 
 def beside(lists: str) -> pa.Array | None:
     """Return the ids of what has left that stand beside lists, in their folder or above a file; None where none stand."""
-    folder = lists if storage.is_folder(lists) else posixpath.dirname(lists)
-    for _ in range(_ABOVE):
-        path = storage.join(folder, FILE) if folder else FILE
+    folders = itertools.chain([lists] if storage.is_folder(lists) else [], storage.above(lists))
+    for folder in itertools.islice(folders, _ABOVE):
+        path = storage.join(folder, FILE)
         if storage.exists(path):
             return pa.array([one for ids in _hexadecimal(path) for one in ids], pa.string())
-        folder = posixpath.dirname(folder.rstrip("/"))
     return None
