@@ -31,8 +31,8 @@ def is_file(url: str) -> bool:
 def paths(url: str) -> list[str]:
     """Return the Parquet files of a list, of a folder of lists, or of a ROOT's.
 
-    Of a folder that has a commit these are the files that it lists. Under a ROOT there are no others: what no commit lists is of a
-    run that goes on, or was killed. Elsewhere people put together what they have from here and there, with commits or without.
+    Of a folder that has a commit these are the files that it lists. Under a ROOT there are no others: what no commit lists is
+    of a run that goes on, or was killed. Elsewhere people put together what they have, with commits or without.
     """
     if not storage.is_folder(url):
         return [url]
@@ -63,7 +63,7 @@ def _is_under_root(url: str, below: Collection[str]) -> bool:
 
 
 def _beside(url: str, names: Sequence[str], folders: Sequence[str], committed: Sequence[str]) -> list[str]:
-    """Return the files that stand in no folder with a commit, but for those that one lists under the same name, which tells the bytes."""
+    """Return the files in no folder with a commit, but for those that one lists by the same name, which tells the bytes."""
     known = {posixpath.basename(path) for path in committed}
     below = tuple(f"{folder}/" for folder in folders if folder)
     return [
@@ -147,8 +147,8 @@ def columns(path: str) -> list[str]:
 def iterate(path: str, wanted: Collection[str] = PUBLISHED.names) -> Iterator[pa.RecordBatch]:
     """Yield rows of a list's file as `ROWS` has them; of columns that an earlier version has not, nulls.
 
-    Whatever library wrote the file, its columns come in these types: one calls texts otherwise than another, and many call a column
-    without a value one of nulls.
+    Whatever library wrote the file, its columns come in these types: one calls texts otherwise than another, and many call a
+    column without a value one of nulls.
 
     Raises:
         InputError: A number does not fit into its column.

@@ -17,11 +17,12 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
+from pmd import flow
 from pmd.schema import keys
 from pmd.schema.tables import KEY
 from pmd.store import commits, exchange, spools, storage
 
-FILE: Final = "withdrawn.parquet"
+FILE: Final = flow.WITHDRAWN
 
 #: Ids in hex, as lists have them.
 WITHDRAWN: Final = pa.schema([pa.field("pair_id", pa.string())])

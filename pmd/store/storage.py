@@ -191,7 +191,7 @@ def is_same(one: str, other: str) -> bool:
 
 
 def above(url: str) -> Iterator[str]:
-    """Yield the folders above a file or folder, the nearest first; a relative path has those above the folder that we are in, too."""
+    """Yield the folders above a file or folder, the nearest first; of a relative path also those above where we are."""
     local = is_local(url)
     folder = os.path.normpath(filesystem(url)[1]) if local else url.rstrip("/")
     while (higher := posixpath.dirname(folder)) != folder and (local or "://" in higher):

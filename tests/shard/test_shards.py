@@ -635,7 +635,7 @@ def test_datasets_knows_the_columns_of_tars_whatever_their_first_samples_have(
     said = []
     for number in range(8):
         more = number > 4
-        about = {name: "x" if more else None for name in samples.STATED}
+        about = dict.fromkeys(samples.STATED, "x" if more else None)
         pair_ = {**dict.fromkeys((field.name for field in samples.PAIR), "x"), **about}
         described = {
             "key": f"{number:032x}",
