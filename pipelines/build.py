@@ -146,6 +146,10 @@ def build(
         from pmd.fetch import needs as fetch_needs  # late, as below: a stage by itself reads in what it needs
 
         fetch_needs.check(config)
+    if only is None:
+        from pmd.dedupe import needs as dedupe_needs  # likewise
+
+        dedupe_needs.check(config)
 
     before: list[Unit] = []
     for turn in _turns(units(config, chosen, flags, driver.now, only=only)):

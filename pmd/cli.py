@@ -731,7 +731,7 @@ def _show_status(summary: dict[str, Any], *, as_json: bool) -> None:
 
 @app.command()
 def verify(root: RootPath, *, as_json: Json = False) -> None:
-    """Recount the books from the committed files, and check every file's bytes."""
+    """Recount the books from the committed files, and check every file's bytes; of a copy of a release, its checksums."""
     from pmd.inspection import verify as verification
 
     with telling("bytes") as tell:

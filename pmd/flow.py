@@ -203,6 +203,8 @@ WITHOUT_URL: Final = "nourl"
 LISTS: Final = Folder("publish/source={source}", rf"(?:(?:{'|'.join(SPLITS)})-(?:{WITHOUT_URL}-)?)?{PART}", keeps="")
 #: What is handed on of the lists, made of them. No commit lists it: it becomes others'.
 RELEASE: Final = "release"
+#: What has left the lists since earlier releases; it stands beside them, and is none.
+WITHDRAWN: Final = "withdrawn.parquet"
 REPORT: Final = Folder("audit", r"report\.html|audit\.json|tables/[a-z0-9_.]+\.(csv|parquet)")
 #: Images of the ledger that were asked for again, by the day on which that began: what was drawn, what has been answered so
 #: far, and when all has been, the table that is committed.

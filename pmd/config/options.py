@@ -381,7 +381,7 @@ class FetchOptions(StageOptions):
     against: Annotated[tuple[str, ...], NamesFiles()] = Field(
         default=(),
         description=(
-            "lists of `pmd publish` (paths or globs) with which what is fetched is compared: another picture than "
+            "lists of `pmd publish` (paths, folders or globs) with which what is fetched is compared: another picture than "
             "a list says is `changed`, and not stored"
         ),
     )

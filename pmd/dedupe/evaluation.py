@@ -41,6 +41,9 @@ OVERLAPS: Final = pa.schema(
     ]
 )
 
+#: By so many bytes the format of a picture is told.
+_HEAD_BYTES: Final = 64
+_NOT_THERE: Final = "no such list, folder or archive of evaluation images"
 _EXPECTED: Final = "sha256:HEX, pdq:HEX or both, 64 hex digits each, and perhaps a name behind them"
 _REMEDY: Final = "write the list with: pmd hashes FOLDER > LIST"
 _TOKEN: Final = re.compile(r"(sha256|pdq):([0-9a-fA-F]{64})(?:\s+|$)")
@@ -56,6 +59,28 @@ def read(paths: Iterable[str]) -> pa.Table:
     return pa.concat_tables([KNOWN.empty_table(), *(_read(path) for path in paths)]).combine_chunks()
 
 
+def check(paths: Iterable[str]) -> None:
+    """Find before anything runs what `read` would refuse, without hashing an image or reading all of a long table.
+
+    Raises:
+        InputError: As `read`.
+    """
+    for path in paths:
+        if storage.is_folder(path) or (storage.exists(path) and archives.is_archive(path)):
+            there = any(codec.sniff(content) is not None for _, content in _contents(path, _HEAD_BYTES))
+        elif not storage.exists(path):
+            raise InputError(_NOT_THERE, where=path)
+        else:
+            rows = _read_parquet(path) if parquet.is_parquet(path) else iter([*_read_lines(path)])
+            there = any(row.get("sha256") or row.get("pdq") for row in rows)
+        if not there:
+            raise _nothing(path)
+
+
+def _nothing(path: str) -> InputError:
+    return InputError("no evaluation image is in it", where=path, expected=f"images, or lines of {_EXPECTED}")
+
+
 def _read(path: str) -> pa.Table:
     if storage.is_folder(path) or (storage.exists(path) and archives.is_archive(path)):
         repeated = None if storage.is_folder(path) else archives.note_of_repeated(path)
@@ -69,11 +94,11 @@ def _read(path: str) -> pa.Table:
             {"sha256": sha256, "pdq": pdq, "name": escape.terminal(f"{path}: {name}")} for name, sha256, pdq in images
         ]
     elif not storage.exists(path):
-        raise InputError("no such list, folder or archive of evaluation images", where=path)
+        raise InputError(_NOT_THERE, where=path)
     else:
         rows = list(_read_parquet(path) if parquet.is_parquet(path) else _read_lines(path))
     if not any(row.get("sha256") or row.get("pdq") for row in rows):
-        raise InputError("no evaluation image is in it", where=path, expected=f"images, or lines of {_EXPECTED}")
+        raise _nothing(path)
     return pa.Table.from_pylist(rows, schema=KNOWN)
 
 
@@ -127,11 +152,7 @@ def hashed(path: str) -> Iterator[tuple[str, bytes, bytes | None]]:
 
     A picture that does not decode, since it is damaged or too large, has no PDQ hash: it is known again by its bytes alone.
     """
-    folder = storage.is_folder(path)
-    names = storage.list_files(path) if folder else [member.name for member in archives.members(path)]
-    for name in sorted(names):
-        with storage.open_raw(storage.join(path, name)) if folder else archives.open_member(path, name) as file:
-            content = file.read()
+    for name, content in _contents(path):
         if codec.sniff(content) is None:
             continue
         try:
@@ -139,6 +160,16 @@ def hashed(path: str) -> Iterator[tuple[str, bytes, bytes | None]]:
         except codec.Refused:
             pdq = None
         yield name, hashlib.sha256(content).digest(), pdq
+
+
+def _contents(path: str, most: int = -1) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of each file in a folder, tar or zip, in order of name; of each so many bytes at most."""
+    folder = storage.is_folder(path)
+    names = storage.list_files(path) if folder else [member.name for member in archives.members(path)]
+    for name in sorted(names):
+        with storage.open_raw(storage.join(path, name)) if folder else archives.open_member(path, name) as file:
+            content = file.read(most)
+        yield name, content
 
 
 def note_of_undecoded(path: str, names: Sequence[str]) -> str:

@@ -15,6 +15,18 @@ from pmd.store.wanted import Wanted
 GROUP_FORMAT: Final = 3
 
 
+def check(config: Config) -> None:
+    """Find, before anything runs, what would keep dedupe from running once all is fetched.
+
+    Raises:
+        InputError: A list, folder or archive of evaluation images is missing, or none.
+    """
+    if config.dedupe.evaluation:
+        from pmd.dedupe import evaluation  # late: it reads in what decodes pictures
+
+        evaluation.check(config.dedupe.evaluation)
+
+
 def pending(config: Config, standing: Standing | None = None) -> str | None:
     """Return why stored pictures must be hashed before they are compared, or None."""
     return asking.why(standing or Standing(config.root), asking.by_dedupe(config.dedupe))

@@ -13,6 +13,7 @@ image that is to be fetched, so that a lane reads only what is listed of its sha
 from __future__ import annotations
 
 import dataclasses
+import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -20,14 +21,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pmd import codec
+from pmd import codec, flow
 from pmd.books import pictures
 from pmd.errors import InputError
 from pmd.fetch import blocklists
 from pmd.formats import parquet
 from pmd.schema import keys
 from pmd.schema.tables import KEY
-from pmd.store import exchange, sealed, storage
+from pmd.store import exchange, root, sealed, storage
 from pmd.text import urls
 
 #: The status of an image that is another picture.
@@ -117,7 +118,7 @@ def files(patterns: Sequence[str]) -> list[str]:
     """Return the files of lists, each once, checked for their columns.
 
     Raises:
-        InputError: A pattern matches nothing, or a file is no list.
+        InputError: A pattern matches nothing, a folder has no list, or a file is none.
     """
     listed: dict[str, None] = {}
     for pattern in patterns:
@@ -129,10 +130,31 @@ def files(patterns: Sequence[str]) -> list[str]:
                 expected="Parquet files of pmd publish",
                 remedy="mend the path or the glob, as in ROOT/publish/*/*.parquet",
             )
-        listed |= dict.fromkeys(paths)
+        listed |= dict.fromkeys(file for path in paths for file in _files_at(path, pattern))
     for path in listed:
         _check(path)
     return list(listed)
+
+
+def _files_at(path: str, pattern: str) -> list[str]:
+    """Return a file, or those of the lists in a folder: of a list's, of a folder of lists, or of a ROOT."""
+    if not storage.is_folder(path):
+        return [path]
+    below = storage.list_files(path)
+    top = f"{flow.LISTS.above}/" if root.ROOT_FILE in below else ""
+    names = [
+        name
+        for name in below
+        if name.endswith(".parquet") and name.startswith(top) and posixpath.basename(name) != flow.WITHDRAWN
+    ]
+    if not names:
+        raise InputError(
+            "no list is in this folder",
+            where=f"fetch.against: {pattern}",
+            expected="Parquet files of pmd publish",
+            found=f"none in {path}",
+        )
+    return [storage.join(path, name) for name in names]
 
 
 def _check(path: str) -> None:
@@ -255,10 +277,11 @@ def read(path: str, images: pa.Table) -> Listed:
 def _bytes(batch: pa.RecordBatch, name: str, width: int, path: str) -> pa.Array:
     """Return a column of keys or digests, bytes or hexadecimal digits, as bytes."""
     kind, values = pa.binary(width), batch[name]
+    plain = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
     try:
-        if pa.types.is_null(values.type) or values.type == kind:
+        if pa.types.is_null(plain) or plain == kind:
             return values.cast(kind)
-        if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+        if not (pa.types.is_string(plain) or pa.types.is_large_string(plain) or pa.types.is_string_view(plain)):
             raise ValueError(str(values.type))
         return pa.array([None if value is None else bytes.fromhex(value) for value in values.to_pylist()], kind)
     except (ValueError, pa.ArrowInvalid) as error:

@@ -31,12 +31,13 @@ def kind(url: str) -> Kind:
         return "list" if lists.is_file(url) else "other"
     if root.identity(url) is not None or root.curated_sources(url):
         return "root"
-    if not lists.paths(url):
+    inner = root.within(url)
+    if inner is not None or not lists.paths(url):
         raise InputError(
             "neither a ROOT nor a published list",
             where=url,
             expected="root.json, or Parquet files that pmd publish wrote",
-            found="neither",
+            found="neither" if inner is None else "a folder that holds a ROOT",
             remedy=root.meant_by(url),
         )
     return "list"

@@ -50,14 +50,15 @@ _OTHER: Final = "nothing, or another count"
 
 
 def verify(root_url: str, progress: Progress | None = None) -> dict[str, Any]:
-    """Recount a ROOT.
+    """Recount a ROOT, or hold a release that stands by itself to its checksums.
 
     Args:
-        root_url: ROOT.
+        root_url: ROOT, or a copy of its release.
         progress: Told how far it is.
 
     Returns:
-        ``files``, ``bytes`` and ``rows``, as counted; ``commits``; ``released``: files of the release that have checksums;
+        ``kind``, root or release; ``files``, ``bytes`` and ``rows``, as counted; ``commits``; ``released``: files of the
+        release that have checksums;
         ``problems``: place, what, expected, found of each;
         ``notes``: place, what and found of what is no problem, but good to know.
 
@@ -66,6 +67,10 @@ def verify(root_url: str, progress: Progress | None = None) -> dict[str, Any]:
     Raises:
         RootError: No ROOT, or one of another version; or a writer commits all the time.
     """
+    if root.identity(root_url) is None and not root.curated_sources(root_url):
+        alone = checking.check_alone(root_url)
+        if alone is not None:
+            return _of_release(alone)
     for _ in range(_TIMES):
         result, standing = _verify_once(root_url, progress)
         if not result["problems"] or not _is_changed(root_url, standing):
@@ -76,6 +81,16 @@ def verify(root_url: str, progress: Progress | None = None) -> dict[str, Any]:
         found=f"other commits at the end than at the beginning, {_TIMES} times",
         remedy="verify when it has ended; pmd status ROOT tells who it is",
     )
+
+
+def _of_release(found: checking.Checked) -> dict[str, Any]:
+    """Return what was found of a release by itself, of which no commit tells."""
+    report = Report()
+    for one in found.problems:
+        report.tell(one.what, one.name, one.expected, one.found)
+    _note_others(found, "", report)
+    counted = {"files": 0, "bytes": 0, "rows": 0, "commits": 0, "released": found.files}
+    return {"kind": "release", **counted, "problems": report.problems(), "notes": report.notes}
 
 
 def _is_changed(root_url: str, standing: Mapping[str, Committed]) -> bool:
@@ -117,6 +132,7 @@ def _verify_once(root_url: str, progress: Progress | None) -> tuple[dict[str, An
     _check_near_texts(root_url, standing, report)
     released = _check_release(root_url, names, standing, report)
     return {
+        "kind": "root",
         "files": recounting.files,
         "bytes": recounting.bytes,
         "rows": recounting.rows,
@@ -130,27 +146,41 @@ def _verify_once(root_url: str, progress: Progress | None) -> tuple[dict[str, An
 def render(result: Mapping[str, Any]) -> str:
     """Return what was found as people read it."""
     result = escape.shown(result)
+    notes = [f"  note: {note['place']}: {note['what']} ({note['found']})" for note in result["notes"]]
+    if result["kind"] == "release":
+        return "\n".join([*_rendered_release(result), *notes])
     counted = (
         f"{result['files']:,} files, {result['bytes']:,} bytes, {result['rows']:,} rows "
         f"of {result['commits']:,} commit{'s' if result['commits'] != 1 else ''} recounted"
     )
     if result["released"]:
         counted += f", {result['released']:,} files of the release held to its checksums"
-    notes = [f"  note: {note['place']}: {note['what']} ({note['found']})" for note in result["notes"]]
     if not result["problems"]:
         return "\n".join([f"{counted}: all of it is as the commits say, and the books balance.", *notes])
-    lines = [f"{counted}: {len(result['problems'])} problems"]
-    for problem in result["problems"]:
-        lines.append(f"  {problem['place']}: {problem['what']}")
-        if problem["expected"] or problem["found"]:
-            lines.append(f"      expected: {problem['expected']}")
-            lines.append(f"      found:    {problem['found']}")
-    lines += notes
+    lines = [f"{counted}: {len(result['problems'])} problems", *_listed(result["problems"]), *notes]
     lines.append(
         "If a stage ran alone, or the configuration changed, `pmd build CONFIG` brings the others after it. If files were "
         "changed or lost, `pmd repair ROOT` makes or fetches them again, and nothing else."
     )
     return "\n".join(lines)
+
+
+def _rendered_release(result: Mapping[str, Any]) -> Iterator[str]:
+    counted = f"{result['released']:,} files of a release held to its checksums"
+    if not result["problems"]:
+        yield f"{counted}: all of them are as they were written."
+        return
+    yield f"{counted}: {len(result['problems'])} problems"
+    yield from _listed(result["problems"])
+    yield "Copy these files again from where the release came from. Under the ROOT that it was made in, `pmd repair ROOT` does."
+
+
+def _listed(problems: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    for problem in problems:
+        yield f"  {problem['place']}: {problem['what']}"
+        if problem["expected"] or problem["found"]:
+            yield f"      expected: {problem['expected']}"
+            yield f"      found:    {problem['found']}"
 
 
 def _standing(root_url: str, names: Sequence[str], report: Report) -> dict[str, Committed]:
@@ -253,16 +283,20 @@ def _check_release(root_url: str, names: Sequence[str], standing: Mapping[str, C
             report.tell(one.what, one.name, one.expected, one.found)
         else:
             report.note(f"{one.what}; the last run did not end, and the next one writes it", one.name, one.found)
+    _note_others(found, f"{flow.RELEASE}/", report)
+    if found.files and found.stale is not None:
+        what = "it is of other lists than stand; the next run of publish or build writes it anew"
+        report.note(what, flow.RELEASE, found.stale)
+    return found.files
+
+
+def _note_others(found: checking.Checked, top: str, report: Report) -> None:
     for what, files in (
         ("left by a run that did not end; the next run that writes the release removes it", found.left),
         ("not of pmd, and left alone", found.others),
     ):
         if files:
-            report.note(what, f"{flow.RELEASE}/{files[0]}", f"{len(files):,} files")
-    if found.files and found.stale is not None:
-        what = "it is of other lists than stand; the next run of publish or build writes it anew"
-        report.note(what, flow.RELEASE, found.stale)
-    return found.files
+            report.note(what, f"{top}{files[0]}", f"{len(files):,} files")
 
 
 def _expectation(standing: Mapping[str, Committed]) -> Expectation:

@@ -19,12 +19,9 @@ from pmd.fetch import partitions, state
 from pmd.inspection import rejected as rejections
 from pmd.library.tables import Selection, Table, matching
 from pmd.publish import lists, withdrawn
-from pmd.publish.rules import PUBLISHED
 from pmd.schema.tables import IMAGES, LEDGER, PAIRS, REJECTED, VIEWS
 from pmd.store import commits, register, root, storage
 from pmd.store.commits import STAGE_FILE, Commit
-
-_LIST: Final = commits.without_dictionaries(PUBLISHED.empty_table()).schema
 
 
 def of_root(name: str, root_url: str) -> Table:
@@ -38,7 +35,7 @@ def of_root(name: str, root_url: str) -> Table:
 def of_lists(url: str) -> Table:
     """Return the rows of published lists."""
     read = functools.partial(_listed, url)
-    return Table.of("published", url, _LIST, read, source=functools.partial(_sources_listed, url))
+    return Table.of("published", url, lists.ROWS, read, source=functools.partial(_sources_listed, url))
 
 
 def require(root_url: str, folder: str, stage: flow.Stage) -> Commit:
@@ -160,20 +157,21 @@ def _sources_listed(url: str) -> list[str]:
     theirs = {manifest.hub_name for manifest in manifests.load_all().values()}
     found = set(manifests.load_all())
     for path in lists.paths(url):
-        for batch in commits.iterate(path, {"source"}):
+        for batch in lists.iterate(path, {"source"}):
             found |= {name for name in batch["source"].unique().to_pylist() if name is not None and name not in theirs}
     return sorted(found)
 
 
 def _listed(url: str, wanted: Selection) -> Iterator[pa.RecordBatch]:
-    hub_names = None if wanted.sources is None else [manifests.hub_name(source) for source in wanted.sources]
+    # Who writes lists again by folders may have the folder's word in the column.
+    names = None if wanted.sources is None else [*wanted.sources, *map(manifests.hub_name, wanted.sources)]
     left = withdrawn.beside(url)
     ids = {"pair_id"} if left is not None else set()
     for path in lists.paths(url):
         lists.check(path)
         for batch in lists.iterate(path, {*wanted.columns, "source", *ids}):
             stays = batch if left is None else batch.filter(pc.invert(pc.is_in(batch["pair_id"], value_set=left)))
-            yield matching(stays, "source", hub_names)
+            yield matching(stays, "source", names)
 
 
 _SCHEMAS: Final = {
@@ -182,7 +180,7 @@ _SCHEMAS: Final = {
     "rejected": REJECTED,
     "images": IMAGES,
     "ledger": LEDGER,
-    "published": _LIST,
+    "published": lists.ROWS,
 }
 _READERS: Final = {
     "pairs": _pairs,

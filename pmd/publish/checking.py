@@ -34,7 +34,7 @@ _UNSUMMED: Final = frozenset({folder.README, folder.NEW_README, folder.SUMS})
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong: what, where (relative to ROOT), and what was expected and found."""
+    """One thing that is wrong: what, where (relative to ROOT, or to a release by itself), and what was expected and found."""
 
     what: str
     name: str
@@ -77,18 +77,34 @@ def lists_in(standing: Iterable[Committed]) -> dict[str, File]:
     }
 
 
+def check_alone(url: str) -> Checked | None:
+    """Hold a release that stands by itself, as whoever got it has it, to its checksums; None where a folder is none.
+
+    What it is called in what is found is relative to the folder.
+    """
+    names = storage.list_files(url) if storage.is_folder(url) else []
+    if not {folder.BUILD, folder.SUMS} & {*names} or not any(map(folder.is_of_list, names)):
+        return None
+    return _check(url, {*names}, None)
+
+
 def check(root_url: str, names: Iterable[str], lists: Mapping[str, File]) -> Checked:
-    """Hold a release to its checksums; where nothing stands there that a run has written, nothing is wrong.
+    """Hold a ROOT's release to its checksums; where nothing stands there that a run has written, nothing is wrong.
 
     Args:
         root_url: ROOT.
         names: The files that stand there (`names_in`).
         lists: Those of the lists that are committed, by their names in the release.
     """
-    there = {*names}
+    found = _check(storage.join(root_url, flow.RELEASE), {*names}, lists)
+    problems = tuple(dataclasses.replace(one, name=f"{flow.RELEASE}/{one.name}") for one in found.problems)
+    return dataclasses.replace(found, problems=problems)
+
+
+def _check(top: str, there: set[str], lists: Mapping[str, File] | None) -> Checked:
+    """Hold the files of a folder to its checksums; without lists nobody knows of which they should be."""
     if not there & {folder.BUILD, folder.SUMS} and not any(map(folder.is_ours, there)):
         return Checked()
-    top = storage.join(root_url, flow.RELEASE)
     sums, problems = _sums(top, there)
     problems += [
         _finding(GONE, name, "a file", "nothing")
@@ -101,14 +117,15 @@ def check(root_url: str, names: Iterable[str], lists: Mapping[str, File]) -> Che
             found = "nothing" if state is None else f"{state[0]} bytes, sha256 {state[1]}"
             problems.append(_finding(GONE if name not in there else OTHER, name, f"sha256 {digest}", found))
     unlisted = sorted(there - sums.keys() - _UNSUMMED) if folder.SUMS in there else []
-    lacking = [name for name in unlisted if name in lists or name == withdrawn.FILE]
+    lacking = [name for name in unlisted if name in (lists or {}) or name == withdrawn.FILE]
     problems += [_finding(OTHER, folder.SUMS, f"a checksum of {name}, too", "none") for name in lacking[:1]]
     unlisted = [name for name in unlisted if name not in lacking]
     left = [name for name in unlisted if written.is_temporary(name)]
     read = [name for name in unlisted if name not in left and (name.endswith(_READ) or folder.is_ours(name))]
     problems += [_finding(UNLISTED, name, "nothing", "it") for name in read]
     others = [name for name in unlisted if name not in {*left, *read}]
-    return Checked(len(sums), tuple(problems), next(_stale(sums, lists), None), tuple(left), tuple(others))
+    stale = None if lists is None else next(_stale(sums, lists), None)
+    return Checked(len(sums), tuple(problems), stale, tuple(left), tuple(others))
 
 
 def _sums(top: str, there: set[str]) -> tuple[dict[str, str], list[Finding]]:
@@ -139,4 +156,4 @@ def _stale(sums: Mapping[str, str], lists: Mapping[str, File]) -> Iterator[str]:
 
 
 def _finding(what: str, name: str, expected: str, found: str) -> Finding:
-    return Finding(what, f"{flow.RELEASE}/{name}", expected, found)
+    return Finding(what, name, expected, found)

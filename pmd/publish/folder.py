@@ -9,6 +9,7 @@ build.json is written last: until it says what the release is made of, the next 
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -106,6 +107,10 @@ def write(config: Config, standing: Standing | None = None) -> bool:
     gone = ((there_before.keys() | standing_files & {withdrawn.FILE}) - sums.keys()) | _left_half_written(folder)
     for name in sorted(gone):
         storage.remove(storage.join(folder, name))
+    for name in sorted({posixpath.dirname(name) for name in gone} - {""}):
+        storage.remove_folder(
+            storage.join(folder, name)
+        )  # of a list that is no longer published; not where somebody's file is
     for name, (path, _) in files.items():
         storage.share(path, storage.join(folder, name))
     _put_card(folder, readme, before.get("card"))

@@ -16,12 +16,10 @@ from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pmd.config import Config
 from pmd.curate import needs as curate_needs
 from pmd.errors import InputError
-from pmd.formats import parquet
 from pmd.manifests import Terms
 from pmd.publish import lists, withdrawn
 from pmd.publish import rules as publish_rules
@@ -82,9 +80,7 @@ def join(config: Config, listed: str, out: str) -> dict[str, Joined]:
     with contextlib.ExitStack() as stack:
         drafts: list[tuple[storage.Draft, str]] = []
         for path, name in below.items():
-            with parquet.telling(path), sealed.open_checked(path) as file:
-                table = pq.ParquetFile(file).read(use_threads=False)
-            table = _without(left, commits.without_dictionaries(table), names, result)
+            table = _without(left, pa.Table.from_batches(lists.iterate(path), lists.ROWS), names, result)
             refilled = _refilled(config, names, table, result)
             folder, _, last = storage.join(out, sealed.unsealed(name)).rpartition("/")
             draft = stack.enter_context(storage.Draft(folder))

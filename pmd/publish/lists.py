@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
@@ -16,6 +17,9 @@ from pmd.publish import withdrawn
 from pmd.publish.rules import LATER, PUBLISHED
 from pmd.store import commits, root, sealed, storage
 
+#: A row as it is read: `PUBLISHED`, however a file is encoded.
+ROWS: Final = commits.without_dictionaries(PUBLISHED.empty_table()).schema
+
 _REMEDY: Final = "give a ROOT, ROOT/publish or one of its folders, or a copy of them"
 
 
@@ -25,24 +29,50 @@ def is_file(url: str) -> bool:
 
 
 def paths(url: str) -> list[str]:
-    """Return the Parquet files of a list, of a folder of lists, or of a ROOT's; what a commit lists, where there is one."""
+    """Return the Parquet files of a list, of a folder of lists, or of a ROOT's.
+
+    Of a folder that has a commit these are the files that it lists. Under a ROOT there are no others: what no commit lists is
+    of a run that goes on, or was killed. Elsewhere people put together what they have, with commits or without.
+    """
     if not storage.is_folder(url):
         return [url]
     below = storage.list_files(url)
     top = f"{flow.LISTS.above}/" if root.ROOT_FILE in below else ""
-    committed = [name for name in below if posixpath.basename(name) == commits.STAGE_FILE and name.startswith(top)]
+    parquet_files = [
+        name
+        for name in below
+        if name.endswith(".parquet") and name.startswith(top) and posixpath.basename(name) != withdrawn.FILE
+    ]
+    folders = [
+        posixpath.dirname(name)
+        for name in below
+        if posixpath.basename(name) == commits.STAGE_FILE and name.startswith(top)
+    ]
     found = []
-    for name in committed:
-        folder = storage.join(url, posixpath.dirname(name)).rstrip("/")
-        commit = commits.read(folder)
-        found += [storage.join(folder, file.name) for file in commit.files] if commit is not None else []
-    if not committed:
-        found = [
-            storage.join(url, name)
-            for name in below
-            if name.endswith(".parquet") and name.startswith(top) and posixpath.basename(name) != withdrawn.FILE
-        ]
+    for folder in folders:
+        commit = commits.read(storage.join(url, folder).rstrip("/"))
+        found += [storage.join(url, folder, file.name) for file in commit.files] if commit is not None else []
+    if not folders or not _is_under_root(url, below):
+        found += _beside(url, parquet_files, folders, found)
     return found
+
+
+def _is_under_root(url: str, below: Collection[str]) -> bool:
+    above = itertools.islice(storage.above(url), flow.LISTS.path.count("/") + 1)
+    return root.ROOT_FILE in below or any(storage.exists(storage.join(folder, root.ROOT_FILE)) for folder in above)
+
+
+def _beside(url: str, names: Sequence[str], folders: Sequence[str], committed: Sequence[str]) -> list[str]:
+    """Return the files in no folder with a commit, but for those that one lists by the same name, which tells the bytes."""
+    known = {posixpath.basename(path) for path in committed}
+    below = tuple(f"{folder}/" for folder in folders if folder)
+    return [
+        storage.join(url, name)
+        for name in names
+        if "" not in folders
+        and not name.startswith(below)
+        and not (posixpath.basename(name) in known and sealed.digest_of(name) is not None)
+    ]
 
 
 def files(url: str) -> list[str]:
@@ -115,8 +145,16 @@ def columns(path: str) -> list[str]:
 
 
 def iterate(path: str, wanted: Collection[str] = PUBLISHED.names) -> Iterator[pa.RecordBatch]:
-    """Yield rows of a list's file, in the order of `PUBLISHED`'s columns; of those that an earlier version has not, nulls."""
-    chosen = [field for field in PUBLISHED if field.name in wanted]
+    """Yield rows of a list's file as `ROWS` has them; of columns that an earlier version has not, nulls.
+
+    Whatever library wrote the file, its columns come in these types: one calls texts otherwise than another, and many call a
+    column without a value one of nulls.
+
+    Raises:
+        InputError: A number does not fit into its column.
+        VerificationError: It is a committed file that is gone, or has other bytes.
+    """
+    chosen = [field for field in ROWS if field.name in wanted]
     with parquet.telling(path), sealed.open_checked(path) as file:
         table = pq.ParquetFile(file)
         there = {*table.schema_arrow.names}
@@ -124,16 +162,30 @@ def iterate(path: str, wanted: Collection[str] = PUBLISHED.names) -> Iterator[pa
         for group in range(table.num_row_groups):
             rows = commits.without_dictionaries(table.read_row_group(group, columns=names, use_threads=False))
             for batch in rows.combine_chunks().to_batches():
-                yield _widened(batch, chosen)
+                yield _widened(path, batch, chosen)
 
 
-def _widened(batch: pa.RecordBatch, chosen: Sequence[pa.Field]) -> pa.RecordBatch:
-    """Return a batch with columns of nulls for those that it has not."""
+def _widened(path: str, batch: pa.RecordBatch, chosen: Sequence[pa.Field]) -> pa.RecordBatch:
+    """Return a batch in the types of `ROWS`, with columns of nulls for those that it has not."""
     there = {*batch.schema.names}
     return pa.RecordBatch.from_arrays(
         [
-            batch[field.name] if field.name in there else pa.nulls(len(batch), commits.plain_type(field))
+            _as(path, batch[field.name], field) if field.name in there else pa.nulls(len(batch), field.type)
             for field in chosen
         ],
         names=[field.name for field in chosen],
     )
+
+
+def _as(path: str, values: pa.Array, field: pa.Field) -> pa.Array:
+    """Return values in the type of a column of `ROWS`."""
+    try:
+        return values if values.type == field.type else values.cast(field.type)
+    except pa.ArrowInvalid as error:
+        raise InputError(
+            "a column is not as pmd publish writes it",
+            where=f"{path}: {field.name}",
+            expected=str(field.type),
+            found=str(error),
+            remedy=_REMEDY,
+        ) from None

@@ -10,7 +10,6 @@ it is found, so memory is one partition. The bytes depend on the ids alone.
 from __future__ import annotations
 
 import itertools
-import posixpath
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
@@ -18,11 +17,12 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
+from pmd import flow
 from pmd.schema import keys
 from pmd.schema.tables import KEY
 from pmd.store import commits, exchange, spools, storage
 
-FILE: Final = "withdrawn.parquet"
+FILE: Final = flow.WITHDRAWN
 
 #: Ids in hex, as lists have them.
 WITHDRAWN: Final = pa.schema([pa.field("pair_id", pa.string())])
@@ -117,11 +117,10 @@ def _hexadecimal(path: str) -> Iterator[list[str]]:
 
 def beside(lists: str) -> pa.Array | None:
     """Return the ids of what has left that stand beside lists, in their folder or above a file; None where none stand."""
-    folder = lists if storage.is_folder(lists) else posixpath.dirname(lists)
-    for _ in range(_ABOVE):
-        path = storage.join(folder, FILE) if folder else FILE
+    folders = itertools.chain([lists] if storage.is_folder(lists) else [], storage.above(lists))
+    for folder in itertools.islice(folders, _ABOVE):
+        path = storage.join(folder, FILE)
         if storage.exists(path):
-            found = [batch["pair_id"].drop_null() for batch in commits.iterate(path, ["pair_id"])]
+            found = [batch["pair_id"].drop_null().cast(pa.string()) for batch in commits.iterate(path, ["pair_id"])]
             return pa.concat_arrays([pa.array([], pa.string()), *found])
-        folder = posixpath.dirname(folder.rstrip("/"))
     return None

@@ -88,14 +88,40 @@ DESCRIBED: Final = [name for name in PARQUET.names if name not in {"key", "image
 #: A sample but for its picture.
 _SAID: Final = pa.schema([field for field in _COLUMNS if field.name != "image"])
 
-#: Tells `datasets` that the tars of a folder are its data, and `sizes.json` and `_stage.json` are none: it goes by what most
-#: files are, and there may be two tars.
-TARS: Final = b"""configs:
+#: What an earlier version writes in the place of `TARS`.
+OLDER_TARS: Final = b"""configs:
   - config_name: default
     data_files:
       - split: train
         path: "*.tar"
 """
+
+#: The extensions that pictures may have, and nothing else of a sample.
+PICTURES: Final = ("jpg", "png", "webp", "gif", "avif", "tif", "bmp")
+
+
+def _yaml(name: str, kind: pa.DataType) -> dict[str, Any]:
+    """Return how a card of the Hub describes a column."""
+    if pa.types.is_list(kind) and pa.types.is_struct(kind.value_type):
+        return {"name": name, "list": [_yaml(field.name, field.type) for field in kind.value_type]}
+    if pa.types.is_list(kind):
+        return {"name": name, "list": _DTYPES[kind.value_type]}
+    return {"name": name, "dtype": _DTYPES[kind]}
+
+
+def _of_tars() -> list[dict[str, Any]]:
+    """Return how a card of the Hub describes the members of samples, all that there may be."""
+    return [
+        *({"name": name, "dtype": {"image": {"mode": "RGB"}}} for name in PICTURES),
+        {"name": "json", "struct": [_yaml(name, PARQUET.field(name).type) for name in DESCRIBED]},
+        *({"name": name, "dtype": "string"} for name in ("txt", "__key__", "__url__")),
+    ]
+
+
+#: Tells `datasets` that the tars of a folder are its data, and `sizes.json` and `_stage.json` are none: it goes by what most
+#: files are, and there may be two tars. And what their columns are: else it goes by the first five samples, where a region or
+#: a credit that none of them has would be a column that has none, and the first that has one an error.
+TARS: Final = OLDER_TARS + b"dataset_info:\n  features: " + orjson.dumps(_of_tars()) + b"\n"
 
 #: What is stored has passed the limit of the fetch stage, which may be another than the codec's own.
 _ANY_PIXELS: Final = 2**62

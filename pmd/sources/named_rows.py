@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -150,7 +151,13 @@ def _parquet_part(batch: parquet.Rows, names: Mapping[str, str]) -> Part:
 
 
 def _as_text(column: pa.Array) -> pa.Array:
-    """Return text as it is, and numbers as they are spelled; other kinds are refused when a file is planned."""
+    """Return text as it is, and numbers as they are spelled; lists, of columns that may have them, as JSON spells them.
+
+    Other kinds are refused when a file is planned.
+    """
+    if pa.types.is_nested(column.type):
+        spelled = [None if value is None else orjson.dumps(value).decode() for value in column.to_pylist()]
+        return pa.array(spelled, pa.large_string())
     if pa.types.is_floating(column.type):  # as JSON and Python spell them
         column = pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
     between = pa.large_binary() if parquet.is_text(column.type) else pa.large_string()

@@ -4,6 +4,8 @@ A configuration gives such a source its name (`[sources.NAME] reader = "url_text
 they are not called what everybody calls them. All else is as for every source: its pairs have keys of their content, its
 images are found by their URLs, and what of it may be handed on is nothing but the URLs, unless the configuration says more.
 
+**A list of `pmd publish`** is such a table that says more of a row, and that is read too (`pmd.sources.listed_rows`).
+
 **The row's id** is that of `id_column`. Where none is named, or a row has none, it is the digest of URL and text: the same
 rows in another form, or another order, are the same pairs. What writers put where there is none ("", "None", "NaN", null) is
 none, and 7.0 is 7, since some write numbers so.
@@ -15,7 +17,7 @@ import dataclasses
 import difflib
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,7 +26,7 @@ from pydantic import Field
 from pmd import escape
 from pmd.errors import InputError
 from pmd.manifests.model import Licence, Redistribute, Terms
-from pmd.sources import column_drafts, named_rows, named_tables, records
+from pmd.sources import column_drafts, listed_rows, named_rows, named_tables, records
 from pmd.sources.contract import Chunk, InputFile, Rule, SourceOptions
 
 NAME: Final = "url_text"
@@ -150,6 +152,7 @@ class UrlText:
     def notes(self, files: Sequence[InputFile], options: Options) -> list[str]:
         """Return which columns were found by their names, where the configuration does not name them."""
         found: dict[str, str] = {}
+        lists: list[str] = []
         for table in _tables(files):
             names = _layout(table, options).names(table)
             guessed = [
@@ -159,7 +162,12 @@ class UrlText:
             ]
             if guessed:
                 found.setdefault(", ".join(guessed), table.label)
-        return [f"columns by their names: {said} ({label})" for said, label in found.items()]
+            if listed_rows.is_list(table):
+                lists.append(table.label)
+        notes = [f"columns by their names: {said} ({label})" for said, label in found.items()]
+        return notes + [
+            f"a list of pmd publish: regions, licences and splits are its rows' ({label})" for label in lists[:1]
+        ]
 
 
 READER: Final = UrlText()
@@ -209,6 +217,8 @@ def _layout(table: named_tables.Table, options: Options) -> named_tables.Layout:
                 remedy=f'name it in the configuration: {option} = "{there[0]}"',
             )
     optional: dict[str, tuple[str, ...]] = {}
+    if listed_rows.is_list(table):
+        optional |= {name: (name,) for name in listed_rows.COLUMNS}
     if options.id_column != NONE:
         # Of JSON Lines nothing says which keys the rows have: each may have an id or not.
         (optional if table.form == "jsonl" else needed)["id"] = (options.id_column,)
@@ -224,7 +234,7 @@ def _find_optional(table: named_tables.Table, layout: named_tables.Layout) -> No
     Raises:
         InputError: None has it.
     """
-    missing = {ours for ours, names in layout.optional.items() if names[0] not in table.columns}
+    missing = {ours for ours, names in layout.optional.items() if names[0] not in table.columns} & {"id"}
     if not missing:
         return
     whole = Chunk(table.path, named_tables.PREFIX + table.form, table.member)
@@ -263,9 +273,15 @@ def _nearest(wanted: Sequence[str], columns: Sequence[str]) -> str | None:
 
 
 def _drafts(part: named_rows.Part, names: dict[str, str], split: str | None, options: Options) -> pa.RecordBatch:
-    columns = {ours: pc.fill_null(column, "") for ours, column in part.columns.items() if ours != "id"}
+    columns = {ours: pc.fill_null(part.columns[ours], "") for ours in ("image_url", "text")}
     nul, nothing = pa.scalar("\0", pa.large_string()), pa.scalar(None, pa.large_string())
     said = pc.binary_join_element_wise(columns["image_url"], columns["text"], nul)
+    licences = {"text_licence": options.text_licence, "image_licence": options.image_licence}
+    more: dict[str, Any] = {**licences, "split": split, "reason": pa.nulls(len(said), pa.string())}
+    if "region" in part.columns:
+        more = listed_rows.drafted(part.columns, licences, split)
+        regions = listed_rows.spelled(more["region"], part.columns["region"])
+        said = pc.coalesce(pc.binary_join_element_wise(said, regions, nul), said)
     ids = named_rows.ids(part.columns["id"]) if "id" in part.columns else None
     if ids is not None:
         # A row without an id has the digest that it has in a table without ids.
@@ -282,10 +298,8 @@ def _drafts(part: named_rows.Part, names: dict[str, str], split: str | None, opt
             "meta": column_drafts.json_objects(
                 {options.id_column if ours == "id" else names[ours]: column for ours, column in columns.items()}
             ),
-            "text_licence": options.text_licence,
-            "image_licence": options.image_licence,
-            "split": split,
-            "reason": pc.if_else(no_url, "no_image", pa.scalar(None, pa.string())),
+            **more,
+            "reason": pc.if_else(no_url, "no_image", more["reason"]),
             "where": part.places,
         },
     )

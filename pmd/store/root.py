@@ -252,12 +252,17 @@ def meant_by(path: str) -> str | None:
     """Return in words which ROOT is meant by what is none: that of a configuration, or one in a folder below or above."""
     found: str | None = None
     if storage.is_folder(path):
-        below = (storage.join(path, name) for name in storage.list_names(path)[:_LOOKED_AT])
-        found = next(filter(_is_root, below), None)
+        found = within(path)
     elif path.endswith(".toml") and storage.exists(path):
         found = _of_configuration(path)
     found = found or _above(path)
     return None if found is None else f"did you mean {found}?"
+
+
+def within(folder: str) -> str | None:
+    """Return the first ROOT that stands in a folder, of those that are looked at."""
+    below = (storage.join(folder, name) for name in storage.list_names(folder)[:_LOOKED_AT])
+    return next(filter(_is_root, below), None)
 
 
 def _of_configuration(path: str) -> str | None:
@@ -275,11 +280,7 @@ def _of_configuration(path: str) -> str | None:
 
 def _above(root: str) -> str | None:
     """Return the nearest folder above that is a ROOT."""
-    while posixpath.dirname(root) not in ("", root):
-        root = posixpath.dirname(root)
-        if _is_root(root):
-            return root
-    return None
+    return next(filter(_is_root, storage.above(root)), None)
 
 
 def _is_root(path: str) -> bool:

@@ -194,6 +194,15 @@ def is_same(one: str, other: str) -> bool:
     return fs is other_fs and posixpath.normpath(path) == posixpath.normpath(other_path)
 
 
+def above(url: str) -> Iterator[str]:
+    """Yield the folders above a file or folder, the nearest first; of a relative path also those above where we are."""
+    local = is_local(url)
+    folder = os.path.normpath(filesystem(url)[1]) if local else url.rstrip("/")
+    while (higher := posixpath.dirname(folder)) != folder and (local or "://" in higher):
+        folder = higher
+        yield folder
+
+
 def _info(fs: Any, path: str) -> Any:
     """Return what a file system says of a file or folder.
 

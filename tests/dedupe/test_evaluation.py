@@ -6,7 +6,9 @@ import hashlib
 import io
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -113,6 +115,11 @@ def test_flat_pictures_match_by_their_bytes_alone() -> None:
     assert evaluation.overlaps(rows, known, 31).num_rows == 0
 
 
+#: Before a build and in it; the first without hashing anything.
+READS = [evaluation.check, evaluation.read]
+
+
+@pytest.mark.parametrize("read", READS)
 @pytest.mark.parametrize(
     ("content", "says"),
     [
@@ -121,24 +128,40 @@ def test_flat_pictures_match_by_their_bytes_alone() -> None:
         ("# nothing\n", ": no evaluation image is in it"),
     ],
 )
-def test_mistakes_in_a_list_are_told(tmp_path: Path, content: str, says: str) -> None:
+def test_mistakes_in_a_list_are_told(tmp_path: Path, content: str, says: str, read: Callable[[list[str]], Any]) -> None:
     path = tmp_path / "list.txt"
     path.write_text(content)
     with pytest.raises(InputError) as caught:
-        evaluation.read([str(path)])
+        read([str(path)])
     assert str(caught.value).startswith(f"{path}{says}")
 
 
-def test_foreign_files_are_told(tmp_path: Path) -> None:
+def test_what_is_sound_is_not_decoded_before_a_build(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(codec, "hash_of", lambda *_: pytest.fail("decoded"))
+    lists = {"a.txt": b"sha256:" + b"ab" * 32, "b.parquet": b""}
+    for name, content in lists.items():
+        (tmp_path / name).write_bytes(content)
+    pq.write_table(pa.table({"pdq": ["ab" * 32] * 3}), tmp_path / "b.parquet")
+    evaluation.check([str(folder), *(str(tmp_path / name) for name in lists)])
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts/a.txt").write_text("no picture")
+    with pytest.raises(InputError, match="no evaluation image is in it"):
+        evaluation.check([str(folder), str(tmp_path / "texts")])
+
+
+@pytest.mark.parametrize("read", READS)
+def test_foreign_files_are_told(tmp_path: Path, read: Callable[[list[str]], Any]) -> None:
     path = tmp_path / "other.parquet"
     pq.write_table(pa.table({"md5": ["x"]}), path)
     with pytest.raises(InputError, match="a Parquet file without hashes"):
-        evaluation.read([str(path)])
+        read([str(path)])
     pq.write_table(pa.table({"pdq": ["x"]}), path)
     with pytest.raises(InputError, match="not a hash"):
-        evaluation.read([str(path)])
+        read([str(path)])
     with pytest.raises(InputError, match="no such list"):
-        evaluation.read([str(tmp_path / "absent")])
+        read([str(tmp_path / "absent")])
 
 
 def test_the_command_writes_a_list_that_is_read_back(folder: Path, tmp_path: Path) -> None:

@@ -184,6 +184,13 @@ def test_a_list_may_be_of_bytes_and_of_strings_of_any_width(tmp_path: Path) -> N
     }
     pq.write_table(pa.table(columns), path)
     (own, by_url) = reference_lists.listed_rows(path)
+    views = {
+        "image_id": pa.array([(b"i" * 16).hex()], pa.string_view()),
+        "sha256": columns["sha256"].dictionary_encode(),
+    }
+    other = str(tmp_path / "other.parquet")
+    pq.write_table(pa.table({**columns, **views}), other)
+    assert next(reference_lists.listed_rows(other)).equals(own)
     assert own.to_pylist() == [{"name": b"i" * 16, "image_id": None, "sha256": b"s" * 32, "perceptual_hash": b"f" * 32}]
     assert by_url.num_rows == 0
 
@@ -215,3 +222,27 @@ def test_a_list_that_is_none_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be checked against") as raised:
         reference_lists.files([f"{tmp_path}/*.parquet"])
     assert raised.value.found == "none, or several, called perceptual_hash"
+
+
+def test_a_folder_stands_for_the_lists_in_it(tmp_path: Path) -> None:
+    rows = pa.table({name: pa.array([], pa.string()) for name in reference_lists.COLUMNS})
+    for name in (
+        "release/source=coco/a",
+        "release/source=wit/b",
+        "root/publish/source=coco/c",
+        "root/curate/source=coco/pairs/d",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(rows, tmp_path / f"{name}.parquet")
+    pq.write_table(pa.table({"pair_id": ["ab" * 16]}), tmp_path / "release/withdrawn.parquet")
+    (tmp_path / "root/root.json").write_text("{}")
+    for given, found in (
+        ("release", ["release/source=coco/a", "release/source=wit/b"]),
+        ("release/source=*", ["release/source=coco/a", "release/source=wit/b"]),
+        ("release/source=wit", ["release/source=wit/b"]),
+        ("root", ["root/publish/source=coco/c"]),
+    ):
+        assert reference_lists.files([f"{tmp_path}/{given}"]) == [f"{tmp_path}/{name}.parquet" for name in found]
+    (tmp_path / "none").mkdir()
+    with pytest.raises(InputError, match="no list is in this folder"):
+        reference_lists.files([f"{tmp_path}/none"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -440,6 +441,42 @@ def test_lists_hold_to_their_commits(copied: Path) -> None:
     assert pmd.load(copied / "publish/source=coco").published.count_rows() == 2
 
 
+def test_lists_that_were_put_together_are_read_with_commits_and_without(tiny: str, tmp_path: Path) -> None:
+    for name in ("coco", "visual_genome", "conceptual_captions"):
+        shutil.copytree(f"{tiny}/publish/source={name}", tmp_path / "lists" / f"source={name}")
+    whole = counts(pmd.load(tiny).published, "source")
+    assert counts(pmd.load(tmp_path / "lists").published, "source") == whole
+    (tmp_path / "lists/source=coco/_stage.json").unlink()
+    assert counts(pmd.load(tmp_path / "lists").published, "source") == whole
+    path, *_ = (tmp_path / "lists/source=visual_genome").glob("*.parquet")
+    (path.parent / f"stray-{path.name}").write_bytes(path.read_bytes())
+    shutil.copytree(
+        tmp_path / "lists/source=visual_genome", tmp_path / "lists/again"
+    )  # a release beside the lists, say
+    (tmp_path / "lists/again/_stage.json").unlink()
+    (tmp_path / f"lists/again/stray-{path.name}").unlink()
+    assert counts(pmd.load(tmp_path / "lists").published, "source") == whole
+
+
+def test_under_a_root_only_what_is_committed_is_read(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = pmd.load(copied).published.count_rows()
+    new = copied / "publish/source=wit"
+    shutil.copytree(copied / "publish/source=coco", new)
+    (new / "_stage.json").unlink()  # a run that writes it has not come so far
+    monkeypatch.chdir(copied / "publish")
+    for where in (copied, copied / "publish", "."):
+        assert pmd.load(where).published.count_rows() == rows
+
+
+def test_lists_that_were_written_again_by_folders_are_chosen_by_either_spelling(tmp_path: Path) -> None:
+    rows = [{"source": source, "text": "a", "pair_id": "ab" * 16} for source in ("google/wit", "wit", "coco")]
+    pq.write_table(pa.Table.from_pylist(rows, PUBLISHED), tmp_path / "some.parquet")
+    assert counts(pmd.load(tmp_path / "some.parquet").published.only(source="wit"), "source") == {
+        "google/wit": 1,
+        "wit": 1,
+    }
+
+
 @pytest.mark.parametrize("name", ["pairs", "views", "rejected", "images", "ledger", "audit"])
 def test_lists_have_no_other_tables(name: str, tiny: str) -> None:
     lists = pmd.load(f"{tiny}/publish")
@@ -467,6 +504,11 @@ def test_what_is_no_corpus_is_told(tmp_path: Path) -> None:
         pmd.load(tmp_path / "gone")
     with pytest.raises(InputError, match="neither a ROOT nor a published list"):
         pmd.load(tmp_path)
+    (tmp_path / "above/pmd").mkdir(parents=True)
+    (tmp_path / "above/pmd/root.json").write_text("{}")
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "above/pmd/other.parquet")
+    with pytest.raises(InputError, match=rf"a folder that holds a ROOT\n  remedy: did you mean {tmp_path}/above/pmd\?"):
+        pmd.load(tmp_path / "above")
     pq.write_table(pa.table({"a": [1]}), tmp_path / "other.parquet")
     with pytest.raises(InputError, match="not a list that pmd publish wrote"):
         pmd.load(tmp_path / "other.parquet").published.to_table()

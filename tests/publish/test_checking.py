@@ -12,9 +12,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
+from pmd import cli
 from pmd.config import Config
-from pmd.errors import VerificationError
+from pmd.errors import RootError, VerificationError
 from pmd.inspection import damage, verify
 from pmd.publish import checking, folder, withdrawn
 from pmd.store import commits, lock, root, sealed, storage
@@ -64,6 +66,42 @@ def test_a_sound_release_is_counted(mine: Config) -> None:
     assert result["released"] == len(lines) > 10
     assert f"{len(lines)} files of the release held to its checksums" in verify.render(result)
     assert [note for note in result["notes"] if note["place"].startswith("release")] == []
+
+
+def test_a_copy_of_a_release_is_held_to_its_checksums_without_a_root(mine: Config, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(release(mine), copy)
+    (copy / "README.md").write_text("mine")
+    (copy / ".gitattributes").write_text("mine")
+    shutil.rmtree(mine.root)
+    files = len((copy / folder.SUMS).read_text().splitlines())
+    found = verify.verify(str(copy))
+    assert (found["kind"], found["released"], found["problems"]) == ("release", files, [])
+    assert [(note["place"], note["found"]) for note in found["notes"]] == [(".gitattributes", "1 files")]
+    assert "all of them are as they were written" in verify.render(found)
+    list_ = next(copy.glob("source=*/*.parquet"))
+    flip(list_)
+    (copy / "croissant.json").unlink()
+    shutil.copy(list_, copy / "strange.parquet")
+    told = [(problem["what"], problem["place"]) for problem in verify.verify(str(copy))["problems"]]
+    assert sorted(told) == sorted(
+        [
+            (checking.OTHER, str(list_.relative_to(copy))),
+            (checking.GONE, "croissant.json"),
+            (checking.UNLISTED, "strange.parquet"),
+        ]
+    )
+    (copy / folder.SUMS).unlink()
+    result = CliRunner().invoke(cli.app, ["verify", str(copy)])
+    assert result.exit_code == 5
+    assert "SHA256SUMS: a file of the release is gone" in result.output
+    assert "copy these files again" in result.output.lower()
+
+
+def test_what_is_neither_a_root_nor_a_release_is_told(tmp_path: Path) -> None:
+    (tmp_path / folder.SUMS).write_text(f"{'ab' * 32}  somebody.iso\n")
+    with pytest.raises(RootError, match="no ROOT here"):
+        verify.verify(str(tmp_path))
 
 
 @pytest.mark.parametrize("is_gone", [True, False])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,6 +15,8 @@ from pmd import config
 from pmd.config import Config
 from pmd.curate import needs as curate_needs
 from pmd.errors import InputError
+from pmd.fetch import reference_lists
+from pmd.inspection import diff
 from pmd.publish import join, lists, withdrawn
 from pmd.publish import rules as publish_rules
 from pmd.store import commits, root, sealed
@@ -156,20 +159,70 @@ def test_a_list_with_a_column_of_another_kind_is_told(
     assert f"{raised.value.where}: {raised.value.problem}" == f"{path}: {says}"
 
 
-def test_a_list_that_another_library_has_written_again_is_one(mine: Config, tmp_path: Path) -> None:
+def _wide(rows: pa.Table) -> pa.Table:
+    kinds = {pa.string(): pa.large_string(), pa.int32(): pa.int64()}
+    return rows.cast(pa.schema([(field.name, kinds.get(field.type, field.type)) for field in rows.schema]))
+
+
+def _of_views(rows: pa.Table) -> pa.Table:
+    kinds = {pa.string(): pa.string_view()}
+    return rows.cast(pa.schema([(field.name, kinds.get(field.type, field.type)) for field in rows.schema]))
+
+
+def _without_values(rows: pa.Table) -> pa.Table:
+    """As pandas writes what has no value."""
+    for at, field in enumerate(rows.schema):
+        if rows[field.name].null_count == len(rows):
+            rows = rows.set_column(at, field.name, pa.nulls(len(rows)))
+    return rows
+
+
+#: What others make of a list: its columns in other types, in another order, with more of them, or as an earlier version has them.
+WRITTEN_AGAIN: dict[str, Callable[[pa.Table], pa.Table]] = {
+    "wide": _wide,
+    "views": _of_views,
+    "nulls": _without_values,
+    "index": lambda rows: rows.append_column("__index_level_0__", pa.array(range(len(rows)), pa.int64())),
+    "order": lambda rows: rows.select(rows.column_names[::-1]),
+    "encoded": lambda rows: rows.set_column(4, "pair_id", rows["pair_id"].dictionary_encode()),
+    "older": lambda rows: rows.drop_columns([name for name in publish_rules.LATER if name != "withheld_digest"]),
+    "oldest": lambda rows: rows.drop_columns(list(publish_rules.LATER)),
+}
+
+
+@pytest.mark.parametrize("how", WRITTEN_AGAIN)
+def test_a_list_that_others_have_written_again_is_the_same(mine: Config, tmp_path: Path, how: str) -> None:
+    rows = listed(mine, "coco", "ids")
+    whole, again = str(tmp_path / "whole.parquet"), str(tmp_path / "again/list.parquet")
+    (tmp_path / "again").mkdir()
+    pq.write_table(rows, whole)
+    pq.write_table(WRITTEN_AGAIN[how](rows), again)
+    lists.check(again)
+    (batch,) = lists.iterate(again)
+    assert batch.schema.equals(lists.ROWS)
+    assert diff.diff(whole, again)["equal"]
+    assert sum(batch.num_rows for batch in reference_lists.listed_rows(again)) == sum(
+        batch.num_rows for batch in reference_lists.listed_rows(whole)
+    )
+    pq.write_table(
+        pa.table({"pair_id": rows["pair_id"].to_pylist()[:1]}, schema=withdrawn.WITHDRAWN),
+        tmp_path / "again" / withdrawn.FILE,
+    )
+    assert pmd.load(again).published.only(source="coco").count_rows() == len(rows) - 1
+    result = join.join(mine, again, str(tmp_path / "out"))
+    filled = 0 if how == "oldest" else 1
+    assert dataclasses.astuple(result["coco"]) == (1, filled, 0, 0, 1)
+    (found,) = lists.iterate(str(tmp_path / "out/list.parquet"))
+    assert found["text"].null_count == 1 - filled
+
+
+def test_a_number_that_does_not_fit_its_column_is_told(mine: Config, tmp_path: Path) -> None:
     rows = listed(mine, "coco", "ids")
     path = str(tmp_path / "list.parquet")
-    wide = [
-        column.cast(pa.large_string())
-        if pa.types.is_string(column.type)
-        else column.cast(pa.int64())
-        if pa.types.is_integer(column.type)
-        else column
-        for column in rows.columns
-    ]
-    pq.write_table(pa.Table.from_arrays(wide, names=rows.column_names), path, store_schema=True)
-    lists.check(path)
-    assert sum(len(batch) for batch in lists.iterate(path)) == len(rows)
+    width = pa.array([2**40] * len(rows), pa.int64())
+    pq.write_table(rows.set_column(rows.schema.get_field_index("width"), "width", width), path)
+    with pytest.raises(InputError, match="width: a column is not as pmd publish writes it"):
+        list(lists.iterate(path))
 
 
 def test_a_list_with_a_column_twice_or_damage_is_told(mine: Config, tmp_path: Path) -> None:

@@ -217,8 +217,10 @@ def test_a_card_that_somebody_changed_stays_and_what_is_no_list_of_ours(mine: Co
     (where / "source=coco" / "notes.parquet").write_bytes(b"mine")
     (where / ".nv-meta").mkdir()
     (where / ".nv-meta" / "index").write_bytes(b"mine")
-    without = {name: source for name, source in mine.sources.items() if name != "coco"}
+    without = {name: source for name, source in mine.sources.items() if name not in {"coco", "visual_genome"}}
     assert folder.write(dataclasses.replace(mine, sources=without))
+    assert (where / "source=coco").is_dir()
+    assert not (where / "source=visual_genome").exists()  # readers of such a folder would find nothing in it
     found = contents(where)
     assert [name for name in found if "coco" in name] == ["source=coco/notes.parquet"]
     assert found["README.md"] == found[".nv-meta/index"] == b"mine"

@@ -92,3 +92,17 @@ def test_older_lists_are_read_without_what_has_left_since(tmp_path: Path) -> Non
         assert published.select(["pair_id"]).to_table()["pair_id"].to_pylist() == IDS[1:]
         assert published.count_rows() == 4
         assert published.select(["text"]).only(source="coco").to_table().num_rows == 4
+
+
+def test_what_has_left_is_looked_for_above_the_folder_that_one_is_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = Path(put(tmp_path / "old/source=coco/train-part-0.parquet", IDS))
+    pq.write_table(pa.table({"pair_id": IDS[:1]}, schema=withdrawn.WITHDRAWN), tmp_path / "old" / withdrawn.FILE)
+    for folder, names in (
+        (old.parent, (".", "..", old.name, f"./{old.name}")),
+        (old.parent.parent, (".", old.parent.name)),
+    ):
+        monkeypatch.chdir(folder)
+        for name in names:
+            assert pmd.load(name).published.count_rows() == 4, (folder, name)

@@ -624,6 +624,60 @@ def test_datasets_opens_the_folder_of_tars_whatever_stands_beside_them(
     assert sorted(row["__key__"] for row in rows) == [f"{number:032x}" for number in range(tars)]
 
 
+@pytest.mark.parametrize("streaming", [True, False])
+def test_datasets_knows_the_columns_of_tars_whatever_their_first_samples_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, streaming: bool
+) -> None:
+    """It looks at five samples; here the sixth is the first with a region, a URL and a credit, and of another format."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    datasets.disable_progress_bars()
+    region = [0.0, 0.25, 0.5, 0.75]
+    said = []
+    for number in range(8):
+        more = number > 4
+        about = dict.fromkeys(samples.STATED, "x" if more else None)
+        pair_ = {**dict.fromkeys((field.name for field in samples.PAIR), "x"), **about}
+        described = {
+            "key": f"{number:032x}",
+            "text": "x",
+            "pairs": [pair_],
+            "split": "train",
+            "width": 40,
+            "height": 30,
+        }
+        said.append({**described, **about, "region": region if more else None})
+    fields = [field for field in writing.PARQUET if field.name != "image"]
+    written = []
+    for mode, form in (("RGBA", "PNG"), ("CMYK", "JPEG")):
+        sink = io.BytesIO()
+        picture((40, 30)).convert(mode).save(sink, form)
+        written.append(sink.getvalue())
+    chunk = writing.Chunk(
+        writing.Described(pa.Table.from_pylist(said, schema=pa.schema(fields))),
+        0,
+        [written[number > 4] for number in range(8)],
+        [("png", "jpg")[number > 4] for number in range(8)],
+        [None] * 8,
+    )
+    writing.write_samples({"webdataset": str(tmp_path / "shards")}, "00000-of-00001", [chunk])
+    (tmp_path / "shards" / flow.DATA_FILES).write_bytes(writing.TARS)
+    opened = datasets.load_dataset(
+        str(tmp_path / "shards"), split="train", streaming=streaming, cache_dir=str(tmp_path / "cache")
+    )
+    assert opened.features == datasets.Features(
+        {
+            **dict.fromkeys(writing.PICTURES, datasets.Image(mode="RGB")),
+            "json": {name: datasets.Features.from_arrow_schema(writing.PARQUET)[name] for name in writing.DESCRIBED},
+            **dict.fromkeys(("txt", "__key__", "__url__"), datasets.Value("string")),
+        }
+    )
+    rows = list(opened)
+    assert [row["json"]["region"] for row in rows] == [None] * 5 + [region] * 3
+    assert [row["json"]["pairs"][0]["attribution"] for row in rows] == [None] * 5 + ["x"] * 3
+    assert [(row["png"] or row["jpg"]).mode for row in rows] == ["RGB"] * 8
+    assert [row["png"] is None for row in rows] == [False] * 5 + [True] * 3
+
+
 def test_hugging_face_datasets_opens_the_parquet_with_the_image_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

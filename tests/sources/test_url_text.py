@@ -305,6 +305,79 @@ def test_licences_are_the_configurations(tmp_path: Path, read_all: ReadAll) -> N
     assert {(row["text_licence"], row["image_licence"]) for row in found} == {("CC0-1.0", "CC-BY-4.0")}
 
 
+REGION = [0.25, 0.0, 0.5, 1.0]
+
+
+def _listed(**columns: list[Any]) -> pa.Table:
+    """A list of `pmd publish`: four rows, of which two say the same of two regions."""
+    url = ["https://img.example.com/1.jpg"] * 3 + [None]
+    said = {
+        "image_url": url, "text": ["a house", "a door", "a door", "nowhere"], "source": ["visual_genome"] * 4, "meta": ["{}"] * 4,
+        "pair_id": [f"{number:032x}" for number in range(4)], "image_id": ["ab" * 16] * 4, "sha256": ["ab" * 32] * 4,
+        "region": [None, REGION, [0.0, 0.0, 0.5, 0.5], None], "width": [640] * 4, "height": [480] * 4, "status": ["ok"] * 4,
+        "text_licence": ["CC-BY-4.0", "NOASSERTION", None, "cc-by-4.0"], "image_licence": ["CC-BY-2.0", "x y", None, None],
+        "licence_evidence": ["http://creativecommons.org/licenses/by/2.0/", None, None, None],
+        "split": ["test", "validation", None, "train"],
+    } | columns  # fmt: skip
+    return pa.Table.from_pylist([dict(zip(said, row, strict=True)) for row in zip(*said.values(), strict=True)])
+
+
+def test_a_published_list_says_of_each_row_its_region_split_and_licences(tmp_path: Path, read_all: ReadAll) -> None:
+    path = tmp_path / "train-part-00000-of-00001.parquet"
+    pq.write_table(_listed(), path)
+    whole, part, other, nowhere = read_all(READER, path, image_licence="CC0-1.0")
+    assert [row["region"] for row in (whole, part, other)] == [None, REGION, [0.0, 0.0, 0.5, 0.5]]
+    assert [(row["width_px"], row["height_px"]) for row in (whole, part)] == [(None, None), (640, 480)]
+    assert [row["split"] for row in (whole, part, other)] == ["test", "validation", "train"]
+    assert [row["text_licence"] for row in (whole, part, nowhere)] == ["CC-BY-4.0", "NOASSERTION", "CC-BY-4.0"]
+    assert [row["image_licence"] for row in (whole, part, other)] == ["CC-BY-2.0", "CC0-1.0", "CC0-1.0"]
+    assert whole["licence_evidence"] == "http://creativecommons.org/licenses/by/2.0/"
+    assert whole["row_digest"] == keys.digest("https://img.example.com/1.jpg", "a house")
+    assert part["row_digest"] != other["row_digest"]
+    assert [row["reason"] for row in (whole, part, other, nowhere)] == [None, None, None, "no_image"]
+    said = READER.notes([InputFile(str(path), 1)], _options())
+    assert said[-1] == f"a list of pmd publish: regions, licences and splits are its rows' ({path})"
+
+
+@pytest.mark.parametrize(
+    "region",
+    [
+        [0.5, 0.0, 0.75, 1.0],
+        [0.0, 0.0, 0.0, 1.0],
+        [-0.25, 0.0, 0.5, 1.0],
+        [0.0, 0.0, 1.0],
+        [0.0, 0.0, float("nan"), 1.0],
+        [],
+    ],
+)
+def test_a_region_that_is_none_is_not_taken_for_the_whole_image(
+    tmp_path: Path, read_all: ReadAll, region: list[float]
+) -> None:
+    pq.write_table(_listed(region=[region, REGION, None, None]), tmp_path / "list.parquet")
+    bad, good, *_ = read_all(READER, tmp_path / "list.parquet")
+    assert (bad["reason"], bad["region"]) == ("bad_region", None)
+    assert (good["reason"], good["region"]) == (None, REGION)
+
+
+def test_a_list_that_others_have_written_again_says_the_same(tmp_path: Path, read_all: ReadAll) -> None:
+    pq.write_table(_listed(), tmp_path / "list.parquet")
+    expected = _content(read_all(READER, tmp_path / "list.parquet"))
+    frame = pq.read_table(tmp_path / "list.parquet").to_pandas()
+    frame["region"] = [None if region is None else json.dumps(list(region)) for region in frame["region"]]
+    frame["width"] = frame["width"].astype(float)
+    frame.sample(frac=1, random_state=1).to_parquet(tmp_path / "list.parquet")
+    assert _content(read_all(READER, tmp_path / "list.parquet")) == expected
+    pq.write_table(_listed(region=[None] * 4, text_licence=[None] * 4), tmp_path / "list.parquet")  # columns of nulls
+    assert [row["region"] for row in read_all(READER, tmp_path / "list.parquet")] == [None] * 4
+
+
+@pytest.mark.parametrize("form", [".tsv", ".csv", ".jsonl"])
+def test_a_published_list_in_another_form_is_refused(tmp_path: Path, form: str) -> None:
+    path = _written(tmp_path, form, _listed().to_pylist())
+    with pytest.raises(InputError, match="a published list in another form"):
+        _plan(path)
+
+
 def test_nothing_but_urls_may_be_handed_on_unless_the_configuration_says_so() -> None:
     terms = READER.terms("mine", _options())
     assert (terms.redistribute, dict(terms.meta), terms.licence_evidence) == ("urls", {}, None)
