@@ -29,7 +29,7 @@ from pmd.errors import InputError
 from pmd.formats import encoding
 from pmd.schema.statuses import OK
 from pmd.store import storage
-from pmd.suppression import lists, rows
+from pmd.suppression import addresses, lists
 from pmd.suppression.lists import Suppression
 
 STATUS: Final = "blocked_content"
@@ -74,7 +74,7 @@ class Blocklist:
 
     def is_kept_out(self, url: str) -> bool:
         """Return whether a suppression list names where a redirect leads to: what lies there was taken down."""
-        return rows.is_address(self.suppression, url)
+        return addresses.is_named(self.suppression, url)
 
     def stored(self, ledger: pa.Table, images: pa.Table) -> dict[bytes, str]:
         """Return image_id → the entry's id of images that are ok in the ledger: what was fetched before it was listed."""

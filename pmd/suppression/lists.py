@@ -38,8 +38,11 @@ _SECRET_BYTES: Final = 32
 _HEAD_BYTES: Final = 64
 
 #: What a list may name, each kind with values of its own: image_ids and pair_ids; rows ("SOURCE/ID"), users
-#: (`people.user_key`), hosts and canonical URLs; of pictures the SHA-256 of the original, and XXH3-128 of what was stored.
-KINDS: Final = ("image", "pair", "row", "user", "host", "url", "sha256", "stored")
+#: (`people.user_key`), hosts and canonical URLs; of pictures the SHA-256 of the original, and XXH3-128 of what was stored; and
+#: posts ("SOURCE/ID" again), rows that are named by their page, so that their pictures are meant.
+KINDS: Final = ("image", "pair", "row", "user", "host", "url", "sha256", "stored", "post")
+#: Those that a file has only where they name something: versions before them refuse a list that has them.
+_LATER: Final = frozenset({"post"})
 
 Entries = Mapping[str, frozenset[bytes]]
 
@@ -81,6 +84,11 @@ class List:
         }
         return List(self.secret, entries, self.looks.union(looks))
 
+    def with_entries(self, more: Entries) -> List:
+        """Return the list with more in it that are its own HMACs already."""
+        entries = {kind: self.entries.get(kind, frozenset()).union(more.get(kind, ())) for kind in KINDS}
+        return List(self.secret, entries, self.looks)
+
 
 @dataclasses.dataclass(frozen=True)
 class Suppression:
@@ -100,6 +108,10 @@ class Suppression:
     def kept_looks(self) -> pictures.Looks:
         """They, as others are held to them."""
         return pictures.Looks(self.looks)
+
+    def entries_of(self, identity: str) -> Entries:
+        """Return what the list of an identity has; nothing where there is none."""
+        return next((one.entries for one in self.lists if one.identity == identity), {})
 
     def has(self, kind: str) -> bool:
         """Return whether anything of a kind is named at all."""
@@ -127,7 +139,11 @@ def to_bytes(one: List) -> bytes:
         "format": FORMAT,
         "version": VERSION,
         "secret": one.secret.hex(),
-        "entries": {kind: sorted(entry.hex() for entry in one.entries.get(kind, ())) for kind in KINDS},
+        "entries": {
+            kind: sorted(entry.hex() for entry in one.entries.get(kind, ()))
+            for kind in KINDS
+            if kind not in _LATER or one.entries.get(kind)
+        },
         "looks": sorted(look.hex() for look in one.looks),
     }
     return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
@@ -143,7 +159,7 @@ def from_bytes(content: bytes, where: str) -> List:
         raw: dict[str, Any] = orjson.loads(content)
         if raw["format"] != FORMAT or raw["version"] != VERSION or not {*raw["entries"]} <= {*KINDS}:
             raise ValueError
-        entries = {kind: frozenset(map(bytes.fromhex, found)) for kind, found in raw["entries"].items()}
+        entries = {kind: frozenset(map(bytes.fromhex, raw["entries"].get(kind, ()))) for kind in KINDS}
         return List(bytes.fromhex(raw["secret"]), entries, frozenset(map(bytes.fromhex, raw["looks"])))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(
