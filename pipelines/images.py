@@ -92,8 +92,9 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     running.run_and_commit(config.root, [views, wanted.folder], wire, flags, work, size)
     storage.remove_tree(side)
     note = takedowns.note(listed, takedowns.unmatched(config.root, needed.sources, listed, links))
-    if note is not None:
-        logging.getLogger("pmd.notes").warning(note)
+    for said in (note, _note_of_kept_out(views) if kept else None):
+        if said is not None:
+            logging.getLogger("pmd.notes").warning(said)
 
 
 def _taken_down(
@@ -103,6 +104,18 @@ def _taken_down(
     named = {image for link in links for image in link if kept.has("image") and kept.holds("image", image)}
     takedown = images_rules.Takedown.of(listed)
     return images_rules.widened(dataclasses.replace(takedown, ids=takedown.ids | named), links)
+
+
+def _note_of_kept_out(views: str) -> str | None:
+    """Return in words that pairs show pictures of rows that are kept out, if any do: these stand still before this stage."""
+    books = commits.require(views, f"run: {flow.IMAGES.command}").sources.values()
+    left = sum(one.rejected.get(takedowns.REASON, 0) for one in books)
+    if not left:
+        return None
+    return (
+        f"takedown: {left:,} pairs are left out, among them such as show pictures of people, hosts or posts whose own rows are "
+        "kept out. To purge these from all that stands: pmd takedown apply CONFIG"
+    )
 
 
 def choose_cut(root_url: str, fetched: Iterable[tuple[int, Iterable[Generation]]], paths: Sequence[str]) -> None:

@@ -72,7 +72,9 @@ def kept_files(where: str) -> list[Path]:
     return sorted(Path(where).glob(f"curate/*/{flow.KEPT_OUT}/*"))
 
 
-def test_whoever_else_shows_a_picture_of_a_person_who_was_named_before_is_left_out(tmp_path: Path) -> None:
+def test_whoever_else_shows_a_picture_of_a_person_who_was_named_before_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     config, first = world.write(tmp_path), ("coco", "conceptual_captions")
     with world.small():
         built(config, first)
@@ -81,6 +83,7 @@ def test_whoever_else_shows_a_picture_of_a_person_who_was_named_before_is_left_o
         built(config, EVERYTHING)
         # Of SBU's rows nothing stands; COCO's caption of one of the pictures does, and no later stage has it.
         assert left_out(config.root) == {("coco", COCO)}
+        assert [line for line in caplog.messages if line.startswith("takedown: 1 pairs are left out")]
         assert kept_files(config.root)
         assert b"flickr" not in b"".join(path.read_bytes() for path in kept_files(config.root))
         assert verify.verify(config.root)["problems"] == []
