@@ -103,23 +103,25 @@ def resolve(
         matched.values[kind] |= said
     by_bytes = _by_bytes(known, words)
     agreed = [request.keeps_looks for _, request in asked]
-    held = Suppression((*standing.lists, *(kept_out.lists if kept_out is not None else ())))
-    pairs = _Pairs(root_url, _Meant(words, by_bytes), kept_out or _NOTHING)
+    kept = kept_out or _NOTHING
+    held = Suppression((*standing.lists, *kept.lists))
+    pairs = _Pairs(root_url, _Meant(words, by_bytes), kept)
     theirs = _Meant(_some(words, agreed), _some(by_bytes, agreed))
     (led, met_by_led), (of_theirs, _) = _led_to(known, [(pairs.meant, held), (theirs, _NOTHING)])
     also = pairs.also | takedowns.rejected_links(root_url, root.curated_sources(root_url))
     # Of an image that a source knows under another identity the pairs have that one.
     linked = pairs.meant.newly_said(_KEY, (image for link in also for image in link))
-    images = pairs.images | {*_fetched_of(known, standing, kept_out or _NOTHING)} | led
+    images = pairs.images | {*_fetched_of(known, standing, kept)} | led
+    images |= {image for link in also for image in link if kept.holds("image", image)}
     images = _spread(root_url, known, images, also)
     images |= _left_alone(root_url, pairs.pair_ids, images)
-    images, addresses = _at_their_addresses(root_url, known, images, also)
+    images, spelled = _at_their_addresses(root_url, known, images, also)
     matched.pairs = pairs.count
     met_by = pairs.met | met_by_led | linked
     met = {request.number for number, (_, request) in enumerate(asked) if number in met_by}
     matched.unmatched = tuple(sorted({request.number for request in requests} - met))
     matched.values["image"] |= images
-    matched.values["url"] |= addresses
+    matched.values["url"] |= spelled
     # Pairs of these images, too: a sheet, or a list of what has left, knows a pair by nothing but its id.
     matched.values["pair"] |= pairs.pair_ids | _pairs_of(root_url, images)
     own = [row for row in _ledger_rows(known, images) if row["image_id"] in images]
