@@ -104,6 +104,7 @@ def apply(
     curate_needs.refuse_lost_lists(lists.held(config))
     asked = requests.read(config.root)
     standing = lists.standing(config.root, config.suppression)
+    config = _of_its_sample(config)
     units = _committed(config, flags)
     say("looking for what is named")
     kept = kept_out.standing(config.root, standing)
@@ -135,6 +136,13 @@ def apply(
     return Applied(
         done.requests, done.removed, tuple(ran), *_without_older(config.root, lock), unmatched=matched.unmatched
     )
+
+
+def _of_its_sample(config: Config) -> Config:
+    """Return a configuration with the sample that stands, which a build's command may have named: nothing more is built."""
+    commit = commits.read(root.views_folder(config.root))
+    sample = config.sample if commit is None else commit.run.get("options", {}).get("sample", config.sample)
+    return dataclasses.replace(config, sample=int(sample))
 
 
 def _without_older(root_url: str, lock: Lock) -> tuple[int, tuple[str, ...]]:

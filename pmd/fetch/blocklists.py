@@ -60,6 +60,12 @@ class Blocklist:
     def __bool__(self) -> bool:
         return bool(self.digests or self.names or self.suppression.has("sha256"))
 
+    def with_kept_out(self, kept: Suppression) -> Blocklist:
+        """Return the same with what sources have kept of rows that these lists keep out (`pmd.suppression.kept_out`)."""
+        return (
+            dataclasses.replace(self, suppression=Suppression((*self.suppression.lists, *kept.lists))) if kept else self
+        )
+
     def match(self, sha256: bytes | None, perceptual_hash: bytes | None) -> str | None:
         """Return the id of the entry that content matches, the nearest of several, or None."""
         if sha256 is not None and sha256 in self.digests:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,15 @@ from pmd.schema.tables import KEPT_OUT, PAIRS, REJECTED
 from pmd.store import commits, root
 from pmd.suppression import kept_out, lists, rows
 from pmd.suppression.lists import Suppression
-from pmd.takedown import prove, receipts, requests
+from pmd.takedown import prove, purge, receipts, requests
 from tests.images.test_rules import ASKED, gather, pair
 from tests.pipelines import building
 from tests.takedown import world
-from tests.takedown.test_takedown import applied
+from tests.takedown.test_takedown import Killed, applied
 
 EVERYTHING = ("coco", "conceptual_captions", "sbu_captions")
 COCO = keys.image_id("coco:77")
+STAGES = (flow.CURATE.name, flow.IMAGES.name)
 
 
 def of_sources(config: Config, names: Collection[str]) -> Config:
@@ -75,36 +77,54 @@ def kept_files(where: str) -> list[Path]:
 def test_whoever_else_shows_a_picture_of_a_person_who_was_named_before_is_left_out(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config, first = world.write(tmp_path), ("coco", "conceptual_captions")
-    with world.small():
-        built(config, first)
-        asked(of_sources(config, first), world.PROFILE)
-        assert proof(config) == []
-        built(config, EVERYTHING)
+    config, first = world.write(tmp_path), of_sources(world.write(tmp_path), ["coco"])
+    with world.small() as patch:
+        built(config, ["coco"], only=("curate", "images", "fetch", "dedupe"))
+        asked(first, world.PROFILE)
+        assert proof(first) == []
+        built(config, EVERYTHING, only=STAGES)
         # Of SBU's rows nothing stands; COCO's caption of one of the pictures does, and no later stage has it.
         assert left_out(config.root) == {("coco", COCO)}
         assert [line for line in caplog.messages if line.startswith("takedown: 1 pairs are left out")]
         assert kept_files(config.root)
         assert b"flickr" not in b"".join(path.read_bytes() for path in kept_files(config.root))
-        assert verify.verify(config.root)["problems"] == []
+        problems = verify.verify(config.root)["problems"]  # of the later stages, which are still to be run
+        assert not [one for one in problems if one["place"].startswith(("curate", "images", "views"))]
         books = commits.require(root.views_folder(config.root), "").sources["coco"]
         assert (books.kept, books.rejected) == (0, {"takedown": 1})
-        assert not list(Path(config.root).glob("publish/source=coco/*.parquet"))
         found = explain.explain(config.root, "coco:77")
         assert [row["reason"] for row in found["pairs"][0]["rejected"]] == ["takedown"]
         assert {left.what for left in proof(config)} == {"image"}
 
+        def killed(how: purge.Purge, chosen: Config) -> Counter[str]:
+            counted = purged(how, chosen)
+            if not how.is_dry:
+                raise Killed
+            return counted
+
+        purged = takedown._purged
+        patch.setattr(takedown, "_purged", killed)
+        with pytest.raises(Killed):
+            asked(config)
+        patch.setattr(takedown, "_purged", purged)
         done = asked(config)
-        assert done.removed["pairs"] == 1
+        assert (done.removed["pairs"], done.removed["stored pictures"]) == (1, 1)
+        assert [one.removed.get("pairs") for one in receipts.read(config.root)] == [None, 1]
         assert proof(config) == []
         assert kept_files(config.root) == []
         assert verify.verify(config.root)["problems"] == []
         after = world.files(config.root)
-        steps: list[Any] = []
-        with root.writer(config.root, "test"):
-            build.build(config, report=steps.append)
-        assert [step for step in steps if step.why is not None] == []
+        built(config, EVERYTHING, only=STAGES)
         assert world.files(config.root) == after
+
+
+def test_a_takedown_builds_no_more_than_stands(tmp_path: Path) -> None:
+    config = world.write(tmp_path)
+    with world.small():
+        built(dataclasses.replace(config, sample=3), EVERYTHING, only=STAGES)
+        done = asked(config, "http://host1.example/1.jpg")
+    assert done.removed["pairs"] == 1
+    assert commits.require(root.views_folder(config.root), "").run["options"]["sample"] == 3
 
 
 def test_the_same_is_left_out_in_whatever_order_sources_come(tmp_path: Path) -> None:
@@ -113,11 +133,10 @@ def test_the_same_is_left_out_in_whatever_order_sources_come(tmp_path: Path) -> 
     listed.write_bytes(lists.to_bytes(lists.new().with_values({"user": [f"flickr/{world.USER}"]})))
     orders = ((EVERYTHING,), (("coco",), EVERYTHING), (("sbu_captions",), ("coco", "sbu_captions"), EVERYTHING))
     found = []
-    stages = (flow.CURATE.name, flow.IMAGES.name)
     with world.small():
         for number, steps in enumerate(orders):
             config = world.write(tmp_path, f"pmd{number}", f'suppression = "{listed}"')
-            built(config, *steps, only=stages)
+            built(config, *steps, only=STAGES)
             assert left_out(config.root) == {("coco", COCO)}
             assert kept_files(config.root)
             files = world.files(config.root)
@@ -135,15 +154,14 @@ def test_a_purge_keeps_what_a_reading_keeps(tmp_path: Path) -> None:
     """A source that was read before its person was named, and one that is read after that, by another's list."""
     config = world.write(tmp_path)
     listed = tmp_path / "list.json"
-    stages = (flow.CURATE.name, flow.IMAGES.name)
     with world.small():
-        built(config, EVERYTHING, only=stages)
+        built(config, EVERYTHING, only=STAGES)
         listed.write_bytes(lists.to_bytes(lists.new().with_values({"user": [f"flickr/{world.USER}"]})))
         again = world.write(tmp_path, "again", f'suppression = "{listed}"')
         asked(dataclasses.replace(config, suppression=(str(listed),)))
         shutil.copyfile(lists.path_of(config.root), tmp_path / "own.json")
         again = dataclasses.replace(again, suppression=(str(tmp_path / "own.json"), str(listed)))
-        built(again, EVERYTHING, only=stages)
+        built(again, EVERYTHING, only=STAGES)
     for source in EVERYTHING:
         one, other = (commits.require(root.curate_folder(each, source), "") for each in (config.root, again.root))
         assert (one.files, one.sources, one.facts) == (other.files, other.sources, other.facts)
