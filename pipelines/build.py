@@ -155,7 +155,7 @@ def build(
     for turn in _turns(units(config, chosen, flags, driver.now, only=only)):
         stage = turn[0].stage
         before += turn
-        if driver.run(turn) and stage.ledger == "more" and any(line.named.is_of_bytes for line in listed):
+        if driver.run(turn) and stage.ledger == "more" and any(line.is_of_ledger for line in listed):
             _look_again(before, driver)
     if only is not None and not before:
         raise RootError(
@@ -253,7 +253,7 @@ def _remember(unit: Unit, wanted: Sequence[Wanted], standing: Standing) -> Stand
 
 
 def _look_again(units: Sequence[Unit], driver: _Driver) -> None:
-    """Run all but curate again, while the ledger knows pictures that a takedown list names by their bytes and that are here."""
+    """Run all but curate again, while the ledger knows pictures that a takedown list names and that are here."""
     images = [unit for unit in units if unit.stage == flow.IMAGES]
     while any(unit.why(driver.now()) is not None for unit in images):
         for unit in units:

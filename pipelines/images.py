@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
@@ -25,6 +26,8 @@ from pmd.schema import keys
 from pmd.schema.tables import KEY
 from pmd.store import commits, exchange, register, root, storage
 from pmd.store.register import Generation
+from pmd.suppression import kept_out, lists
+from pmd.suppression.lists import Suppression
 
 #: image_id, identity, and another identity of the same photograph.
 TwoIdentities = tuple[bytes, str, str]
@@ -50,8 +53,10 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     also = read_also(paths)
     aliases = write_aliases(also, side)
     listed = needs.taken_down(config)
-    links = takedowns.rejected_links(config.root, needed.sources) if listed else set()
-    takedown = images_rules.widened(images_rules.Takedown.of(listed), {*_links(also), *links})
+    held = lists.digests(config.suppression) if needed.kept_out else ()
+    kept = kept_out.read(needed.kept_out, held)
+    links = takedowns.rejected_links(config.root, needed.sources) if listed or kept else set()
+    takedown = _taken_down(listed, kept, {*_links(also), *links})
     held_out = write_held_out(config.root, needed.left_out, also, side)
     verdicts = tuple(
         _put_by_digest(side, f"scores-{number}", scores.read(rule.file, rule.keep, rule.missing).to_bytes())
@@ -74,6 +79,8 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
                     aliases,
                     held_out,
                     verdicts,
+                    needed.kept_out,
+                    held,
                 ),
                 GatherPartition(wanted.folder, views, bits, shard_bits, asked, work),
                 by_engine=config.engine.is_shuffling,
@@ -85,8 +92,30 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     running.run_and_commit(config.root, [views, wanted.folder], wire, flags, work, size)
     storage.remove_tree(side)
     note = takedowns.note(listed, takedowns.unmatched(config.root, needed.sources, listed, links))
-    if note is not None:
-        logging.getLogger("pmd.notes").warning(note)
+    for said in (note, _note_of_kept_out(views) if kept else None):
+        if said is not None:
+            logging.getLogger("pmd.notes").warning(said)
+
+
+def _taken_down(
+    listed: Sequence[takedowns.Line], kept: Suppression, links: Collection[tuple[bytes, bytes]]
+) -> images_rules.Takedown:
+    """Return what lists take down, and of what sources have kept out those photographs that others know under two identities."""
+    named = {image for link in links for image in link if kept.has("image") and kept.holds("image", image)}
+    takedown = images_rules.Takedown.of(listed)
+    return images_rules.widened(dataclasses.replace(takedown, ids=takedown.ids | named), links)
+
+
+def _note_of_kept_out(views: str) -> str | None:
+    """Return in words that pairs show pictures of rows that are kept out, if any do: these stand still before this stage."""
+    books = commits.require(views, f"run: {flow.IMAGES.command}").sources.values()
+    left = sum(one.rejected.get(takedowns.REASON, 0) for one in books)
+    if not left:
+        return None
+    return (
+        f"takedown: {left:,} pairs are left out, among them such as show pictures of people, hosts or posts whose own rows are "
+        "kept out. To purge these from all that stands: pmd takedown apply CONFIG"
+    )
 
 
 def choose_cut(root_url: str, fetched: Iterable[tuple[int, Iterable[Generation]]], paths: Sequence[str]) -> None:

@@ -24,7 +24,7 @@ from pmd.store import commits, leftovers, older, register, root, storage, writte
 from pmd.store import lock as lock_state
 from pmd.store.lock import Lock
 from pmd.store.standing import Standing
-from pmd.suppression import lists
+from pmd.suppression import kept_out, lists
 from pmd.takedown import matching, purge, receipts, requests
 from pmd.takedown.purge import Purge
 
@@ -105,12 +105,14 @@ def apply(
     running.check(choosing.flags(config.engine, flags, config.root))
     asked = requests.read(config.root)
     standing = lists.standing(config.root, config.suppression)
+    config = _of_its_sample(config)
     units = _committed(config, flags)
     say("looking for what is named")
-    matched = matching.resolve(config.root, asked, config.sources, standing)
+    kept = kept_out.standing(config.root, standing)
+    matched = matching.resolve(config.root, asked, config.sources, standing, kept)
     own_path = lists.path_of(config.root)
     own = lists.read_own(config.root)
-    more = own.with_values(matched.values, matched.looks)
+    more = own.with_values(matched.values, matched.looks).with_entries(kept.entries_of(own.identity))
     held = lists.Suppression((more, *lists.standing_named(config.suppression).lists))
     receipt = receipts.begin(
         config.root, [request.number for request in asked], _purged(Purge(lock, held, is_dry=True), config)
@@ -136,6 +138,13 @@ def apply(
     return Applied(
         done.requests, done.removed, tuple(ran), *_without_older(config.root, lock), unmatched=matched.unmatched
     )
+
+
+def _of_its_sample(config: Config) -> Config:
+    """Return a configuration with the sample that stands, which a build's command may have named: nothing more is built."""
+    commit = commits.read(root.views_folder(config.root))
+    sample = config.sample if commit is None else commit.run.get("options", {}).get("sample", config.sample)
+    return dataclasses.replace(config, sample=int(sample))
 
 
 def _without_older(root_url: str, lock: Lock) -> tuple[int, tuple[str, ...]]:

@@ -161,7 +161,11 @@ class Stage:
         return f"pmd {self.name} CONFIG"
 
 
-PAIRS: Final = Folder("curate/source={source}", rf"(?:pairs|rejected)/{PART}", keeps="pairs/", rejects="rejected/")
+#: In the folder of a source: what rows that suppression lists keep out say of their pictures, as HMACs.
+KEPT_OUT: Final = "kept_out"
+PAIRS: Final = Folder(
+    "curate/source={source}", rf"(?:pairs|rejected|{KEPT_OUT})/{PART}", keeps="pairs/", rejects="rejected/"
+)
 VIEWS: Final = Folder("views", rf"(?:pairs|rejected)/{PART}", keeps="pairs/", rejects="rejected/")
 DISTINCT: Final = Folder("images", PART, twin=True)
 UNFETCHED: Final = Folder("fetch/rejected", PART, rejects="")

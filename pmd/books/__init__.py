@@ -4,6 +4,7 @@ Modules, each importing only those above it::
 
     committed       commits with their books, and which sources they were made of
     pictures        which images have certain bytes, or look a certain way
+    redirects       where the addresses of images have led
     balance         whether each stage took what the one before it kept
     report          what a recount has to tell
     reconciliation  every pair, in every stage it stands in, brought together by its key

@@ -145,12 +145,21 @@ class Resolved:
         """How many rows there are."""
         return int(self.pairs.num_rows + self.rejected.num_rows)
 
-    def without(self, lists: Suppression) -> Resolved:
-        """Return what suppression lists leave of it. Rows keep the numbers that they have among all."""
-        return Resolved(
-            self.pairs.filter(pa.array(~suppressed.pairs(lists, self.pairs))).combine_chunks(),
-            self.rejected.filter(pa.array(~suppressed.rejected(lists, self.rejected))).combine_chunks(),
+    def tables(self) -> dict[str, pa.Table]:
+        """Return its tables by the names of their folders."""
+        return {"pairs": self.pairs, "rejected": self.rejected}
+
+    def parted(self, lists: Suppression) -> tuple[Resolved, Resolved]:
+        """Return what suppression lists leave of it, and what they keep out. Rows keep the numbers that they have among all."""
+        pairs, rejected = suppressed.pairs(lists, self.pairs), suppressed.rejected(lists, self.rejected)
+        left, gone = (
+            Resolved(
+                self.pairs.filter(pa.array(of_pairs)).combine_chunks(),
+                self.rejected.filter(pa.array(of_rejected)).combine_chunks(),
+            )
+            for of_pairs, of_rejected in ((~pairs, ~rejected), (pairs, rejected))
         )
+        return left, gone
 
 
 def suppressing(commit: Commit, dropped: int) -> Commit:

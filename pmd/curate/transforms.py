@@ -15,12 +15,12 @@ from pmd.curate.rules import judge, rename, resolve, suppressing
 from pmd.engines import progress
 from pmd.engines.committing import of_kind
 from pmd.engines.transforms import Collected, Spreads, outputs
-from pmd.schema.tables import JUDGED, in_source_folder
+from pmd.schema.tables import JUDGED, KEPT_OUT, in_source_folder
 from pmd.sources.contract import Chunk
 from pmd.store import commits, exchange
 from pmd.store.exchange import Rows
 from pmd.store.proposals import Proposal
-from pmd.suppression import lists
+from pmd.suppression import kept_out, lists
 
 CHUNKS = pa.schema(
     [
@@ -93,7 +93,7 @@ class ReadChunk:
 
 @dataclasses.dataclass(frozen=True)
 class ResolvePartition:
-    """Read a partition's rows back, resolve their ids, write its two files."""
+    """Read a partition's rows back, resolve their ids, write its files."""
 
     source: str
     asked: Asked
@@ -106,14 +106,17 @@ class ResolvePartition:
         """(partition, all its RUNS) → OUTPUTS."""
         partition, references = keyed
         settled = resolve(self.source, exchange.read(self.work, references, JUDGED), self.asked)
-        dropped = 0
+        dropped, of_dropped = 0, KEPT_OUT.empty_table()
         if self.suppression:
-            left = settled.without(lists.read(self.suppression))
-            settled, dropped = left, settled.rows - left.rows
+            held = lists.read(self.suppression)
+            left, gone = settled.parted(held)
+            settled, dropped = left, gone.rows
+            of_dropped = kept_out.of(held, gone.pairs, gone.rejected) if dropped else of_dropped
         part = flow.part(partition, self.bits)
+        tables = {name: table.cast(in_source_folder(table.schema)) for name, table in settled.tables().items()}
         files = [
-            commits.put_table(self.folder, f"{name}/{part}", table.cast(in_source_folder(table.schema)))
-            for name, table in (("pairs", settled.pairs), ("rejected", settled.rejected))
+            commits.put_table(self.folder, f"{name}/{part}", table)
+            for name, table in (*tables.items(), (flow.KEPT_OUT, of_dropped))
             if table.num_rows
         ]
         yield outputs(files, {self.source: settled.books()}, [str(dropped)] if dropped else [])

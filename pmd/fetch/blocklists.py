@@ -29,7 +29,7 @@ from pmd.errors import InputError
 from pmd.formats import encoding
 from pmd.schema.statuses import OK
 from pmd.store import storage
-from pmd.suppression import lists, rows
+from pmd.suppression import addresses, lists
 from pmd.suppression.lists import Suppression
 
 STATUS: Final = "blocked_content"
@@ -60,6 +60,12 @@ class Blocklist:
     def __bool__(self) -> bool:
         return bool(self.digests or self.names or self.suppression.has("sha256"))
 
+    def with_kept_out(self, kept: Suppression) -> Blocklist:
+        """Return the same with what sources have kept of rows that these lists keep out (`pmd.suppression.kept_out`)."""
+        return (
+            dataclasses.replace(self, suppression=Suppression((*self.suppression.lists, *kept.lists))) if kept else self
+        )
+
     def match(self, sha256: bytes | None, perceptual_hash: bytes | None) -> str | None:
         """Return the id of the entry that content matches, the nearest of several, or None."""
         if sha256 is not None and sha256 in self.digests:
@@ -74,7 +80,7 @@ class Blocklist:
 
     def is_kept_out(self, url: str) -> bool:
         """Return whether a suppression list names where a redirect leads to: what lies there was taken down."""
-        return rows.is_address(self.suppression, url)
+        return addresses.is_named(self.suppression, url)
 
     def stored(self, ledger: pa.Table, images: pa.Table) -> dict[bytes, str]:
         """Return image_id → the entry's id of images that are ok in the ledger: what was fetched before it was listed."""

@@ -55,6 +55,7 @@ from pmd.fetch.transfers import Transfers
 from pmd.fetch.trust import Authorities
 from pmd.schema.statuses import OK
 from pmd.store import shortage
+from pmd.suppression.lists import Suppression
 
 #: Threads that decode and encode in one lane. Measured on two cores: a third one gains nothing.
 CODEC_THREADS: Final = 2
@@ -230,6 +231,7 @@ class Lane:
         stop: Asks it to end soon: what it was given is then settled in part, and the rest stays open.
         hashed: Whether something asks for perceptual hashes (`asking.who`).
         folder: To which relative archives are relative: the configuration's.
+        kept_out: What sources have kept of rows that suppression lists keep out: no redirect is followed to that either.
 
     Raises:
         ConfigError: An option cannot be used.
@@ -252,6 +254,7 @@ class Lane:
         stop: Stop | None = None,
         hashed: bool = True,
         folder: str = "",
+        kept_out: Suppression | None = None,
     ) -> None:
         self._options = options
         self._folder = folder
@@ -275,7 +278,7 @@ class Lane:
         self._routes = addresses.Routes.of(options.resolve)
         self._proxies = proxies.configured(options.proxy)
         hosts.check_lanes(options.per_host, lanes)
-        self._blocklist = blocklists.read(options.blocklists)
+        self._blocklist = blocklists.read(options.blocklists).with_kept_out(kept_out or Suppression())
 
     def __enter__(self) -> Self:
         _open_more_files()

@@ -35,7 +35,7 @@ from pmd import lean
 from pmd.config.options import FetchOptions
 from pmd.engines import counters, ends, mistakes, progress, workers
 from pmd.errors import NetworkError, PmdError, WorkerFault
-from pmd.fetch import adopt, hosts, leases, partitions, policies, reference_lists, state, stopping, store
+from pmd.fetch import adopt, blocklists, hosts, leases, partitions, policies, reference_lists, state, stopping, store
 from pmd.fetch.engine import Lane, utc_now
 from pmd.fetch.img2dataset import Img2dataset
 from pmd.fetch.outcome import Fetched
@@ -44,6 +44,8 @@ from pmd.fetch.stopping import Stop
 from pmd.fetch.waiting import Waiting
 from pmd.schema import keys
 from pmd.store import storage
+from pmd.suppression import kept_out
+from pmd.suppression.lists import Suppression
 from pmd.terminal import endings
 from pmd.text import urls
 
@@ -184,6 +186,7 @@ class FetchLane:
                 stop=stop,
                 hashed=self.hashed,
                 folder=self.folder,
+                kept_out=self._kept_out(),
             ) as lane,
         ):
             theirs = self.options.engine == "img2dataset"
@@ -201,6 +204,11 @@ class FetchLane:
                 yield shard_batch(shard)
         if self.reports is not None:
             self.reports.leave(name, done)
+
+    def _kept_out(self) -> Suppression:
+        """Return what sources have kept of rows that suppression lists keep out, where there are such lists."""
+        held = blocklists.read(self.options.blocklists).suppression
+        return kept_out.standing(self.root, held) if held else held
 
     def _order(self, shard: int, told: Callable[[Fetched], None], check: Callable[[], None]) -> store.Order:
         part = self.cut.part_of(shard)

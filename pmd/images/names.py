@@ -54,6 +54,7 @@ class Named:
         sha256: Of an original's bytes.
         stored: XXH3-128 of stored bytes.
         pdq: Perceptual hash; None also where it tells nothing apart.
+        is_page: Whether a page was named.
     """
 
     says: str
@@ -64,11 +65,17 @@ class Named:
     sha256: bytes | None = None
     stored: bytes | None = None
     pdq: bytes | None = None
+    is_page: bool = False
 
     @property
     def image_ids(self) -> list[bytes]:
         """The keys of its identities."""
         return [keys.image_id(identity) for identity in self.identities]
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether a picture is meant, whoever shows it: rows are then the post that it stands in, and not rows alone."""
+        return bool(self.urls or self.identities or self.is_page)
 
     @property
     def is_of_bytes(self) -> bool:
@@ -146,6 +153,7 @@ def _all(one: Named | None, other: Named | None) -> Named | None:
         sha256=one.sha256 or other.sha256,
         stored=one.stored or other.stored,
         pdq=one.pdq or other.pdq,
+        is_page=one.is_page or other.is_page,
     )
 
 
@@ -211,4 +219,4 @@ def with_scheme(said: str) -> str | None:
 
 def _page(page: pages.Page) -> Named:
     of = ", ".join(page.identities) or ", ".join("/".join(row) for row in page.rows)
-    return Named(f"{page.says} of {of}", identities=page.identities, rows=page.rows)
+    return Named(f"{page.says} of {of}", identities=page.identities, rows=page.rows, is_page=True)

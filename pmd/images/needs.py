@@ -18,8 +18,9 @@ from pmd.store.wanted import Wanted
 
 #: As `wanted.FORMAT`, for images alone. 2: views say of their pairs what samples and lists say of them.
 VIEW_FORMAT: Final = 2
-#: The same, where there are takedown lists. 1: they know an address in other spellings, too (`urls.alike`).
-SPELLINGS: Final = 1
+#: The same, where there are takedown lists. 1: they know an address in other spellings, too (`urls.alike`). 2: a picture that is
+#: named by one of its addresses, or by the page of a post, leaves with all its captions.
+SPELLINGS: Final = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Needs:
         pairs: (source, path, file) of every committed file of pairs.
         archives: source → its archives and folders of images; only sources that have some.
         left_out: (source, commit) of the sources that have left evaluation images out, where copies of these are to go, too.
+        kept_out: The paths of what sources have kept of rows that suppression lists keep out.
     """
 
     wanted: Wanted
@@ -39,6 +41,7 @@ class Needs:
     pairs: tuple[tuple[str, str, File], ...]
     archives: Mapping[str, tuple[str, ...]]
     left_out: tuple[tuple[str, Commit], ...]
+    kept_out: tuple[str, ...]
 
 
 def wanted(config: Config, unit: str = "all", standing: Standing | None = None) -> tuple[Wanted, ...]:
@@ -57,6 +60,7 @@ def of(config: Config, standing: Standing | None = None) -> Needs:
     pairs: list[tuple[str, str, File]] = []
     archives: dict[str, tuple[str, ...]] = {}
     left_out: list[tuple[str, Commit]] = []
+    kept_files: list[str] = []
     names = curate_needs.curated(config, there)
     for name in names:
         commit, folder = curate_needs.commit_of(there, name), root.curate_folder(config.root, name)
@@ -67,6 +71,9 @@ def of(config: Config, standing: Standing | None = None) -> Needs:
             left_out.append((name, commit))
         if leaves_out or config.takedown:  # which photographs are one is told by rejected rows, too
             digests[f"{name}, rejected"] = commit.digest("rejected")
+        if commit.under(flow.KEPT_OUT):
+            digests[f"{name}, kept out"] = commit.digest(flow.KEPT_OUT)
+            kept_files += [storage.join(folder, file.name) for file in commit.under(flow.KEPT_OUT)]
         paths = inputs.archives_of(config.sources[name])
         digests |= {places.written(path): storage.fingerprint(path) for path in paths}
         if paths:
@@ -75,7 +82,7 @@ def of(config: Config, standing: Standing | None = None) -> Needs:
         digests[places.written(rule.file)] = storage.fingerprint(rule.file)
     for path in config.takedown:
         digests[places.written(path)] = hashlib.sha256(storage.read_bytes(path)).hexdigest()
-    pictures = takedowns.of_bytes(taken_down(config, there))
+    pictures = takedowns.by_ledger(taken_down(config, there))
     if pictures:
         digests["takedown, by bytes"] = options_hash(pictures)
     rules = [places.options_written(rule, places.written) for rule in config.scores]
@@ -99,16 +106,17 @@ def of(config: Config, standing: Standing | None = None) -> Needs:
         tuple(pairs),
         archives,
         tuple(left_out),
+        tuple(kept_files),
     )
 
 
 def answers(config: Config, there: Standing) -> dict[str, Any]:
-    """Return what may be remembered: which images the takedown lists mean that name pictures."""
+    """Return what may be remembered: which images the takedown lists mean, as the ledger tells."""
     return {name: found for name, found in there.found.items() if name == takedowns.NAMED}
 
 
 def taken_down(config: Config, standing: Standing | None = None) -> list[takedowns.Line]:
-    """Return the lines of the takedown lists, with the images that the ledger knows by what pictures they name.
+    """Return the lines of the takedown lists, with the images that the ledger knows by what they name.
 
     Raises:
         InputError: Lines name nothing.

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -28,6 +29,8 @@ from pmd.schema import keys, licences
 from pmd.schema.tables import IMAGES, KEY, LOCATION, REGION, REJECTED, VIEWS
 from pmd.store import exchange, root, storage
 from pmd.store.commits import Books
+from pmd.suppression import rows as suppressed
+from pmd.suppression.lists import Suppression
 from pmd.text import credit, urls
 
 STAGE: Final = flow.IMAGES.name
@@ -94,15 +97,19 @@ NEEDED: Final = (
 
 
 _NONE: Final = pa.array([], KEY)
+_NOTHING: Final = Suppression()
+#: The detail of rows that are taken down for their picture, until these have met (`heed_takedowns`).
+_PICTURE: Final = "its picture"
 
 
 @dataclasses.dataclass(frozen=True)
 class Takedown:
-    """What must not be used: keys of images or pairs, canonical URLs, and rows as SOURCE/ID."""
+    """What must not be used: keys of images or pairs, canonical URLs, and rows as SOURCE/ID; of posts the pictures are meant."""
 
     ids: frozenset[bytes] = frozenset()
     urls: frozenset[str] = frozenset()
     rows: frozenset[str] = frozenset()
+    posts: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, listed: Iterable[takedowns.Line]) -> Takedown:
@@ -111,11 +118,12 @@ class Takedown:
         return cls(
             frozenset().union(*(line.ids for line in lines)),
             frozenset(url for line in lines for url in line.named.urls),
-            frozenset().union(*(line.rows for line in lines)),
+            frozenset().union(*(line.rows for line in lines if not line.named.is_picture)),
+            frozenset().union(*(line.rows for line in lines if line.named.is_picture)),
         )
 
     def __bool__(self) -> bool:
-        return bool(self.ids or self.urls or self.rows)
+        return bool(self.ids or self.urls or self.rows or self.posts)
 
     @functools.cached_property
     def _spelled(self) -> pa.Array:
@@ -127,20 +135,33 @@ class Takedown:
         """The rows; once, too."""
         return pa.array(sorted(self.rows), pa.string())
 
-    def names(self, pairs: pa.RecordBatch) -> np.ndarray:
+    @functools.cached_property
+    def _posts(self) -> pa.Array:
+        return pa.array(sorted(self.posts), pa.string())
+
+    def names(self, pairs: pa.RecordBatch) -> npt.NDArray[np.bool_]:
         """Return which pairs (with the columns `NEEDED`) it names by a URL or row: one of the pair's URLs is enough."""
-        found = np.zeros(len(pairs), bool)
+        return self.pictures(pairs) | _among_rows(pairs, self._rows)
+
+    def pictures(self, pairs: pa.RecordBatch) -> npt.NDArray[np.bool_]:
+        """Return those of them whose pictures are meant, whoever else shows them: by a URL, or the page of a post."""
+        found = _among_rows(pairs, self._posts)
         if self.urls:
             wanted = self._spelled
             found |= _is_in(urls.alike(urls.canonical(pairs["image_url"])), wanted)
             mirrors = pairs["mirrors"]
             among = _is_in(urls.alike(urls.canonical(mirrors.flatten())), wanted)
             found[pc.list_parent_indices(mirrors).to_numpy()[among]] = True
-        if self.rows:
-            rows = pc.binary_join_element_wise(pairs["source"], pairs["source_id"], "/")
-            bare = pc.replace_substring_regex(rows, r"#[0-9]+$", "")
-            found |= _is_in(rows, self._rows) | _is_in(bare, self._rows)
         return found
+
+
+def _among_rows(pairs: pa.RecordBatch, wanted: pa.Array) -> npt.NDArray[np.bool_]:
+    """Return which pairs are named as SOURCE/ID, or as repeats of one."""
+    if not len(wanted):
+        return np.zeros(len(pairs), bool)
+    rows = pc.binary_join_element_wise(pairs["source"], pairs["source_id"], "/")
+    bare = pc.replace_substring_regex(rows, r"#[0-9]+$", "")
+    return _is_in(rows, wanted) | _is_in(bare, wanted)
 
 
 def widened(takedown: Takedown, also: Iterable[tuple[bytes, bytes]]) -> Takedown:
@@ -227,6 +248,7 @@ def spread(
     aliases: Mapping[bytes, tuple[bytes, str]],
     index: Mapping[str, Sequence[str]],
     takedown: Takedown,
+    kept_out: Suppression = _NOTHING,
     held_out: pa.Array = _NONE,
     verdicts: Sequence[scores.Verdicts] = (),
 ) -> pa.RecordBatch:
@@ -238,12 +260,13 @@ def spread(
         aliases: image_id → (image_id, identity) of the identity that stands for it.
         index: Base name → locations, of this source's archives.
         takedown: What must not be used.
+        kept_out: What sources have kept of rows that suppression lists keep out (`pmd.suppression.kept_out`): the same pictures.
         held_out: Keys of images that a source's curate left out because models are tested on them.
         verdicts: What scores decide. An image's score may stand under its own key or under that which stands for it; where
             both have one, both must pass.
 
     Returns:
-        The same rows as `IMAGE_ROWS`.
+        The same rows as `IMAGE_ROWS`. Of those that are taken down for their picture the detail says so, to `gather` alone.
     """
     own_ids = pairs["image_id"]
     image_ids = own_ids
@@ -258,11 +281,14 @@ def spread(
     if len(held_out):
         held = pc.or_(pc.is_in(own_ids, value_set=held_out), pc.is_in(image_ids, value_set=held_out))
         reasons[held.to_numpy(zero_copy_only=False)] = "evaluation_copy"
+    taken = np.zeros(len(pairs), bool)  # with their pictures
     if takedown:
         ids = pa.array(sorted(takedown.ids), KEY)
-        reasons[takedown.names(pairs)] = "takedown"
-        for named in (own_ids, image_ids, pairs["pair_id"]):
-            reasons[_is_in(named, ids)] = "takedown"
+        taken = takedown.pictures(pairs) | _is_in(own_ids, ids) | _is_in(image_ids, ids)
+        reasons[takedown.names(pairs) | _is_in(pairs["pair_id"], ids)] = takedowns.REASON
+    if kept_out:
+        taken |= suppressed.pictures(kept_out, pairs)
+    reasons[taken] = takedowns.REASON
     refused, amiss = _refused(pairs, asked.licence.image_allow)
     if asked.licence.image_allow is not None:
         reasons[amiss.is_valid().to_numpy(zero_copy_only=False) & _without(reasons)] = "licence"
@@ -282,7 +308,7 @@ def spread(
         "mirrors": pc.binary_join(pairs["mirrors"], "\n"),
         "attribution": credit.lines(pairs["image_licence"], pairs["identity"], pairs["also"]),
         "reason": pa.array(reasons, pa.string()),
-        "detail": amiss,
+        "detail": pc.if_else(pa.array(taken), _PICTURE, amiss) if taken.any() else amiss,
         "refused": refused,
     }
     return pa.RecordBatch.from_arrays(
@@ -307,6 +333,26 @@ def _refused(pairs: pa.RecordBatch, allowed: Sequence[str] | None) -> tuple[pa.A
     )
     is_stated = pc.not_equal(stated, licences.NOASSERTION)
     return pc.if_else(pc.and_(outside, is_stated), stated, pa.scalar(None, pa.string())), amiss
+
+
+def heed_takedowns(rows: pa.Table) -> pa.Table:
+    """Take down all pairs of an image of which a pair was named for its picture: by an address of it, say, that no other has.
+
+    Args:
+        rows: All `IMAGE_ROWS` of some images.
+
+    Returns:
+        The same rows, in the same order.
+    """
+    taken = rows.filter(pc.and_(pc.equal(rows["reason"], takedowns.REASON), pc.equal(rows["detail"], _PICTURE)))
+    if not taken.num_rows:
+        return rows
+    mine = pc.is_in(rows["image_id"], value_set=pc.unique(taken["image_id"]))
+    changed = {"reason": takedowns.REASON, "detail": pa.scalar(None, pa.string())}
+    for name, value in changed.items():
+        at = rows.schema.get_field_index(name)
+        rows = rows.set_column(at, rows.schema.field(at), pc.if_else(mine, value, rows[name]))
+    return rows
 
 
 def heed_others(rows: pa.Table) -> pa.Table:
@@ -340,7 +386,7 @@ def _without(reasons: np.ndarray) -> np.ndarray:
     return np.array([reason is None for reason in reasons], bool)
 
 
-def _is_in(values: pa.Array | pa.ChunkedArray, wanted: pa.Array) -> np.ndarray:
+def _is_in(values: pa.Array | pa.ChunkedArray, wanted: pa.Array) -> npt.NDArray[np.bool_]:
     return np.asarray(pc.is_in(values, value_set=wanted).to_numpy(zero_copy_only=False), bool)
 
 
@@ -402,6 +448,7 @@ def gather(rows: pa.Table, shard_bits: int, asked: Asked) -> Gathered:
         shard_bits: Bits of the image_id that are its fetch shard.
         asked: What the configuration asks of images.
     """
+    rows = heed_takedowns(rows)
     if asked.licence.image_allow is not None:
         rows = heed_others(rows)
     rows = rows.combine_chunks()

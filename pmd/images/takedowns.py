@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pmd.books import redirects
 from pmd.errors import InputError
 from pmd.formats import encoding
 from pmd.images import names
@@ -38,7 +39,8 @@ class Line:
         place: "FILE:line N".
         said: The line.
         named: What it may mean.
-        known: The images that have these bytes, or look so, as far as the ledger knows (`resolved`).
+        known: The images that have these bytes, or look so, or whose address has led to what it names, as far as the ledger knows
+            (`resolved`).
     """
 
     place: str
@@ -56,6 +58,21 @@ class Line:
     def rows(self) -> frozenset[str]:
         """The rows that it means, as SOURCE/ID."""
         return frozenset("/".join(row) for row in self.named.rows)
+
+    @property
+    def is_of_ledger(self) -> bool:
+        """Whether the ledger may tell of images that it means: by their bytes, or by where their addresses have led."""
+        return self.named.is_of_bytes or any(True for _ in self.says)
+
+    @property
+    def says(self) -> Iterator[tuple[str, str | bytes]]:
+        """What it says, as addresses say it (`pmd.suppression.addresses`): (kind, value)."""
+        yield from (("image", key) for key in self.named.image_ids)
+        if self.named.key is not None:
+            yield "image", self.named.key
+        yield from (("url", urls.alike_one(url)) for url in self.named.urls)
+        if self.named.is_picture:
+            yield from (("post", row) for row in self.rows)
 
 
 def lines(paths: Iterable[str], sources: Collection[str] = ()) -> list[Line]:
@@ -126,35 +143,63 @@ class _Beside:
         return self._folders[folder]
 
 
-#: What a driver remembers of all that stands: the images that lines mean which name pictures.
+#: What a driver remembers of all that stands: the images that lines mean, as the ledger tells.
 NAMED: Final = "named"
+#: How that was found out: raised when more is asked of the ledger. 2: where redirects have led.
+_ASKED: Final = 2
 
 
 def resolved(there: Standing, listed: Sequence[Line]) -> list[Line]:
-    """Return lines with the images that the ledger knows by what pictures they name.
+    """Return lines with the images that the ledger knows by what they name: by bytes and looks, and by where addresses have led.
 
-    No ledger is read where none does, nor where it is remembered.
+    No ledger is read where no line asks it, nor where it is remembered.
     """
-    if not any(line.named.is_of_bytes for line in listed):
+    asking = [line for line in listed if line.is_of_ledger]
+    if not asking:
         return [*listed]
-    said = sorted({line.said for line in listed if line.named.is_of_bytes})
     of_pictures = [[line.named.sha256, line.named.stored, line.named.pdq] for line in listed]
     digests = [[digest and digest.hex() for digest in named] for named in of_pictures]
-    key = commits.options_hash([[line.said for line in listed], digests, there.generations.digest])
+    key = commits.options_hash([_ASKED, [line.said for line in listed], digests, there.generations.digest])
     kept = there.generations.answers.get(NAMED, {})
     if kept.get("key") == key:
         ids_of = {line: frozenset(map(bytes.fromhex, ids)) for line, ids in kept["ids"].items()}
         return [dataclasses.replace(line, known=ids_of.get(line.said, frozenset())) for line in listed]
+    led = _led_to(there, listed)
     known = names.with_bytes(there.generations, [line.named for line in listed])
-    found = [dataclasses.replace(line, known=frozenset(ids)) for line, ids in zip(listed, known, strict=True)]
-    ids_by_line = of_bytes(found)
-    there.found[NAMED] = {"key": key, "ids": {line: ids_by_line[line] for line in said if ids_by_line[line]}}
+    found = [
+        dataclasses.replace(line, known=frozenset(ids | led[at]))
+        for at, (line, ids) in enumerate(zip(listed, known, strict=True))
+    ]
+    there.found[NAMED] = {"key": key, "ids": {line: ids for line, ids in by_ledger(found).items() if ids}}
     return found
 
 
-def of_bytes(listed: Iterable[Line]) -> dict[str, list[str]]:
-    """Return what images the lines mean that name pictures: line → keys. It changes as pictures become known."""
-    return {line.said: sorted(key.hex() for key in line.known) for line in listed if line.named.is_of_bytes}
+def _led_to(there: Standing, listed: Sequence[Line]) -> list[set[bytes]]:
+    """Return for each line the images whose address has led to what it names."""
+    from pmd.suppression import addresses  # here, as above: it reads manifests in
+
+    found: list[set[bytes]] = [set() for _ in listed]
+    wanted: dict[str, dict[str | bytes, list[int]]] = {}
+    for at, line in enumerate(listed):
+        for kind, value in line.says:
+            wanted.setdefault(kind, {}).setdefault(value, []).append(at)
+    for batch in redirects.led(there.generations) if wanted else ():
+        for said in addresses.said(batch["address"]):
+            lines_of = wanted.get(said.kind, {})
+            for row, value in addresses.said_among(said, pa.array(sorted(lines_of), said.values.type)):
+                for at in lines_of[value]:
+                    found[at].add(batch["image_id"][row].as_py())
+    return found
+
+
+def by_ledger(listed: Iterable[Line]) -> dict[str, list[str]]:
+    """Return what images the lines mean by what the ledger tells: line → keys. It changes as pictures become known.
+
+    A line that names a picture by its bytes is told though none is known: it is the ledger's to say.
+    """
+    return {
+        line.said: sorted(key.hex() for key in line.known) for line in listed if line.known or line.named.is_of_bytes
+    }
 
 
 def base_of(row: str) -> str:

@@ -20,6 +20,7 @@ from pmd.schema.tables import KEY
 from pmd.store import commits, exchange, storage
 from pmd.store.exchange import Rows
 from pmd.store.wanted import Wanted
+from pmd.suppression import kept_out
 
 PAIR_FILES = pa.schema([pa.field("source", pa.string(), nullable=False), pa.field("path", pa.string(), nullable=False)])
 
@@ -64,6 +65,8 @@ class SpreadByImage(Spreads):
     aliases: str
     held_out: str  # file of the keys of evaluation images, end to end
     scores: tuple[str, ...] = ()  # files of verdicts
+    kept_out: tuple[str, ...] = ()  # files of what sources have kept of rows that suppression lists keep out
+    suppression: tuple[tuple[str, str], ...] = ()  # these lists (`lists.digests`)
 
     kinds = exchange.one_kind(images_rules.IMAGE_ROWS)
 
@@ -81,6 +84,7 @@ class SpreadByImage(Spreads):
                     aliases=_aliases(self.aliases),
                     index=_index(index_file) if index_file else {},
                     takedown=self.takedown,
+                    kept_out=kept_out.read(self.kept_out, self.suppression),
                     held_out=_keys(self.held_out),
                     verdicts=[_verdicts(path) for path in self.scores],
                 )

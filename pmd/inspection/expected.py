@@ -468,9 +468,8 @@ def _spread(config: Config, looked: _Looked, meeting: _Meeting) -> pa.Table:
 
 def _heeding_others(spread: Sequence[pa.Table | None]) -> list[pa.Table | None]:
     """Return sources' `IMAGE_ROWS` as they are once each has met the others'."""
-    met = images_rules.heed_others(
-        pa.concat_tables([images_rules.IMAGE_ROWS.empty_table(), *(rows for rows in spread if rows is not None)])
-    )
+    together = pa.concat_tables([images_rules.IMAGE_ROWS.empty_table(), *(rows for rows in spread if rows is not None)])
+    met = images_rules.heed_others(images_rules.heed_takedowns(together))
     ends = itertools.accumulate(0 if rows is None else rows.num_rows for rows in spread)
     return [
         None if rows is None else met.slice(end - rows.num_rows, rows.num_rows)

@@ -195,14 +195,15 @@ class _Book:
             if flow.part_number(file.name) in numbers:
                 yield path
 
+    def _curated_files(self) -> Iterator[str]:
+        """Yield the files of pairs and of curate's rejected rows."""
+        for source in self.sources:
+            for prefix in ("pairs", "rejected"):
+                yield from (path for path, _ in self._files(root.curate_folder(self.root, source), prefix))
+
     def curated(self, pair_ids: Collection[bytes]) -> list[dict[str, Any]]:
         """Return the rows of pairs and of curate's rejected rows with these keys."""
-        return [
-            row
-            for source in self.sources
-            for path, _ in self._files(root.curate_folder(self.root, source))
-            for row in _find(path, "pair_id", pair_ids)
-        ]
+        return [row for path in self._curated_files() for row in _find(path, "pair_id", pair_ids)]
 
     def by_source_id(self, what: str) -> set[bytes]:
         """Return the keys of the pairs with an upstream id, repeats ("#2") too."""
@@ -223,12 +224,7 @@ class _Book:
 
     def by_own_image(self, image_ids: Collection[bytes]) -> list[dict[str, Any]]:
         """Return curate's rows whose image had this identity in its own source: a pass over one column."""
-        return [
-            row
-            for source in self.sources
-            for path, _ in self._files(root.curate_folder(self.root, source))
-            for row in _find(path, "image_id", image_ids)
-        ]
+        return [row for path in self._curated_files() for row in _find(path, "image_id", image_ids)]
 
     def known(self, image_ids: Collection[bytes]) -> set[bytes]:
         """Return those of some images that stand here, under this identity or another one."""

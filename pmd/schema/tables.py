@@ -90,6 +90,15 @@ REJECTED: Final = pa.schema(
     ]
 )
 
+#: What the pictures are known by of rows that suppression lists keep out (`pmd.suppression.kept_out`).
+KEPT_OUT: Final = pa.schema(
+    [
+        pa.field("list_id", KEY, nullable=False),  # the list that names the row, as commits have it
+        pa.field("kind", pa.string(), nullable=False),  # image | url
+        pa.field("hmac", pa.binary(32), nullable=False),  # under that list's secret
+    ]
+)
+
 IMAGES: Final = pa.schema(
     [
         pa.field("image_id", KEY, nullable=False),

@@ -34,12 +34,17 @@ RECEIPTS: Final = "receipts.jsonl"
 FORMAT: Final = "pmd suppression list"
 VERSION: Final = 1
 _SECRET_BYTES: Final = 32
+#: SHA-256 works on so many at a time.
+_BLOCK_BYTES: Final = 64
 #: Of a file so much tells whether it is a list.
 _HEAD_BYTES: Final = 64
 
 #: What a list may name, each kind with values of its own: image_ids and pair_ids; rows ("SOURCE/ID"), users
-#: (`people.user_key`), hosts and canonical URLs; of pictures the SHA-256 of the original, and XXH3-128 of what was stored.
-KINDS: Final = ("image", "pair", "row", "user", "host", "url", "sha256", "stored")
+#: (`people.user_key`), hosts and canonical URLs; of pictures the SHA-256 of the original, and XXH3-128 of what was stored; and
+#: posts ("SOURCE/ID" again), rows that are named by their page, so that their pictures are meant.
+KINDS: Final = ("image", "pair", "row", "user", "host", "url", "sha256", "stored", "post")
+#: Those that a file has only where they name something: versions before them refuse a list that has them.
+_LATER: Final = frozenset({"post"})
 
 Entries = Mapping[str, frozenset[bytes]]
 
@@ -78,6 +83,26 @@ class List:
         known = self.entries.get(kind, frozenset())
         return bool(known) and self.hmac(kind, value) in known
 
+    def among(self, kind: str, values: Iterable[str | bytes]) -> set[str | bytes]:
+        """Return those of some values that the list names, as `holds` says of each, in a third of the time."""
+        known = self.entries.get(kind, frozenset())
+        if not known:
+            return set()
+        # RFC 2104, with what is the same for all values hashed once.
+        key = (self.secret if len(self.secret) <= _BLOCK_BYTES else hashlib.sha256(self.secret).digest()).ljust(
+            _BLOCK_BYTES, b"\0"
+        )
+        begun = hashlib.sha256(bytes(byte ^ 0x36 for byte in key) + kind.encode() + b"\0")
+        around = hashlib.sha256(bytes(byte ^ 0x5C for byte in key))
+        found: set[str | bytes] = set()
+        for value in values:
+            inner, outer = begun.copy(), around.copy()
+            inner.update(value.encode() if isinstance(value, str) else value)
+            outer.update(inner.digest())
+            if outer.digest() in known:
+                found.add(value)
+        return found
+
     def with_values(self, values: Mapping[str, Iterable[str | bytes]], looks: Iterable[bytes] = ()) -> List:
         """Return the list with more in it."""
         entries = {
@@ -85,6 +110,11 @@ class List:
             for kind in KINDS
         }
         return List(self.secret, entries, self.looks.union(looks))
+
+    def with_entries(self, more: Entries) -> List:
+        """Return the list with more in it that are its own HMACs already."""
+        entries = {kind: self.entries.get(kind, frozenset()).union(more.get(kind, ())) for kind in KINDS}
+        return List(self.secret, entries, self.looks)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +136,10 @@ class Suppression:
         """They, as others are held to them."""
         return pictures.Looks(self.looks)
 
+    def entries_of(self, identity: str) -> Entries:
+        """Return what the list of an identity has; nothing where there is none."""
+        return next((one.entries for one in self.lists if one.identity == identity), {})
+
     def has(self, kind: str) -> bool:
         """Return whether anything of a kind is named at all."""
         return any(one.entries.get(kind) for one in self.lists)
@@ -118,7 +152,8 @@ class Suppression:
         """Return those of some values that a list names; each is looked at once, however often it comes."""
         if not self.has(kind):
             return set()
-        return {value for value in {*values} if value is not None and self.holds(kind, value)}
+        distinct = [value for value in {*values} if value is not None]
+        return set().union(*(one.among(kind, distinct) for one in self.lists))
 
 
 def new() -> List:
@@ -132,7 +167,11 @@ def to_bytes(one: List) -> bytes:
         "format": FORMAT,
         "version": VERSION,
         "secret": one.secret.hex(),
-        "entries": {kind: sorted(entry.hex() for entry in one.entries.get(kind, ())) for kind in KINDS},
+        "entries": {
+            kind: sorted(entry.hex() for entry in one.entries.get(kind, ()))
+            for kind in KINDS
+            if kind not in _LATER or one.entries.get(kind)
+        },
         "looks": sorted(look.hex() for look in one.looks),
     }
     return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
@@ -148,7 +187,7 @@ def from_bytes(content: bytes, where: str) -> List:
         raw: dict[str, Any] = orjson.loads(content)
         if raw["format"] != FORMAT or raw["version"] != VERSION or not {*raw["entries"]} <= {*KINDS}:
             raise ValueError
-        entries = {kind: frozenset(map(bytes.fromhex, found)) for kind, found in raw["entries"].items()}
+        entries = {kind: frozenset(map(bytes.fromhex, raw["entries"].get(kind, ()))) for kind in KINDS}
         return List(bytes.fromhex(raw["secret"]), entries, frozenset(map(bytes.fromhex, raw["looks"])))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(

@@ -1,6 +1,7 @@
 """Which rows of the tables suppression lists name: of pairs, of rejected rows, of what was fetched.
 
 The same rule drops a row when a source is read and when a takedown is applied to what stands, so that both come to the same.
+Whatever is asked of a list is asked of columns: each distinct value once.
 """
 
 from __future__ import annotations
@@ -14,37 +15,85 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd.books import pictures
+from pmd.books import pictures as hashes_of
 from pmd.schema import keys
+from pmd.schema.tables import KEY
 from pmd.suppression import people
 from pmd.suppression.lists import Suppression
-from pmd.text import pages, urls
+from pmd.text import urls
 
 Mask = npt.NDArray[np.bool_]
 
 _ADDRESS: Final = re.compile(r"https?://[^\s\"'<>]+", re.IGNORECASE)
-_REPEAT: Final = re.compile(r"#[0-9]+$")
+_REPEAT: Final = r"#[0-9]+$"
+#: How the identity begins of an image that only its URL tells: other spellings of it are other identities.
+_BY_URL: Final = "url:"
 
 
-def pairs(lists: Suppression, table: pa.Table) -> Mask:
-    """Return which `PAIRS` are named: by key, row, image under any identity, user, or one of their URLs and hosts."""
-    found = _keyed(lists, table)
+def pairs(lists: Suppression, table: pa.Table | pa.RecordBatch) -> Mask:
+    """Return which `PAIRS` are named: by key, by row, or by their pictures."""
+    return _of(lists, "pair", table["pair_id"]) | _by_row(lists, "row", table) | pictures(lists, table)
+
+
+def pictures(lists: Suppression, table: pa.Table | pa.RecordBatch) -> Mask:
+    """Return which `PAIRS` are named by their pictures: by image under any identity, post, user, or one of their URLs and hosts.
+
+    A row that is named as such, or a pair, leaves alone: others may show its picture.
+    """
+    found = by_image(lists, table) | _by_row(lists, "post", table)
     if lists.has("user"):
         columns = (table[name].to_pylist() for name in ("source", "meta"))
         users = [people.of_meta(source, meta) for source, meta in zip(*columns, strict=True)]
-        found |= _in(users, lists.among("user", users))
+        named = lists.among("user", users)
+        found |= np.array([user in named for user in users], bool)
     if lists.has("url") or lists.has("host"):
-        columns = (table[name].to_pylist() for name in ("image_url", "mirrors"))
-        found |= _addressed(lists, ([url, *(mirrors or ())] for url, mirrors in zip(*columns, strict=True)))
+        found |= _is_address(lists, _whole(table["image_url"]))
+        mirrors = _whole(table["mirrors"])
+        found[pc.list_parent_indices(mirrors).to_numpy()[_is_address(lists, mirrors.flatten())]] = True
     return found
 
 
-def rejected(lists: Suppression, table: pa.Table) -> Mask:
+def rejected(lists: Suppression, table: pa.Table | pa.RecordBatch) -> Mask:
     """Return which `REJECTED` rows are named: by key, row or image, or by an address in what they say."""
-    found = _keyed(lists, table)
+    found = _of(lists, "pair", table["pair_id"]) | _by_row(lists, "row", table) | _by_row(lists, "post", table)
+    found |= by_image(lists, table)
     if lists.has("url") or lists.has("host"):
-        found |= _addressed(lists, (_ADDRESS.findall(detail or "") for detail in table["detail"].to_pylist()))
+        said = [(row, _ADDRESS.findall(detail or "")) for row, detail in enumerate(table["detail"].to_pylist())]
+        parents = np.array([row for row, listed in said for _ in listed], np.int64)
+        told = pa.array([address for _, listed in said for address in listed], pa.string())
+        found[parents[_is_address(lists, told)]] = True
     return found
+
+
+def by_image(lists: Suppression, table: pa.Table | pa.RecordBatch) -> Mask:
+    """Return which pairs or rejected rows are named by their image, under any identity."""
+    found = _of(lists, "image", table["image_id"])
+    if lists.has("image"):
+        others = _whole(table["also"])
+        named = lists.among("image", map(keys.image_id, pc.unique(others).drop_null().to_pylist()))
+        if named:
+            found |= _is_in(keys.image_ids(others), pa.array(sorted(named), KEY))
+    return found
+
+
+def known_by(table: pa.Table | pa.RecordBatch) -> dict[str, set[str | bytes]]:
+    """Return what the pictures of `PAIRS` are known by, as lists take it (`List.with_values`): kind → values.
+
+    These are the keys of their images under every identity, their own and those of their addresses; and of addresses that no
+    rule but their spelling tells the one spelling that stands for all (`urls.alike`).
+    """
+    told = pa.concat_arrays([_whole(table["image_url"]), _whole(table["mirrors"]).flatten()])
+    forms = urls.canonical(pc.unique(told)).drop_null()
+    identities = urls.identity(forms)
+    spelled = urls.alike(forms).filter(pc.starts_with(identities, _BY_URL))
+    of_addresses = map(keys.image_id, pc.unique(identities).to_pylist())
+    return {"image": images_of(table).union(of_addresses), "url": {*spelled.to_pylist()}}
+
+
+def images_of(table: pa.Table | pa.RecordBatch) -> set[str | bytes]:
+    """Return the keys of the images of pairs or rejected rows, under every identity that these say."""
+    own = {key for key in pc.unique(table["image_id"]).to_pylist() if key is not None}
+    return own.union(map(keys.image_id, pc.unique(table["also"]).drop_null().to_pylist()))
 
 
 def fetched(lists: Suppression, table: pa.Table) -> Mask:
@@ -58,29 +107,6 @@ def fetched(lists: Suppression, table: pa.Table) -> Mask:
     return found
 
 
-def said_by(address: str) -> list[tuple[str, str | bytes]]:
-    """Return what an address names, as lists have it: (kind, value). None of what is no address of the web."""
-    form = urls.canonical_one(address)
-    if form is None:
-        return []
-    page = pages.meant(address)
-    identities = (urls.identity_one(address), *(page.identities if page is not None else ()))
-    user = people.user(address, ())
-    return [
-        ("url", form),
-        ("url", urls.alike_one(form)),
-        *(("host", name) for name in people.hosts_of([form])),
-        *(("image", keys.image_id(identity)) for identity in identities if identity is not None),
-        *(("row", "/".join(row)) for row in (page.rows if page is not None else ())),
-        *((("user", user),) if user is not None else ()),
-    ]
-
-
-def is_address(lists: Suppression, address: str) -> bool:
-    """Return whether an address is named, whatever it is called there: by itself, its host, its picture, its page, a person."""
-    return bool(lists) and any(lists.holds(kind, value) for kind, value in said_by(address))
-
-
 def alike(lists: Suppression, hashes: Iterable[bytes | None]) -> Mask:
     """Return which perceptual hashes are near one that a list keeps."""
     listed = [*hashes]
@@ -88,49 +114,46 @@ def alike(lists: Suppression, hashes: Iterable[bytes | None]) -> Mask:
     there = [place for place, seen in enumerate(listed) if seen is not None]
     if not lists.looks or not there:
         return found
-    near, _ = lists.kept_looks.near(pictures.words([seen for seen in listed if seen is not None]))
+    near, _ = lists.kept_looks.near(hashes_of.words([seen for seen in listed if seen is not None]))
     found[np.array(there)[near]] = True
     return found
 
 
-def _keyed(lists: Suppression, table: pa.Table) -> Mask:
-    """Return which rows are named by pair_id, by SOURCE/ID (a repeat is meant with it), or by an identity of the image."""
-    found = _of(lists, "pair", table["pair_id"]) | _of(lists, "image", table["image_id"])
-    if lists.has("row"):
-        columns = (table[name].to_pylist() for name in ("source", "source_id"))
-        named = [f"{source}/{source_id}" for source, source_id in zip(*columns, strict=True)]
-        bare = [_REPEAT.sub("", row) for row in named]
-        found |= _in(named, lists.among("row", named)) | _in(bare, lists.among("row", bare))
-    if lists.has("image"):
-        also = table["also"].to_pylist()
-        ids = {other: keys.image_id(other) for other in {*also} if other is not None}
-        others = lists.among("image", ids.values())
-        found |= np.array([other is not None and ids[other] in others for other in also], bool)
+def _by_row(lists: Suppression, kind: str, table: pa.Table | pa.RecordBatch) -> Mask:
+    """Return which rows are named by SOURCE/ID; a repeat is meant with it."""
+    if not lists.has(kind):
+        return np.zeros(len(table), bool)
+    own = pc.binary_join_element_wise(_whole(table["source"]), _whole(table["source_id"]), "/")
+    return _of(lists, kind, own) | _of(lists, kind, pc.replace_substring_regex(own, _REPEAT, ""))
+
+
+def _of(lists: Suppression, kind: str, column: pa.Array | pa.ChunkedArray) -> Mask:
+    named = lists.among(kind, pc.unique(column).to_pylist()) if lists.has(kind) else ()
+    return _is_in(column, pa.array(sorted(named), column.type)) if named else np.zeros(len(column), bool)
+
+
+def _is_address(lists: Suppression, column: pa.Array) -> Mask:
+    """Return which URLs are named, by themselves or by their hosts."""
+    found = np.zeros(len(column), bool)
+    if lists.has("host"):
+        hosts = urls.hosts(column)
+        named = np.array([_is_host(lists, name) for name in hosts.dictionary.to_pylist()], bool)
+        there = np.flatnonzero(hosts.indices.is_valid().to_numpy(zero_copy_only=False))
+        found[there] = named[hosts.indices.drop_null().to_numpy()]
+    if lists.has("url"):
+        forms = urls.canonical(column)
+        found |= _of(lists, "url", forms) | _of(lists, "url", urls.alike(forms))
     return found
 
 
-def _of(lists: Suppression, kind: str, column: pa.ChunkedArray) -> Mask:
-    if not lists.has(kind):
-        return np.zeros(len(column), bool)
-    named = lists.among(kind, pc.unique(column).to_pylist())
-    if not named:
-        return np.zeros(len(column), bool)
-    found = pc.is_in(column, value_set=pa.array(sorted(named), column.type))
-    return np.asarray(found.to_numpy(), bool)
+def _is_host(lists: Suppression, name: str | None) -> bool:
+    return name is not None and any(lists.holds("host", above) for above in people.above(name))
 
 
-def _addressed(lists: Suppression, listed: Iterable[list[str | None]]) -> Mask:
-    return np.array([_is_named(lists, addresses) for addresses in listed], bool)
+def _is_in(column: pa.Array | pa.ChunkedArray, wanted: pa.Array) -> Mask:
+    return np.asarray(_whole(pc.is_in(column, value_set=wanted)).to_numpy(zero_copy_only=False), bool)
 
 
-def _is_named(lists: Suppression, addresses: list[str | None]) -> bool:
-    there = [address for address in addresses if address]
-    if lists.has("host") and any(lists.holds("host", name) for name in people.hosts_of(there)):
-        return True
-    canonical = map(urls.canonical_one, there) if lists.has("url") else ()
-    forms = {spelled for form in canonical if form is not None for spelled in (form, urls.alike_one(form))}
-    return any(lists.holds("url", form) for form in forms)
-
-
-def _in(values: list[str | None] | list[str], named: set[str | bytes]) -> Mask:
-    return np.array([value in named for value in values], bool)
+def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Return a column as one array."""
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

@@ -11,7 +11,7 @@ import dataclasses
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import codec, flow
-from pmd.books import pictures
+from pmd.books import pictures, redirects
 from pmd.dedupe import rules as dedupe_rules
 from pmd.fetch import state
 from pmd.images import names, takedowns
@@ -29,12 +29,14 @@ from pmd.schema.statuses import OK
 from pmd.schema.tables import GROUPS
 from pmd.store import commits, register, root, storage
 from pmd.store.register import Register
-from pmd.suppression import people, rows
+from pmd.suppression import addresses, people, rows
 from pmd.suppression.lists import Suppression
 from pmd.takedown.requests import Request, Word, read_word, values_of
 from pmd.text import urls
 
 Mask = npt.NDArray[np.bool_]
+T = TypeVar("T")
+_NOTHING: Final = Suppression()
 
 #: What of the pairs is looked at.
 _COLUMNS: Final = (
@@ -48,6 +50,8 @@ _COLUMNS: Final = (
     "mirrors",
     "meta",
 )
+#: What tells the addresses of pairs.
+_ADDRESSED: Final = ("image_id", "image_url", "mirrors", "also")
 _OF_LEDGER: Final = ("image_id", "sha256", "stored_digest", "perceptual_hash")
 
 
@@ -73,7 +77,13 @@ class Matched:
         return {value for value in self.values["image"] if isinstance(value, bytes)}
 
 
-def resolve(root_url: str, requests: Sequence[Request], sources: Iterable[str], standing: Suppression) -> Matched:
+def resolve(
+    root_url: str,
+    requests: Sequence[Request],
+    sources: Iterable[str],
+    standing: Suppression,
+    kept_out: Suppression | None = None,
+) -> Matched:
     """Find what requests name in a ROOT, and which images have pictures that lists name by their bytes already.
 
     Args:
@@ -81,6 +91,7 @@ def resolve(root_url: str, requests: Sequence[Request], sources: Iterable[str], 
         requests: What was asked for.
         sources: The names of the configured sources.
         standing: The lists that hold.
+        kept_out: What sources have kept of rows that these keep out (`pmd.suppression.kept_out.standing`).
     """
     known_sources = [*sources]
     asked = [(read_word(said, known_sources), request) for request in requests for said in request.said]
@@ -90,16 +101,27 @@ def resolve(root_url: str, requests: Sequence[Request], sources: Iterable[str], 
     # Whatever a ROOT knows: later rows and later builds are meant, too.
     for kind, said in values_of(words).items():
         matched.values[kind] |= said
-    links = takedowns.rejected_links(root_url, root.curated_sources(root_url))
-    pairs = _Pairs(root_url, words, _by_bytes(known, words), links)
-    led, met_by_led = _led_to(known, pairs.meant, standing)
-    images = pairs.images | {*known_by_lists(known, standing)} | led
-    images = _spread(root_url, known, images, pairs.also)
+    by_bytes = _by_bytes(known, words)
+    agreed = [request.keeps_looks for _, request in asked]
+    kept = kept_out or _NOTHING
+    held = Suppression((*standing.lists, *kept.lists))
+    pairs = _Pairs(root_url, _Meant(words, by_bytes), kept)
+    theirs = _Meant(_some(words, agreed), _some(by_bytes, agreed))
+    (led, met_by_led), (of_theirs, _) = _led_to(known, [(pairs.meant, held), (theirs, _NOTHING)])
+    also = pairs.also | takedowns.rejected_links(root_url, root.curated_sources(root_url))
+    # Of an image that a source knows under another identity the pairs have that one.
+    linked = pairs.meant.newly_said(_KEY, (image for link in also for image in link))
+    images = pairs.images | {*_fetched_of(known, standing, kept)} | led
+    images |= {image for link in also for image in link if kept.holds("image", image)}
+    images = _spread(root_url, known, images, also)
     images |= _left_alone(root_url, pairs.pair_ids, images)
+    images, spelled = _at_their_addresses(root_url, known, images, also)
     matched.pairs = pairs.count
-    met = {request.number for number, (_, request) in enumerate(asked) if number in pairs.met | met_by_led}
+    met_by = pairs.met | met_by_led | linked
+    met = {request.number for number, (_, request) in enumerate(asked) if number in met_by}
     matched.unmatched = tuple(sorted({request.number for request in requests} - met))
     matched.values["image"] |= images
+    matched.values["url"] |= spelled
     # Pairs of these images, too: a sheet, or a list of what has left, knows a pair by nothing but its id.
     matched.values["pair"] |= pairs.pair_ids | _pairs_of(root_url, images)
     own = [row for row in _ledger_rows(known, images) if row["image_id"] in images]
@@ -108,14 +130,16 @@ def resolve(root_url: str, requests: Sequence[Request], sources: Iterable[str], 
     matched.values["stored"] |= {
         row["stored_digest"] for row in own if row["stored_digest"] is not None and row["sha256"] not in shared
     }
-    if any(request.keeps_looks for request in requests):
-        agreed = [word for word, request in asked if request.keeps_looks]
-        theirs = _Pairs(root_url, agreed, _by_bytes(known, agreed))
-        mine = theirs.images | _led_to(known, theirs.meant, Suppression())[0]
+    if any(agreed):
+        mine = _Pairs(root_url, theirs).images | of_theirs
         seen = {row["perceptual_hash"] for row in own if row["image_id"] in mine and row["sha256"] not in shared}
-        seen |= {word.named.pdq for word in agreed if word.named is not None}
+        seen |= {word.named.pdq for word in _some(words, agreed) if word.named is not None}
         matched.looks |= {look for look in seen if look is not None and codec.is_telling(look)}
     return matched
+
+
+def _some(things: Sequence[T], which: Iterable[bool]) -> list[T]:
+    return [*itertools.compress(things, which)]
 
 
 def _by_bytes(known: Register, words: Sequence[Word]) -> list[frozenset[bytes]]:
@@ -125,54 +149,32 @@ def _by_bytes(known: Register, words: Sequence[Word]) -> list[frozenset[bytes]]:
     return [frozenset() if word.named is None else frozenset(next(found)) for word in words]
 
 
-def known_by_lists(known: Register, standing: Suppression) -> Iterator[bytes]:
-    """Yield the images whose pictures suppression lists name by their bytes or looks."""
-    if not (standing.has("sha256") or standing.has("stored") or standing.looks):
-        return
-    for table in _ledgers(known):
-        found = rows.fetched(standing, table)
+def _fetched_of(known: Register, standing: Suppression, kept_out: Suppression) -> Iterator[bytes]:
+    """Yield the images whose pictures lists name by their bytes or looks, and those that sources have kept out by their keys."""
+    by_bytes = standing.has("sha256") or standing.has("stored") or standing.looks
+    held = Suppression((*(standing.lists if by_bytes else ()), *kept_out.lists))
+    for table in _ledgers(known) if held else ():
+        found = rows.fetched(held, table)
         yield from table["image_id"].filter(pa.array(found)).to_pylist()
 
 
-def _led_to(known: Register, meant: _Meant, standing: Suppression) -> tuple[set[bytes], set[int]]:
-    """Return the images whose address has led to one that words or lists name, and the numbers of these words.
+def _led_to(known: Register, asked: Sequence[tuple[_Meant, Suppression]]) -> list[tuple[set[bytes], set[int]]]:
+    """Return for words and lists the images whose address has led to one that they name, and the numbers of these words.
 
-    Upstream may have a picture at the address of a shortener, or of a page that moved: its owner knows it where it lies.
+    Upstream may have a picture at the address of a shortener, or of a page that moved: its owner knows it where it lies. All that
+    is asked is asked of one pass.
     """
-    images: set[bytes] = set()
-    met: set[int] = set()
-    if not meant and not standing:
-        return images, met
-    for image_id, address in _redirects(known):
-        named = rows.said_by(address)
-        said = [(_KINDS[kind], value) for kind, value in named]
-        if any(meant.says(kind, value) for kind, value in said) or any(standing.holds(*one) for one in named):
-            images.add(image_id)
-            met |= {number for kind, value in said for number in meant.newly_said(kind, [value])}
-    return images, met
-
-
-#: What is read of attempts; `headers` tell where a redirect led that was not followed any more.
-_OF_ATTEMPTS: Final = ("image_id", "location", "final_url", "headers")
-_SCHEME: Final = "^https?://"
-_LOCATION: Final = r'"location":"(?P<url>https?://[^"\\]+)"'
-
-
-def _redirects(known: Register) -> Iterator[tuple[bytes, str]]:
-    """Yield images with the addresses that theirs have led to, as far as more than the scheme is another."""
-    for generation in known.every():
-        for file in generation.files:
-            if "/attempts/" not in file.name:
-                continue
-            for batch in commits.iterate(commits.path_of(generation.folder, file.name), _OF_ATTEMPTS):
-                bare, begun = (
-                    pc.replace_substring_regex(batch[name], _SCHEME, "") for name in ("final_url", "location")
-                )
-                moved = batch.filter(pc.not_equal(bare, begun))
-                yield from zip(moved["image_id"].to_pylist(), moved["final_url"].to_pylist(), strict=True)
-                told = pc.struct_field(pc.extract_regex(batch["headers"], _LOCATION), "url")
-                there = told.is_valid()
-                yield from zip(batch["image_id"].filter(there).to_pylist(), told.filter(there).to_pylist(), strict=True)
+    found: list[tuple[set[bytes], set[int]]] = [(set(), set()) for _ in asked]
+    if not any(meant or held for meant, held in asked):
+        return found
+    for batch in redirects.led(known):
+        for said in addresses.said(batch["address"]):
+            for (meant, held), (images, met) in zip(asked, found, strict=True):
+                wanted = meant.among(said)
+                for row, value in addresses.said_among(said, pa.concat_arrays([wanted, addresses.listed(held, said)])):
+                    images.add(batch["image_id"][row].as_py())
+                    met.update(meant.newly_said(_KINDS[said.kind], [value]))
+    return found
 
 
 def _compared(word: Word, by_bytes: Iterable[bytes]) -> Iterator[tuple[str, str | bytes]]:
@@ -226,7 +228,7 @@ _VALUES: Final[Mapping[str, Callable[[pa.RecordBatch], Iterable[str | bytes | No
 
 
 #: The kinds of suppression lists that addresses say something of → those of `_VALUES`.
-_KINDS: Final = {"url": _URL, "host": _HOST, "image": _KEY, "row": _ROW, "user": _USER}
+_KINDS: Final = {"url": _URL, "host": _HOST, "image": _KEY, "row": _ROW, "post": _ROW, "user": _USER}
 
 
 class _Meant:
@@ -248,14 +250,13 @@ class _Meant:
                 self._unmet[kind][value].append(number)
         self._said = said = {kind: frozenset(values) for kind, values in self._unmet.items()}
         self._is_any = any(said.values())
+        self._arrays: dict[str, pa.Array] = {}
         self.ids: frozenset[bytes] = frozenset(value for value in said[_KEY] if isinstance(value, bytes))
         # The page of a post means its picture; a row that is named as such means that row.
-        named = [(word.said, word.named) for word in words if word.named is not None]
-        pages = (one for word, one in named if one.urls or one.identities or "://" in word)
-        page_rows = frozenset("/".join(row) for one in pages for row in one.rows)
-        named_urls = frozenset(url for _, one in named for url in one.urls)
-        self._pictures = images_rules.Takedown(urls=named_urls, rows=page_rows)
-        self._alone = images_rules.Takedown(rows=cast(frozenset[str], said[_ROW]) - page_rows)
+        named = [word.named for word in words if word.named is not None]
+        posts = frozenset("/".join(row) for one in named if one.is_picture for row in one.rows)
+        self._pictures = images_rules.Takedown(urls=frozenset(url for one in named for url in one.urls), posts=posts)
+        self._alone = images_rules.Takedown(rows=cast(frozenset[str], said[_ROW]) - posts)
         self._users, self._hosts = said[_USER], said[_HOST]
         self._keys = keys.key_array(sorted(self.ids))
 
@@ -264,7 +265,7 @@ class _Meant:
 
     def pictures(self, pairs: pa.RecordBatch) -> Mask:
         """Return the pairs whose pictures are meant."""
-        meant: Mask = self._is_key(pairs["image_id"]) | self._pictures.names(pairs)
+        meant: Mask = self._is_key(pairs["image_id"]) | self._pictures.pictures(pairs)
         if self._users:
             meant |= np.array([user in self._users for user in _users_of(pairs)], bool)
         if self._hosts:
@@ -276,9 +277,12 @@ class _Meant:
         alone: Mask = self._is_key(pairs["pair_id"]) | self._alone.names(pairs)
         return alone
 
-    def says(self, kind: str, value: str | bytes) -> bool:
-        """Return whether a word says a value of a kind."""
-        return value in self._said[kind]
+    def among(self, said: addresses.Said) -> pa.Array:
+        """Return what words say of what addresses say."""
+        kind = _KINDS[said.kind]
+        if kind not in self._arrays or self._arrays[kind].type != said.values.type:
+            self._arrays[kind] = pa.array(sorted(self._said[kind]), said.values.type)
+        return self._arrays[kind]
 
     def newly_met(self, found: pa.RecordBatch) -> set[int]:
         """Return the numbers of the words that name any of some pairs, and were not met before."""
@@ -300,34 +304,30 @@ class _Pairs:
     Attributes:
         images: Images that are meant, by key, under the identities of their own sources.
         pair_ids: Pairs that are meant alone, and not their images.
-        also: (image, another identity of the same photograph), of all pairs that say so, and `links` of rejected rows.
+        also: (image, another identity of the same photograph), of all pairs that say so.
         meant: What the words mean.
         count: Pairs that words name.
         met: The numbers of the words that name any.
     """
 
-    def __init__(
-        self,
-        root_url: str,
-        words: Sequence[Word],
-        by_bytes: Sequence[frozenset[bytes]],
-        links: Iterable[tuple[bytes, bytes]] = (),
-    ) -> None:
-        self.meant = _Meant(words, by_bytes)
-        self.images: set[bytes] = {*self.meant.ids}
+    def __init__(self, root_url: str, meant: _Meant, kept_out: Suppression = _NOTHING) -> None:
+        self.meant = meant
+        self.images: set[bytes] = {*meant.ids}
         self.pair_ids: set[bytes] = set()
-        self.also = {*links}
+        self.also: set[tuple[bytes, bytes]] = set()
         self.count = 0
         self.met: set[int] = set()
+        self._kept_out = kept_out
         for batch in batches(root_url):
             self._look(batch)
-        # Of an image that a source knows under another identity the pairs have that one.
-        self.met |= self.meant.newly_said(_KEY, (image for link in self.also for image in link))
 
     def _look(self, pairs: pa.RecordBatch) -> None:
         linked = pairs.filter(pairs["also"].is_valid())
         others = map(keys.image_id, linked["also"].to_pylist())
         self.also.update(zip(linked["image_id"].to_pylist(), others, strict=True))
+        if self._kept_out:
+            found = pairs.filter(pa.array(rows.pictures(self._kept_out, pairs)))
+            self.images |= {key for key in rows.images_of(found) if isinstance(key, bytes)}
         if not self.meant:
             return
         meant, alone = self.meant.pictures(pairs), self.meant.alone(pairs)
@@ -369,6 +369,32 @@ def _spread(root_url: str, known: Register, images: set[bytes], also: set[tuple[
     heads = {_head(stands, image) for image in found}
     found |= {image for image in {*stands, *stands.values()} if _head(stands, image) in heads}
     return {*images_rules.reached(frozenset(found), also)}
+
+
+def _at_their_addresses(
+    root_url: str, known: Register, images: set[bytes], also: set[tuple[bytes, bytes]]
+) -> tuple[set[bytes], set[str | bytes]]:
+    """Return images with all that stand at one of their addresses, and how these addresses are spelled."""
+    spelled: set[str | bytes] = set()
+    while images:
+        mine = keys.key_array(sorted(images))
+        told: set[str | bytes] = set()
+        ids: set[str | bytes] = set()
+        for pairs in batches(root_url, _ADDRESSED):
+            found = pairs.filter(pc.is_in(pairs["image_id"], value_set=mine))
+            if len(found):
+                of_these = rows.known_by(found)
+                told, ids = told | of_these["url"], ids | of_these["image"]
+        there = images | {key for key in ids if isinstance(key, bytes)}
+        if told > spelled:
+            spelled = told
+            at_these = images_rules.Takedown(urls=frozenset(f"http://{address}" for address in map(str, told)))
+            for pairs in batches(root_url, _ADDRESSED):
+                there.update(pairs["image_id"].filter(pa.array(at_these.pictures(pairs))).to_pylist())
+        if there == images:
+            break
+        images = _spread(root_url, known, there, also)
+    return images, spelled
 
 
 def _head(stands: Mapping[bytes, bytes], image: bytes) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -26,7 +27,7 @@ from pmd.publish.find import index
 from pmd.publish.find import page as find_page
 from pmd.schema import keys
 from pmd.store import older, storage
-from pmd.suppression import lists, people, rows
+from pmd.suppression import addresses, kept_out, lists, people
 from pmd.suppression.lists import Suppression
 from pmd.takedown import decoded
 from pmd.takedown.requests import Word, values_of
@@ -146,6 +147,9 @@ def prove(
         words: What is to be looked for besides.
         progress: Told of how many files are done, of how many.
     """
+    with contextlib.suppress(PmdError):  # damage is told below, by the file that has it
+        # What these lists mean besides, by rows that they have kept out: other sources may show the same pictures.
+        standing = Suppression((*standing.lists, *kept_out.standing(root_url, standing).lists))
     look = _Look(standing, words)
     names = storage.list_files(root_url)
     kept = older.found(root_url)
@@ -236,7 +240,8 @@ class _Look:
         return {*self._json(piece.content)}
 
     def _is_row(self, source: str, source_id: str) -> bool:
-        return any(self._holds("row", f"{source}/{one}") for one in {source_id, re.sub(r"#[0-9]+$", "", source_id)})
+        named = {f"{source}/{one}" for one in (source_id, re.sub(r"#[0-9]+$", "", source_id))}
+        return any(self._holds(kind, one) for kind in ("row", "post") for one in named)
 
     def _bytes(self, content: bytes) -> Iterator[str]:
         if self._needles.found(content):
@@ -316,7 +321,8 @@ class _Look:
                 continue
 
     def _address(self, address: str) -> Iterator[str]:
-        return (kind for kind, value in rows.said_by(address) if self._holds(kind, value))
+        held = (kind for kind, value in addresses.said_by(address) if self._holds(kind, value))
+        return ("row" if kind == "post" else kind for kind in held)
 
     def _json(self, content: Any) -> Iterator[str]:
         if isinstance(content, dict):

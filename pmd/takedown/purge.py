@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 from urllib import parse
@@ -31,12 +31,12 @@ from pmd.fetch import partitions, policies, state, store
 from pmd.refresh import waves as refresh_waves
 from pmd.schema import keys
 from pmd.schema.statuses import OK
-from pmd.schema.tables import PAIRS, REJECTED, in_source_folder
+from pmd.schema.tables import KEPT_OUT, PAIRS, REJECTED, in_source_folder
 from pmd.store import commits, root, storage
 from pmd.store.commits import Books, Commit, File
 from pmd.store.lock import Lock
 from pmd.store.wanted import Wanted
-from pmd.suppression import people, rows
+from pmd.suppression import kept_out, people, rows
 from pmd.suppression.lists import Suppression
 
 #: What is counted, as receipts have it.
@@ -88,8 +88,14 @@ def _source(purge: Purge, root_url: str, source: str) -> Counter[str]:
     removed: Counter[str] = Counter()
     files: list[File] = []
     left: Counter[str] = Counter()
+    kept_out_of: dict[str, _KeptOut] = defaultdict(_KeptOut)
     kept = commit.sources.get(source, Books()).kept
     for file in commit.files:
+        kind, _, name = file.name.partition("/")
+        part = kept_out_of[_DIGEST.sub("", name)]
+        if kind == flow.KEPT_OUT:
+            part.file = file
+            continue
         is_pairs = file.name.startswith(str(flow.PAIRS.keeps))
         table = commits.read_table(folder, file)
         named = (rows.pairs if is_pairs else rows.rejected)(purge.lists, table)
@@ -100,20 +106,44 @@ def _source(purge: Purge, root_url: str, source: str) -> Counter[str]:
         removed["pairs" if is_pairs else "rejected rows"] += gone.num_rows
         if is_pairs:
             kept -= gone.num_rows
+            part.pairs = gone
         else:
             left.update(gone["reason"].to_pylist())
+            part.rejected = gone
         if stays.num_rows and not purge.is_dry:
             prefix = _DIGEST.sub("", file.name)
             schema = PAIRS if is_pairs else REJECTED
             files.append(commits.put_table(folder, prefix, stays.cast(in_source_folder(schema))))
     if purge.is_dry:
         return removed
+    for name, part in kept_out_of.items():
+        files += part.written(purge.lists, folder, f"{flow.KEPT_OUT}/{name}")
     booked = commit.sources.get(source, Books()).rejected
     rejected = {reason: count - left[reason] for reason, count in booked.items() if count > left[reason]}
     books = {**commit.sources, source: Books(kept, rejected)}
-    changed = dataclasses.replace(commit, files=tuple(files), sources=books)
+    in_order = tuple(sorted(files, key=lambda file: file.name))
+    changed = dataclasses.replace(commit, files=in_order, sources=books)
     _commit_source(purge, folder, source, commit, curate_rules.suppressing(changed, removed.total()))
     return removed
+
+
+@dataclasses.dataclass
+class _KeptOut:
+    """What a part of a source's rows has kept of those that were kept out, and the rows that leave now."""
+
+    file: File | None = None
+    pairs: pa.Table = dataclasses.field(default_factory=PAIRS.empty_table)
+    rejected: pa.Table = dataclasses.field(default_factory=REJECTED.empty_table)
+
+    def written(self, lists: Suppression, folder: str, prefix: str) -> list[File]:
+        """Write what is kept of all of them, as a reading would: less what the lists have by now."""
+        before = KEPT_OUT.empty_table() if self.file is None else commits.read_table(folder, self.file)
+        if not (before.num_rows or self.pairs.num_rows or self.rejected.num_rows):
+            return []
+        now = kept_out.merged(lists, [before, kept_out.of(lists, self.pairs, self.rejected)])
+        if self.file is not None and now.equals(before):
+            return [self.file]
+        return [commits.put_table(folder, prefix, now)] if now.num_rows else []
 
 
 def _commit_source(purge: Purge, folder: str, source: str, before: Commit, now: Commit) -> None:

@@ -26,11 +26,13 @@ class Receipt:
         requests: The numbers of those that it carried out.
         date: The day on which it ended.
         removed: Kind → count.
+        after: Receipts that stood when it began. None: of an `apply` of an earlier version, which is known by its requests.
     """
 
     requests: tuple[int, ...]
     date: str
     removed: Mapping[str, int]
+    after: int | None = dataclasses.field(default=None, compare=False)
 
 
 def _path(root: str, name: str) -> str:
@@ -45,16 +47,27 @@ def read(root: str) -> list[Receipt]:
 
 def _receipt(row: Any) -> Receipt:
     removed = {str(kind): int(count) for kind, count in row["removed"].items()}
-    return Receipt(tuple(map(int, row["requests"])), str(row["date"]), removed)
+    after = row.get("after")
+    return Receipt(
+        tuple(map(int, row["requests"])), str(row["date"]), removed, None if after is None else max(int(after), 0)
+    )
+
+
+def _written(receipt: Receipt) -> dict[str, Any]:
+    """Return a receipt as its line has it."""
+    return {"requests": [*receipt.requests], "date": receipt.date, "removed": dict(receipt.removed)}
 
 
 def begin(root: str, requests: Iterable[int], removed: Mapping[str, int]) -> Receipt:
     """Note what is about to be removed; where an `apply` was killed, what it was about to is noted already, and counts."""
     seen = versions.read(_path(root, PENDING))
-    before = Receipt((), "", {}) if seen is None else kept.one(seen.content, _path(root, PENDING), _receipt)
+    before = (
+        Receipt((), "", {}, len(read(root))) if seen is None else kept.one(seen.content, _path(root, PENDING), _receipt)
+    )
     most = {kind: max(removed.get(kind, 0), before.removed.get(kind, 0)) for kind in {*removed, *before.removed}}
-    receipt = Receipt(tuple(sorted({*before.requests, *requests})), "", most)
-    storage.put(_path(root, PENDING), orjson.dumps(dataclasses.asdict(receipt), option=orjson.OPT_SORT_KEYS))
+    receipt = Receipt(tuple(sorted({*before.requests, *requests})), "", most, before.after)
+    pending = {**_written(receipt), "after": receipt.after}
+    storage.put(_path(root, PENDING), orjson.dumps(pending, option=orjson.OPT_SORT_KEYS))
     storage.sync_folders([_path(root, PENDING)])
     return receipt
 
@@ -62,11 +75,14 @@ def begin(root: str, requests: Iterable[int], removed: Mapping[str, int]) -> Rec
 def end(root: str, receipt: Receipt, today: datetime.date) -> Receipt:
     """Keep what was done, with its day; where an `apply` was killed after that, in place of what it has kept."""
     ended = dataclasses.replace(receipt, date=today.isoformat())
-    carried_out = {*ended.requests}  # what that one was about to do, and what was asked for since
-    before = [one for one in read(root) if not one.requests or not carried_out.issuperset(one.requests)]
+    # Behind those that stood when it began there is what it has kept itself, where it was killed after that.
+    before = read(root)[: receipt.after]
+    if receipt.after is None:
+        carried_out = {*ended.requests}  # what that one was about to do, and what was asked for since
+        before = [one for one in before if not one.requests or not carried_out.issuperset(one.requests)]
     told = [*before, ended] if ended.requests or ended.removed else before
     if told:
-        lines = (orjson.dumps(dataclasses.asdict(one), option=orjson.OPT_APPEND_NEWLINE) for one in told)
+        lines = (orjson.dumps(_written(one), option=orjson.OPT_APPEND_NEWLINE) for one in told)
         storage.put(_path(root, FILE), b"".join(lines))
     return ended
 

@@ -81,7 +81,7 @@ def values_of(words: Iterable[Word]) -> dict[str, set[str | bytes]]:
             continue
         values["image"].update(word.named.image_ids)
         values["url"].update((*word.named.urls, *map(urls.alike_one, word.named.urls)))
-        values["row"].update("/".join(row) for row in word.named.rows)
+        values["post" if word.named.is_picture else "row"].update("/".join(row) for row in word.named.rows)
         if word.named.key is not None:
             values["image"].add(word.named.key)
             values["pair"].add(word.named.key)

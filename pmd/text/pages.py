@@ -66,6 +66,12 @@ _REDDIT_POST: Final = re.compile(
     r"(?:/r/[^/]+|/u(?:ser)?/[^/]+)?/(?:comments|gallery)/([0-9a-z]+)(?:/.*)?", re.IGNORECASE
 )
 _REDDIT_SHORT: Final = re.compile(r"/([0-9a-z]+)/?", re.IGNORECASE)
+#: What Reddit's own pages show of a picture on i.redd.it: its name, in newer addresses behind the post's title.
+_REDDIT_PREVIEW: Final = re.compile(r"/(?:[^/]*-v[0-9]+-)?([0-9a-z]+\.(?:jpe?g|png|gif|webp))")
+#: A page that the Internet Archive has kept: when, which form of it, and its address, of which a slash may be lost.
+_ARCHIVED: Final = re.compile(
+    r"https?://web\.archive\.org\.?/web/(?:[0-9*]+(?:[a-z]{2}_)?/)?(?:(https?):/{1,2})?([^/].*)"
+)
 _VISUAL_GENOME: Final = re.compile(rf"/api/v0/images/({_ID})/?(?:\.json)?")
 _OPEN_IMAGES_ID: Final = re.compile("[0-9a-f]{16}")
 _COCO_FILE: Final = re.compile(r"(?:COCO_(?:train|val|test)20(?:14|15|17)_)?([0-9]{12})\.jpg")
@@ -86,9 +92,10 @@ def meant(url: str) -> Page | None:
         return _wikimedia(host, parse.unquote(parts.path), query, fragment)
     if host in {"imgur.com", "m.imgur.com"}:
         return _one("the Imgur page", _IMGUR_PAGE.fullmatch(parts.path), "imgur")
-    if host in {"redd.it", "reddit.com"} or host.endswith(".reddit.com"):
-        post = (_REDDIT_SHORT if host == "redd.it" else _REDDIT_POST).fullmatch(parts.path)
-        return Page("the Reddit post", rows=(("red_caps", post[1].lower()),)) if post else None
+    if host in {"redd.it", "preview.redd.it", "reddit.com"} or host.endswith(".reddit.com"):
+        return _reddit(host, parts.path)
+    if host == "web.archive.org":
+        return _archived(form)
     if host == "cocodataset.org":
         chosen = parse.parse_qs(fragment.partition("?")[2]).get("id", [""])[0]
         return _one("COCO's viewer", _NUMBER.fullmatch(chosen), "coco")
@@ -97,6 +104,25 @@ def meant(url: str) -> Page | None:
     if host == "storage.googleapis.com" and parts.path.startswith("/openimages/web/"):
         return _one("Open Images' viewer", _OPEN_IMAGES_ID.fullmatch(query.get("id", [""])[0]), "openimages")
     return None
+
+
+def _reddit(host: str, path: str) -> Page | None:
+    if host == "preview.redd.it":
+        shown = _REDDIT_PREVIEW.fullmatch(path)
+        return Page("Reddit's preview", (f"url:i.redd.it/{shown[1]}",)) if shown else None
+    post = (_REDDIT_SHORT if host == "redd.it" else _REDDIT_POST).fullmatch(path)
+    return Page("the Reddit post", rows=(("red_caps", post[1].lower()),)) if post else None
+
+
+def _archived(form: str) -> Page | None:
+    """Return what the address says that the Internet Archive has kept."""
+    found = _ARCHIVED.fullmatch(form)
+    inner = f"{found[1] or 'http'}://{found[2]}" if found else ""
+    identity = urls.identity_one(inner)
+    if identity is None or urls.host_of(inner) == "web.archive.org":
+        return None
+    page = meant(inner) or Page("")
+    return Page("the archived address", tuple(dict.fromkeys((*page.identities, identity))), page.rows)
 
 
 def coco_file(name: str) -> Page | None:
@@ -134,6 +160,9 @@ def _base58(text: str) -> int:
 
 def _wikimedia(host: str, path: str, query: dict[str, list[str]], fragment: str) -> Page | None:
     title = query.get("title", [path.removeprefix("/wiki/")])[0]
+    if path == "/w/thumb.php":  # a scaled copy, as MediaWiki is asked for one
+        title = f"File:{query.get('f', [''])[0]}"
+        query = {**query, "title": [title]}
     if fragment.startswith("/media/"):  # the viewer over an article
         title = fragment.removeprefix("/media/")
     elif not path.startswith("/wiki/") and "title" not in query:

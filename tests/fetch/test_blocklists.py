@@ -18,6 +18,7 @@ from pmd.schema import keys
 from pmd.schema.tables import LEDGER
 from pmd.store import commits, storage
 from pmd.suppression import lists
+from pmd.suppression.lists import Suppression
 from pmd.text import urls
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 
@@ -150,6 +151,7 @@ def test_a_list_that_grows_judges_what_is_stored(web: Web, tmp_path: Path) -> No
     assert len([name for name in storage.list_files(folder) if name.endswith(".tar")]) == 1
 
 
+@pytest.mark.parametrize("is_kept", [False, True], ids=["by a list", "by what a source has kept"])
 @pytest.mark.parametrize(
     ("kind", "value", "to"),
     [
@@ -159,15 +161,18 @@ def test_a_list_that_grows_judges_what_is_stored(web: Web, tmp_path: Path) -> No
     ],
 )
 def test_a_redirect_does_not_lead_to_what_was_taken_down(
-    web: Web, tmp_path: Path, kind: str, value: str | bytes, to: str
+    web: Web, tmp_path: Path, kind: str, value: str | bytes, to: str, *, is_kept: bool
 ) -> None:
     path = tmp_path / "suppression.json"
-    path.write_bytes(lists.to_bytes(lists.new().with_values({kind: [value]})))
+    one = lists.new()
+    longer = one.with_values({kind: [value]})
+    path.write_bytes(lists.to_bytes(one if is_kept else longer))
+    kept = Suppression((longer,) if is_kept else ())
     for number, target in enumerate((to, "http://other.test/photo.jpg")):
         web.routes[f"short.test/{number}"] = reply(status=302, Location=target)
         web.routes[target.partition("://")[2]] = reply(PHOTO)
     rows = table(*(image_row(str(number), f"http://short.test/{number}", "http://mirror.test/x") for number in (0, 1)))
-    with Lane(options(web, blocklists=(str(path),)), contact="", patience=HASTE) as lane:
+    with Lane(options(web, blocklists=(str(path),)), contact="", patience=HASTE, kept_out=kept) as lane:
         got = {fetched.image_id: fetched for fetched in lane.fetch(rows)}
         known = {*lane.policies, *lane.reservations}
     blocked, kept = got[keys.image_id("0")], got[keys.image_id("1")]

@@ -310,7 +310,7 @@ def test_the_images_are_stale_once_the_ledger_knows_a_picture_that_a_list_names(
         write(tmp_path / name, f"sha256:{digest}") for name, digest in (("a", "0" * 64), ("b", row["sha256"]))
     )
     of = [
-        takedowns.of_bytes(takedowns.resolved(Standing(built.root), takedowns.lines([path])))
+        takedowns.by_ledger(takedowns.resolved(Standing(built.root), takedowns.lines([path])))
         for path in (unknown, known)
     ]
     assert of == [{f"sha256:{'0' * 64}": []}, {f"sha256:{row['sha256']}": [keys.image_id("coco:9").hex()]}]

@@ -33,6 +33,16 @@ def test_a_list_holds_what_was_put_in_and_says_none_of_it() -> None:
     assert one.entries["user"] != lists.new().with_values({"user": ["flickr/1@N01"]}).entries["user"]
 
 
+@pytest.mark.parametrize("secret", [b"short", bytes(range(32)), bytes(range(64)), bytes(range(65))])
+def test_many_values_are_looked_up_as_each_is(secret: bytes) -> None:
+    named: list[str | bytes] = ["a user", b"\1" * 16, "ü"]
+    one = lists.List(secret).with_values({"image": named, "user": ["another"]})
+    asked = [*named, "another", b"\2" * 16, ""]
+    assert one.among("image", asked) == {value for value in asked if one.holds("image", value)} == {*named}
+    assert Suppression((lists.new(), one, one)).among("image", [None, *asked]) == {*named}
+    assert one.among("host", asked) == set()
+
+
 def test_what_is_no_list_is_told_and_not_repeated() -> None:
     with pytest.raises(InputError) as told:
         lists.from_bytes(b'{"format": "pmd suppression list", "version": 2, "secret": "abc"}', "there.json")

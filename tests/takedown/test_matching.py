@@ -11,22 +11,28 @@ from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from pmd import flow
 from pmd.audit import labelling
+from pmd.books import redirects
 from pmd.config import Config
+from pmd.config.asked import Asked
 from pmd.curate import needs
 from pmd.errors import InputError, RootError
 from pmd.fetch import policies
 from pmd.fetch.outcome import Attempt
+from pmd.images import needs as images_needs
 from pmd.images import rules as images_rules
+from pmd.images import takedowns
 from pmd.inspection import verify
 from pmd.refresh import waves
 from pmd.schema import keys
 from pmd.store import commits, register, root
 from pmd.store.commits import Commit
 from pmd.store.lock import Lock, State
+from pmd.store.standing import Standing
 from pmd.suppression import lists, people, rows
 from pmd.suppression.lists import Suppression
 from pmd.takedown import matching, prove, purge, receipts, requests
@@ -81,9 +87,12 @@ def test_an_address_is_known_in_other_spellings(tiny: Config, spelling: str) -> 
 
 def test_a_spelling_that_a_later_build_reads_is_kept_out(tiny: Config) -> None:
     held = Suppression((lists.new().with_values(matched(tiny, "http://new.example/%7Eme/(1).jpg").values),))
-    for address in ("http://new.example/~me/%281%29.jpg", "https://new.example./%7eme/(1).jpg"):
-        assert rows._is_named(held, [address])
-    assert not rows._is_named(held, ["http://new.example/~me/1.jpg"])
+    listed = [
+        "http://new.example/~me/%281%29.jpg",
+        "https://new.example./%7eme/(1).jpg",
+        "http://new.example/~me/1.jpg",
+    ]
+    assert rows._is_address(held, pa.array(listed)).tolist() == [True, True, False]
 
 
 def test_requests_that_name_nothing_that_is_here_are_told(tiny: Config) -> None:
@@ -432,3 +441,57 @@ def test_a_picture_is_known_where_a_redirect_leads_to(led: Config, said: str, im
 
 def test_redirects_name_nothing_that_is_not_meant(led: Config) -> None:
     assert not matched(led, "host:other.example", "http://cdn.shown.example/another.jpg").images & {C1, C2, C3, C4}
+
+
+@pytest.mark.parametrize(
+    ("line", "images"),
+    [
+        (SHOWN, {C1}),
+        ("https://www.flickr.com/photos/somebody/5151/", {C2}),
+        ("http://last.example/3.jpg", {C3}),
+        (image(SHOWN).hex(), {C1}),
+        ("http://last.example/4.jpg", set()),
+        ("coco/7", set()),
+    ],
+)
+def test_a_file_of_takedowns_means_where_redirects_have_led(
+    led: Config, tmp_path: Path, line: str, images: set[bytes]
+) -> None:
+    path = tmp_path / "takedown.txt"
+    path.write_text(line, encoding="utf-8")
+    listing = dataclasses.replace(led, takedown=(str(path),))
+    (found,) = images_needs.taken_down(listing)
+    assert found.known == images
+    # Only what the ledger tells makes the images stale, besides the list.
+    assert ("takedown, by bytes" in images_needs.of(listing).wanted.inputs) == bool(images)
+    taken = images_rules.Takedown.of([found])
+    (batch,) = tiny_pairs(led, C1, C2, C3).to_batches()
+    assert {*batch["image_id"].filter(pa.array(taken_images(taken, batch))).to_pylist()} == images
+    # What a driver has found out is not looked for again.
+    there = Standing(led.root)
+    takedowns.resolved(there, [found])
+    there.generations = dataclasses.replace(there.generations, answers=there.found)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redirects, "led", lambda known: pytest.fail("read once more"))
+        assert takedowns.resolved(there, [found])[0].known == images
+
+
+def tiny_pairs(config: Config, *images: bytes) -> pa.Table:
+    found = pa.Table.from_batches(matching.batches(config.root, images_rules.NEEDED))
+    return found.filter(pc.is_in(found["image_id"], keys.key_array(images))).combine_chunks()
+
+
+def taken_images(takedown: images_rules.Takedown, pairs: pa.RecordBatch) -> list[bool]:
+    asked = Asked.only()
+    left = images_rules.spread(pairs, asked, aliases={}, index={}, takedown=takedown)["reason"]
+    return [reason == "takedown" for reason in left.to_pylist()]
+
+
+def test_redirects_are_read_once_and_by_columns(led: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    real = redirects.led
+    monkeypatch.setattr(redirects, "led", lambda known: read.append(1) or real(known))
+    monkeypatch.setattr(urls, "canonical_one", lambda url: pytest.fail(f"{url} was looked at by itself"))
+    asked = [requests.Request(1, (C1.hex(),), keeps_looks=True), requests.Request(2, (C2.hex(),))]
+    assert {C1, C2} <= matching.resolve(led.root, asked, led.sources, Suppression()).images
+    assert read == [1]

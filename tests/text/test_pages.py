@@ -154,3 +154,35 @@ def test_a_reddit_post_is_a_row_of_red_caps(url: str) -> None:
 def test_a_file_of_coco(name: str, identity: str | None) -> None:
     page = pages.coco_file(name)
     assert (page.identities if page else None) == ((identity,) if identity else None)
+
+
+@pytest.mark.parametrize(
+    ("url", "identities"),
+    [
+        ("https://preview.redd.it/abcdefg123.jpg?width=640&auto=webp&s=aa", ("url:i.redd.it/abcdefg123.jpg",)),
+        ("https://preview.redd.it/a-title-of-words-v0-abcdefg123.png?width=640", ("url:i.redd.it/abcdefg123.png",)),
+        ("https://preview.redd.it/", None),
+        ("https://commons.wikimedia.org/w/thumb.php?f=Example.jpg&w=300", (COMMONS,)),
+        ("https://commons.wikimedia.org/w/thumb.php?w=300", None),
+        ("https://web.archive.org/web/20190101000000/http://one.example/1.jpg?a=b", ("url:one.example/1.jpg?a=b",)),
+        ("https://web.archive.org/web/2019im_/https:/one.example/1.jpg", ("url:one.example/1.jpg",)),
+        ("http://web.archive.org/web/0id_/one.example/1.jpg", ("url:one.example/1.jpg",)),
+        (
+            "https://web.archive.org/web/2019*/https://www.flickr.com/photos/somebody/4242/",
+            ("flickr:4242", "url:www.flickr.com/photos/somebody/4242/"),
+        ),
+        ("https://web.archive.org/web/2019/https://live.staticflickr.com/1/4242_0123abcd_b.jpg", ("flickr:4242",)),
+        ("https://web.archive.org/web/2019/https://web.archive.org/web/2018/http://a.example/", None),
+        ("https://web.archive.org/about", None),
+        ("https://web.archive.org/web/", None),
+    ],
+)
+def test_what_shows_or_keeps_a_picture_that_lies_elsewhere(url: str, identities: tuple[str, ...] | None) -> None:
+    page = pages.meant(url)
+    assert (None if page is None else page.identities) == identities
+
+
+def test_a_post_that_was_archived_is_that_post() -> None:
+    page = pages.meant("https://web.archive.org/web/2019/https://redd.it/abc12")
+    assert page is not None
+    assert page.rows == (("red_caps", "abc12"),)
