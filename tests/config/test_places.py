@@ -303,7 +303,7 @@ def test_a_home_that_is_nobodys_is_a_mistake_unless_it_is_there(
         config.load(str(Path(folder) / "pmd.toml"))
     (problem,) = caught.value.problems
     assert (problem.key, problem.expected) == ("root", "the home folder of somebody who is known here")
-    (path.parent / "~nobody_at_all").mkdir()
+    (tmp_path / "~nobody_at_all").mkdir()
     assert config.load(str(Path(folder) / "pmd.toml")).root.endswith("~nobody_at_all/pmd")
 
 
