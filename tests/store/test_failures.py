@@ -67,7 +67,7 @@ def test_what_is_no_part_of_root_is_an_input_unless_it_was_written() -> None:
 
 def test_a_file_that_is_being_written_is_told_by_its_folder() -> None:
     told = failures.told(failure(errno.EACCES, f"/home/me/.tmp-{'0' * 32}"))
-    assert (told and told.where) == "/home/me"
+    assert (type(told), told and told.where) == (PmdError, "/home/me")
 
 
 def test_where_no_folder_takes_temporary_files_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
