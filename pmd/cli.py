@@ -245,7 +245,7 @@ def init(sources: Sources = None) -> None:
 
 @manifests_app.command("fetch")
 def manifests_fetch(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]…", help="Sources; default: all.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Sources; default: all.")] = None,
     *,
     folder: Annotated[Path, typer.Option(help="Where files go: FOLDER/data/SOURCE/NAME.")] = Path(),
     images: Annotated[bool, typer.Option("--images", help="Image archives too.")] = False,
@@ -266,7 +266,7 @@ def manifests_fetch(
 
 @manifests_app.command("verify")
 def manifests_verify(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]…", help="Sources; default: all.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Sources; default: all.")] = None,
     *,
     folder: Annotated[Path, typer.Option(help="Where files are: FOLDER/data/SOURCE/NAME.")] = Path(),
     images: Annotated[bool, typer.Option("--images", help="Image archives too.")] = False,
@@ -288,9 +288,7 @@ def manifests_verify(
 EngineFolder = Annotated[
     Path, typer.Option("--folder", help="Where make engines has put them, and where they run.", metavar="FOLDER")
 ]
-EnginesHere = Annotated[
-    list[str] | None, typer.Argument(metavar="[ENGINE]…", help="prism, flink, spark; default: all.")
-]
+EnginesHere = Annotated[list[str] | None, typer.Argument(metavar="ENGINE", help="prism, flink, spark; default: all.")]
 
 
 @engine_app.command("up")
@@ -622,7 +620,9 @@ def _command(stage: flow.Stage) -> Callable[..., None]:
 
 for _stage in flow.STAGES:
     _class = _Retrying if _stage == flow.FETCH else None
-    app.command(_stage.name, help=_stage.says, context_settings=_BEAM, cls=_class)(_command(_stage))
+    app.command(_stage.name, help=f"{_stage.says} Beam's own flags follow --.", context_settings=_BEAM, cls=_class)(
+        _command(_stage)
+    )
 
 
 @app.command()
@@ -787,7 +787,7 @@ def _say_above_progress(words: str) -> None:
 What = Annotated[
     list[str],
     typer.Argument(
-        metavar="WHAT…",
+        metavar="WHAT",
         help="As pmd explain takes it: a URL or page, an identity, SOURCE/ID, an id, a digest, a picture file; or "
         "user:SOURCE/ID, a person's page on Flickr or Reddit, host:example.com.",
     ),
@@ -885,7 +885,7 @@ def takedown_apply(context: typer.Context, config: ConfigPath, *, as_json: Json 
 def takedown_prove(
     config: ConfigPath,
     what: Annotated[
-        list[str] | None, typer.Argument(metavar="[WHAT]…", help="What was taken down, as pmd takedown add takes it.")
+        list[str] | None, typer.Argument(metavar="WHAT", help="What was taken down, as pmd takedown add takes it.")
     ] = None,
     *,
     as_json: Json = False,

@@ -225,7 +225,7 @@ CURATE: Final = Stage(
     None,
     "source",
     (PAIRS,),
-    "Read the sources: pairs and rejected rows. Beam's own flags follow --.",
+    "Read the sources: pairs and rejected rows.",
     judges="the row itself: text, URL, the rules of the profile",
     kept="curated",
     hues=("#0072b2", "#3f97d3"),

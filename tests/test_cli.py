@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import resource
 import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -302,6 +303,9 @@ def test_nothing_to_publish_is_told(pmd: Pmd, tmp_path: Path) -> None:
         (["peek", "nowhere"], 4, "pmd: nowhere: nothing to look at: no source is curated here"),
         (["demo", "--profile", "papers"], 2, "pmd: --profile: no such profile"),
         (["manifests", "fetch", "imagenet"], 2, "imagenet"),
+        (["manifests", "fetch", "coco", "--folder", "sbu.json"], 2, "pmd: --folder: not a folder"),
+        (["takedown", "find", "pmd.toml", "nowhere.jpg"], 3, "pmd: nowhere.jpg: no such file"),
+        (["takedown", "find", "pmd.toml", "sbu.json"], 3, "pmd: sbu.json: no picture"),
         (["manifests", "verify", "sbu_captions"], 3, ""),
         (["manifests", "verify", "yfcc100m"], GATED, ""),
         (["manifests", "verify", "sbu_captions", "yfcc100m"], 3, ""),
@@ -426,6 +430,127 @@ def test_an_interrupt_is_told_wherever_it_meets_the_command_line(
     ended = pmd("sources")
     assert ended.code == 143
     assert ended.err == f"pmd: {endings.INTERRUPTED}\n"
+
+
+def of_its_own(
+    words: Sequence[str], folder: Path, redirected: str = "", before: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own, with a shell's redirections, after some lines of Python."""
+    code = f"{before}\nimport sys\nsys.argv[0] = 'pmd'\nfrom pmd.__main__ import main\nmain()"
+    command = shlex.join([sys.executable, "-c", code, *words])
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    return subprocess.run(
+        ["/bin/sh", "-c", f"{command} {redirected}"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_take_what_is_said_and_nothing_else_has_their_numbers(
+    tmp_path: Path, closed: str
+) -> None:
+    """As a service may be started. Were nothing opened, `pmd.toml` would be the first that has the number."""
+    ended = of_its_own(["sources"], tmp_path, closed)
+    assert ended.returncode == 0
+    assert ("coco" in ended.stdout) == (closed == "2>&-")
+    assert ended.stderr == ""
+    config(tmp_path, sbu_captions="sbu.json")
+    looks = "import atexit, os\natexit.register(lambda: open('numbers', 'w').write(str(os.fstat(1).st_rdev > 0)))"
+    assert of_its_own(["build", "pmd.toml"], tmp_path, closed, looks).returncode == 3
+    assert (tmp_path / "numbers").read_text() == str(">&-" in closed.split())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux alone has a device that is full")
+def test_where_no_more_can_be_said_that_is_told(tmp_path: Path) -> None:
+    ended = of_its_own(["sources"], tmp_path, "> /dev/full")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("pmd: standard output: it cannot be written to\n")
+
+
+def test_who_reads_no_further_ends_a_command_in_silence(tmp_path: Path) -> None:
+    ended = of_its_own(["sources", "--rules", "--json"], tmp_path, "| head -c 10")
+    assert ended.stderr == ""
+
+
+def test_an_interrupt_before_the_command_begins_ends_it_without_a_traceback(tmp_path: Path) -> None:
+    while_read_in = """
+import os, signal, sys
+class Interrupts:
+    def find_spec(self, name, path=None, target=None):
+        if name == "pmd.cli":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupts())
+"""
+    ended = of_its_own(["sources"], tmp_path, "; echo $?", while_read_in)
+    assert (ended.stdout, ended.stderr) == ("130\n", "")
+
+
+@pytest.mark.parametrize("command", ["repair", "label"])
+@pytest.mark.parametrize("where", ["nowhere", "file.txt", "folder"])
+def test_what_is_no_root_is_told_as_that(pmd: Pmd, tmp_path: Path, command: str, where: str) -> None:
+    (tmp_path / "file.txt").write_text("hello")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/mine.txt").write_text("hello")
+    ended = pmd(command, where)
+    assert (ended.code, ended.err.splitlines()[0]) == (4, f"pmd: {where}: no ROOT here")
+
+
+@pytest.mark.parametrize("command", [["plan"], ["build", "--why"], ["build"]], ids=" ".join)
+@pytest.mark.parametrize(
+    ("root", "says"),
+    [
+        ("sbu.json", "sbu.json: a file is here"),
+        ("sbu.json/pmd", "sbu.json: a folder of the path is a file"),
+        (".", ".: the folder holds files, and is no ROOT of pmd"),
+        ("newer", "newer/root.json: not a ROOT that this pmd can read"),
+    ],
+)
+def test_where_no_build_can_stand_that_is_told_before_it(
+    pmd: Pmd, tmp_path: Path, command: list[str], root: str, says: str
+) -> None:
+    (tmp_path / "sbu.json").write_text('{"image_urls": ["http://e.org/1"], "user_ids": ["u"], "captions": ["a dog"]}')
+    (tmp_path / "newer").mkdir()
+    (tmp_path / "newer/root.json").write_text('{"version": 2}')
+    path = config(tmp_path, sbu_captions="sbu.json")
+    path.write_text(path.read_text().replace(f"{tmp_path}/pmd", root))
+    ended = pmd(*command, "pmd.toml")
+    assert (ended.code, ended.err.splitlines()[0]) == (4, f"pmd: {says}")
+
+
+def test_a_configuration_that_is_a_link_to_nothing_is_told(pmd: Pmd, tmp_path: Path) -> None:
+    (tmp_path / "pmd.toml").symlink_to("nowhere")
+    ended = pmd("plan", "pmd.toml")
+    assert (ended.code, ended.err) == (
+        2,
+        "pmd: pmd.toml: a link that leads nowhere\n  remedy: write one with: pmd init > pmd.toml\n",
+    )
+
+
+def test_a_fetch_of_some_time_refuses_flags_before_it_asks_for_anything(
+    pmd: Pmd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config(tmp_path, sbu_captions="sbu.json")
+    looked: list[bool] = []
+    monkeypatch.setattr("pmd.fetch.needs.pending_images", lambda *_: looked.append(True))
+    ended = pmd("fetch", "pmd.toml", "--for", "1h", "--", "--direct_num_worker=2")
+    assert (ended.code, looked) == (2, [])
+    assert "Beam does not know these flags" in ended.err
+
+
+def test_names_are_never_cut(pmd: Pmd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    name = "localized_narratives__openimages"
+    (tmp_path / "narratives.jsonl").write_text("{}\n")
+    config(tmp_path, **{name: "narratives.jsonl"})
+    assert name in pmd("build", "pmd.toml", "--why").out
+
+
+def test_nothing_that_runs_is_told(pmd: Pmd) -> None:
+    assert pmd("engine", "down").out == "no engine was started here\n"
 
 
 def test_the_module_is_the_command() -> None:

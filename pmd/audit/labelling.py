@@ -214,7 +214,6 @@ def _put(contents: Mapping[Path, str]) -> None:
 def _folder(root_url: str) -> Path:
     if "://" in root_url:
         raise ConfigError("labels stay on this machine", where=root_url, expected="a ROOT in a local folder")
-    root.require(root_url)
     return Path(root_url) / FOLDER
 
 
@@ -263,6 +262,7 @@ def read(root_url: str) -> dict[str, Any]:
 
 def _lines(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
+        root.require(str(path.parent.parent))
         raise InputError("no such sheet", where=str(path), remedy="run: pmd label ROOT --number 210")
     content = encoding.without_mark(path.read_bytes(), str(path))
     try:

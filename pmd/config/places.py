@@ -120,13 +120,8 @@ def homeless(path: str) -> str | None:
 
     A file that is really called so is no mistake.
     """
-    head = written(path).partition("/")[0]
-    is_home = head.startswith("~") and not isinstance(path, Homed)
-    return (
-        head
-        if is_home and "://" not in path and not storage.exists(posixpath.join(getattr(path, "folder", ""), head))
-        else None
-    )
+    head = path.partition("/")[0]
+    return head if head.startswith("~") and not isinstance(path, Homed) and not storage.exists(head) else None
 
 
 def replaced(options: _Model, change: Callable[[tuple[str, ...], str], str], key: tuple[str, ...] = ()) -> _Model:

@@ -278,19 +278,18 @@ def _words(number: int, path: str | None, said: str, root: str | None) -> PmdErr
     if meaning is None or (path is None and number not in _OF_OPEN_FILES):
         return None
     problem, remedy = meaning
+    is_written = number in _WRITING
     if number in _NO_ROOM and path is not None and spools.is_in(path):
         remedy = _TEMPORARY_ROOM
     if number in {errno.EMFILE, errno.ENFILE}:
         return PmdError(problem, where=path, found=said, remedy=remedy)
-    if path is not None and posixpath.basename(path).startswith(
-        TEMPORARY
-    ):  # what is being written is in the folder's name
-        path = posixpath.dirname(path)
+    if path is not None and posixpath.basename(path).startswith(TEMPORARY):
+        path, is_written = posixpath.dirname(path), True  # nobody knows the name of what is being written
     root = root or (_root_above(path) if path is not None else None)
     if path is None or (root is not None and (_is_in(path, root) or _is_in(root, path))):  # or a folder that ROOT is in
         kind: type[PmdError] = RootError if root is not None or number in _WRITING else PmdError
     else:
-        kind = PmdError if number in _WRITING else InputError
+        kind = PmdError if is_written else InputError
     return kind(problem, where=path or root, found=said, remedy=remedy)
 
 

@@ -384,12 +384,12 @@ def writer(root: str, command: str, config: str | None = None) -> Iterator[Lock]
 
 
 def _new_folders(root: str) -> list[str]:
-    """Return ROOT's folder, where there is none yet, and those above it that are not there either."""
+    """Return ROOT's folder, where it is local and not there yet, and those above it that are not there either."""
     found: list[str] = []
-    folder = root
+    folder = root if storage.is_local(root) else ""
     while folder and not storage.exists(folder):
         found.append(folder)
-        folder = posixpath.dirname(folder) if storage.is_local(root) else ""
+        folder = posixpath.dirname(folder)
     return found
 
 
@@ -436,7 +436,7 @@ def refuse_others_folders(root: str) -> bool:
     """
     new = _new_folders(root)
     above = posixpath.dirname(new[-1]) if new else ""
-    if above and storage.is_local(root) and not storage.is_folder(above):
+    if above and not storage.is_folder(above):
         raise RootError("a folder of the path is a file", where=above, remedy="name another root in the configuration")
     try:
         if describe(root) is not None:

@@ -16,6 +16,7 @@ from pmd.audit import labelling
 from pmd.audit.labelling import NO, NO_TERM, OTHER, UNSURE, YES, Candidate, Row
 from pmd.audit.lexicon import Absent
 from pmd.errors import ConfigError, InputError, RootError
+from pmd.store import root
 from tests.audit.batches import WORDS
 from tests.store.power_cuts import Recorder
 
@@ -194,6 +195,9 @@ def test_sheets_are_opened_and_saved_by_spreadsheets(sheets: Path) -> None:
 
 
 def test_what_cannot_be_labelled(tmp_path: Path) -> None:
+    with pytest.raises(RootError, match="no ROOT here"):
+        labelling.read(str(tmp_path))
+    root.create(str(tmp_path), 0)
     with pytest.raises(InputError, match="no such sheet"):
         labelling.read(str(tmp_path))
     with pytest.raises(ConfigError, match="labels stay on this machine"):

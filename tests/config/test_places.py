@@ -290,6 +290,23 @@ def test_a_variable_in_any_path_is_told_with_its_line_and_nothing_is_made(
     assert [path.name for path in tmp_path.iterdir()] == ["project"]
 
 
+@pytest.mark.parametrize("folder", ["", "below"])
+def test_a_home_that_is_nobodys_is_a_mistake_unless_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / folder / "pmd.toml"
+    path.parent.mkdir(exist_ok=True)
+    text = 'root = "~nobody_at_all/pmd"\ncontact = "mailto:a@example.org"\n[sources.sbu_captions]\nannotations = ["a.json"]\n'
+    path.write_text(text)
+    with pytest.raises(config.InvalidConfig) as caught:
+        config.load(str(Path(folder) / "pmd.toml"))
+    (problem,) = caught.value.problems
+    assert (problem.key, problem.expected) == ("root", "the home folder of somebody who is known here")
+    (tmp_path / "~nobody_at_all").mkdir()
+    assert config.load(str(Path(folder) / "pmd.toml")).root.endswith("~nobody_at_all/pmd")
+
+
 def test_what_is_really_called_so_is_no_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "$data").mkdir()

@@ -204,6 +204,8 @@ def test_what_is_missing_is_told(
         servers.up(name)
     assert caught.value.problem == problem
     assert (caught.value.where or "").endswith(where)
+    assert servers.read(name, servers.FOLDER) is None
+    assert not (engines / servers.FOLDER / "run").exists()
 
 
 def test_a_heap_is_not_taken_for_an_engine_that_has_none(engines: Path) -> None:

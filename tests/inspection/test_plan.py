@@ -153,7 +153,7 @@ def test_the_rows_of_a_mirror_are_those_of_its_footer(tmp_path: Path, rows: int,
     urls = [f"https://x.example/{number}.jpg" for number in range(rows)]
     table = pa.table({"image_url": urls, "caption": ["a house by the road"] * rows})
     pq.write_table(table, tmp_path / "0000.parquet", row_group_size=rows // 10)
-    text = 'root = "pmd"\ncontact = "mailto:tests@example.org"\n[sources.conceptual_12m]\n'
+    text = 'root = "nowhere"\ncontact = "mailto:tests@example.org"\n[sources.conceptual_12m]\n'
     chosen = config.parse(f'{text}annotations = ["{tmp_path}/0000.parquet"]\n')
     (source,) = plan.plan(chosen)["sources"]
     assert (source["rows"], source["pairs"], source["basis"]) == (rows, rows, basis)
@@ -162,7 +162,7 @@ def test_the_rows_of_a_mirror_are_those_of_its_footer(tmp_path: Path, rows: int,
 def test_pairs_of_ones_own_are_sampled_as_others_are(tmp_path: Path) -> None:
     lines = [f"https://x.example/{number}.jpg,a house by the road" for number in range(300)]
     (tmp_path / "mine.csv").write_text("\n".join(["url,caption", *lines]) + "\n")
-    text = 'root = "pmd"\ncontact = "mailto:tests@example.org"\n[sources.mine]\nreader = "url_text"\n'
+    text = 'root = "nowhere"\ncontact = "mailto:tests@example.org"\n[sources.mine]\nreader = "url_text"\n'
     (source,) = plan.plan(config.parse(f'{text}annotations = ["{tmp_path}/mine.csv"]\n'))["sources"]
     assert (source["rows"], source["pairs"], source["images"], source["basis"]) == (300, 300, 300, "counted")
     (source,) = plan.plan(config.parse(f'{text}annotations = ["{tmp_path}/absent.csv"]\n'))["sources"]

@@ -65,6 +65,11 @@ def test_what_is_no_part_of_root_is_an_input_unless_it_was_written() -> None:
     assert type(failures.told(failure(errno.EACCES, "/r/pmdx/a"), "/r/pmd")) is InputError
 
 
+def test_a_file_that_is_being_written_is_told_by_its_folder() -> None:
+    told = failures.told(failure(errno.EACCES, f"/home/me/.tmp-{'0' * 32}"))
+    assert (type(told), told and told.where) == (PmdError, "/home/me")
+
+
 def test_where_no_folder_takes_temporary_files_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spools, "_mine", [])
     monkeypatch.setattr(tempfile, "tempdir", None)
