@@ -65,7 +65,7 @@ def judge(source: str, drafts: pa.RecordBatch) -> pa.RecordBatch:
         source_ids = pc.coalesce(source_ids, keys.hexadecimal(drafts["row_digest"]))
     texts = cleaning.normalise(drafts["text"])
     identities = _identities(drafts["identity"], drafts["image_url"])
-    no_text = pc.equal(pc.fill_null(pc.binary_length(texts), 0), 0)
+    no_text = pa.array(cleaning.shows_nothing(texts))
     no_identity = pc.is_null(identities)
     # Few drafts have no identity: only for these it matters whether there is a URL at all.
     no_url = _are_blank(drafts["image_url"]) if pc.any(no_identity).as_py() else no_identity

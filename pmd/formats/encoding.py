@@ -3,8 +3,8 @@
 Editors and spreadsheets on Windows put the mark there. It is no part of the data: left in, it spoils the first row, whose URL
 then begins with it. UTF-16 and UTF-32, which the same programs write, are refused by name, since every row would be lost.
 
-So is a hole: programs that make room for a file before they fetch it, and a cut of the power, leave blocks of NUL where rows
-should be. Taken for text, all these rows would be one bad row.
+So is a hole: programs that make room for a file before they fetch it, piece by piece, leave NUL where rows should be. Taken for
+text, all these rows would be one bad row.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Final
 
 from pmd.errors import InputError
 
-#: What no text has: a block of a file that was never written.
-HOLE: Final = bytes(4096)
+#: What no text has, and no bad block of a disk: a part of a file that was never written. Pieces of downloads are larger.
+HOLE: Final = bytes(64 * 1024)
 
 #: Bytes of a text's head that `mark_bytes` looks at.
 HEAD_BYTES: Final = 32
@@ -70,7 +70,7 @@ def hole(where: str) -> InputError:
         where=where,
         expected="text",
         found=f"{len(HOLE)} NUL bytes or more",
-        remedy="fetch the file again: a download that was broken off leaves such holes, and so does a cut of the power",
+        remedy="fetch the file again: a download that was broken off leaves such holes",
     )
 
 

@@ -12,7 +12,7 @@ import functools
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,8 @@ _QUOTE: Final = ord('"')
 #: A carriage return that is no part of a line's end, and what stands for it: a number that is no character.
 _RETURN_ALONE: Final = re.compile(r"\r(?!\n|\Z)")
 _STAND_IN: Final = "\ufdd0"
+#: What stands within quotes, doubled ones among it: by one call, since a field may be nothing but these.
+_WITHIN_QUOTES: Final = re.compile(rb'(?:[^"]++|"")*+')
 _OPEN_AT_END: Final = "a quoted field is not closed: the file is truncated, or not quoted"
 
 
@@ -449,9 +451,10 @@ class _Quotes:
                 else:
                     self.opened = None
             elif self.opened is not None:
-                at = part.find(b'"', at) + 1
-                if not at:
+                at = cast(re.Match[bytes], _WITHIN_QUOTES.match(part, at)).end()
+                if at == len(part):
                     break
+                at += 1
                 self._after_quote = True
             elif self._at_start and part[at] == _QUOTE:
                 self._open(part, at)

@@ -155,7 +155,8 @@ def _refuse_other_pictures(path: str, member: str | None) -> None:
     """
     first = records.first(json_stream.objects(path, "images", member=member, expected=_EXPECTED))
     named = [names for record in first if (names := [str(record[key]) for key in _NAMING if record.get(key)])]
-    if named and not any(_COCO_PICTURE.search(name) for names in named for name in names):
+    # One alone may be a bad record.
+    if len(named) > 1 and not any(_COCO_PICTURE.search(name) for names in named for name in names):
         raise InputError(
             "captions in COCO's form, of pictures that are not COCO's",
             where=archives.location(path, member),

@@ -261,10 +261,8 @@ def otherwise(start: bytes) -> str | None:
     Args:
         start: Its first bytes (`records.head`).
     """
-    if (packed := records.packed_twice(start)) is not None:
-        return packed
-    if b"\r" in start and b"\n" not in start:
-        return "its lines end with carriage returns alone; write line feeds: tr '\\r' '\\n' < FILE > NEW"
+    if (advice := records.of_lines(start)) is not None:
+        return advice
     if start.lstrip().startswith((b"[", b"{")):
         return _OF_DOCUMENT
     if b"\n" in start:

@@ -119,6 +119,19 @@ def packed_twice(start: bytes) -> str | None:
     )
 
 
+def of_lines(start: bytes) -> str | None:
+    """Return what to do with lines that are none as they stand: packed twice, or without line feeds; None where they are neither.
+
+    Args:
+        start: Their first bytes, decompressed.
+    """
+    if (advice := packed_twice(start)) is not None:
+        return advice
+    if b"\r" in start and b"\n" not in start:
+        return "its lines end with carriage returns alone; write line feeds: tr '\\r' '\\n' < FILE > NEW"
+    return None
+
+
 def head(path: str, member: str | None) -> bytes:
     """Return the first `HEAD_BYTES` of a document, decompressed, without a byte order mark.
 

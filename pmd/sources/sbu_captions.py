@@ -198,12 +198,12 @@ def _text_drafts(chunk: Chunk) -> Iterator[dict[str, Any]]:
     for number in itertools.count():
         url, caption = next(urls, None), next(captions, None)
         if url is None or caption is None:
-            lengths = [
-                number + (line is not None) + sum(1 for _ in rest) for line, rest in ((url, urls), (caption, captions))
-            ]
-            if lengths[0] != lengths[1]:
+            lengths, said = zip(*(_left(line, rest) for line, rest in ((url, urls), (caption, captions))), strict=True)
+            # Editors leave blank lines at the end of one of them, which belong to nothing.
+            if any(said):
                 document = archives.location(chunk.path, chunk.member)
-                raise _unequal(document, "as many URLs as captions", {document: lengths[0], companion: lengths[1]})
+                found = {document: number + lengths[0], companion: number + lengths[1]}
+                raise _unequal(document, "as many URLs as captions", found)
             return
         (url_bytes, where), (caption_bytes, _) = url, caption
         if isinstance(url_bytes, json_stream.Spoiled) or isinstance(caption_bytes, json_stream.Spoiled):
@@ -220,6 +220,15 @@ def _text_drafts(chunk: Chunk) -> Iterator[dict[str, Any]]:
                 "detail": f"not UTF-8: {error.reason}",
                 "where": where,
             }
+
+
+def _left(line: _Line | None, rest: Iterator[_Line]) -> tuple[int, bool]:
+    """Return how many lines are left of a file, and whether any of them is not blank."""
+    count, said = 0, False
+    for text, _ in itertools.chain([] if line is None else [line], rest):
+        count += 1
+        said |= isinstance(text, json_stream.Spoiled) or bool(text.strip())
+    return count, said
 
 
 def _table_drafts(chunk: Chunk) -> Iterator[dict[str, Any]]:
@@ -244,9 +253,11 @@ def _table_drafts(chunk: Chunk) -> Iterator[dict[str, Any]]:
             yield _draft({name: named[name] for name in _LISTS.values() if name in named}, where)
 
 
-def _lines(
-    path: str, member: str | None, start: int = 0, stop: int | None = None
-) -> Iterator[tuple[bytes | json_stream.Spoiled, str]]:
+#: A line, or why it is none, and where it stands.
+_Line = tuple[bytes | json_stream.Spoiled, str]
+
+
+def _lines(path: str, member: str | None, start: int = 0, stop: int | None = None) -> Iterator[_Line]:
     """Yield lines and where each stands; of one that is too long why, so that the next is not taken for its fellow's."""
     for batch in lines.read_lines(path, start, stop, member=member):
         if isinstance(batch, lines.LongLine):

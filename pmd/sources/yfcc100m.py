@@ -26,7 +26,7 @@ from pydantic import Field
 
 from pmd.errors import InputError
 from pmd.formats import archives, lines, sqlite, tsv
-from pmd.sources import column_drafts, named_tables, records
+from pmd.sources import column_drafts, records
 from pmd.sources.column_drafts import Indices
 from pmd.sources.contract import DRAFT_ROWS, Chunk, InputFile, Rule, SourceOptions
 from pmd.store import storage
@@ -584,7 +584,7 @@ def _has_header(path: str, member: str | None) -> bool:
         else start[:80].decode("utf-8", "replace"),
         remedy="unpack it"
         if start.startswith(sqlite.MAGIC)
-        else named_tables.otherwise(records.head(path, member))
+        else records.of_lines(records.head(path, member))
         or f"check `annotations` in the configuration against manifests/{NAME}.toml",
     )
 

@@ -27,6 +27,13 @@ from numpy.typing import NDArray
 #: Matches a text that `normalise` may change: one with anything but printable ASCII, or a space too many (RE2).
 _UNTIDY: Final = r"[^ -~]|  |^ | $"
 
+#: A text of characters that nobody sees (RE2): of control and format (Unicode's Cc and Cf), of white space, variation selectors,
+#: the combining grapheme joiner, fillers of Hangul, Khmer's inherent vowels and the blank pattern of Braille.
+_UNSEEN: Final = (
+    r"^[\p{Cc}\p{Cf}\p{Z}\x{034F}\x{115F}\x{1160}\x{17B4}\x{17B5}\x{180B}-\x{180F}\x{2800}\x{3164}\x{FFA0}"
+    r"\x{FE00}-\x{FE0F}\x{E0100}-\x{E01EF}]*$"
+)
+
 #: A word: what `str.split()` leaves.
 _WORD: Final = r"[^\s\x1c-\x1f]+"
 
@@ -106,6 +113,25 @@ def normalise(texts: pa.Array) -> pa.Array:
 def normalise_one(text: str) -> str:
     """Return one text as `normalise` does."""
     return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def shows_nothing(texts: pa.Array) -> NDArray[np.bool_]:
+    """Return in which texts that `normalise` has been over nothing can be seen: empty ones, and null, among them.
+
+    Joiners, marks of direction or of byte order and control characters are read by programs, and fillers are blank.
+    """
+    strings = _strings(texts)
+    ends, data = _bytes(strings)
+    nothing: NDArray[np.bool_] = ends[1:] == ends[:-1]
+    some = np.flatnonzero(~nothing)
+    # Nearly all begin with a letter of ASCII, which can be seen.
+    perhaps = some[data[ends[some]] - np.uint8(ord("!")) > ord("~") - ord("!")]
+    if len(perhaps):
+        hidden = pc.match_substring_regex(strings.take(pa.array(perhaps)), _UNSEEN)
+        nothing[perhaps] = hidden.fill_null(False).to_numpy(zero_copy_only=False)
+    if strings.null_count:
+        nothing |= strings.is_null().to_numpy(zero_copy_only=False)
+    return nothing
 
 
 def word_count(texts: pa.Array) -> pa.Int32Array:

@@ -61,6 +61,7 @@ def ids(table: pa.Table) -> list[str]:
         ({"text": None}, "empty_text", None),
         ({"text": ""}, "empty_text", None),
         ({"text": " \n\t\u00a0 "}, "empty_text", None),
+        ({"text": " \u200b\ufeff"}, "empty_text", None),
         ({"text": "", "image_url": None}, "no_image", None),
         ({"text": "", "image_url": "nowhere"}, "bad_url", "nowhere"),
         ({"image_url": None, "identity": "coco:9"}, None, None),

@@ -216,3 +216,12 @@ def test_genuine_documents(samples: Path) -> None:
     with pytest.raises(InputError) as caught:
         read(cut)
     assert caught.value.where == f"{cut}:byte 1048576"
+
+
+@pytest.mark.parametrize("within", [b'"caption": "a', b'"caption": 1'])
+def test_a_hole_is_an_error(tmp_path: Path, within: bytes) -> None:
+    """Within a string its brackets match, and all that it stands for would be one bad row."""
+    content = b'{"annotations": [{"id": 1}, {' + within + bytes(131_072) + b'"}, {"id": 9}]}'
+    path = write(tmp_path / "a.json", content)
+    with pytest.raises(InputError, match=rf"a\.json:byte {content.index(0)}: a part of the file was never written"):
+        list(objects(path, "annotations", expected=EXPECTED))

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from pmd import cli, codec, config
 from pmd.errors import ConfigError, InputError
 from pmd.fetch import state
+from pmd.formats import lines
 from pmd.inspection import diff
 from pmd.inspection.diff import hub_files, join
 from pmd.schema import keys
@@ -443,3 +444,22 @@ def test_hashes_are_compared_where_both_have_them(
     found = diff.diff(built.root, chosen.root)
     assert found["images"]["changed"] == [{"what": "perceptual_hash", "images": 4}]
     assert "other perceptual hash" in diff.render(found)
+
+
+def test_a_line_that_is_too_long_is_counted_and_the_others_keep_their_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 200_000)
+    monkeypatch.setattr(lines, "_PIECE_BYTES", 50_000)
+    said = ["a cat", "x" * 300_000, "a dog"]
+    rows = [
+        json.dumps({"image_url": f"http://a.example/{n}.jpg", "text": text, "source": "x"})
+        for n, text in enumerate(said)
+    ]
+    path = tmp_path / "theirs.jsonl"
+    path.write_text("\n".join(rows) + "\n")
+    found = hub_files.Read()
+    read = [line for batch in hub_files.read(str(path), {"x": "coco"}, found, 5) for line in batch["line"].to_pylist()]
+    assert (read, found.rows, found.unreadable) == ([0, 2], 3, 1)
+    assert found.first == [f"{path}:byte {len(rows[0]) + 1}: a line of {len(rows[1])} bytes, over 200000"]
+    assert hub_files.read_back(str(path), {2}) == {2: {"text": "a dog", "image_url": "http://a.example/2.jpg"}}

@@ -520,14 +520,16 @@ def test_folders_in_a_zip_of_windows(captions: Path, tmp_path: Path, read_all: R
 def test_captions_of_other_pictures_are_refused(tmp_path: Path, read_all: ReadAll, image: dict[str, Any]) -> None:
     """In COCO's form, with ids that are not COCO's: taken for those, they would be captions of other photographs."""
     path = tmp_path / "captions.json"
-    content = {"images": [image], "annotations": [{"id": 1, "image_id": image["id"], "caption": "a tin"}]}
+    another = image | {"id": 77}
+    content = {"images": [image, another], "annotations": [{"id": 1, "image_id": image["id"], "caption": "a tin"}]}
     path.write_text(json.dumps(content))
     with pytest.raises(InputError, match="captions in COCO's form, of pictures that are not COCO's") as caught:
         read_all(SOURCE, path)
     assert image["file_name"] in str(caught.value.found)
     own = {"id": 9, "file_name": "val2014/COCO_val2014_000000000009.jpg"}
-    path.write_text(json.dumps({**content, "images": [image, own]}))
-    assert len(read_all(SOURCE, path)) == 1, "one odd name is no other data set"
+    for images in ([image], [image, another, own]):
+        path.write_text(json.dumps({**content, "images": images}))
+        assert len(read_all(SOURCE, path)) == 1, "odd names alone are no other data set"
 
 
 def test_karpathys_split_of_another_data_set_is_refused(tmp_path: Path, read_all: ReadAll) -> None:

@@ -70,3 +70,10 @@ def test_what_macos_puts_beside_the_only_file_of_an_archive_is_none(tmp_path: Pa
     source = sources.load("conceptual_captions")
     chunks = source.plan([InputFile(f"{tmp_path}/a.zip", 1)], source.options(**source.options.profile_values("paper")))
     assert [chunk.member for chunk in chunks] == ["GCC-training"]
+
+
+def test_json_is_no_form_of_yfcc100m(tmp_path: Path) -> None:
+    """So nobody is told to write it as JSON Lines: as facebook/pmd has it, it is that already."""
+    path = tmp_path / "yfcc100m_subset.jsonl"
+    path.write_text('{"image_url": "http://a.example/1.jpg", "image": null, "texts": ["a cat"], "meta": "{}"}\n')
+    assert remedy("yfcc100m", path) == "check `annotations` in the configuration against manifests/yfcc100m.toml"

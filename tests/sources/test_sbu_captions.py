@@ -295,3 +295,30 @@ def write_named(folder: Path) -> list[str]:
     path = folder / "sbu-captions-all.json"
     path.write_text(json.dumps(lists))
     return [str(path)]
+
+
+@pytest.mark.parametrize(
+    ("urls", "captions", "count"),
+    [
+        ("a\nb\n", "one\ntwo\n\n", None),
+        ("a\nb\n \n\n", "one\ntwo", None),
+        ("a\nb", "one\ntwo\n\n\nfour", 5),
+        ("a\nb", "one", 1),
+    ],
+)
+def test_blank_lines_at_the_end_of_one_file_belong_to_nothing(
+    tmp_path: Path, read_all: ReadAll, urls: str, captions: str, count: int | None
+) -> None:
+    (tmp_path / "x_urls.txt").write_text(urls)
+    (tmp_path / "x_captions.txt").write_text(captions)
+    paths = (tmp_path / "x_urls.txt", tmp_path / "x_captions.txt")
+    if count is None:
+        rows = read_all(SOURCE, *paths)
+        assert [(row["image_url"], row["text"], row["reason"]) for row in rows] == [
+            ("a", "one", None),
+            ("b", "two", None),
+        ]
+        return
+    with pytest.raises(InputError, match="not of one length") as caught:
+        read_all(SOURCE, *paths)
+    assert str(caught.value.found).endswith(f"{paths[1]} has {count}")

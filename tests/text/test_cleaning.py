@@ -298,3 +298,32 @@ def test_genuine_narratives(samples: Path) -> None:
     assert sum(map(len, split)) > len(narratives) == 100
     for narrative, sentences in zip(narratives, split, strict=True):
         assert "".join("".join(sentences).split()).replace(".", "") == "".join(narrative.split()).replace(".", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "nothing"),
+    [
+        ("", True),
+        (None, True),
+        ("\u200b\u200b", True),
+        ("\ufeff", True),
+        ("\0\x07\x7f", True),
+        ("\u00ad \u2060\u200d", True),
+        ("\u3164\u2800\ufe0f", True),
+        ("\u202e\U000e0101", True),
+        ("a", False),
+        ("!", False),
+        ("~", False),
+        ("\u200ba", False),
+        ("\u200d\u2764\ufe0f", False),
+        ("\u6771\u4eac", False),
+        ("\U0001f600", False),
+        ("\ufffd", False),
+        ("\u0301", False),
+    ],
+)
+def test_texts_in_which_nothing_can_be_seen(text: str | None, nothing: bool) -> None:
+    texts = pa.array(["a cat", text, "\u200b", None, text], pa.string())
+    assert cleaning.shows_nothing(texts).tolist() == [False, nothing, True, True, nothing]
+    assert cleaning.shows_nothing(texts.slice(1, 1)).tolist() == [nothing]
+    assert cleaning.shows_nothing(texts.slice(0, 0)).tolist() == []
