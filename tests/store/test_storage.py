@@ -540,3 +540,12 @@ def test_what_is_no_file_is_neither_listed_nor_waited_for(tmp_path: Path) -> Non
     with pytest.raises(InputError, match="not a file") as raised:
         storage.read_bytes("/dev/zero", 0, 4)
     assert raised.value.found == "a device"
+
+
+def test_folders_above_are_those_of_the_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a/b")
+    for path in (".", "./", str(tmp_path / "a/b"), f"file://{tmp_path}/a/b/", "../b"):
+        assert list(storage.above(path))[:2] == [str(tmp_path / "a"), str(tmp_path)], path
+    assert next(storage.above("c.parquet")) == str(tmp_path / "a/b")
+    assert list(storage.above("memory://bucket/a/b/")) == ["memory://bucket/a", "memory://bucket"]
