@@ -14,7 +14,8 @@ COLUMNS: Final[dict[str, str]] = {
     "image_id": "its image: hash of the image's identity, 32 hex digits; several pairs may show one",
     "identity": "which image it is (`flickr:ID`, `ade20k:NAME`), where it has no URL",
     "file_name": "the image's name in upstream's archive of images, where it has no URL",
-    "region": "`[x, y, width, height]` in fractions of the image, where the caption is of a part of it; null: of all of it",
+    "region": "`[x, y, width, height]` in fractions of the image as upstream has it, where the caption is of a part of it; null: "
+    "of all of it",
     "status": "what became of the image when it was fetched; `ok` in every row of a list",
     "sha256": "SHA-256 of the original image as it was fetched, hex",
     "perceptual_hash": "PDQ of the image, hex: tells the same picture in other bytes; null where nothing asked for it",

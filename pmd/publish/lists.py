@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import posixpath
 from collections.abc import Collection, Iterator, Sequence
-from typing import Final
+from typing import BinaryIO, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pmd import flow
-from pmd.errors import InputError
+from pmd.errors import InputError, VerificationError
 from pmd.formats import parquet
 from pmd.publish import withdrawn
 from pmd.publish.rules import LATER, PUBLISHED
@@ -19,6 +20,9 @@ from pmd.store import commits, root, sealed, storage
 
 #: A row as it is read: `PUBLISHED`, however a file is encoded.
 ROWS: Final = commits.without_dictionaries(PUBLISHED.empty_table()).schema
+
+#: Folders above a list's file, up to ROOT.
+_DEEPEST: Final = flow.LISTS.path.count("/") + 2
 
 _REMEDY: Final = "give a ROOT, ROOT/publish or one of its folders, or a copy of them"
 
@@ -58,7 +62,8 @@ def paths(url: str) -> list[str]:
 
 
 def _is_under_root(url: str, below: Collection[str]) -> bool:
-    above = itertools.islice(storage.above(url), flow.LISTS.path.count("/") + 1)
+    """Return whether a file or folder, in which these files stand, is of a ROOT's lists, or its release's."""
+    above = itertools.islice(storage.above(url), _DEEPEST)
     return root.ROOT_FILE in below or any(storage.exists(storage.join(folder, root.ROOT_FILE)) for folder in above)
 
 
@@ -95,7 +100,7 @@ def check(path: str) -> None:
         VerificationError: It is a committed file that is gone, or has other bytes.
     """
     parquet.refuse_others(path, "a list of pmd publish")
-    with parquet.telling(path), sealed.open_checked(path) as file:
+    with parquet.telling(path), _opened(path) as file:
         schema = pq.ParquetFile(file).schema_arrow
         names = schema.names
     absent = [name for name in PUBLISHED.names if name not in names and name not in LATER]
@@ -121,6 +126,22 @@ def check(path: str) -> None:
             )
 
 
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[BinaryIO]:
+    """Open a file of a list, as `sealed.open_checked` does; whoever has a copy has no ROOT to repair."""
+    try:
+        file = sealed.open_checked(path)
+    except VerificationError as error:
+        if _is_under_root(path, ()):
+            raise
+        remedy = "copy it again from where it came from; pmd verify FOLDER tells of all files of a release"
+        raise VerificationError(
+            error.problem, where=error.where, expected=error.expected, found=error.found, remedy=remedy
+        ) from None
+    with file:
+        yield file
+
+
 def _is_alike(found: pa.DataType, expected: pa.DataType) -> bool:
     """Return whether values of one type can be read as those of another: other libraries widen what they write again."""
     found, expected = (kind.value_type if pa.types.is_dictionary(kind) else kind for kind in (found, expected))
@@ -140,7 +161,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def columns(path: str) -> list[str]:
     """Return the columns that a file of a list has."""
-    with parquet.telling(path), sealed.open_checked(path) as file:
+    with parquet.telling(path), _opened(path) as file:
         return list(pq.ParquetFile(file).schema_arrow.names)
 
 
@@ -155,7 +176,7 @@ def iterate(path: str, wanted: Collection[str] = PUBLISHED.names) -> Iterator[pa
         VerificationError: It is a committed file that is gone, or has other bytes.
     """
     chosen = [field for field in ROWS if field.name in wanted]
-    with parquet.telling(path), sealed.open_checked(path) as file:
+    with parquet.telling(path), _opened(path) as file:
         table = pq.ParquetFile(file)
         there = {*table.schema_arrow.names}
         names = [field.name for field in chosen if field.name in there]

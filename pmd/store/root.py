@@ -280,7 +280,11 @@ def _of_configuration(path: str) -> str | None:
 
 def _above(root: str) -> str | None:
     """Return the nearest folder above that is a ROOT."""
-    return next(filter(_is_root, storage.above(root)), None)
+    while posixpath.dirname(root) not in ("", root):
+        root = posixpath.dirname(root)
+        if _is_root(root):
+            return root
+    return None
 
 
 def _is_root(path: str) -> bool:

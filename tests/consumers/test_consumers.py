@@ -137,6 +137,21 @@ print(json.dumps([len(modes), sorted(set(modes))]))
     assert ask("datasets", code, built, tmp_path) == [samples_of(built), ["RGB"]]
 
 
+@pytest.mark.parametrize("streaming", [True, False])
+def test_datasets_opens_the_tars_with_all_that_samples_say(built: Path, tmp_path: Path, *, streaming: bool) -> None:
+    code = f"""
+import datasets
+rows = list(datasets.load_dataset(folder + "/shards/webdataset", split="train", streaming={streaming}))
+pictures = "jpg png webp gif avif tif bmp".split()
+modes = {{next(row[name] for name in pictures if row[name] is not None).mode for row in rows}}
+regions = sum(row["json"]["region"] is not None for row in rows)
+print(json.dumps([len(rows), sorted(modes), regions]))
+"""
+    regions = pq.read_table(built / "shards/parquet", columns=["region"])["region"]
+    expected = [len(regions), ["RGB"], len(regions) - regions.null_count]
+    assert ask("datasets", code, built, tmp_path) == expected
+
+
 def test_datasets_reads_training_samples_alone(built: Path, tmp_path: Path) -> None:
     code = """
 import datasets

@@ -468,6 +468,21 @@ def test_under_a_root_only_what_is_committed_is_read(copied: Path, monkeypatch: 
         assert pmd.load(where).published.count_rows() == rows
 
 
+def test_who_has_a_copy_of_a_damaged_list_is_not_told_to_repair_a_root(copied: Path, tmp_path: Path) -> None:
+    for where, remedy in (
+        (copied / "publish", "run: pmd repair ROOT"),
+        (tmp_path / "lists", "copy it again from where"),
+    ):
+        if where != copied / "publish":
+            shutil.copytree(copied / "publish", where)
+        (path,) = (where / "source=coco").glob("*.parquet")
+        path.write_bytes(path.read_bytes()[:-1])
+        with pytest.raises(VerificationError) as caught:
+            pmd.load(where / "source=coco").published.count_rows()
+        assert caught.value.remedy is not None
+        assert caught.value.remedy.startswith(remedy)
+
+
 def test_lists_that_were_written_again_by_folders_are_chosen_by_either_spelling(tmp_path: Path) -> None:
     rows = [{"source": source, "text": "a", "pair_id": "ab" * 16} for source in ("google/wit", "wit", "coco")]
     pq.write_table(pa.Table.from_pylist(rows, PUBLISHED), tmp_path / "some.parquet")

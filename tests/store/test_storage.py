@@ -561,3 +561,12 @@ def test_all_of_a_file_system_is_settled_where_it_stands(tmp_path: Path, monkeyp
     monkeypatch.setattr(os, "sync", lambda: synchronised.append(True))
     storage.settle(str(tmp_path))
     assert synchronised == [True]
+
+
+def test_folders_above_are_those_of_the_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a/b")
+    for path in (".", "./", str(tmp_path / "a/b"), f"file://{tmp_path}/a/b/", "../b"):
+        assert list(storage.above(path))[:2] == [str(tmp_path / "a"), str(tmp_path)], path
+    assert next(storage.above("c.parquet")) == str(tmp_path / "a/b")
+    assert list(storage.above("memory://bucket/a/b/")) == ["memory://bucket/a", "memory://bucket"]
