@@ -15,19 +15,22 @@ from pmd.errors import ConfigError
 #: What an audit can use → the names that such columns have, best first: those of pmd's own lists, of the Hub's data sets, of
 #: img2dataset and LAION, of upstream's files.
 ROLES: Final[Mapping[str, tuple[str, ...]]] = {
-    "text": ("text", "caption", "txt", "captions", "sentence", "alt_text", "alt", "title"),
+    "text": ("text", "caption", "txt", "captions", "sentence", "alt_text", "alttext", "alt", "title", "description"),
     "url": ("image_url", "url", "img_url", "link", "download_url"),
     # A file's name is the image's; an id may be that of one of several texts.
     "id": (
         *("image_id", "photo_id", "photoid", "image_name", "file_name", "filename", "image_path", "filepath", "image"),
         *("id", "source_id", "key"),
     ),
-    "user": ("user", "user_id", "uid", "username", "author", "uploader", "owner", "photographer"),
+    "user": (
+        *("user", "user_id", "uid", "username", "user_name", "screen_name", "author", "uploader", "owner", "owner_id"),
+        *("photographer", "photographer_id", "creator", "contributor"),
+    ),
     "licence": ("image_licence", "licence", "license", "image_license"),
     "width": ("original_width", "width", "width_px", "image_width"),
     "height": ("original_height", "height", "height_px", "image_height"),
-    "latitude": ("latitude", "lat"),
-    "longitude": ("longitude", "lon", "lng", "long"),
+    "latitude": ("latitude", "lat", "decimallatitude", "gps_latitude"),
+    "longitude": ("longitude", "lon", "lng", "long", "decimallongitude", "gps_longitude"),
 }
 TEXT: Final = "text"
 #: A name of ids that pictures themselves have elsewhere.

@@ -286,6 +286,11 @@ def test_tars_of_odd_members(tmp_path: Path) -> None:
         (["uid", "url", "text"], {}, {"text": "text", "url": "url", "id": "uid"}),  # DataComp's
         (["photoid", "uid", "title"], {}, {"text": "title", "id": "photoid", "user": "uid"}),  # YFCC100M's
         (["text", "uid"], {"user": "uid"}, {"text": "text", "user": "uid"}),
+        (
+            ["description", "creator", "decimalLatitude", "decimalLongitude"],  # GBIF's
+            {},
+            {"text": "description", "user": "creator", "latitude": "decimalLatitude", "longitude": "decimalLongitude"},
+        ),
         (["Image URL", "alt-text"], {}, {"text": "alt-text", "url": "Image URL"}),
         (["image", "caption"], {}, {"text": "caption", "id": "image"}),  # Flickr8k's
         (["id", "file_name", "caption"], {}, {"text": "caption", "id": "file_name"}),  # COCO's, as a table
