@@ -278,6 +278,12 @@ def _families(licences: pa.Array) -> npt.NDArray[np.int64]:
     return found
 
 
+#: Creative Commons' licences by their names: whom a credit names is none.
+_ATTRIBUTION: Final = re.compile(
+    "-(?:creative-commons-|cc-)?attribution-(?:$|licen[cs]e-|non-?commercial-|share-?alike-|no-?deriv|[0-9]|international-|generic-|unported-)"
+)
+
+
 def family(licence: str) -> str:
     """Return the family of a licence as people write it: by its name, its SPDX identifier or its URL."""
     said = f"-{re.sub('[^a-z0-9]+', '-', licence.casefold()).strip('-')}-"
@@ -285,7 +291,7 @@ def family(licence: str) -> str:
         return _PUBLIC
     if "all-rights-reserved" in said:
         return _RESERVED
-    if re.search("-cc-by-|creativecommons-org-licenses-by-|attribution|-cc-by[0-9]", said):
+    if re.search("-cc-by-|creativecommons-org-licenses-by-|-cc-by[0-9]", said) or _ATTRIBUTION.match(said):
         parts = {
             "NC": "-nc-|-non-?commercial",
             "SA": "-sa-|-share-?alike",

@@ -15,21 +15,26 @@ from pmd.errors import ConfigError
 #: What an audit can use → the names that such columns have, best first: those of pmd's own lists, of the Hub's data sets, of
 #: img2dataset and LAION, of upstream's files.
 ROLES: Final[Mapping[str, tuple[str, ...]]] = {
-    "text": ("text", "caption", "txt", "captions", "sentence", "alt_text", "alt", "title"),
+    "text": ("text", "caption", "txt", "captions", "sentence", "alt_text", "alttext", "alt", "title", "description"),
     "url": ("image_url", "url", "img_url", "link", "download_url"),
     # A file's name is the image's; an id may be that of one of several texts.
     "id": (
         *("image_id", "photo_id", "photoid", "image_name", "file_name", "filename", "image_path", "filepath", "image"),
         *("id", "source_id", "key"),
     ),
-    "user": ("user", "user_id", "uid", "username", "author", "uploader", "owner", "photographer"),
+    "user": (
+        *("user", "user_id", "uid", "username", "user_name", "screen_name", "author", "uploader", "owner", "owner_id"),
+        *("photographer", "photographer_id", "creator", "contributor"),
+    ),
     "licence": ("image_licence", "licence", "license", "image_license"),
     "width": ("original_width", "width", "width_px", "image_width"),
     "height": ("original_height", "height", "height_px", "image_height"),
-    "latitude": ("latitude", "lat"),
-    "longitude": ("longitude", "lon", "lng", "long"),
+    "latitude": ("latitude", "lat", "decimallatitude", "gps_latitude"),
+    "longitude": ("longitude", "lon", "lng", "long", "decimallongitude", "gps_longitude"),
 }
 TEXT: Final = "text"
+#: A name of ids that pictures themselves have elsewhere.
+PICTURE: Final = "image"
 #: A name of users in YFCC100M's files, where photographs have an id of their own beside it, and of rows in DataComp's.
 _EITHER: Final = "uid"
 #: Ids of photographs and of rows, beside which it is not the row's: img2dataset's `key` stands beside either.
@@ -61,17 +66,17 @@ def given(words: Iterable[str]) -> dict[str, str]:
 
 def guessed(columns: Sequence[str], named: Mapping[str, str]) -> dict[str, str]:
     """Return role → column, of the roles that a table has; what the user names stands, whether the table has it or not."""
-    folded = {_folded(name): name for name in reversed(columns)}
+    known = {folded(name): name for name in reversed(columns)}
     found = {}
     for role, names in ROLES.items():
         if role in named:
             if named[role] != NONE:
                 found[role] = named[role]
             continue
-        there = [folded[name] for name in names if name in folded]
+        there = [known[name] for name in names if name in known]
         if there:
             found[role] = there[0]
-    if "user" not in named and _folded(found.get("user", "")) == _EITHER and not folded.keys() & _OWN_IDS:
+    if "user" not in named and folded(found.get("user", "")) == _EITHER and not known.keys() & _OWN_IDS:
         user = found.pop("user")
         if "id" not in named:
             found.setdefault("id", user)
@@ -81,7 +86,8 @@ def guessed(columns: Sequence[str], named: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
+    """Return a column's name as those of `ROLES` are written."""
     return re.sub("[ -]", "_", name.strip().casefold())
 
 

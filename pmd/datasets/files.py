@@ -211,7 +211,7 @@ def look(path: str, named: Mapping[str, str]) -> DataFile:
     table = named_tables.look(path)
     if table is None:
         raise _foreign(path)
-    usable = [name for name in table.columns if _is_plain(table, name)]
+    usable = [name for name in table.columns if _is_plain(table, name) and not _has_pictures(table, name)]
     is_list = {*PUBLISHED.names} - {*LATER} <= {*table.columns} and all(
         name in usable or _has_no_value(table, name) for name in LIST_COLUMNS
     )
@@ -240,6 +240,13 @@ def _is_plain(table: named_tables.Table, name: str) -> bool:
     if kind is None:
         return name not in table.nested
     return parquet.is_text(kind) or parquet.is_number(kind)
+
+
+def _has_pictures(table: named_tables.Table, name: str) -> bool:
+    """Return whether a column is called as that of pictures is, and has bytes: they are no text, and no row's name."""
+    kind = table.kinds.get(name)
+    has_bytes = kind is not None and (pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+    return has_bytes and data_columns.folded(name) == data_columns.PICTURE
 
 
 def _has_no_value(table: named_tables.Table, name: str) -> bool:

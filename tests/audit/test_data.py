@@ -231,6 +231,13 @@ def test_an_image_is_known_by_the_id_of_images_before_that_of_texts(tmp_path: Pa
     assert pairs["identity"].to_pylist() == ["row:7", "row:7"]
 
 
+def test_pictures_in_a_column_of_bytes_name_no_image_and_spoil_no_row(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"image": [b"\xff\xd8\xff\xe0", b"\x89PNG"], "caption": ["a", "b"]}), path)
+    assert data_files.look(str(path), {}).roles == {"text": "caption"}
+    assert read(path)[1] == {measure.DATA: Books(2)}
+
+
 def test_a_path_in_place_of_a_url_names_the_image(tmp_path: Path) -> None:
     rows = [{"id": number, "url": f"images/{number // 5}.jpg", "caption": f"text {number}"} for number in range(10)]
     pairs, _ = read(write(tmp_path, "csv", rows))
@@ -279,6 +286,11 @@ def test_tars_of_odd_members(tmp_path: Path) -> None:
         (["uid", "url", "text"], {}, {"text": "text", "url": "url", "id": "uid"}),  # DataComp's
         (["photoid", "uid", "title"], {}, {"text": "title", "id": "photoid", "user": "uid"}),  # YFCC100M's
         (["text", "uid"], {"user": "uid"}, {"text": "text", "user": "uid"}),
+        (
+            ["description", "creator", "decimalLatitude", "decimalLongitude"],  # GBIF's
+            {},
+            {"text": "description", "user": "creator", "latitude": "decimalLatitude", "longitude": "decimalLongitude"},
+        ),
         (["Image URL", "alt-text"], {}, {"text": "alt-text", "url": "Image URL"}),
         (["image", "caption"], {}, {"text": "caption", "id": "image"}),  # Flickr8k's
         (["id", "file_name", "caption"], {}, {"text": "caption", "id": "file_name"}),  # COCO's, as a table

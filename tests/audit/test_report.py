@@ -13,6 +13,7 @@ import orjson
 import pyarrow as pa
 import pytest
 
+from pmd import escape
 from pmd.audit import card_sentence, charts, formatting, measure, overlap, page, ratios, repeated, sharing, tables
 from pmd.audit.lexicon import Absent
 from pmd.audit.measure import Partial, Plan
@@ -133,6 +134,15 @@ def test_the_page_is_its_sections_in_order_and_under_their_questions() -> None:
     assert text.index("Where pairs go", text.index("What each step did")) > 0
     for section in _SHOWN:
         assert f"no ground to claim {section.never}." in text or not section.never
+
+
+def test_the_tables_that_the_page_gives_have_no_formulas_as_those_beside_it_have_none() -> None:
+    guard = "cell.matches('th, .words, .wide') && /^["
+    assert SCRIPT.count(guard) == 1
+    guarded = SCRIPT.partition(guard)[2].partition(']/.test(parts) ? "\'" + parts')[0]
+    begins = {*guarded.replace("\\-", "-").encode().decode("unicode_escape")}
+    # What else begins one is white space, which no cell of the page begins with.
+    assert begins == {one for one in escape._FORMULA if not one.isspace()}
 
 
 def test_the_script_is_the_one_that_the_policy_allows() -> None:
