@@ -21,9 +21,8 @@ from pmd.fetch.addresses import Target
 from pmd.fetch.answer import Answer, Ended
 from pmd.fetch.client import Client
 from pmd.fetch.driving import Clock, Deadlines, Driver
-from pmd.fetch.engine import TOGETHER_BYTES, TOGETHER_S, Lane, Results, _Result
+from pmd.fetch.engine import Lane, Results
 from pmd.fetch.hosts import Permits
-from pmd.fetch.outcome import Fetched
 from pmd.fetch.resolver import Route
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 from tests.fetch.test_forecast import Waiting
@@ -215,36 +214,18 @@ def test_permits_go_to_who_came_first_and_past_who_left() -> None:
     assert asyncio.run(run()) == [2, 3]
 
 
-def settled(slots: hosts.Slots | None = None, size: int = 9) -> _Result:
-    fetched = Fetched(b"i" * 16, "ok", None, (), (), stored=bytes(size))
-    return _Result(fetched, slots.take_now() if slots is not None else None)
-
-
-def test_results_are_handed_over_together_and_their_slots_given_back_at_once() -> None:
-    slots, given = hosts.Slots(8, 1), []
-
+def test_results_of_one_turn_of_the_loop_are_handed_over_together() -> None:
     async def put(results: Results) -> None:
-        for _ in range(5):
-            results.put(settled(slots))
-        assert results._sent.qsize() == 1
-        assert not given
-        await asyncio.sleep(10 * TOGETHER_S)
-        assert results._sent.qsize() == 2  # those that are left wait for no more of them
-        results.put(settled(slots))
-        results.put(RuntimeError("0"))
-        results.put(settled(size=TOGETHER_BYTES))
-        results.put(settled())
+        for number in range(3):
+            results.put(RuntimeError(str(number)))
+        await asyncio.sleep(0)
         results.put(None)
-        assert results._sent.qsize() == 5
-        await asyncio.sleep(10 * TOGETHER_S)
-        assert results._sent.qsize() == 5
+        await asyncio.sleep(0)
 
-    results = Results(4, lambda slots: given.append(len(slots)))
+    results = Results()
     asyncio.run(put(results))
-    assert [type(results.get()) for _ in range(10)] == [
-        *[_Result] * 6, RuntimeError, *[_Result] * 2, type(None)
-    ]  # fmt: skip
-    assert given == [4, 1, 1]
+    assert results._sent.qsize() == 2
+    assert [str(results.get()) for _ in range(4)] == ["0", "1", "2", "None"]
 
 
 # --- judging at once -------------------------------------------------------------------------------------------------
