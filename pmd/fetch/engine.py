@@ -10,7 +10,6 @@ of hosts serves all.
 from __future__ import annotations
 
 import asyncio
-import collections
 import dataclasses
 import datetime
 import functools
@@ -118,7 +117,8 @@ class _Run:
     """What one call of `Lane.fetch` is made with."""
 
     generation: int
-    results: Results
+    #: To the thread that writes: each at once, while its bytes are still at hand in the core's cache.
+    results: queue.SimpleQueue[_Result | BaseException | None]
     line: Line
 
 
@@ -167,31 +167,6 @@ class _Tasks:
             self.failed = self.failed or error
         if self._line.end(place) or self.failed is not None or not self.left:
             self._changed.set()
-
-
-class Results:
-    """What goes to the thread that writes: all of one turn of the loop together, since waking it costs more than they do."""
-
-    def __init__(self) -> None:
-        self._sent: queue.SimpleQueue[list[_Result | BaseException | None]] = queue.SimpleQueue()
-        self._left: list[_Result | BaseException | None] = []
-        self._taken: collections.deque[_Result | BaseException | None] = collections.deque()
-
-    def put(self, result: _Result | BaseException | None) -> None:
-        """Hand one over soon; called in the loop's thread."""
-        self._left.append(result)
-        if len(self._left) == 1:
-            asyncio.get_running_loop().call_soon(self._send)
-
-    def _send(self) -> None:
-        sent, self._left = self._left, []
-        self._sent.put(sent)
-
-    def get(self) -> _Result | BaseException | None:
-        """Wait for the next one; called by the thread that writes."""
-        while not self._taken:
-            self._taken.extend(self._sent.get())
-        return self._taken.popleft()
 
 
 class Lane:
@@ -309,7 +284,7 @@ class Lane:
             NetworkError: The network is broken, by all that is seen.
         """
         line = Line(images_of(images, previous, listed), _WINDOW_OF_PLACE * self._options.concurrency, _WINDOW)
-        run = _Run(generation, Results(), line)
+        run = _Run(generation, queue.SimpleQueue(), line)
         future = asyncio.run_coroutine_threadsafe(self._run(run), self._loop)
         ended = False
         try:

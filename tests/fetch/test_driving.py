@@ -1,4 +1,4 @@
-"""What drives libcurl: sockets that stay with their poller, deadlines under one timer, permits, results handed over together."""
+"""What drives libcurl: sockets that stay with their poller, deadlines under one timer, and permits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pmd.fetch.addresses import Target
 from pmd.fetch.answer import Answer, Ended
 from pmd.fetch.client import Client
 from pmd.fetch.driving import Clock, Deadlines, Driver
-from pmd.fetch.engine import Lane, Results
+from pmd.fetch.engine import Lane
 from pmd.fetch.hosts import Permits
 from pmd.fetch.resolver import Route
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
@@ -182,7 +182,7 @@ def test_a_clock_is_given_less_time_but_never_more(loop: _Loop) -> None:
     assert rung == ["drained at 9.875", "drained at 10.0"]
 
 
-# --- permits and results ---------------------------------------------------------------------------------------------
+# --- permits --------------------------------------------------------------------------------------------------------
 
 
 def test_permits_go_to_who_came_first_and_past_who_left() -> None:
@@ -212,20 +212,6 @@ def test_permits_go_to_who_came_first_and_past_who_left() -> None:
         return had
 
     assert asyncio.run(run()) == [2, 3]
-
-
-def test_results_of_one_turn_of_the_loop_are_handed_over_together() -> None:
-    async def put(results: Results) -> None:
-        for number in range(3):
-            results.put(RuntimeError(str(number)))
-        await asyncio.sleep(0)
-        results.put(None)
-        await asyncio.sleep(0)
-
-    results = Results()
-    asyncio.run(put(results))
-    assert results._sent.qsize() == 2
-    assert [str(results.get()) for _ in range(4)] == ["0", "1", "2", "None"]
 
 
 # --- judging at once -------------------------------------------------------------------------------------------------
