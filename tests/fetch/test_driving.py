@@ -1,4 +1,4 @@
-"""What drives libcurl: sockets that stay with their poller, deadlines under one timer, permits, results handed over together."""
+"""What drives libcurl: sockets that stay with their poller, deadlines under one timer, and permits."""
 
 from __future__ import annotations
 
@@ -21,9 +21,8 @@ from pmd.fetch.addresses import Target
 from pmd.fetch.answer import Answer, Ended
 from pmd.fetch.client import Client
 from pmd.fetch.driving import Clock, Deadlines, Driver
-from pmd.fetch.engine import TOGETHER_BYTES, TOGETHER_S, Lane, Results, _Result
+from pmd.fetch.engine import Lane
 from pmd.fetch.hosts import Permits
-from pmd.fetch.outcome import Fetched
 from pmd.fetch.resolver import Route
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 from tests.fetch.test_forecast import Waiting
@@ -183,7 +182,7 @@ def test_a_clock_is_given_less_time_but_never_more(loop: _Loop) -> None:
     assert rung == ["drained at 9.875", "drained at 10.0"]
 
 
-# --- permits and results ---------------------------------------------------------------------------------------------
+# --- permits --------------------------------------------------------------------------------------------------------
 
 
 def test_permits_go_to_who_came_first_and_past_who_left() -> None:
@@ -213,38 +212,6 @@ def test_permits_go_to_who_came_first_and_past_who_left() -> None:
         return had
 
     assert asyncio.run(run()) == [2, 3]
-
-
-def settled(slots: hosts.Slots | None = None, size: int = 9) -> _Result:
-    fetched = Fetched(b"i" * 16, "ok", None, (), (), stored=bytes(size))
-    return _Result(fetched, slots.take_now() if slots is not None else None)
-
-
-def test_results_are_handed_over_together_and_their_slots_given_back_at_once() -> None:
-    slots, given = hosts.Slots(8, 1), []
-
-    async def put(results: Results) -> None:
-        for _ in range(5):
-            results.put(settled(slots))
-        assert results._sent.qsize() == 1
-        assert not given
-        await asyncio.sleep(10 * TOGETHER_S)
-        assert results._sent.qsize() == 2  # those that are left wait for no more of them
-        results.put(settled(slots))
-        results.put(RuntimeError("0"))
-        results.put(settled(size=TOGETHER_BYTES))
-        results.put(settled())
-        results.put(None)
-        assert results._sent.qsize() == 5
-        await asyncio.sleep(10 * TOGETHER_S)
-        assert results._sent.qsize() == 5
-
-    results = Results(4, lambda slots: given.append(len(slots)))
-    asyncio.run(put(results))
-    assert [type(results.get()) for _ in range(10)] == [
-        *[_Result] * 6, RuntimeError, *[_Result] * 2, type(None)
-    ]  # fmt: skip
-    assert given == [4, 1, 1]
 
 
 # --- judging at once -------------------------------------------------------------------------------------------------

@@ -343,7 +343,7 @@ def test_it_does_not_outlive_us(tmp_path: Path) -> None:
     script = (
         "from pathlib import Path; from pmd.fetch import img2dataset; "
         f"log = Path({str(tmp_path / 'log')!r}); "
-        "img2dataset._run('{\"url_list\": \"x\"}', img2dataset._environment(None, Path(), Path('answers')), log, bool)"
+        'img2dataset._run(\'{"url_list": "x"}\', img2dataset._environment(None, Path(), log), log, bool)'
     )
     told = tmp_path / "pid"
     root = str(Path(__file__).parents[2])
