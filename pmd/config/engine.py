@@ -23,9 +23,13 @@ WORKER: Final = "pmd-worker"
 _HOST_AND_PORT: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(\d{1,5})")
 
 
-def _address(value: str) -> str:
+def _is_address(value: str) -> bool:
     found = _HOST_AND_PORT.fullmatch(value)
-    if found is None or not 1 <= int(found[2]) <= 65_535:
+    return found is not None and 1 <= int(found[2]) <= 65_535
+
+
+def _address(value: str) -> str:
+    if not _is_address(value):
         raise ValueError('HOST:PORT, as in "localhost:8099"')
     return value
 
@@ -33,6 +37,12 @@ def _address(value: str) -> str:
 def _name(value: str) -> str:
     if not re.fullmatch(r"\S+", value):
         raise ValueError("a name without spaces")
+    return value
+
+
+def _manager(value: str) -> str:
+    if not re.fullmatch(r"\[\w+\]|https?://\S+", _name(value)) and not _is_address(value):
+        raise ValueError('HOST:PORT of a job manager, as in "localhost:8081", or "[local]"')
     return value
 
 
@@ -49,6 +59,7 @@ def _project(value: str) -> str:
 
 
 Address = Annotated[str, AfterValidator(_address)]
+Manager = Annotated[str, AfterValidator(_manager)]
 Bucket = Annotated[str, AfterValidator(_bucket)]
 Project = Annotated[str, AfterValidator(_project)]
 Name = Annotated[str, AfterValidator(_name)]
@@ -102,8 +113,9 @@ class _Cluster(_Table):
 
 
 class FlinkEngine(_Cluster):
-    """Flink. `parallelism` is None: the cluster's own."""
+    """Flink. `master` is its job manager's address; `parallelism` is None: the cluster's own."""
 
+    master: Manager | None = None
     parallelism: int | None = Field(default=None, ge=1, le=100_000)
 
 

@@ -27,7 +27,10 @@ _CANCEL_S: Final = 4.0
 _END_S: Final = 1.0
 #: Seconds in which word of a dead worker comes, where Beam has failed: a broken stream may be seen first.
 _WORD_S: Final = 2.0
-#: And in which a signal comes that has ended a worker already.
+#: Seconds after which Python looks for a Ctrl-C while it waits. Under the handler that Polars puts before Python's a wait without
+#: an end hears of none, and in a notebook nobody else wakes it (`pmd.terminal.endings`).
+_LOOK_S: Final = 1.0
+#: Seconds in which a signal comes that has ended a worker already.
 _SIGNAL_S: Final = 0.5
 #: The driver's threads that Beam ends by an exception when a worker is gone.
 READERS: Final = ("beam_control_read", "read_grpc_client_inputs")
@@ -91,7 +94,8 @@ class Driver:
         thread = threading.Thread(target=self._run, args=(pipeline,), name="beam", daemon=True)
         try:
             thread.start()
-            self._woken.wait()
+            while not self._woken.wait(_LOOK_S):
+                pass
             if self._stops and not self._ended.is_set():
                 raise RuntimeError("a worker has met what no other try mends")
             if self._how is None and self._error is not None:

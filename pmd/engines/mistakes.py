@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import pickle
+import sys
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
@@ -34,13 +35,13 @@ def left_in(work: str) -> Iterator[None]:
     try:
         yield
     except ends.CalledOffError:
-        raise  # nobody reads there any more
+        _be_silent()  # nobody reads there any more
+        raise
     except Exception as error:
         told = told_of(error, work)
         with contextlib.suppress(Exception):  # the driver reads it in Beam's words then
             leave(work, told)
-        for handler in _handlers():
-            handler.addFilter(_UNTOLD)
+        _be_silent()
         if told is error:
             raise
         raise told from error
@@ -120,6 +121,15 @@ def unlogged() -> Iterator[None]:
         for handler in handlers:
             handler.removeFilter(_UNTOLD)
         vars(sdk_worker).pop("print", None)
+
+
+def _be_silent() -> None:
+    """Drop from here on what Beam tells of exceptions in this process: a worker may be a thread of a driver whose run is over."""
+    for handler in _handlers():
+        handler.addFilter(_UNTOLD)
+    worker = sys.modules.get("apache_beam.runners.worker.sdk_worker")
+    if worker is not None:
+        vars(worker)["print"] = _unsaid
 
 
 def _unsaid(*_: object, **__: object) -> None:

@@ -241,8 +241,8 @@ class PerTask(beam.DoFn):  # type: ignore[misc]
         yield from self._run(element)
 
     def _run(self, *given: Any) -> Iterator[Any]:
-        ends.check(self._function.work)
         with mistakes.left_in(self._function.work):
+            ends.check(self._function.work)
             for found in self._function(*given):
                 channels.check(self._encoded)
                 yield found
@@ -491,8 +491,8 @@ class _Finish:
         self._finish = finish
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> int:
-        ends.check(self._finish.work)
         with mistakes.left_in(self._finish.work):
+            ends.check(self._finish.work)
             self._finish(collect(keyed[1]))
             ends.leave(self._finish.work)
         return 0

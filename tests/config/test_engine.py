@@ -49,6 +49,11 @@ def test_every_engine_has_its_table() -> None:
     )
 
 
+@pytest.mark.parametrize("master", ["[local]", "[auto]", "jobs:8081", "http://jobs:8081", "https://flink.example/jobs"])
+def test_flinks_master_is_a_job_manager(master: str) -> None:
+    assert engine(f'[engine.flink]\nmaster = "{master}"\n').flink.master == master
+
+
 @pytest.mark.parametrize(
     ("text", "key", "expected", "found"),
     [
@@ -76,6 +81,15 @@ def test_every_engine_has_its_table() -> None:
             '"localhost:70000"',
         ),
         ('[engine.flink]\nmaster = ""', "engine.flink.master", "a name without spaces", '""'),
+        *(
+            (
+                f'[engine.flink]\nmaster = "{master}"',
+                "engine.flink.master",
+                'HOST:PORT of a job manager, as in "localhost:8081", or "[local]"',
+                f'"{master}"',
+            )
+            for master in ("cluster", "spark://cluster:7077", "local[2]", "cluster:0")
+        ),
         ("[engine.flink]\nparallelism = 0", "engine.flink.parallelism", "1 or more", "0"),
         ("[engine.spark]\nparallelism = 2", "engine.spark.parallelism", "a known option", '"parallelism"'),
         (

@@ -231,7 +231,7 @@ def test_another_service_is_told_at_once(serving: tuple[grpc.Server, str]) -> No
 
 
 def test_an_engines_own_pages_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Flink's 8081 in place of Beam's 8099. Beam would wait for a minute, and end in an exception without a word."""
+    """Flink's 8081 in place of Beam's 8099. Beam would wait for five minutes, and end in an exception without a word."""
     monkeypatch.setattr(choosing, "_PAUSE_S", 0.01)
     with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -89,6 +91,41 @@ def test_a_job_is_cancelled_once_it_is_of_no_use() -> None:
         driver.run(job)
     thread.join()
     assert job.cancelled.is_set()
+
+
+#: As a notebook: no command's handlers, and Polars, which puts its own before Python's.
+NOTEBOOK = """
+import os, signal, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+import polars
+from pmd.engines import driving
+
+polars.DataFrame({"a": [1]}).lazy().collect()
+runs = threading.Event()
+
+class Job:
+    def run(self): return self
+    def wait_until_finish(self):
+        runs.set()
+        time.sleep(600)
+
+def stop():
+    runs.wait()
+    time.sleep(0.5)  # the main thread waits by then
+    os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread(target=stop, daemon=True).start()
+try:
+    driving.Driver().run(Job())
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+    os._exit(0)
+"""
+
+
+def test_in_a_notebook_a_run_can_be_interrupted() -> None:
+    ended = subprocess.run([sys.executable, "-c", NOTEBOOK], capture_output=True, text=True, check=False, timeout=120)
+    assert ended.stdout == "interrupted\n", ended.stderr
 
 
 TRUNCATED = InputError("truncated", where="a.json")

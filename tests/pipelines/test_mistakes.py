@@ -6,6 +6,7 @@ import errno
 import io
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 import pmd.dedupe.transforms
 from pipelines import curate, dedupe, running
 from pmd import config
-from pmd.engines import mistakes, transforms
+from pmd.engines import ends, mistakes, transforms
 from pmd.errors import InputError, RootError, WorkerFault
 from pmd.store import root
 from tests import tiny_root
@@ -81,6 +82,20 @@ def test_a_fault_of_ours_comes_back_with_one_traceback(tmp_path: Path, log: io.S
     assert said.splitlines()[-1] == "ZeroDivisionError: ours"
     assert "apache_beam" not in said
     assert log.getvalue() == ""
+
+
+def test_of_a_task_that_outlives_its_run_nothing_is_told(
+    tmp_path: Path, log: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the engine is gone the driver ends, and threads of it that serve as workers go on until they see that."""
+    from apache_beam.runners.worker import sdk_worker
+
+    step = transforms.PerTask(_Fails(ZeroDivisionError("never"), str(tmp_path / "gone")))
+    with pytest.raises(ends.CalledOffError) as caught:
+        list(step.process("unit"))
+    logging.getLogger("apache_beam.runners.common").error("it failed", exc_info=caught.value)
+    vars(sdk_worker).get("print", print)("Traceback (most recent call last)", file=sys.stderr)
+    assert log.getvalue() == capsys.readouterr().err == ""
 
 
 def test_only_beams_records_with_a_traceback_are_dropped(log: io.StringIO) -> None:
