@@ -7,12 +7,15 @@ On ROOTs as they were before each stage (`breaking.kept`), in drivers and, for f
 - `passing`: one write in 20 and one read in 50 fail with EIO, ETIMEDOUT or ESTALE (`breaking.faults`). The stage is run until
   it succeeds, with other faults each time, at most `RERUNS` times more.
 - `lasting`: one write in 20 fails with ENOSPC. The rerun has room.
+- `lacking`: one write in 20 and one read in 50 is refused: no rights, a quota, no further file to open, no memory. The rerun has
+  all of them.
 - `gone`: after some writes, from none to fifty, every call fails with EIO, ETIMEDOUT or ESTALE. The rerun has its storage back.
 - `full`: ROOT on a small tmpfs, filled until so many bytes are left, from none to as many as the stage needs. Then room is
   made. Root's rights are needed to mount it; where they are not there, it says so.
 
-Checked: a run that fails ends in words, with exit code 4 (or 3, where an input could not be read), without a traceback; the
-last leaves what an undisturbed run leaves (`breaking.equal`). Exits with 1 where that is not so. The last line is JSON.
+Checked: a run that fails ends in words, with exit code 4 (or 3, where an input could not be read, or 1, where this machine
+lacks something), without a traceback; the last leaves what an undisturbed run leaves (`breaking.equal`). Exits with 1 where
+that is not so. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -37,13 +40,14 @@ from benchmarks.breaking import faults, kills, world
 from benchmarks.breaking.faults import Faults
 from benchmarks.breaking.kept import STAGES, Kept
 
-KINDS: Final = ("passing", "lasting", "full", "gone")
+KINDS: Final = ("passing", "lasting", "lacking", "full", "gone")
 #: Reruns within which a stage is to succeed though writes and reads fail.
 RERUNS: Final = 3
 _PASSING: Final = ("EIO", "ETIMEDOUT", "ESTALE")
+_LACKING: Final = ("EACCES", "EROFS", "EDQUOT", "EMFILE", "ENFILE", "ENOMEM")
 _LANES: Final = 2
-#: Done; an input could not be read; ROOT could not be read or written.
-_ENDINGS: Final = (0, 3, 4)
+#: Done; this machine lacks something; an input could not be read; ROOT could not be read or written.
+_ENDINGS: Final = (0, 1, 3, 4)
 #: What is left on a full disk, in bytes.
 _ROOMS: Final = (0, 8_192, 32_768, 131_072, 524_288, 1_048_576)
 #: After how many writes of a process storage is gone.
@@ -133,6 +137,13 @@ def _lasting(kept: Kept, stage: str, told: argparse.Namespace) -> Iterator[Tried
         yield _once(kept, Tried(stage, "lasting"), time, chosen)
 
 
+def _lacking(kept: Kept, stage: str, told: argparse.Namespace) -> Iterator[Tried]:
+    for time in range(told.times):
+        seed = f"{told.seed} {stage} {time}"
+        chosen = Faults(seed, faults.below(kept.folder), _LACKING, told.write_every, told.read_every)
+        yield _once(kept, Tried(stage, "lacking"), time, chosen)
+
+
 def _gone(kept: Kept, stage: str, told: argparse.Namespace) -> Iterator[Tried]:
     for time, last in enumerate(_LAST_WRITES[: 2 * told.times]):
         chosen = Faults(f"{told.seed} {stage} {time}", faults.below(kept.folder), _PASSING, last_write=last)
@@ -181,6 +192,7 @@ def _fill(path: Path, room: int) -> None:
 _TRIALS: Final[dict[str, Callable[[Kept, str, argparse.Namespace], Iterator[Tried]]]] = {
     "passing": _passing,
     "lasting": _lasting,
+    "lacking": _lacking,
     "full": _full,
     "gone": _gone,
 }

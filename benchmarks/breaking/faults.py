@@ -31,7 +31,9 @@ _WRITES: Final = ("mkdir", "fsync")
 #: Their answer may be lost.
 _NAMING: Final = ("replace", "rename", "link", "unlink", "remove", "rmdir")
 #: They say that nothing was done.
-_REFUSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES})
+_REFUSING: Final = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+)
 #: Bytes that a failed synchronisation loses.
 _LOST_BYTES: Final = 4096
 

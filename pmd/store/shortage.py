@@ -96,7 +96,7 @@ def _is_there(size_bytes: int) -> bool:
     if not size_bytes:
         return True
     try:
-        mmap.mmap(-1, size_bytes).close()
+        mmap.mmap(-1, size_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
     except (OSError, MemoryError):
         return False
     return True

@@ -12,6 +12,7 @@ from pmd.demo import rows
 from pmd.demo.config import SOURCES
 from pmd.fetch import partitions
 from pmd.inspection import verify
+from pmd.schema.statuses import UNASKED
 from pmd.store import commits
 from tests.demo import expected
 from tests.demo.expected import Expected
@@ -104,12 +105,12 @@ def test_the_audit_is_one_page_that_needs_no_network(demo: Demo) -> None:
     assert [mark for mark in ("<script src", "<link", "@import") if mark in page] == []
     content = json.loads((demo.root / "audit/audit.json").read_text())
     assert content["profile"] == "recommended"
-    # What opted out is told from what is dead, as the books have it.
+    # What opted out or was blocked is told from what is dead, as the books have it.
     taken = [one["step"] for one in content["steps"]["steps"]]
     assert taken == ["curate", "images", "asked", "fetch", "dedupe", "shard"]
     for source, book in content["books"]["fetch"].items():
         pairs = dict(zip(taken, content["steps"]["sources"][source]["pairs"], strict=True))
-        assert pairs["images"] - pairs["asked"] == book["rejected"].get("opted_out", 0)
+        assert pairs["images"] - pairs["asked"] == sum(book["rejected"].get(status, 0) for status in UNASKED)
     assert sum(book["rejected"].get("opted_out", 0) for book in content["books"]["fetch"].values()) > 0
 
 

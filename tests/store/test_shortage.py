@@ -33,7 +33,7 @@ OF_BYTES = ("EIO", "EBADMSG", "EUCLEAN", "ENODATA")
 def no_room(patch: pytest.MonkeyPatch) -> None:
     """Let there be no memory that could be asked for."""
 
-    def refused(*_: Any) -> Any:
+    def refused(*_: Any, **__: Any) -> Any:
         raise error("ENOMEM")
 
     patch.setattr(mmap, "mmap", refused)
