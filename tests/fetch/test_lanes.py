@@ -195,7 +195,7 @@ class Command:
     def ended(self) -> tuple[int, str]:
         """Wait for it to end; return its exit code and what it said, but for progress and notes."""
         _, said = self._process.communicate(timeout=60)
-        lines = [line for line in said.splitlines() if not line.startswith(("    ", "! "))]
+        lines = [line for line in said.splitlines() if not line.startswith(("    ", "  fetch all: ", "! "))]
         return self._process.returncode, "\n".join(lines)
 
     def __enter__(self) -> Command:
