@@ -50,7 +50,7 @@ class Answers(urllib.request.BaseHandler):
 
     def __init__(self, path: str, names: list[str]) -> None:
         self._names = names
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._file = open(path, "ab", buffering=0)  # noqa: SIM115  as long as the process
 
     def http_response(self, request: urllib.request.Request, response: HTTPResponse) -> HTTPResponse:
         """Add a line of an answer's own, by one call, since other threads and processes add theirs."""
@@ -61,7 +61,7 @@ class Answers(urllib.request.BaseHandler):
             "http_status": response.status,
             "headers": headers,
         }
-        os.write(self._file, json.dumps(said).encode() + b"\n")
+        self._file.write(json.dumps(said).encode() + b"\n")
         return response
 
     https_response = http_response

@@ -132,6 +132,8 @@ const PLAIN = "/:@!$&'()*,;=~";
 const IMGUR_PAGE = /^\/(?:gallery\/|r\/[^/]+\/|t\/[^/]+\/)?(?:[^/]*-)?([0-9A-Za-z]{7}|[0-9A-Za-z]{5})\/?$/;
 const REDDIT_POST = /^(?:\/r\/[^/]+|\/u(?:ser)?\/[^/]+)?\/(?:comments|gallery)\/([0-9a-z]+)(?:\/[^\n]*)?$/i;
 const REDDIT_SHORT = /^\/([0-9a-z]+)\/?$/i;
+const REDDIT_PREVIEW = /^\/(?:[^/]*-v[0-9]+-)?([0-9a-z]+\.(?:jpe?g|png|gif|webp))$/;
+const ARCHIVED = /^https?:\/\/web\.archive\.org\.?\/web\/(?:[0-9*]+(?:[a-z]{2}_)?\/)?(?:(https?):\/{1,2})?([^/].*)$/;
 const VISUAL_GENOME_PAGE = /^\/api\/v0\/images\/([1-9][0-9]{0,19})\/?(?:\.json)?$/;
 const OPEN_IMAGES_ID = /^([0-9a-f]{16})$/;
 const COCO_FILE = /^(?:COCO_(?:train|val|test)20(?:14|15|17)_)?([0-9]{12})\.jpg$/;
@@ -168,10 +170,10 @@ function page(said) {
   }
   if (COMMONS_HOSTS.includes(host) || WIKI_HOST.test(host)) return ofWiki(host, unquoted(path), query, fragment);
   if (host === "imgur.com" || host === "m.imgur.com") return one("the Imgur page", "imgur", IMGUR_PAGE, path);
-  if (host === "redd.it" || host === "reddit.com" || host.endsWith(".reddit.com")) {
-    const post = (host === "redd.it" ? REDDIT_SHORT : REDDIT_POST).exec(path);
-    return post && { says: "the Reddit post", identities: [], rows: [["red_caps", post[1].toLowerCase()]] };
+  if (["redd.it", "preview.redd.it", "reddit.com"].includes(host) || host.endsWith(".reddit.com")) {
+    return ofReddit(host, path);
   }
+  if (host === "web.archive.org") return ofArchive(form);
   if (host === "cocodataset.org") {
     const at = fragment.indexOf("?");
     return one("COCO's viewer", "coco", NUMBER, at < 0 ? "" : fields(fragment.slice(at + 1)).id);
@@ -181,6 +183,26 @@ function page(said) {
     return one("Open Images' viewer", "openimages", OPEN_IMAGES_ID, query.id);
   }
   return null;
+}
+
+function ofReddit(host, path) {
+  if (host === "preview.redd.it") {
+    const shown = REDDIT_PREVIEW.exec(path);
+    return shown && { says: "Reddit's preview", identities: [`url:i.redd.it/${shown[1]}`], rows: [] };
+  }
+  const post = (host === "redd.it" ? REDDIT_SHORT : REDDIT_POST).exec(path);
+  return post && { says: "the Reddit post", identities: [], rows: [["red_caps", post[1].toLowerCase()]] };
+}
+
+// What the address says that the Internet Archive has kept.
+function ofArchive(form) {
+  const found = ARCHIVED.exec(form);
+  const inner = found && `${found[1] || "http"}://${found[2]}`;
+  const kept = inner && canonical(inner);
+  if (!kept || new URL(kept).hostname === "web.archive.org") return null;
+  const shown = page(inner) || { identities: [], rows: [] };
+  const identities = [...new Set([...shown.identities, identityOf(kept)])];
+  return { says: "the archived address", identities, rows: shown.rows };
 }
 
 function ofFlickr(host, path, query, fragment) {
@@ -200,6 +222,7 @@ function base58(text) {
 }
 
 function ofWiki(host, path, query, fragment) {
+  if (path === "/w/thumb.php") query = { ...query, title: `File:${query.f || ""}` }; // a scaled copy, as MediaWiki is asked for one
   let title = query.title === undefined ? path.replace(/^\/wiki\//, "") : query.title;
   if (fragment.startsWith("/media/")) {
     title = fragment.slice("/media/".length);
