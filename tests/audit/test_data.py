@@ -190,7 +190,7 @@ def test_licences_and_sizes_of_a_data_set_are_told(tmp_path: Path) -> None:
     rows = [
         {
             "text": "a woman and a dog in the park",
-            "licence": "CC BY 4.0" if number < 20 else "all rights reserved" if number < 35 else None,
+            "licence": "CC BY 4.0" if number < 20 else "all rights reserved" if number < 35 else "NOASSERTION",
             "width": 640 if number % 2 else 4000,
             "height": 480,
         }
