@@ -284,6 +284,7 @@ def test_tars_of_odd_members(tmp_path: Path) -> None:
             {"text": "text", "url": "url", "id": "key", "width": "original_width"},
         ),
         (["uid", "url", "text"], {}, {"text": "text", "url": "url", "id": "uid"}),  # DataComp's
+        (["uid", "text", "author"], {}, {"text": "text", "id": "uid", "user": "author"}),
         (["photoid", "uid", "title"], {}, {"text": "title", "id": "photoid", "user": "uid"}),  # YFCC100M's
         (["text", "uid"], {"user": "uid"}, {"text": "text", "user": "uid"}),
         (
