@@ -67,7 +67,7 @@ def given(words: Iterable[str]) -> dict[str, str]:
 def guessed(columns: Sequence[str], named: Mapping[str, str]) -> dict[str, str]:
     """Return role → column, of the roles that a table has; what the user names stands, whether the table has it or not."""
     known = {folded(name): name for name in reversed(columns)}
-    is_rows = "user" not in named and not known.keys() & _OWN_IDS
+    uid_names_rows = "user" not in named and not known.keys() & _OWN_IDS
     found = {}
     for role, candidates in ROLES.items():
         if role in named:
@@ -75,9 +75,9 @@ def guessed(columns: Sequence[str], named: Mapping[str, str]) -> dict[str, str]:
                 found[role] = named[role]
             continue
         names = candidates
-        if is_rows and role == "user":
+        if uid_names_rows and role == "user":
             names = tuple(name for name in candidates if name != _EITHER)
-        elif is_rows and role == "id":
+        elif uid_names_rows and role == "id":
             names = (*candidates, _EITHER)
         there = [known[name] for name in names if name in known]
         if there:
