@@ -374,6 +374,12 @@ def test_a_list_that_others_have_written_again_says_the_same(tmp_path: Path, rea
     assert [row["region"] for row in read_all(READER, tmp_path / "list.parquet")] == [None] * 4
 
 
+def test_what_a_published_list_lacks_is_no_option_to_name(tmp_path: Path, read_all: ReadAll) -> None:
+    rows = _listed(weight=[480] * 4).drop_columns(["height"])
+    pq.write_table(rows, tmp_path / "list.parquet")
+    assert [row["height_px"] for row in read_all(READER, tmp_path / "list.parquet")] == [None] * 4
+
+
 @pytest.mark.parametrize("form", [".tsv", ".csv", ".jsonl"])
 def test_a_published_list_in_another_form_is_refused(tmp_path: Path, form: str) -> None:
     path = _written(tmp_path, form, _listed().to_pylist())
