@@ -218,7 +218,7 @@ def main() -> None:
     parser.add_argument("--crowd", type=int, default=300_000)
     options = parser.parse_args()
     todo: list[tuple[str, Callable[..., dict[str, Any]], Iterable[Any]]] = [
-        ("datasketch, hashed by column", in_one_process, (ours, options.texts)),
+        ("the search of the audit", in_one_process, (ours, options.texts)),
         ("datasketch alone", in_one_process, (plain, options.texts)),
         *((f"build, {rows:,}", _build, (rows,)) for rows in options.sizes),
         (f"build, a crowd of {options.crowd:,}", _crowd, (options.crowd,)),

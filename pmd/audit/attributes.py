@@ -34,6 +34,7 @@ from pmd.audit.measure import CLASSES, Seen
 from pmd.config import scores
 from pmd.errors import InputError
 from pmd.formats import parquet
+from pmd.schema import licences
 from pmd.store import storage
 
 #: Values of a column up to which each is a category; of more numbers there are bins, of more strings the commonest count.
@@ -269,10 +270,13 @@ FAMILIES: Final = (
 )
 
 
-def _families(licences: pa.Array) -> npt.NDArray[np.int64]:
+def _families(said: pa.Array) -> npt.NDArray[np.int64]:
     """Return the number of the family of each licence; -1 where none is named."""
-    encoded = licences.dictionary_encode()
-    of_value = [FAMILIES.index(family(value)) for value in encoded.dictionary.to_pylist()]
+    encoded = said.dictionary_encode()
+    of_value = [
+        -1 if value == licences.NOASSERTION else FAMILIES.index(family(value))
+        for value in encoded.dictionary.to_pylist()
+    ]
     places = pc.fill_null(encoded.indices, -1).to_numpy()
     found: npt.NDArray[np.int64] = np.array([*of_value, -1], np.int64)[places]
     return found
@@ -287,7 +291,7 @@ _ATTRIBUTION: Final = re.compile(
 def family(licence: str) -> str:
     """Return the family of a licence as people write it: by its name, its SPDX identifier or its URL."""
     said = f"-{re.sub('[^a-z0-9]+', '-', licence.casefold()).strip('-')}-"
-    if re.search("-cc0|-cc-zero|public-?domain|-pdm-|-cc-pd|no-known-copyright", said):
+    if re.search("-cc0|-cc-zero|-creative-commons-zero|public-?domain|-pdm-|-cc-pd|no-known-copyright", said):
         return _PUBLIC
     if "all-rights-reserved" in said:
         return _RESERVED
@@ -358,11 +362,12 @@ def figures(by_stage: Mapping[str, tuple[int, Mapping[str, int]]], *, rates: boo
 
 
 def in_order(value: str) -> tuple[float, str]:
-    """Return what values are sorted by: numbers, and bins by their lower end; then words, in their own order."""
+    """Return what values are sorted by: numbers, and bins by their lower end; then words, "nan" too, in their own order."""
     try:
-        return float(value.partition(" to ")[0].removesuffix(" or more").replace(",", "")), value
+        number = float(value.partition(" to ")[0].removesuffix(" or more").replace(",", ""))
     except ValueError:
         return math.inf, value
+    return math.inf if math.isnan(number) else number, value
 
 
 def _row(attribute: str, value: str, counts: Mapping[str, int], total: int, *, rates: bool) -> dict[str, Any]:

@@ -67,19 +67,21 @@ def given(words: Iterable[str]) -> dict[str, str]:
 def guessed(columns: Sequence[str], named: Mapping[str, str]) -> dict[str, str]:
     """Return role → column, of the roles that a table has; what the user names stands, whether the table has it or not."""
     known = {folded(name): name for name in reversed(columns)}
+    uid_names_rows = "user" not in named and not known.keys() & _OWN_IDS
     found = {}
-    for role, names in ROLES.items():
+    for role, candidates in ROLES.items():
         if role in named:
             if named[role] != NONE:
                 found[role] = named[role]
             continue
+        names = candidates
+        if uid_names_rows and role == "user":
+            names = tuple(name for name in candidates if name != _EITHER)
+        elif uid_names_rows and role == "id":
+            names = (*candidates, _EITHER)
         there = [known[name] for name in names if name in known]
         if there:
             found[role] = there[0]
-    if "user" not in named and folded(found.get("user", "")) == _EITHER and not known.keys() & _OWN_IDS:
-        user = found.pop("user")
-        if "id" not in named:
-            found.setdefault("id", user)
     # Half a place is none.
     if ("latitude" in found) != ("longitude" in found):
         found = {role: name for role, name in found.items() if role not in ("latitude", "longitude")}

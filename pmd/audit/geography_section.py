@@ -108,8 +108,11 @@ def _incomes(source: str, by_stage: Mapping[str, Any], ends: tuple[str, str], ta
     if "incomes" not in after:
         return ""
     earlier = {row["class"]: row for row in before["incomes"]}
-    rows = []
+    # A table of countries that tells no internet users has none to hide.
+    rows, is_hidden = [], False
     for row in after["incomes"]:
+        counted = (earlier[row["class"]]["pairs"], row["pairs"], row["users"])
+        is_hidden |= any(cell["share"] is None for cell in counted)
         cells = [earlier[row["class"]]["pairs"]["share"]] if ends[0] != ends[1] else []
         cells += [row[kind]["share"] for kind in ("pairs", "users", "people", "internet_users")]
         rows.append(page.row(_INCOMES[row["class"]], *map(formatting.percent, cells)))
@@ -118,11 +121,7 @@ def _incomes(source: str, by_stage: Mapping[str, Any], ends: tuple[str, str], ta
     return (
         f"<h3>By income class of the country, {escape(source)}</h3>"
         + page.table(["<income", *head], rows, label=f"{source}: by income class of the country")
-        + (
-            '<p class="soft">–: beside the others it would tell of a few.</p>'
-            if any("–" in row for row in rows)
-            else ""
-        )
+        + ('<p class="soft">–: none, or too few to show.</p>' if is_hidden else "")
         + _added_up(after["added_up"])
         + _high_by_step(source, {step: by_stage[step] for step in taken})
     )

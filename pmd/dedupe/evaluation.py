@@ -71,6 +71,7 @@ def check(paths: Iterable[str]) -> None:
         elif not storage.exists(path):
             raise InputError(_NOT_THERE, where=path)
         else:
+            # Of lines all: a mistake may be in the last.
             rows = _read_parquet(path) if parquet.is_parquet(path) else iter([*_read_lines(path)])
             there = any(row.get("sha256") or row.get("pdq") for row in rows)
         if not there:

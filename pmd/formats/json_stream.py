@@ -88,8 +88,7 @@ def objects(path: str, name: str | None, *, member: str | None = None, expected:
     Raises:
         NoListError: The document has no such list; an empty one is no error.
         InputError: It is truncated, has a hole, is not JSON, is followed by something else, or has a value over
-            `MAX_VALUE_BYTES`; names the
-            byte. Values before the damage have been yielded by then.
+            `MAX_VALUE_BYTES`; names the byte. Values before the damage have been yielded by then.
     """
     for _, index, value in objects_of(path, [name], member=member, expected=expected):
         yield index, value

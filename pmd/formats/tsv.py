@@ -380,6 +380,8 @@ class _RowFeed:
         shown = b"".join(self.row)[:_SHOWN_BYTES]
         length = lines = 0
         for part in itertools.chain(self.row, iter(functools.partial(self._file.readline, _PART_BYTES), b"")):
+            if (hole := encoding.hole_in(part)) is not None:
+                raise encoding.hole(f"{self._label} {self.first_byte + length + hole}")
             quotes.take(part)
             digest.update(part)
             length += len(part)

@@ -107,10 +107,9 @@ def write(config: Config, standing: Standing | None = None) -> bool:
     gone = ((there_before.keys() | standing_files & {withdrawn.FILE}) - sums.keys()) | _left_half_written(folder)
     for name in sorted(gone):
         storage.remove(storage.join(folder, name))
+    # Folders of lists that are no longer published; those in which somebody's file is stay.
     for name in sorted({posixpath.dirname(name) for name in gone} - {""}):
-        storage.remove_folder(
-            storage.join(folder, name)
-        )  # of a list that is no longer published; not where somebody's file is
+        storage.remove_folder(storage.join(folder, name))
     for name, (path, _) in files.items():
         storage.share(path, storage.join(folder, name))
     _put_card(folder, readme, before.get("card"))

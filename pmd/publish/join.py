@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
@@ -110,8 +111,11 @@ def _clear(out: str, wanted: set[str]) -> None:
             found=storage.join(out, others[0]) + (f" and {len(others) - 1} more" if len(others) > 1 else ""),
             remedy="name another folder with --out, or remove them",
         )
-    for name in filter(written.is_temporary, names):
-        storage.remove(storage.join(out, name))
+    folders = {posixpath.dirname(name) for name in wanted}
+    for name in names:
+        # Below others may stand what is somebody else's, a ROOT in which a build runs among it.
+        if written.is_temporary(name) and posixpath.dirname(name) in folders:
+            storage.remove(storage.join(out, name))
 
 
 def _relative(listed: str, path: str) -> str:

@@ -104,7 +104,7 @@ def _region(text: str | None) -> list[float] | None:
 def _numbers(column: pa.Array) -> pa.Array:
     """Return whole numbers that were spelled; null for whatever else there is."""
     is_one = pc.fill_null(pc.match_substring_regex(column, r"^[1-9][0-9]{0,8}(\.0+)?$"), fill_value=False)
-    plain = pc.replace_substring(column, ".0", "", max_replacements=1)
+    plain = pc.replace_substring_regex(column, r"\.0+$", "")
     return pc.if_else(is_one, plain, pa.scalar(None, pa.large_string())).cast(pa.int32())
 
 

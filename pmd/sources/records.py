@@ -81,8 +81,8 @@ def documents(
         chosen = _named(names, wanted)
         if not chosen and else_wanted is not None:
             chosen = _named(names, else_wanted)
-        if not chosen and lone and len(told := _told(names)) == 1:
-            chosen = told
+        if not chosen and lone and len(visible := _visible(names)) == 1:
+            chosen = visible
         if not chosen:
             raise InputError(
                 "the archive holds no annotation file of this source",
@@ -100,7 +100,7 @@ def _named(names: Sequence[str], wanted: str) -> list[str]:
     return [name for name in names if re.fullmatch(wanted, re.split(r"[/\\]", name)[-1])]
 
 
-def _told(names: Sequence[str]) -> list[str]:
+def _visible(names: Sequence[str]) -> list[str]:
     """Return names but those of hidden files, which macOS puts beside each file of an archive."""
     return [name for name in names if not re.split(r"[/\\]", name)[-1].startswith(".")]
 

@@ -253,7 +253,11 @@ def _remedy(table: named_tables.Table, asked: Mapping[str, tuple[str, ...]]) -> 
     """Return what to do where a table lacks columns: what its names look like, else which options there are."""
     if (otherwise := table.otherwise) is not None:
         return otherwise
-    missing = {ours: names for ours, names in asked.items() if not any(name in table.columns for name in names)}
+    missing = {
+        ours: names
+        for ours, names in asked.items()
+        if ours in _NAMING and not any(name in table.columns for name in names)
+    }
     near = {ours: _nearest(names, table.columns) for ours, names in missing.items()}
     if not near or None in near.values():
         return _REMEDY

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import posixpath
+import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Final, Literal
 
@@ -129,7 +130,7 @@ def _form(path: str, member: str | None) -> Literal["regions", "images"]:
     if not start.lstrip(records.BLANK).startswith(b"["):
         raise records.foreign(path, member, expected=expected, start=start)
     if len(start) == records.HEAD_BYTES and b'"phrase"' in start and b'"regions"' in start:
-        if any(f'"{name}"'.encode() in start for name in _GRAPH):
+        if _GRAPH_KEY.search(start):
             raise _graphs(path, member)
         return "regions"  # its first elements may be megabytes
     first = records.first(json_stream.objects(path, None, member=member, expected=expected))
@@ -147,6 +148,8 @@ def _form(path: str, member: str | None) -> Literal["regions", "images"]:
 
 #: What a region of region_graphs.json has besides.
 _GRAPH: Final = ("relationships", "objects")
+#: One of these as a key: a phrase may be just that word.
+_GRAPH_KEY: Final = re.compile(rf'"(?:{"|".join(_GRAPH)})"\s*:'.encode())
 
 
 def _graphs(path: str, member: str | None) -> InputError:

@@ -59,6 +59,7 @@ def test_a_file_by_image_and_one_by_pair(tmp_path: Path) -> None:
         ("https://creativecommons.org/licenses/by-nc-nd/2.0/", "CC-BY-NC-ND"),
         ("http://creativecommons.org/licenses/by-sa/3.0", "CC-BY-SA"),
         ("CC0", "public domain or CC0"),
+        ("Creative Commons Zero", "public domain or CC0"),
         ("https://creativecommons.org/publicdomain/mark/1.0/", "public domain or CC0"),
         ("All Rights Reserved", "all rights reserved"),
         ("No known copyright restrictions", "public domain or CC0"),
@@ -75,8 +76,10 @@ def test_licences_by_family(said: str, family: str) -> None:
 
 
 def test_values_are_in_the_order_of_numbers_and_then_of_words() -> None:
-    said = ["10 to 20", "9 to 10", "other", "-3", "2,048 or more", "512 to below 768", "b", "1e+06 to 2e+06"]
-    expected = ["-3", "9 to 10", "10 to 20", "512 to below 768", "2,048 or more", "1e+06 to 2e+06", "b", "other"]
+    said = ["nan", "10 to 20", "9 to 10", "other", "-3", "2,048 or more", "512 to below 768", "b", "1e+06 to 2e+06"]
+    expected = ["-3", "9 to 10", "10 to 20", "512 to below 768", "2,048 or more", "1e+06 to 2e+06", "b", "nan", "other"]
+    assert sorted(said, key=attributes.in_order) == expected
+    said.reverse()
     assert sorted(said, key=attributes.in_order) == expected
 
 

@@ -190,7 +190,7 @@ def test_licences_and_sizes_of_a_data_set_are_told(tmp_path: Path) -> None:
     rows = [
         {
             "text": "a woman and a dog in the park",
-            "licence": "CC BY 4.0" if number < 20 else "all rights reserved" if number < 35 else None,
+            "licence": "CC BY 4.0" if number < 20 else "all rights reserved" if number < 35 else "NOASSERTION",
             "width": 640 if number % 2 else 4000,
             "height": 480,
         }
@@ -284,6 +284,7 @@ def test_tars_of_odd_members(tmp_path: Path) -> None:
             {"text": "text", "url": "url", "id": "key", "width": "original_width"},
         ),
         (["uid", "url", "text"], {}, {"text": "text", "url": "url", "id": "uid"}),  # DataComp's
+        (["uid", "text", "author"], {}, {"text": "text", "id": "uid", "user": "author"}),
         (["photoid", "uid", "title"], {}, {"text": "title", "id": "photoid", "user": "uid"}),  # YFCC100M's
         (["text", "uid"], {"user": "uid"}, {"text": "text", "user": "uid"}),
         (

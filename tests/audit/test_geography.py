@@ -64,6 +64,19 @@ def test_incomes_beside_people_and_internet_users() -> None:
     assert rows["low"]["pairs"] == {"number": None, "share": None}
 
 
+def test_the_page_says_what_a_dash_among_incomes_is() -> None:
+    result = planted.content()
+    source = result["geography"]["sources"]["yfcc100m"]
+    ends, taken = ("curate", "fetch"), [one["step"] for one in result["steps"]["steps"]]
+    assert "–: none, or too few to show." in geography_section._incomes("yfcc100m", source, ends, taken)
+    for stage in ends:
+        for row in source[stage]["incomes"]:
+            for kind in ("pairs", "users"):
+                row[kind]["share"] = 0.25
+            row["internet_users"] = {"number": None, "share": None}  # as of a table without
+    assert "too few to show" not in geography_section._incomes("yfcc100m", source, ends, taken)
+
+
 def test_years_and_domains() -> None:
     told = planted.content()["geography"]
     assert told["years"]["yfcc100m"]["date"] == "taken"

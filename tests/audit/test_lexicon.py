@@ -55,6 +55,7 @@ def pinned() -> lexicon.Lexicon:
         ("a mother duck with a boy", {"male"}),
         ("a mother with her duck", {"female"}),
         ("Wonder Woman meets Iron Man", set()),
+        ("a pretty woman in red", {"female"}),
         ("the Golden Girls and the Beach Boys", set()),
         ("boyfriend jeans, cowboy boots and a man bun", set()),
         ("my boyfriend wears jeans", {"male"}),

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pmd.errors import InputError
 from pmd.formats import tsv
 from pmd.formats.lines import INVALID_UTF8, read_lines
-from pmd.formats.tsv import CsvRow, open_quote, read_csv, split_columns
+from pmd.formats.tsv import MAX_ROW_BYTES, CsvRow, open_quote, read_csv, split_columns
 
 
 def lines_of(rows: list[bytes]) -> pa.LargeBinaryArray:
@@ -285,6 +285,9 @@ def test_a_hole_is_an_error(tmp_path: Path) -> None:
     path = write(tmp_path / "a", b"a\tb\nc\td" + bytes(65_536) + b"\ne\tf\n")
     with pytest.raises(InputError, match=r"a:byte 7: a part of the file was never written"):
         list(read_csv(path))
+    behind = write(tmp_path / "behind", b'a\t"' + b"b" * MAX_ROW_BYTES + b"\n" + bytes(65_536) + b'\n"\ne\tf\n')
+    with pytest.raises(InputError, match=rf"behind:byte {MAX_ROW_BYTES + 4}: a part of the file was never written"):
+        list(read_csv(behind))
     few = write(tmp_path / "few", b"a\tb" + bytes(65_535) + b"\n")
     assert [len(row.fields[1]) for row in read_csv(few)] == [65_536]
 

@@ -19,7 +19,7 @@ from pmd.fetch import reference_lists
 from pmd.inspection import diff
 from pmd.publish import join, lists, withdrawn
 from pmd.publish import rules as publish_rules
-from pmd.store import commits, root, sealed
+from pmd.store import commits, root, sealed, storage
 from pmd.store.standing import Standing
 from tests import tiny_root
 from tests.publish.test_rules import ASKED, of_level
@@ -127,8 +127,13 @@ def test_refilled_lists_stand_beside_no_others(mine: Config, tmp_path: Path) -> 
     assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
     (tmp_path / "out" / name).unlink()
     (tmp_path / "out/README.md").write_text("mine")
+    left = f"{storage.TEMPORARY}{'0' * 32}"
+    (tmp_path / "out/root").mkdir()
+    for folder in ("out", "out/root"):
+        (tmp_path / folder / left).write_bytes(b"of a killed run, or of one that goes on")
     join.join(mine, str(tmp_path / "lists"), str(tmp_path / "out"))
-    assert len([*(tmp_path / "out").iterdir()]) == 2
+    found = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*"))
+    assert found == sorted(["README.md", "root", f"root/{left}", "train-part-00000-of-00001.parquet"])
 
 
 def test_refilled_lists_are_put_into_a_folder(mine: Config, tmp_path: Path) -> None:

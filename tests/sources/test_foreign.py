@@ -42,6 +42,12 @@ def test_a_list_in_the_place_of_json_lines(tmp_path: Path, name: str) -> None:
     assert remedy(name, path).startswith("write one object a line, which is JSON Lines")
 
 
+def test_narratives_of_another_data_set_are_json_lines_already(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"dataset_id": "flickr30k_train", "image_id": "1", "annotator_id": 1, "caption": "a"}\n' * 2)
+    assert remedy("localized_narratives__coco", path).startswith("check `annotations` in the configuration")
+
+
 @pytest.mark.parametrize("name", ["conceptual_captions", "yfcc100m", "coco", "red_caps", "sbu_captions", "wit"])
 def test_what_is_packed_twice(tmp_path: Path, name: str) -> None:
     golden, *_ = importlib.import_module(f"tests.sources.test_{name}").write_golden(tmp_path)

@@ -367,8 +367,17 @@ def test_a_list_that_others_have_written_again_says_the_same(tmp_path: Path, rea
     frame["width"] = frame["width"].astype(float)
     frame.sample(frac=1, random_state=1).to_parquet(tmp_path / "list.parquet")
     assert _content(read_all(READER, tmp_path / "list.parquet")) == expected
+    frame["width"] = ["640.00"] * 4
+    frame.to_parquet(tmp_path / "list.parquet")
+    assert _content(read_all(READER, tmp_path / "list.parquet")) == expected
     pq.write_table(_listed(region=[None] * 4, text_licence=[None] * 4), tmp_path / "list.parquet")  # columns of nulls
     assert [row["region"] for row in read_all(READER, tmp_path / "list.parquet")] == [None] * 4
+
+
+def test_what_a_published_list_lacks_is_no_option_to_name(tmp_path: Path, read_all: ReadAll) -> None:
+    rows = _listed(weight=[480] * 4).drop_columns(["height"])
+    pq.write_table(rows, tmp_path / "list.parquet")
+    assert [row["height_px"] for row in read_all(READER, tmp_path / "list.parquet")] == [None] * 4
 
 
 @pytest.mark.parametrize("form", [".tsv", ".csv", ".jsonl"])
