@@ -3,6 +3,7 @@
 Modules, each importing only those above it::
 
     committed       commits with their books, and which sources they were made of
+    list_files      the files of published lists, in folders of any kind
     pictures        which images have certain bytes, or look a certain way
     redirects       where the addresses of images have led
     balance         whether each stage took what the one before it kept

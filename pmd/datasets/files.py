@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from pmd import flow
 from pmd.audit import data_columns
+from pmd.books import list_files
 from pmd.config import inputs
 from pmd.errors import InputError
 from pmd.formats import archives, compression, json_stream, parquet, streams
@@ -112,7 +113,7 @@ def _files_at(path: str) -> list[str]:
     if not storage.is_folder(path):
         return [path]
     if _is_of_lists(path):
-        return lists.paths(path)
+        return list_files.paths(path)
     return [name for name in inputs.files_of(path) if is_named_so(name)]
 
 

@@ -13,7 +13,6 @@ image that is to be fetched, so that a lane reads only what is listed of its sha
 from __future__ import annotations
 
 import dataclasses
-import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -21,14 +20,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pmd import codec, flow
-from pmd.books import pictures
+from pmd import codec
+from pmd.books import list_files, pictures
 from pmd.errors import InputError
 from pmd.fetch import blocklists
 from pmd.formats import parquet
 from pmd.schema import keys
 from pmd.schema.tables import KEY
-from pmd.store import exchange, root, sealed, storage
+from pmd.store import exchange, sealed, storage
 from pmd.text import urls
 
 #: The status of an image that is another picture.
@@ -137,16 +136,7 @@ def files(patterns: Sequence[str]) -> list[str]:
 
 
 def _files_at(path: str, pattern: str) -> list[str]:
-    """Return a file, or those of the lists in a folder: of a list's, of a folder of lists, or of a ROOT."""
-    if not storage.is_folder(path):
-        return [path]
-    below = storage.list_files(path)
-    top = f"{flow.LISTS.above}/" if root.ROOT_FILE in below else ""
-    names = [
-        name
-        for name in below
-        if name.endswith(".parquet") and name.startswith(top) and posixpath.basename(name) != flow.WITHDRAWN
-    ]
+    names = list_files.paths(path)
     if not names:
         raise InputError(
             "no list is in this folder",
@@ -154,7 +144,7 @@ def _files_at(path: str, pattern: str) -> list[str]:
             expected="Parquet files of pmd publish",
             found=f"none in {path}",
         )
-    return [storage.join(path, name) for name in names]
+    return names
 
 
 def _check(path: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pmd.books import list_files
 from pmd.errors import InputError
 from pmd.publish import lists
 from pmd.store import root, storage
@@ -32,7 +33,7 @@ def kind(url: str) -> Kind:
     if root.identity(url) is not None or root.curated_sources(url):
         return "root"
     inner = root.within(url)
-    if inner is not None or not lists.paths(url):
+    if inner is not None or not list_files.paths(url):
         raise InputError(
             "neither a ROOT nor a published list",
             where=url,

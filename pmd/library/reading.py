@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import flow, manifests
+from pmd.books import list_files
 from pmd.errors import RootError
 from pmd.fetch import partitions, state
 from pmd.inspection import rejected as rejections
@@ -156,7 +157,7 @@ def _sources_listed(url: str) -> list[str]:
     """Return the sources that a list may be asked for: the project's, and those of its builder's own that it has."""
     theirs = {manifest.hub_name for manifest in manifests.load_all().values()}
     found = set(manifests.load_all())
-    for path in lists.paths(url):
+    for path in list_files.paths(url):
         for batch in lists.iterate(path, {"source"}):
             found |= {name for name in batch["source"].unique().to_pylist() if name is not None and name not in theirs}
     return sorted(found)
@@ -167,7 +168,7 @@ def _listed(url: str, wanted: Selection) -> Iterator[pa.RecordBatch]:
     names = None if wanted.sources is None else [*wanted.sources, *map(manifests.hub_name, wanted.sources)]
     left = withdrawn.beside(url)
     ids = {"pair_id"} if left is not None else set()
-    for path in lists.paths(url):
+    for path in list_files.paths(url):
         lists.check(path)
         for batch in lists.iterate(path, {*wanted.columns, "source", *ids}):
             stays = batch if left is None else batch.filter(pc.invert(pc.is_in(batch["pair_id"], value_set=left)))

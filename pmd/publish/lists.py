@@ -1,28 +1,22 @@
-"""The files of published lists, wherever these were copied to: of a list, of a folder of lists, or of a ROOT's."""
+"""The rows of published lists, wherever these were copied to, and whoever wrote them again."""
 
 from __future__ import annotations
 
 import contextlib
-import itertools
-import posixpath
 from collections.abc import Collection, Iterator, Sequence
 from typing import BinaryIO, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pmd import flow
+from pmd.books import list_files
 from pmd.errors import InputError, VerificationError
 from pmd.formats import parquet
-from pmd.publish import withdrawn
 from pmd.publish.rules import LATER, PUBLISHED
-from pmd.store import commits, root, sealed, storage
+from pmd.store import commits, sealed
 
 #: A row as it is read: `PUBLISHED`, however a file is encoded.
 ROWS: Final = commits.without_dictionaries(PUBLISHED.empty_table()).schema
-
-#: Folders above a list's file, up to ROOT.
-_DEEPEST: Final = flow.LISTS.path.count("/") + 2
 
 _REMEDY: Final = "give a ROOT, ROOT/publish or one of its folders, or a copy of them"
 
@@ -32,61 +26,13 @@ def is_file(url: str) -> bool:
     return parquet.is_parquet(url)
 
 
-def paths(url: str) -> list[str]:
-    """Return the Parquet files of a list, of a folder of lists, or of a ROOT's.
-
-    Of a folder that has a commit these are the files that it lists. Under a ROOT there are no others: what no commit lists is
-    of a run that goes on, or was killed. Elsewhere people put together what they have, with commits or without.
-    """
-    if not storage.is_folder(url):
-        return [url]
-    below = storage.list_files(url)
-    top = f"{flow.LISTS.above}/" if root.ROOT_FILE in below else ""
-    parquet_files = [
-        name
-        for name in below
-        if name.endswith(".parquet") and name.startswith(top) and posixpath.basename(name) != withdrawn.FILE
-    ]
-    folders = [
-        posixpath.dirname(name)
-        for name in below
-        if posixpath.basename(name) == commits.STAGE_FILE and name.startswith(top)
-    ]
-    found = []
-    for folder in folders:
-        commit = commits.read(storage.join(url, folder).rstrip("/"))
-        found += [storage.join(url, folder, file.name) for file in commit.files] if commit is not None else []
-    if not folders or not _is_under_root(url, below):
-        found += _beside(url, parquet_files, folders, found)
-    return found
-
-
-def _is_under_root(url: str, below: Collection[str]) -> bool:
-    """Return whether a file or folder, in which these files stand, is of a ROOT's lists, or its release's."""
-    above = itertools.islice(storage.above(url), _DEEPEST)
-    return root.ROOT_FILE in below or any(storage.exists(storage.join(folder, root.ROOT_FILE)) for folder in above)
-
-
-def _beside(url: str, names: Sequence[str], folders: Sequence[str], committed: Sequence[str]) -> list[str]:
-    """Return the files in no folder with a commit, but for those that one lists by the same name, which tells the bytes."""
-    known = {posixpath.basename(path) for path in committed}
-    below = tuple(f"{folder}/" for folder in folders if folder)
-    return [
-        storage.join(url, name)
-        for name in names
-        if "" not in folders
-        and not name.startswith(below)
-        and not (posixpath.basename(name) in known and sealed.digest_of(name) is not None)
-    ]
-
-
 def files(url: str) -> list[str]:
     """Return `paths`, each of which is a file of a list.
 
     Raises:
         InputError: One is none.
     """
-    found = paths(url)
+    found = list_files.paths(url)
     for path in found:
         check(path)
     return found
@@ -132,7 +78,7 @@ def _opened(path: str) -> Iterator[BinaryIO]:
     try:
         file = sealed.open_checked(path)
     except VerificationError as error:
-        if _is_under_root(path, ()):
+        if list_files.is_under_root(path, ()):
             raise
         remedy = "copy it again from where it came from; pmd verify FOLDER tells of all files of a release"
         raise VerificationError(
