@@ -37,6 +37,11 @@ class Said(NamedTuple):
     values: pa.Array
 
 
+def type_of(kind: str) -> pa.DataType:
+    """Return the type of what addresses say of a kind."""
+    return _TYPES.get(kind, pa.string())
+
+
 def said(addresses: pa.Array) -> Iterator[Said]:
     """Yield what a column of addresses says, a kind at a time, some kinds several times. Nothing of what is no address."""
     forms = urls.canonical(addresses)
@@ -109,7 +114,7 @@ def _pages(addresses: pa.Array, forms: pa.Array, there: npt.NDArray[np.int64]) -
         for kind, value in _said_as_page(address):
             told[kind].append((row, value))
     for kind, found in told.items():
-        values = pa.array([value for _, value in found], _TYPES.get(kind, pa.string()))
+        values = pa.array([value for _, value in found], type_of(kind))
         yield Said(kind, np.array([row for row, _ in found], np.int64), values)
 
 

@@ -280,7 +280,7 @@ class _Meant:
     def among(self, said: addresses.Said) -> pa.Array:
         """Return what words say of what addresses say."""
         kind = _KINDS[said.kind]
-        if kind not in self._arrays or self._arrays[kind].type != said.values.type:
+        if kind not in self._arrays:
             self._arrays[kind] = pa.array(sorted(self._said[kind]), said.values.type)
         return self._arrays[kind]
 
