@@ -335,7 +335,7 @@ class Img2dataset:
             for line in lines:
                 said = orjson.loads(line)
                 head = Head(said["http_status"], said["headers"])
-                no = receiving.denial(head, agent, outcome.DENYING_TAGS, tdmrep_counts=self._options.tdmrep)
+                no = receiving.denial(head, agent, tdmrep_counts=self._options.tdmrep)
                 answer = _Said(said["url"], head.http_status, outcome.evidence(head.headers), no)
                 found.setdefault(said["first"], []).append(answer)
         return found

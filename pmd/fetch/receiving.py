@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Final
 
@@ -25,19 +25,18 @@ _DENYING: Final = frozenset(
 _PREFIXES: Final = ("", "x-archive-orig-")
 
 
-def denial(head: Head, agent: str, directives: Set[str], *, tdmrep_counts: bool) -> tuple[str, str] | None:
+def denial(head: Head, agent: str, *, tdmrep_counts: bool) -> tuple[str, str] | None:
     """Return by what the head of an answer forbids its use, and its words; None where it does not.
 
     Args:
         head: Of an answer, or of a redirect on the way to one.
         agent: Our product token.
-        directives: Those of X-Robots-Tag that count.
         tdmrep_counts: Whether TDMRep's header does.
     """
     if _DENYING.isdisjoint(head.headers):
         return None
     said = [tag for prefix in _PREFIXES for tag in head.all(f"{prefix}x-robots-tag")]
-    tag = outcome.denying_tag(said, agent, directives)
+    tag = outcome.denying_tag(said, agent, outcome.tags_of(head.http_status))
     if tag is not None:
         return "X-Robots-Tag", f"X-Robots-Tag: {tag}"
     for prefix in _PREFIXES if tdmrep_counts else ():
@@ -82,13 +81,12 @@ class ImageBody:
         self._answer.headers = outcome.evidence(head.headers)
         self._heard(head)
         if outcome.is_redirect(head.http_status):
-            # The address that upstream names says no, wherever it leads.
-            return self._denied(head, outcome.DENYING_TAGS, Then.DRAIN) or self._redirected(head)
+            return self._denied(head, Then.DRAIN) or self._redirected(head)
         status = outcome.status_of_http(head.http_status)
         if status != OK:
             end = self._end(Then.DRAIN, status, f"HTTP {head.http_status}")
-            return self._denied(head, outcome.USE_TAGS, Then.DRAIN) or end
-        return self._denied(head, outcome.DENYING_TAGS, Then.HANG_UP) or self._awaited(head)
+            return self._denied(head, Then.DRAIN) or end
+        return self._denied(head, Then.HANG_UP) or self._awaited(head)
 
     def _redirected(self, head: Head) -> Then:
         location = head.first("location")
@@ -97,9 +95,9 @@ class ImageBody:
         self._location = addresses.location(location)
         return Then.DRAIN
 
-    def _denied(self, head: Head, directives: Set[str], then: Then) -> Then | None:
-        """Return what is to be done where the head says no, by one of some directives or by TDMRep; else None."""
-        no = denial(head, self._agent, directives, tdmrep_counts=self._options.tdmrep)
+    def _denied(self, head: Head, then: Then) -> Then | None:
+        """Return what is to be done where the head says no; else None."""
+        no = denial(head, self._agent, tdmrep_counts=self._options.tdmrep)
         return None if no is None else self._opted_out(then, *no)
 
     def _opted_out(self, then: Then, who: str, evidence: str) -> Then:

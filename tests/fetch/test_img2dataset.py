@@ -97,7 +97,7 @@ def row(web: Web, name: str, *locations: str, **more: Any) -> dict[str, object]:
     return image_row(urls.identity_one(url) or "", *(locations or (url,)), **more)
 
 
-def serve(web: Web, **contents: bytes) -> None:
+def serve(web: Web, **contents: bytes | list[bytes]) -> None:
     web.routes |= {f"127.0.0.1:{web.port}/{name}": content for name, content in contents.items()}
 
 
@@ -246,6 +246,14 @@ def test_where_redirects_lead_is_looked_at_when_the_picture_is_there(web: Web, t
     assert (tries["to-there"]["final_url"], tries["to-there"]["http_status"]) == (f"{base}/there", 200)
     assert '"etag":"7"' in tries["to-there"]["headers"]
     assert (tries["to-taken"]["final_url"], tries["to-taken"]["headers"]) == (None, None)
+
+
+def test_an_error_before_a_picture_says_no_to_its_use_alone(web: Web, tmp_path: Path) -> None:
+    """Hosts keep their pages of errors out of search engines; the next try may bring the picture."""
+    serve(web, page=[reply(status=503, X_Robots_Tag="noindex"), reply(PHOTO)])
+    serve(web, use=[reply(status=503, X_Robots_Tag="noai"), reply(PHOTO)])
+    got = run(tmp_path, table(row(web, "page"), row(web, "use")), chosen_for(web, retries=1, robots=False))
+    assert {name: found["status"] for name, found in got.items()} == {"page": "ok", "use": "opted_out"}
 
 
 def test_a_picture_of_which_nobody_knows_where_it_came_from_ends_the_run(
