@@ -55,6 +55,9 @@ class ImageBody:
         options: Limits.
         agent: Our product token.
         heard: Told of the head.
+
+    Attributes:
+        location: Where the answer redirects to, be it followed or not.
     """
 
     def __init__(
@@ -66,7 +69,7 @@ class ImageBody:
         self._agent = agent
         self._heard = heard
         self._end_with: tuple[str, str] | None = None  # status and evidence
-        self._location: str | None = None
+        self.location: str | None = None
         self._pieces: list[bytes] = []
         self._length = 0
         self._room = 0  # bytes that it may hold without asking
@@ -81,7 +84,8 @@ class ImageBody:
         self._answer.headers = outcome.evidence(head.headers)
         self._heard(head)
         if outcome.is_redirect(head.http_status):
-            return self._denied(head, Then.DRAIN) or self._redirected(head)
+            then = self._redirected(head)
+            return self._denied(head, Then.DRAIN) or then
         status = outcome.status_of_http(head.http_status)
         if status != OK:
             end = self._end(Then.DRAIN, status, f"HTTP {head.http_status}")
@@ -92,7 +96,7 @@ class ImageBody:
         location = head.first("location")
         if not location:
             return self._end(Then.DRAIN, "too_many_redirects", "a redirect without a target")
-        self._location = addresses.location(location)
+        self.location = addresses.location(location)
         return Then.DRAIN
 
     def _denied(self, head: Head, then: Then) -> Then | None:
@@ -157,8 +161,8 @@ class ImageBody:
         """
         if self._end_with is not None:
             raise Ended(*self._end_with)
-        if self._location is not None:
-            return self._location
+        if self.location is not None:
+            return self.location
         if self._codings:
             limit = self._options.max_bytes
             await self._slot.reserve(limit)
