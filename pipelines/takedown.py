@@ -130,7 +130,7 @@ def apply(
         publish_folder.write(config)
     lock.check()
     leftovers.remove(config.root, lock.epoch, lock.check)
-    storage.settle(config.root)  # what a receipt calls removed does not come back with a power cut
+    root.settle(config.root)  # what a receipt calls removed does not come back with a power cut
     done = receipts.end(config.root, receipt, today())
     requests.remove(config.root, {request.number for request in asked})
     receipts.close(config.root)

@@ -320,11 +320,13 @@ def engine_down(names: EnginesHere = None, folder: EngineFolder = Path(".engines
     """End engines that were started here; their logs stay."""
     from pmd.engines import servers
 
-    ended = {name: servers.down(name, str(folder)) for name in servers.known(names)}
-    for name, running in ended.items():
-        if running is not None or names:
-            output.say(f"{name} has ended" if running is not None else f"{name} was not started here")
-    if not names and not any(ended.values()):
+    any_ended = False
+    for name in servers.known(names):
+        ended = servers.down(name, str(folder)) is not None  # told at once: the next may be refused
+        any_ended = any_ended or ended
+        if ended or names:
+            output.say(f"{name} has ended" if ended else f"{name} was not started here")
+    if not names and not any_ended:
         output.say("no engine was started here")
 
 

@@ -27,7 +27,7 @@ LED: Final = pa.schema([pa.field("image_id", KEY), pa.field("address", pa.string
 def led(known: Register) -> Iterator[pa.RecordBatch]:
     """Yield images with the addresses that theirs have led to, as far as more than the scheme is another: `LED`.
 
-    Of pictures that img2dataset has downloaded nobody knows where redirects have led.
+    Of pictures that were taken over from shards of img2dataset's (`adopt`) nobody knows where redirects have led.
 
     Args:
         known: What stands of the fetch. Every generation counts.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import functools
 import os
 import posixpath
 import re
@@ -75,11 +76,14 @@ def _refuse_second_names(source: str, paths: Iterable[str]) -> None:
         InputError: Names both.
     """
     first: dict[tuple[str, str | None], str] = {}
+    real = functools.cache(os.path.realpath)  # a look at each folder above: once for all files of one
     for location in paths:
         path, member = archives.split_member(location)
         if not storage.is_local(path):
             continue
-        other = first.setdefault((os.path.realpath(path), member), location)
+        there = real(path) if os.path.islink(path) else path
+        place = os.path.join(real(os.path.dirname(there)), os.path.basename(there))
+        other = first.setdefault((place, member), location)
         if other != location:
             raise InputError(
                 "one file under two names, so that each of its pairs would come twice",

@@ -7,6 +7,7 @@ status, X-Robots-Tag and TDMRep's header, the first bytes, the rest. What fails 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import functools
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -143,7 +144,7 @@ class Client:
         if base is not None and len(target.url) > _LONGEST_URL:
             raise Blocked(f"a redirect to a URL of {len(target.url):,} characters")
         if base is not None and self._is_kept_out(target.url):
-            raise Ended(blocklists.STATUS, blocklists.evidence(blocklists.SUPPRESSED))
+            raise _taken_down()
         answer.final_url = target.url
         source = outcome.placeholder_of(target.host, target.path.partition("?")[0])
         if source is not None:
@@ -179,7 +180,18 @@ class Client:
             if location is None:
                 return
             url, base, last = location, target.url, never
+        self._refuse_to_tell(url, target)
         raise Ended("too_many_redirects", f"more than {self._options.max_redirects}")
+
+    def _refuse_to_tell(self, location: str, target: Target) -> None:
+        """Refuse to write down where a redirect leads that is not followed, where suppression lists name that.
+
+        Raises:
+            Ended: They do.
+        """
+        with contextlib.suppress(Blocked):  # it is no address of the web
+            if self._is_kept_out(addresses.parse(location, target.url).url):
+                raise _taken_down()
 
     async def _may_ask(self, answer: Answer, target: Target) -> None:
         """Check what can be checked before a request: the address, robots.txt and TDMRep's file.
@@ -274,7 +286,12 @@ class Client:
                 answer.seconds += loop.time() - started
             turn.circuit.ended()
             turn.hang_up()
-            location = await body.complete(self._threads)
+            try:
+                location = await body.complete(self._threads)
+            except Ended:
+                if body.location is not None:  # of a redirect that says no
+                    self._refuse_to_tell(body.location, target)
+                raise
             if location is None:
                 answer.slot = turn.slot
             return location
@@ -541,6 +558,10 @@ _FAILURES: Final = (
     RuntimeError,
     pycurl.error,
 )
+
+
+def _taken_down() -> Ended:
+    return Ended(blocklists.STATUS, blocklists.evidence(blocklists.SUPPRESSED))
 
 
 def never() -> bool:

@@ -315,6 +315,11 @@ class Lane:
         return self._hosts.answered
 
     @property
+    def blocklist(self) -> blocklists.Blocklist:
+        """What must not be kept, nor asked for where redirects lead."""
+        return self._blocklist
+
+    @property
     def stopping(self) -> bool:
         """Whether it was asked to end soon."""
         return self._stop.asked
@@ -392,6 +397,8 @@ class Lane:
                     await tasks.change()
             while tasks.left and not tasks.failed:
                 await tasks.change()
+        except Exception as error:  # noqa: BLE001  told to whoever waits for results, as what ends an image's task is
+            tasks.failed = tasks.failed or error
         finally:
             try:
                 await tasks.end()

@@ -195,9 +195,6 @@ class Img2dataset:
         work: A folder of this run; what img2dataset writes lies there while it is read, or in the machine's temporary
             folder if that is none of this machine's.
         clock: The time, for attempts.
-
-    Raises:
-        InputError: A blocklist cannot be read.
     """
 
     def __init__(self, lane: Lane, options: FetchOptions, work: str, clock: Clock = utc_now) -> None:
@@ -206,7 +203,7 @@ class Img2dataset:
         self._work = work
         self._clock = clock
         self._limits = limits_of(options)
-        self._blocklist = blocklists.read(options.blocklists)
+        self._blocklist = lane.blocklist
 
     @property
     def answered(self) -> bool:
@@ -335,7 +332,7 @@ class Img2dataset:
             for line in lines:
                 said = orjson.loads(line)
                 head = Head(said["http_status"], said["headers"])
-                no = receiving.denial(head, agent, outcome.DENYING_TAGS, tdmrep_counts=self._options.tdmrep)
+                no = receiving.denial(head, agent, tdmrep_counts=self._options.tdmrep)
                 answer = _Said(said["url"], head.http_status, outcome.evidence(head.headers), no)
                 found.setdefault(said["first"], []).append(answer)
         return found

@@ -232,6 +232,14 @@ def placeholder_of(host: str, path: str) -> str | None:
     return next(source for pattern, source in PLACEHOLDERS if pattern.fullmatch(address))
 
 
+def tags_of(http_status: int) -> Set[str]:
+    """Return the directives of X-Robots-Tag that count in an answer of a status.
+
+    A redirect says no as a picture does: it is what the address has that upstream names, wherever it leads.
+    """
+    return DENYING_TAGS if is_redirect(http_status) or status_of_http(http_status) == OK else USE_TAGS
+
+
 def denying_tag(values: Sequence[str], agent: str, directives: Set[str] = DENYING_TAGS) -> str | None:
     """Return the header line of X-Robots-Tag that forbids our use, or None.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Final
 
@@ -25,19 +25,18 @@ _DENYING: Final = frozenset(
 _PREFIXES: Final = ("", "x-archive-orig-")
 
 
-def denial(head: Head, agent: str, directives: Set[str], *, tdmrep_counts: bool) -> tuple[str, str] | None:
+def denial(head: Head, agent: str, *, tdmrep_counts: bool) -> tuple[str, str] | None:
     """Return by what the head of an answer forbids its use, and its words; None where it does not.
 
     Args:
         head: Of an answer, or of a redirect on the way to one.
         agent: Our product token.
-        directives: Those of X-Robots-Tag that count.
         tdmrep_counts: Whether TDMRep's header does.
     """
     if _DENYING.isdisjoint(head.headers):
         return None
     said = [tag for prefix in _PREFIXES for tag in head.all(f"{prefix}x-robots-tag")]
-    tag = outcome.denying_tag(said, agent, directives)
+    tag = outcome.denying_tag(said, agent, outcome.tags_of(head.http_status))
     if tag is not None:
         return "X-Robots-Tag", f"X-Robots-Tag: {tag}"
     for prefix in _PREFIXES if tdmrep_counts else ():
@@ -56,6 +55,9 @@ class ImageBody:
         options: Limits.
         agent: Our product token.
         heard: Told of the head.
+
+    Attributes:
+        location: Where the answer redirects to, be it followed or not.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class ImageBody:
         self._agent = agent
         self._heard = heard
         self._end_with: tuple[str, str] | None = None  # status and evidence
-        self._location: str | None = None
+        self.location: str | None = None
         self._pieces: list[bytes] = []
         self._length = 0
         self._room = 0  # bytes that it may hold without asking
@@ -82,24 +84,24 @@ class ImageBody:
         self._answer.headers = outcome.evidence(head.headers)
         self._heard(head)
         if outcome.is_redirect(head.http_status):
-            # The address that upstream names says no, wherever it leads.
-            return self._denied(head, outcome.DENYING_TAGS, Then.DRAIN) or self._redirected(head)
+            then = self._redirected(head)
+            return self._denied(head, Then.DRAIN) or then
         status = outcome.status_of_http(head.http_status)
         if status != OK:
             end = self._end(Then.DRAIN, status, f"HTTP {head.http_status}")
-            return self._denied(head, outcome.USE_TAGS, Then.DRAIN) or end
-        return self._denied(head, outcome.DENYING_TAGS, Then.HANG_UP) or self._awaited(head)
+            return self._denied(head, Then.DRAIN) or end
+        return self._denied(head, Then.HANG_UP) or self._awaited(head)
 
     def _redirected(self, head: Head) -> Then:
         location = head.first("location")
         if not location:
             return self._end(Then.DRAIN, "too_many_redirects", "a redirect without a target")
-        self._location = addresses.location(location)
+        self.location = addresses.location(location)
         return Then.DRAIN
 
-    def _denied(self, head: Head, directives: Set[str], then: Then) -> Then | None:
-        """Return what is to be done where the head says no, by one of some directives or by TDMRep; else None."""
-        no = denial(head, self._agent, directives, tdmrep_counts=self._options.tdmrep)
+    def _denied(self, head: Head, then: Then) -> Then | None:
+        """Return what is to be done where the head says no; else None."""
+        no = denial(head, self._agent, tdmrep_counts=self._options.tdmrep)
         return None if no is None else self._opted_out(then, *no)
 
     def _opted_out(self, then: Then, who: str, evidence: str) -> Then:
@@ -159,8 +161,8 @@ class ImageBody:
         """
         if self._end_with is not None:
             raise Ended(*self._end_with)
-        if self._location is not None:
-            return self._location
+        if self.location is not None:
+            return self.location
         if self._codings:
             limit = self._options.max_bytes
             await self._slot.reserve(limit)

@@ -180,7 +180,7 @@ class Resolver:
         error = None if asked.cancelled() else asked.exception()
         lacking = _lacking(error)
         if lacking is not None:
-            del self._known[host]
+            self._known.pop(host, None)
             answer.set_exception(lacking)
             answer.exception()  # seen
         elif asked.cancelled() or error is not None or not asked.result():

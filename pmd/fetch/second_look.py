@@ -65,9 +65,8 @@ async def ask(target: Target, route: Route, headers: Sequence[str], authorities:
     return bytes(answer)
 
 
-@functools.lru_cache(
-    maxsize=1
-)  # to read the authorities takes milliseconds, and a host may want every image looked at again
+# To read the authorities takes milliseconds, and a host may want every image looked at again.
+@functools.lru_cache(maxsize=1)
 def _trusting(authorities: str) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=authorities)
 

@@ -183,11 +183,13 @@ def _led_to(there: Standing, listed: Sequence[Line]) -> list[set[bytes]]:
     for at, line in enumerate(listed):
         for kind, value in line.says:
             wanted.setdefault(kind, {}).setdefault(value, []).append(at)
+    listed_of = {kind: pa.array(sorted(lines_of), addresses.type_of(kind)) for kind, lines_of in wanted.items()}
     for batch in redirects.led(there.generations) if wanted else ():
         for said in addresses.said(batch["address"]):
-            lines_of = wanted.get(said.kind, {})
-            for row, value in addresses.said_among(said, pa.array(sorted(lines_of), said.values.type)):
-                for at in lines_of[value]:
+            if said.kind not in wanted:
+                continue
+            for row, value in addresses.said_among(said, listed_of[said.kind]):
+                for at in wanted[said.kind][value]:
                     found[at].add(batch["image_id"][row].as_py())
     return found
 

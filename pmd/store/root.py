@@ -483,7 +483,7 @@ def _refuse_links_to_others(root: str) -> None:
     if not storage.is_local(root):
         return
     here = storage.filesystem(root)[1]
-    for path in _links(here):
+    for path in filter(os.path.islink, _written_into(here)):
         other = _above(os.path.realpath(path))
         if other is not None and not storage.is_same(other, here):
             raise RootError(
@@ -495,16 +495,32 @@ def _refuse_links_to_others(root: str) -> None:
             )
 
 
-def _links(here: str) -> Iterator[str]:
-    """Yield what are links among the folders in which runs write, and in these."""
+def _written_into(here: str) -> Iterator[str]:
+    """Yield the folders of a local ROOT in which runs write, and what is in these: any of them may be on another disk."""
     for top in sorted({*flow.TOPS, flow.RELEASE, WORK}):
         path = storage.join(here, top)
-        if os.path.islink(path):
+        if storage.is_folder(path):
             yield path
-        elif storage.is_folder(path):
-            yield from (
-                one for one in (storage.join(path, name) for name in storage.list_names(path)) if os.path.islink(one)
-            )
+            yield from (storage.join(path, name) for name in storage.list_names(path))
+        elif os.path.islink(path):  # one that leads nowhere yet
+            yield path
+
+
+def _disk(folder: str) -> int:
+    return os.stat(folder).st_dev
+
+
+def settle(root: str) -> None:
+    """Let all that was done so far in a ROOT outlive a power cut (`storage.settle`), on each disk that has folders of its."""
+    if not storage.is_local(root):
+        return
+    here = storage.filesystem(root)[1]
+    disks: set[int] = set()
+    for folder in filter(storage.is_folder, (here, *_written_into(here))):
+        disk = _disk(folder)
+        if disk not in disks:
+            disks.add(disk)
+            storage.settle(folder)
 
 
 def _holds_commit(root: str, names: Iterable[str]) -> bool:

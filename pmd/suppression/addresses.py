@@ -23,7 +23,7 @@ from pmd.text import pages, urls
 #: What may be the address of a page or of a person that is understood (RE2, on canonical URLs); `pages` and `people` decide.
 _MAY_BE_A_PAGE: Final = (
     r"^https?://(?:(?:[^/]*\.)?(?:flickr\.com|flic\.kr|reddit\.com|redd\.it|imgur\.com|wik[a-z]+\.org)|(?:www\.)?cocodataset\.org"
-    r"|web\.archive\.org"
+    r"|(?:www\.)?web\.archive\.org"
     r"|(?:www\.)?visualgenome\.org|(?:www\.)?storage\.googleapis\.com)\.?[/:]"
 )
 _TYPES: Final = {"image": KEY}
@@ -35,6 +35,11 @@ class Said(NamedTuple):
     kind: str
     rows: npt.NDArray[np.int64]
     values: pa.Array
+
+
+def type_of(kind: str) -> pa.DataType:
+    """Return the type of what addresses say of a kind."""
+    return _TYPES.get(kind, pa.string())
 
 
 def said(addresses: pa.Array) -> Iterator[Said]:
@@ -109,7 +114,7 @@ def _pages(addresses: pa.Array, forms: pa.Array, there: npt.NDArray[np.int64]) -
         for kind, value in _said_as_page(address):
             told[kind].append((row, value))
     for kind, found in told.items():
-        values = pa.array([value for _, value in found], _TYPES.get(kind, pa.string()))
+        values = pa.array([value for _, value in found], type_of(kind))
         yield Said(kind, np.array([row for row, _ in found], np.int64), values)
 
 

@@ -114,8 +114,9 @@ def resolve(
     images = pairs.images | {*_fetched_of(known, standing, kept)} | led
     images |= {image for link in also for image in link if kept.holds("image", image)}
     images = _spread(root_url, known, images, also)
-    images |= _left_alone(root_url, pairs.pair_ids, images)
     images, spelled = _at_their_addresses(root_url, known, images, also)
+    # Last, and no further: of a row that is named as such the picture itself is not meant, nor what has its addresses.
+    images |= _left_alone(root_url, pairs.pair_ids, images)
     matched.pairs = pairs.count
     met_by = pairs.met | met_by_led | linked
     met = {request.number for number, (_, request) in enumerate(asked) if number in met_by}
@@ -280,7 +281,7 @@ class _Meant:
     def among(self, said: addresses.Said) -> pa.Array:
         """Return what words say of what addresses say."""
         kind = _KINDS[said.kind]
-        if kind not in self._arrays or self._arrays[kind].type != said.values.type:
+        if kind not in self._arrays:
             self._arrays[kind] = pa.array(sorted(self._said[kind]), said.values.type)
         return self._arrays[kind]
 

@@ -182,3 +182,25 @@ def test_a_redirect_does_not_lead_to_what_was_taken_down(
     assert (attempt.final_url, attempt.headers, attempt.http_status, attempt.policy_evidence) == (None,) * 4
     assert not web.asked("mirror.test")
     assert not [origin for origin in known if urls.host_of(to) == urls.host_of(origin)]
+
+
+@pytest.mark.parametrize("said", [{"X_Robots_Tag": "noai"}, {}], ids=["it says no", "one too many"])
+def test_where_a_redirect_would_have_led_to_what_was_taken_down_is_not_written_down(
+    web: Web, tmp_path: Path, said: dict[str, str]
+) -> None:
+    path = tmp_path / "suppression.json"
+    path.write_bytes(lists.to_bytes(lists.new().with_values({"host": ["shown.test"]})))
+    web.routes |= {
+        f"{to}.test/x": reply(
+            status=302, Location=f"http://{to}.shown.test/y" if to == "down" else "//else.test/y", **said
+        )
+        for to in ("down", "other")
+    }
+    chosen = options(web, blocklists=(str(path),), max_redirects=0)
+    rows = table(*(image_row(to, f"http://{to}.test/x") for to in ("down", "other")))
+    with Lane(chosen, contact="", patience=HASTE) as lane:
+        got = {fetched.image_id: fetched for fetched in lane.fetch(rows)}
+    assert got[keys.image_id("down")].status == "blocked_content"
+    assert got[keys.image_id("down")].attempts[0].headers is None
+    assert got[keys.image_id("other")].status == ("opted_out" if said else "too_many_redirects")
+    assert '"location":"//else.test/y"' in (got[keys.image_id("other")].attempts[0].headers or "")

@@ -30,6 +30,7 @@ from pmd.fetch.engine import Lane
 from pmd.fetch.images import Image
 from pmd.fetch.img2dataset import Img2dataset
 from pmd.suppression import lists
+from pmd.suppression.lists import Suppression
 from pmd.text import urls
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 from tests.fetch.test_reference_lists import known, reencoded
@@ -97,16 +98,22 @@ def row(web: Web, name: str, *locations: str, **more: Any) -> dict[str, object]:
     return image_row(urls.identity_one(url) or "", *(locations or (url,)), **more)
 
 
-def serve(web: Web, **contents: bytes) -> None:
+def serve(web: Web, **contents: bytes | list[bytes]) -> None:
     web.routes |= {f"127.0.0.1:{web.port}/{name}": content for name, content in contents.items()}
 
 
 def run(
-    folder: Path, rows: pa.Table, chosen: FetchOptions, lookup: Any = None, **more: Any
+    folder: Path,
+    rows: pa.Table,
+    chosen: FetchOptions,
+    lookup: Any = None,
+    kept_out: Suppression | None = None,
+    **more: Any,
 ) -> dict[str, dict[str, Any]]:
     """Fetch a shard; return its ledger by the last part of the image's identity."""
     (folder / "work").mkdir(exist_ok=True)
-    with Lane(chosen, contact="", patience=HASTE, **({"lookup": lookup} if lookup else {})) as lane:
+    of_lane: dict[str, Any] = {"kept_out": kept_out, **({"lookup": lookup} if lookup else {})}
+    with Lane(chosen, contact="", patience=HASTE, **of_lane) as lane:
         engine = Img2dataset(lane, chosen, str(folder / "work"))
         store.run_shard(store.Order(str(folder / "root"), 0, rows, chosen, **more), engine)
     assert list((folder / "work").iterdir()) == []
@@ -246,6 +253,24 @@ def test_where_redirects_lead_is_looked_at_when_the_picture_is_there(web: Web, t
     assert (tries["to-there"]["final_url"], tries["to-there"]["http_status"]) == (f"{base}/there", 200)
     assert '"etag":"7"' in tries["to-there"]["headers"]
     assert (tries["to-taken"]["final_url"], tries["to-taken"]["headers"]) == (None, None)
+
+
+def test_where_a_redirect_has_led_to_what_sources_have_kept_out_is_not_written_down(web: Web, tmp_path: Path) -> None:
+    """Though the answer on the way says no as well, which would be told with the address."""
+    serve(web, kept=reply(PHOTO), way=reply(b"", 302, Location="/kept", X_Robots_Tag="noai"))
+    kept = lists.new().with_values({"url": [f"http://127.0.0.1:{web.port}/kept"]})
+    got = run(tmp_path, rows := table(row(web, "way")), chosen_for(web, robots=False), kept_out=Suppression((kept,)))
+    assert got["way"]["status"] == "blocked_content"
+    ((tried,),) = attempts(tmp_path, rows).values()
+    assert (tried["final_url"], tried["headers"], tried["policy"]) == (None, None, None)
+
+
+def test_an_error_before_a_picture_says_no_to_its_use_alone(web: Web, tmp_path: Path) -> None:
+    """Hosts keep their pages of errors out of search engines; the next try may bring the picture."""
+    serve(web, page=[reply(status=503, X_Robots_Tag="noindex"), reply(PHOTO)])
+    serve(web, use=[reply(status=503, X_Robots_Tag="noai"), reply(PHOTO)])
+    got = run(tmp_path, table(row(web, "page"), row(web, "use")), chosen_for(web, retries=1, robots=False))
+    assert {name: found["status"] for name, found in got.items()} == {"page": "ok", "use": "opted_out"}
 
 
 def test_a_picture_of_which_nobody_knows_where_it_came_from_ends_the_run(

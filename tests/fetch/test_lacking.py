@@ -102,15 +102,18 @@ def test_what_libcurl_lacks_is_no_answer_of_the_hosts() -> None:
     assert isinstance(broken.of(pycurl.error(pycurl.E_COULDNT_CONNECT, "Failed to connect")), broken.Broken)
 
 
+@pytest.mark.parametrize("where", ["pmd.fetch.judging.judge_at_once", "pmd.fetch.engine.Line.begin"])
 @pytest.mark.parametrize("lacking", [MemoryError("no more"), RuntimeError("can't start new thread")])
-def test_a_lane_ends_with_what_it_lacks(web: Web, monkeypatch: pytest.MonkeyPatch, lacking: Exception) -> None:
+def test_a_lane_ends_with_what_it_lacks(
+    web: Web, monkeypatch: pytest.MonkeyPatch, lacking: Exception, where: str
+) -> None:
     web.routes["a.test/x.jpg"] = reply(JPEG)
 
     def refused(*_: Any, **__: Any) -> Any:
         raise lacking
 
     with Lane(options(web, robots=False), contact="", patience=HASTE) as lane:
-        monkeypatch.setattr("pmd.fetch.judging.judge_at_once", refused)
+        monkeypatch.setattr(where, refused)
         with pytest.raises(type(lacking), match=str(lacking)):
             list(lane.fetch(table(image_row("a", "http://a.test/x.jpg"))))
         monkeypatch.undo()

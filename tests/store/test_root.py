@@ -450,3 +450,19 @@ def test_a_folder_may_stand_on_another_disk(tmp_path: Path) -> None:
     (tmp_path / "by-another-name").symlink_to(tmp_path / "root")
     with root.writer(str(tmp_path / "by-another-name"), "test"):
         pass
+
+
+def test_what_was_removed_on_another_disk_is_settled_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    where, disk = tmp_path / "root", tmp_path / "disk"
+    root.create(str(where), 0)
+    (disk / "store").mkdir(parents=True)
+    (where / "fetch/ledger").mkdir(parents=True)
+    (where / "fetch/store").symlink_to(disk / "store")
+    (where / "shards").symlink_to(tmp_path / "not-there")
+    settled: list[str] = []
+    monkeypatch.setattr(storage, "settle", settled.append)
+    monkeypatch.setattr(root, "_disk", lambda folder: int(os.path.realpath(folder).startswith(str(disk))))
+    root.settle(str(where))
+    assert settled == [str(where), str(where / "fetch/store")]
+    root.settle("memory://somewhere")
+    assert len(settled) == 2

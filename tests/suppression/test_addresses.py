@@ -30,6 +30,7 @@ ADDRESSES = [
     "https://preview.redd.it/words-v0-abcdefg123.png?width=640",
     "http://a.b.example./%7ea.jpg?utm_source=mail",
     "http://[::1]/a.jpg",
+    "http://www.web.archive.org/web/2019/http://a.example/b.jpg",
     "http://127.0.0.1:8080/x",
     "ftp://a.example/b",
     "no address",

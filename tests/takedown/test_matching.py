@@ -200,6 +200,14 @@ def test_a_pair_takes_its_picture_along_where_no_other_shows_it(tiny: Config) ->
     assert COCO in both.images
 
 
+def test_a_row_that_is_named_as_such_does_not_name_its_addresses(tiny: Config) -> None:
+    """Another source may have one of them for a picture of another identity, with a caption of its own."""
+    (pair,) = tiny_pairs(tiny, C1).to_pylist()
+    alone = matched(tiny, f"{pair['source']}/{pair['source_id']}")
+    assert (alone.images, alone.values["url"]) == ({C1}, set())
+    assert matched(tiny, tiny_root.C1).values["url"] != set()
+
+
 def test_looks_are_kept_only_where_it_is_agreed(tiny: Config) -> None:
     assert matched(tiny, "visual_genome:1").looks == set()
     # A picture with nothing in it looks like many: it is told by its bytes alone.

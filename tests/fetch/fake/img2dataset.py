@@ -7,6 +7,7 @@ FAKE_IMG2DATASET says "fail" (end without a shard), "hang PATH" (write the proce
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -81,7 +82,7 @@ def download(
             said: dict[str, Any] = {"url": url, "key": f"{number:09d}", "status": "success", "error_message": None}
             said |= dict.fromkeys(("width", "height", "original_width", "original_height", "sha256"))
             try:
-                content = _asked(url, timeout, user_agent_token, disallowed_header_directives)
+                content = _asked(url, retries, timeout, user_agent_token, disallowed_header_directives)
             except Exception as error:  # noqa: BLE001  as img2dataset does
                 said |= {"status": "failed_to_download", "error_message": str(error)}
             else:
@@ -95,7 +96,14 @@ def download(
     (folder / "00000_stats.json").write_text(json.dumps({"count": len(rows)}))
 
 
-def _asked(url: str, timeout: float, token: str | None, directives: list[str] | None) -> bytes:
+def _asked(url: str, retries: int, timeout: float, token: str | None, directives: list[str] | None) -> bytes:
+    for _ in range(retries):
+        with contextlib.suppress(Exception):
+            return _asked_once(url, timeout, token, directives)
+    return _asked_once(url, timeout, token, directives)
+
+
+def _asked_once(url: str, timeout: float, token: str | None, directives: list[str] | None) -> bytes:
     agent = f"Mozilla/5.0 (compatible; {token}; +https://github.com/rom1504/img2dataset)"
     otherwise = os.environ.get("FAKE_IMG2DATASET") == "otherwise"
     ask = urllib.request.build_opener().open if otherwise else urllib.request.urlopen
