@@ -29,7 +29,7 @@ from pmd.errors import InputError
 from pmd.formats import encoding
 from pmd.schema.statuses import OK
 from pmd.store import storage
-from pmd.suppression import addresses, lists
+from pmd.suppression import addresses, kept_out, lists
 from pmd.suppression.lists import Suppression
 
 STATUS: Final = "blocked_content"
@@ -91,6 +91,12 @@ class Blocklist:
         columns = (kept[name].to_pylist() for name in ("image_id", "sha256", "perceptual_hash"))
         matches = ((image_id, self.match(sha256, seen)) for image_id, sha256, seen in zip(*columns, strict=True))
         return {image_id: name for image_id, name in matches if name is not None}
+
+
+def kept_out_of(root_url: str, paths: Iterable[str]) -> Suppression:
+    """Return what a ROOT's sources have kept of rows that the suppression lists among blocklists keep out."""
+    held = read(paths).suppression
+    return kept_out.standing(root_url, held) if held else held
 
 
 def read(paths: Iterable[str]) -> Blocklist:

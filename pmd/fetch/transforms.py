@@ -44,8 +44,6 @@ from pmd.fetch.stopping import Stop
 from pmd.fetch.waiting import Waiting
 from pmd.schema import keys
 from pmd.store import storage
-from pmd.suppression import kept_out
-from pmd.suppression.lists import Suppression
 from pmd.terminal import endings
 from pmd.text import urls
 
@@ -186,7 +184,7 @@ class FetchLane:
                 stop=stop,
                 hashed=self.hashed,
                 folder=self.folder,
-                kept_out=self._kept_out(),
+                kept_out=blocklists.kept_out_of(self.root, self.options.blocklists),
             ) as lane,
         ):
             theirs = self.options.engine == "img2dataset"
@@ -204,11 +202,6 @@ class FetchLane:
                 yield shard_batch(shard)
         if self.reports is not None:
             self.reports.leave(name, done)
-
-    def _kept_out(self) -> Suppression:
-        """Return what sources have kept of rows that suppression lists keep out, where there are such lists."""
-        held = blocklists.read(self.options.blocklists).suppression
-        return kept_out.standing(self.root, held) if held else held
 
     def _order(self, shard: int, told: Callable[[Fetched], None], check: Callable[[], None]) -> store.Order:
         part = self.cut.part_of(shard)

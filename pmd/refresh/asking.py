@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from pmd.config import Config
 from pmd.errors import ConfigError, NetworkError, RootError
-from pmd.fetch import asked, network, policies, stopping
+from pmd.fetch import asked, blocklists, network, policies, stopping
 from pmd.fetch.asked import ARCHIVE
 from pmd.fetch.engine import Fetcher, Lane, utc_now
 from pmd.fetch.outcome import Fetched
@@ -190,6 +190,7 @@ def _lane(config: Config, began: datetime.datetime, stop: Stop, ask: Callable[[F
             stop=stop,
             hashed=False,
             folder=config.folder,
+            kept_out=blocklists.kept_out_of(config.root, config.fetch.blocklists),
         ) as lane,
     ):
         ask(lane)
