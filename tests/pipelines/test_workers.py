@@ -330,10 +330,8 @@ def test_an_engine_that_takes_no_jobs_is_told_in_words(tmp_path: Path) -> None:
             "--environment_type=LOOPBACK",
         )
         found = run(work, Dies(work, signal.SIGKILL), flags)
-    assert (found.problem, found.where) == ("the engine's job failed", f"PortableRunner at {address}")
-    assert found.remedy == (
-        f"look into the log of the job server at {address} and those of its workers, then run the same command again"
-    )
+    assert (found.problem, found.where) == ("what answers here is no job server of Beam's", address)
+    assert "pmd engine status" in (found.remedy or "")
     assert not Path(work).exists()
 
 
