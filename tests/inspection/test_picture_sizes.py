@@ -85,7 +85,11 @@ def test_what_is_in_shards_is_of_the_smaller_form_in_the_format_of_shards() -> N
     assert in_shards('store = "original"', "image_size = 256") == 1.0
 
 
-def test_the_disk_of_a_plan_goes_by_the_forms_of_fetch_and_shard() -> None:
+def test_the_disk_of_a_plan_goes_by_the_forms_of_fetch_and_shard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # elsewhere `out` may be somebody's folder, such as the demo's
+
     def disk(fetch: str = "", shard: str = "") -> tuple[int, int]:
         found = plan.plan(configured(fetch, shard))["disk"]
         return found["store"]["resized"], found["shards"]["webdataset"]
