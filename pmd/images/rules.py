@@ -148,9 +148,9 @@ class Takedown:
         found = _among_rows(pairs, self._posts)
         if self.urls:
             wanted = self._spelled
-            found |= _is_in(urls.alike(urls.canonical(pairs["image_url"])), wanted)
+            found |= suppressed.is_in(urls.alike(urls.canonical(pairs["image_url"])), wanted)
             mirrors = pairs["mirrors"]
-            among = _is_in(urls.alike(urls.canonical(mirrors.flatten())), wanted)
+            among = suppressed.is_in(urls.alike(urls.canonical(mirrors.flatten())), wanted)
             found[pc.list_parent_indices(mirrors).to_numpy()[among]] = True
         return found
 
@@ -159,9 +159,8 @@ def _among_rows(pairs: pa.RecordBatch, wanted: pa.Array) -> npt.NDArray[np.bool_
     """Return which pairs are named as SOURCE/ID, or as repeats of one."""
     if not len(wanted):
         return np.zeros(len(pairs), bool)
-    rows = pc.binary_join_element_wise(pairs["source"], pairs["source_id"], "/")
-    bare = pc.replace_substring_regex(rows, r"#[0-9]+$", "")
-    return _is_in(rows, wanted) | _is_in(bare, wanted)
+    own, repeated = suppressed.named_as(pairs)
+    return suppressed.is_in(own, wanted) | suppressed.is_in(repeated, wanted)
 
 
 def widened(takedown: Takedown, also: Iterable[tuple[bytes, bytes]]) -> Takedown:
@@ -284,8 +283,8 @@ def spread(
     taken = np.zeros(len(pairs), bool)  # with their pictures
     if takedown:
         ids = pa.array(sorted(takedown.ids), KEY)
-        taken = takedown.pictures(pairs) | _is_in(own_ids, ids) | _is_in(image_ids, ids)
-        reasons[takedown.names(pairs) | _is_in(pairs["pair_id"], ids)] = takedowns.REASON
+        taken = takedown.pictures(pairs) | suppressed.is_in(own_ids, ids) | suppressed.is_in(image_ids, ids)
+        reasons[takedown.names(pairs) | suppressed.is_in(pairs["pair_id"], ids)] = takedowns.REASON
     if kept_out:
         taken |= suppressed.pictures(kept_out, pairs)
     reasons[taken] = takedowns.REASON
@@ -384,10 +383,6 @@ def heed_others(rows: pa.Table) -> pa.Table:
 def _without(reasons: np.ndarray) -> np.ndarray:
     """Return which rows have no reason yet."""
     return np.array([reason is None for reason in reasons], bool)
-
-
-def _is_in(values: pa.Array | pa.ChunkedArray, wanted: pa.Array) -> npt.NDArray[np.bool_]:
-    return np.asarray(pc.is_in(values, value_set=wanted).to_numpy(zero_copy_only=False), bool)
 
 
 def _whole(ids: pa.Array | pa.ChunkedArray) -> pa.Array:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from pmd.schema import keys
 from pmd.schema.tables import KEY
-from pmd.suppression import people
+from pmd.suppression import people, rows
 from pmd.suppression.lists import Suppression
 from pmd.text import pages, urls
 
@@ -82,12 +82,8 @@ def listed(lists: Suppression, one: Said) -> pa.Array:
 
 def said_among(one: Said, wanted: pa.Array) -> Iterator[tuple[int, str | bytes]]:
     """Yield row and value of what is said of some values."""
-    there = _is_in(one.values, wanted)
+    there = rows.is_in(one.values, wanted)
     yield from zip(one.rows[there].tolist(), one.values.filter(pa.array(there)).to_pylist(), strict=True)
-
-
-def _is_in(values: pa.Array, wanted: pa.Array) -> npt.NDArray[np.bool_]:
-    return np.asarray(pc.is_in(values, value_set=wanted).to_numpy(zero_copy_only=False), bool)
 
 
 def _hosts(forms: pa.Array, there: npt.NDArray[np.int64]) -> Said:
@@ -109,8 +105,8 @@ def _pages(addresses: pa.Array, forms: pa.Array, there: npt.NDArray[np.int64]) -
         return
     told: dict[str, list[tuple[int, str | bytes]]] = defaultdict(list)
     # The address as it stands: a viewer's state is behind "#", which a canonical form has not.
-    rows = there[perhaps.to_numpy(zero_copy_only=False)]
-    for row, address in zip(rows.tolist(), addresses.take(pa.array(rows)).to_pylist(), strict=True):
+    at = there[perhaps.to_numpy(zero_copy_only=False)]
+    for row, address in zip(at.tolist(), addresses.take(pa.array(at)).to_pylist(), strict=True):
         for kind, value in _said_as_page(address):
             told[kind].append((row, value))
     for kind, found in told.items():

@@ -25,7 +25,8 @@ from pmd.text import urls
 Mask = npt.NDArray[np.bool_]
 
 _ADDRESS: Final = re.compile(r"https?://[^\s\"'<>]+", re.IGNORECASE)
-_REPEAT: Final = r"#[0-9]+$"
+#: How a row of a source ends that repeats another, behind that one's id.
+REPEAT: Final = r"#[0-9]+$"
 #: How the identity begins of an image that only its URL tells: other spellings of it are other identities.
 _BY_URL: Final = "url:"
 
@@ -72,7 +73,7 @@ def by_image(lists: Suppression, table: pa.Table | pa.RecordBatch) -> Mask:
         others = _whole(table["also"])
         named = lists.among("image", map(keys.image_id, pc.unique(others).drop_null().to_pylist()))
         if named:
-            found |= _is_in(keys.image_ids(others), pa.array(sorted(named), KEY))
+            found |= is_in(keys.image_ids(others), pa.array(sorted(named), KEY))
     return found
 
 
@@ -123,13 +124,19 @@ def _by_row(lists: Suppression, kind: str, table: pa.Table | pa.RecordBatch) -> 
     """Return which rows are named by SOURCE/ID; a repeat is meant with it."""
     if not lists.has(kind):
         return np.zeros(len(table), bool)
+    own, repeated = named_as(table)
+    return _of(lists, kind, own) | _of(lists, kind, repeated)
+
+
+def named_as(table: pa.Table | pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
+    """Return rows as SOURCE/ID, and the rows that they repeat, which those that repeat none are themselves."""
     own = pc.binary_join_element_wise(_whole(table["source"]), _whole(table["source_id"]), "/")
-    return _of(lists, kind, own) | _of(lists, kind, pc.replace_substring_regex(own, _REPEAT, ""))
+    return own, pc.replace_substring_regex(own, REPEAT, "")
 
 
 def _of(lists: Suppression, kind: str, column: pa.Array | pa.ChunkedArray) -> Mask:
     named = lists.among(kind, pc.unique(column).to_pylist()) if lists.has(kind) else ()
-    return _is_in(column, pa.array(sorted(named), column.type)) if named else np.zeros(len(column), bool)
+    return is_in(column, pa.array(sorted(named), column.type)) if named else np.zeros(len(column), bool)
 
 
 def _is_address(lists: Suppression, column: pa.Array) -> Mask:
@@ -150,7 +157,8 @@ def _is_host(lists: Suppression, name: str | None) -> bool:
     return name is not None and any(lists.holds("host", above) for above in people.above(name))
 
 
-def _is_in(column: pa.Array | pa.ChunkedArray, wanted: pa.Array) -> Mask:
+def is_in(column: pa.Array | pa.ChunkedArray, wanted: pa.Array) -> Mask:
+    """Return which values are among some."""
     return np.asarray(_whole(pc.is_in(column, value_set=wanted)).to_numpy(zero_copy_only=False), bool)
 
 

@@ -27,7 +27,7 @@ from pmd.publish.find import index
 from pmd.publish.find import page as find_page
 from pmd.schema import keys
 from pmd.store import older, storage
-from pmd.suppression import addresses, kept_out, lists, people
+from pmd.suppression import addresses, kept_out, lists, people, rows
 from pmd.suppression.lists import Suppression
 from pmd.takedown import decoded
 from pmd.takedown.requests import Word, values_of
@@ -240,7 +240,7 @@ class _Look:
         return {*self._json(piece.content)}
 
     def _is_row(self, source: str, source_id: str) -> bool:
-        named = {f"{source}/{one}" for one in (source_id, re.sub(r"#[0-9]+$", "", source_id))}
+        named = {f"{source}/{one}" for one in (source_id, re.sub(rows.REPEAT, "", source_id))}
         return any(self._holds(kind, one) for kind in ("row", "post") for one in named)
 
     def _bytes(self, content: bytes) -> Iterator[str]:
