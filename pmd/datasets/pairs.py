@@ -149,11 +149,7 @@ def _identities(url: pa.Array) -> pa.Array:
 
 def _pixels(column: pa.Array | None) -> pa.Array | None:
     """Return whole numbers of pixels; null for what is none, or is no size."""
-    if column is None:
-        return None
-    sound = pc.fill_null(pc.match_substring_regex(column, r"^[0-9]{1,9}(\.0+)?$"), fill_value=False)
-    whole = pc.replace_substring_regex(pc.if_else(sound, column, _NOTHING), r"\.0+$", "")
-    return whole.cast(pa.int32())
+    return None if column is None else named_rows.whole_numbers(column)
 
 
 def _keys(column: pa.Array, ours: pa.Array) -> pa.Array:

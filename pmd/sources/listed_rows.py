@@ -17,6 +17,7 @@ from pmd import flow
 from pmd.errors import InputError
 from pmd.schema import licences
 from pmd.schema.tables import REGION
+from pmd.sources import named_rows
 from pmd.sources.named_tables import Table
 
 #: Columns by which a table is told for a list: those of every version.
@@ -65,7 +66,7 @@ def drafted(columns: Mapping[str, pa.Array], given: Mapping[str, str], split: st
     is_spoilt = pa.array([box is None and text is not None for box, text in zip(found, texts, strict=True)])
     in_part = pa.array([region is not None for region in found])
     sizes = {
-        f"{name}_px": pc.if_else(in_part, _numbers(said[name]), pa.scalar(None, pa.int32()))
+        f"{name}_px": pc.if_else(in_part, _sides(said[name]), pa.scalar(None, pa.int32()))
         for name in ("width", "height")
     }
     known = pc.if_else(
@@ -101,11 +102,10 @@ def _region(text: str | None) -> list[float] | None:
     return [x, y, width, height] if fits else None
 
 
-def _numbers(column: pa.Array) -> pa.Array:
-    """Return whole numbers that were spelled; null for whatever else there is."""
-    is_one = pc.fill_null(pc.match_substring_regex(column, r"^[1-9][0-9]{0,8}(\.0+)?$"), fill_value=False)
-    plain = pc.replace_substring_regex(column, r"\.0+$", "")
-    return pc.if_else(is_one, plain, pa.scalar(None, pa.large_string())).cast(pa.int32())
+def _sides(column: pa.Array) -> pa.Array:
+    """Return sides of pictures in pixels; null for what is none."""
+    found = named_rows.whole_numbers(column)
+    return pc.if_else(pc.greater(found, 0), found, pa.scalar(None, pa.int32()))
 
 
 def _stated(column: pa.Array, otherwise: str) -> pa.Array:

@@ -290,6 +290,13 @@ def _text(row: Mapping[str, Any], name: str, *, is_loose: bool) -> str | None:
     raise records.Malformed(f"{name}: expected text, found {records.meta(value)[:60]}")
 
 
+def whole_numbers(column: pa.Array) -> pa.Array:
+    """Return the whole numbers, int32, that texts (large_string) spell, also as "640.0"; null for whatever else there is."""
+    sound = pc.fill_null(pc.match_substring_regex(column, r"^[0-9]{1,9}(\.0+)?$"), fill_value=False)
+    spelled = pc.if_else(sound, column, pa.scalar(None, pa.large_string()))
+    return pc.replace_substring_regex(spelled, r"\.0+$", "").cast(pa.int32())
+
+
 def ids(column: pa.Array) -> pa.Array:
     """Return ids as every form has them: null where there is none, whole numbers without a fraction; 0 and -1 are ids.
 
