@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -71,16 +70,9 @@ def _alone(out: Path) -> Iterator[None]:
     """
     _refuse_others(out)
     out.mkdir(parents=True, exist_ok=True)
-    number = os.open(out / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            patience.lock(number, fcntl.LOCK_EX | fcntl.LOCK_NB, str(out / LOCK))
-        except BlockingIOError:
-            raise _is_running(out) from None
+    with patience.alone(str(out / LOCK), _is_running(out)):
         _clear(out)
         yield
-    finally:
-        os.close(number)
 
 
 def _refuse_others(out: Path) -> None:

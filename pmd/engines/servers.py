@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import functools
 import os
 import re
@@ -20,7 +19,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -241,8 +240,7 @@ def _needs(folder: Path, path: str) -> Path:
     return found
 
 
-@contextlib.contextmanager
-def _alone(name: str, folder: str) -> Iterator[None]:
+def _alone(name: str, folder: str) -> contextlib.AbstractContextManager[None]:
     """Be the only process that starts or ends an engine here.
 
     Raises:
@@ -250,16 +248,10 @@ def _alone(name: str, folder: str) -> Iterator[None]:
     """
     path = _run(name, folder).with_suffix(".lock")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        try:
-            patience.lock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB, str(path))
-        except BlockingIOError:
-            raise PmdError(
-                f"another process is just starting or ending {name} here",
-                where=str(path),
-                remedy="wait for it, then run the same command again",
-            ) from None
-        yield
+    problem = f"another process is just starting or ending {name} here"
+    return patience.alone(
+        str(path), PmdError(problem, where=str(path), remedy="wait for it, then run the same command again")
+    )
 
 
 class _Starting:

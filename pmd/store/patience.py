@@ -145,6 +145,25 @@ def lock(number: int, kind: int, path: str) -> None:
         raise
 
 
+@contextlib.contextmanager
+def alone(path: str, otherwise: Exception) -> Iterator[None]:
+    """Have the lock of a file, made where it is not there, for this process alone, as long as this lasts.
+
+    Args:
+        path: The file; local.
+        otherwise: Raised where another process has it.
+    """
+    number = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            lock(number, fcntl.LOCK_EX | fcntl.LOCK_NB, path)
+        except BlockingIOError:
+            raise otherwise from None
+        yield
+    finally:
+        os.close(number)
+
+
 def _given(count: int | None) -> int:
     """Return how much was read or written; None is how `io` says EAGAIN."""
     if count is None:
