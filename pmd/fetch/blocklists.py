@@ -93,12 +93,6 @@ class Blocklist:
         return {image_id: name for image_id, name in matches if name is not None}
 
 
-def kept_out_of(root_url: str, paths: Iterable[str]) -> Suppression:
-    """Return what a ROOT's sources have kept of rows that the suppression lists among blocklists keep out."""
-    held = read(paths).suppression
-    return kept_out.standing(root_url, held) if held else held
-
-
 def read(paths: Iterable[str]) -> Blocklist:
     """Read lists.
 
@@ -146,6 +140,16 @@ def read(paths: Iterable[str]) -> Blocklist:
         hashes.append(look)
         names.append(SUPPRESSED)
     return Blocklist(digests, pictures.words(hashes), tuple(names), suppression)
+
+
+def of_root(root_url: str, paths: Iterable[str]) -> Blocklist:
+    """Read lists, with what a ROOT's sources have kept of rows that the suppression lists among them keep out.
+
+    Raises:
+        InputError: As `read`.
+    """
+    found = read(paths)
+    return found.with_kept_out(kept_out.standing(root_url, found.suppression)) if found.suppression else found
 
 
 def evidence(name: str) -> str:

@@ -54,7 +54,6 @@ from pmd.fetch.transfers import Transfers
 from pmd.fetch.trust import Authorities
 from pmd.schema.statuses import OK
 from pmd.store import shortage
-from pmd.suppression.lists import Suppression
 
 #: Threads that decode and encode in one lane. Measured on two cores: a third one gains nothing.
 CODEC_THREADS: Final = 2
@@ -188,7 +187,7 @@ class Lane:
         stop: Asks it to end soon: what it was given is then settled in part, and the rest stays open.
         hashed: Whether something asks for perceptual hashes (`asking.who`).
         folder: To which relative archives are relative: the configuration's.
-        kept_out: What sources have kept of rows that suppression lists keep out: no redirect is followed to that either.
+        blocklist: What must not be kept, nor asked for where redirects lead; by default what the options' lists say.
 
     Raises:
         ConfigError: An option cannot be used.
@@ -211,7 +210,7 @@ class Lane:
         stop: Stop | None = None,
         hashed: bool = True,
         folder: str = "",
-        kept_out: Suppression | None = None,
+        blocklist: blocklists.Blocklist | None = None,
     ) -> None:
         self._options = options
         self._folder = folder
@@ -235,7 +234,7 @@ class Lane:
         self._routes = addresses.Routes.of(options.resolve)
         self._proxies = proxies.configured(options.proxy)
         hosts.check_lanes(options.per_host, lanes)
-        self._blocklist = blocklists.read(options.blocklists).with_kept_out(kept_out or Suppression())
+        self.blocklist = blocklists.read(options.blocklists) if blocklist is None else blocklist
 
     def __enter__(self) -> Self:
         _open_more_files()
@@ -315,11 +314,6 @@ class Lane:
         return self._hosts.answered
 
     @property
-    def blocklist(self) -> blocklists.Blocklist:
-        """What must not be kept, nor asked for where redirects lead."""
-        return self._blocklist
-
-    @property
     def stopping(self) -> bool:
         """Whether it was asked to end soon."""
         return self._stop.asked
@@ -375,7 +369,7 @@ class Lane:
             self._clock,
             lambda: self._stop.asked,
             lambda: self._stop.pauses,
-            self._blocklist.is_kept_out,
+            self.blocklist.is_kept_out,
         )
 
     async def _close(self) -> None:
@@ -521,7 +515,7 @@ class Lane:
         if answer.content is None:
             return None
         form = self._form_of_regions if image.has_region else self._form
-        asked = (answer.content, self._limits, form, self._blocklist, image.known)
+        asked = (answer.content, self._limits, form, self.blocklist, image.known)
         try:
             # What takes less than a thread's call is not given to one.
             judged = judging.judge_at_once(*asked, hashed=self.hashed)

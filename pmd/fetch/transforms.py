@@ -184,7 +184,7 @@ class FetchLane:
                 stop=stop,
                 hashed=self.hashed,
                 folder=self.folder,
-                kept_out=blocklists.kept_out_of(self.root, self.options.blocklists),
+                blocklist=blocklists.of_root(self.root, self.options.blocklists),
             ) as lane,
         ):
             theirs = self.options.engine == "img2dataset"

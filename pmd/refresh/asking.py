@@ -190,7 +190,7 @@ def _lane(config: Config, began: datetime.datetime, stop: Stop, ask: Callable[[F
             stop=stop,
             hashed=False,
             folder=config.folder,
-            kept_out=blocklists.kept_out_of(config.root, config.fetch.blocklists),
+            blocklist=blocklists.of_root(config.root, config.fetch.blocklists),
         ) as lane,
     ):
         ask(lane)

@@ -172,7 +172,8 @@ def test_a_redirect_does_not_lead_to_what_was_taken_down(
         web.routes[f"short.test/{number}"] = reply(status=302, Location=target)
         web.routes[target.partition("://")[2]] = reply(PHOTO)
     rows = table(*(image_row(str(number), f"http://short.test/{number}", "http://mirror.test/x") for number in (0, 1)))
-    with Lane(options(web, blocklists=(str(path),)), contact="", patience=HASTE, kept_out=kept) as lane:
+    blocklist = blocklists.read([str(path)]).with_kept_out(kept)
+    with Lane(options(web, blocklists=(str(path),)), contact="", patience=HASTE, blocklist=blocklist) as lane:
         got = {fetched.image_id: fetched for fetched in lane.fetch(rows)}
         known = {*lane.policies, *lane.reservations}
     blocked, kept = got[keys.image_id("0")], got[keys.image_id("1")]

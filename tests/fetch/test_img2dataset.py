@@ -25,7 +25,8 @@ from pmd import config
 from pmd.config import InvalidConfig
 from pmd.config.options import FetchOptions
 from pmd.errors import ConfigError, NetworkError, PmdError
-from pmd.fetch import img2dataset, reference_lists, state, store, stored
+from pmd.fetch import blocklists, img2dataset, reference_lists, state, store, stored
+from pmd.fetch.blocklists import Blocklist
 from pmd.fetch.engine import Lane
 from pmd.fetch.images import Image
 from pmd.fetch.img2dataset import Img2dataset
@@ -107,12 +108,12 @@ def run(
     rows: pa.Table,
     chosen: FetchOptions,
     lookup: Any = None,
-    kept_out: Suppression | None = None,
+    blocklist: Blocklist | None = None,
     **more: Any,
 ) -> dict[str, dict[str, Any]]:
     """Fetch a shard; return its ledger by the last part of the image's identity."""
     (folder / "work").mkdir(exist_ok=True)
-    of_lane: dict[str, Any] = {"kept_out": kept_out, **({"lookup": lookup} if lookup else {})}
+    of_lane: dict[str, Any] = {"blocklist": blocklist, **({"lookup": lookup} if lookup else {})}
     with Lane(chosen, contact="", patience=HASTE, **of_lane) as lane:
         engine = Img2dataset(lane, chosen, str(folder / "work"))
         store.run_shard(store.Order(str(folder / "root"), 0, rows, chosen, **more), engine)
@@ -259,7 +260,8 @@ def test_where_a_redirect_has_led_to_what_sources_have_kept_out_is_not_written_d
     """Though the answer on the way says no as well, which would be told with the address."""
     serve(web, kept=reply(PHOTO), way=reply(b"", 302, Location="/kept", X_Robots_Tag="noai"))
     kept = lists.new().with_values({"url": [f"http://127.0.0.1:{web.port}/kept"]})
-    got = run(tmp_path, rows := table(row(web, "way")), chosen_for(web, robots=False), kept_out=Suppression((kept,)))
+    blocklist = blocklists.read([]).with_kept_out(Suppression((kept,)))
+    got = run(tmp_path, rows := table(row(web, "way")), chosen_for(web, robots=False), blocklist=blocklist)
     assert got["way"]["status"] == "blocked_content"
     ((tried,),) = attempts(tmp_path, rows).values()
     assert (tried["final_url"], tried["headers"], tried["policy"]) == (None, None, None)
