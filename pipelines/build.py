@@ -136,7 +136,9 @@ def build(
     config = lists.held(config)
     chosen = sorted(config.sources if names is None else names)
     flags = choosing.flags(config.engine, flags, config.root)
-    driver = _Driver(config, flags, report, started)
+    # To look through evaluation images takes a while: not where there is nothing to do.
+    check = functools.partial(_check_evaluation, config) if only is None else None
+    driver = _Driver(config, flags, report, started, check)
     if only in {None, flow.CURATE.name}:
         inputs.check(config, chosen)
     if only in {None, flow.CURATE.name, flow.FETCH.name}:
@@ -146,10 +148,6 @@ def build(
         from pmd.fetch import needs as fetch_needs  # late, as below: a stage by itself reads in what it needs
 
         fetch_needs.check(config)
-    if only is None:
-        from pmd.dedupe import needs as dedupe_needs  # likewise
-
-        dedupe_needs.check(config)
 
     before: list[Unit] = []
     for turn in _turns(units(config, chosen, flags, driver.now, only=only)):
@@ -171,6 +169,12 @@ def build(
         publish_folder.write(config, standing)
 
 
+def _check_evaluation(config: Config) -> None:
+    from pmd.dedupe import needs as dedupe_needs  # late, as above
+
+    dedupe_needs.check(config)
+
+
 def bring_up(config: Config, chosen: Sequence[flow.Stage], flags: Sequence[str]) -> None:
     """Run again what of some stages is committed and stale: a later stage has found out what changes them too."""
     driver = _Driver(config, flags)
@@ -181,12 +185,18 @@ def bring_up(config: Config, chosen: Sequence[flow.Stage], flags: Sequence[str])
 
 
 class _Driver:
-    """Judges units by what stands, and runs those that are stale."""
+    """Judges units by what stands, and runs those that are stale; before the first of them it checks what it is given."""
 
     def __init__(
-        self, config: Config, flags: Sequence[str], report: Report = _told_to_nobody, started: Report = _told_to_nobody
+        self,
+        config: Config,
+        flags: Sequence[str],
+        report: Report = _told_to_nobody,
+        started: Report = _told_to_nobody,
+        check: Callable[[], None] | None = None,
     ) -> None:
         self._config, self._flags, self._report, self._started = config, flags, report, started
+        self._check = check
         self._standing = Standing(config.root)
 
     def now(self) -> Standing:
@@ -196,6 +206,9 @@ class _Driver:
     def run(self, turn: Sequence[Unit]) -> bool:
         """Run those of some units of one stage that are stale, at once; return whether there are any."""
         stale = {unit.unit: (unit, why) for unit in turn if (why := self._judged(unit)) is not None}
+        if stale and self._check is not None:
+            self._check()
+            self._check = None
         for names in self._groups(turn[0].stage, [*stale]):
             self._run(names, [stale[name] for name in names])
         return bool(stale)
