@@ -68,7 +68,7 @@ def hosts(result: Mapping[str, Any]) -> str:
     reading = (
         f"Ten of {formatting.count(after['distinct']['value'])} registrable domains hold "
         f"{formatting.percent(after['top_10'])} of the pairs with an image URL after {last}."
-        if seen and after["distinct"]["value"] > 10
+        if seen and after["distinct"]["value"] > 10 and after["top_10"] is not None
         else f"{formatting.count(after['distinct']['value'])} registrable domains hold all pairs with an image URL "
         f"after {last}."
         if seen

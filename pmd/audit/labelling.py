@@ -6,7 +6,8 @@
 Strata are the commonest female and male terms, all other ones together, and texts without any: what lists miss is seen in
 these alone. A text with several terms is in the stratum of the rarest. Of each stratum as many texts are drawn, by a hash of
 pair_id, so weights are what the strata have ÷ what was drawn. Those who label do not see the strata: these stand in a key beside
-the sheets.
+the sheets, whose order is that of the ids. (In the order of the hash frequent strata would stand first: of many texts the least
+hashes are smaller than of few.)
 
 Texts may name people, so sheets are private. They lie in `ROOT/labels/`, which only their owner can read, no stage takes in and
 no release has; they are files under ROOT, so that whoever has to remove a pair finds it there.
@@ -19,6 +20,7 @@ import dataclasses
 import io
 import math
 import os
+import re
 import uuid
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -59,6 +61,10 @@ ANSWERS: Final = (YES, NO, UNSURE)
 _ENCODING: Final = "utf-8-sig"
 #: What spreadsheets put between the cells of a CSV that they save, as the country has it.
 _PARTED_BY: Final = (",", ";", "\t")
+
+#: What a cell without anything may have: white space, and NUL, which a disk that was full leaves.
+_BLANK: Final = " \t\r\n\0\u00a0"
+_PAIR_ID: Final = re.compile("[0-9a-f]{32}")
 
 NO_TERM: Final = "no term"
 OTHER: Final = "other terms"
@@ -113,15 +119,12 @@ def drawn(candidates: Sequence[Candidate], number: int) -> list[Row]:
         mine = [term for term in one.terms if term in own]
         stratum = min(mine, key=lambda term: (common[term], term)) if mine else OTHER if one.terms else NO_TERM
         strata.setdefault(stratum, []).append(one)
-    rows: list[tuple[int, Row]] = []
+    rows: list[Row] = []
     for stratum, texts in strata.items():
         some = sorted(texts, key=lambda one: one.order)[: max(number // max(len(strata), 1), 1)]
         weight = len(texts) / len(some)
-        rows += [
-            (one.order, Row(one.pair_id, one.source, one.text, stratum, " ".join(sorted(one.lists)), weight))
-            for one in some
-        ]
-    return [row for _, row in sorted(rows, key=lambda item: item[0])]
+        rows += [Row(one.pair_id, one.source, one.text, stratum, " ".join(sorted(one.lists)), weight) for one in some]
+    return sorted(rows, key=lambda row: row.pair_id)
 
 
 def candidates(root_url: str, lexicon: Lexicon, looked_at: int = LOOKED_AT) -> Iterator[Candidate]:
@@ -179,6 +182,8 @@ def write(root_url: str, lexicon: Lexicon | Absent, number: int) -> list[Path]:
     if any((folder / name).exists() for name in (KEY, *SHEETS)):
         raise ConfigError("there are sheets already", where=str(folder), remedy="read them, then move them away")
     rows = drawn(list(candidates(root_url, lexicon)), number)
+    if not rows:
+        raise InputError("no English text to label", where=root_url, expected="a source with English captions")
     folder.mkdir(mode=0o700, exist_ok=True)
     names = [field.name for field in dataclasses.fields(Row) if field.name != "text"]
     contents = {KEY: _csv(names, [[str(getattr(row, name)) for name in names] for row in rows])}
@@ -227,14 +232,14 @@ def _csv(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def listed(root_url: str) -> set[str]:
     """Return the pairs whose texts are in the sheets of a ROOT, in hexadecimal; none where it has no sheets."""
-    return {line["pair_id"] for path in _sheets(root_url) for line in _lines(path) if line.get("pair_id")}
+    return {pair_id for path in _sheets(root_url) for _, line in _lines(path) if (pair_id := _named(line))}
 
 
 def leave_out(root_url: str, pair_ids: Collection[str]) -> None:
     """Remove pairs from the key and the sheets; what was filled in for the others stays."""
     for path in _sheets(root_url):
-        lines = _lines(path)
-        left = [line for line in lines if line.get("pair_id") not in pair_ids]
+        lines = [line for _, line in _lines(path)]
+        left = [line for line in lines if _named(line) not in pair_ids]
         if len(left) == len(lines):
             continue
         names = [name for name in lines[0] if name is not None]
@@ -242,25 +247,56 @@ def leave_out(root_url: str, pair_ids: Collection[str]) -> None:
 
 
 def _sheets(root_url: str) -> list[Path]:
+    """Return the key and all sheets, copies that somebody has made beside them too."""
     folder = Path(root_url) / FOLDER
-    return [] if "://" in root_url else [folder / name for name in (KEY, *SHEETS) if (folder / name).is_file()]
+    if "://" in root_url or not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.suffix.casefold() == ".csv" and path.is_file())
+
+
+def _named(line: Mapping[str, str]) -> str | None:
+    """Return the pair that a line names, in hexadecimal; None where it names none, as a line of notes or sums."""
+    pair_id = (line.get("pair_id") or "").strip().casefold()
+    return pair_id if _PAIR_ID.fullmatch(pair_id) else None
 
 
 def read(root_url: str) -> dict[str, Any]:
     """Return what the two filled sheets of a ROOT say.
 
     Raises:
-        InputError: A sheet is not there, has other texts than were drawn, or other answers.
+        InputError: A sheet is not there, has other texts than were drawn, one of them twice, or other answers.
     """
     folder = _folder(root_url)
-    key = [
-        Row(line["pair_id"], line["source"], "", line["stratum"], line["lists"], float(line["weight"]))
-        for line in _lines(folder / KEY)
-    ]
+    key = _key(folder / KEY)
     return agreed(key, [_labels(folder / name, key) for name in SHEETS])
 
 
-def _lines(path: Path) -> list[dict[str, str]]:
+def _key(path: Path) -> list[Row]:
+    rows: dict[str, Row] = {}
+    for number, line in _lines(path):
+        pair_id = _named(line)
+        try:
+            weight = float((line["weight"] or "").replace(",", "."))  # as spreadsheets of many countries have it
+            if pair_id is None or pair_id in rows or not 1 <= weight < math.inf:
+                raise ValueError
+            rows[pair_id] = Row(pair_id, line["source"], "", line["stratum"] or "", line["lists"] or "", weight)
+        except (KeyError, ValueError):
+            raise InputError(
+                "the key is not as it was written",
+                where=f"{path}:{number}",
+                expected="a pair_id, each once, with source, stratum, lists and a weight of 1 or more",
+                found=", ".join(str(cell) for cell in line.values()),
+                remedy="put the key back from a copy; without one, move all three away and run: pmd label ROOT --number 210",
+            ) from None
+    return list(rows.values())
+
+
+def _lines(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """Return the lines of a CSV that are not blank, with their numbers; names of columns are in small letters.
+
+    Raises:
+        InputError: It is not there, is in UTF-16, or is no CSV.
+    """
     if not path.is_file():
         root.require(str(path.parent.parent))
         raise InputError("no such sheet", where=str(path), remedy="run: pmd label ROOT --number 210")
@@ -269,23 +305,45 @@ def _lines(path: Path) -> list[dict[str, str]]:
         text = content.decode()
     except UnicodeDecodeError:  # what is read of it, ids and answers, is ASCII in either
         text = content.decode("cp1252", "replace")
-    parted_by = max(_PARTED_BY, key=text.partition("\n")[0].count)
-    return list(csv.DictReader(io.StringIO(text, newline=""), delimiter=parted_by))
+    parted_by = max(_PARTED_BY, key=next(iter(text.splitlines()), "").count)
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=parted_by)
+    try:
+        reader.fieldnames = [name.strip().casefold() for name in reader.fieldnames or ()]
+        lines = [(reader.line_num, line) for line in reader]
+    except csv.Error as problem:
+        raise InputError("no table", where=str(path), expected="a CSV", found=str(problem)) from problem
+    return [(number, line) for number, line in lines if any(cell.strip(_BLANK) for cell in _cells(line))]
+
+
+def _cells(line: Mapping[str, Any]) -> list[str]:
+    """Return the cells of a line; those beyond the last column are a list of their own."""
+    return [cell for value in line.values() for cell in (value if isinstance(value, list) else [value or ""])]
 
 
 def _labels(path: Path, key: Sequence[Row]) -> dict[str, dict[str, str]]:
     """Return question → pair → answer, of those that were answered."""
-    lines = _lines(path)
     known = {row.pair_id for row in key}
+    seen: set[str] = set()
     found: dict[str, dict[str, str]] = {question: {} for question in QUESTIONS}
-    for number, line in enumerate(lines, start=2):
-        if line.get("pair_id") not in known or any(question not in line for question in QUESTIONS):
+    for number, line in _lines(path):
+        pair_id = _named(line)
+        if pair_id not in known or any(question not in line for question in QUESTIONS):
             raise InputError(
                 "a line that was not drawn",
                 where=f"{path}:{number}",
                 expected=f"a pair_id of {KEY}, and the columns {', '.join(QUESTIONS)}",
                 found=str(line.get("pair_id")),
             )
+        if pair_id in seen:
+            raise InputError(
+                "a text that stands in the sheet twice",
+                where=f"{path}:{number}",
+                expected="each pair_id once",
+                found=pair_id,
+                remedy="remove the line whose answers do not count",
+            )
+        seen.add(pair_id)
         for question in QUESTIONS:
             answer = (line[question] or "").strip().casefold()
             if answer and answer not in ANSWERS:
@@ -296,7 +354,7 @@ def _labels(path: Path, key: Sequence[Row]) -> dict[str, dict[str, str]]:
                     found=repr(line[question]),
                 )
             if answer:
-                found[question][line["pair_id"]] = answer
+                found[question][pair_id] = answer
     return found
 
 
@@ -304,7 +362,7 @@ def agreed(key: Sequence[Row], labels: Sequence[Mapping[str, Mapping[str, str]]]
     """Return, of each question, the agreement of two labellers, precision by term and the corrected rate.
 
     A text counts as what both say; where they differ, or one is unsure, as half. Rates are corrected where every stratum has
-    `LEAST` texts that both have labelled.
+    `LEAST` texts that both have labelled, or all there are.
 
     Args:
         key: The rows that were drawn.
@@ -314,7 +372,7 @@ def agreed(key: Sequence[Row], labels: Sequence[Mapping[str, Mapping[str, str]]]
     for question in QUESTIONS:
         one, other = (label[question] for label in labels)
         both = [row for row in key if row.pair_id in one and row.pair_id in other]
-        scores = {row.pair_id: (_score(one[row.pair_id]) + _score(other[row.pair_id])) / 2 for row in both}
+        scores = {row.pair_id: _score(one[row.pair_id], other[row.pair_id]) for row in both}
         found[question] = {
             "labelled": len(both),
             "kappa": kappa([(one[row.pair_id], other[row.pair_id]) for row in both]),
@@ -324,8 +382,8 @@ def agreed(key: Sequence[Row], labels: Sequence[Mapping[str, Mapping[str, str]]]
     return found
 
 
-def _score(answer: str) -> float:
-    return {YES: 1.0, NO: 0.0}.get(answer, 0.5)
+def _score(one: str, other: str) -> float:
+    return {(YES, YES): 1.0, (NO, NO): 0.0}.get((one, other), 0.5)
 
 
 def kappa(answers: Sequence[tuple[str, str]]) -> float | None:
@@ -358,17 +416,20 @@ def _rates(key: Sequence[Row], both: Sequence[Row], question: str, scores: Mappi
     total = math.fsum(row.weight for row in key)
     by_lists = math.fsum(row.weight for row in key if question in row.lists.split()) / total if total else None
     labelled = {stratum: [scores[row.pair_id] for row in both if row.stratum == stratum] for stratum in strata}
-    lacking = {stratum: len(some) for stratum, some in labelled.items() if len(some) < LEAST}
+    sizes = {stratum: math.fsum(row.weight for row in key if row.stratum == stratum) for stratum in strata}
+    lacking = {
+        stratum: len(some) for stratum, some in labelled.items() if len(some) < LEAST and len(some) < sizes[stratum]
+    }
     if not key or lacking:
         return {"by_lists": by_lists, "corrected": None, "low": None, "high": None, "lacking": lacking}
     value = variance = 0.0
     for stratum, some in labelled.items():
-        part = math.fsum(row.weight for row in key if row.stratum == stratum) / total
-        mean = math.fsum(some) / len(some)
-        # (y + 1) ÷ (n + 2): of a stratum where all labels are alike the variance is not nothing.
+        part = sizes[stratum] / total
+        value += part * math.fsum(some) / len(some)
+        # (y + 1) ÷ (n + 2): of a stratum where all labels are alike the variance is not nothing; of one labelled whole it is.
         near = (math.fsum(some) + 1) / (len(some) + 2)
-        value += part * mean
-        variance += part**2 * near * (1 - near) / (len(some) - 1)
+        unread = max(1 - len(some) / sizes[stratum], 0.0)
+        variance += part**2 * unread * near * (1 - near) / max(len(some) - 1, 1)
     half = 1.96 * math.sqrt(variance)
     return {
         "by_lists": by_lists,

@@ -104,7 +104,7 @@ METHODS: Final = {
     "false discoveries at 5 % in each section; findings' intervals are corrected for being chosen.",
     "users": "Pairs of each user, counted. Users are never named.",
     "hosts": "Registrable domains of the upstream image URLs, counted. Hosts with fewer than 10 pairs are not listed; of all "
-    "sources there is what their lists have together.",
+    "sources there is what their lists have together. What follows from the sizes is rounded to 20 pairs where not all are listed.",
     "images": "Distinct image_id, counted. Views of one image count once.",
     "repeated": "Pairs whose text stands on so many images, exactly: all texts, compared in small letters, without accents "
     "and punctuation, every number a 0; texts are shown so. Over all sources, an image counts once for each. Nearly one: "
@@ -209,11 +209,14 @@ def result(
         "table2": _table2(partial, books, ran, sources, table2),
         "sources": {
             source: _populations(
-                [(source, partial.sources[source])] if source in partial.sources else [], ran, plan.lexicon, counted
+                [(source, partial.sources[source])] if source in partial.sources else [],
+                ran,
+                plan.lexicon,
+                (counted, told),
             )
             for source in sources
         },
-        "all": _populations(sorted(partial.sources.items()), ran, plan.lexicon, counted),
+        "all": _populations(sorted(partial.sources.items()), ran, plan.lexicon, (counted, told)),
         "tests": _tests(counted, told, ran, absent),
         "overlap": overlap,
         "steps": steps.steps(told, books, ran),
@@ -348,7 +351,7 @@ def _populations(
     counted: Sequence[tuple[str, SourcePartial]],
     ran: Sequence[str],
     lists: lexicon.Lexicon | lexicon.Absent,
-    known: units.Counted,
+    known: tuple[units.Counted, Mapping[str, steps.Source]],
 ) -> dict[str, Any]:
     """Return the figures of some sources' pairs after each stage."""
     absent = lists if isinstance(lists, lexicon.Absent) else None
@@ -359,7 +362,7 @@ def _populations(
         strata = [_Stratum(source, partial, CLASSES.index(stage)) for source, partial in counted]
         strata = [stratum for stratum in strata if stratum.pairs]
         by_stage[stage] = _population(strata, first, absent, known, CLASSES.index(stage))
-        by_stage[stage] |= _worded(strata, lists, known, CLASSES.index(stage), last=stage == ran[-1])
+        by_stage[stage] |= _worded(strata, lists, known[0], CLASSES.index(stage), last=stage == ran[-1])
         tallies[stage] = (by_stage[stage]["pairs"], _tallies(strata))
         first = first or strata
     for stage, section in attributes.figures(tallies, rates=len(counted) == 1).items():
@@ -371,11 +374,11 @@ def _population(
     strata: Sequence[_Stratum],
     first: Sequence[_Stratum],
     absent: lexicon.Absent | None,
-    known: units.Counted,
+    known: tuple[units.Counted, Mapping[str, steps.Source]],
     stage: int,
 ) -> dict[str, Any]:
     pairs = sum(stratum.pairs for stratum in strata)
-    of = _Known(known, strata, stage)
+    of = _Known(*known, strata, stage)
     return {
         "pairs": pairs,
         "images": _images(pairs, of),
@@ -427,6 +430,7 @@ class _Known:
     """What is known of the units of a population."""
 
     counted: units.Counted
+    told: Mapping[str, steps.Source]
     strata: Sequence[_Stratum]
     stage: int
 
@@ -436,6 +440,19 @@ class _Known:
 
     def sizes(self, kind: str) -> tuple[Counts, Counts]:
         return units.sizes_of(self.counted, self.name, kind, self.stage)
+
+    def held_hosts(self) -> dict[str, tuple[int, int]]:
+        """Return the hosts that are given as they were at another stage: their pairs, and those that are told."""
+        stage, apart = CLASSES[self.stage], dict[str, int]()
+        for source in (stratum.source for stratum in self.strata):
+            numbers = self.told[source].of_step("host", stage)
+            if same := self.told[source].as_before("host", stage):
+                truly = units.large_hosts_of(self.counted, source)
+                for host in same:
+                    apart[host] = apart.get(host, 0) + numbers[host] - int(truly[host][self.stage])
+        large = units.large_hosts_of(self.counted, self.name) if apart else {}
+        pairs = {host: int(large[host][self.stage]) for host in apart if host in large}
+        return {host: (some, some + apart[host]) for host, some in pairs.items()}
 
     def kinds(self) -> list[tuple[str, ...]]:
         """Return the kinds of clusters by source: once those that come first, once those that cross them, if any."""
@@ -833,20 +850,39 @@ def _hosts(strata: Sequence[_Stratum], of: _Known) -> dict[str, Any]:
     if not with_host:
         return figures | {"not_measured": "no pair has an image URL"}
     largest = units.hosts_of(of.counted, of.name, of.stage)
+    # By the numbers that are told: with the true ones it would follow what a host that hardly changed has lost.
+    held = of.held_hosts()
+    ten = sorted((held[host][1] if host in held else count for host, count in largest), reverse=True)[:10]
     return (
         figures
-        | _concentration(sizes, number)
+        | _concentration(*_as_told(sizes, number, held), with_host)
         | {
             "largest": [{"host": host, "pairs": count, "share": count / with_host} for host, count in largest],
-            "top_10": sum(count for _, count in largest[:10]) / with_host,
+            "top_10": min(sum(ten) / with_host, 1.0),
         }
     )
 
 
-def _concentration(sizes: Counts, number: Counts) -> dict[str, Any]:
-    """Return how unequally pairs are spread over units: Gini's coefficient, the largest 1 %, the curve; all exact."""
-    total, count = int(sizes @ number), int(number.sum())
-    curve = _Curve.of(sizes, number)
+def _as_told(sizes: Counts, number: Counts, held: Mapping[str, tuple[int, int]]) -> tuple[Counts, Counts]:
+    """Return sizes and how many units have each, with some units of other sizes than they have."""
+    units_of = dict(zip(sizes.tolist(), number.tolist(), strict=True))
+    for pairs, told in held.values():
+        units_of[pairs] -= 1
+        units_of[told] = units_of.get(told, 0) + 1
+    found = sorted((size, some) for size, some in units_of.items() if some)
+    return np.array([size for size, _ in found], np.int64), np.array([some for _, some in found], np.int64)
+
+
+def _concentration(sizes: Counts, number: Counts, total: int | None = None) -> dict[str, Any]:
+    """Return how unequally pairs are spread over units: Gini's coefficient, the largest 1 %, the curve; all exact.
+
+    Args:
+        sizes: Of the units, ascending.
+        number: How many units have each.
+        total: Their pairs, where the sizes are not quite those that they have.
+    """
+    total, count = int(sizes @ number) if total is None else total, int(number.sum())
+    curve = _Curve.of(sizes, number, total)
     enough = count >= MIN_UNITS
     return {
         "distinct": {"value": count, "interval": None, "exact": True},
@@ -870,30 +906,33 @@ class _Curve:
     sizes: Counts
     units: Counts
     pairs: Counts
+    total: int
 
     @classmethod
-    def of(cls, sizes: Counts, number: Counts) -> _Curve:
-        """Return the curve of units by their pairs, ascending."""
+    def of(cls, sizes: Counts, number: Counts, total: int) -> _Curve:
+        """Return the curve of units by their pairs, ascending, of so many pairs together."""
         down, some = sizes[::-1], number[::-1]
-        return cls(down, np.cumsum(some), np.cumsum(down * some))
+        return cls(down, np.cumsum(some), np.cumsum(down * some), total)
 
     def top(self, fraction: float) -> float:
         """Return the share of pairs that a fraction of the units has, the largest; a part of a unit counts in part."""
+        if fraction >= 1:
+            return 1.0
         take = fraction * int(self.units[-1])
         place = min(int(np.searchsorted(self.units, take)), len(self.units) - 1)
         before, held = (int(self.units[place - 1]), int(self.pairs[place - 1])) if place else (0, 0)
-        return (held + (take - before) * int(self.sizes[place])) / int(self.pairs[-1])
+        return min((held + (take - before) * int(self.sizes[place])) / self.total, 1.0)
 
     def holding(self, share: float) -> int:
         """Return how many of the largest units it takes to have a share of the pairs."""
-        wanted = math.ceil(share * int(self.pairs[-1]))
+        wanted = math.ceil(share * self.total)
         place = int(np.searchsorted(self.pairs, wanted))
         before, held = (int(self.units[place - 1]), int(self.pairs[place - 1])) if place else (0, 0)
         return before + -(-(wanted - held) // int(self.sizes[place]))
 
     def gini(self) -> float:
         """Return Gini's coefficient: 0 where all have alike, towards 1 where one has all."""
-        number, total = int(self.units[-1]), int(self.pairs[-1])
+        number, total = int(self.units[-1]), self.total
         before = 0
         weighted = 0
         for size, until in zip(self.sizes.tolist(), self.units.tolist(), strict=True):

@@ -22,6 +22,10 @@ _LISTS: Final = {
 }
 #: Rows that are listed of all sources together; the rest is summed as "other".
 LISTED: Final = {"languages": 25, "countries": 40, "hosts": 20}
+#: How near figures of hosts' sizes are told, in pairs: what is hidden lies within.
+_NEAR: Final = 2 * suppression.LEAST
+#: Shares that would be told no nearer than this are not told.
+_FAR: Final = 0.25
 
 
 def hide(content: Mapping[str, Any], told: Mapping[str, Source]) -> None:
@@ -31,6 +35,10 @@ def hide(content: Mapping[str, Any], told: Mapping[str, Source]) -> None:
             for stage, population in populations.items():
                 if name in told:
                     _cut(section, stage, population[section], populations, told[name])
+        for stage, population in populations.items():
+            _cut_sizes(population["hosts"])
+            if name in told:
+                _cut_marked(stage, population, told[name])
     for section in _LISTS:
         for stage, population in content["all"].items():
             _add_up(content, stage, section, population[section])
@@ -54,6 +62,42 @@ def _cut(section: str, stage: str, figures: dict[str, Any], populations: Mapping
     figures["other"] = max(1 - math.fsum(row["share"] for row in rows), 0.0) if total else None
 
 
+def _cut_sizes(figures: dict[str, Any]) -> None:
+    """Tell what follows from the hosts' sizes to `_NEAR` pairs, where not all of these sizes are told: no exact one follows then.
+
+    Those that are given as they were are in these figures as they are told. With a pair shares change by its part of all pairs,
+    Gini's coefficient by up to twice that, and the chance that two pairs have one host by twice that of the host's part.
+    """
+    if "largest" not in figures:
+        return
+    total, rows = _total("hosts", figures), figures["largest"]
+    rest = total - sum(row["pairs"] for row in rows)
+    if rest == 0 and not any(row.get("as_before") for row in rows):
+        return
+    largest = max([min(rest, suppression.HELD), *(row["pairs"] for row in rows)])
+    near = _NEAR / total
+    for name, step in (("gini", 2 * near), ("top_1_percent", near), ("top_10", near)):
+        figures[name] = _rounded(figures[name], step)
+    figures["curve"] = [[fraction, _rounded(share, near)] for fraction, share in figures["curve"] if near <= _FAR]
+    figures["two_pairs_share_one"] = _rounded(figures["two_pairs_share_one"], 2 * near * largest / total)
+
+
+def _rounded(value: float | None, near: float) -> float | None:
+    """Return a share to the nearest multiple; None where that says little. All and nothing are told as that, and nothing else is."""
+    if value is None or value in {0.0, 1.0}:
+        return value
+    if near > _FAR:
+        return None
+    return min(max(round(value / near), 1) * near, 1.0)
+
+
+def _cut_marked(stage: str, population: Mapping[str, Any], told: Source) -> None:
+    """List no host with terms of harm whose pairs are told after another step and hidden here: its texts would tell of them."""
+    named = {host for step in told.taken for host in told.of_step("host", step)}
+    hidden = named - ({*told.of_step("host", stage)} - {*told.as_before("host", stage)})
+    population["harm"]["hosts"] = [row for row in population["harm"]["hosts"] if row["host"] not in hidden]
+
+
 def _ends(populations: Mapping[str, Any], section: str, stage: str, name: str) -> dict[str, Any]:
     """Return the interval that a row had when it was last told: another would tell by how much it changed."""
     key, label, _, _ = _LISTS[section]
@@ -75,7 +119,9 @@ def _add_up(content: Mapping[str, Any], stage: str, section: str, figures: dict[
     if key not in figures or not having:
         return
     if len(having) == 1:
-        figures[key], figures["other"] = having[0][section][key], having[0][section]["other"]
+        figures |= (
+            having[0][section] if section == "hosts" else {name: having[0][section][name] for name in (key, "other")}
+        )
         return
     weights = [one["pairs"] if section == "languages" else _total(section, one[section]) for one in having]
     found: dict[str, dict[str, Any]] = {}
@@ -89,6 +135,8 @@ def _add_up(content: Mapping[str, Any], stage: str, section: str, figures: dict[
     ranked = sorted(found.values(), key=lambda row: (-row["share"], row[label]))
     figures[key] = ranked[: LISTED[section]]
     figures["other"] = max(1 - math.fsum(row["share"] for row in figures[key]), 0.0)
+    if section == "hosts":
+        _cut_sizes(figures)
 
 
 def hide_texts(content: Mapping[str, Any]) -> None:

@@ -6,7 +6,9 @@ import codecs
 import csv
 import errno
 import os
+import random
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +46,24 @@ def test_strata_and_weights() -> None:
     assert {row.weight for row in strata["woman"]} == {100 / 30}
     assert {row.weight for row in strata["man"]} == {260 / 30}
     assert sum(row.weight for row in rows) == pytest.approx(1000)
-    assert rows != sorted(rows, key=lambda row: row.stratum)
     assert rows == labelling.drawn(list(reversed(_candidates())), 120)
+
+
+def test_where_a_text_stands_does_not_tell_its_stratum() -> None:
+    """Of a frequent stratum the least hashes are drawn, so that in their order all of it would stand before the rare ones."""
+    rng = random.Random(7)
+    found = []
+    for number in range(20_000):
+        terms = ("aunt",) if number < 60 else ("woman",) if number < 600 else ()
+        lists = frozenset({"female"} if terms else ())
+        found.append(Candidate(rng.getrandbits(64), f"{rng.getrandbits(128):032x}", "coco", "text", terms, lists))
+    rows = labelling.drawn(found, 120)
+    places = {
+        name: [place for place, row in enumerate(rows) if row.stratum == name] for name in ("aunt", "woman", NO_TERM)
+    }
+    assert {name: len(some) for name, some in places.items()} == {"aunt": 40, "woman": 40, NO_TERM: 40}
+    for some in places.values():
+        assert 40 < sum(some) / len(some) < 80, "the middle of 120"
 
 
 def test_kappa_by_hand() -> None:
@@ -98,6 +116,32 @@ def test_with_few_labels_precision_alone() -> None:
     assert "woman: 96% of 40 texts with a female term speak of such a person" in said
 
 
+def test_a_stratum_of_which_all_is_labelled_need_not_be_large() -> None:
+    """20 texts are all there are of a stratum: its share is exact, and adds nothing to the interval."""
+    rows = [
+        Row(f"{stratum}{number}", "coco", "", stratum, "female", weight)
+        for stratum, size, weight in (("woman", 40, 2.0), (OTHER, 20, 1.0))
+        for number in range(size)
+    ]
+    labels = {"female": {row.pair_id: YES if row.pair_id[-1] in "01234" else NO for row in rows}, "male": {}}
+    found = labelling.agreed(rows, [labels, labels])["female"]
+    assert (found["corrected"], found["lacking"]) == (pytest.approx(0.5), {})
+    # 80 of 100 texts are in the other stratum, half of it labelled: .8² × (1 − 1/2) × (21/42)² ÷ 39.
+    assert found["high"] - found["corrected"] == pytest.approx(1.96 * 0.8 * (0.5 * 0.25 / 39) ** 0.5)
+    fewer = {"female": {row.pair_id: YES for row in rows[:-1]}, "male": {}}
+    assert labelling.agreed(rows, [fewer, fewer])["female"]["lacking"] == {OTHER: 19}
+
+
+def test_who_is_unsure_makes_a_text_half() -> None:
+    rows = [Row(str(number), "coco", "", "woman", "female", 1.0) for number in range(4)]
+    one, other = (
+        {"female": {str(number): answer for number, answer in enumerate(answers)}, "male": {}}
+        for answers in ((YES, YES, NO, YES), (YES, UNSURE, UNSURE, NO))
+    )
+    found = labelling.agreed(rows, [one, other])["female"]
+    assert found["precision"] == [{"term": "woman", "labelled": 4, "precision": (1 + 0.5 + 0.5 + 0.5) / 4}]
+
+
 @pytest.fixture
 def sheets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(labelling, "candidates", lambda *_: iter(_candidates()))
@@ -148,7 +192,7 @@ def test_filled_sheets_are_read(sheets: Path) -> None:
     for name in labelling.SHEETS:
         _fill(sheets / name, " Yes")
     found = labelling.read(str(sheets.parent))["female"]
-    assert (found["labelled"], found["lacking"]) == (110, {OTHER: 20})
+    assert (found["labelled"], found["lacking"]) == (110, {})
     _fill(sheets / "labeller-2.csv", "maybe")
     with pytest.raises(InputError, match="an answer that is none") as caught:
         labelling.read(str(sheets.parent))
@@ -194,6 +238,65 @@ def test_sheets_are_opened_and_saved_by_spreadsheets(sheets: Path) -> None:
         labelling.read(str(sheets.parent))
 
 
+def _changed(path: Path, change: Callable[[list[list[str]]], list[list[str]]]) -> None:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        lines = list(csv.reader(file))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(change(lines))
+
+
+def test_sheets_that_people_have_changed_around_the_answers(sheets: Path) -> None:
+    """Rows put in another order, blank ones at the end, columns moved, capitals, a caption larger than `csv` takes by itself."""
+    for name in labelling.SHEETS:
+        _fill(sheets / name, "yes")
+        _changed(sheets / name, lambda lines: [lines[0], *reversed(lines[1:]), ["", " ", "", ""]])
+    _changed(sheets / labelling.SHEETS[0], lambda lines: [[line[at] for at in (2, 1, 3, 0)] for line in lines])
+    _changed(sheets / labelling.SHEETS[0], lambda lines: [["Female ", "Text", "MALE", " Pair_ID", "note"], *lines[1:]])
+    _changed(
+        sheets / labelling.SHEETS[1],
+        lambda lines: [lines[0], *([one[0].upper() + " ", "x" * 200_000, *one[2:]] for one in lines[1:-1])],
+    )
+    _changed(sheets / labelling.KEY, lambda lines: [[cell.replace(".", ",") for cell in line] for line in lines])
+    assert labelling.read(str(sheets.parent))["female"]["labelled"] == 110
+    before = labelling.listed(str(sheets.parent))
+    assert len(before) == 110
+    labelling.leave_out(str(sheets.parent), sorted(before)[:1])
+    assert labelling.listed(str(sheets.parent)) == {*sorted(before)[1:]}
+
+
+def test_sheets_that_do_not_say_one_thing_are_refused(sheets: Path) -> None:
+    sheet, key = sheets / labelling.SHEETS[0], sheets / labelling.KEY
+    held = {path: path.read_bytes() for path in (sheet, key)}
+    _changed(sheet, lambda lines: [*lines, [*lines[1][:2], "no", ""]])
+    with pytest.raises(InputError, match="stands in the sheet twice") as caught:
+        labelling.read(str(sheets.parent))
+    assert caught.value.where == f"{sheet}:112"
+    sheet.write_bytes(held[sheet])
+    changes: list[Callable[[list[list[str]]], list[list[str]]]] = [
+        lambda lines: [lines[0], [*lines[1][:-1], "12. Mai"], *lines[2:]],  # what a spreadsheet makes of 12.5
+        lambda lines: [lines[0], [*lines[1][:-1], "nan"], *lines[2:]],
+        lambda lines: [*lines, lines[1]],
+        lambda lines: [line[:-1] for line in lines],
+    ]
+    for change in changes:
+        _changed(key, change)
+        with pytest.raises(InputError, match="the key is not as it was written"):
+            labelling.read(str(sheets.parent))
+        key.write_bytes(held[key])
+
+
+def test_what_is_taken_down_leaves_copies_of_sheets_too(sheets: Path) -> None:
+    """Somebody has copied a sheet, and summed it up below: that line names no pair, and is no reason to stop."""
+    copy = sheets / "labeller-1 (Anna).CSV"
+    copy.write_bytes((sheets / labelling.SHEETS[0]).read_bytes())
+    _changed(copy, lambda lines: [*lines, ["110 texts", "", "50", "60"]])
+    gone = sorted(labelling.listed(str(sheets.parent)))[:1]
+    labelling.leave_out(str(sheets.parent), gone)
+    assert gone[0] not in copy.read_text(encoding="utf-8-sig")
+    assert "110 texts" in copy.read_text(encoding="utf-8-sig")
+    assert all(len(pair_id) == 32 for pair_id in labelling.listed(str(sheets.parent)))
+
+
 def test_what_cannot_be_labelled(tmp_path: Path) -> None:
     with pytest.raises(RootError, match="no ROOT here"):
         labelling.read(str(tmp_path))
@@ -204,12 +307,21 @@ def test_what_cannot_be_labelled(tmp_path: Path) -> None:
         labelling.write("s3://bucket/root", WORDS, 120)
     with pytest.raises(ConfigError, match="too few texts"):
         labelling.write(str(tmp_path), WORDS, 59)
+    with pytest.raises(RootError, match="no source is curated here"):
+        labelling.write(str(tmp_path), WORDS, 120)
     with pytest.raises(ConfigError, match="no lists to be labelled"):
         labelling.write(str(tmp_path), Absent("the package genbit is not installed"), 120)
 
 
+def test_without_an_english_text_there_are_no_sheets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labelling, "candidates", lambda *_: iter([]))
+    with pytest.raises(InputError, match="no English text to label"):
+        labelling.write(str(tmp_path), WORDS, 120)
+    assert not (tmp_path / "labels").exists()
+
+
 def test_no_text_is_a_formula_in_a_spreadsheet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = Candidate(0, "00", "coco", '=HYPERLINK("x")', (), frozenset())
+    one = Candidate(0, "00" * 16, "coco", '=HYPERLINK("x")', (), frozenset())
     monkeypatch.setattr(labelling, "candidates", lambda *_: iter([one]))
     labelling.write(str(tmp_path), WORDS, 60)
     with (tmp_path / "labels/labeller-1.csv").open(encoding="utf-8-sig", newline="") as file:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from pmd.audit import groups, population, steps, suppression, tables, units
+from pmd.audit import groups, population, small_cells, steps, suppression, tables, units
 from pmd.audit.lexicon import Absent
 from pmd.audit.measure import CATEGORIES, CLASSES, MAX_WORDS, Partial, Plan, SourcePartial
 from pmd.audit.population import Population
@@ -269,6 +269,56 @@ def test_no_two_numbers_of_hosts_of_one_source_and_of_all_tell_of_a_few_pairs(se
                 )
     assert any(content["all"][stage]["hosts"]["largest"] for stage in _STAGES), "something is told of all"
     assert _small(said, truth, public) == []
+
+
+def _lost_of_two(monkeypatch: pytest.MonkeyPatch, large: int, other: int) -> dict[str, Any]:
+    """Return the hosts' figures where dead links took some pairs of a large host, and some of a smaller one."""
+    names = (*_HOSTS[:6], *(f"{number}.org" for number in range(150)))
+    monkeypatch.setattr(f"{__name__}._HOSTS", names)
+    hosts = {}
+    for number, host in enumerate(names):
+        counts = np.zeros(len(CLASSES), dtype=np.int64)
+        lost = {"a.de": large, "b.de": other}.get(host, 40 * number % 70)
+        counts[CLASSES.index("asked")] = lost
+        counts[-1] = {"a.de": 1005, "b.de": 92}.get(host, 15 + 7 * (number % 20)) - lost
+        hosts[host] = counts
+    content = _content({}, {"conceptual_12m": {host: np.maximum(counts, 0) for host, counts in hosts.items()}})
+    return {
+        f"{name} {stage}": of[stage]["hosts"]
+        for name, of in (("all", content["all"]), ("source", content["sources"]["conceptual_12m"]))
+        for stage in _STAGES
+    }
+
+
+def test_figures_of_sizes_do_not_tell_how_many_pairs_of_a_host_are_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 156 hosts the largest percent is one host and a half: with all digits its hidden losses were to be read off."""
+    one, *others = (_lost_of_two(monkeypatch, lost, 9 - lost) for lost in (1, 2, 4, 5, 7, 8))
+    after = one["source shard"]
+    assert {row["host"]: row["pairs"] for row in after["largest"]}["a.de"] == 1005, "as before"
+    assert after["top_10"] < 1
+    assert after["curve"][0] == [0.0, 0.0]
+    assert after["curve"][-1] == [1.0, 1.0]
+    assert others == [one] * 5
+
+
+def test_of_few_pairs_figures_of_sizes_that_say_little_are_none() -> None:
+    hosts = {host: np.zeros(len(CLASSES), dtype=np.int64) for host in _HOSTS}
+    for number, counts in enumerate(hosts.values()):
+        counts[-1] = 20 if number == 0 else 3
+    figures = _content({}, {"sbu_captions": hosts})["all"]["shard"]["hosts"]
+    assert (figures["distinct"]["value"], figures["gini"], figures["two_pairs_share_one"]) == (6, None, None)
+    assert figures["top_10"] == 1.0, "of six"
+
+
+def test_terms_of_harm_do_not_tell_of_a_host_that_is_hidden() -> None:
+    values = {"host": [{"large.example": 500, "small.example": 90, "told.example": 80}] * 2}
+    values["host"][1] = {"large.example": 500, "told.example": 60}
+    told = steps.Source(("curate", "shard"), (700, 600), values, {"host": [700, 600]}, 0.0)
+    rows = [{"host": f"{name}.example", "texts": 20} for name in ("large", "small", "told", "never-listed")]
+    hosts: dict[str, Any] = {"coverage": {"measured": 600}}
+    population = {"hosts": hosts, "harm": {"hosts": rows}, "countries": {}, "languages": {}}
+    small_cells.hide({"sources": {"sbu_captions": {"shard": population}}, "all": {}}, {"sbu_captions": told})
+    assert [row["host"] for row in population["harm"]["hosts"]] == ["told.example", "never-listed.example"]
 
 
 def _told_by(content: Mapping[str, Any], source: str, by: str, stage: str) -> dict[str, int]:
