@@ -73,6 +73,11 @@ def toml(value: str) -> str:
     return f'"{_VALUE.sub(lambda match: _in_toml(match[0]), plain)}"'
 
 
+def yaml(value: str) -> str:
+    """Return a YAML double-quoted string, quotes included: it has all escapes that a TOML basic string needs."""
+    return toml(value)
+
+
 def cell(text: str) -> str:
     """Return words for a cell of a CSV, which people open in spreadsheets: none of them is a formula.
 

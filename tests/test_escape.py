@@ -9,6 +9,7 @@ import tomllib
 import unicodedata
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -94,6 +95,13 @@ def test_json_means_the_same(value: object) -> None:
 def test_toml_gives_the_text_back(text: str) -> None:
     written = escape.toml(text)
     assert tomllib.loads(f"key = {written}\nother = 1") == {"key": text, "other": 1}
+    assert not any(map(is_obeyed, written))
+
+
+@given(WORDS)
+def test_yaml_gives_the_text_back(text: str) -> None:
+    written = escape.yaml(text)
+    assert yaml.safe_load(f"key: {written}\nother: 1") == {"key": text, "other": 1}
     assert not any(map(is_obeyed, written))
 
 

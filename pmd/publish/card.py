@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from pmd.publish import named, withdrawn
 from pmd.publish.census import Listed
 from pmd.publish.columns import COLUMNS
 from pmd.schema import licences
+from pmd.store import commits
 
 #: What a licence file and the Hub call terms that differ from row to row.
 LICENCE_NAME: Final = "stated-per-row"
@@ -153,16 +153,12 @@ def _languages(listed: Sequence[Listed]) -> dict[str, list[str]]:
 
 
 def _field(name: str, value: str | list[str]) -> Iterator[str]:
-    """Yield the lines of a field of YAML, whose strings are JSON's."""
+    """Yield the lines of a field of YAML, with its strings in quotes."""
     if isinstance(value, str):
-        yield f"{name}: {_string(value)}"
+        yield f"{name}: {escape.yaml(value)}"
         return
     yield f"{name}:"
-    yield from (f"  - {_string(item)}" for item in value)
-
-
-def _string(text: str) -> str:
-    return json.dumps(text, ensure_ascii=True)
+    yield from (f"  - {escape.yaml(item)}" for item in value)
 
 
 def configs(listed: Sequence[Listed]) -> dict[str, dict[str, list[str]]]:
@@ -187,15 +183,19 @@ def _configs(listed: Sequence[Listed]) -> Iterator[str]:
     found = configs(listed)
     if found:
         yield "configs:"
+    # `datasets` files what it keeps of a folder under these words and the folder's name. Without a digest the rows of another
+    # release, or of an earlier one in this place, would be given again.
+    digest = commits.options_hash([part.sha256 for item in listed for part in item.parts])
     for name, splits in found.items():
-        yield f"  - config_name: {_string(name)}"
+        yield f"  - config_name: {escape.yaml(name)}"
+        yield f"    description: {escape.yaml(f'of lists with the digest {digest}')}"
         if name == ALL:
             yield "    default: true"
         yield "    data_files:"
         for split, patterns in splits.items():
             yield f"      - split: {split}"
             yield "        path:"
-            yield from (f"          - {_string(pattern)}" for pattern in patterns)
+            yield from (f"          - {escape.yaml(pattern)}" for pattern in patterns)
 
 
 # --- what people read ------------------------------------------------------------------------------------------------

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Final
 
+from pmd import escape
 from pmd.config.options import CardOptions
 
 #: Who is cited where the configuration names nobody: the format asks for an author.
@@ -21,14 +21,14 @@ def _lines(options: CardOptions) -> Iterator[str]:
     yield "cff-version: 1.2.0"
     yield "type: dataset"
     yield 'message: "If you use these lists, cite them, the paper that defined the corpus, and the sources that you use."'
-    yield f"title: {_string(options.title)}"
-    yield f"version: {_string(options.version)}"
+    yield f"title: {escape.yaml(options.title)}"
+    yield f"version: {escape.yaml(options.version)}"
     if options.released:
-        yield f"date-released: {_string(options.released)}"
+        yield f"date-released: {escape.yaml(options.released)}"
     if options.url:
-        yield f"url: {_string(options.url)}"
+        yield f"url: {escape.yaml(options.url)}"
     yield "authors:"
-    yield from (f"  - name: {_string(name)}" for name in options.authors or (_NOBODY,))
+    yield from (f"  - name: {escape.yaml(name)}" for name in options.authors or (_NOBODY,))
     yield "references:"
     yield "  - type: conference-paper"
     yield '    title: "FLAVA: A Foundational Language And Vision Alignment Model"'
@@ -46,8 +46,3 @@ def _lines(options: CardOptions) -> Iterator[str]:
         yield f"        given-names: {given}"
     yield "    year: 2022"
     yield '    url: "https://arxiv.org/abs/2112.04482"'
-
-
-def _string(text: str) -> str:
-    """Return a string of YAML: JSON's are."""
-    return json.dumps(text, ensure_ascii=True)

@@ -58,7 +58,7 @@ _WITHDRAWN: Final = "withdrawn"
 _REPLACED: Final = "withdrawn_before"
 
 #: Raised when the files would be written otherwise of the same lists.
-FORMAT: Final = 4
+FORMAT: Final = 5
 
 
 def write(config: Config, standing: Standing | None = None) -> bool:

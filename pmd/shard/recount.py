@@ -20,6 +20,7 @@ from pmd.fetch import judging
 from pmd.schema import keys
 from pmd.shard import writing
 from pmd.store import storage
+from pmd.store.commits import File
 
 #: What a WebDataset sample has beside its picture.
 _BESIDE: Final = frozenset({"json", "txt"})
@@ -66,15 +67,10 @@ class Recount(recount.Recount):
             if found != self._samples_by_shard():
                 self.tell("samples by shard", name, self._samples_by_shard(), found)
         elif posixpath.basename(name) == flow.DATA_FILES:
-            content = storage.read_bytes(path)
-            if content in {writing.TARS, writing.OLDER_TARS}:
-                return
-            self.tell(
-                "what is data in the folder",
-                name,
-                writing.TARS.decode(),
-                content[:_HEAD_BYTES].decode(errors="replace"),
-            )
+            content, expected = storage.read_bytes(path), writing.tars(self._shards())
+            if content not in (expected, *writing.OLDER_TARS):
+                found = content[:_HEAD_BYTES].decode(errors="replace")
+                self.tell("what is data in the folder", name, expected.decode(), found)
 
     def end(self) -> None:
         if self.committed.is_of(flow.UNSHARDED):
@@ -93,7 +89,10 @@ class Recount(recount.Recount):
 
     def _samples_by_shard(self) -> dict[str, int]:
         """Return the samples of each shard that the commit lists, by name."""
-        return {file.name: file.rows for file in self.committed.commit.files if file.name not in flow.BESIDE_SHARDS}
+        return {file.name: file.rows for file in self._shards()}
+
+    def _shards(self) -> list[File]:
+        return [file for file in self.committed.commit.files if file.name not in flow.BESIDE_SHARDS]
 
     def _samples(self, name: str, number: int, batch: pa.RecordBatch, before: Keys) -> Keys:
         for row in batch.to_pylist():

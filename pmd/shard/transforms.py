@@ -311,7 +311,7 @@ def with_sizes(proposal: Proposal, found: Collected) -> Proposal:
 
     To Parquet's readers these would be files that are none of theirs, and theirs tell their rows.
     """
-    fixed = {flow.SIZES: writing.sizes(proposal.commit.files), flow.DATA_FILES: writing.TARS}
+    fixed = {flow.SIZES: writing.sizes(proposal.commit.files), flow.DATA_FILES: writing.tars(proposal.commit.files)}
     return dataclasses.replace(proposal, fixed=fixed)
 
 

@@ -25,7 +25,7 @@ from pmd.fetch.refusals import Undecodable
 from pmd.schema import keys
 from pmd.schema.tables import REGION
 from pmd.shard.samples import PAIR, STATED
-from pmd.store import storage
+from pmd.store import commits, storage
 from pmd.store.commits import File
 
 #: Samples of a row group of Parquet: at 10 MB for the largest originals, about 600 MB in memory at the very worst.
@@ -88,8 +88,7 @@ DESCRIBED: Final = [name for name in PARQUET.names if name not in {"key", "image
 #: A sample but for its picture.
 _SAID: Final = pa.schema([field for field in _COLUMNS if field.name != "image"])
 
-#: What an earlier version writes in the place of `TARS`.
-OLDER_TARS: Final = b"""configs:
+_TARS: Final = b"""configs:
   - config_name: default
     data_files:
       - split: train
@@ -118,10 +117,10 @@ def _of_tars() -> list[dict[str, Any]]:
     ]
 
 
-#: Tells `datasets` that the tars of a folder are its data, and `sizes.json` and `_stage.json` are none: it goes by what most
-#: files are, and there may be two tars. And what their columns are: else it goes by the first five samples, where a region or
-#: a credit that none of them has would be a column that has none, and the first that has one an error.
-TARS: Final = OLDER_TARS + b"dataset_info:\n  features: " + orjson.dumps(_of_tars()) + b"\n"
+_FEATURES: Final = b"dataset_info:\n  features: " + orjson.dumps(_of_tars()) + b"\n"
+
+#: What earlier versions write in the place of `tars`.
+OLDER_TARS: Final = (_TARS, _TARS + _FEATURES)
 
 #: What is stored has passed the limit of the fetch stage, which may be another than the codec's own.
 _ANY_PIXELS: Final = 2**62
@@ -442,3 +441,16 @@ def sizes(files: Sequence[File]) -> bytes:
     return orjson.dumps(
         {file.name: file.rows for file in files}, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
     )
+
+
+def tars(files: Sequence[File]) -> bytes:
+    """Return `.huggingface.yaml`, which tells `datasets` what is data in a folder of tars, and which.
+
+    That the tars are, and `sizes.json` and `_stage.json` are none: it goes by what most files are, and there may be two tars.
+    What their columns are: else it goes by the first five samples, where a region or a credit that none of them has would be a
+    column that has none, and the first that has one an error. And which tars they are: what it keeps of a folder is filed under
+    the words of this file and the folder's name, so that without a digest the shards of another ROOT, or of before, would be
+    given again.
+    """
+    samples, digest = sum(file.rows for file in files), commits.options_hash(sorted(file.sha256 for file in files))
+    return _TARS + f'    description: "{samples} samples, in files of digest {digest}"\n'.encode() + _FEATURES

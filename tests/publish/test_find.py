@@ -152,7 +152,9 @@ def test_addresses_and_pages_are_read_as_python_reads_them() -> None:
     said = addresses()
     assert len(said) > 8000
     found = run(
-        "given.map((said) => [canonical(said), canonical(said) && identityOf(canonical(said)), page(said)])", said
+        "given.map((said) => [said, canonical(said)]).map(([said, form]) => "
+        "[form, form && identityOf(form), form && alike(form), page(said)])",
+        said,
     )
 
     def python(address: str) -> list[Any]:
@@ -162,10 +164,12 @@ def test_addresses_and_pages_are_read_as_python_reads_them() -> None:
             "identities": list(meant.identities),
             "rows": [list(row) for row in meant.rows],
         }
-        return [urls.canonical_one(address), urls.identity_one(address), shown]
+        form = urls.canonical_one(address)
+        return [form, urls.identity_one(address), form and urls.alike_one(form), shown]
 
     assert differing(said, map(python, said), found) == []
-    assert sum(one[2] is not None for one in found) > 500
+    assert sum(one[3] is not None for one in found) > 500
+    assert sum(form is not None and form.partition("://")[2] != alike for form, _, alike, _ in found) > 500
 
 
 @needs_node
@@ -206,9 +210,9 @@ def test_keys_are_those_of_the_lists() -> None:
 # --- the index ---
 
 
-def listed(where: Path, source: str, rows: Iterable[tuple[str, str, str | None]]) -> str:
+def listed(where: Path, source: str, rows: Iterable[tuple[str, str, str | None]], url: str | None = None) -> str:
     """Write a list of (identity, licence, content's SHA-256) and return its path."""
-    empty = dict.fromkeys(PUBLISHED.names)
+    empty = dict.fromkeys(PUBLISHED.names) | {"image_url": url}
     made = [
         empty
         | {
@@ -297,6 +301,30 @@ def test_more_sets_than_a_byte_counts(tmp_path: Path) -> None:
         [["coco", "LicenseRef-1"]],
         [["coco", "LicenseRef-399"]],
     ]
+
+
+@needs_node
+@pytest.mark.parametrize(
+    "upstream",
+    [
+        "http://a.example/%7eme/gr%c3%bcn%20%28b%29.jpg",
+        "https://A.example./~me/grün (b).jpg",
+        "http://a.example/~me/gr%C3%BCn (b%29.jpg",
+    ],
+)
+def test_an_address_is_found_however_it_is_spelled(tmp_path: Path, upstream: str) -> None:
+    identity = urls.identity_one(upstream)
+    assert identity is not None
+    path = listed(tmp_path, "coco", [(identity, "CC0-1.0", None)], url=upstream)
+    shards = dict(index.shards({"coco": [path]}, 4))
+    said = [
+        upstream,
+        "http://a.example/~me/grün (b).jpg",
+        "https://a.example/%7Eme/gr%C3%BCn%20%28b%29.jpg",
+        "http://a.example./~me/gr%c3%bcn%20(b).jpg",
+    ]
+    assert [{source for source, _ in rows} for rows in asked(shards, 4, said)] == [{"coco"}] * 4
+    assert asked(shards, 4, ["http://a.example/~me/grun (b).jpg", "http://a.example/~me%2Fgrün (b).jpg"]) == [[], []]
 
 
 def test_a_shard_ends_no_script_whatever_a_licence_says(tmp_path: Path) -> None:

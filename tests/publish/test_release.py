@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,10 +22,10 @@ import yaml
 from pmd import flow, sources
 from pmd.config import Config
 from pmd.config.options import CardOptions
-from pmd.publish import card, census, croissant, folder, measured, withdrawn
+from pmd.publish import card, census, citation, croissant, folder, measured, withdrawn
 from pmd.publish.columns import COLUMNS
 from pmd.publish.rules import PUBLISHED
-from pmd.store import storage
+from pmd.store import commits, storage
 from tests import postcards, tiny_root
 from tests.store.power_cuts import Moment, Names, Recorder
 
@@ -378,6 +379,36 @@ def test_the_card_names_a_list_with_urls_for_img2dataset_or_none() -> None:
     text = card.readme(CardOptions(), [without], {}, 0, [], [], "1")
     assert "img2dataset" not in text
     assert "`alive`" not in text
+
+
+def test_words_beyond_the_first_plane_are_whole_where_yaml_has_them(tmp_path: Path) -> None:
+    said = CardOptions(title='Welt 🌍 "ü"', authors=("Zoë 👩",), gating_prompt="🌍?")
+    (tmp_path / "README.md").write_text(card.readme(said, [], {}, 0, [], [], "1"), encoding="utf-8")
+    assert (front(tmp_path)["pretty_name"], front(tmp_path)["extra_gated_prompt"]) == (said.title, "🌍?")
+    cited = yaml.safe_load(citation.cff(said))
+    assert (cited["title"], cited["authors"]) == (said.title, [{"name": "Zoë 👩"}])
+
+
+def test_datasets_gives_no_rows_of_another_release_that_it_has_kept(
+    mine: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It files what it keeps under the folder's name, which is the same in each ROOT."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    datasets.disable_progress_bars()
+
+    def loaded() -> list[str]:
+        opened = datasets.load_dataset(str(released(mine)), "coco", split="train", cache_dir=str(tmp_path / "cache"))
+        return sorted(opened["pair_id"])
+
+    folder.write(mine)
+    before = loaded()
+    (path,) = Path(mine.root).glob("publish/source=coco/train-*.parquet")
+    rows = pq.read_table(path, partitioning=None).slice(1)
+    lists = str(path.parent)
+    file = commits.put_table(lists, "train-part-00000-of-00001", rows.cast(PUBLISHED))
+    commits.write(lists, dataclasses.replace(commits.require(lists, ""), files=(file,)))
+    folder.write(mine)
+    assert 0 < len(loaded()) == len(before) - 1
 
 
 def test_a_card_of_empty_lists_is_one(tmp_path: Path) -> None:

@@ -618,10 +618,30 @@ def test_datasets_opens_the_folder_of_tars_whatever_stands_beside_them(
         for number in range(tars)
     ]
     (folder / flow.SIZES).write_bytes(writing.sizes(files))
-    (folder / flow.DATA_FILES).write_bytes(writing.TARS)
+    (folder / flow.DATA_FILES).write_bytes(writing.tars(files))
     commits.write(str(folder), commits.Commit("shard", tuple(files), {}, "0" * 32, {}))
     rows = list(datasets.load_dataset(str(folder), split="train", streaming=True))
     assert sorted(row["__key__"] for row in rows) == [f"{number:032x}" for number in range(tars)]
+
+
+def test_datasets_gives_no_samples_of_other_tars_that_it_has_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It files what it keeps under the folder's name, which is the same in each ROOT."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    datasets.disable_progress_bars()
+
+    def loaded(root: str, number: int) -> list[str]:
+        folder = tmp_path / root / "shards"
+        chunk = chunk_of([(number, png(picture()), "png", "train")])
+        files = writing.write_samples({"webdataset": str(folder)}, "00000-of-00001", [chunk])
+        (folder / flow.DATA_FILES).write_bytes(writing.tars([*files.values()]))
+        opened = datasets.load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))
+        return [row["__key__"] for row in opened]
+
+    assert loaded("one", 1) == [f"{1:032x}"]
+    assert loaded("other", 2) == [f"{2:032x}"]
+    assert loaded("one", 3) == [f"{3:032x}"]  # made anew
 
 
 @pytest.mark.parametrize("streaming", [True, False])
@@ -659,8 +679,8 @@ def test_datasets_knows_the_columns_of_tars_whatever_their_first_samples_have(
         [("png", "jpg")[number > 4] for number in range(8)],
         [None] * 8,
     )
-    writing.write_samples({"webdataset": str(tmp_path / "shards")}, "00000-of-00001", [chunk])
-    (tmp_path / "shards" / flow.DATA_FILES).write_bytes(writing.TARS)
+    files = writing.write_samples({"webdataset": str(tmp_path / "shards")}, "00000-of-00001", [chunk])
+    (tmp_path / "shards" / flow.DATA_FILES).write_bytes(writing.tars([*files.values()]))
     opened = datasets.load_dataset(
         str(tmp_path / "shards"), split="train", streaming=streaming, cache_dir=str(tmp_path / "cache")
     )

@@ -41,6 +41,19 @@ function canonical(said) {
   return query ? `${href.slice(0, at)}?${query}` : href.slice(0, at);
 }
 
+function withoutRootDot(form) {
+  return form.replace(/^(https?:\/\/[^/]*[^/.])\.+((?::[0-9]+)?\/)/, "$1$2");
+}
+
+// One spelling for all canonical URLs that differ in nothing but spelling, without the scheme.
+function alike(form) {
+  const rest = withoutRootDot(form).replace(/%([0-9A-Fa-f]{2})/g, (escape, digits) => {
+    const letter = String.fromCharCode(parseInt(digits, 16));
+    return letter > " " && letter < "\x7f" && !"/?#%&=+;".includes(letter) ? letter : escape.toUpperCase();
+  });
+  return rest.slice(rest.indexOf("://") + 3);
+}
+
 const FLICKR_HOST = /^(?:farm[0-9]+\.|c[0-9]+\.|live\.)?static\.?flickr\.com$/;
 const FLICKR_PATH =
   /^\/(?:[0-9]+\/)?[0-9]+\/([1-9][0-9]*)_[0-9a-f]{6,16}(?:_(?:[sqtmnwzcblhkfo]|[3-6]k))?(?:_d)?\.(?:jpg|jpeg|png|gif|webp)$/i;
@@ -254,7 +267,8 @@ function uploaded(folder, name) {
 const IDENTITY =
   /^(?:(?:flickr|coco|visual_genome):[1-9][0-9]*|openimages:[0-9a-f]{16}|imgur:[0-9A-Za-z]{5,7}|ade20k:\S+|url:[^/\s]+\/\S*)$/;
 
-// What words may mean: {says, identities, rows, keys, sha256}, or {says, not: true} where the lists are not asked so.
+// What words may mean: {says, identities, rows, keys, sha256, spelled}, or nothing. `spelled` has what an address is found by that
+// upstream spells otherwise.
 function meaning(said) {
   said = said.trim();
   if (/^[0-9a-f]{32}$/i.test(said)) return meant("an image_id", [], [], { keys: [said.toLowerCase()] });
@@ -272,19 +286,20 @@ function meaning(said) {
 }
 
 function meant(says, identities, rows, more) {
-  return { says, identities, rows, keys: [], sha256: null, ...more };
+  return { says, identities, rows, keys: [], spelled: [], sha256: null, ...more };
 }
 
 function ofUrl(said) {
   const form = canonical(said);
   if (form === null) return null;
   // With the dot of the DNS's root and without: both are one host, and upstream may have either.
-  const dotless = form.replace(/^(https?:\/\/[^/]*[^/.])\.+((?::[0-9]+)?\/)/, "$1$2");
+  const dotless = withoutRootDot(form);
   const identities = [...new Set([identityOf(form), identityOf(dotless)])];
+  const spelled = [`url:${alike(form)}`];
   const shown = page(said);
   return shown
-    ? meant(shown.says, [...new Set([...shown.identities, ...identities])], shown.rows)
-    : meant("a URL", identities, []);
+    ? meant(shown.says, [...new Set([...shown.identities, ...identities])], shown.rows, { spelled })
+    : meant("a URL", identities, [], { spelled });
 }
 
 // An address without its scheme, as browsers show it: of hosts that are known, else it is a guess.
@@ -296,9 +311,10 @@ function copied(said) {
 
 // The keys of what words mean, as the index has them: 16 digits of the key of an image or a row, or of a SHA-256.
 function keysOf(found) {
+  const identities = [...new Set([...found.identities, ...found.spelled])];
   return [
     ...found.keys,
-    ...found.identities.map((identity) => xxh3(utf8(`image\0${identity}`))),
+    ...identities.map((identity) => xxh3(utf8(`image\0${identity}`))),
     ...found.rows.map(([source, id]) => xxh3(utf8(`pair\0${source}\0${id}`))),
     ...(found.sha256 ? [found.sha256] : []),
   ].map((key) => key.slice(0, 16));

@@ -1,10 +1,11 @@
 """The index of find.html: shards of names, each a script that a browser can load from a folder.
 
 A *name* is the first eight bytes of what a row calls its image: of `image_id`, and of `sha256`; of sources whose pages name a
-row and no picture (Reddit's posts), of `pair_id` too. A shard has the names that begin with its number, sorted, and with each the
-set of (source, licence of the image) of its rows, as a number in the shard's own table. Of a name a shard has six bytes, after
-those that its own number covers whole: with 100 million of them, what is in no list is taken for what is with a chance of one in
-millions at most.
+row and no picture (Reddit's posts), of `pair_id` too; of a URL that can be spelled otherwise, of the one spelling that stands
+for all (`pmd.text.urls.alike`), since people do not spell as upstream does. A shard has the names that begin with its number,
+sorted, and with each the set of (source, licence of the image) of its rows, as a number in the shard's own table. Of a name a
+shard has six bytes, after those that its own number covers whole: with 100 million of them, what is in no list is taken for
+what is with a chance of one in millions at most.
 
 Names meet in run files on the temporary disk, cut by their first bits (`pmd.store.exchange`), so memory is one partition: some
 50,000 rows of 100 million. The bytes depend on the rows alone.
@@ -27,9 +28,10 @@ import pyarrow.compute as pc
 from pmd.schema import keys
 from pmd.schema.tables import KEY
 from pmd.store import commits, exchange
+from pmd.text import urls
 
 #: Raised when shards would be written otherwise of the same lists.
-FORMAT: Final = 1
+FORMAT: Final = 2
 #: Names in a shard, at most about, were there two a row: a page loads what these come to, some 100 kB, without a pause, and the
 #: lists of PMD have 8,192 shards. A folder on the Hub should have no more than 10,000 files.
 NAMES: Final = 1 << 15
@@ -38,7 +40,7 @@ NAME_BYTES: Final = 6
 #: Sources whose pages name rows (`pmd.text.pages.Page.rows`): their pairs have names, too.
 BY_ROW: Final = frozenset({"red_caps"})
 #: Columns of a list that are read.
-COLUMNS: Final = ("image_id", "sha256", "pair_id", "image_licence")
+COLUMNS: Final = ("image_id", "sha256", "pair_id", "image_licence", "image_url")
 
 #: What `script` writes.
 _SHARD: Final = re.compile(r'found\([0-9]+,(?P<wide>[124]),\[.*\],"(?P<packed>[A-Za-z0-9+/]*={0,2})"\);\n', re.DOTALL)
@@ -93,6 +95,9 @@ def _rows(lists: Mapping[str, Iterable[str]], kinds: list[Of]) -> Iterator[pa.Re
                     there = batch[column].is_valid()
                     names = keys.key_array(bytes.fromhex(key[:32]) for key in batch[column].filter(there).to_pylist())
                     yield pa.RecordBatch.from_arrays([names, of.filter(there)], schema=_ROWS)
+                spelled = keys.image_ids(urls.by_any_spelling(batch["image_url"]))
+                there = spelled.is_valid()
+                yield pa.RecordBatch.from_arrays([spelled.filter(there), of.filter(there)], schema=_ROWS)
 
 
 def _of_partition(
