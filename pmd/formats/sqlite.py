@@ -26,6 +26,8 @@ _DAMAGE: Final = (sqlite3.DatabaseError, UnicodeDecodeError)
 _HEADER_BYTES: Final = 100
 #: SQLite's smallest integer.
 _LEAST: Final = -(2**63)
+#: First bytes of a rollback journal that is needed to undo a change that was broken off (file format, section 3).
+_JOURNAL_MAGIC: Final = bytes.fromhex("d9d505f920a163d7")
 _SQL_TEXT_HEAD_BYTES: Final = 4096
 _SQL_STARTS: Final = (b"--", b"/*", b"BEGIN", b"CREATE", b"INSERT", b"PRAGMA", b"DROP", b"SET", b"USE", b"LOCK")
 
@@ -52,7 +54,8 @@ def id_ranges(path: str, table: str, key: str, parts: int) -> list[tuple[int, in
         parts: How many ranges at most.
 
     Returns:
-        Ranges [start, stop) in order that hold every key, the last without a stop; none for an empty table.
+        Ranges [start, stop) in order that hold every key, the last without a stop; none for an empty table. Rows without a key
+        belong to the first.
 
     Raises:
         InputError: As `read_rows`; also where the key is no integer.
@@ -64,8 +67,11 @@ def id_ranges(path: str, table: str, key: str, parts: int) -> list[tuple[int, in
             connection.execute(f"SELECT {end}({_quoted(key)}) FROM {_quoted(table)}").fetchone()[0]  # noqa: S608
             for end in ("min", "max")
         )
-    if first is None:
+        empty = first is None and connection.execute(f"SELECT 1 FROM {_quoted(table)} LIMIT 1").fetchone() is None  # noqa: S608
+    if empty:
         return []
+    if first is None:  # no row has a key
+        return [(_LEAST, None)]
     if not isinstance(first, int) or not isinstance(last, int):
         raise InputError(
             f"the key {key!r} of table {table!r} is not an integer",
@@ -91,8 +97,8 @@ def read_rows(
         path: The database, on a local disk.
         table: Name of the table.
         columns: Names of the columns wanted, in the order wanted.
-        key: The integer primary key.
-        start: First key.
+        key: The integer primary key; in a table that somebody else has made, rows may lack it.
+        start: First key. Rows without one come before all others of the first range.
         stop: End of the keys, exclusive; None means to the last.
         batch_rows: Rows in a list, at most.
 
@@ -105,18 +111,22 @@ def read_rows(
     with _reading(path, table) as connection:
         _require_columns(connection, path, table, [*columns, key])
         wanted = ", ".join(_quoted(column) for column in columns)
-        statement = f"SELECT {wanted} FROM {_quoted(table)} WHERE {_quoted(key)} >= ?"  # noqa: S608 - names are quoted
-        values = [start]
+        whole = f"SELECT {wanted} FROM {_quoted(table)} WHERE"  # noqa: S608 - names are quoted
+        within, values = f"{_quoted(key)} >= ?", [start]
         if stop is not None:
-            statement += f" AND {_quoted(key)} < ?"
+            within += f" AND {_quoted(key)} < ?"
             values.append(stop)
-        cursor = connection.execute(f"{statement} ORDER BY {_quoted(key)}", values)
-        cursor.arraysize = batch_rows
+        statements: list[tuple[str, list[int]]] = [(f"{whole} {within} ORDER BY {_quoted(key)}", values)]
+        if start == _LEAST and _may_lack(connection, table, key):
+            statements.insert(0, (f"{whole} {_quoted(key)} IS NULL", []))
         done = 0
         since = "" if start == _LEAST else f" of those from {key} {start}"
-        while rows := _fetch(cursor, f"{path}: table {table}, after {done} rows{since}"):
-            done += len(rows)
-            yield rows
+        for statement, bounds in statements:
+            cursor = connection.execute(statement, bounds)
+            cursor.arraysize = batch_rows
+            while rows := _fetch(cursor, f"{path}: table {table}, after {done} rows{since}"):
+                done += len(rows)
+                yield rows
 
 
 def _fetch(cursor: sqlite3.Cursor, where: str) -> list[tuple[Any, ...]]:
@@ -136,6 +146,7 @@ def _reading(path: str, table: str) -> Iterator[sqlite3.Connection]:
             remedy="copy it to one, and name the copy in the configuration",
         )
     _require_whole(path)
+    _require_settled(path)
     address = "file:" + urllib.parse.quote(os.path.abspath(storage.filesystem(path)[1])) + "?mode=ro&immutable=1"
     try:
         with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
@@ -177,6 +188,40 @@ def _require_whole(path: str) -> None:
         found=f"the end of the file after {size} bytes",
         remedy=FETCH_AGAIN,
     )
+
+
+def _require_settled(path: str) -> None:
+    """Raise where rows of a database are not in its file yet, or half a change is: another file beside it has the rest.
+
+    A file that is opened without a lock, which cannot be written to, is read without them: rows would be missing unseen.
+    """
+    log, journal = f"{path}-wal", f"{path}-journal"
+    if storage.exists(log) and storage.size(log):
+        other, found = log, "changes that are not in the database yet"
+    elif storage.exists(journal) and _starts_with(journal, _JOURNAL_MAGIC):
+        other, found = journal, "a change that was broken off, and must be undone first"
+    else:
+        return
+    raise InputError(
+        "rows of the SQLite database are in another file beside it",
+        where=path,
+        expected="a database that nobody is writing to",
+        found=f"{other}: {found}",
+        remedy=f"end what writes to it, then: sqlite3 {path} 'PRAGMA wal_checkpoint(TRUNCATE)'",
+    )
+
+
+def _starts_with(path: str, magic: bytes) -> bool:
+    with storage.open_raw(path) as file:
+        return read_head(file, len(magic)) == magic
+
+
+def _may_lack(connection: sqlite3.Connection, table: str, key: str) -> bool:
+    """Return whether a row may have no key: not where it is the row's own number, which upstream's is."""
+    for _, name, kind, _, _, primary in connection.execute(f"PRAGMA table_info({_quoted(table)})"):
+        if str(name).lower() == key.lower():
+            return not (primary and str(kind).upper() == "INTEGER")
+    return False
 
 
 def _not_a_database(path: str, head: bytes) -> InputError:

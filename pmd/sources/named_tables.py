@@ -216,26 +216,16 @@ def look(path: str, member: str | None = None) -> Table | None:
         return None
 
 
-#: What else people have from the Hub: first bytes → what it is, and what to do.
-_OTHERS: Final = {
-    b"version https://git-lfs.github.com/spec/": ("a pointer of Git LFS in the place of the file", "run: git lfs pull"),
-    b"ARROW1": ("an Arrow file", "write it as Parquet, with the library that wrote it"),
-    # As the library datasets keeps what it has read.
-    b"\xff\xff\xff\xff": ("an Arrow stream", "write it as Parquet, with the library that wrote it: to_parquet"),
-    b"PARE": ("an encrypted Parquet table", "write it without encryption"),
-}
-
-
 def _refuse_another(start: bytes, label: str) -> None:
-    for magic, (found, remedy) in _OTHERS.items():
-        if start.startswith(magic):
-            raise InputError(
-                "the form is not read",
-                where=label,
-                expected="Parquet, JSON Lines, CSV, or one of upstream's own forms",
-                found=found,
-                remedy=remedy,
-            )
+    if (told := records.of_another(start)) is not None:
+        found, remedy = told
+        raise InputError(
+            "the form is not read",
+            where=label,
+            expected="Parquet, JSON Lines, CSV, or one of upstream's own forms",
+            found=found,
+            remedy=remedy,
+        )
 
 
 def split_of(path: str) -> str | None:
@@ -261,6 +251,8 @@ def otherwise(start: bytes) -> str | None:
     Args:
         start: Its first bytes (`records.head`).
     """
+    if (told := records.told_of(start)) is not None:
+        return told[1]
     if (advice := records.of_lines(start)) is not None:
         return advice
     if start.lstrip().startswith((b"[", b"{")):

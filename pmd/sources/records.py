@@ -22,6 +22,7 @@ from pmd.formats.streams import HEAD_BYTES as MAGIC_BYTES
 from pmd.formats.streams import compression_of
 from pmd.schema import keys
 from pmd.sources.contract import DraftBuilder, InputFile
+from pmd.store import storage
 
 #: Bytes read to tell what a document is: the first records of every JSON form that the readers know are far shorter.
 HEAD_BYTES: Final = 64 * 1024
@@ -35,6 +36,8 @@ BLANK: Final = b" \t\r\n"
 #: What upstreams write where they know no id, in small letters.
 NO_ID: Final = frozenset({"", "none", "null", "nan", "n/a", "na", "<na>", "undefined"})
 
+#: What packing adds to a name.
+_PACKED: Final = re.compile(r"(?:\.(?:gz|bz2|xz|lzma|zst|zstd|zip))+$", re.IGNORECASE)
 _DIGITS: Final = re.compile("[1-9][0-9]{0,18}")
 _INT32_MAX: Final = 2**31 - 1
 #: Up to here every whole number is a float of its own.
@@ -57,6 +60,7 @@ def documents(
     lone: bool = False,
     else_wanted: str | None = None,
     remedy: str = "check that it is the archive that the source's manifest names",
+    all_have_rows: bool = True,
 ) -> list[tuple[str, str | None]]:
     """Return the documents of files as (path, member), sorted: a plain file is one, an archive holds those it names.
 
@@ -67,9 +71,10 @@ def documents(
         lone: Whether the only file of an archive may have any name.
         else_wanted: What the name must match in an archive without such a member.
         remedy: What to do about an archive that holds none.
+        all_have_rows: Whether each document has rows of its own, so that one that is given packed and unpacked is refused.
 
     Raises:
-        InputError: An archive holds no such member.
+        InputError: An archive holds no such member, or a document is given twice (`refuse_copies`).
     """
     listed: list[tuple[str, str | None]] = []
     for file in files:
@@ -92,7 +97,55 @@ def documents(
                 remedy=remedy,
             )
         listed += [(path, name) for name in chosen]
-    return sorted(set(listed), key=lambda document: (document[0], document[1] or ""))
+    found = sorted(set(listed), key=lambda document: (document[0], document[1] or ""))
+    if all_have_rows:
+        refuse_copies(found)
+    return found
+
+
+def refuse_copies(documents: Iterable[tuple[str, str | None]]) -> None:
+    """Refuse a document that is given twice, as an archive and what came out of it, or compressed and plain.
+
+    Two are one where their names are, less folders and what packing adds, their first bytes, and their sizes where these
+    are known. Copies under other names are rows of their own: who has two files with the same rows may mean it.
+
+    Raises:
+        InputError: Names both: each of their pairs would come twice.
+    """
+    alike: dict[str, list[tuple[str, str | None]]] = {}
+    for path, member in documents:
+        alike.setdefault(_PACKED.sub("", re.split(r"[/\\]", member or path)[-1]), []).append((path, member))
+    for ones in alike.values():
+        if len(ones) == 1:
+            continue
+        first: dict[bytes, list[tuple[str, int | None]]] = {}
+        for path, member in ones:
+            start, size = _start_and_size(path, member)
+            place = archives.location(path, member)
+            for other, size_of_other in first.setdefault(start, []):
+                if start and (size is None or size_of_other is None or size == size_of_other):
+                    raise InputError(
+                        "one file twice, packed and unpacked, so that each of its pairs would come twice",
+                        where=place,
+                        expected="each file once",
+                        found=f"{other} begins with the same {len(start):,} bytes",
+                        remedy="take one of the two out of `annotations`, or name the files one by one",
+                    )
+            first[start].append((place, size))
+
+
+def _start_and_size(path: str, member: str | None) -> tuple[bytes, int | None]:
+    """Return a document's first bytes, decompressed, and its size; None where only reading it would tell."""
+    with compression.open_decompressed(path, member) as file:
+        start = file.read(HEAD_BYTES)
+    if len(start) < HEAD_BYTES:
+        return start, len(start)
+    if member is not None:
+        of_member = next(one.bytes for one in archives.members(path) if one.name == member)
+        with archives.open_member(path, member) as packed:
+            is_plain = compression_of(packed.read(MAGIC_BYTES)) == "plain"
+        return start, of_member if is_plain else None
+    return start, storage.size(path) if compression.sniff(path) == "plain" else None
 
 
 def _named(names: Sequence[str], wanted: str) -> list[str]:
@@ -103,6 +156,43 @@ def _named(names: Sequence[str], wanted: str) -> list[str]:
 def _visible(names: Sequence[str]) -> list[str]:
     """Return names but those of hidden files, which macOS puts beside each file of an archive."""
     return [name for name in names if not re.split(r"[/\\]", name)[-1].startswith(".")]
+
+
+#: What people have in the place of annotations: first bytes → what it is, and what to do.
+_OTHERS: Final = {
+    b"version https://git-lfs.github.com/spec/": ("a pointer of Git LFS in the place of the file", "run: git lfs pull"),
+    b"ARROW1": ("an Arrow file", "write it as Parquet, with the library that wrote it"),
+    # As the library datasets keeps what it has read.
+    b"\xff\xff\xff\xff": ("an Arrow stream", "write it as Parquet, with the library that wrote it: to_parquet"),
+    b"PARE": ("an encrypted Parquet table", "write it without encryption"),
+}
+_PARQUET: Final = b"PAR1"
+_PAGE: Final = re.compile(rb"\s*<(?:!doctype html|html|\?xml)\b", re.IGNORECASE)
+
+
+def of_another(start: bytes) -> tuple[str, str] | None:
+    """Return what a file is that stands in the place of annotations, and what to do; None where its first bytes do not tell.
+
+    Args:
+        start: Its first bytes, decompressed.
+    """
+    return next((told for magic, told in _OTHERS.items() if start.startswith(magic)), None)
+
+
+def told_of(start: bytes) -> tuple[str, str] | None:
+    """Return `of_another`, also of what is no annotation file only where nothing else knows it: a web page, a Parquet table.
+
+    Args:
+        start: Its first bytes, decompressed.
+    """
+    if _PAGE.match(start):
+        return "a web page, or a server's error", "download the file anew: a server has sent this in its place"
+    if start.startswith(_PARQUET):
+        return (
+            "a Parquet table",
+            "give upstream's own file: docs/sources.md says which sources have mirrors that are read",
+        )
+    return of_another(start)
 
 
 def packed_twice(start: bytes) -> str | None:
@@ -169,12 +259,14 @@ def foreign(
         remedy: What to do, where there is more to say than to look at the files.
     """
     shown = start[:_SHOWN_CHARACTERS].decode("utf-8", "replace") if start else "an empty file"
+    what, advice = told_of(start) or (None, None)
     return InputError(
         problem,
         where=archives.location(path, member) + ":byte 0",
         expected=expected,
-        found=found or shown,
-        remedy=remedy
+        found=what or found or shown,
+        remedy=advice
+        or remedy
         or packed_twice(start)
         or "check `annotations` in the configuration against the files that the source's manifest names",
     )

@@ -93,20 +93,25 @@ class RedCaps:
         chunks: list[Chunk] = []
         alone: list[tuple[str, int]] = []
         whole = {file.path for file in files}
+        documents: list[tuple[str, str | None]] = []
         for file in sorted(files, key=lambda file: file.path):
             path, member = archives.split_member(file.path)
             if member is not None and path in whole:
                 continue  # it is read with its archive
             if member is None and archives.is_archive(path):
                 bytes_of = {entry.name: entry.bytes for entry in archives.members(path)}
-                sizes = [bytes_of[name] for _, name in _members(path) if name is not None]
+                members = _members(path)
+                documents += members
+                sizes = [bytes_of[name] for _, name in members if name is not None]
                 chunks += [Chunk(path=path, form="zip", start=start, stop=stop) for start, stop in runs(sizes)]
             elif (table := named_tables.look(path, member)) is not None and _is_mirror(table, options):
                 _layout(options).names(table)
                 chunks += table.chunks()
             else:
                 _refuse_foreign(path, member)
+                documents.append((path, member))
                 alone.append((file.path, file.bytes))
+        records.refuse_copies(documents)
         for start, stop in runs([size for _, size in alone]):
             first, *others = [path for path, _ in alone[start:stop]]
             path, member = archives.split_member(first)

@@ -27,6 +27,8 @@ NAME: Final = "sbu_captions"
 _MEMBERS: Final = r"sbu-captions-all\.json|SBU_captioned_photo_dataset_(urls|captions)\.txt|[^.].*\.tsv"
 _EXPECTED_MEMBERS: Final = "sbu-captions-all.json, or SBU_captioned_photo_dataset_{urls,captions}.txt"
 _EXPECTED_TABLE: Final = "a .tsv whose header names url and caption"
+_HEAD_LINES: Final = 100
+_URL: Final = re.compile(rb"\s*https?://", re.IGNORECASE)
 #: How the form of a table begins; its columns follow.
 _TABLE: Final = "tsv"
 _EXPECTED: Final = 'SBU captions: {"image_urls": […], "user_ids": […], "captions": […]}, three lists of one length'
@@ -122,12 +124,28 @@ def _pairs(texts: list[str]) -> list[Chunk]:
         if captions not in texts:
             raise _missing(urls, captions)
         path, member = archives.split_member(urls)
+        _refuse_without_urls(path, member)
         chunks.append(Chunk(path=path, form="txt", member=member, companions=(captions,)))
     for captions in set(texts) - {
         name for chunk in chunks for name in (archives.location(chunk.path, chunk.member), *chunk.companions)
     }:
         raise _missing(captions, _other(captions, "urls"))
     return chunks
+
+
+def _refuse_without_urls(path: str, member: str | None) -> None:
+    """Refuse a file of URLs that begins with lines of which none is one; a file without lines has no rows.
+
+    Raises:
+        InputError: It is another, or holds the captions.
+    """
+    batch = lines.head(path, member=member)
+    said = [] if batch is None else [line for line in batch.lines.slice(0, _HEAD_LINES).to_pylist() if line.strip()]
+    # One alone may be a bad row, or a header.
+    if len(said) > 1 and not any(_URL.match(line) for line in said):
+        raise records.foreign(
+            path, member, expected="an address a line: http://static.flickr.com/…", start=records.head(path, member)
+        )
 
 
 def _other(name: str, word: str) -> str:

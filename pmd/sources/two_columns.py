@@ -163,9 +163,11 @@ class TwoColumns:
         orders = [header or self.columns]
         if header is None and self.further:
             orders.append((*self.columns, *self.further))
-        for order in orders:
-            if not len(head) or self._shows_urls(head, order):
-                return ":".join([_FORM, *(header or ())] if order is orders[0] else [_WIDER, *order])
+        fitting = [order for order in orders if not len(head) or self._shows_urls(head, order)]
+        if fitting:
+            # Some lines may be bad ones, and have as many fields as those of the other edition.
+            order = max(fitting, key=lambda order: _urls(head, order, "image_url"))
+            return ":".join([_FORM, *(header or ())] if order is orders[0] else [_WIDER, *order])
         swapped = any(_urls(head, order, "caption") for order in orders)
         raise InputError(
             ("the header has the columns" if header else "the columns are") + " in the other order"

@@ -176,7 +176,13 @@ READER: Final = UrlText()
 def _tables(files: Sequence[InputFile]) -> Iterator[named_tables.Table]:
     """Yield the tables that files are or hold, sorted."""
     found = records.documents(
-        files, _MEMBERS, expected=_EXPECTED, lone=True, else_wanted=_TEXT_MEMBERS, remedy=_OF_ARCHIVE
+        files,
+        _MEMBERS,
+        expected=_EXPECTED,
+        lone=True,
+        else_wanted=_TEXT_MEMBERS,
+        remedy=_OF_ARCHIVE,
+        all_have_rows=False,  # programs write parts without rows, which are alike
     )
     for path, member in found:
         yield _table(path, member)

@@ -59,7 +59,9 @@ class VisualGenome:
 
     def plan(self, files: Sequence[InputFile], options: Options) -> list[Chunk]:
         """One chunk a file of regions; the image records are its companions, those of its folder first."""
-        documents = records.documents(files, _MEMBERS, expected="region_descriptions.json or image_data.json")
+        documents = records.documents(
+            files, _MEMBERS, expected="region_descriptions.json or image_data.json", all_have_rows=False
+        )
         forms = {document: _form(*document) for document in documents}
         tables = [document for document in documents if forms[document] == "images"]
         regions = [document for document in documents if forms[document] == "regions"]
@@ -71,6 +73,7 @@ class VisualGenome:
                 found=", ".join(archives.location(*document) for document in documents) or "no files",
                 remedy=f"pmd manifests fetch {NAME}, and name both files in `annotations`",
             )
+        records.refuse_copies(regions)  # releases may have the image records of others beside them
         held = karpathy.companions(options.karpathy, options.exclude_karpathy)
         return [
             Chunk(

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
@@ -56,6 +57,8 @@ _WITH_HEADER: Final = "tsv:header"
 _HEAD_LINES: Final = 100
 _HEAD_BYTES: Final = 64 * 1024
 _PHOTO_ID: Final = "^[1-9][0-9]{0,18}$"
+#: A line of upstream's other files: two or three fields, of which the first is a photo id, or a line's number and the second one.
+_OTHER_FILE: Final = re.compile(rb"[0-9]{1,19}\t[^\t]*(?:\t[^\t]*)?\Z")
 _PHOTO, _VIDEO = "0", "1"
 
 #: The six licences that YFCC100M has, by the end of their names and by the path of their URLs.
@@ -575,18 +578,30 @@ def _has_header(path: str, member: str | None) -> bool:
     rows = head.slice(int(header is not None), _HEAD_LINES)
     if (header is None or header in LAYOUTS.values()) and (not len(rows) or _shows_photos(rows)):
         return header is not None
+    first = records.head(path, member)
+    found, remedy = _told_of(start, first)
     raise InputError(
         f"not a file of {NAME}",
         where=f"{archives.location(path, member)}:byte 0",
         expected="lines of 25 columns (or 23, without line number and hash) parted by tabs, or the SQLite dump",
-        found="the SQLite dump, compressed or in an archive"
-        if start.startswith(sqlite.MAGIC)
-        else start[:80].decode("utf-8", "replace"),
-        remedy="unpack it"
-        if start.startswith(sqlite.MAGIC)
-        else records.of_lines(records.head(path, member))
+        found=found or start[:80].decode("utf-8", "replace"),
+        remedy=remedy
+        or records.of_lines(first)
         or f"check `annotations` in the configuration against manifests/{NAME}.toml",
     )
+
+
+def _told_of(line: bytes, start: bytes) -> tuple[str, str] | tuple[None, None]:
+    """Return what a foreign file is, and what to do, where its first line or bytes tell."""
+    if line.startswith(sqlite.MAGIC):
+        return "the SQLite dump, compressed or in an archive", "unpack it"
+    if _OTHER_FILE.match(line):
+        shown = line[:80].decode("utf-8", "replace")
+        return (
+            f"{shown}: a list of photos (autotags, exif, hash, lines or places), which has no captions",
+            "take it out of `annotations`, or name the files called yfcc100m_dataset alone",
+        )
+    return records.told_of(start) or (None, None)
 
 
 def _shows_photos(rows: pa.Array) -> bool:

@@ -161,3 +161,42 @@ def test_names_that_are_not_utf8_are_damage(database: Path) -> None:
     database.write_bytes(content[:at] + b"ti\xfftl"[:5] + content[at + 5 :])
     with pytest.raises(InputError):
         list(read_rows(str(database), TABLE, ["photoid", "title"], "photoid", 0, None, 10))
+
+
+def test_rows_that_are_not_in_the_file_yet_are_not_left_out_unseen(database: Path) -> None:
+    writer = sqlite3.connect(database)
+    writer.execute("PRAGMA journal_mode = WAL")
+    writer.execute(f"INSERT INTO {TABLE} VALUES (8, 'in the log alone', NULL)")
+    writer.commit()
+    with pytest.raises(InputError, match=r"(?s)another file beside it.*100%m\?\.sql-wal: changes.*wal_checkpoint"):
+        id_ranges(str(database), TABLE, "photoid", 3)
+    with pytest.raises(InputError, match="another file beside it"):
+        list(read_rows(str(database), TABLE, ["photoid"], "photoid", 0, None, 10))
+    writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # as the error advises
+    assert len(next(read_rows(str(database), TABLE, ["photoid"], "photoid", 0, None, 10))) == len(IDS) + 1
+    writer.close()
+
+
+def test_a_change_that_was_broken_off_is_not_read_as_done(database: Path) -> None:
+    journal = database.with_name(f"{database.name}-journal")
+    journal.write_bytes(bytes.fromhex("d9d505f920a163d7") + bytes(500))
+    with pytest.raises(InputError, match=r"(?s)another file beside it.*-journal: a change that was broken off"):
+        id_ranges(str(database), TABLE, "photoid", 3)
+    journal.write_bytes(bytes(512))  # how SQLite leaves one that is done with
+    assert id_ranges(str(database), TABLE, "photoid", 3)
+
+
+@pytest.mark.parametrize("keys", [[None, 5, None, 2], [None, None]])
+def test_rows_without_a_key_are_read_too(tmp_path: Path, keys: list[int | None]) -> None:
+    path = tmp_path / "by_pandas.sql"
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"CREATE TABLE {TABLE} (photoid BIGINT, title TEXT)")
+        connection.executemany(f"INSERT INTO {TABLE} VALUES (?, 'x')", [(key,) for key in keys])
+    connection.close()
+    rows = [
+        row[0]
+        for start, stop in id_ranges(str(path), TABLE, "photoid", 2)
+        for batch in read_rows(str(path), TABLE, ["photoid"], "photoid", start, stop, 2)
+        for row in batch
+    ]
+    assert rows == sorted(keys, key=lambda key: key or 0)

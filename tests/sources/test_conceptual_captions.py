@@ -275,3 +275,16 @@ def test_the_documents_have_all_names_of_columns() -> None:
     text = (Path(__file__).parents[2] / "docs" / "sources.md").read_text(encoding="utf-8")
     told = re.findall("`([a-z_]+)`", text[text.index("- **A header** may stand on top") :].split("- **Ids**")[0])
     assert told == list(NAMES)
+
+
+def test_one_line_of_another_edition_does_not_decide_which_one_a_file_is(tmp_path: Path, read_all: ReadAll) -> None:
+    wide = "a {0}\thttps://img.example.com/{0}.jpg\tbus\t/m/01bjv\t0.98\n"
+    path = tmp_path / "GCC-Labels-training.tsv"
+    path.write_text("no labels\thttps://img.example.com/0.jpg\n" + "".join(wide.format(n) for n in range(3)))
+    rows = read_all(SOURCE, path)
+    assert sorted((row["text"] or "", row["reason"]) for row in rows) == [
+        ("", "malformed_row"),
+        ("a 0", None),
+        ("a 1", None),
+        ("a 2", None),
+    ]

@@ -7,6 +7,8 @@ import importlib
 import zipfile
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pmd import sources
@@ -83,3 +85,35 @@ def test_json_is_no_form_of_yfcc100m(tmp_path: Path) -> None:
     path = tmp_path / "yfcc100m_subset.jsonl"
     path.write_text('{"image_url": "http://a.example/1.jpg", "image": null, "texts": ["a cat"], "meta": "{}"}\n')
     assert remedy("yfcc100m", path) == "check `annotations` in the configuration against manifests/yfcc100m.toml"
+
+
+@pytest.mark.parametrize("name", ["coco", "visual_genome", "yfcc100m", "red_caps", "wit", "localized_narratives__coco"])
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n", "run: git lfs pull"),
+        (b"<!DOCTYPE html>\n<html><body>Please sign in</body></html>\n", "download the file anew"),
+        (b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code></Error>', "download the file anew"),
+    ],
+)
+def test_what_stands_in_the_place_of_a_file(tmp_path: Path, name: str, content: bytes, says: str) -> None:
+    path = tmp_path / "captions.jsonl"
+    path.write_bytes(content)
+    assert remedy(name, path).startswith(says)
+
+
+@pytest.mark.parametrize("name", ["coco", "visual_genome", "yfcc100m"])
+def test_a_parquet_table_is_told_where_none_is_read(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"caption": ["a"]}), path)
+    error = refusal(name, path)
+    assert (error.found, "docs/sources.md" in str(error.remedy)) == ("a Parquet table", True)
+
+
+@pytest.mark.parametrize("line", ["6985418911\tnature:0.9,tree:0.8", "6985418911\t", "1\t6985418911\t4e2f7a26"])
+def test_the_other_files_of_yfcc100m_have_no_captions(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "yfcc100m_autotags"
+    path.write_text(f"{line}\n" * 3)
+    error = refusal("yfcc100m", path)
+    assert "which has no captions" in str(error.found)
+    assert str(error.remedy).startswith("take it out of `annotations`")

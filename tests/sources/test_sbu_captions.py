@@ -300,10 +300,10 @@ def write_named(folder: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("urls", "captions", "count"),
     [
-        ("a\nb\n", "one\ntwo\n\n", None),
-        ("a\nb\n \n\n", "one\ntwo", None),
-        ("a\nb", "one\ntwo\n\n\nfour", 5),
-        ("a\nb", "one", 1),
+        ("http://a\nhttp://b\n", "one\ntwo\n\n", None),
+        ("http://a\nhttp://b\n \n\n", "one\ntwo", None),
+        ("http://a\nhttp://b", "one\ntwo\n\n\nfour", 5),
+        ("http://a\nhttp://b", "one", 1),
     ],
 )
 def test_blank_lines_at_the_end_of_one_file_belong_to_nothing(
@@ -315,10 +315,17 @@ def test_blank_lines_at_the_end_of_one_file_belong_to_nothing(
     if count is None:
         rows = read_all(SOURCE, *paths)
         assert [(row["image_url"], row["text"], row["reason"]) for row in rows] == [
-            ("a", "one", None),
-            ("b", "two", None),
+            ("http://a", "one", None),
+            ("http://b", "two", None),
         ]
         return
     with pytest.raises(InputError, match="not of one length") as caught:
         read_all(SOURCE, *paths)
     assert str(caught.value.found).endswith(f"{paths[1]} has {count}")
+
+
+def test_the_two_text_files_under_each_others_names_are_told(tmp_path: Path, read_all: ReadAll) -> None:
+    (tmp_path / "x_urls.txt").write_text(" one\n two\n")
+    (tmp_path / "x_captions.txt").write_text("http://static.flickr.com/1/2_a.jpg\nhttp://static.flickr.com/1/3_a.jpg\n")
+    with pytest.raises(InputError, match=r"(?s)x_urls\.txt:byte 0: not an annotation file.*an address a line"):
+        read_all(SOURCE, tmp_path / "x_urls.txt", tmp_path / "x_captions.txt")

@@ -1,0 +1,83 @@
+"""One file that is given packed and unpacked: each of its pairs would come twice, and nobody would be told."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import importlib
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pmd import sources
+from pmd.errors import InputError
+from pmd.sources import records
+from pmd.sources.contract import InputFile
+
+ReadAll = Callable[..., list[dict[str, Any]]]
+
+
+def _golden(name: str, folder: Path) -> list[Path]:
+    folder.mkdir()
+    return list(map(Path, importlib.import_module(f"tests.sources.test_{name}").write_golden(folder)))
+
+
+def _plan(name: str, *paths: Path) -> None:
+    source = sources.load(name)
+    files = [InputFile(str(path), path.stat().st_size) for path in paths]
+    source.plan(files, source.options(**source.options.profile_values("paper")))
+
+
+def _zipped(path: Path, files: list[Path]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in files:
+            archive.write(file, f"annotations/{file.name}")
+    return path
+
+
+@pytest.mark.parametrize("name", ["coco", "visual_genome", "localized_narratives__ADE20k", "red_caps", "sbu_captions"])
+def test_an_archive_beside_what_came_out_of_it(tmp_path: Path, name: str) -> None:
+    files = [path for path in _golden(name, tmp_path / "unpacked") if path.suffix != ".zip"]
+    if not files:  # RedCaps' are zipped as they are
+        (archive,) = (tmp_path / "unpacked").glob("*.zip")
+        with zipfile.ZipFile(archive) as packed:
+            packed.extractall(tmp_path / "unpacked")
+        archive.unlink()
+        files = [path for path in (tmp_path / "unpacked").rglob("[!.]*.json") if path.stat().st_size]
+    _plan(name, *files)
+    with pytest.raises(InputError, match=r"(?s)one file twice, packed and unpacked.*begins with the same") as caught:
+        _plan(name, *files, _zipped(tmp_path / "all.zip", files))
+    assert "all.zip!/annotations/" in str(caught.value)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
+@pytest.mark.parametrize("name", ["conceptual_12m", "yfcc100m", "wit"])
+def test_a_file_beside_itself_compressed(tmp_path: Path, name: str, pack: Callable[[bytes], bytes]) -> None:
+    file, *_ = _golden(name, tmp_path / "plain")
+    packed = tmp_path / f"{file.name}.{'gz' if pack is gzip.compress else 'bz2'}"
+    packed.write_bytes(pack(file.read_bytes()))
+    with pytest.raises(InputError, match="one file twice, packed and unpacked"):
+        _plan(name, file, packed)
+
+
+def test_files_of_one_name_and_other_rows_are_two(tmp_path: Path, read_all: ReadAll) -> None:
+    rows = b"".join(b"http://a.example/%d.jpg\tA cat\n" % number for number in range(5000))
+    for name, more in (("first", b""), ("second", b"http://a.example/more.jpg\tA dog\n")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "cc12m.tsv").write_bytes(rows + more)
+    assert len(rows) > records.HEAD_BYTES  # what follows tells them apart
+    found = read_all(sources.load("conceptual_12m"), *sorted(tmp_path.rglob("*.tsv")))
+    assert len(found) == 2 * 5000 + 1
+
+
+def test_releases_may_share_their_image_records(tmp_path: Path, read_all: ReadAll) -> None:
+    source = sources.load("visual_genome")
+    files = _golden("visual_genome", tmp_path / "v1.2")
+    (images,) = (path for path in files if "image_data" in path.name)
+    (tmp_path / "v1.4").mkdir()
+    (tmp_path / "v1.4" / images.name).write_bytes(images.read_bytes())
+    alone = read_all(source, *files)
+    assert read_all(source, *files, tmp_path / "v1.4" / images.name) == alone
