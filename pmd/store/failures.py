@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import posixpath
 import re
@@ -100,6 +101,11 @@ _CLOUDS: Final = (
 )
 #: What is to be done where a file is another's, on the web.
 _DOWNLOAD: Final = "download it, and name the file that you have"
+#: What is to be done where something else answers than a store, or the store of another region.
+ADDRESS: Final = (
+    "say in this environment where the store is (AWS_ENDPOINT_URL, AWS_DEFAULT_REGION, STORAGE_EMULATOR_HOST), then run the same "
+    "command again"
+)
 #: How much of their words is told.
 _SAID: Final = 400
 #: What stands in these → what it means, and what to do; before anything else that a store may refuse.
@@ -111,17 +117,26 @@ _REFUSALS: Final = (
     ),
     (("RequestTimeTooSkewed",), "the clock of this machine is wrong", "set it, then run the same command again"),
     (
+        ("PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraint"),
+        "the bucket is in another region, or at another address",
+        ADDRESS,
+    ),
+    (("JSONDecodeError", "ResponseParserError"), "what answers here is no object store", ADDRESS),
+    (
         ("QuotaExceeded", "InsufficientStorage", "StorageFull", "(507)", ", 507"),
         "the quota of the storage is used up",
         _ROOM,
     ),
     (
-        ("SlowDown", "ServiceUnavailable", "InternalError", "reached max retries", ", 429", ", 500", ", 503", ", 504"),
+        (
+            *("SlowDown", "ServiceUnavailable", "InternalError", "OperationAborted", "ConditionalRequestConflict"),
+            *("reached max retries", ", 429", ", 500", ", 503", ", 504"),
+        ),
         "the storage fails, or is too busy, and was waited for",
         _BACK,
     ),
     (
-        ("PayloadError", "IncompleteRead", "ReadTimeout", "ChecksumError", "ResponseStreaming"),
+        ("PayloadError", "IncompleteRead", "ReadTimeout", "ChecksumError", "ResponseStreaming", "CutShort"),
         "what the storage sends does not arrive whole",
         _BACK,
     ),
@@ -235,14 +250,15 @@ def _is_of(error: BaseException, modules: tuple[str, ...]) -> bool:
 
 def _is_of_a_store(error: BaseException) -> bool:
     """Return whether the client of an object store raised an error; one of a file of this machine names that file."""
-    if type(error).__module__.startswith(_CLOUDS):
+    if type(error).__module__.startswith(_CLOUDS) or isinstance(error, patience.CutShortError):
         return True
     if not isinstance(error, OSError | ValueError) or _path(error) is not None:
         return False
     if type(error.__cause__).__module__.startswith(_CLOUDS):  # in which s3fs gives it a number, as if a disk had failed
         return True
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    by = frames if isinstance(error, OSError) and error.errno is None else frames[-1:]
+    says_nothing = isinstance(error, json.JSONDecodeError) or (isinstance(error, OSError) and error.errno is None)
+    by = frames if says_nothing else frames[-1:]
     return any(frame.f_globals.get("__name__", "").startswith(_CLOUDS) for frame in by)
 
 

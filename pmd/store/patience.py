@@ -46,8 +46,8 @@ _PIECES: Final = 1024
 
 #: The same for a store that is too busy: half a minute.
 _BUSY_PAUSES_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
-#: How a store says so, and a client of S3 that it has asked again already.
-_BUSY: Final = ("(429)", "(TooManyRequests)")
+#: How a store says so, or that another request for the same object is under way, and a client of S3 that it has asked again.
+_BUSY: Final = ("(429)", "(TooManyRequests)", "(OperationAborted)", "(ConditionalRequestConflict)")
 _TRIED: Final = "reached max retries"
 #: How clients of stores call an answer that broke off, or that arrived damaged.
 _BROKEN: Final = frozenset(
@@ -66,6 +66,10 @@ _BROKEN: Final = frozenset(
 _failed_at = float("-inf")
 
 
+class CutShortError(Exception):
+    """A store has answered with other bytes than those that were asked for."""
+
+
 def patiently(call: Callable[[], _T]) -> _T:
     """Return what a call gives that may be made again; an error that may pass is waited out."""
     return _again(call, _may_pass)
@@ -76,7 +80,7 @@ def wholly(call: Callable[[], _T]) -> _T:
 
     An answer that breaks off, or that is not what its checksum says, is asked for again, as what may pass is.
     """
-    return _again(call, lambda error: _may_pass(error) or type(error).__name__ in _BROKEN)
+    return _again(call, lambda error: _may_pass(error) or type(error).__name__ in {*_BROKEN, CutShortError.__name__})
 
 
 def _again(call: Callable[[], _T], may_pass: Callable[[Exception], bool]) -> _T:
@@ -100,7 +104,7 @@ def _again(call: Callable[[], _T], may_pass: Callable[[Exception], bool]) -> _T:
 def _may_pass(error: Exception) -> bool:
     """Return whether the same may be tried again. What a client of S3 has tried itself, and waited for, has such numbers too."""
     has_waited = _TRIED in str(error.__cause__)
-    return isinstance(error, OSError) and error.errno in PASSING and not has_waited
+    return isinstance(error, OSError) and (error.errno in PASSING or _is_busy(error)) and not has_waited
 
 
 def _is_busy(error: Exception) -> bool:

@@ -30,7 +30,7 @@ from typing import Any, BinaryIO, Final, Self, cast
 from pmd.errors import ConfigError, InputError, PmdError, RootError
 from pmd.store import spools
 from pmd.store.local import LOCAL, Local, unless_gone
-from pmd.store.patience import Reading, Writing, asking, patiently, refuse_pipes, wholly
+from pmd.store.patience import CutShortError, Reading, Writing, asking, patiently, refuse_pipes, wholly
 
 #: Marks files that are being written; sweeps remove them, readers never see them.
 TEMPORARY = ".tmp-"
@@ -338,18 +338,33 @@ def open_raw(url: str) -> BinaryIO:
             file = fs.open(path, "rb", compression=None)
         cache = getattr(file, "cache", None)
         if cache is not None and "gs" not in _protocols(fs):  # whose files fetch ahead by themselves
-            cache.fetcher = functools.partial(_fetched, wholly if _is_in_s3(fs) else _once, cache.fetcher, url)
+            cache.fetcher = functools.partial(
+                _fetched, wholly if _is_in_s3(fs) else _once, cache.fetcher, cache.size, url
+            )
         return cast(BinaryIO, file)
     except FileNotFoundError:
         raise InputError("no such file", where=url, remedy="check the path in the configuration") from None
 
 
 def _fetched(
-    read: Callable[[Callable[[], bytes]], bytes], fetch: Callable[[int, int], bytes], url: str, start: int, stop: int
+    read: Callable[[Callable[[], bytes]], bytes],
+    fetch: Callable[[int, int], bytes],
+    size: int,
+    url: str,
+    start: int,
+    stop: int,
 ) -> bytes:
-    """Return a range of an open file."""
+    """Return a range of an open file: a store that answers with less would be taken for the file's end, and rows be lost."""
+    wanted = min(stop, size) - start
+
+    def fetched() -> bytes:
+        found = fetch(start, stop)
+        if len(found) != wanted:
+            raise CutShortError(f"{len(found)} bytes from byte {start} on, where {wanted} were asked for")
+        return found
+
     with asking(url):
-        return read(lambda: fetch(start, stop))
+        return read(fetched)
 
 
 def _once(call: Callable[[], bytes]) -> bytes:
@@ -724,7 +739,7 @@ def put_if_absent(url: str, content: bytes) -> bool:
         make_folder(posixpath.dirname(url))
         try:
             with asking(url):
-                fs.pipe_file(path, content, mode="create")
+                patiently(lambda: fs.pipe_file(path, content, mode="create"))
         except FileExistsError:
             return False
         return True

@@ -15,11 +15,11 @@ import os
 import posixpath
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pmd.errors import ConfigError
-from pmd.store import patience, storage
+from pmd.store import failures, patience, storage
 from pmd.store.patience import patiently
 
 
@@ -129,6 +129,24 @@ def probe(folder: str) -> None:
     """
     if storage.is_local(folder):
         return
+    try:
+        broken = _broken_condition(folder)
+    except OSError as error:
+        if _UNHEARD_OF not in _words(error):
+            raise
+        broken = "knows no such conditions"
+    if broken is not None:
+        raise ConfigError(
+            "a ROOT cannot stand here: two writers could destroy each other's work",
+            where=folder,
+            expected="storage that heeds If-Match and If-None-Match (S3), or ifGenerationMatch (Cloud Storage)",
+            found=f"it {broken}",
+            remedy="name another root in the configuration, or a newer version of this storage",
+        )
+
+
+def _broken_condition(folder: str) -> str | None:
+    """Return in words which condition does not hold of a file that is made in a folder, and removed again; None: all do."""
     url = storage.join(folder, f"{storage.TEMPORARY}{uuid.uuid4().hex}")
     if not make_stand(url, b"first", None):
         raise ConfigError(
@@ -138,30 +156,20 @@ def probe(folder: str) -> None:
             remedy="make the bucket, or name another root in the configuration",
         )
     try:
-        _try_conditions(url, folder)
+        seen = read(url)
+        if swap(url, b"second", None):
+            return "makes a file anew where one stands"
+        if not make_stand(url, b"third", seen):
+            return "does not replace the file that was read"
+        if swap(url, b"fourth", seen):
+            return "replaces a file that is no longer the one that was read"
+        if (
+            seen is not None
+        ):  # some know conditions where a file is written, and say that they know none where one is removed
+            remove(url, seen.version)
+        return None
     finally:
         storage.remove(url)
-
-
-def _try_conditions(url: str, folder: str) -> None:
-    seen = read(url)
-    broken = (
-        "makes a file anew where one stands"
-        if swap(url, b"second", None)
-        else "does not replace the file that was read"
-        if not make_stand(url, b"third", seen)
-        else "replaces a file that is no longer the one that was read"
-        if swap(url, b"fourth", seen)
-        else None
-    )
-    if broken is not None:
-        raise ConfigError(
-            "a ROOT cannot stand here: two writers could destroy each other's work",
-            where=folder,
-            expected="storage that heeds If-Match and If-None-Match (S3), or ifGenerationMatch (Cloud Storage)",
-            found=f"it {broken}",
-            remedy="name another root in the configuration, or a newer version of this storage",
-        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -266,6 +274,8 @@ def _list_local(_: Any, path: str, ending: str) -> dict[str, Listed]:
 _S3_OTHERS: Final = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 #: The same of Cloud Storage; of most gcsfs makes a `FileExistsError`.
 _GCS_OTHERS: Final = ("conditionNotMet", "412")
+#: What stores say that know no conditions, or none for what is asked.
+_UNHEARD_OF: Final = "NotImplemented"
 
 
 def _read_s3(fs: Any, path: str) -> Versioned | None:
@@ -273,12 +283,28 @@ def _read_s3(fs: Any, path: str) -> Versioned | None:
 
     def read() -> Versioned:
         answer = fs.call_s3("get_object", Bucket=bucket, Key=key)
-        return Versioned(_body(fs, answer["Body"]), str(answer["ETag"]))
+        return Versioned(_body(fs, answer["Body"]), _told(fs, path, answer, "ETag"))
 
     try:
         return patience.wholly(read)
     except FileNotFoundError:
         return None
+
+
+def _told(fs: Any, path: str, answer: Mapping[str, Any], name: str) -> str:
+    """Return what an answer tells of an object's version.
+
+    Raises:
+        ConfigError: It tells nothing: a web page, maybe, in the place of a store.
+    """
+    if name not in answer:
+        raise ConfigError(
+            "what answers here is no object store",
+            where=fs.unstrip_protocol(path),
+            expected=f"{name} with every object",
+            remedy=failures.ADDRESS,
+        )
+    return str(answer[name])
 
 
 def _body(fs: Any, body: Any) -> bytes:
@@ -301,7 +327,7 @@ def _swap_s3(fs: Any, path: str, content: bytes, seen: Versioned | None) -> bool
 def _version_s3(fs: Any, path: str) -> str | None:
     bucket, key, _ = fs.split_path(path)
     try:
-        return str(fs.call_s3("head_object", Bucket=bucket, Key=key)["ETag"])
+        return _told(fs, path, fs.call_s3("head_object", Bucket=bucket, Key=key), "ETag")
     except FileNotFoundError:
         return None
 
@@ -335,7 +361,7 @@ def _read_gcs(fs: Any, path: str) -> Versioned | None:
         headers, content = fs.call("GET", "b/{}/o/{}", bucket, key, alt="media")
     except FileNotFoundError:
         return None
-    return Versioned(bytes(content), str(headers["x-goog-generation"]))
+    return Versioned(bytes(content), _told(fs, path, headers, "x-goog-generation"))
 
 
 def _swap_gcs(fs: Any, path: str, content: bytes, seen: Versioned | None) -> bool:
@@ -386,11 +412,16 @@ def _holds(request: Callable[[], object], *refusals: type[OSError], says: Sequen
     except refusals:
         return False
     except OSError as error:
-        told = " ".join(repr(part) for part in (error, error.__cause__, getattr(error, "code", "")))
+        told = _words(error)
         if any(word in told for word in says):
             return False
         raise
     return True
+
+
+def _words(error: OSError) -> str:
+    """Return what a store's client says of an error, and the store itself."""
+    return " ".join(repr(part) for part in (error, error.__cause__, getattr(error, "code", "")))
 
 
 # Memory, for tests

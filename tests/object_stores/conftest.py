@@ -20,6 +20,9 @@ from tests.end_to_end.conftest import unbuilt as unbuilt  # noqa: PLC0414
 
 #: Headers of one hop.
 HOP = {"connection", "keep-alive", "transfer-encoding"}
+#: How headers begin that tell of an answer's content.
+OF_CONTENT = ("content-length", "x-amz-checksum", "x-goog-hash")
+CONFLICT = b"<Error><Code>OperationAborted</Code><Message>another is under way</Message></Error>"
 
 
 @dataclass
@@ -31,6 +34,8 @@ class Proxy:
         busy: Statuses that the next requests get; each is answered once.
         refused: A status that every request gets, and the method it is for.
         broken: How many of the next answers that have something in them break off half-way.
+        short: How many of the next such answers are whole, and have half of what was asked for.
+        conflicts: How many of the next requests that write meet another one that is under way (409).
     """
 
     port: int
@@ -38,6 +43,8 @@ class Proxy:
     busy: list[int] = field(default_factory=list)
     refused: tuple[str, int] | None = None
     broken: int = 0
+    short: int = 0
+    conflicts: int = 0
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         """Answer one request."""
@@ -49,6 +56,10 @@ class Proxy:
         if status:
             tell(handler, status, [], b"")
             return
+        if self.conflicts and handler.command in {"PUT", "POST"}:
+            self.conflicts -= 1
+            tell(handler, 409, [], CONFLICT)
+            return
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as behind:
             behind.request(handler.command, handler.path, body, dict(handler.headers.items()))
             answer = behind.getresponse()
@@ -59,6 +70,10 @@ class Proxy:
                 headers = [(name, value) for name, value in headers if name.lower() != "content-length"]
                 headers.append(("Content-Length", str(len(content))))
                 content, handler.close_connection = content[: len(content) // 2], True
+            if self.short and handler.command == "GET" and len(content) > 1:
+                self.short -= 1
+                headers = [(name, value) for name, value in headers if not name.lower().startswith(OF_CONTENT)]
+                content = content[: len(content) // 2]
             tell(handler, answer.status, headers, content)
 
 
@@ -145,7 +160,7 @@ def store(emulated: Emulated) -> Iterator[Emulated]:
     yield emulated
     emulated.proxy.busy.clear()
     emulated.proxy.refused = None
-    emulated.proxy.broken = 0
+    emulated.proxy.broken = emulated.proxy.short = emulated.proxy.conflicts = 0
 
 
 def in_process(code: str) -> subprocess.CompletedProcess[str]:

@@ -154,6 +154,32 @@ def test_an_answer_that_breaks_off_is_asked_for_again(store: Emulated, read: Cal
     assert store.proxy.broken == 0
 
 
+def test_an_answer_with_less_than_was_asked_for_is_not_taken_for_the_end(store: Emulated) -> None:
+    if store.kind != "s3":
+        pytest.skip("gcsfs asks again by itself")
+    content = bytes(range(256)) * 40_000
+    write(f"{store.bucket}/short/a", content)
+    store.proxy.short = 1
+    with storage.open_raw(f"{store.bucket}/short/a") as file:
+        assert file.read() == content
+    store.proxy.short = 99
+    with pytest.raises(PmdError) as caught, failures.at(store.bucket):
+        storage.open_raw(f"{store.bucket}/short/a").read()
+    assert caught.value.problem == "what the storage sends does not arrive whole"
+    assert f"where {len(content)} were asked for" in str(caught.value.found)
+
+
+def test_a_request_that_meets_another_under_way_is_made_again(store: Emulated) -> None:
+    if store.kind != "s3":
+        pytest.skip("Cloud Storage says 429, which a busy store says too")
+    folder = f"{store.bucket}/aborted"
+    store.proxy.conflicts = 1
+    write(f"{folder}/a", b"content")
+    store.proxy.conflicts = 1
+    assert storage.put_if_absent(f"{folder}/b", b"content")
+    assert storage.list_names(folder) == ["a", "b"]
+
+
 def test_answers_that_always_break_off_are_told_in_a_sentence(store: Emulated) -> None:
     if store.kind != "s3":
         pytest.skip("gcsfs waits half a minute")

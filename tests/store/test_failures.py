@@ -24,7 +24,7 @@ from pmd.books import reconciliation
 from pmd.dedupe import packed
 from pmd.errors import ConfigError, InputError, PmdError, RootError
 from pmd.fetch import trust
-from pmd.store import failures, root, spools, storage
+from pmd.store import failures, patience, root, spools, storage
 from tests import tiny_root
 
 
@@ -243,6 +243,23 @@ def s3(code: str, words: str, number: int | None = None) -> OSError:
         ),
         (s3("SlowDown", "x", errno.EBUSY), "the storage fails, or is too busy, and was waited for", "SlowDown"),
         (s3("NotImplemented", "x", errno.ENOSYS), "the storage refuses", "NotImplemented"),
+        (
+            s3("PermanentRedirect", "x", errno.ENOENT),
+            "the bucket is in another region, or at another address",
+            "PermanentR",
+        ),
+        (
+            s3("AuthorizationHeaderMalformed", "expecting 'eu-west-1'", errno.EINVAL),
+            "the bucket is in another region, or at another address",
+            "eu-west-1",
+        ),
+        (s3("OperationAborted", "x", errno.EBUSY), "the storage fails, or is too busy, and was waited for", "Aborted"),
+        (patience.CutShortError("1 byte"), "what the storage sends does not arrive whole", "CutShortError: 1 byte"),
+        (
+            of_client("ResponseParserError", "invalid XML", "botocore.parsers"),
+            "what answers here is no object store",
+            "invalid XML",
+        ),
         (
             of_client("ClientPayloadError", "not completed", "aiohttp.client_exceptions"),
             "what the storage sends does not arrive whole",

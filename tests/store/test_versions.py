@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 import pytest
@@ -98,9 +99,9 @@ def test_another_refusal_is_an_error(monkeypatch: pytest.MonkeyPatch, protocol: 
 
 
 class Careless(Store):
-    """An S3 that knows no conditions, or only the one that a name must be free."""
+    """An S3 that knows no conditions, or only some, and none where something is removed."""
 
-    def __init__(self, *, heeds: str = "") -> None:
+    def __init__(self, *heeds: str) -> None:
         super().__init__("s3")
         self.heeds = heeds
         self.content: bytes | None = None
@@ -109,7 +110,12 @@ class Careless(Store):
         """Do what is asked, whatever the condition."""
         if method == "get_object":
             return {"Body": self.content, "ETag": repr(self.content)}
-        if self.heeds in said and (said[self.heeds] == "*") == (self.content is not None):
+        if method == "delete_object":
+            raise OSError(errno.ENOSYS, "A header") from ValueError("An error occurred (NotImplemented)")
+        condition = next((said[name] for name in self.heeds if name in said), None)
+        if condition is not None and (
+            condition != repr(self.content) if condition != "*" else self.content is not None
+        ):
             raise OSError("PreconditionFailed")
         self.content = said["Body"]
         return None
@@ -119,13 +125,50 @@ class Careless(Store):
         self.content = None
 
 
+class Unheeding(Careless):
+    """One that says of conditions that it has none."""
+
+    def call_s3(self, method: str, **said: Any) -> Any:
+        """Refuse what has one."""
+        if "IfMatch" in said or "IfNoneMatch" in said:
+            raise OSError(errno.ENOSYS, "A header") from ValueError("An error occurred (NotImplemented)")
+        return super().call_s3(method, **said)
+
+
+class Page(Store):
+    """A web page in the place of a store."""
+
+    def call_s3(self, _: str, **__: Any) -> Any:
+        """Answer as to anything."""
+        return {"Body": b"<html>"}
+
+    def call(self, *_: str, **__: Any) -> Any:
+        """Answer as to anything."""
+        return {}, b"<html>"
+
+    def unstrip_protocol(self, path: str) -> str:
+        """Return a URL."""
+        return f"{self.protocol}://{path}"
+
+
+@pytest.mark.parametrize("protocol", ["s3", "gs"])
+def test_a_web_page_in_the_place_of_a_store_is_told(protocol: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(versions, "_body", lambda _, body: body)
+    with pytest.raises(ConfigError) as caught:
+        versions.read(at(Page(protocol), monkeypatch))
+    assert caught.value.problem == "what answers here is no object store"
+    assert "AWS_ENDPOINT_URL" in str(caught.value.remedy)
+
+
 @pytest.mark.parametrize(
     ("store", "found"),
     [
         (Careless(), "it makes a file anew where one stands"),
-        (Careless(heeds="IfNoneMatch"), "it replaces a file that is no longer the one that was read"),
+        (Careless("IfNoneMatch"), "it replaces a file that is no longer the one that was read"),
+        (Careless("IfNoneMatch", "IfMatch"), "it knows no such conditions"),
+        (Unheeding(), "it knows no such conditions"),
     ],
-    ids=["none", "put-if-absent only"],
+    ids=["none", "put-if-absent only", "not where something is removed", "none, and says so"],
 )
 def test_a_store_whose_conditions_do_not_hold_is_refused(
     store: Careless, found: str, monkeypatch: pytest.MonkeyPatch
