@@ -27,6 +27,7 @@ from pmd.schema import keys
 from pmd.schema.tables import IMAGES, KEY, PAIRS, REJECTED, VIEWS
 from pmd.store import commits
 from pmd.store.commits import Books
+from pmd.text import urls
 
 FLICKR = "http://farm1.staticflickr.com/2/4242_abcdef.jpg"
 COCO = "http://images.cocodataset.org/train2017/000000000009.jpg"
@@ -163,6 +164,24 @@ def test_mirrors_keep_upstreams_order() -> None:
     mirrors = ["http://z.org/1", "http://a.org/1"]
     gathered = gather(spread(pair("yfcc100m", "1", "flickr:1", image_url=FLICKR, mirrors=mirrors)))
     assert locations(gathered) == [[("mirror", mirrors[0]), ("mirror", mirrors[1]), ("original", FLICKR)]]
+
+
+def test_the_whole_picture_is_asked_for_behind_its_thumbnails() -> None:
+    thumb = "https://upload.wikimedia.org/wikipedia/commons/thumb/a/ab/Cat_%28x%29.jpg/600px-Cat_%28x%29.jpg?2011"
+    newer = "https://thumb.wikimedia.org/wikipedia/commons/thumb/a/ab/Cat_%28x%29.jpg/960px-Cat_%28x%29.jpg"
+    whole = "https://upload.wikimedia.org/wikipedia/commons/a/ab/Cat_%28x%29.jpg"
+    drawing = "https://upload.wikimedia.org/wikipedia/commons/thumb/a/ab/D.svg/40px-D.svg.png"
+    identity, drawn = (urls.identity_one(url) or "" for url in (thumb, drawing))
+    alone = gather(
+        spread(pair("conceptual_12m", "1", identity, image_url=thumb), pair("wit", "2", drawn, image_url=drawing))
+    )
+    assert sorted(locations(alone)) == sorted([[("original", thumb), ("original", whole)], [("original", drawing)]])
+    # Where another source has the picture itself, that is its place already.
+    both = gather(
+        spread(pair("conceptual_12m", "1", identity, image_url=thumb), pair("url", "2", identity, image_url=newer)),
+        spread(pair("wit", "3", identity, image_url=f"{whole}#a")),
+    )
+    assert locations(both) == [[("original", thumb), ("original", newer), ("original", f"{whole}#a")]]
 
 
 def test_archives_and_folders_are_indexed_by_base_name(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ const COCO_PATH = /^\/(?:train|val|test)20(?:14|15|17)\/(?:COCO_(?:train|val|tes
 const MSCOCO_PATH = /^\/images\/([1-9][0-9]*)$/;
 const OPEN_IMAGES_PATH = /^\/(?:train|validation|test)\/([0-9a-f]{16})\.jpg$/;
 const VISUAL_GENOME_PATH = /^\/people\/rak248\/VG_100K(?:_2)?\/([1-9][0-9]*)\.jpg$/;
+const WIKIMEDIA_HOSTS = ["upload.wikimedia.org", "thumb.wikimedia.org"];
 const WIKIMEDIA_THUMB = new RegExp(
   "^(/[a-z0-9_-]+/[a-z0-9_-]+)/thumb(/(?:archive/)?[0-9a-f]/[0-9a-f]{2}/[^/]+\\.(?:jpe?g|png|gif|svg|tiff?|webp|bmp))" +
   "/(?:qlow-|(?:lossy-|lossless-)?page1-)?[0-9]+px-[^/]*$", "i");
@@ -65,7 +66,7 @@ function first(kind, pattern, path) {
 
 function named(host, path, query) {
   if (host.endsWith("flickr.com")) return FLICKR_HOST.test(host) ? first("flickr", FLICKR_PATH, path) : null;
-  if (host === "upload.wikimedia.org") return ofWikimedia(path);
+  if (WIKIMEDIA_HOSTS.includes(host)) return ofWikimedia(path);
   if (IMGUR_HOSTS.includes(host)) {
     const found = IMGUR_PATH.exec(path);
     return found && `imgur:${found[1] || found[2]}`;
