@@ -74,8 +74,6 @@ _WIKIMEDIA_THUMB: Final = re.compile(
     r"/(?:qlow-|(?:lossy-|lossless-)?page1-)?[0-9]+px-[^/]*",
     re.IGNORECASE,
 )
-#: What may be one (RE2).
-_MAY_BE_THUMB: Final = r"(?i)^https?://(?:upload|thumb)\.wikimedia\.org/[^/]+/[^/]+/thumb/"
 _WIKIMEDIA_FILE: Final = re.compile(r"/[a-z0-9_-]+/[a-z0-9_-]+/(?:archive/)?[0-9a-f]/[0-9a-f]{2}/[^/]+")
 
 #: An Imgur id has 5 or 7 letters and digits. A thumbnail has one letter more; after 5 that would be a guess (ids of 6
@@ -572,27 +570,42 @@ def _wikimedia(path: str) -> str | None:
     return f"url:upload.wikimedia.org{_one_encoding(original)}"
 
 
-def wholes(addresses: pa.Array) -> tuple[pa.Array, pa.Array]:
-    """Return where whole pictures are of which addresses are thumbnails that a host may refuse to make.
+#: What `elsewhere` may know (RE2).
+_MAY_BE_ELSEWHERE: Final = (
+    r"(?i)^https?://(?:(?:upload|thumb)\.wikimedia\.org/[^/]+/[^/]+/thumb/|(?:farm[0-9]+\.)?static\.flickr\.com/)"
+)
 
-    Wikimedia makes thumbnails of eleven widths alone, and answers 400 for others (phabricator.wikimedia.org, T414805),
-    which older lists are full of. Of drawings (SVG) the whole is no picture that is read.
+
+def elsewhere(addresses: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Return where else hosts have pictures whose addresses, as older lists have them, they may answer no longer.
 
     Args:
         addresses: Without nulls.
 
     Returns:
-        Which addresses these are (int64), and where the whole of each is.
+        Which addresses these are (int64), and where the picture of each is today.
     """
-    rows = np.flatnonzero(pc.match_substring_regex(addresses, _MAY_BE_THUMB).to_numpy(zero_copy_only=False))
+    rows = np.flatnonzero(pc.match_substring_regex(addresses, _MAY_BE_ELSEWHERE).to_numpy(zero_copy_only=False))
     found = [
-        (row, f"https://upload.wikimedia.org{thumb[1]}{thumb[2]}")
+        (row, place)
         for row, address in zip(rows.tolist(), addresses.take(pa.array(rows)).to_pylist(), strict=True)
-        if (form := canonical_one(address)) is not None
-        and (thumb := _WIKIMEDIA_THUMB.fullmatch(parse.urlsplit(form).path)) is not None
-        and not thumb[2].lower().endswith(".svg")
+        if (form := canonical_one(address)) is not None and (place := _elsewhere(parse.urlsplit(form))) is not None
     ]
-    return pa.array([row for row, _ in found], pa.int64()), pa.array([whole for _, whole in found], pa.string())
+    return pa.array([row for row, _ in found], pa.int64()), pa.array([place for _, place in found], pa.string())
+
+
+def _elsewhere(parts: parse.SplitResult) -> str | None:
+    """Return where else a picture is: a photo at Flickr's host of today, and the whole of a thumbnail of Wikimedia's.
+
+    Flickr's first hosts were reported to answer 403; its documentation has the same paths on live.staticflickr.com. Wikimedia
+    makes thumbnails of eleven widths alone, and answers 400 for others (phabricator.wikimedia.org, T414805). Of a drawing (SVG)
+    the whole is no picture that is read.
+    """
+    if parts.hostname in _WIKIMEDIA_HOSTS:
+        thumb = _WIKIMEDIA_THUMB.fullmatch(parts.path)
+        is_drawn = thumb is not None and thumb[2].lower().endswith(".svg")
+        return None if thumb is None or is_drawn else f"https://upload.wikimedia.org{thumb[1]}{thumb[2]}"
+    return f"https://live.staticflickr.com{parts.path}" if _FLICKR_PATH.fullmatch(parts.path) else None
 
 
 def _one_encoding(path: str) -> str:

@@ -184,6 +184,30 @@ def test_the_whole_picture_is_asked_for_behind_its_thumbnails() -> None:
     assert locations(both) == [[("original", thumb), ("original", newer), ("original", f"{whole}#a")]]
 
 
+def test_a_photo_of_flickrs_first_hosts_is_asked_for_at_that_of_today_too() -> None:
+    first, farm = (
+        "http://static.flickr.com/2723/4385_b0f291553e.jpg",
+        "http://farm3.static.flickr.com/2/4242_abcdef_m.jpg",
+    )
+    now, other = FLICKR, "http://static.flickr.com/photos/somebody/1.jpg"
+    found = gather(
+        spread(
+            pair("sbu_captions", "1", "flickr:4385", image_url=first),
+            pair("sbu_captions", "2", "flickr:4242", image_url=farm),
+            pair("yfcc100m", "3", "flickr:7", image_url=now),
+            pair("sbu_captions", "4", "url:static.flickr.com/photos/somebody/1.jpg", image_url=other),
+        )
+    )
+    assert sorted(locations(found)) == sorted(
+        [
+            [("original", first), ("original", "https://live.staticflickr.com/2723/4385_b0f291553e.jpg")],
+            [("original", farm), ("original", "https://live.staticflickr.com/2/4242_abcdef_m.jpg")],
+            [("original", now)],
+            [("original", other)],
+        ]
+    )
+
+
 def test_archives_and_folders_are_indexed_by_base_name(tmp_path: Path) -> None:
     archive = tmp_path / "train2017.zip"
     with zipfile.ZipFile(archive, "w") as file:
