@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from pmd import codec
 from pmd.config.options import FetchOptions
 from pmd.errors import InputError
-from pmd.fetch import blocklists, judging, reference_lists, samples
+from pmd.fetch import blocklists, judging, outcome, reference_lists, samples
 from pmd.fetch.blocklists import Blocklist
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.schema import keys
@@ -201,7 +201,7 @@ def _taken(
         if name is not None:
             return _Taken(blocklists.STATUS, blocklists.evidence(name), {})
     inspected = prepared.inspected
-    if inspected.status != OK:
+    if inspected.status != OK or outcome.SUBSTITUTES.keys() & {digest, entry["sha256"]}:
         return None
     original: dict[str, Any] = {
         "sha256": digest,

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from pmd import codec
 from pmd.config.options import FetchOptions
 from pmd.config.resizing import Resizing
-from pmd.fetch import blocklists, reference_lists
+from pmd.fetch import blocklists, outcome, reference_lists
 from pmd.schema.statuses import OK
 
 
@@ -96,6 +96,8 @@ def _judged(
     prepare: Callable[[], codec.Prepared],
 ) -> Judged:
     sha256 = hashlib.sha256(content).digest()
+    if (shown := outcome.SUBSTITUTES.get(sha256)) is not None:
+        return Judged(len(content), sha256, codec.Prepared(codec.Inspected(shown[0], detail=shown[1])))
     name = blocklist.match(sha256, None)
     prepared = prepare() if name is None else codec.Prepared(codec.Inspected(OK))
     name = name or blocklist.match(None, prepared.perceptual_hash)

@@ -83,6 +83,19 @@ PLACEHOLDERS: Final = (
 #: Any of them.
 _PLACEHOLDER: Final = re.compile("|".join(pattern.pattern for pattern, _ in PLACEHOLDERS))
 
+#: Pictures that Imgur answers with, as 200, in the place of the one that was asked for: SHA-256 of the bytes → status and what it
+#: is. Many keep the same two digests; the second is seen since 30 September 2025, when Imgur left the United Kingdom.
+SUBSTITUTES: Final = {
+    bytes.fromhex("9b5936f4006146e4e1e9025b474c02863c0b5614132ad40db4b925a10e8bfbb9"): (
+        "placeholder",
+        "Imgur's picture for removed images",
+    ),
+    bytes.fromhex("faa24ec881e6040655c187a681d6dc496eb8aa41e1bd0652a180b3a40b457187"): (
+        "forbidden",
+        "Imgur's picture for countries in which it shows none: fetch from another country, with --retry forbidden",
+    ),
+}
+
 #: Directives of X-Robots-Tag that keep an image out: indexing of the page or of its images, and training on them. Those
 #: of img2dataset's default, with `none`, which means noindex and nofollow (Google's robots meta tag specification), and
 #: `noml`, which says the same of machine learning.

@@ -29,7 +29,7 @@ WITHOUT_OPTION: Final[dict[str, tuple[str, str]]] = {
     "score": ("images", "a score that was given for the image or the pair keeps it out, or is missing"),
     "not_fetched": ("fetch", "the image has not been tried yet, or only by runs that no host answered"),
     "dead": ("fetch", "no location has it: 404, 410 and the like"),
-    "forbidden": ("fetch", "every location refuses it: 401, 403, 451"),
+    "forbidden": ("fetch", "every location refuses it: 401, 403, 451, or the host's picture for where it shows none"),
     "opted_out": ("fetch", "robots.txt, TDMRep or an X-Robots-Tag says no"),
     "rate_limited": ("fetch", "the host kept asking for fewer requests: 429, 503"),
     "server_error": ("fetch", "the host answered with another 5xx, or with something that is not HTTP"),
@@ -44,7 +44,7 @@ WITHOUT_OPTION: Final[dict[str, tuple[str, str]]] = {
     "too_small": ("fetch", "fewer pixels than asked for"),
     "too_narrow": ("fetch", "the long side is more times the short one than `max_aspect_ratio` allows"),
     "bomb": ("fetch", "more pixels than allowed, by its header, or built to cost far more than it weighs"),
-    "placeholder": ("fetch", "the host's 'image removed' picture, by its URL"),
+    "placeholder": ("fetch", "the host's 'image removed' picture, by its URL or its bytes"),
     "changed": (
         "fetch",
         "another picture than a list of `against` says (neither its bytes nor its perceptual hash match), "

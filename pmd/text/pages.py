@@ -68,6 +68,10 @@ _REDDIT_POST: Final = re.compile(
 _REDDIT_SHORT: Final = re.compile(r"/([0-9a-z]+)/?", re.IGNORECASE)
 #: What Reddit's own pages show of a picture on i.redd.it: its name, in newer addresses behind the post's title.
 _REDDIT_PREVIEW: Final = re.compile(r"/(?:[^/]*-v[0-9]+-)?([0-9a-z]+\.(?:jpe?g|png|gif|webp))")
+#: What browsers get where they ask for a picture of i.redd.it alone: a page that shows it, its address in `url`. old.reddit.com
+#: takes "media" for a post's id.
+_REDDIT_MEDIA: Final = re.compile(r"(?:/r/[^/]+/comments)?/media(?:/[^/]*)?/?")
+_REDDIT_PICTURES: Final = frozenset({"i.redd.it", "preview.redd.it"})
 #: A page that the Internet Archive has kept: when, which form of it, and its address, of which a slash may be lost.
 _ARCHIVED: Final = re.compile(
     r"https?://web\.archive\.org\.?/web/(?:[0-9*]+(?:[a-z]{2}_)?/)?(?:(https?):/{1,2})?([^/].*)"
@@ -93,7 +97,7 @@ def meant(url: str) -> Page | None:
     if host in {"imgur.com", "m.imgur.com"}:
         return _one("the Imgur page", _IMGUR_PAGE.fullmatch(parts.path), "imgur")
     if host in {"redd.it", "preview.redd.it", "reddit.com"} or host.endswith(".reddit.com"):
-        return _reddit(host, parts.path)
+        return _reddit(host, parts.path, query)
     if host == "web.archive.org":
         return _archived(form)
     if host == "cocodataset.org":
@@ -106,10 +110,15 @@ def meant(url: str) -> Page | None:
     return None
 
 
-def _reddit(host: str, path: str) -> Page | None:
+def _reddit(host: str, path: str, query: dict[str, list[str]]) -> Page | None:
     if host == "preview.redd.it":
         shown = _REDDIT_PREVIEW.fullmatch(path)
         return Page("Reddit's preview", (f"url:i.redd.it/{shown[1]}",)) if shown else None
+    picture = query.get("url", [""])[0]
+    if _REDDIT_MEDIA.fullmatch(path) and urls.host_of(picture) in _REDDIT_PICTURES:
+        inner, itself = meant(picture), urls.identity_one(picture)
+        found = inner.identities if inner is not None else tuple(filter(None, [itself]))
+        return Page("Reddit's page of a picture", found)
     post = (_REDDIT_SHORT if host == "redd.it" else _REDDIT_POST).fullmatch(path)
     return Page("the Reddit post", rows=(("red_caps", post[1].lower()),)) if post else None
 

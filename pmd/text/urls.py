@@ -66,6 +66,9 @@ _VISUAL_GENOME_PATH: Final = re.compile(r"/people/rak248/VG_100K(?:_2)?/([1-9][0
 
 #: MediaWiki's thumbnails: `/thumb/` and the hashed folders, the file's name, then size and name again. Pages of
 #: documents but the first, translated drawings and frames of videos are other pictures, and keep their URL.
+#: Since August 2026 Wikimedia's pages show them from a host of their own, under the same paths (phabricator.wikimedia.org,
+#: T427465).
+_WIKIMEDIA_HOSTS: Final = frozenset({"upload.wikimedia.org", "thumb.wikimedia.org"})
 _WIKIMEDIA_THUMB: Final = re.compile(
     r"(/[a-z0-9_-]+/[a-z0-9_-]+)/thumb(/(?:archive/)?[0-9a-f]/[0-9a-f]{2}/[^/]+\.(?:jpe?g|png|gif|svg|tiff?|webp|bmp))"
     r"/(?:qlow-|(?:lossy-|lossless-)?page1-)?[0-9]+px-[^/]*",
@@ -87,7 +90,7 @@ _S3_BUCKET_STYLE: Final = re.compile(r"([a-z0-9.-]+)\.s3(?:[.-][a-z0-9-]+)?\.ama
 #: A host for which some rule may hold (RE2, on canonical URLs): the rest never leave Arrow.
 _KNOWN_HOSTS: Final = (
     r"^https?://(?:[a-z0-9.-]*static\.?flickr\.com|images\.cocodataset\.org|(?:www\.)?mscoco\.org"
-    r"|[a-z0-9.-]*\.amazonaws\.com|cs\.stanford\.edu|upload\.wikimedia\.org|(?:(?:i|m|www)\.)?imgur\.com)[/:]"
+    r"|[a-z0-9.-]*\.amazonaws\.com|cs\.stanford\.edu|(?:upload|thumb)\.wikimedia\.org|(?:(?:i|m|www)\.)?imgur\.com)[/:]"
 )
 
 #: URLs that are canonical as they stand (RE2), most of any source's, which need no parser: a host of plain labels whose last
@@ -511,7 +514,7 @@ def _named(host_name: str, path: str, query: str) -> str | None:
     if host_name.endswith("flickr.com"):
         photo = _FLICKR_PATH.fullmatch(path) if _FLICKR_HOST.fullmatch(host_name) else None
         return f"flickr:{photo[1]}" if photo else None
-    if host_name == "upload.wikimedia.org":
+    if host_name in _WIKIMEDIA_HOSTS:
         return _wikimedia(path)
     if host_name in _IMGUR_HOSTS:
         picture = _IMGUR_PATH.fullmatch(path)
@@ -573,6 +576,44 @@ def _wikimedia(path: str) -> str | None:
     if not _WIKIMEDIA_FILE.fullmatch(original):
         return None
     return f"url:upload.wikimedia.org{_one_encoding(original)}"
+
+
+#: What `elsewhere` may know (RE2).
+_MAY_BE_ELSEWHERE: Final = (
+    r"(?i)^https?://(?:(?:upload|thumb)\.wikimedia\.org/[^/]+/[^/]+/thumb/|(?:farm[0-9]+\.)?static\.flickr\.com/)"
+)
+
+
+def elsewhere(addresses: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Return where else hosts have pictures whose addresses, as older lists have them, they may answer no longer.
+
+    Args:
+        addresses: Without nulls.
+
+    Returns:
+        Which addresses these are (int64), and where the picture of each is today.
+    """
+    rows = np.flatnonzero(pc.match_substring_regex(addresses, _MAY_BE_ELSEWHERE).to_numpy(zero_copy_only=False))
+    found = [
+        (row, place)
+        for row, address in zip(rows.tolist(), addresses.take(pa.array(rows)).to_pylist(), strict=True)
+        if (form := canonical_one(address)) is not None and (place := _elsewhere(parse.urlsplit(form))) is not None
+    ]
+    return pa.array([row for row, _ in found], pa.int64()), pa.array([place for _, place in found], pa.string())
+
+
+def _elsewhere(parts: parse.SplitResult) -> str | None:
+    """Return where else a picture is: a photo at Flickr's host of today, and the whole of a thumbnail of Wikimedia's.
+
+    Flickr's first hosts were reported to answer 403; its documentation has the same paths on live.staticflickr.com. Wikimedia
+    makes thumbnails of eleven widths alone, and answers 400 for others (phabricator.wikimedia.org, T414805). Of a drawing (SVG)
+    the whole is no picture that is read.
+    """
+    if parts.hostname in _WIKIMEDIA_HOSTS:
+        thumb = _WIKIMEDIA_THUMB.fullmatch(parts.path)
+        is_drawn = thumb is not None and thumb[2].lower().endswith(".svg")
+        return None if thumb is None or is_drawn else f"https://upload.wikimedia.org{thumb[1]}{thumb[2]}"
+    return f"https://live.staticflickr.com{parts.path}" if _FLICKR_PATH.fullmatch(parts.path) else None
 
 
 def _one_encoding(path: str) -> str:

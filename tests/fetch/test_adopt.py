@@ -21,7 +21,7 @@ from PIL import ExifTags, Image, ImageCms
 
 from pmd import codec
 from pmd.config.options import FetchOptions
-from pmd.fetch import adopt, state, store, stored
+from pmd.fetch import adopt, outcome, state, store, stored
 from pmd.fetch.engine import Lane
 from pmd.schema import keys
 from pmd.store import commits
@@ -153,6 +153,16 @@ def test_blocklists_hold_for_what_is_taken_over(web: Web, tmp_path: Path) -> Non
     got = run(tmp_path, table(row("copy")), options(web, blocklists=(str(blocklist),)), tar)
     assert (got["copy"]["status"], got["copy"]["sha256"]) == ("blocked_content", None)
     assert not web.asked()
+
+
+def test_a_picture_that_a_host_shows_in_anothers_place_is_not_taken_over(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outcome, "SUBSTITUTES", {hashlib.sha256(ORIGINAL).digest(): ("placeholder", "of a host")})
+    web.routes |= {f"a.test/{name}": reply(photo(seed=5)) for name in ("same", "copy")}
+    tar = written(tmp_path, entry("http://a.test/same", ORIGINAL), entry("http://a.test/copy", shrunk(400, 300)))
+    got = run(tmp_path, table(row("same"), row("copy")), options(web), tar)
+    assert {found["sha256"] for found in got.values()} == {hashlib.sha256(photo(seed=5)).digest()}
 
 
 def test_a_tar_that_is_gone_again_is_left_to_the_web(web: Web, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import datetime
 import gzip
+import hashlib
 import io
 import itertools
 import subprocess
@@ -19,7 +20,7 @@ import pytest
 
 from pmd.config.options import FetchOptions, PerHost
 from pmd.errors import ConfigError, InputError
-from pmd.fetch import hosts, robots, tdmrep
+from pmd.fetch import hosts, outcome, robots, tdmrep
 from pmd.fetch.engine import Lane
 from pmd.fetch.outcome import Fetched
 from pmd.fetch.receiving import ImageBody
@@ -100,6 +101,24 @@ def test_every_answer_has_its_status(web: Web) -> None:
     assert got["relative"].attempts[0].final_url == "http://relative.test/y?z=1"
     assert got["noai"].attempts[0].policy_evidence == "X-Robots-Tag: noai, noimageai"
     assert not [request for request in web.asked() if "imgur" in request.host]
+
+
+@pytest.mark.parametrize("store", ["original", "resized"])
+def test_a_picture_that_a_host_shows_in_anothers_place_is_known_by_its_bytes(
+    web: Web, monkeypatch: pytest.MonkeyPatch, store: str
+) -> None:
+    shown = {"removed": photo(161, 81, kind="PNG"), "elsewhere": photo(336, 478)}
+    status = {"removed": "placeholder", "elsewhere": "forbidden"}
+    told = {hashlib.sha256(shown[name]).digest(): (status[name], f"shown where it is {name}") for name in shown}
+    monkeypatch.setattr(outcome, "SUBSTITUTES", told)
+    web.routes |= {f"{name}.test/x": reply(content) for name, content in shown.items()}
+    rows = table(*(image_row(name, f"http://{name}.test/x") for name in shown))
+    got = run(rows, options(web, store=store))
+    assert {name: fetched.status for name, fetched in got.items()} == status
+    assert {name: fetched.attempts[0].error for name, fetched in got.items()} == {
+        name: f"shown where it is {name}" for name in shown
+    }
+    assert all(fetched.stored is None for fetched in got.values())
 
 
 @pytest.mark.parametrize("url", ["ftp://a.test/x", "data:image/png;base64,AAAA", "not a url", "http://127.0.0.2/x"])

@@ -37,7 +37,8 @@ TESTS = Path(__file__).parents[1]
 HOSTS = (
     "www.flickr.com", "flickr.com", "m.flickr.com", "flic.kr", "farm3.staticflickr.com", "live.staticflickr.com",
     "c1.staticflickr.com", "static.flickr.com", "commons.wikimedia.org", "en.wikipedia.org", "de.m.wikipedia.org",
-    "upload.wikimedia.org", "i.imgur.com", "imgur.com", "m.imgur.com", "www.reddit.com", "old.reddit.com", "redd.it",
+    "upload.wikimedia.org", "thumb.wikimedia.org", "i.imgur.com", "imgur.com", "m.imgur.com", "www.reddit.com",
+    "old.reddit.com", "redd.it",
     "cocodataset.org", "images.cocodataset.org", "s3.amazonaws.com", "open-images-dataset.s3.amazonaws.com", "mscoco.org",
     "cs.stanford.edu", "visualgenome.org", "storage.googleapis.com", "example.org", "EXAMPLE.ORG:8080",
     "user:pass@example.org", "münchen.example", "xn--mnchen-3ya.example", "192.168.0.1", "0x7f.1", "[::1]", "example.org.",
@@ -48,7 +49,7 @@ PARTS = (
     "wiki", "File:A_b (c).jpg", "File:%C3%84pfel,%20rot.JPG", "Datei:a+b.png", "Category:a.jpg", "File:ſ.jpg", "File:ß.png",
     "Special:FilePath", "Special:Redirect", "file", "Example.jpg", "index.php", "wikipedia", "commons", "thumb", "a", "a1",
     "ab", "archive", "320px-Example.jpg", "page1-320px-a.jpg", "%E4.jpg", "a%2Fb.jpg", "a%2fb.png", "abcdefg", "abcdefgs.jpg",
-    "abcde.gifv", "abcdeF.png", "gallery", "r", "pics", "comments", "AbC123", "train2017", "000000000009.jpg",
+    "abcde.gifv", "abcdeF.png", "gallery", "r", "pics", "comments", "media", "AbC123", "train2017", "000000000009.jpg",
     "COCO_train2014_000000000009.jpg", "images", "9", "train", "0123456789abcdef.jpg", "people", "rak248", "VG_100K_2", "api",
     "v0", "openimages", "web", "index.html", "2", "4242_abcdef_z.jpg", "65535", "4242_0123456789_o_d.JPG", "..", ".",
     "%2e%2e", "", "ü.jpg", "a b", "a'b", "a|b", "{x}", "a;b", "~", "*", "%", "%zz", "\\x", "a\tb", "\u3000", "😀.png",
@@ -56,7 +57,7 @@ PARTS = (
 QUERIES = (
     "", "?", "?id=4242", "?id=0123456789abcdef", "?short=8yV2Qz", "?title=File:A%20b.jpg", "?title=File:A+b.jpg&x=",
     "?utm_source=a", "?UTM_source=a&b=1&fbclid=2", "?a=utm_", "?gclid", "?a&b=&c", "?ü=ä", "?a='b\"", "?title=", "?id=1&id=2",
-    "?id=%E4",
+    "?id=%E4", "?url=https%3A%2F%2Fi.redd.it%2Fabc123.jpg",
 )  # fmt: skip
 FRAGMENTS = (
     "",

@@ -129,6 +129,34 @@ def test_pages_of_other_hosts(url: str, identity: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "identity"),
+    [
+        (
+            "https://www.reddit.com/media?url=https%3A%2F%2Fi.redd.it%2F6c86llczqs151.jpg",
+            "url:i.redd.it/6c86llczqs151.jpg",
+        ),
+        (
+            "https://www.reddit.com/media?url=https%3A%2F%2Fpreview.redd.it%2Fwords-v0-z90lvr65c11a1.jpg%3Fwidth%3D640%26s%3D9",
+            "url:i.redd.it/z90lvr65c11a1.jpg",
+        ),
+        (
+            "https://old.reddit.com/r/funny/comments/media/nice_hat/?url=https%3A%2F%2Fi.redd.it%2Fzv02loj5yejb1.png",
+            "url:i.redd.it/zv02loj5yejb1.png",
+        ),
+    ],
+)
+def test_reddits_page_of_a_picture_means_the_picture(url: str, identity: str) -> None:
+    page = pages.meant(url)
+    assert page is not None
+    assert (page.identities, page.rows) == ((identity,), ())
+
+
+def test_a_page_that_shows_no_picture_of_reddits_means_none() -> None:
+    assert pages.meant("https://www.reddit.com/media?url=https%3A%2F%2Fone.example%2F1.jpg") is None
+    assert pages.meant("https://www.reddit.com/media") is None
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "https://www.reddit.com/r/pics/comments/AbC12/some_title/",

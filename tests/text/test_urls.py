@@ -289,6 +289,10 @@ def test_every_form_of_a_flickr_photograph_has_one_identity(url: str) -> None:
             "url:upload.wikimedia.org/wikipedia/commons/a/ab/Name_(1).jpg",
         ),
         (
+            "https://thumb.wikimedia.org/wikipedia/commons/thumb/a/ab/Name_%281%29.jpg/960px-Name_%281%29.jpg?utm_source=commons",
+            "url:upload.wikimedia.org/wikipedia/commons/a/ab/Name_(1).jpg",
+        ),
+        (
             "http://upload.wikimedia.org/wikipedia/commons/a/ab/Name_(1).jpg?2011",
             "url:upload.wikimedia.org/wikipedia/commons/a/ab/Name_(1).jpg",
         ),

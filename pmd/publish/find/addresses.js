@@ -61,6 +61,7 @@ const COCO_PATH = /^\/(?:train|val|test)20(?:14|15|17)\/(?:COCO_(?:train|val|tes
 const MSCOCO_PATH = /^\/images\/([1-9][0-9]*)$/;
 const OPEN_IMAGES_PATH = /^\/(?:train|validation|test)\/([0-9a-f]{16})\.jpg$/;
 const VISUAL_GENOME_PATH = /^\/people\/rak248\/VG_100K(?:_2)?\/([1-9][0-9]*)\.jpg$/;
+const WIKIMEDIA_HOSTS = ["upload.wikimedia.org", "thumb.wikimedia.org"];
 const WIKIMEDIA_THUMB = new RegExp(
   "^(/[a-z0-9_-]+/[a-z0-9_-]+)/thumb(/(?:archive/)?[0-9a-f]/[0-9a-f]{2}/[^/]+\\.(?:jpe?g|png|gif|svg|tiff?|webp|bmp))" +
   "/(?:qlow-|(?:lossy-|lossless-)?page1-)?[0-9]+px-[^/]*$", "i");
@@ -78,7 +79,7 @@ function first(kind, pattern, path) {
 
 function named(host, path, query) {
   if (host.endsWith("flickr.com")) return FLICKR_HOST.test(host) ? first("flickr", FLICKR_PATH, path) : null;
-  if (host === "upload.wikimedia.org") return ofWikimedia(path);
+  if (WIKIMEDIA_HOSTS.includes(host)) return ofWikimedia(path);
   if (IMGUR_HOSTS.includes(host)) {
     const found = IMGUR_PATH.exec(path);
     return found && `imgur:${found[1] || found[2]}`;
@@ -146,6 +147,8 @@ const IMGUR_PAGE = /^\/(?:gallery\/|r\/[^/]+\/|t\/[^/]+\/)?(?:[^/]*-)?([0-9A-Za-
 const REDDIT_POST = /^(?:\/r\/[^/]+|\/u(?:ser)?\/[^/]+)?\/(?:comments|gallery)\/([0-9a-z]+)(?:\/[^\n]*)?$/i;
 const REDDIT_SHORT = /^\/([0-9a-z]+)\/?$/i;
 const REDDIT_PREVIEW = /^\/(?:[^/]*-v[0-9]+-)?([0-9a-z]+\.(?:jpe?g|png|gif|webp))$/;
+const REDDIT_MEDIA = /^(?:\/r\/[^/]+\/comments)?\/media(?:\/[^/]*)?\/?$/;
+const REDDIT_PICTURES = ["i.redd.it", "preview.redd.it"];
 const ARCHIVED = /^https?:\/\/web\.archive\.org\.?\/web\/(?:[0-9*]+(?:[a-z]{2}_)?\/)?(?:(https?):\/{1,2})?([^/].*)$/;
 const VISUAL_GENOME_PAGE = /^\/api\/v0\/images\/([1-9][0-9]{0,19})\/?(?:\.json)?$/;
 const OPEN_IMAGES_ID = /^([0-9a-f]{16})$/;
@@ -184,7 +187,7 @@ function page(said) {
   if (COMMONS_HOSTS.includes(host) || WIKI_HOST.test(host)) return ofWiki(host, unquoted(path), query, fragment);
   if (host === "imgur.com" || host === "m.imgur.com") return one("the Imgur page", "imgur", IMGUR_PAGE, path);
   if (["redd.it", "preview.redd.it", "reddit.com"].includes(host) || host.endsWith(".reddit.com")) {
-    return ofReddit(host, path);
+    return ofReddit(host, path, query);
   }
   if (host === "web.archive.org") return ofArchive(form);
   if (host === "cocodataset.org") {
@@ -198,10 +201,15 @@ function page(said) {
   return null;
 }
 
-function ofReddit(host, path) {
+function ofReddit(host, path, query) {
   if (host === "preview.redd.it") {
     const shown = REDDIT_PREVIEW.exec(path);
     return shown && { says: "Reddit's preview", identities: [`url:i.redd.it/${shown[1]}`], rows: [] };
+  }
+  const picture = REDDIT_MEDIA.test(path) && query.url ? canonical(query.url) : null;
+  if (picture && REDDIT_PICTURES.includes(new URL(picture).hostname)) {
+    const inner = page(query.url);
+    return { says: "Reddit's page of a picture", identities: inner ? inner.identities : [identityOf(picture)], rows: [] };
   }
   const post = (host === "redd.it" ? REDDIT_SHORT : REDDIT_POST).exec(path);
   return post && { says: "the Reddit post", identities: [], rows: [["red_caps", post[1].toLowerCase()]] };
