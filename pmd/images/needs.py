@@ -16,9 +16,8 @@ from pmd.store.commits import Commit, File, options_hash
 from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted
 
-#: As `wanted.FORMAT`, for images alone. 2: views say of their pairs what samples and lists say of them. 3: pictures
-#: are also asked for where hosts have them today (`urls.elsewhere`).
-VIEW_FORMAT: Final = 3
+#: As `wanted.FORMAT`, for images alone. 2: views say of their pairs what samples and lists say of them.
+VIEW_FORMAT: Final = 2
 #: The same, where there are takedown lists. 1: they know an address in other spellings, too (`urls.alike`). 2: a picture that is
 #: named by one of its addresses, or by the page of a post, leaves with all its captions.
 SPELLINGS: Final = 2

@@ -529,9 +529,7 @@ def _locations(places: pa.Table, group: np.ndarray, count: int) -> pa.Array:
     mirrors = pc.split_pattern(joined, "\n")
     by_kind.append((group[mirrored][pc.list_parent_indices(mirrors).to_numpy()], mirrors.flatten()))
     linked, link = _given(places["image_url"].chunk(0))
-    moved, today = urls.elsewhere(link)  # asked for behind all of upstream's own
-    linked = np.r_[linked, linked[moved.to_numpy()]]
-    by_kind.append((group[linked], pa.concat_arrays([link, today])))
+    by_kind.append((group[linked], link))
     image = np.concatenate([where for where, _ in by_kind])
     kind = np.repeat(np.arange(len(_KINDS)), [len(where) for where, _ in by_kind])
     url = pa.concat_arrays([url for _, url in by_kind])

@@ -578,44 +578,6 @@ def _wikimedia(path: str) -> str | None:
     return f"url:upload.wikimedia.org{_one_encoding(original)}"
 
 
-#: What `elsewhere` may know (RE2).
-_MAY_BE_ELSEWHERE: Final = (
-    r"(?i)^https?://(?:(?:upload|thumb)\.wikimedia\.org/[^/]+/[^/]+/thumb/|(?:farm[0-9]+\.)?static\.flickr\.com/)"
-)
-
-
-def elsewhere(addresses: pa.Array) -> tuple[pa.Array, pa.Array]:
-    """Return where else hosts have pictures whose addresses, as older lists have them, they may answer no longer.
-
-    Args:
-        addresses: Without nulls.
-
-    Returns:
-        Which addresses these are (int64), and where the picture of each is today.
-    """
-    rows = np.flatnonzero(pc.match_substring_regex(addresses, _MAY_BE_ELSEWHERE).to_numpy(zero_copy_only=False))
-    found = [
-        (row, place)
-        for row, address in zip(rows.tolist(), addresses.take(pa.array(rows)).to_pylist(), strict=True)
-        if (form := canonical_one(address)) is not None and (place := _elsewhere(parse.urlsplit(form))) is not None
-    ]
-    return pa.array([row for row, _ in found], pa.int64()), pa.array([place for _, place in found], pa.string())
-
-
-def _elsewhere(parts: parse.SplitResult) -> str | None:
-    """Return where else a picture is: a photo at Flickr's host of today, and the whole of a thumbnail of Wikimedia's.
-
-    Flickr's first hosts were reported to answer 403; its documentation has the same paths on live.staticflickr.com. Wikimedia
-    makes thumbnails of eleven widths alone, and answers 400 for others (phabricator.wikimedia.org, T414805). Of a drawing (SVG)
-    the whole is no picture that is read.
-    """
-    if parts.hostname in _WIKIMEDIA_HOSTS:
-        thumb = _WIKIMEDIA_THUMB.fullmatch(parts.path)
-        is_drawn = thumb is not None and thumb[2].lower().endswith(".svg")
-        return None if thumb is None or is_drawn else f"https://upload.wikimedia.org{thumb[1]}{thumb[2]}"
-    return f"https://live.staticflickr.com{parts.path}" if _FLICKR_PATH.fullmatch(parts.path) else None
-
-
 def _one_encoding(path: str) -> str:
     """Return a path with one spelling of its percent-encoding, where that is sure not to change what it names.
 

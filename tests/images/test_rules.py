@@ -166,48 +166,6 @@ def test_mirrors_keep_upstreams_order() -> None:
     assert locations(gathered) == [[("mirror", mirrors[0]), ("mirror", mirrors[1]), ("original", FLICKR)]]
 
 
-def test_the_whole_picture_is_asked_for_behind_its_thumbnails() -> None:
-    thumb = "https://upload.wikimedia.org/wikipedia/commons/thumb/a/ab/Cat_%28x%29.jpg/600px-Cat_%28x%29.jpg?2011"
-    newer = "https://thumb.wikimedia.org/wikipedia/commons/thumb/a/ab/Cat_%28x%29.jpg/960px-Cat_%28x%29.jpg"
-    whole = "https://upload.wikimedia.org/wikipedia/commons/a/ab/Cat_%28x%29.jpg"
-    drawing = "https://upload.wikimedia.org/wikipedia/commons/thumb/a/ab/D.svg/40px-D.svg.png"
-    identity, drawn = (urls.identity_one(url) or "" for url in (thumb, drawing))
-    alone = gather(
-        spread(pair("conceptual_12m", "1", identity, image_url=thumb), pair("wit", "2", drawn, image_url=drawing))
-    )
-    assert sorted(locations(alone)) == sorted([[("original", thumb), ("original", whole)], [("original", drawing)]])
-    # Where another source has the picture itself, that is its place already.
-    both = gather(
-        spread(pair("conceptual_12m", "1", identity, image_url=thumb), pair("url", "2", identity, image_url=newer)),
-        spread(pair("wit", "3", identity, image_url=f"{whole}#a")),
-    )
-    assert locations(both) == [[("original", thumb), ("original", newer), ("original", f"{whole}#a")]]
-
-
-def test_a_photo_of_flickrs_first_hosts_is_asked_for_at_that_of_today_too() -> None:
-    first, farm = (
-        "http://static.flickr.com/2723/4385_b0f291553e.jpg",
-        "http://farm3.static.flickr.com/2/4242_abcdef_m.jpg",
-    )
-    now, other = FLICKR, "http://static.flickr.com/photos/somebody/1.jpg"
-    found = gather(
-        spread(
-            pair("sbu_captions", "1", "flickr:4385", image_url=first),
-            pair("sbu_captions", "2", "flickr:4242", image_url=farm),
-            pair("yfcc100m", "3", "flickr:7", image_url=now),
-            pair("sbu_captions", "4", "url:static.flickr.com/photos/somebody/1.jpg", image_url=other),
-        )
-    )
-    assert sorted(locations(found)) == sorted(
-        [
-            [("original", first), ("original", "https://live.staticflickr.com/2723/4385_b0f291553e.jpg")],
-            [("original", farm), ("original", "https://live.staticflickr.com/2/4242_abcdef_m.jpg")],
-            [("original", now)],
-            [("original", other)],
-        ]
-    )
-
-
 def test_archives_and_folders_are_indexed_by_base_name(tmp_path: Path) -> None:
     archive = tmp_path / "train2017.zip"
     with zipfile.ZipFile(archive, "w") as file:
