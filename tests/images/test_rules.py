@@ -27,7 +27,6 @@ from pmd.schema import keys
 from pmd.schema.tables import IMAGES, KEY, PAIRS, REJECTED, VIEWS
 from pmd.store import commits
 from pmd.store.commits import Books
-from pmd.text import urls
 
 FLICKR = "http://farm1.staticflickr.com/2/4242_abcdef.jpg"
 COCO = "http://images.cocodataset.org/train2017/000000000009.jpg"
