@@ -72,7 +72,7 @@ RETRIED: Final = frozenset({"rate_limited", "server_error", "connection", "timeo
 #: Host and path of pictures that say "removed", and where that is known from.
 PLACEHOLDERS: Final = (
     # RedCaps (arXiv 2111.11431) §A: "Imgur … removed.png"; asked for directly, or the target of a redirect.
-    (re.compile(r"(?:i\.)?imgur\.com/removed\.(?:png|jpg)"), "Imgur's picture for removed images"),
+    (re.compile(r"(?:i\.)?imgur\.(?:com|io)/removed\.(?:png|jpg)"), "Imgur's picture for removed images"),
     # Where Flickr sends those who ask for a deleted or private photo.
     (
         re.compile(r"(?:[^/]*\.)?(?:flickr|staticflickr|yimg)\.com/.*photo_(?:unavailable|not_found)[^/]*"),

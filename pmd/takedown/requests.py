@@ -29,7 +29,7 @@ FORMS: Final = f"{names.FORMS}; {people.FORMS}"
 
 #: Sites whose pages show many pictures, an album or a person's newest: as addresses of one picture they would match nothing.
 _PAGES: Final = re.compile(
-    r"(?:(?:www|m|secure)\.)?flickr\.com\.?|flic\.kr\.?|(?:[a-z]+\.)?reddit\.com\.?|(?:(?:www|m)\.)?imgur\.com\.?"
+    r"(?:(?:www|m|secure)\.)?flickr\.com\.?|flic\.kr\.?|(?:[a-z]+\.)?reddit\.com\.?|(?:(?:www|m)\.)?imgur\.(?:com|io)\.?"
 )
 
 #: Times that an addition is tried: it fails only where another was faster.

@@ -208,6 +208,20 @@ def test_a_photo_of_flickrs_first_hosts_is_asked_for_at_that_of_today_too() -> N
     )
 
 
+@pytest.mark.parametrize("small", ["http://i.imgur.com/eJ54Ibfh.png", "https://i.imgur.io/eJ54Ibf_d.png?maxwidth=640"])
+def test_the_whole_of_a_thumbnail_of_imgurs_is_asked_for_too(small: str) -> None:
+    whole = "https://i.imgur.com/eJ54Ibf.png"
+    found = gather(
+        spread(
+            pair("red_caps", "1", "imgur:eJ54Ibf", image_url=small),
+            pair("red_caps", "2", "imgur:abcdefg", image_url="http://i.imgur.com/abcdefg.jpg"),
+        )
+    )
+    assert sorted(locations(found)) == sorted(
+        [[("original", small), ("original", whole)], [("original", "http://i.imgur.com/abcdefg.jpg")]]
+    )
+
+
 def test_archives_and_folders_are_indexed_by_base_name(tmp_path: Path) -> None:
     archive = tmp_path / "train2017.zip"
     with zipfile.ZipFile(archive, "w") as file:
