@@ -83,12 +83,17 @@ PLACEHOLDERS: Final = (
 #: Any of them.
 _PLACEHOLDER: Final = re.compile("|".join(pattern.pattern for pattern, _ in PLACEHOLDERS))
 
-#: Pictures that Imgur answers with, as 200, in the place of the one that was asked for: SHA-256 of the bytes → status and what it
-#: is. Many keep the same two digests; the second is seen since 30 September 2025, when Imgur left the United Kingdom.
+#: Pictures that hosts answer with, as 200, in the place of the one that was asked for: SHA-256 of the bytes → status and what it
+#: is. Each digest is kept by several projects; that for countries is seen since 30 September 2025, when Imgur left the United
+#: Kingdom.
 SUBSTITUTES: Final = {
     bytes.fromhex("9b5936f4006146e4e1e9025b474c02863c0b5614132ad40db4b925a10e8bfbb9"): (
         "placeholder",
         "Imgur's picture for removed images",
+    ),
+    bytes.fromhex("35a0932c61e09a8c1cad9eec75b67a03602056463ed210310d2a09cf0b002ed5"): (
+        "placeholder",
+        "Reddit's picture for deleted images",
     ),
     bytes.fromhex("faa24ec881e6040655c187a681d6dc496eb8aa41e1bd0652a180b3a40b457187"): (
         "forbidden",
