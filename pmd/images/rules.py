@@ -525,13 +525,14 @@ def _locations(places: pa.Table, group: np.ndarray, count: int) -> pa.Array:
     by_kind: list[tuple[np.ndarray, pa.Array]] = []  # image and URL; a kind each
     archived, archive = _given(places["archive"].chunk(0))
     by_kind.append((group[archived], archive))
+    linked, link = _given(places["image_url"].chunk(0))
+    moved, today, is_first = urls.elsewhere(link)
     mirrored, joined = _given(places["mirrors"].chunk(0))
     mirrors = pc.split_pattern(joined, "\n")
-    by_kind.append((group[mirrored][pc.list_parent_indices(mirrors).to_numpy()], mirrors.flatten()))
-    linked, link = _given(places["image_url"].chunk(0))
-    moved, today = urls.elsewhere(link)  # asked for behind all of upstream's own
-    linked = np.r_[linked, linked[moved.to_numpy()]]
-    by_kind.append((group[linked], pa.concat_arrays([link, today])))
+    mirrored = np.r_[mirrored[pc.list_parent_indices(mirrors).to_numpy()], linked[moved[is_first]]]
+    by_kind.append((group[mirrored], pa.concat_arrays([mirrors.flatten(), today.filter(pa.array(is_first))])))
+    linked = np.r_[linked, linked[moved[~is_first]]]  # behind all of upstream's own
+    by_kind.append((group[linked], pa.concat_arrays([link, today.filter(pa.array(~is_first))])))
     image = np.concatenate([where for where, _ in by_kind])
     kind = np.repeat(np.arange(len(_KINDS)), [len(where) for where, _ in by_kind])
     url = pa.concat_arrays([url for _, url in by_kind])

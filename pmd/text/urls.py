@@ -27,6 +27,7 @@ from urllib import parse
 
 import ada_url
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from publicsuffixlist import PSLFILE, PublicSuffixList
@@ -71,9 +72,11 @@ _VISUAL_GENOME_PATH: Final = re.compile(r"/people/rak248/VG_100K(?:_2)?/([1-9][0
 _WIKIMEDIA_HOSTS: Final = frozenset({"upload.wikimedia.org", "thumb.wikimedia.org"})
 _WIKIMEDIA_THUMB: Final = re.compile(
     r"(/[a-z0-9_-]+/[a-z0-9_-]+)/thumb(/(?:archive/)?[0-9a-f]/[0-9a-f]{2}/[^/]+\.(?:jpe?g|png|gif|svg|tiff?|webp|bmp))"
-    r"/(?:qlow-|(?:lossy-|lossless-)?page1-)?[0-9]+px-[^/]*",
+    r"/(?:qlow-|(?:lossy-|lossless-)?page1-)?([0-9]+)px-[^/]*",
     re.IGNORECASE,
 )
+#: Widths of which Wikimedia still makes thumbnails (mediawiki.org, "Common thumbnail sizes").
+_WIKIMEDIA_WIDTHS: Final = frozenset({20, 40, 60, 120, 250, 330, 500, 960, 1280, 1920, 3840})
 _WIKIMEDIA_FILE: Final = re.compile(r"/[a-z0-9_-]+/[a-z0-9_-]+/(?:archive/)?[0-9a-f]/[0-9a-f]{2}/[^/]+")
 
 #: An Imgur id has 5 or 7 letters and digits. A thumbnail has one letter more; after 5 that would be a guess (ids of 6
@@ -577,39 +580,70 @@ _MAY_BE_ELSEWHERE: Final = (
 )
 
 
-def elsewhere(addresses: pa.Array) -> tuple[pa.Array, pa.Array]:
+class Elsewhere(NamedTuple):
+    """Where else hosts have pictures.
+
+    Attributes:
+        rows: Of which addresses.
+        places: Where the picture of each is today.
+        is_first: Whether that is to be asked first, since the address itself is refused for certain.
+    """
+
+    rows: npt.NDArray[np.int64]
+    places: pa.Array
+    is_first: npt.NDArray[np.bool_]
+
+
+def elsewhere(addresses: pa.Array) -> Elsewhere:
     """Return where else hosts have pictures whose addresses, as older lists have them, they may answer no longer.
 
     Args:
         addresses: Without nulls.
-
-    Returns:
-        Which addresses these are (int64), and where the picture of each is today.
     """
     rows = np.flatnonzero(pc.match_substring_regex(addresses, _MAY_BE_ELSEWHERE).to_numpy(zero_copy_only=False))
     found = [
-        (row, place)
+        (row, *place)
         for row, address in zip(rows.tolist(), addresses.take(pa.array(rows)).to_pylist(), strict=True)
         if (form := canonical_one(address)) is not None and (place := _elsewhere(parse.urlsplit(form))) is not None
     ]
-    return pa.array([row for row, _ in found], pa.int64()), pa.array([place for _, place in found], pa.string())
+    return Elsewhere(
+        np.array([row for row, _, _ in found], np.int64),
+        pa.array([place for _, place, _ in found], pa.string()),
+        np.array([is_first for _, _, is_first in found], np.bool_),
+    )
 
 
-def _elsewhere(parts: parse.SplitResult) -> str | None:
-    """Return where else a picture is: a photo at Flickr's host of today, and the whole of a thumbnail of Wikimedia's or Imgur's.
+def _elsewhere(parts: parse.SplitResult) -> tuple[str, bool] | None:
+    """Return where else a picture is, and whether that comes first: the whole of a thumbnail, a photo at Flickr's host of today.
 
-    Flickr's first hosts were reported to answer 403; its documentation has the same paths on live.staticflickr.com. Wikimedia
-    makes thumbnails of eleven widths alone, and answers 400 for others (phabricator.wikimedia.org, T414805). Of a drawing (SVG)
-    the whole is no picture that is read. Imgur was reported to answer 404 for thumbnails that no page shows.
+    Flickr's first hosts were reported to answer 403; its documentation has the same paths on live.staticflickr.com. Imgur was
+    reported to answer 404 for thumbnails that no page shows.
     """
+    if parts.hostname in _WIKIMEDIA_HOSTS:
+        return _wikimedia_today(parts.path)
     if parts.hostname in _IMGUR_HOSTS:
         small = _IMGUR_PATH.fullmatch(parts.path)
-        return f"https://i.imgur.com/{small[1] or small[2]}{parts.path[parts.path.rindex('.') :]}" if small else None
-    if parts.hostname in _WIKIMEDIA_HOSTS:
-        thumb = _WIKIMEDIA_THUMB.fullmatch(parts.path)
-        is_drawn = thumb is not None and thumb[2].lower().endswith(".svg")
-        return None if thumb is None or is_drawn else f"https://upload.wikimedia.org{thumb[1]}{thumb[2]}"
-    return f"https://live.staticflickr.com{parts.path}" if _FLICKR_PATH.fullmatch(parts.path) else None
+        name = f"{small[1] or small[2]}{parts.path[parts.path.rindex('.') :]}" if small else None
+        return None if name is None else (f"https://i.imgur.com/{name}", False)
+    return (f"https://live.staticflickr.com{parts.path}", False) if _FLICKR_PATH.fullmatch(parts.path) else None
+
+
+def _wikimedia_today(path: str) -> tuple[str, bool] | None:
+    """Return where Wikimedia has what a thumbnail shows: the file; of a drawing, which is no picture that is read, a larger one.
+
+    Of other widths than eleven it makes none, and answers 400, or 429 (phabricator.wikimedia.org, T414805), which would slow down
+    all that is asked of it: these are asked for last.
+    """
+    thumb = _WIKIMEDIA_THUMB.fullmatch(path)
+    if thumb is None:
+        return None
+    width = int(thumb[3][:6])
+    is_made = width in _WIKIMEDIA_WIDTHS
+    if not thumb[2].lower().endswith(".svg"):
+        return f"https://upload.wikimedia.org{thumb[1]}{thumb[2]}", not is_made
+    larger = min((one for one in _WIKIMEDIA_WIDTHS if one >= width), default=max(_WIKIMEDIA_WIDTHS))
+    place = f"https://upload.wikimedia.org{path[: thumb.start(3)]}{larger}{path[thumb.end(3) :]}"
+    return None if is_made else (place, True)
 
 
 def _one_encoding(path: str) -> str:

@@ -173,15 +173,23 @@ def test_the_whole_picture_is_asked_for_behind_its_thumbnails() -> None:
     drawing = "https://upload.wikimedia.org/wikipedia/commons/thumb/a/ab/D.svg/40px-D.svg.png"
     identity, drawn = (urls.identity_one(url) or "" for url in (thumb, drawing))
     alone = gather(
-        spread(pair("conceptual_12m", "1", identity, image_url=thumb), pair("wit", "2", drawn, image_url=drawing))
+        spread(pair("conceptual_12m", "1", identity, image_url=newer), pair("wit", "2", drawn, image_url=drawing))
     )
-    assert sorted(locations(alone)) == sorted([[("original", thumb), ("original", whole)], [("original", drawing)]])
-    # Where another source has the picture itself, that is its place already.
+    assert sorted(locations(alone)) == sorted([[("original", newer), ("original", whole)], [("original", drawing)]])
+    # What Wikimedia makes no more is asked for last, lest all of Wikimedia be slowed down: a drawing in the next width.
+    odd, larger = drawing.replace("/40px", "/45px"), drawing.replace("/40px", "/60px")
+    refused = gather(
+        spread(pair("conceptual_12m", "1", identity, image_url=thumb), pair("wit", "2", drawn, image_url=odd))
+    )
+    assert sorted(locations(refused)) == sorted(
+        [[("mirror", whole), ("original", thumb)], [("mirror", larger), ("original", odd)]]
+    )
+    # Where another source has the picture itself, that is one place.
     both = gather(
         spread(pair("conceptual_12m", "1", identity, image_url=thumb), pair("url", "2", identity, image_url=newer)),
         spread(pair("wit", "3", identity, image_url=f"{whole}#a")),
     )
-    assert locations(both) == [[("original", thumb), ("original", newer), ("original", f"{whole}#a")]]
+    assert locations(both) == [[("mirror", whole), ("original", thumb), ("original", newer)]]
 
 
 def test_a_photo_of_flickrs_first_hosts_is_asked_for_at_that_of_today_too() -> None:
