@@ -176,7 +176,12 @@ class Client:
         base: str | None = None
         for _ in range(self._options.max_redirects + 1):
             target = await self._checked(answer, url, base)
-            location = await self._hop(answer, target, chance, last)
+            try:
+                location = await self._hop(answer, target, chance, last)
+            except Ended as refused:
+                location = _today(answer, target, refused)
+                if location is None:
+                    raise
             if location is None:
                 return
             url, base, last = location, target.url, never
@@ -567,6 +572,14 @@ def _taken_down() -> Ended:
 def never() -> bool:
     """Return False: it is not known whether a host is the last to be asked."""
     return False
+
+
+def _today(answer: Answer, target: Target, refused: Ended) -> str | None:
+    """Return where a picture is today whose older address was refused, and for no other reason; None where that is not known."""
+    if answer.http_status is None or refused.status != outcome.status_of_http(answer.http_status):
+        return None
+    place = outcome.moved(target.host, target.path, answer.http_status)
+    return place and f"{target.scheme}://{place}"
 
 
 def _status_of_failure(error: BaseException) -> str:

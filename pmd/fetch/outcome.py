@@ -72,7 +72,7 @@ RETRIED: Final = frozenset({"rate_limited", "server_error", "connection", "timeo
 #: Host and path of pictures that say "removed", and where that is known from.
 PLACEHOLDERS: Final = (
     # RedCaps (arXiv 2111.11431) §A: "Imgur … removed.png"; asked for directly, or the target of a redirect.
-    (re.compile(r"(?:i\.)?imgur\.com/removed\.(?:png|jpg)"), "Imgur's picture for removed images"),
+    (re.compile(r"(?:i\.)?imgur\.(?:com|io)/removed\.(?:png|jpg)"), "Imgur's picture for removed images"),
     # Where Flickr sends those who ask for a deleted or private photo.
     (
         re.compile(r"(?:[^/]*\.)?(?:flickr|staticflickr|yimg)\.com/.*photo_(?:unavailable|not_found)[^/]*"),
@@ -83,12 +83,32 @@ PLACEHOLDERS: Final = (
 #: Any of them.
 _PLACEHOLDER: Final = re.compile("|".join(pattern.pattern for pattern, _ in PLACEHOLDERS))
 
-#: Pictures that Imgur answers with, as 200, in the place of the one that was asked for: SHA-256 of the bytes → status and what it
-#: is. Many keep the same two digests; the second is seen since 30 September 2025, when Imgur left the United Kingdom.
+#: Where hosts have a picture today whose older address they refuse: host and path, the answer, and host and path of today.
+MOVED: Final = (
+    # Flickr's first hosts were reported to answer so to all (2025); its documentation has the same paths on this one.
+    (re.compile(r"(?:farm[0-9]+\.)?static\.flickr\.com(/.+)"), 403, r"live.staticflickr.com\1"),
+    # Thumbnails are made of eleven widths alone (phabricator.wikimedia.org, T414805). The file of a drawing (SVG) is no picture.
+    (
+        re.compile(
+            r"(?:upload|thumb)\.wikimedia\.org(/[^/]+/[^/]+)/thumb"
+            r"(/(?:archive/)?[0-9a-f]/[0-9a-f]{2}/[^/]+\.(?i:jpe?g|png|gif|webp))/[^/]+"
+        ),
+        400,
+        r"upload.wikimedia.org\1\2",
+    ),
+)
+
+#: Pictures that hosts answer with, as 200, in the place of the one that was asked for: SHA-256 of the bytes → status and what it
+#: is. Each digest is kept by several projects; that for countries is seen since 30 September 2025, when Imgur left the United
+#: Kingdom.
 SUBSTITUTES: Final = {
     bytes.fromhex("9b5936f4006146e4e1e9025b474c02863c0b5614132ad40db4b925a10e8bfbb9"): (
         "placeholder",
         "Imgur's picture for removed images",
+    ),
+    bytes.fromhex("35a0932c61e09a8c1cad9eec75b67a03602056463ed210310d2a09cf0b002ed5"): (
+        "placeholder",
+        "Reddit's picture for deleted images",
     ),
     bytes.fromhex("faa24ec881e6040655c187a681d6dc496eb8aa41e1bd0652a180b3a40b457187"): (
         "forbidden",
@@ -243,6 +263,14 @@ def placeholder_of(host: str, path: str) -> str | None:
     if _PLACEHOLDER.fullmatch(address) is None:
         return None
     return next(source for pattern, source in PLACEHOLDERS if pattern.fullmatch(address))
+
+
+def moved(host: str, path: str, http_status: int | None) -> str | None:
+    """Return host and path of where a picture is today whose host has answered so for its older address, or None."""
+    for pattern, status, today in MOVED:
+        if status == http_status and (found := pattern.fullmatch(host + path)):
+            return found.expand(today)
+    return None
 
 
 def tags_of(http_status: int) -> Set[str]:

@@ -37,7 +37,7 @@ CHUNK_BYTES: Final = 64 * 1024 * 1024
 #: Hidden files, such as the "._x.json" that macOS puts into zips, are none of the release's.
 _MEMBERS: Final = r"[^.].*\.json"
 _EXPECTED: Final = 'RedCaps: {"annotations": [{"image_id": …, "url": …, "caption": …, "raw_caption": …}, …]}'
-_IMGUR: Final = re.compile(r"(?:.+\.)?imgur\.com", re.IGNORECASE)
+_IMGUR: Final = re.compile(r"(?:.+\.)?imgur\.(?:com|io)", re.IGNORECASE)
 #: White space before another URL. Looked for from its start alone: else from each blank of it, to its end.
 _BETWEEN: Final = re.compile(r"(?<!\s)\s+(?=https?://)")
 

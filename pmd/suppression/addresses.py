@@ -22,7 +22,7 @@ from pmd.text import pages, urls
 
 #: What may be the address of a page or of a person that is understood (RE2, on canonical URLs); `pages` and `people` decide.
 _MAY_BE_A_PAGE: Final = (
-    r"^https?://(?:(?:[^/]*\.)?(?:flickr\.com|flic\.kr|reddit\.com|redd\.it|imgur\.com|wik[a-z]+\.org)|(?:www\.)?cocodataset\.org"
+    r"^https?://(?:(?:[^/]*\.)?(?:flickr\.com|flic\.kr|reddit\.com|redd\.it|imgur\.(?:com|io)|wik[a-z]+\.org)|(?:www\.)?cocodataset\.org"
     r"|(?:www\.)?web\.archive\.org"
     r"|(?:www\.)?visualgenome\.org|(?:www\.)?storage\.googleapis\.com)\.?[/:]"
 )

@@ -20,7 +20,7 @@ from pmd.images.names import Named
 from pmd.store import storage, versions
 from pmd.suppression import lists, people
 from pmd.takedown import kept
-from pmd.text import pages, urls
+from pmd.text import urls
 
 FILE: Final = "requests.jsonl"
 
@@ -29,7 +29,7 @@ FORMS: Final = f"{names.FORMS}; {people.FORMS}"
 
 #: Sites whose pages show many pictures, an album or a person's newest: as addresses of one picture they would match nothing.
 _PAGES: Final = re.compile(
-    r"(?:(?:www|m|secure)\.)?flickr\.com\.?|flic\.kr\.?|(?:[a-z]+\.)?reddit\.com\.?|(?:(?:www|m)\.)?imgur\.com\.?"
+    r"(?:(?:www|m|secure)\.)?flickr\.com\.?|flic\.kr\.?|(?:[a-z]+\.)?reddit\.com\.?|(?:(?:www|m)\.)?imgur\.(?:com|io)\.?"
 )
 
 #: Times that an addition is tried: it fails only where another was faster.
@@ -169,7 +169,7 @@ def _refuse_pages_of_many(word: Word) -> None:
     named = word.named
     if named is None or not named.urls or not all(one.startswith("url:") for one in named.identities):
         return
-    if pages.meant(word.said) is None and _PAGES.fullmatch(urls.host_of(named.urls[0]) or ""):
+    if not named.is_page and _PAGES.fullmatch(urls.host_of(named.urls[0]) or ""):
         raise InputError(
             "a page that tells neither one picture nor a person alone",
             where="takedown",

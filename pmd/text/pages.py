@@ -61,6 +61,7 @@ _SPECIAL: Final = re.compile(r"(?i)special:(?:filepath|redirect/file)/(.+)")
 #: The characters that MediaWiki leaves plain in a path, as `urls` does.
 _PLAIN: Final = "/:@!$&'()*,;=~"
 
+_IMGUR_PAGES: Final = frozenset({"imgur.com", "m.imgur.com", "imgur.io", "m.imgur.io"})
 _IMGUR_PAGE: Final = re.compile(r"/(?:gallery/|r/[^/]+/|t/[^/]+/)?(?:[^/]*-)?([0-9A-Za-z]{7}|[0-9A-Za-z]{5})/?")
 _REDDIT_POST: Final = re.compile(
     r"(?:/r/[^/]+|/u(?:ser)?/[^/]+)?/(?:comments|gallery)/([0-9a-z]+)(?:/.*)?", re.IGNORECASE
@@ -94,7 +95,7 @@ def meant(url: str) -> Page | None:
         return _flickr(host, parts.path, query, fragment)
     if host in _COMMONS_HOSTS or _WIKI_HOST.fullmatch(host):
         return _wikimedia(host, parse.unquote(parts.path), query, fragment)
-    if host in {"imgur.com", "m.imgur.com"}:
+    if host in _IMGUR_PAGES:
         return _one("the Imgur page", _IMGUR_PAGE.fullmatch(parts.path), "imgur")
     if host in {"redd.it", "preview.redd.it", "reddit.com"} or host.endswith(".reddit.com"):
         return _reddit(host, parts.path, query)

@@ -78,8 +78,8 @@ _WIKIMEDIA_FILE: Final = re.compile(r"/[a-z0-9_-]+/[a-z0-9_-]+/(?:archive/)?[0-9
 
 #: An Imgur id has 5 or 7 letters and digits. A thumbnail has one letter more; after 5 that would be a guess (ids of 6
 #: were never documented, nor ruled out), after 7 it is certain. `_d` is what Imgur's own pages show, its size in the
-#: query. The extension does not choose the picture; .gifv and .mp4 are videos.
-_IMGUR_HOSTS: Final = frozenset({"i.imgur.com", "imgur.com", "m.imgur.com", "www.imgur.com"})
+#: query. The extension does not choose the picture; .gifv and .mp4 are videos. imgur.io is Imgur too.
+_IMGUR_HOSTS: Final = frozenset(f"{name}imgur.{end}" for name in ("", "i.", "m.", "www.") for end in ("com", "io"))
 _IMGUR_PATH: Final = re.compile(
     r"/(?:([0-9A-Za-z]{7})[sbtmlh]|([0-9A-Za-z]{5}|[0-9A-Za-z]{7})(?:_d)?)\.(?i:jpe?g|png|gif|webp)"
 )
@@ -90,7 +90,7 @@ _S3_BUCKET_STYLE: Final = re.compile(r"([a-z0-9.-]+)\.s3(?:[.-][a-z0-9-]+)?\.ama
 #: A host for which some rule may hold (RE2, on canonical URLs): the rest never leave Arrow.
 _KNOWN_HOSTS: Final = (
     r"^https?://(?:[a-z0-9.-]*static\.?flickr\.com|images\.cocodataset\.org|(?:www\.)?mscoco\.org"
-    r"|[a-z0-9.-]*\.amazonaws\.com|cs\.stanford\.edu|(?:upload|thumb)\.wikimedia\.org|(?:(?:i|m|www)\.)?imgur\.com)[/:]"
+    r"|[a-z0-9.-]*\.amazonaws\.com|cs\.stanford\.edu|(?:upload|thumb)\.wikimedia\.org|(?:(?:i|m|www)\.)?imgur\.(?:com|io))[/:]"
 )
 
 #: URLs that are canonical as they stand (RE2), most of any source's, which need no parser: a host of plain labels whose last

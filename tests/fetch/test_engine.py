@@ -20,7 +20,7 @@ import pytest
 
 from pmd.config.options import FetchOptions, PerHost
 from pmd.errors import ConfigError, InputError
-from pmd.fetch import hosts, outcome, robots, tdmrep
+from pmd.fetch import blocklists, hosts, outcome, robots, tdmrep
 from pmd.fetch.engine import Lane
 from pmd.fetch.outcome import Fetched
 from pmd.fetch.receiving import ImageBody
@@ -28,6 +28,8 @@ from pmd.fetch.resolver import Route
 from pmd.fetch.transfers import Then
 from pmd.schema import keys
 from pmd.schema.tables import LEDGER
+from pmd.suppression import lists
+from pmd.suppression.lists import Suppression
 from tests.fetch.conftest import HASTE, Behaviour, Web, image_row, options, photo, reply, table
 
 JPEG = photo()
@@ -623,6 +625,53 @@ def test_a_redirect_and_an_error_say_no_as_a_picture_does(web: Web) -> None:
     assert [request.host for request in web.asked() if request.path == "/y"] == ["to-otherbot.test"]
     got = run(table(image_row("x", "http://to-reserved.test/x")), options(web, tdmrep=False))
     assert got["x"].status == "ok"
+
+
+#: Old addresses, their answers, where the picture is today (which has it), and what becomes of it.
+OLDER = (
+    ("static.flickr.com/1/22_abc.jpg", reply(status=403), "live.staticflickr.com/1/22_abc.jpg", "ok"),
+    ("farm3.static.flickr.com/1/23_abc.jpg", reply(status=403), "live.staticflickr.com/1/23_abc.jpg", "ok"),
+    ("static.flickr.com/1/24_abc.jpg", reply(status=404), "live.staticflickr.com/1/24_abc.jpg", "dead"),
+    (
+        "static.flickr.com/1/25_abc.jpg",
+        reply(status=403, X_Robots_Tag="noai"),
+        "live.staticflickr.com/1/25_abc.jpg",
+        "opted_out",
+    ),
+    ("farm3.staticflickr.com/1/26_abc.jpg", reply(status=403), "live.staticflickr.com/1/26_abc.jpg", "forbidden"),
+    (
+        "upload.wikimedia.org/wikipedia/commons/thumb/a/ab/Cat%281%29.JPG/600px-Cat%281%29.JPG",
+        reply(status=400),
+        "upload.wikimedia.org/wikipedia/commons/a/ab/Cat%281%29.JPG",
+        "ok",
+    ),
+    (
+        "upload.wikimedia.org/wikipedia/commons/thumb/a/ab/D.svg/600px-D.svg.png",
+        reply(status=400),
+        "upload.wikimedia.org/wikipedia/commons/a/ab/D.svg",
+        "dead",
+    ),
+)
+
+
+def test_where_hosts_refuse_an_older_address_that_of_today_is_asked_for(web: Web) -> None:
+    for number, (older, answer, today, _) in enumerate(OLDER):
+        web.routes |= {older: answer, today: reply(photo(seed=number))}
+    got = run(table(*(image_row(older, f"http://{older}") for older, *_ in OLDER)), options(web))
+    assert {older: got[older].status for older, *_ in OLDER} == {older: status for older, _, _, status in OLDER}
+    asked = {f"{request.host}{request.path}" for request in web.asked()}
+    for older, _, today, status in OLDER:
+        assert (today in asked) == (status == "ok")
+        assert got[older].attempts[-1].final_url == f"http://{today if status == 'ok' else older}"
+
+
+def test_what_is_kept_out_is_not_asked_for_where_an_older_address_is_refused(web: Web) -> None:
+    older, _, today, _ = OLDER[0]
+    web.routes |= {older: reply(status=403), today: reply(JPEG)}
+    kept = Suppression((lists.new().with_values({"url": [f"http://{today}"]}),))
+    got = run(table(image_row("x", f"http://{older}")), options(web), blocklist=blocklists.read([]).with_kept_out(kept))
+    assert got["x"].status == "blocked_content"
+    assert [request.host for request in web.asked() if request.path.endswith(".jpg")] == ["static.flickr.com"]
 
 
 def test_who_we_are_and_what_is_not_sent(web: Web) -> None:

@@ -37,8 +37,8 @@ TESTS = Path(__file__).parents[1]
 HOSTS = (
     "www.flickr.com", "flickr.com", "m.flickr.com", "flic.kr", "farm3.staticflickr.com", "live.staticflickr.com",
     "c1.staticflickr.com", "static.flickr.com", "commons.wikimedia.org", "en.wikipedia.org", "de.m.wikipedia.org",
-    "upload.wikimedia.org", "thumb.wikimedia.org", "i.imgur.com", "imgur.com", "m.imgur.com", "www.reddit.com",
-    "old.reddit.com", "redd.it",
+    "upload.wikimedia.org", "thumb.wikimedia.org", "i.imgur.com", "imgur.com", "m.imgur.com", "i.imgur.io", "imgur.io",
+    "www.reddit.com", "old.reddit.com", "redd.it",
     "cocodataset.org", "images.cocodataset.org", "s3.amazonaws.com", "open-images-dataset.s3.amazonaws.com", "mscoco.org",
     "cs.stanford.edu", "visualgenome.org", "storage.googleapis.com", "example.org", "EXAMPLE.ORG:8080",
     "user:pass@example.org", "münchen.example", "xn--mnchen-3ya.example", "192.168.0.1", "0x7f.1", "[::1]", "example.org.",

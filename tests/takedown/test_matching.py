@@ -167,7 +167,13 @@ def test_a_page_of_many_pictures_is_no_request(tmp_path: Path, said: str) -> Non
     with pytest.raises(InputError):
         requests.add(str(tmp_path), [requests.read_word(said)], [], keeps_looks=False)
     assert requests.read(str(tmp_path)) == []
-    for good in ("https://imgur.com/AbCdEfG.jpg", "https://www.flickr.com/photos/x/4242/in/album-1", "u/SomeOne"):
+    shown = "www.reddit.com/media?url=https%3A%2F%2Fi.redd.it%2Fabc123.jpg"
+    for good in (
+        "https://imgur.com/AbCdEfG.jpg",
+        "https://www.flickr.com/photos/x/4242/in/album-1",
+        "u/SomeOne",
+        shown,
+    ):
         assert requests.add(str(tmp_path), [requests.read_word(good)], [], keeps_looks=False).said == (good,)
 
 

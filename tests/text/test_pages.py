@@ -117,6 +117,7 @@ def test_what_is_no_file_s_page(url: str) -> None:
     ("url", "identity"),
     [
         ("https://imgur.com/AbCdEfG", "imgur:AbCdEfG"),
+        ("https://imgur.io/AbCdEfG", "imgur:AbCdEfG"),
         ("https://imgur.com/gallery/some-title-AbCdEfG", "imgur:AbCdEfG"),
         ("https://cocodataset.org/#explore?id=391895", "coco:391895"),
         ("https://visualgenome.org/api/v0/images/2407890", "visual_genome:2407890"),

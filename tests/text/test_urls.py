@@ -322,6 +322,7 @@ def test_every_form_of_a_flickr_photograph_has_one_identity(url: str) -> None:
         ("https://i.imgur.com/eJ54Ibf.jpg", "imgur:eJ54Ibf"),
         ("http://i.imgur.com/eJ54Ibf.png?1", "imgur:eJ54Ibf"),
         ("http://imgur.com/eJ54Ibfh.jpg", "imgur:eJ54Ibf"),
+        ("https://i.imgur.io/eJ54Ibf_d.webp?maxwidth=640&shape=thumb&fidelity=medium", "imgur:eJ54Ibf"),
         ("http://i.imgur.com/abcde.jpg", "imgur:abcde"),
         ("http://i.imgur.com/eJ54Ibm.jpg", "imgur:eJ54Ibm"),
         ("http://i.imgur.com/FHTOJs.jpg", "url:i.imgur.com/FHTOJs.jpg"),

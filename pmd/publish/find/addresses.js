@@ -66,7 +66,8 @@ const WIKIMEDIA_THUMB = new RegExp(
   "^(/[a-z0-9_-]+/[a-z0-9_-]+)/thumb(/(?:archive/)?[0-9a-f]/[0-9a-f]{2}/[^/]+\\.(?:jpe?g|png|gif|svg|tiff?|webp|bmp))" +
   "/(?:qlow-|(?:lossy-|lossless-)?page1-)?[0-9]+px-[^/]*$", "i");
 const WIKIMEDIA_FILE = /^\/[a-z0-9_-]+\/[a-z0-9_-]+\/(?:archive\/)?[0-9a-f]\/[0-9a-f]{2}\/[^/]+$/;
-const IMGUR_HOSTS = ["i.imgur.com", "imgur.com", "m.imgur.com", "www.imgur.com"];
+const IMGUR_HOSTS = ["", "i.", "m.", "www."].flatMap((name) => [`${name}imgur.com`, `${name}imgur.io`]);
+const IMGUR_PAGES = ["imgur.com", "m.imgur.com", "imgur.io", "m.imgur.io"];
 const IMGUR_PATH =
   /^\/(?:([0-9A-Za-z]{7})[sbtmlh]|([0-9A-Za-z]{5}|[0-9A-Za-z]{7})(?:_d)?)\.(?:[jJ][pP][eE]?[gG]|[pP][nN][gG]|[gG][iI][fF]|[wW][eE][bB][pP])$/;
 const S3_PATH_STYLE = /^s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com$/;
@@ -185,7 +186,7 @@ function page(said) {
     return ofFlickr(host, path, query, fragment);
   }
   if (COMMONS_HOSTS.includes(host) || WIKI_HOST.test(host)) return ofWiki(host, unquoted(path), query, fragment);
-  if (host === "imgur.com" || host === "m.imgur.com") return one("the Imgur page", "imgur", IMGUR_PAGE, path);
+  if (IMGUR_PAGES.includes(host)) return one("the Imgur page", "imgur", IMGUR_PAGE, path);
   if (["redd.it", "preview.redd.it", "reddit.com"].includes(host) || host.endsWith(".reddit.com")) {
     return ofReddit(host, path, query);
   }
