@@ -461,7 +461,7 @@ def _dump_rows(rows: Sequence[tuple[Any, ...]], path: str) -> Rows:
 
 
 def _dump_places(path: str, rows: Sequence[tuple[Any, ...]]) -> pa.Array:
-    return pa.array([f"{path}:{TABLE}, photoid {row[0]}" for row in rows], pa.string())
+    return pa.array([f"{path}:{TABLE}, photoid {'null' if row[0] is None else row[0]}" for row in rows], pa.string())
 
 
 def _as_text(value: Any) -> str:

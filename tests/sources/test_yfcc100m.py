@@ -293,6 +293,17 @@ def test_a_row_of_the_dump_that_is_not_utf8_is_rejected(tmp_path: Path, read_all
     ]
 
 
+def test_a_row_of_the_dump_without_a_photo_id_is_a_bad_row(tmp_path: Path, read_all: ReadAll) -> None:
+    dump = tmp_path / "by_pandas.sql"
+    with sqlite3.connect(dump) as connection:
+        connection.execute(f"CREATE TABLE yfcc100m_dataset ({', '.join(COLUMNS)})")
+        connection.execute("INSERT INTO yfcc100m_dataset (marker) VALUES ('0')")
+    connection.close()
+    (row,) = read_all(SOURCE, dump)
+    assert (row["reason"], row["detail"]) == ("malformed_row", "photoid: expected a photo id, found ''")
+    assert row["where"] == f"{dump}:yfcc100m_dataset, photoid null"
+
+
 def test_the_dump_is_cut_by_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dump = tmp_path / "yfcc100m_dataset.sql"
     _dump(dump, LINES[:12])
