@@ -20,8 +20,9 @@ from pmd.suppression import lists
 #: As `wanted.FORMAT`, for curate alone: raised when the readers make other rows of the same files. 2: byte order marks,
 #: headers, ids that are none. 3: pictures of COCO's first release, WIT's empty flags, blank URLs, ids
 #: that are whole floats, what a `url` of RedCaps names. 4: ids that are strings, `&amp;` in RedCaps' URLs, carriage returns
-#: within fields, long rows, texts in which nothing can be seen, what lists of `pmd publish` say of a row. 5: Wikimedia's
-#: thumbnails on a host of their own.
+#: within fields, long rows, texts in which nothing can be seen, what lists of `pmd publish` say of a row. 5: rows of a dump
+#: without a photo id, WIT and labelled captions that were written again, empty `original_caption`, members in capitals,
+#: Wikimedia's thumbnails on a host of their own, imgur.io.
 READ_FORMAT: Final = 5
 
 

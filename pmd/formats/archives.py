@@ -54,6 +54,10 @@ _MAX_TRAILING_BLOCKS: Final = 64
 _TRAILING_BLOCK: Final = 1 << 20
 #: How often the end of a stream may be read: once by whoever looks ahead, once by whoever reads on.
 _MAX_ENDS: Final = 4
+_OF_JOINED: Final = (
+    "of archives that were joined only the first is seen: unpack it with tar -xif, and name the files; else fetch it "
+    "again"
+)
 _TAR_MAGIC: Final = slice(257, 262), b"ustar"
 #: Names that a note shows.
 _NAMES_SHOWN: Final = 3
@@ -449,10 +453,14 @@ def _tar_directory(path: str) -> _Directory:
             raise _bad_tar(path, f"{path}:byte {file.tell()}", str(error)) from None
         # tarfile takes a cut between two members, and rubbish after one, for the end of the archive; a whole one ends
         # in zeros. It has read past the end marker where there is one.
-        file.seek(max(end - _TAR_BLOCK, 0))
+        last = max(end - _TAR_BLOCK, 0)
+        file.seek(last)
         blocks = read_head(file, 2 * _TAR_BLOCK)
-        if not any(blocks[at : at + _TAR_BLOCK] == bytes(_TAR_BLOCK) for at in (0, _TAR_BLOCK)):
+        marks = [at for at in (0, _TAR_BLOCK) if blocks[at : at + _TAR_BLOCK] == bytes(_TAR_BLOCK)]
+        if not marks:
             raise _bad_tar(path, f"{path}:byte {end}", "no end-of-archive block")
+        file.seek(last + marks[0])
+        _read_to_end(path, file)
     return _Directory.of(files)
 
 
@@ -463,17 +471,20 @@ def _compressed_tar_directory(path: str) -> _Directory:
         except _TAR_DAMAGE as error:
             shortage.refuse_of_storage(error)
             raise _bad_tar(path, path, str(error)) from None
-        _read_to_end(path, tar)
+        _read_to_end(path, cast(BinaryIO, tar.fileobj))
     return _Directory.of(files)
 
 
-def _read_to_end(path: str, tar: tarfile.TarFile) -> None:
-    """Read what follows the end of an archive: zeros, and behind them the checksum of what was compressed."""
-    rest = cast(BinaryIO, tar.fileobj)
+def _read_to_end(path: str, rest: BinaryIO) -> None:
+    """Read what follows the end of an archive: zeros, and behind them the checksum of what was compressed.
+
+    Raises:
+        InputError: Something else follows, such as another archive, whose members would be missing unseen.
+    """
     for _ in range(_MAX_TRAILING_BLOCKS):
         data = rest.read(_TRAILING_BLOCK)
         if data.count(0) != len(data):
-            raise _bad_tar(path, path, "more behind its end")
+            raise _bad_tar(path, path, "more behind its end", _OF_JOINED)
         if not data:
             return
     raise _bad_tar(path, path, f"over {_MAX_TRAILING_BLOCKS * _TRAILING_BLOCK} bytes behind its end")
@@ -536,13 +547,13 @@ def _is_file(path: str, info: tarfile.TarInfo) -> bool:
     return info.isreg()
 
 
-def _bad_tar(path: str, where: str, found: str) -> InputError:
+def _bad_tar(path: str, where: str, found: str, remedy: str = FETCH_AGAIN) -> InputError:
     return InputError(
         "the tar file is damaged or truncated",
         where=where,
         expected="members up to an end-of-archive block",
         found=found,
-        remedy=FETCH_AGAIN,
+        remedy=remedy,
     )
 
 

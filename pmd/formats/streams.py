@@ -9,6 +9,7 @@ from __future__ import annotations
 import bz2
 import io
 import lzma
+import re
 import zlib
 from collections.abc import Callable
 from typing import Any, BinaryIO, Final, Literal, Protocol
@@ -33,6 +34,9 @@ _BZIP2_MAGICS: Final = (b"1AY&SY", b"\x17rE8P\x90")  # a block, or the end of an
 _XZ_MAGIC: Final = b"\xfd7zXZ\x00"
 #: Memory that an xz stream may ask for: xz -9 asks for 65 MiB, and a damaged header could ask for gigabytes.
 _XZ_MEMORY_BYTES: Final = 512 * 1024 * 1024
+#: zstd and xz say so where a stream asks for more memory than one file is given, which is no damage.
+_WINDOW: Final = re.compile("too much memory|Memory usage limit")
+_OF_WINDOW: Final = "it was packed with a larger window than is read: unpack it (zstd -d --long=31, xz -d)"
 _ZSTD_SKIPPABLE: Final = 5  # upper half of the first byte of a frame to be skipped (RFC 8878, 3.1.2)
 #: How forms begin that are not read, their names, and what unpacks them.
 _UNREAD: Final = (
@@ -242,7 +246,7 @@ class Decompressed(io.RawIOBase):
                 where=f"{self._label}:byte {self._taken - len(self._input)}",
                 expected=f"valid {self._compression} data in the {max(len(self._input), 1)} bytes from there",
                 found=f"{error}, after {self._made} decompressed bytes",
-                remedy=FETCH_AGAIN,
+                remedy=_OF_WINDOW if _WINDOW.search(str(error)) else FETCH_AGAIN,
             ) from None
         self._input = self._codec.rest
         self._made += len(made)

@@ -40,6 +40,8 @@ _RETURN_ALONE: Final = re.compile(r"\r(?!\n|\Z)")
 _STAND_IN: Final = "\ufdd0"
 #: What stands within quotes, doubled ones among it: by one call, since a field may be nothing but these.
 _WITHIN_QUOTES: Final = re.compile(rb'(?:[^"]++|"")*+')
+#: How pandas calls the numbers of rows: when it writes them, and once it has read that.
+_UNNAMED: Final = ("", "unnamed: 0")
 _OPEN_AT_END: Final = "a quoted field is not closed: the file is truncated, or not quoted"
 
 
@@ -208,11 +210,15 @@ def split_columns(lines: pa.LargeBinaryArray, separator: bytes = b"\t", *, colum
 def header(line: bytes, known: Mapping[str, str]) -> tuple[str, ...] | None:
     """Return what the columns of a file are, where its first line is a header: one of which every cell is a known name.
 
+    The first of several may have none, as where pandas writes the numbers of the rows: it is called "index".
+
     Args:
         line: The line.
         known: Name, in small letters → column.
     """
     cells = [cell.strip().lower() for cell in line.decode("utf-8", "replace").split("\t")]
+    if len(cells) > 1 and cells[0] in _UNNAMED:
+        return None if (others := header(line.partition(b"\t")[2], known)) is None else ("index", *others)
     return tuple(known[cell] for cell in cells) if all(cell in known for cell in cells) else None
 
 

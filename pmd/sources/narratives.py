@@ -199,6 +199,8 @@ class Narratives:
     def _narrative(self, row: Any, document: str, held: dict[int, str], *, split: bool) -> list[dict[str, Any]]:
         """Return the drafts of one row; at least one."""
         record = records.mapping(row, "row")
+        if record.get("original_caption", "") in (None, ""):  # a column of a table, with nothing in it
+            record = {key: value for key, value in record.items() if key != "original_caption"}
         dataset_id, image_id = records.text(record, "dataset_id"), records.text(record, "image_id")
         if not self._is_mine(dataset_id):
             raise records.Malformed(f"dataset_id: expected one of {self.dataset}, found {dataset_id}")
@@ -271,8 +273,6 @@ def _mirrored(chunk: Chunk) -> Iterator[tuple[Any, str]]:
 def _upstream(row: dict[str, Any]) -> dict[str, Any]:
     """Return a table's row as upstream has it."""
     record = {key: value for key, value in row.items() if value is not None}
-    if not record.get("original_caption"):
-        record.pop("original_caption", None)
     # Tables make numbers of ids that are all digits, and a CSV makes text of every number.
     if type(record.get("image_id")) is int:
         record["image_id"] = str(record["image_id"])

@@ -149,8 +149,8 @@ def _start_and_size(path: str, member: str | None) -> tuple[bytes, int | None]:
 
 
 def _named(names: Sequence[str], wanted: str) -> list[str]:
-    # Some programs on Windows write backslashes between folders.
-    return [name for name in names if re.fullmatch(wanted, re.split(r"[/\\]", name)[-1])]
+    # Some programs on Windows write backslashes between folders, and some ".TSV".
+    return [name for name in names if re.fullmatch(wanted, re.split(r"[/\\]", name)[-1], re.IGNORECASE)]
 
 
 def _visible(names: Sequence[str]) -> list[str]:

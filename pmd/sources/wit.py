@@ -433,18 +433,18 @@ def _spell(header: Sequence[str], rows: Sequence[list[str]]) -> None:
     """Spell flags and sizes as upstream does, in place, where a program has written a shard anew: pandas does in a TSV too."""
     for name in (*_FLAGS, *_SIZES):
         at = header.index(name)
-        # Nearly always no value is another: of flags there are two, of sizes few have a sign in them.
-        if name in _FLAGS and {row[at] for row in rows} <= {"", *_BOOLEANS}:
-            continue
-        for row in rows:
-            row[at] = _spelled_text(row[at], name)
+        # Nearly always no value is another.
+        values = {row[at] for row in rows}
+        if not all(value in _BOOLEANS if name in _FLAGS else value.isdigit() for value in values if value):
+            for row in rows:
+                row[at] = _spelled_text(row[at], name)
 
 
 def _spelled_text(value: str, name: str) -> str:
     """Return a mirror's text as upstream spells it: Python writes True into a CSV, and pandas 10.0 below a missing size."""
     if name in _FLAGS and value.lower() in _BOOLEANS:
         return value.lower()
-    if name in _SIZES and "." in value and (whole := _WHOLE_FLOAT.fullmatch(value)):
+    if name in _SIZES and (whole := _WHOLE_FLOAT.fullmatch(value)):
         return whole[1]
     return value
 

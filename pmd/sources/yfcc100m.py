@@ -461,7 +461,7 @@ def _dump_rows(rows: Sequence[tuple[Any, ...]], path: str) -> Rows:
 
 
 def _dump_places(path: str, rows: Sequence[tuple[Any, ...]]) -> pa.Array:
-    return pa.array([f"{path}:{TABLE}, photoid {row[0]}" for row in rows], pa.string())
+    return pa.array([f"{path}:{TABLE}, photoid {'null' if row[0] is None else row[0]}" for row in rows], pa.string())
 
 
 def _as_text(value: Any) -> str:
@@ -596,10 +596,10 @@ def _told_of(line: bytes, start: bytes) -> tuple[str, str] | tuple[None, None]:
     if line.startswith(sqlite.MAGIC):
         return "the SQLite dump, compressed or in an archive", "unpack it"
     if _OTHER_FILE.match(line):
-        shown = line[:80].decode("utf-8", "replace")
         return (
-            f"{shown}: a list of photos (autotags, exif, hash, lines or places), which has no captions",
-            "take it out of `annotations`, or name the files called yfcc100m_dataset alone",
+            line[:80].decode("utf-8", "replace"),
+            "it is a list of photos (autotags, exif, hash, lines, places …), which has no captions: take it out of "
+            "`annotations`, or name the files called yfcc100m_dataset alone",
         )
     return records.told_of(start) or (None, None)
 

@@ -330,14 +330,25 @@ def test_what_follows_a_compressed_tar_is_read_for_its_checksum(tmp_path: Path) 
         members(str(path))
 
 
-def test_a_compressed_tar_with_more_behind_its_end_is_damaged(tmp_path: Path) -> None:
+def test_members_of_tars_that_were_joined_are_not_left_out_unseen(tmp_path: Path) -> None:
+    one = Path(make_tar(tmp_path / "one")).read_bytes()
+    path = tmp_path / "both.tar"
+    path.write_bytes(one + one)
+    with pytest.raises(InputError, match=r"(?s)more behind its end.*tar -xif"):
+        members(str(path))
+    path.write_bytes(one + bytes(2**20))  # as on tapes
+    assert members(str(path)) == members(str(tmp_path / "one"))
+
+
+def test_a_tar_with_more_behind_its_end_is_damaged(tmp_path: Path) -> None:
     content = bytearray(Path(make_tar(tmp_path / "plain")).read_bytes())
     at = content.find(b"folder/b.bin")
     content[at : at + 512] = bytes(512)  # what looks like the end
     path = tmp_path / "archive"
-    path.write_bytes(gzip.compress(content))
-    with pytest.raises(InputError, match="more behind its end"):
-        members(str(path))
+    for whole in (content, gzip.compress(content)):
+        path.write_bytes(whole)
+        with pytest.raises(InputError, match="more behind its end"):
+            members(str(path))
     path.write_bytes(gzip.compress(Path(make_tar(tmp_path / "whole")).read_bytes() + bytes(100 * 2**20)))
     with pytest.raises(InputError, match="behind its end"):
         members(str(path))

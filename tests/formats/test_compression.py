@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import random
 import zipfile
@@ -73,6 +74,16 @@ def test_an_xz_stream_that_asks_for_too_much_memory_is_refused(tmp_path: Path) -
     with pytest.raises(InputError, match="the xz data are damaged") as caught:
         read(path)
     assert "Memory usage limit exceeded" in str(caught.value.found)
+    assert "unpack it" in str(caught.value.remedy)
+
+
+def test_a_zstd_frame_with_a_window_that_is_too_large_says_how_to_unpack_it(tmp_path: Path) -> None:
+    far = zstandard.ZstdCompressionParameters.from_level(1, window_log=30, enable_ldm=False)
+    packed = io.BytesIO()
+    with zstandard.ZstdCompressor(compression_params=far).stream_writer(packed, closefd=False) as stream:
+        stream.write(CONTENT)
+    with pytest.raises(InputError, match=r"zstd -d --long=31"):
+        read(write(tmp_path / "far.zst", packed.getvalue()))
 
 
 @pytest.mark.parametrize(

@@ -288,3 +288,13 @@ def test_one_line_of_another_edition_does_not_decide_which_one_a_file_is(tmp_pat
         ("a 1", None),
         ("a 2", None),
     ]
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0"])
+def test_the_numbers_of_rows_that_pandas_writes_are_no_column(tmp_path: Path, read_all: ReadAll, name: str) -> None:
+    path = tmp_path / "cc3m.tsv"
+    path.write_text(f"{name}\tcaption\turl\n0\ta bus\thttps://img.example.com/1.jpg\n")
+    plain = tmp_path / "GCC-training.tsv"
+    plain.write_text("a bus\thttps://img.example.com/1.jpg\n")
+    (numbered,), (row,) = read_all(SOURCE, path), read_all(SOURCE, plain)
+    assert numbered | {"where": None} == row | {"where": None}

@@ -170,6 +170,16 @@ def test_files_that_are_split_already_have_the_same_ids(tmp_path: Path, captions
     assert read_all(SOURCE, multi, split_sentences=False) == rows
 
 
+@pytest.mark.parametrize("nothing", ["", None])
+def test_an_original_caption_that_is_empty_is_none(
+    tmp_path: Path, captions: Path, read_all: ReadAll, nothing: str | None
+) -> None:
+    path = tmp_path / "val.jsonl"
+    path.write_text(json.dumps(json.loads(LINES[0]) | {"original_caption": nothing}) + "\n")
+    kept = ("source_id", "row_digest", "text", "meta")
+    assert _columns(read_all(SOURCE, path), *kept) == _columns(read_all(SOURCE, captions)[:2], *kept)
+
+
 def test_karpathy_images_leave(tmp_path: Path, captions: Path, read_all: ReadAll) -> None:
     split = tmp_path / "dataset_coco.json"
     split.write_text('{"images": [{"cocoid": 381639, "split": "test"}, {"cocoid": 9, "split": "restval"}]}')

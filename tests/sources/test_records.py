@@ -128,3 +128,14 @@ def test_batches_are_bounded() -> None:
     sizes = [len(batch) for batch in records.batches(drafts)]
     assert sizes == [DRAFT_ROWS, 1]
     assert list(records.batches([])) == []
+
+
+def test_names_in_capitals_are_names_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("TRAIN.TSV", "a")
+        archive.writestr("val.tsv", "b")
+    assert records.documents([InputFile(str(path), 1)], r".*\.tsv", expected="*.tsv") == [
+        (str(path), "TRAIN.TSV"),
+        (str(path), "val.tsv"),
+    ]

@@ -108,7 +108,7 @@ def write_golden(folder: Path) -> list[str]:
     """Write every form: 25 columns plain and bzip2, 23 columns with CRLF, and the dump."""
     current, older, packed, dump = (
         folder / name
-        for name in ("yfcc100m_dataset", "yfcc100m_dataset-0.tsv", "yfcc100m_dataset.bz2", "yfcc100m_dataset.sql")
+        for name in ("yfcc100m_dataset", "yfcc100m_dataset-0.tsv", "yfcc100m_dataset-1.bz2", "yfcc100m_dataset.sql")
     )
     current.write_bytes(_text(LINES))
     older.write_bytes(_text([_common(line) for line in LINES], b"\r\n"))
@@ -293,6 +293,17 @@ def test_a_row_of_the_dump_that_is_not_utf8_is_rejected(tmp_path: Path, read_all
     ]
 
 
+def test_a_row_of_the_dump_without_a_photo_id_is_a_bad_row(tmp_path: Path, read_all: ReadAll) -> None:
+    dump = tmp_path / "by_pandas.sql"
+    with sqlite3.connect(dump) as connection:
+        connection.execute(f"CREATE TABLE yfcc100m_dataset ({', '.join(COLUMNS)})")
+        connection.execute("INSERT INTO yfcc100m_dataset (marker) VALUES ('0')")
+    connection.close()
+    (row,) = read_all(SOURCE, dump)
+    assert (row["reason"], row["detail"]) == ("malformed_row", "photoid: expected a photo id, found ''")
+    assert row["where"] == f"{dump}:yfcc100m_dataset, photoid null"
+
+
 def test_the_dump_is_cut_by_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dump = tmp_path / "yfcc100m_dataset.sql"
     _dump(dump, LINES[:12])
@@ -363,7 +374,8 @@ def test_another_table_is_refused(tmp_path: Path) -> None:
         f"{path}:byte 0: not a file of yfcc100m\n"
         "  expected: lines of 25 columns (or 23, without line number and hash) parted by tabs, or the SQLite dump\n"
         "  found: 0\\t6985418911\\t4e2f7a26a1dfbf165a7e30bdabf7e72a\n"
-        "  remedy: check `annotations` in the configuration against manifests/yfcc100m.toml"
+        "  remedy: it is a list of photos (autotags, exif, hash, lines, places …), which has no captions: take it out of "
+        "`annotations`, or name the files called yfcc100m_dataset alone"
     )
 
 
