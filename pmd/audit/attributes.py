@@ -141,7 +141,7 @@ def _of_file(path: str) -> list[Attribute]:
     found = []
     for name in names:
         codes, values = _coded(table[name].combine_chunks(), f"{path}: {name}")
-        found.append(Attribute(name, ids[0], keys, codes[order], values))
+        found.append(Attribute(name.replace("\t", " "), ids[0], keys, codes[order], values))
     return found
 
 
@@ -152,11 +152,12 @@ def _coded(column: pa.Array, where: str) -> tuple[npt.NDArray[np.int16], tuple[s
         there = np.isfinite(numbers)
         if len(np.unique(numbers[there])) > CATEGORIES:
             return _binned(numbers, there)
-        texts = pc.if_else(pa.array(there), pa.array([f"{number:g}" for number in numbers.tolist()]), None)
+        said = _said(numbers[there])
+        texts = pa.array([said.get(number) for number in numbers.tolist()], pa.string())
     elif pa.types.is_boolean(kind):
         texts = pc.if_else(column, "true", "false")
     elif pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind):
-        texts = column.cast(pa.string())
+        texts = pc.replace_substring(column.cast(pa.string()), "\t", " ")  # which parts the keys of counts
     else:
         raise InputError(
             "an attribute that is neither number nor text",
@@ -170,8 +171,9 @@ def _coded(column: pa.Array, where: str) -> tuple[npt.NDArray[np.int16], tuple[s
     codes = pc.fill_null(pc.index_in(texts, value_set=pa.array(values, pa.string())), -1)
     found = codes.to_numpy(zero_copy_only=False).astype(np.int16)
     if len(ranked) > CATEGORIES:
-        values.append(OTHER)
-        found[(found < 0) & texts.is_valid().to_numpy(zero_copy_only=False)] = CATEGORIES
+        if OTHER not in values:
+            values.append(OTHER)
+        found[(found < 0) & texts.is_valid().to_numpy(zero_copy_only=False)] = values.index(OTHER)
     return found, tuple(values)
 
 
@@ -179,10 +181,23 @@ def _binned(
     numbers: npt.NDArray[np.float64], there: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.int16], tuple[str, ...]]:
     """Return bins from each quintile to below the next, the last with its end."""
+    least, most = float(numbers[there].min()), float(numbers[there].max())
     inner = np.unique(np.quantile(numbers[there], np.arange(1, BINS) / BINS))
+    inner = inner[inner > least]
     codes = np.where(there, np.searchsorted(inner, numbers, "right"), -1).astype(np.int16)
-    ends = [float(numbers[there].min()), *inner.tolist(), float(numbers[there].max())]
-    return codes, tuple(f"{low:g} to {high:g}" for low, high in itertools.pairwise(ends))
+    ends = [least, *inner.tolist(), most]
+    said = _said(np.array(ends))
+    return codes, tuple(f"{said[low]} to {said[high]}" for low, high in itertools.pairwise(ends))
+
+
+def _said(numbers: npt.NDArray[np.float64]) -> dict[float, str]:
+    """Return numbers as they are written: with six digits, or as many more as tell them apart, since counts go by names."""
+    apart = np.unique(numbers).tolist()
+    for digits in range(6, 18):
+        said = {number: f"{number:.{digits}g}" for number in apart}
+        if len({*said.values()}) == len(apart):
+            break
+    return said
 
 
 def to_bytes(attribute: Attribute) -> bytes:

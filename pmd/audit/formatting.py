@@ -53,7 +53,9 @@ def percent(share: float | None, width: float | None = None) -> str:
     if width is not None:
         decimals = 2 if width < 0.002 else 1 if width < 0.05 else 0
     else:
-        decimals = 0 if value >= 99.95 or value == 0 else 1 if value >= 1 else 2
+        if 99.95 <= value < 100 - 1e-9:
+            return f">99.9{PER_CENT}"
+        decimals = 0 if value == 0 or value >= 99.95 else 1 if value >= 1 else 2
     text = f"{value:.{decimals}f}"
     if value > 0 and float(text) == 0:
         return f"<{10**-decimals:g}{PER_CENT}"

@@ -104,7 +104,7 @@ METHODS: Final = {
     "false discoveries at 5 % in each section; findings' intervals are corrected for being chosen.",
     "users": "Pairs of each user, counted. Users are never named.",
     "hosts": "Registrable domains of the upstream image URLs, counted. Hosts with fewer than 10 pairs are not listed; of all "
-    "sources there is what their lists have together. What follows from the sizes is rounded to 20 pairs where not all are listed.",
+    "sources there is what their lists have together. What follows from their sizes is rounded to 20 pairs if not all are told.",
     "images": "Distinct image_id, counted. Views of one image count once.",
     "repeated": "Pairs whose text stands on so many images, exactly: all texts, compared in small letters, without accents "
     "and punctuation, every number a 0; texts are shown so. Over all sources, an image counts once for each. Nearly one: "

@@ -83,7 +83,7 @@ def _cut_sizes(figures: dict[str, Any]) -> None:
 
 
 def _rounded(value: float | None, near: float) -> float | None:
-    """Return a share to the nearest multiple; None where that says little. All and nothing are told as that, and nothing else is."""
+    """Return a share to the nearest multiple; None where that says little. Only all and nothing are told as such."""
     if value is None or value in {0.0, 1.0}:
         return value
     if near > _FAR:

@@ -15,6 +15,7 @@ A class of rows may have hardly a pair beside the rows that are told: it is not 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -64,8 +65,12 @@ def told(
                 some[name] = now
         if totals is not None:
             others = [(found[other], totals[other]) for other in done]
+            known = [_Known(other, tables[other], found[other], totals[other]) for other in done]
             for name in sorted(some, key=lambda name: (some[name], name)):
-                if _safe(table, some, totals[place], others, hold=hold):
+                stages = [*known, _Known(place, table, some, totals[place])]
+                if _safe(table, some, totals[place], others, hold=hold) and not any(
+                    _is_few_beside(stage, stages) for stage in stages
+                ):
                     break
                 del some[name]
         found[place] = some
@@ -110,7 +115,13 @@ def classes_told(
         for name in sorted(some, key=lambda name: (some[name], name)):
             numbers = _numbers(some, totals[place], None if known is None else known[place])
             one = numbers, rows[place], totals[place]
-            if _clear(one, others, class_of) and not any(_follows(one, ({}, table, 0), class_of) for table in later):
+            if (
+                _clear(one, others, class_of)
+                and not any(_follows(one, ({}, table, 0), class_of) for table in later)
+                and not any(
+                    _is_rest(one, table, total, class_of) for table, total in zip(rows, totals, strict=True) if table
+                )
+            ):
                 break
             del some[name]
         found[place] = some
@@ -170,6 +181,19 @@ def _follows(one: _Classes, other: _Classes, class_of: Callable[[str], str | Non
     return False
 
 
+def _is_rest(one: _Classes, table: Mapping[str, int], total: int, class_of: Callable[[str], str | None]) -> bool:
+    """Return whether all rows that a stage sums up are but a few more or fewer than another tells of them, by class or by row."""
+    numbers, rows, _ = one
+    beside, used = 0, set()
+    for name, pairs in numbers.items():
+        mine = [row for row in table if class_of(row) == name]
+        if all(row in rows for row in mine):
+            beside += pairs - sum(rows[row] for row in mine)
+            used.add(name)
+    beside += sum(pairs for row, pairs in rows.items() if row not in table and class_of(row) not in used)
+    return bool(used) and beside > 0 and _is_small(total - sum(table.values()), beside)
+
+
 def _left_over(
     table: _Classes, names: Sequence[str | None], some: Sequence[str], class_of: Callable[[str], str | None]
 ) -> list[int]:
@@ -192,6 +216,33 @@ def _as_told(pairs: int, known: Sequence[int], *, hold: bool) -> int | None:
         return pairs
     nearest = min(near, key=lambda other: abs(other - pairs))
     return nearest if hold and nearest >= HELD else None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Known:
+    """What is known of a stage: which it is, its rows, those that are told, and the pairs of all."""
+
+    place: int
+    table: Mapping[str, int]
+    told: Mapping[str, int]
+    total: int
+
+
+def _is_few_beside(stage: _Known, stages: Sequence[_Known]) -> bool:
+    """Return whether a stage sums up but a few more than later stages tell of these rows, or a few fewer than earlier ones."""
+    rest = stage.total - sum(stage.told.values())
+    later: dict[str, int] = {}
+    earlier: dict[str, int] = {}
+    for other in stages:
+        for name in other.told.keys() - stage.told.keys():
+            if other.place > stage.place:
+                later[name] = max(other.told[name], later.get(name, 0))
+            else:
+                earlier[name] = min(other.told[name], earlier.get(name, other.told[name]))
+    hidden = {name for name, pairs in stage.table.items() if pairs and name not in stage.told}
+    if later and _is_small(rest, sum(later.values())):
+        return True
+    return bool(hidden) and hidden <= earlier.keys() and _is_small(rest, sum(earlier[name] for name in hidden))
 
 
 def _is_small(one: int, other: int) -> bool:

@@ -144,6 +144,30 @@ def test_many_strings_are_summed_up_and_few_numbers_are_categories() -> None:
     assert attributes._coded(pa.array([True, None]), "x")[1] == ("true",)
 
 
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        ([1_600_000_000 + index for index in range(1000)], [200] * 5),  # times, whose first six digits are alike
+        ([20_200_101.0 + index for index in range(300)], [60] * 5),
+        ([1_234_567, 1_234_568] * 50, [50, 50]),
+        (["other"] * 30 + [f"v{index}" for index in range(25) for _ in range(2)], [30 + 12, *[2] * 19]),
+        ([0.0] * 450 + [1.0 + index for index in range(50)], [500]),  # no bin "0 to 0" without a number in it
+    ],
+)
+def test_no_two_values_have_one_name(tmp_path: Path, column: list[object], expected: list[int]) -> None:
+    (found,) = attributes.read([_file(tmp_path, image_id=[f"{index:032x}" for index in range(len(column))], x=column)])
+    assert np.bincount(found.codes, minlength=len(found.values)).tolist() == expected
+    assert len({*found.values}) == len(found.values)
+
+
+def test_tabs_in_names_and_values_part_nothing(tmp_path: Path) -> None:
+    path = _file(
+        tmp_path, image_id=[f"{index:032x}" for index in range(50)], **{"my\tcolumn": ["a\tb"] * 30 + ["c"] * 20}
+    )
+    (found,) = attributes.read([path])
+    assert (found.name, found.values) == ("my column", ("a b", "c"))
+
+
 def _content(number: int, tone: list[str | None], fates: list[str]) -> dict[str, dict[str, object]]:
     pairs, last = _pairs(number), pa.array(fates)
     ids = np.frombuffer(b"".join(pairs["image_id"].cast(pa.binary(16)).to_pylist()), "S16")

@@ -356,6 +356,8 @@ def test_an_empty_root_says_what_to_do() -> None:
         (0.001, 0.2, "<1\u00a0%"),
         (0.0, 0.2, "0\u00a0%"),
         (1.0, None, "100\u00a0%"),
+        (0.9999, None, ">99.9\u00a0%"),
+        (0.9994, None, "99.9\u00a0%"),
         (None, None, "–"),
     ],
 )

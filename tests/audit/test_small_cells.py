@@ -184,6 +184,16 @@ def _rests(
             totals[one] - sum(rows[one][row] for row in both),
             f"what is left after {one} beside rows after {other}",
         )
+        if CLASSES.index(one) < CLASSES.index(other):
+            # What is summed up after the one less what the later one tells of these rows.
+            later = set(rows[other]) - set(rows[one])
+            apart = frozenset().union(*(_atoms((row[0],), (row[1],), other) for row in later))
+            summed = frozenset().union(*(_atoms((row[0],), (row[1],), one) for row in of if row not in rows[one]))
+            yield _Said(
+                summed - apart,
+                totals[one] - sum(rows[one].values()) - sum(rows[other][row] for row in later),
+                f"what is summed up after {one} beside rows that are told after {other} alone",
+            )
 
 
 def _known(counts: Mapping[tuple[str, str], NDArray[np.int64]]) -> tuple[dict[tuple[str, str, int], int], set[_Atoms]]:
@@ -209,7 +219,7 @@ def _small(said: list[_Said], truth: Mapping[tuple[str, str, int], int], public:
     return found
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", [*range(12), 103, 113, 137])
 def test_no_two_numbers_of_countries_and_incomes_tell_of_a_few_pairs(seed: int) -> None:
     rng = np.random.default_rng(seed)
     hosts = {"yfcc100m": _drawn(rng, _HOSTS)}
@@ -228,7 +238,7 @@ def test_no_two_numbers_of_countries_and_incomes_tell_of_a_few_pairs(seed: int) 
     assert _small(said, *_known(of)) == []
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", [*range(12), 109, 122, 128])
 def test_no_two_numbers_of_hosts_of_one_source_and_of_all_tell_of_a_few_pairs(seed: int) -> None:
     rng = np.random.default_rng(seed)
     hosts = {source: _drawn(rng, _HOSTS) for source in _SOURCES}
