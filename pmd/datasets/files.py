@@ -99,6 +99,7 @@ def find(path: str, beside: str = "", report: Callable[[str], None] = lambda not
     if matched != [path] or is_folder:  # a file that is named is one of data, however it is called
         start = path if is_folder else _fixed(path)
         found = _without_what_describes(_without_audits(found, start, report, with_home=is_folder))
+        found = _of_one_format(found, report)
     within = f"{os.path.abspath(beside)}/" if beside and storage.is_local(beside) else None
     found = [name for name in found if within is None or not os.path.abspath(name).startswith(within)]
     if not found:
@@ -176,6 +177,26 @@ def _without_what_describes(found: Sequence[str]) -> list[str]:
         for name in found
         if not _DESCRIBING.fullmatch(posixpath.basename(name)) and name.removesuffix(".parquet") not in tars
     ]
+
+
+def _of_one_format(found: Sequence[str], report: Callable[[str], None]) -> list[str]:
+    """Return files without those that say of pmd's shards once more what others say: each format has the same samples.
+
+    Beside the formats stand the pairs that no format takes, which are no data either.
+    """
+    forms = [posixpath.basename(folder.at()) for folder in (*reversed(flow.SHARDS.values()), flow.UNSHARDED)]
+    folders = {folder for folder in map(posixpath.dirname, found) if posixpath.basename(folder) in forms}
+    shards = {folder for folder in folders if storage.exists(storage.join(folder, commits.STAGE_FILE))}
+    gone: set[str] = set()
+    for home in sorted(set(map(posixpath.dirname, shards))):
+        first, *others = [folder for folder in (posixpath.join(home, form) for form in forms) if folder in shards]
+        left_out = {name for name in found if posixpath.dirname(name) in others}
+        if left_out:
+            report(
+                f"left out: {len(left_out):,} {'files' if len(left_out) != 1 else 'file'} beside {first}, which has every sample"
+            )
+        gone |= left_out
+    return [name for name in found if name not in gone]
 
 
 def _is_of_lists(path: str) -> bool:

@@ -117,11 +117,15 @@ def _check(top: str, there: set[str], lists: Mapping[str, File] | None) -> Check
             found = "nothing" if state is None else f"{state[0]} bytes, sha256 {state[1]}"
             problems.append(_finding(GONE if name not in there else OTHER, name, f"sha256 {digest}", found))
     unlisted = sorted(there - sums.keys() - _UNSUMMED) if folder.SUMS in there else []
-    lacking = [name for name in unlisted if name in (lists or {}) or name == withdrawn.FILE]
+    # Who holds a copy of a release that had no such list puts a later one's beside it.
+    theirs = {withdrawn.FILE} if lists is None and not folder.has_withdrawn(top) else set()
+    lacking = [name for name in unlisted if name in (lists or {}) or (name == withdrawn.FILE and name not in theirs)]
     problems += [_finding(OTHER, folder.SUMS, f"a checksum of {name}, too", "none") for name in lacking[:1]]
     unlisted = [name for name in unlisted if name not in lacking]
     left = [name for name in unlisted if written.is_temporary(name)]
-    read = [name for name in unlisted if name not in left and (name.endswith(_READ) or folder.is_ours(name))]
+    read = [
+        name for name in unlisted if name not in {*left, *theirs} and (name.endswith(_READ) or folder.is_ours(name))
+    ]
     problems += [_finding(UNLISTED, name, "nothing", "it") for name in read]
     others = [name for name in unlisted if name not in {*left, *read}]
     stale = None if lists is None else next(_stale(sums, lists), None)

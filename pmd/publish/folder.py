@@ -320,6 +320,11 @@ def _left_half_written(folder: str) -> set[str]:
     return {name for name in storage.list_files(folder) if written.is_temporary(name)}
 
 
+def has_withdrawn(folder: str) -> bool:
+    """Return whether a release was written with a list of what has left it."""
+    return _before(folder).get(_WITHDRAWN) is not None
+
+
 def is_ours(name: str) -> bool:
     """Return whether a release's file, by its name, is of a list, of their index, or the list of what has left."""
     return _OURS.fullmatch(name) is not None

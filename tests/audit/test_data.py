@@ -43,7 +43,7 @@ ROWS: list[dict[str, Any]] = [
 
 
 def write(folder: Path, form: str, rows: list[dict[str, Any]] = ROWS) -> Path:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"rows.{form}"
     if form == "parquet":
         pq.write_table(pa.Table.from_pylist(rows), path)
@@ -404,6 +404,26 @@ def test_a_glob_is_what_it_matches_less_what_only_says_something_of_it(tmp_path:
     (tmp_path / "part/part.csv").write_text("text\na\n", encoding="utf-8")
     found = data_files.find(str(tmp_path / "**" / "*art*"))
     assert found == [str(tmp_path / "part" / name) for name in ("part.csv", "rows.csv")], "each file is one, once"
+
+
+def test_shards_in_two_formats_are_read_in_one_and_what_no_format_takes_is_no_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parquet, tar = write(tmp_path / "shards/parquet", "parquet"), write(tmp_path / "shards/webdataset", "tar")
+    rejected, mine = write(tmp_path / "shards/rejected", "parquet"), write(tmp_path / "shards", "csv")
+    told: list[str] = []
+    everything = sorted(map(str, (mine, parquet, rejected, tar)))
+    assert data_files.find(str(tmp_path / "shards"), report=told.append) == everything, "somebody's own, called so"
+    for folder in ("parquet", "webdataset", "rejected"):
+        commits.write(str(tmp_path / "shards" / folder), commits.Commit("shard", (), {}, "0" * 32, {}))
+    assert data_files.find(str(tmp_path / "shards"), report=told.append) == sorted(map(str, (mine, parquet)))
+    assert told == [f"left out: 2 files beside {tmp_path}/shards/parquet, which has every sample"]
+    assert data_files.find(str(tmp_path / "shards/*/*.tar")) == [str(tar)]
+    assert data_files.find(str(tmp_path / "shards/webdataset")) == [str(tar)]
+    monkeypatch.chdir(tmp_path / "shards")
+    assert data_files.find("*/*.[pt]*") == ["parquet/rows.parquet"]
+    (tmp_path / "shards/parquet/rows.parquet").unlink()
+    assert data_files.find(str(tmp_path / "shards")) == sorted(map(str, (mine, tar)))
 
 
 def test_a_glob_leaves_out_the_audits_that_stand_below_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

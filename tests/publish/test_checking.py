@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -96,6 +97,26 @@ def test_a_copy_of_a_release_is_held_to_its_checksums_without_a_root(mine: Confi
     assert result.exit_code == 5
     assert "SHA256SUMS: a file of the release is gone" in result.output
     assert "copy these files again" in result.output.lower()
+
+
+def test_what_a_later_release_has_lost_may_stand_beside_a_copy_that_had_no_such_list(
+    mine: Config, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(release(mine), copy)
+    later = (copy / withdrawn.FILE).read_bytes()
+    build, sums = copy / folder.BUILD, copy / folder.SUMS
+    told = json.loads(build.read_bytes()) | {"withdrawn": None}
+    build.write_text(json.dumps(told))
+    lines = dict(reversed(line.split("  ")) for line in sums.read_text().splitlines())
+    del lines[withdrawn.FILE]
+    lines[folder.BUILD] = hashlib.sha256(build.read_bytes()).hexdigest()
+    (copy / withdrawn.FILE).unlink()
+    sums.write_text("".join(f"{digest}  {name}\n" for name, digest in lines.items()))
+    assert verify.verify(str(copy))["problems"] == []
+    (copy / withdrawn.FILE).write_bytes(later)
+    found = verify.verify(str(copy))
+    assert (found["problems"], len(found["notes"])) == ([], 1)
 
 
 def test_what_is_neither_a_root_nor_a_release_is_told(tmp_path: Path) -> None:
