@@ -213,6 +213,16 @@ def test_a_worker_looks_before_each_task_whether_it_is_wanted(tmp_path: Path, th
     assert sorted(path.name for path in tmp_path.glob("ran-*")) == ran
 
 
+@pytest.mark.parametrize("said", ["error=2, No such file or directory", "error=13, Permission denied"])
+def test_a_worker_that_cannot_be_started_is_told_as_that(said: str) -> None:
+    told = Place("PortableRunner", "localhost:8099").failed(
+        "the engine's job failed", f"RuntimeError: Pipeline x failed in state FAILED: java.io.IOException: {said}", "x"
+    )
+    assert told.problem == "the engine's workers cannot start ours"
+    assert "pmd-worker on the PATH" in str(told.expected)
+    assert said in str(told.found)
+
+
 def test_a_worker_that_does_not_see_root_is_told_as_that(tmp_path: Path) -> None:
     work = str(tmp_path / "root" / root.WORK / "epoch-1" / "curate")
     with pytest.raises(ends.UnseenError) as caught:
