@@ -101,6 +101,8 @@ def _again(kept: Kept, tried: Tried, age: int, lanes: int, where: Path, faulty: 
         tried.ended(run, kept.seconds[f"{age} {tried.stage}"])
         if run.code == 0:
             tried.reruns = number
+            if chosen is not None and tried.kind != "passing":  # what it could not tidy at its end, the next run does
+                kills.run([tried.stage, str(config)], kept.log("tried"))
             tried.problems += kept.differences(where, age, tried.stage, verified=True)
             return
     tried.problems.append(f"did not succeed in {RERUNS} reruns")

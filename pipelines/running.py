@@ -151,7 +151,12 @@ def run(
             counters.tell(driver.counted())
         then()
     except Exception as error:
-        known = mistakes.read(work) or failures.told(error, mistakes.root_of(work)) or driver.told(error)
+        known = (
+            mistakes.read(work)
+            or failures.told(error, ends.root_of(work))
+            or ends.unseen(error, work)
+            or driver.told(error)
+        )
         if known is not None:
             raise known from error
         raise

@@ -31,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--config", required=True, help="the configuration, in a bucket")
     parser.add_argument("--command", default="build", choices=("build", *flow.NAMES), help="which of pmd's commands")
     told, flags = parser.parse_known_args(argv)
-    table = config.load(told.config).engine.dataflow
+    loaded = config.load(told.config)
+    table = loaded.engine.dataflow
     if table is None:
         raise ConfigError("Dataflow is not described", where=told.config, expected="a table [engine.dataflow]")
     ours = ["--sdk_location=container", f"--sdk_container_image={table.image}", "--max_num_workers=1"]
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         ours.append(f"--service_account_email={table.account}")  # else the project's own, which may not drive
     words = (told.command, told.config, "--engine", "dataflow")
     pipeline = beam.Pipeline(options=PipelineOptions([*flags, *ours]))
-    _ = pipeline | beam.Create([words], reshuffle=False) | "Drive" >> beam.ParDo(Command())
+    _ = pipeline | beam.Create([words], reshuffle=False) | "Drive" >> beam.ParDo(Command(loaded.root))
     pipeline.run()  # the launcher does not wait
 
 

@@ -23,6 +23,7 @@ Modules, each importing only those above it::
     processes   their processes: started, waited for and ended
     transforms  the shapes that pipelines have
     committing  what all workers handed on, as the proposal of a commit
+    child       a command of pmd's that ends with who has started it
     commanding  a command of pmd's as a task of an engine
     boot        the worker that an engine's worker starts
 

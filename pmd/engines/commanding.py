@@ -9,8 +9,10 @@ from typing import Final
 
 import apache_beam as beam
 
+from pmd.engines import child
 from pmd.errors import PmdError
 from pmd.schema.exits import EXIT_CODES
+from pmd.store import lock
 from pmd.terminal import output
 
 #: Lines of a command's words that are told where it fails.
@@ -18,7 +20,10 @@ _SAID: Final = 20
 
 
 class Command(beam.DoFn):  # type: ignore[misc]
-    """Run a command line, and wait for its end: words in, its exit code out."""
+    """Run a command line that writes a ROOT, and wait for its end: words in, its exit code out."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
 
     def process(self, words: Sequence[str]) -> Iterator[int]:
         """Yield the exit code.
@@ -26,6 +31,7 @@ class Command(beam.DoFn):  # type: ignore[misc]
         Raises:
             PmdError: It failed: the engine tries again, and the command goes on from what is committed.
         """
+        lock.outlast(self._root)  # the engine begins anew at once where a driver was killed, four times at most
         yield run(words)
 
 
@@ -37,7 +43,11 @@ def run(words: Sequence[str]) -> int:
     """
     last: list[str] = []
     with subprocess.Popen(  # noqa: S603  the words are a person's, who may run any command of pmd's
-        [sys.executable, "-m", "pmd", *words], stderr=subprocess.PIPE, text=True, errors="replace"
+        [sys.executable, "-m", child.__name__, *words],
+        stdin=subprocess.PIPE,  # whose end it sees when this process is gone
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
     ) as process:
         assert process.stderr is not None
         for line in process.stderr:

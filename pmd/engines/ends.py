@@ -8,9 +8,13 @@ leaves word, and the driver looks for it.
 
 from __future__ import annotations
 
+import os
+import re
+import socket
 from typing import Final
 
-from pmd.store import storage
+from pmd.errors import PmdError
+from pmd.store import lock, root, storage
 
 _WANTED: Final = "wanted"
 _ENDED: Final = "ended"
@@ -18,6 +22,19 @@ _ENDED: Final = "ended"
 
 class CalledOffError(Exception):
     """Nobody waits for this run any more."""
+
+
+class UnseenError(CalledOffError):
+    """This worker does not see ROOT: whether the run is wanted is not known, and nothing of it can be done here."""
+
+
+#: How an engine hands that back, as the last of a text.
+_UNSEEN: Final = re.compile(rf"{UnseenError.__name__}: ([^\n]*?)(?: \[while running .*)?$", re.MULTILINE)
+
+
+def root_of(work: str) -> str:
+    """Return the ROOT of a run's work folder."""
+    return work.rpartition(f"/{root.WORK}/")[0]
 
 
 def begin(work: str) -> None:
@@ -33,8 +50,26 @@ def check(work: str) -> None:
     Raises:
         CalledOffError: Its driver has ended it, or a later driver has swept what it left.
     """
-    if not storage.exists(storage.join(work, _WANTED)):
-        raise CalledOffError(f"{work}: the driver of this run is gone, or has ended it")
+    if storage.exists(storage.join(work, _WANTED)):
+        return
+    top = root_of(work)
+    if top and not storage.exists(storage.join(top, lock.STATE_FILE)):
+        raise UnseenError(f"nothing is there for a worker on {socket.gethostname()}, in the folder {os.getcwd()}")
+    raise CalledOffError(f"{work}: the driver of this run is gone, or has ended it")
+
+
+def unseen(error: BaseException, work: str) -> PmdError | None:
+    """Return in words that workers do not see ROOT, where an engine's error came of that."""
+    found = _UNSEEN.search(str(error))
+    if found is None:
+        return None
+    return PmdError(
+        "the engine's workers do not see this ROOT",
+        where=root_of(work),
+        expected="an object store, or a folder that each worker has under the same path",
+        found=found[1],
+        remedy="name such a root in the configuration, or run this on an engine whose workers see it",
+    )
 
 
 def leave(work: str) -> None:

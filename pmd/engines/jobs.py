@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import grpc
 
+from pmd.config.engine import WORKER
 from pmd.engines import choosing, servers
 from pmd.errors import PmdError
 
@@ -21,6 +22,8 @@ _CAUSE: Final = re.compile(r"^\s*Caused by: (.+)$", re.MULTILINE)
 #: Seconds in which Flink's job manager answers, and its states of jobs that have ended.
 _ASK_S: Final = 3.0
 _ENDED: Final = frozenset({"FINISHED", "FAILED", "CANCELED", "CANCELLING"})
+#: How Java says of a program that it is not there, or may not be run.
+_UNSTARTED: Final = re.compile(r"java\.io\.IOException: (?:Cannot run program .*)?error=(?:2|13), ")
 #: A line of a stack trace, of Java or of Python, or what stands between.
 _TRACE: Final = re.compile(r"^\s*(at [\w$.<>/]+\(|\.\.\. \d+ (more|common)|File \"|\^+$|Traceback )")
 
@@ -53,6 +56,14 @@ class Place:
             job: Its name on the engine; None: it has not got that far.
         """
         where = str(self) if job is None else f"{self}, job {job}"
+        if reason is not None and _UNSTARTED.search(reason):
+            return PmdError(
+                "the engine's workers cannot start ours",
+                where=where,
+                expected=f"{WORKER} on the PATH of each of them, or what worker of [engine.flink] and [engine.spark] names",
+                found=reason,
+                remedy="install pmd there, or say where it is; then run the same command again",
+            )
         return PmdError(
             problem, where=where, found=reason, remedy=f"look into {self.log(job)}, then run the same command again"
         )

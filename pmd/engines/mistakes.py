@@ -19,7 +19,7 @@ from typing import Final
 
 from pmd.engines import ends, meanwhile
 from pmd.errors import PmdError, RootError, WorkerFault
-from pmd.store import failures, root, storage
+from pmd.store import failures, storage
 
 _PREFIX = "mistake-"
 #: Seconds between two looks for errors while a job runs, and those for which a look is waited for at its end.
@@ -51,12 +51,7 @@ def told_of(error: Exception, work: str) -> PmdError | WorkerFault:
     """Return an error as the person is to be told of it."""
     if isinstance(error, WorkerFault):
         return error
-    return failures.told(error, root_of(work)) or WorkerFault("".join(traceback.format_exception(error)))
-
-
-def root_of(work: str) -> str:
-    """Return the ROOT of a run's work folder."""
-    return work.rpartition(f"/{root.WORK}/")[0]
+    return failures.told(error, ends.root_of(work)) or WorkerFault("".join(traceback.format_exception(error)))
 
 
 def leave(work: str, error: PmdError | WorkerFault) -> None:
@@ -96,10 +91,10 @@ def watched(work: str, stop: Callable[[], None]) -> Iterator[None]:
 
 
 class _Tracebacks(logging.Filter):
-    """Drops the records of Beam's loggers that tell an exception: it comes back by itself."""
+    """Drops the records of Beam that tell an exception: it comes back by itself. What engines say, Beam gives the root logger."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        beams = record.name.startswith("apache_beam")
+        beams = record.name.startswith("apache_beam") or record.name == logging.getLogger().name
         return not (beams and (record.exc_info or _TRACEBACK in record.getMessage()))
 
 

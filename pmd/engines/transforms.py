@@ -214,7 +214,9 @@ def _freeze() -> None:
 def _opened(kind: type[PerTask], drivers: Versions, work: str, sealed: bytes) -> PerTask:
     """Return a step as a worker gets it; a worker of other versions does not open it."""
     versions.check(drivers, work)
-    return kind(pickler.loads(sealed))
+    folder, function = pickler.loads(sealed)
+    versions.stand_in(folder)
+    return kind(function)
 
 
 class PerTask(beam.DoFn):  # type: ignore[misc]
@@ -226,7 +228,12 @@ class PerTask(beam.DoFn):  # type: ignore[misc]
         self._encoded = 0
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _opened, (type(self), versions.here(), self._function.work, pickler.dumps(self._function))
+        return _opened, (
+            type(self),
+            versions.here(),
+            self._function.work,
+            pickler.dumps((versions.folder(), self._function)),
+        )
 
     def setup(self) -> None:
         """Run before the first element."""

@@ -1,14 +1,17 @@
 """A worker must have the driver's versions: of pmd, of Beam, and of Python, since functions cross as byte code.
 
 The driver's travel with each job twice: in its options, where the worker that comes with pmd looks before it starts, and around
-each step, where any worker finds them before it opens the step.
+each step, where any worker finds them before it opens the step. So does the driver's working folder: the paths of a configuration
+that stands there are relative to it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import importlib.metadata
+import os
 import platform
 import socket
 from collections.abc import Mapping
@@ -66,13 +69,29 @@ def check(drivers: Versions, work: str) -> None:
         )
 
 
+def folder() -> str:
+    """Return this process's working folder; "" where it was removed."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.getcwd()
+    return ""
+
+
+def stand_in(folder: str) -> None:
+    """Stand in the driver's working folder, where this worker has such a one."""
+    with contextlib.suppress(OSError):
+        os.chdir(folder)
+
+
 def told(work: str) -> str:
-    """Return what the option of a pipeline says: this driver's versions, and the folder of the run."""
-    return orjson.dumps({"versions": here(), "work": work}).decode()
+    """Return what the option of a pipeline says: this driver's versions, the folder that it stands in, and that of the run."""
+    return orjson.dumps({"versions": here(), "work": work, "folder": folder()}).decode()
 
 
 def check_told(options: Mapping[str, Any]) -> str | None:
-    """Check what a worker is given as the options of a pipeline, and return the folder of the run; None: another program's.
+    """Check what a worker is given as the options of a pipeline, and stand where the driver does.
+
+    Returns:
+        The folder of the run; None: another program's.
 
     Raises:
         PmdError: The driver has other versions.
@@ -81,5 +100,6 @@ def check_told(options: Mapping[str, Any]) -> str | None:
     if said is None:
         return None
     driver = orjson.loads(said)
+    stand_in(driver.get("folder", ""))
     check(Versions(**driver["versions"]), driver["work"])
     return str(driver["work"])

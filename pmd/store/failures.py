@@ -141,7 +141,16 @@ _REFUSALS: Final = (
         _BACK,
     ),
     (
-        ("EndpointConnectionError", "ConnectTimeoutError", "ClientConnector", "ServerDisconnected"),
+        (
+            *(
+                "EndpointConnectionError",
+                "ConnectTimeoutError",
+                "ConnectionClosed",
+                "ProxyConnection",
+                "HTTPClientError",
+            ),
+            *("ClientConnector", "ClientOSError", "ServerDisconnected", "ServerTimeout", "ConnectionReset"),
+        ),
         "the storage cannot be reached",
         _BACK,
     ),

@@ -197,6 +197,13 @@ def is_held(root: str) -> bool:
     return False
 
 
+def outlast(root: str) -> None:
+    """Wait for the end of a lease that nobody renews: who was killed has not given it back. One that is renewed stays."""
+    until = time.monotonic() + LEASE_S
+    while not storage.is_local(root) and (left_s := read(root).left_s(_now())) > 0 and time.monotonic() < until:
+        time.sleep(min(left_s, RENEW_S))
+
+
 def seen(root: str) -> tuple[State, bool]:
     """Return what `writer.json` says, and whether somebody writes now: what it says of a job holds only then."""
     return read(root), is_held(root)

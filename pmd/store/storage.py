@@ -299,7 +299,12 @@ def _sizes(fs: Any, folder: str) -> dict[str, int]:
     """Return the files below a folder and their sizes, in bytes; the same files as `list_files`."""
     if isinstance(fs, Local):
         return {name: _size_of(name) for name in _walk(folder)}
-    return {name: entry["size"] for name, entry in fs.find(folder, detail=True).items()}
+    return {name: entry["size"] for name, entry in fs.find(folder, detail=True).items() if not _is_marker(name)}
+
+
+def _is_marker(name: str) -> bool:
+    """Return whether an object stands for a folder, as consoles and tools make them: one of no bytes whose name ends so."""
+    return name.endswith("/")
 
 
 def _size_of(path: str) -> int:
@@ -420,7 +425,7 @@ def list_files(folder: str) -> list[str]:
     prefix = path.rstrip("/") + "/"
     find = (lambda: _walk(path)) if isinstance(fs, Local) else (lambda: fs.find(path))
     with asking(folder):
-        return sorted(name.removeprefix(prefix) for name in patiently(find))
+        return sorted(name.removeprefix(prefix) for name in patiently(find) if not _is_marker(name))
 
 
 def _walk(path: str) -> list[str]:
@@ -895,7 +900,19 @@ def list_names(folder: str) -> list[str]:
         return []
     try:
         with asking(folder):
-            found = patiently(lambda: fs.ls(path, detail=False))
+            found = patiently(lambda: _listed(fs, path))
     except FileNotFoundError:  # a writer has removed it since
         return []
     return sorted(posixpath.basename(name.rstrip("/")) for name in found)
+
+
+def _listed(fs: Any, path: str) -> list[str]:
+    """Return what stands directly in a folder; of an object store without the marker of the folder itself."""
+    if not is_object_store(fs):
+        return cast(list[str], fs.ls(path, detail=False))
+    own = path.rstrip("/")
+    return [
+        entry["name"]
+        for entry in fs.ls(path, detail=True)
+        if entry["name"].rstrip("/") != own or (entry["type"] == "file" and not _is_marker(entry["name"]))
+    ]

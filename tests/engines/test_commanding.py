@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import pytest
 
-from pmd.engines import commanding
+from pmd.engines import child, commanding
 from pmd.errors import ConfigError, PmdError
 
 LAUNCH = Path(__file__).resolve().parents[2] / "engines/dataflow/launch.py"
@@ -25,7 +28,17 @@ def launcher() -> Any:
 
 
 def test_a_command_that_ends_well_gives_its_exit_code() -> None:
-    assert list(commanding.Command().process(("--version",))) == [0]
+    assert list(commanding.Command("/tmp/no-root").process(("--version",))) == [0]
+
+
+def test_a_command_ends_with_who_has_started_it(tmp_path: Path) -> None:
+    told = subprocess.Popen([sys.executable, "-m", child.__name__, "--version"], stdin=subprocess.PIPE)
+    assert told.wait(60) == 0, "as long as that one is there, it does what it is to do"
+    assert told.stdin is not None
+    told.stdin.close()
+    gone = [sys.executable, "-m", child.__name__, "demo", "--out", str(tmp_path / "demo")]
+    code = subprocess.run(gone, stdin=subprocess.DEVNULL, check=False, timeout=60).returncode
+    assert code in {-signal.SIGTERM, 128 + signal.SIGTERM}
 
 
 def test_a_command_that_fails_fails_the_task_with_its_words(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

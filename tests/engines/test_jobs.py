@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +20,7 @@ from pipelines import running
 from pmd.engines import driving, ends, jobs, servers, transforms
 from pmd.engines.jobs import Place
 from pmd.errors import PmdError
+from pmd.store import lock, root, storage
 
 FLINK = ("--runner=PortableRunner", "--job_endpoint=localhost:8099", "--environment_type=PROCESS")
 DATAFLOW = ("--runner=DataflowRunner", "--project=pmd-project", "--region=us-central1")
@@ -208,6 +211,32 @@ def test_a_worker_looks_before_each_task_whether_it_is_wanted(tmp_path: Path, th
     else:
         list(step.process(rows(2)))
     assert sorted(path.name for path in tmp_path.glob("ran-*")) == ran
+
+
+@pytest.mark.parametrize("said", ["error=2, No such file or directory", "error=13, Permission denied"])
+def test_a_worker_that_cannot_be_started_is_told_as_that(said: str) -> None:
+    told = Place("PortableRunner", "localhost:8099").failed(
+        "the engine's job failed", f"RuntimeError: Pipeline x failed in state FAILED: java.io.IOException: {said}", "x"
+    )
+    assert told.problem == "the engine's workers cannot start ours"
+    assert "pmd-worker on the PATH" in str(told.expected)
+    assert said in str(told.found)
+
+
+def test_a_worker_that_does_not_see_root_is_told_as_that(tmp_path: Path) -> None:
+    work = str(tmp_path / "root" / root.WORK / "epoch-1" / "curate")
+    with pytest.raises(ends.UnseenError) as caught:
+        ends.check(work)
+    assert not list(tmp_path.iterdir())
+    back = RuntimeError(f"Traceback …\npmd.engines.ends.UnseenError: {caught.value} [while running 'Curate/Read']\n")
+    told = ends.unseen(back, work)
+    assert told is not None
+    assert (told.problem, told.where) == ("the engine's workers do not see this ROOT", str(tmp_path / "root"))
+    assert told.found == f"nothing is there for a worker on {socket.gethostname()}, in the folder {os.getcwd()}"
+    storage.put(str(tmp_path / "root" / lock.STATE_FILE), b"")
+    with pytest.raises(ends.CalledOffError, match="the driver of this run is gone, or has ended it"):
+        ends.check(work)
+    assert ends.unseen(RuntimeError("no slots"), work) is None
 
 
 def test_the_last_step_of_a_run_that_is_called_off_proposes_nothing(tmp_path: Path) -> None:

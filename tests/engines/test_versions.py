@@ -93,6 +93,25 @@ def test_the_drivers_versions_are_among_its_options(tmp_path: Path, monkeypatch:
     assert str(mistakes.read(work)) == str(caught.value)
 
 
+def test_a_worker_stands_where_its_driver_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The paths of a configuration in the driver's working folder are relative to it, as those of work folders then are."""
+    drivers, workers = tmp_path / "drivers", tmp_path / "workers"
+    for folder in (drivers, workers):
+        folder.mkdir()
+    monkeypatch.chdir(drivers)
+    sent = pickle.dumps(transforms.PerTask(Step("out/_work/epoch-1/curate")))
+    told = {f"beam:option:{versions.OPTION}:v1": versions.told("out/_work/epoch-1/curate")}
+    for meet in (lambda: pickle.loads(sent), lambda: versions.check_told(told)):
+        monkeypatch.chdir(workers)
+        meet()
+        assert Path.cwd() == drivers
+    monkeypatch.chdir(workers)
+    drivers.rmdir()
+    pickle.loads(sent)
+    versions.check_told(told)
+    assert Path.cwd() == workers
+
+
 def test_the_worker_of_a_cluster_refuses_before_it_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from apache_beam.portability.api import beam_provision_api_pb2
     from google.protobuf import json_format

@@ -103,6 +103,43 @@ def test_folders_cost_nothing_and_absent_ones_are_empty(store: Emulated) -> None
     assert methods(store.asks(lambda: storage.list_files(folder))) == ["GET"]
 
 
+def mark(url: str) -> None:
+    """Make a folder as consoles do: an object of no bytes whose name ends in a slash."""
+    fs, path = storage.filesystem(url)
+    bucket, key, _ = fs.split_path(path)
+    if url.startswith("s3://"):
+        fs.call_s3("put_object", Bucket=bucket, Key=f"{key}/", Body=b"")
+        return
+    fs.call(
+        "POST",
+        f"{fs._location}/upload/storage/v1/b/{{}}/o",
+        bucket,
+        uploadType="media",
+        name=f"{key}/",
+        ifGenerationMatch="0",
+        data=b"",
+    )
+
+
+def test_a_folder_that_was_made_in_a_console_is_an_empty_one(store: Emulated) -> None:
+    where = f"{store.bucket}/console"
+    mark(where)
+    assert storage.is_folder(where)
+    assert storage.list_names(where) == storage.list_files(where) == []
+    assert storage.sizes(where) == {}
+    with root.writer(where, "test"):
+        storage.put(f"{where}/fetch/register", b"1")
+    before = storage.fingerprint(where)
+    mark(f"{where}/fetch")
+    mark(f"{where}/other")
+    assert storage.list_names(where) == ["fetch", "other", "writer.json"]
+    assert storage.list_files(where) == ["fetch/register", "writer.json"]
+    assert storage.list_names(f"{where}/fetch") == ["register"]
+    assert storage.fingerprint(where) == before
+    storage.put(f"{store.bucket}/file", b"1")
+    assert storage.list_names(f"{store.bucket}/file") == ["file"]
+
+
 def test_what_another_process_writes_is_seen_at_once(store: Emulated) -> None:
     folder = f"{store.bucket}/others"
     write(f"{folder}/a", b"1")

@@ -102,6 +102,9 @@ def test_only_beams_records_with_a_traceback_are_dropped(log: io.StringIO) -> No
     with mistakes.unlogged():
         logging.getLogger("apache_beam.runners").error("Traceback (most recent call last)\n …\nZeroDivisionError: x")
         logging.getLogger("apache_beam.runners").error("failed", exc_info=ValueError("x"))
+        logging.error(
+            "java.lang.RuntimeException: Traceback (most recent call last):"
+        )  # as its job server tells of a job
         logging.getLogger("pmd.mine").error("Traceback (most recent call last): mine")
         logging.getLogger("apache_beam.runners").error("a worker is gone")
     logging.getLogger("apache_beam.runners").error("Traceback (most recent call last): later")

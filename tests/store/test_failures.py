@@ -256,6 +256,16 @@ def s3(code: str, words: str, number: int | None = None) -> OSError:
         (s3("OperationAborted", "x", errno.EBUSY), "the storage fails, or is too busy, and was waited for", "Aborted"),
         (patience.CutShortError("1 byte"), "what the storage sends does not arrive whole", "CutShortError: 1 byte"),
         (
+            of_client("ConnectionClosedError", "closed before we received a valid response"),
+            "the storage cannot be reached",
+            "closed before",
+        ),
+        (
+            of_client("ClientOSError", "[Errno 104] reset", "aiohttp.client_exceptions"),
+            "the storage cannot be reached",
+            "reset",
+        ),
+        (
             of_client("ResponseParserError", "invalid XML", "botocore.parsers"),
             "what answers here is no object store",
             "invalid XML",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import errno
 import os
@@ -471,3 +472,31 @@ def test_a_process_whose_lease_is_lost_is_told_to_end(where: str, monkeypatch: p
     with pytest.raises(RootError, match="another writer has taken over"):
         write()
     assert sent == [(os.getpid(), signal.SIGTERM)]
+
+
+@pytest.mark.parametrize("renewed", [False, True])
+def test_a_lease_that_nobody_renews_is_outlasted(
+    where: str, clock: Clock, monkeypatch: pytest.MonkeyPatch, *, renewed: bool
+) -> None:
+    """A driver that was killed has not given ROOT back, and the engine that ran it begins it anew at once."""
+    state = State(1, ONE, ended=False, until=clock() + datetime.timedelta(seconds=lock.LEASE_S))
+    storage.put(path_of(where), state.to_json())
+    waited = 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal waited
+        waited += seconds
+        clock.go(seconds)
+        if renewed:
+            storage.put(
+                path_of(where), dataclasses.replace(state, until=clock() + datetime.timedelta(minutes=1)).to_json()
+            )
+
+    monkeypatch.setattr(lock, "RENEW_S", 15.0)
+    monkeypatch.setattr(lock.time, "sleep", sleep)
+    monkeypatch.setattr(lock.time, "monotonic", lambda: clock().timestamp())
+    lock.outlast(where)
+    assert waited == lock.LEASE_S
+    assert (lock.read(where).left_s(clock()) > 0) is renewed
+    lock.outlast("/tmp/no-root")
+    assert waited == lock.LEASE_S
