@@ -446,8 +446,8 @@ class _Checker:
         """
         most = fetch.per_host.most_lanes
         if fetch.engine == "pmd" and fetch.lanes > most:
-            expected = f"at most {most}: a lane has a request a second of a host, and a connection"
-            self.problem((flow.FETCH.name, "lanes"), expected, fetch.lanes, "lower lanes, or raise per_host")
+            bound = f"at most {most}: a lane has a request a second of a host, and a connection"
+            self.problem((flow.FETCH.name, "lanes"), bound, fetch.lanes, "lower lanes, or raise per_host")
         crops = any(getattr(source.options, "regions", None) == "crop" for source in chosen.values())
         if fetch.store == "original" or crops:
             return
