@@ -135,7 +135,11 @@ def build(
     """
     config = lists.held(config)
     chosen = sorted(config.sources if names is None else names)
-    flags = choosing.flags(config.engine, flags, config.root)
+    flags, given = choosing.flags(config.engine, flags, config.root), flags
+    if given:
+        from pipelines import running  # late: it brings Beam along
+
+        running.check(flags)
     # To look through evaluation images takes a while: not where there is nothing to do.
     check = functools.partial(_check_evaluation, config) if only is None else None
     driver = _Driver(config, flags, report, started, check)

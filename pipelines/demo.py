@@ -14,7 +14,7 @@ import orjson
 
 from pipelines import build
 from pmd import config, escape
-from pmd.config import places
+from pmd.config import places, remedies
 from pmd.demo.config import LOCK, MARK, TOPS, open_web, write_demo
 from pmd.engines import choosing
 from pmd.errors import ConfigError
@@ -45,7 +45,13 @@ def run(
         ConfigError: The folder holds something else, or the profile does not exist.
     """
     if profile not in PROFILES:
-        raise ConfigError("no such profile", where="--profile", expected=", ".join(PROFILES), found=profile)
+        raise ConfigError(
+            "no such profile",
+            where="--profile",
+            expected=", ".join(PROFILES),
+            found=profile,
+            remedy=remedies.of_word(profile, PROFILES),
+        )
     out = Path(os.path.expanduser(out))  # as storage takes it: a shell leaves the one in --out=~/demo
     with _alone(out), open_web() as web:
         path = write_demo(out, web, profile=profile)

@@ -114,8 +114,21 @@ EngineName = Annotated[
     ),
 ]
 Sample = Annotated[str | None, typer.Option(help="A coherent small PMD: 1/N of the images, by hash.", metavar="1/N")]
-#: Beam's own flags follow --; an option before it that is none of ours is a mistake, not a flag to hand on.
-_BEAM = {"allow_extra_args": True}
+
+
+class _WithBeam(typer.core.TyperCommand):
+    """Hands on what follows `--`, Beam's own flags. A word before it that is none of ours is a mistake."""
+
+    allow_extra_args = True
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        behind = [*itertools.dropwhile(lambda word: word != "--", args)][1:]
+        left: list[str] = super().parse_args(ctx, args)
+        stray = ctx.args[: max(0, len(ctx.args) - len(behind))]
+        if stray:
+            chosen = "sources are named with --sources; " if any(one.name == "sources" for one in self.params) else ""
+            raise _UsageError(f"Got unexpected words ({' '.join(stray)}): {chosen}Beam's own flags follow --.", ctx)
+        return left
 
 
 def main() -> None:
@@ -425,7 +438,7 @@ def _report(step: Step) -> None:
         output.say(f"{output.sign('✓', '+')} {step.stage} {step.unit}: {step.seconds:.1f} s{beside}", err=True)
 
 
-@app.command(context_settings=_BEAM)
+@app.command(cls=_WithBeam)
 def build(
     context: typer.Context,
     config: ConfigPath,
@@ -442,7 +455,7 @@ def build(
     if why:
         from pipelines import build as pipeline
 
-        loaded = _config(config, sample)
+        loaded = _on(_config(config, sample), engine, context.args)
         steps = pipeline.explain(loaded, _chosen(sources, sorted(loaded.sources)))
         if as_json:
             output.json([{"stage": s.stage, "unit": s.unit, "why": s.why} for s in steps])
@@ -459,7 +472,7 @@ def build(
     _show_status(summary, as_json=as_json)
 
 
-class _Retrying(typer.core.TyperCommand):
+class _Retrying(_WithBeam):
     """Takes `--retry` alone for `--retry transient`: typer knows no option whose value may be left out."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -534,11 +547,13 @@ def _statuses(retry: str) -> tuple[str, ...]:
     """Return the statuses that `--retry` names, each once."""
     words = [word.strip() for word in retry.split(",") if word.strip()]
     found = tuple(dict.fromkeys(itertools.chain(*(TRANSIENT if word == ALL_TRANSIENT else [word] for word in words))))
+    known = [ALL_TRANSIENT, *STATUSES[1:]]
     for status in found:
-        if status not in STATUSES or status == "ok":
-            raise ConfigError(
-                "no such status", where="--retry", expected=", ".join([ALL_TRANSIENT, *STATUSES[1:]]), found=status
-            )
+        if status not in known:
+            from pmd.config import remedies
+
+            remedy = remedies.of_word(status, known)
+            raise ConfigError("no such status", where="--retry", expected=", ".join(known), found=status, remedy=remedy)
     return found
 
 
@@ -621,10 +636,8 @@ def _command(stage: flow.Stage) -> Callable[..., None]:
 
 
 for _stage in flow.STAGES:
-    _class = _Retrying if _stage == flow.FETCH else None
-    app.command(_stage.name, help=f"{_stage.says} Beam's own flags follow --.", context_settings=_BEAM, cls=_class)(
-        _command(_stage)
-    )
+    _class = _Retrying if _stage == flow.FETCH else _WithBeam
+    app.command(_stage.name, help=f"{_stage.says} Beam's own flags follow --.", cls=_class)(_command(_stage))
 
 
 @app.command()
@@ -746,7 +759,7 @@ def verify(root: RootPath, *, as_json: Json = False) -> None:
         raise typer.Exit(5)
 
 
-@app.command(context_settings=_BEAM)
+@app.command(cls=_WithBeam)
 def repair(
     context: typer.Context,
     root: RootPath,
@@ -866,7 +879,7 @@ def takedown_find(
         )
 
 
-@takedown_app.command("apply", context_settings=_BEAM)
+@takedown_app.command("apply", cls=_WithBeam)
 def takedown_apply(context: typer.Context, config: ConfigPath, *, as_json: Json = False) -> None:
     """Purge what was asked for from all that stands under ROOT, and keep it out. Beam's own flags follow --."""
     from pipelines import takedown as pipeline
@@ -1050,7 +1063,7 @@ def label(
         output.say(labelling.told(found))
 
 
-@app.command(context_settings=_BEAM)
+@app.command(cls=_WithBeam)
 def demo(
     context: typer.Context,
     *,

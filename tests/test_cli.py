@@ -248,6 +248,15 @@ def test_a_source_that_loses_nearly_all_is_told(pmd: Pmd, tmp_path: Path, ids: l
     assert notes == ([] if says is None else [says])
 
 
+def test_flags_that_beam_does_not_know_are_told_also_where_nothing_is_to_do(pmd: Pmd, tmp_path: Path) -> None:
+    (tmp_path / "sbu.json").write_text('{"image_urls": ["http://e.org/1"], "user_ids": ["u"], "captions": ["a dog"]}')
+    path = config(tmp_path, sbu_captions="sbu.json")
+    assert pmd("curate", path).code == 0
+    assert pmd("curate", path, "--", "--direct_num_workers=1").code == 0
+    ended = pmd("curate", path, "--", "--direct_num_worker=1")
+    assert (ended.code, ended.err.splitlines()[0]) == (2, "pmd: --direct_num_worker=1: Beam does not know these flags")
+
+
 def test_nothing_to_publish_is_told(pmd: Pmd, tmp_path: Path) -> None:
     (tmp_path / "captions_train2017.json").write_text('{"images": [], "annotations": []}')
     ended = pmd("publish", config(tmp_path, coco="captions_train2017.json"))
@@ -282,12 +291,21 @@ def test_nothing_to_publish_is_told(pmd: Pmd, tmp_path: Path) -> None:
             2,
             "pmd: direct_num_workers=2: Beam does not know these flags",
         ),
+        (["build", "pmd.toml", "sbu_captions"], 2, "Got unexpected words (sbu_captions): sources are named with"),
+        (["shard", "pmd.toml", "a", "b", "--", "--direct_num_workers=2"], 2, "Got unexpected words (a b)"),
+        (["fetch", "pmd.toml", "--retry", "dead", "it"], 2, "Got unexpected words (it)"),
+        (["repair", "pmd", "coco"], 2, "Got unexpected words (coco): Beam's own flags follow --."),
+        (["takedown", "apply", "pmd.toml", "coco:9", "--", "--x"], 2, "Got unexpected words (coco:9)"),
+        (["demo", "out"], 2, "Got unexpected words (out)"),
+        (["build", "pmd.toml", "--why", "--engine", "flnk"], 2, "remedy: did you mean flink?"),
+        (["engine", "up", "sprk"], 2, "remedy: did you mean spark?"),
         (["build", "pmd.toml", "--", "--runner=Nonsense"], 2, "pmd: --runner=Nonsense: Beam refuses these flags"),
         (["init", "--sources", "imagenet"], 2, "pmd: --sources: no such source"),
         (["nonsense"], 2, "No such command"),
         (["build"], 2, "Missing argument"),
         (["fetch", "pmd.toml", "--retry", "gone"], 2, "pmd: --retry: no such status"),
         (["fetch", "pmd.toml", "--retry", "ok"], 2, "pmd: --retry: no such status"),
+        (["fetch", "pmd.toml", "--retry", "timout"], 2, "remedy: did you mean timeout?"),
         (["fetch", "pmd.toml"], 4, "nothing is committed here"),
         (["dedupe", "pmd.toml"], 4, "nothing is committed here"),
         (["shard", "pmd.toml"], 4, "nothing is committed here"),
@@ -302,6 +320,7 @@ def test_nothing_to_publish_is_told(pmd: Pmd, tmp_path: Path) -> None:
         (["explain", "nowhere", "x"], 4, "pmd: nowhere: no ROOT here"),
         (["peek", "nowhere"], 4, "pmd: nowhere: nothing to look at: no source is curated here"),
         (["demo", "--profile", "papers"], 2, "pmd: --profile: no such profile"),
+        (["demo", "--profile", "papers"], 2, "remedy: did you mean paper?"),
         (["manifests", "fetch", "imagenet"], 2, "imagenet"),
         (["manifests", "fetch", "coco", "--folder", "sbu.json"], 2, "pmd: --folder: not a folder"),
         (["takedown", "find", "pmd.toml", "nowhere.jpg"], 3, "pmd: nowhere.jpg: no such file"),
@@ -469,6 +488,21 @@ def test_where_no_more_can_be_said_that_is_told(tmp_path: Path) -> None:
     ended = of_its_own(["sources"], tmp_path, "> /dev/full")
     assert ended.returncode == 1
     assert ended.stderr.startswith("pmd: standard output: it cannot be written to\n")
+
+
+def test_names_are_utf8_whatever_the_locale_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python would take them for ASCII here, and a ROOT called so could not be made."""
+    monkeypatch.setenv("LC_ALL", "C")
+    monkeypatch.setenv("PYTHONUTF8", "0")
+    (tmp_path / "sbu.json").write_text('{"image_urls": ["http://e.org/1"], "user_ids": ["u"], "captions": ["a dog"]}')
+    path = config(tmp_path, sbu_captions="sbu.json").rename(tmp_path / "größe.toml")
+    path.write_text(path.read_text().replace(f"{tmp_path}/pmd", "wörter"))
+    ended = of_its_own(["curate", path.name], tmp_path)
+    assert (ended.returncode, "Traceback" in ended.stderr) == (0, False)
+    assert (tmp_path / "wörter/curate/source=sbu_captions/_stage.json").exists()
+    ended = of_its_own(["status", "wörter"], tmp_path)
+    assert ended.returncode == 0
+    assert "\\u2013" in ended.stdout  # the terminal's encoding stays what it is
 
 
 def test_who_reads_no_further_ends_a_command_in_silence(tmp_path: Path) -> None:

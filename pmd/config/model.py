@@ -151,8 +151,18 @@ def load(path: str) -> Config:
         raise ConfigError(problem, where=path, remedy=_near_file(path))
     try:
         content = encoding.without_mark(storage.read_bytes(path), path).decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        if isinstance(error, OSError) and storage.is_folder(path):
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        octets = error.object[error.start : error.end].hex(" ").upper()
+        raise ConfigError(
+            "cannot be read",
+            where=path,
+            expected="a TOML file in UTF-8",
+            found=f"the byte {octets} in line {line}",
+            remedy="save it as UTF-8, or convert it: iconv -f ISO-8859-1 -t UTF-8 FILE > NEW",
+        ) from None
+    except OSError as error:
+        if storage.is_folder(path):
             raise ConfigError("a folder", where=path, expected="a configuration file", remedy=_file_of(path)) from None
         raise ConfigError("cannot be read", where=path, expected="a TOML file in UTF-8", found=str(error)) from None
     except InputError as error:
@@ -298,7 +308,12 @@ class _Checker:
         return sorted(self.problems, key=lambda problem: problem.line or 0)
 
     def path(self, key: tuple[str, ...], path: str) -> None:
-        """Find whether a shell would read a path otherwise: a folder that is called `$HOME` or `~` is nobody's wish."""
+        """Find whether a path is none, which would be the working folder, or a shell would read it otherwise.
+
+        A folder that is called `$HOME`, `~` or by a blank is nobody's wish.
+        """
+        if not places.written(path).strip():
+            self.problem(key, "a path", places.written(path), "write one, or remove it")
         if places.homeless(path) is not None:
             remedy = "write the folder itself"
             self.problem(key, "the home folder of somebody who is known here", places.written(path), remedy)
@@ -424,7 +439,15 @@ class _Checker:
     def _composed(
         self, fetch: options.FetchOptions, shard: options.ShardOptions, chosen: Mapping[str, SourceConfig]
     ) -> None:
-        """Find a size of shards that nothing can have that is stored; crops are cut from originals, which may be of any."""
+        """Find what does not go together.
+
+        That is more lanes than a host's limits have shares, which a fetch of few shards would not tell, and a size of shards
+        that nothing can have that is stored; crops are cut from originals, which may be of any.
+        """
+        most = fetch.per_host.most_lanes
+        if fetch.engine == "pmd" and fetch.lanes > most:
+            bound = f"at most {most}: a lane has a request a second of a host, and a connection"
+            self.problem((flow.FETCH.name, "lanes"), bound, fetch.lanes, "lower lanes, or raise per_host")
         crops = any(getattr(source.options, "regions", None) == "crop" for source in chosen.values())
         if fetch.store == "original" or crops:
             return
@@ -522,6 +545,8 @@ class _Checker:
                     self.problem((*key, *place), "a known option", place[-1], remedies.of_key(place[-1], names, home))
                 elif item["type"] == "missing":
                     self.problem((*key, *place), f"a value of {place[-1]}", "nothing", f"add a line {place[-1]} = …")
+                elif item["type"] == "too_short" and item["input"]:
+                    continue  # what is wrong with those that it has is told
                 elif not _outgrown(item["input"]):  # which `_integers` has told
                     expected = _expected(item["type"], item.get("ctx", {}))
                     named = [part for part in place if not part.isdigit()] or [key[-1]]

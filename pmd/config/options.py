@@ -268,6 +268,11 @@ class PerHost(StageOptions):
     requests_per_s: float = Field(default=10.0, ge=0.001, le=1_000_000)
     connections: int = Field(default=8, ge=1, le=1000)
 
+    @property
+    def most_lanes(self) -> int:
+        """As many lanes as can each have a connection and, beside others, a whole request a second."""
+        return max(1, min(int(self.requests_per_s), self.connections))
+
 
 class FetchOptions(StageOptions):
     """How images are downloaded, and in which form they are kept."""

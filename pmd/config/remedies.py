@@ -59,7 +59,12 @@ def of_value(option: str, kind: str, found: Any, expected: str) -> str:
 def of_source(name: str, known: Sequence[str]) -> str | None:
     """Return which source was meant: the one of whose title it is a word, or that is called nearly so; None where none is."""
     titled = [source for source, words in _words_of_titles().items() if name.casefold() in words and source in known]
-    near = titled[0] if len(titled) == 1 else nearest(name, known)
+    return of_word(titled[0] if len(titled) == 1 else name, known)
+
+
+def of_word(word: str, known: Iterable[str]) -> str | None:
+    """Return which of some words was meant; None where none is nearly so."""
+    near = nearest(word, known)
     return f"did you mean {near}?" if near else None
 
 

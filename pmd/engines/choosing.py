@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+from pmd.config import remedies
 from pmd.config.engine import WORKER, DataflowEngine, Engine, EngineName, FlinkEngine, SparkEngine
 from pmd.errors import ConfigError, PmdError
 
@@ -74,7 +75,13 @@ def chosen(engine: Engine, name: str | None, given: Sequence[str]) -> Engine:
     if name is None:
         return engine
     if name not in _FLAGS:
-        raise ConfigError("no such engine", where="--engine", expected=", ".join(_FLAGS), found=name)
+        raise ConfigError(
+            "no such engine",
+            where="--engine",
+            expected=", ".join(_FLAGS),
+            found=name,
+            remedy=remedies.of_word(name, _FLAGS),
+        )
     for choice in _CHOICES:
         if says(given, choice):
             raise ConfigError(

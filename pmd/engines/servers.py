@@ -25,6 +25,7 @@ from typing import Final
 
 import orjson
 
+from pmd.config import remedies
 from pmd.config.engine import WORKER
 from pmd.engines import alive
 from pmd.errors import ConfigError, PmdError
@@ -118,7 +119,12 @@ def known(names: Sequence[str] | None) -> Sequence[str]:
     """
     for name in names or ():
         if name not in NAMES:
-            raise ConfigError("no such engine to start here", where=name, expected=", ".join(NAMES))
+            raise ConfigError(
+                "no such engine to start here",
+                where=name,
+                expected=", ".join(NAMES),
+                remedy=remedies.of_word(name, NAMES),
+            )
     return names or NAMES
 
 

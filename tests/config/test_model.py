@@ -398,6 +398,13 @@ def test_a_misspelt_key_is_told_the_nearest(text: str, key: str, remedy: str) ->
             'an SPDX expression, as "CC-BY-4.0" or "LicenseRef-mine", or "NOASSERTION"',
             '"CC BY 4.0"',
         ),
+        (
+            "licence",
+            'image_allow = ["CC BY 4.0"]',  # that the list is too short without it is no second mistake
+            "image_allow.0",
+            'an SPDX expression, as "CC-BY-4.0" or "LicenseRef-mine", or "NOASSERTION"',
+            '"CC BY 4.0"',
+        ),
         ("licence", "image_allow = []", "image_allow", "a list of 1 or more", "[]"),
         ("licence", 'image_allow = "CC-BY-2.0"', "image_allow", "a list", '"CC-BY-2.0"'),
         ("card", 'title = ""', "title", "a string that is not empty", '""'),
@@ -429,6 +436,28 @@ def test_what_is_capped_and_at_how_many_images_goes_together() -> None:
     expected = '"report", or max_images_per_text beside it: what is capped, and at how many images'
     assert only(with_stage("dedupe", lines))[1:4] == ("dedupe.near_texts_action", expected, '"cap"')
     assert config.parse(with_stage("dedupe", f"max_images_per_text = 10\n{lines}")).dedupe.near_texts == 0.8
+
+
+@pytest.mark.parametrize(
+    ("lines", "most"),
+    [
+        ("lanes = 9", 8),  # connections
+        ("lanes = 4\nper_host = { requests_per_s = 3.5 }", 3),
+        ("lanes = 2\nper_host = { requests_per_s = 0.5 }", 1),
+        ("lanes = 10\nper_host = { requests_per_s = 10.0, connections = 10 }", None),
+        ("per_host = { requests_per_s = 0.5 }", None),
+        ('lanes = 9\nengine = "img2dataset"', None),  # which spares no host
+    ],
+)
+def test_more_lanes_than_a_host_has_shares_are_told_before_there_are_so_many_shards(
+    lines: str, most: int | None
+) -> None:
+    content = with_stage("fetch", lines)
+    if most is None:
+        assert config.parse(content).fetch.per_host.most_lanes >= 1
+        return
+    expected = f"at most {most}: a lane has a request a second of a host, and a connection"
+    assert only(content)[1:3] == ("fetch.lanes", expected)
 
 
 def test_every_option_of_a_stage_is_among_the_cases_above() -> None:
@@ -836,6 +865,15 @@ def test_a_configuration_in_utf_16_is_told(tmp_path: Path) -> None:
         "  expected: UTF-8, with a byte order mark or without\n"
         "  remedy: convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW"
     )
+
+
+def test_a_file_in_another_encoding_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "pmd.toml"
+    path.write_bytes('root = "a"\n# größe\n'.encode("latin-1"))
+    with pytest.raises(ConfigError) as error:
+        config.load(str(path))
+    assert error.value.found == "the byte F6 in line 2"
+    assert (error.value.remedy or "").startswith("save it as UTF-8")
 
 
 def test_certificates_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:

@@ -290,6 +290,34 @@ def test_a_variable_in_any_path_is_told_with_its_line_and_nothing_is_made(
     assert [path.name for path in tmp_path.iterdir()] == ["project"]
 
 
+@pytest.mark.parametrize("path", ["", " "])
+@pytest.mark.parametrize(
+    ("key", "line"),
+    [
+        ("root", 'root = "PATH"'),
+        ("takedown", 'takedown = ["PATH"]'),
+        ("sources.coco.annotations", '[sources.coco]\nannotations = ["PATH"]'),
+        ("sources.coco.images", '[sources.coco]\nannotations = ["a.json"]\nimages = ["PATH"]'),
+        ("sources.coco.karpathy", '[sources.coco]\nannotations = ["a.json"]\nkarpathy = "PATH"'),
+        ("fetch.adopt", '[fetch]\nadopt = ["PATH"]'),
+        ("fetch.against", '[fetch]\nagainst = ["PATH"]'),
+        ("fetch.ca_file", '[fetch]\nca_file = "PATH"'),
+        ("dedupe.evaluation", '[dedupe]\nevaluation = ["PATH"]'),
+    ],
+)
+def test_a_path_of_nothing_is_a_mistake_and_not_the_working_folder(
+    tmp_path: Path, key: str, line: str, path: str
+) -> None:
+    top = "" if key == "root" else 'root = "pmd"\n'
+    of_source = "" if "sources" in line else '[sources.sbu_captions]\nannotations = ["a.json"]\n'
+    (tmp_path / "pmd.toml").write_text(
+        f'{top}contact = "mailto:a@example.org"\n{line}\n{of_source}'.replace("PATH", path)
+    )
+    with pytest.raises(config.InvalidConfig) as error:
+        config.load(str(tmp_path / "pmd.toml"))
+    assert [problem.key for problem in error.value.problems] == [key]
+
+
 @pytest.mark.parametrize("folder", ["", "below"])
 def test_a_home_that_is_nobodys_is_a_mistake_unless_it_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
