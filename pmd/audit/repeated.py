@@ -97,20 +97,22 @@ _STAGE_OF_CLASS: Final = np.array(
 _REACHED: Final = [f"after{stage}" for stage in range(len(STAGES))]
 
 
+_LAST_OF_ASCII: Final = 127
 #: What a byte of a form adds to its `letters`: one of a letter, or of a character that is not ASCII, some number, any other
 #: nothing. A large letter of ASCII adds what the small one does.
 _ADDS: Final = (mixed(np.arange(1, 257, dtype=np.uint64)) >> np.uint64(32)).astype(np.uint32)
 _ADDS[: ord("A")] = 0
 _ADDS[ord("A") : ord("Z") + 1] = _ADDS[ord("a") : ord("z") + 1]
 _ADDS[ord("Z") + 1 : ord("a")] = 0
-_ADDS[ord("z") + 1 : 128] = 0
+_ADDS[ord("z") + 1 : _LAST_OF_ASCII + 1] = 0
 _ADDS_COLUMN: Final = pa.array(_ADDS)
 
 
 def letters(texts: pa.Array) -> NDArray[np.uint32]:
-    """Return a number of each text: the same where the forms are. Of other texts one in four thousand million shares it.
+    """Return a number of each text: the same where the forms are.
 
-    A form has the letters of its text in their order, small. So of ASCII no form has to be made.
+    A form has the letters of its text, small. So of ASCII no form has to be made. Texts of other letters share a number by chance
+    alone, once in four thousand million.
     """
     found = _sums(texts)
     if cleaning.content(texts)[1].max(initial=0) > _LAST_OF_ASCII:
@@ -119,13 +121,10 @@ def letters(texts: pa.Array) -> NDArray[np.uint32]:
     return found
 
 
-_LAST_OF_ASCII: Final = 127
-
-
 def _sums(texts: pa.Array) -> NDArray[np.uint32]:
     ends, content = cleaning.content(texts)
     found = np.zeros(len(texts), np.uint32)
-    some = np.flatnonzero(ends[1:] > ends[:-1])
+    some = np.flatnonzero(ends[1:] > ends[:-1])  # where nothing is added up `reduceat` gives the next number
     if len(some):
         adds = _ADDS_COLUMN.take(pa.array(content)).to_numpy()  # NumPy's own takes five times as long
         found[some] = np.add.reduceat(adds, ends[some], dtype=np.uint32)
