@@ -12,8 +12,8 @@ for a text says how busy the machine was: 5.3 µs where nothing else runs.
 Steps are told of one more audit, in one process: processor time by what workers run, and of files of pairs by what is called.
 
 *The floor* is what must be done of each pair whatever its text says, by the functions that production runs, in one process and
-without an engine: the columns are read, the fields of `meta` found, hosts' domains told, texts and users hashed to 64 bits, and
-what became of the pair is read and looked up. No text is looked at, nothing is counted, and nothing meets.
+without an engine: the columns are read, the fields of `meta` found, hosts' domains told, users hashed to 64 bits, texts summed up
+by their letters, and what became of the pair is read and looked up. No text is looked at, nothing is counted, and nothing meets.
 
 *By hand*: pairs, words, users, hosts, years and repeated texts of each source, and what is left in the end, as one would
 count them in a notebook; and nPMI of single words with female ones by its formula, of the texts that are left and are English
@@ -186,7 +186,7 @@ def _touch(found: Steps, known: fates.Known, rows: pa.RecordBatch, source: str) 
     found.timed("what became of it", known.last)(rows["pair_id"])
     cut = found.timed("fields of meta", measure.cut)(rows, source)
     found.timed("domain of its host", measure._domains)(rows["image_url"])
-    found.timed("hash of its text", repeated._hashes)(rows["text"])
+    found.timed("letters of its text", repeated.letters)(rows["text"])
     if field := measure.recorded(source).user:
         names = pc.fill_null(cut["meta"].field(field), "").dictionary_encode()
         found.timed("hash of its user", measure.unit_hashes)("user", source, names)

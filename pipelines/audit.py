@@ -16,8 +16,10 @@ from pmd.audit.transforms import (
     CountFiles,
     Counting,
     CountMet,
+    FindOften,
     PackFates,
     SpreadFates,
+    SpreadLetters,
     WithReport,
     fate_tasks,
     pair_tasks,
@@ -73,13 +75,21 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             | "By pair" >> Meet(by_engine=False)
             | "Pack" >> beam.ParDo(PerTask(PackFates(work))).with_output_types(pa.RecordBatch)
         )
+        files = pipeline | "Files of pairs" >> create(of_pairs) | "Spread files" >> Spread()
+        # OFTEN
+        often = (
+            files
+            | "Letters" >> Cross(SpreadLetters(bits["image"], work, len(of_pairs)), by_engine=by_engine)
+            | "By letters" >> Meet(by_engine=by_engine)
+            | "Often" >> beam.ParDo(PerTask(FindOften(work))).with_output_types(pa.RecordBatch)
+        )
+        beside_pairs = (fates, often) | "Beside pairs" >> beam.Flatten()
         counting = Counting(plan, names, bits, work, config.sample, given)
         counted = (
-            pipeline
-            | "Files of pairs" >> create(of_pairs)
-            | "Spread files" >> Spread()
+            files
             # RUNS of several kinds, and OUTPUTS
-            | "Count pairs" >> Cross(CountFiles(counting, len(of_pairs)), by_engine=by_engine, side=[AsList(fates)])
+            | "Count pairs"
+            >> Cross(CountFiles(counting, len(of_pairs)), by_engine=by_engine, side=[AsList(beside_pairs)])
             | "Counted" >> CountMet(counting, beside.incomes, by_engine=by_engine)
         )
         return (

@@ -1,6 +1,7 @@
 """The audit on Beam: what became of pairs is brought to where they are read; what must meet of them meets by partition.
 
 fates    parts of images, and what the shards left out → what became of each pair, in files by key (`pmd.audit.fates`)
+letters  files of pairs → which texts may be repeated: of others no more is asked than their words (`pmd.audit.repeated`)
 pairs    files of pairs beside these → counts, and rows by image, unit, text and word
 the rest images, units, texts and words are counted where all rows of one have met; what is repeated goes to one worker
 """
@@ -17,6 +18,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from pmd import flow
 from pmd.audit import (
@@ -183,16 +185,25 @@ class Counting:
     attributes: tuple[str, ...] = ()
     of_columns: bool = False
 
-    def count(self, batches: Iterable[tuple[pa.RecordBatch, pa.Array]]) -> Iterator[Rows | pa.RecordBatch]:
-        """Count pairs, given with the last stage that each survived: → rows of `KINDS`, and OUTPUTS."""
+    def count(
+        self, batches: Iterable[tuple[pa.RecordBatch, pa.Array]], often: NDArray[np.uint32] | None = None
+    ) -> Iterator[Rows | pa.RecordBatch]:
+        """Count pairs, given with the last stage that each survived: → rows of `KINDS`, and OUTPUTS.
+
+        Args:
+            batches: The pairs.
+            often: Which texts may be repeated, in order, as of `repeated.occurrences`.
+        """
         counted = measure.Partial()
         for pairs, last in batches:
             for start in range(0, pairs.num_rows, _BATCH_ROWS):
                 some = pairs.slice(start, _BATCH_ROWS), last.slice(start, _BATCH_ROWS)
-                counted = measure.merge(counted, (yield from self._batch(*some)))
+                counted = measure.merge(counted, (yield from self._batch(*some, often)))
         yield outputs((), facts=[COUNTED + base64.b64encode(measure.to_bytes(counted)).decode()])
 
-    def _batch(self, pairs: pa.RecordBatch, last: pa.Array) -> Generator[Rows, None, measure.Partial]:
+    def _batch(
+        self, pairs: pa.RecordBatch, last: pa.Array, often: NDArray[np.uint32] | None
+    ) -> Generator[Rows, None, measure.Partial]:
         """Return what is counted of some pairs; yield what must meet."""
         outside = measure.Partial()
         if self.sample != 1:
@@ -212,13 +223,51 @@ class Counting:
         for rows in units.occurrences(pairs, last, seen):
             yield self._numbered("unit", rows)
         yield from exchange.by_key(context.occurrences(pairs, last, seen, self.plan), "source_id", _WORD_BITS, "word")
-        yield self._numbered("text", repeated.occurrences(pairs, last, seen))
+        yield self._numbered("text", repeated.occurrences(pairs, last, seen, often))
         return counted
 
     def _numbered(self, kind: str, rows: pa.RecordBatch) -> Rows:
         """Return rows of a kind that meet by the first bits of the number in their first column."""
         numbers = (rows.column(0).to_numpy() >> np.uint64(63 - self.bits[kind])) >> np.uint64(1)
         return Rows(rows, numbers.astype(np.int32), kind)
+
+
+@dataclasses.dataclass(frozen=True)
+class SpreadLetters(Spreads):
+    """Write what tells which texts may be repeated: `repeated.letters` of the pairs of files.
+
+    Attributes:
+        bits: Of the partitions.
+        work: The folder of runs.
+        tasks: How many there are.
+    """
+
+    bits: int
+    work: str
+    tasks: int
+
+    kinds = exchange.one_kind(repeated.LETTERS)
+
+    def rows(self, task: pa.RecordBatch) -> Iterator[Rows]:
+        """PAIR_TASKS → `repeated.LETTERS`."""
+        for row in task.to_pylist():
+            for pairs in commits.iterate(row["pairs"], ["text"], _BATCH_ROWS, _COLUMN_BYTES):
+                found = repeated.letters(pairs.column("text"))
+                numbers = (found >> np.uint32(31 - self.bits)) >> np.uint32(1)
+                yield Rows(
+                    pa.RecordBatch.from_arrays([pa.array(found)], schema=repeated.LETTERS), numbers.astype(np.int32)
+                )
+
+
+@dataclasses.dataclass(frozen=True)
+class FindOften:
+    """Find which texts may be repeated."""
+
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(partition, all its RUNS) → `repeated.OFTEN`."""
+        yield repeated.often(exchange.read(self.work, keyed[1], repeated.LETTERS))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -239,11 +288,14 @@ class CountFiles(Spreads):
         """The folder of this run."""
         return self.counting.work
 
-    def rows(self, task: pa.RecordBatch, files: Iterable[pa.RecordBatch]) -> Iterator[Rows | pa.RecordBatch]:
-        """PAIR_TASKS, and all `fates.FILES` → rows of `KINDS`, and OUTPUTS."""
-        known = fates.Known.of(self.counting.bits["fate"], files)
+    def rows(self, task: pa.RecordBatch, beside: Iterable[pa.RecordBatch]) -> Iterator[Rows | pa.RecordBatch]:
+        """PAIR_TASKS, and all `fates.FILES` and `repeated.OFTEN`, where these were asked for → rows of `KINDS`, and OUTPUTS."""
+        told = list(beside)
+        known = fates.Known.of(self.counting.bits["fate"], (batch for batch in told if batch.schema == fates.FILES))
+        often = [batch.column(0).to_numpy() for batch in told if batch.schema == repeated.OFTEN]
         yield from self.counting.count(
-            (pairs, known.last(pairs.column("pair_id"))) for row in task.to_pylist() for pairs in self._read(**row)
+            ((pairs, known.last(pairs.column("pair_id"))) for row in task.to_pylist() for pairs in self._read(**row)),
+            np.sort(np.concatenate(often)) if often else None,
         )
 
     def _read(self, pairs: str, source: str) -> Iterator[pa.RecordBatch]:

@@ -121,7 +121,7 @@ def shows_nothing(texts: pa.Array) -> NDArray[np.bool_]:
     Joiners, marks of direction or of byte order and control characters are read by programs, and fillers are blank.
     """
     strings = _strings(texts)
-    ends, data = _bytes(strings)
+    ends, data = content(strings)
     nothing: NDArray[np.bool_] = ends[1:] == ends[:-1]
     some = np.flatnonzero(~nothing)
     # Nearly all begin with a letter of ASCII, which can be seen.
@@ -161,7 +161,7 @@ def word_count_of_normalised(texts: pa.Array) -> pa.Int32Array:
 
 def _count_byte(texts: pa.Array, byte: int) -> pa.Int32Array:
     """Return how often a byte of ASCII stands in each text."""
-    ends, data = _bytes(texts)
+    ends, data = content(texts)
     counts = np.zeros(len(texts), np.int32)
     some = np.flatnonzero(ends[1:] > ends[:-1])
     if len(some):
@@ -172,8 +172,8 @@ def _count_byte(texts: pa.Array, byte: int) -> pa.Int32Array:
     return pa.array(counts)
 
 
-def _bytes(texts: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
-    """Return where each text ends among the bytes of all, with a zero before them, and these bytes."""
+def content(texts: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+    """Return where each string ends among the bytes of all, with a zero before them, and these bytes. Nothing is copied."""
     _, offsets, data = texts.buffers()
     if not len(texts) or data is None:
         return np.zeros(len(texts) + 1, np.int32), np.zeros(0, np.uint8)
@@ -183,7 +183,7 @@ def _bytes(texts: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
 
 def _untidy(texts: pa.Array) -> NDArray[np.bool_]:
     """Return which texts `_UNTIDY` matches: by their bytes, which takes a part of what the pattern takes."""
-    ends, data = _bytes(texts)
+    ends, data = content(texts)
     found = np.zeros(len(texts), np.bool_)
     if not len(data):
         return found
@@ -284,7 +284,7 @@ def _replaced(strings: pa.Array, matching: pa.Array, change: Callable[[str], str
 
 def _percent_decoded(texts: pa.StringArray) -> pa.StringArray:
     """Return texts without nulls decoded, over their common buffer; halves what is not UTF-8 until it is alone."""
-    offsets, data = _bytes(texts)
+    offsets, data = content(texts)
     decoded = data.copy()
     decoded[data == _PLUS] = ord(" ")
     signs = np.flatnonzero(data == _PERCENT)

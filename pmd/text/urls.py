@@ -341,7 +341,7 @@ def registrable_domain(host: str) -> str:
     host = host.rstrip(".") or host
     if host.startswith("[") or host.replace(".", "").isdigit():
         return host
-    return _suffixes().privatesuffix(host) or host
+    return _suffixes("xn--" in host.lower()).privatesuffix(host) or host
 
 
 def registrable_domains(hosts: pa.Array) -> pa.Array:
@@ -590,5 +590,6 @@ def _one_encoding(path: str) -> str:
 
 
 @functools.cache
-def _suffixes() -> PublicSuffixList:
-    return PublicSuffixList()
+def _suffixes(has_punycode: bool) -> PublicSuffixList:
+    # To spell all rules in Punycode too takes most of the time, and only a host that is spelled so asks for one.
+    return PublicSuffixList(accept_encoded_idn=has_punycode)

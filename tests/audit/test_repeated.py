@@ -15,6 +15,7 @@ import pytest
 
 from pmd.audit import overlap, repeated, tables
 from pmd.audit.measure import STAGES
+from pmd.dedupe import captions
 from tests.audit.batches import batch, pair
 
 LAST = len(STAGES) - 1
@@ -65,6 +66,47 @@ def test_texts_on_as_many_images_as_it_takes_are_counted_whatever_that_is(
     assert sorted({*counted["form"].to_pylist()}) == [
         form for form, number in (("a cat", 1), ("a dog", 3)) if number >= least
     ]
+
+
+def test_texts_of_one_form_have_one_number() -> None:
+    """Of ASCII no form is made: whatever forms leave out or change, the number must not tell."""
+    dice = random.Random(3)
+    marks = [chr(code) for code in range(128)] + list("éÉe\u0301ßﬁＡａ\u00a0\u2003²٣—“’ñŁ")
+    words = ["", "IMG", "img", "Dsc", "0", "1234", " ", "  ", "x", *marks]
+    texts = pa.array(["".join(dice.choices(words, k=dice.randrange(7))) for _ in range(20_000)], pa.string())
+    numbers: dict[str, set[int]] = {}
+    for form, number in zip(captions.forms(texts).to_pylist(), repeated.letters(texts).tolist(), strict=True):
+        numbers.setdefault(form, set()).add(number)
+    assert len(numbers) > 5_000
+    assert {len(some) for some in numbers.values()} == {1}
+    assert len({number for some in numbers.values() for number in some}) > 3_000
+
+
+def test_numbers_of_texts_are_those_of_all_workers() -> None:
+    texts = pa.array(["", "12 !?", "A dog.", "a  DOG 7", "god A", "Été", "ete"])
+    found = repeated.letters(texts).tolist()
+    assert found[:2] == [0, 0]
+    assert found[2] == found[3] == found[4] != found[5]
+    assert found[5] == found[6]
+    assert repeated.letters(texts.slice(2, 3)).tolist() == found[2:5]
+    assert repeated.letters(texts.slice(0, 0)).tolist() == []
+    assert found[2] == 2_913_655_643
+
+
+def test_only_texts_that_may_be_repeated_are_handed_on() -> None:
+    rows = world()
+    pairs, last = batch([row for row, _ in rows]), pa.array([one for _, one in rows])
+    numbers = pa.table([repeated.letters(pairs.column("text"))], schema=repeated.LETTERS)
+    known = repeated.often(numbers)
+    assert known.schema == repeated.OFTEN
+    some = repeated.occurrences(pairs, last, known=known.column(0).to_numpy())
+    whole = repeated.occurrences(pairs, last)
+    assert some.num_rows == sum("dog" not in row["text"] and "Ann" not in row["text"] for row, _ in rows)
+    tables = [repeated.count(pa.Table.from_batches([found])) for found in (some, whole)]
+    assert tables[0] == tables[1]
+    assert tables[0].num_rows
+    nothing = repeated.occurrences(pairs, last, known=known.column(0).to_numpy()[:0])
+    assert (nothing.num_rows, nothing.schema) == (0, repeated.OCCURRENCES)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from pmd.audit import measure, transforms, units
+from pmd.audit import measure, repeated, transforms, units
 from pmd.audit.transforms import KINDS, CountFiles, Counting
 from pmd.images import rules
 from pmd.store import exchange
@@ -98,6 +98,32 @@ def test_what_is_read_in_pieces_is_looked_at_together(tmp_path: Path, monkeypatc
     assert found["pair_id"] == rows["pair_id"]
     assert found["meta"].field("uid").to_pylist() == [f'"{meta["uid"]}"' for meta in metas]
     assert found["source"].to_pylist() == ["yfcc100m"] * 100
+
+
+@pytest.mark.parametrize("bits", [0, 2])
+def test_texts_that_stand_once_are_not_handed_on(tmp_path: Path, bits: int) -> None:
+    """All files' texts are told apart first; without that all are handed on."""
+    paths = []
+    for part, texts in enumerate((["a dog"] * 6 + ["a cat", "a man"], ["A dog."] * 4 + ["a cat", "Été"] * 5)):
+        rows = batch(pair("coco", f"{part} {number}", text) for number, text in enumerate(texts))
+        paths.append(tmp_path / f"pairs-{part}.parquet")
+        pq.write_table(pa.Table.from_batches([rows]), paths[-1])
+    tasks = [
+        pa.RecordBatch.from_pylist([{"pairs": str(path), "source": "coco"}], transforms.PAIR_TASKS) for path in paths
+    ]
+    written = [run for task in tasks for run in transforms.SpreadLetters(bits, str(tmp_path), 2)(task)]
+    often = [
+        batch
+        for keyed in exchange.by_partition(written)
+        for batch in transforms.FindOften(str(tmp_path))((keyed[0], [keyed[1]]))
+    ]
+    counting = Counting(WHOLE, ("coco",), BITS, str(tmp_path))
+    for beside, handed_on in ((often, 10), ([], 22)):
+        found = [found for task in tasks for found in CountFiles(counting, 2).rows(task, beside)]
+        texts = [rows.batch for rows in found if isinstance(rows, Rows) and rows.kind == "text"]
+        assert sum(rows.num_rows for rows in texts) == handed_on
+        counted = repeated.count(pa.Table.from_batches(texts))
+        assert counted["form"].to_pylist() == ["a dog"]
 
 
 def test_batches_are_put_together_up_to_a_number_of_rows() -> None:
