@@ -24,7 +24,9 @@ from pmd.store.wanted import Wanted
 #: 7: it says how many texts another draw leaves out; CSV tables begin with a byte order mark; the page says what is too few.
 #: 8: what was blocked stands with opt-outs, and not with dead links; what photographers and files write is no personal data;
 #: animals and plants are no people, poles no Poles; it says how many users and hosts hold half.
-AUDIT_FORMAT: Final = 8
+#: 9: figures of hosts' sizes are taken as hosts are told, and rounded; more small cells are hidden; no two values of an attribute
+#: have one name.
+AUDIT_FORMAT: Final = 9
 
 
 @dataclasses.dataclass(frozen=True)
