@@ -14,7 +14,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from pmd import config
+from pmd import config, flow
 from pmd.config import Config, places, remedies
 from pmd.engines import choosing, counters, driving, ends, jobs, mistakes, progress, transforms, versions
 from pmd.engines.choosing import says
@@ -177,8 +177,9 @@ class Command:
 
 @contextlib.contextmanager
 def command(stage: str, argv: Sequence[str] | None) -> Iterator[Command]:
-    """Parse `python -m pipelines.<stage> CONFIG [--sources …] [--sample 1/N] [Beam flags]`, and be ROOT's writer meanwhile.
+    """Parse `python -m pipelines.<stage> CONFIG [--sample 1/N] [Beam flags]`, and be ROOT's writer meanwhile.
 
+    Stages that work source by source take `--sources` too.
     A user's mistake is told without a traceback and ends the process with its exit code.
 
     Args:
@@ -187,7 +188,9 @@ def command(stage: str, argv: Sequence[str] | None) -> Iterator[Command]:
     """
     parser = argparse.ArgumentParser(prog=f"python -m pipelines.{stage}", description=f"Run the stage {stage}.")
     parser.add_argument("config", metavar="CONFIG", help="the configuration file")
-    parser.add_argument("--sources", help="only these sources, separated by commas")
+    parser.set_defaults(sources=None)
+    if stage in {flow.CURATE.name, flow.PUBLISH.name}:
+        parser.add_argument("--sources", help="only these sources, separated by commas")
     parser.add_argument("--sample", metavar="1/N", help="a coherent small PMD: 1/N of the images, by hash")
     arguments, flags = parser.parse_known_args(argv)
     with endings.command():

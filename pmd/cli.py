@@ -105,6 +105,12 @@ ConfigPath = Annotated[str, typer.Argument(metavar="CONFIG", help="The configura
 RootPath = Annotated[str, typer.Argument(metavar="ROOT", help="The folder or fsspec URL of a build.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Sources = Annotated[str | None, typer.Option(help="Only these sources, separated by commas.")]
+Curated = Annotated[
+    str | None,
+    typer.Option(
+        help="Read in only these sources, separated by commas; stages after curate take all that are curated."
+    ),
+]
 EngineName = Annotated[
     str | None,
     typer.Option(
@@ -443,7 +449,7 @@ def build(
     context: typer.Context,
     config: ConfigPath,
     *,
-    sources: Sources = None,
+    sources: Curated = None,
     sample: Sample = None,
     engine: EngineName = None,
     why: Annotated[bool, typer.Option("--why", help="Say what is stale and why; run nothing.")] = False,
@@ -573,7 +579,6 @@ def audit(
         list[str] | None,
         typer.Option(metavar="ROLE=COLUMN", help="Of a data set: text=caption, user=author, …; may be repeated."),
     ] = None,
-    sources: Sources = None,
     sample: Sample = None,
     engine: EngineName = None,
 ) -> None:
@@ -588,9 +593,9 @@ def audit(
                 expected="a configuration, or --out DIR beside a data set",
                 remedy=f"run: pmd audit {shlex.quote(config)} --out DIR",
             )
-        run_stage(config, flow.AUDIT.name, sources, sample, engine, context.args)
+        run_stage(config, flow.AUDIT.name, None, sample, engine, context.args)
         return
-    unused = {"--sources": sources, "--sample": sample, "--engine": engine, "--": context.args}
+    unused = {"--sample": sample, "--engine": engine, "--": context.args}
     if given := [name for name, value in unused.items() if value]:
         raise ConfigError(
             "this is for a build",
@@ -616,21 +621,25 @@ def _is_data(path: str) -> bool:
     return files.is_named_so(path) or any(sign in path for sign in "*?[") or Path(path).is_dir()
 
 
-def _command(stage: flow.Stage) -> Callable[..., None]:
-    """Return what the command of a stage runs."""
-    if stage == flow.FETCH:
-        return fetch
-    if stage == flow.AUDIT:
-        return audit
+def curate(
+    context: typer.Context,
+    config: ConfigPath,
+    sources: Sources = None,
+    sample: Sample = None,
+    engine: EngineName = None,
+) -> None:
+    """Read sources in; what its command shows is said in `pmd.flow`."""
+    run_stage(config, flow.CURATE.name, sources, sample, engine, context.args)
 
-    def command(
-        context: typer.Context,
-        config: ConfigPath,
-        sources: Sources = None,
-        sample: Sample = None,
-        engine: EngineName = None,
-    ) -> None:
-        run_stage(config, stage.name, sources, sample, engine, context.args)
+
+def _command(stage: flow.Stage) -> Callable[..., None]:
+    """Return what the command of a stage runs; those after curate take all sources that are curated."""
+    special: dict[flow.Stage, Callable[..., None]] = {flow.CURATE: curate, flow.FETCH: fetch, flow.AUDIT: audit}
+    if stage in special:
+        return special[stage]
+
+    def command(context: typer.Context, config: ConfigPath, sample: Sample = None, engine: EngineName = None) -> None:
+        run_stage(config, stage.name, None, sample, engine, context.args)
 
     return command
 

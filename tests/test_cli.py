@@ -300,6 +300,11 @@ def test_nothing_to_publish_is_told(pmd: Pmd, tmp_path: Path) -> None:
         (["build", "pmd.toml", "--why", "--engine", "flnk"], 2, "remedy: did you mean flink?"),
         (["engine", "up", "sprk"], 2, "remedy: did you mean spark?"),
         (["build", "pmd.toml", "--", "--runner=Nonsense"], 2, "pmd: --runner=Nonsense: Beam refuses these flags"),
+        *(
+            ([stage, "pmd.toml", "--sources", "sbu_captions"], 2, "No such option: --sources")
+            for stage in flow.NAMES
+            if stage != "curate"
+        ),  # they take all sources that are curated
         (["init", "--sources", "imagenet"], 2, "pmd: --sources: no such source"),
         (["nonsense"], 2, "No such command"),
         (["build"], 2, "Missing argument"),

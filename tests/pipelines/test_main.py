@@ -50,3 +50,12 @@ def test_a_mistake_ends_with_its_exit_code(config: Path, capsys: pytest.CaptureF
         curate.main([str(config)])
     assert ended.value.code == 3
     assert "train.tsv not found" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stage", flow.NAMES)
+def test_sources_are_chosen_where_a_stage_works_source_by_source(
+    stage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        importlib.import_module(f"pipelines.{stage}").main(["--help"])
+    assert ("--sources" in capsys.readouterr().out) == (stage in {"curate", "publish"})
