@@ -621,12 +621,10 @@ def _by_year(units: _Units) -> _Domain:
 
 
 def _lost_of(domain: _Domain) -> Iterator[tuple[int, pa.Table]]:
-    """Yield each stage that lost any of these pairs, and `losses.ROWS` of it."""
+    """Yield each stage, and `losses.ROWS` of it: where it lost none of these pairs it may have lost others of the source."""
     for stage in range(1, len(CLASSES)):
-        before, after = domain.whole[:, stage - 1], domain.whole[:, stage]
-        if (after < before).any():
-            both = {name: one.after(stage - 1, stage) for name, one in domain.having.items()}
-            yield stage, losses.of(before, after, both)
+        both = {name: one.after(stage - 1, stage) for name, one in domain.having.items()}
+        yield stage, losses.of(domain.whole[:, stage - 1], domain.whole[:, stage], both)
 
 
 def _groups(source: str, kind: str, pairs: Counts, placed: _Domain | None) -> pa.Table:
