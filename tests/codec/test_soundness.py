@@ -282,10 +282,11 @@ def srgb() -> bytes:
 def test_a_form_that_changes_nothing_takes_no_decode(
     content: Callable[[], bytes], needs: int, decodes: list[str]
 ) -> None:
-    found = codec.prepare(content(), Limits(), Form(100), hashed=False)
+    given = content()  # once: a colour profile has the second in which it was made
+    found = codec.prepare(given, Limits(), Form(100), hashed=False)
     assert found.inspected.status == "ok"
     assert len(decodes) == needs
-    hashed = codec.prepare(content(), Limits(), Form(100), hashed=True)
+    hashed = codec.prepare(given, Limits(), Form(100), hashed=True)
     assert (found.stored, found.stored_form, found.stored_format) == (
         hashed.stored,
         hashed.stored_form,
