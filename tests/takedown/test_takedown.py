@@ -138,8 +138,8 @@ def test_nothing_is_left_of_it_afterwards(done: Done) -> None:
 
 def test_hosts_that_our_own_page_names_are_no_trace(done: Done) -> None:
     page = (Path(done.config.root) / "release/find.html").read_text(encoding="utf-8")
-    assert "i.imgur.com" in page, "the page that finds images knows how its addresses are written"
-    assert proof(done.config, (requests.read_word("host:i.imgur.com"),)).left == ()
+    assert "upload.wikimedia.org" in page, "the page that finds images knows how its addresses are written"
+    assert proof(done.config, (requests.read_word("host:upload.wikimedia.org"),)).left == ()
 
 
 def test_what_is_searched_for_is_found_where_a_person_has_left_it(done: Done) -> None:
