@@ -71,7 +71,7 @@ def documents(
         lone: Whether the only file of an archive may have any name.
         else_wanted: What the name must match in an archive without such a member.
         remedy: What to do about an archive that holds none.
-        all_have_rows: Whether each document has rows of its own, so that one that is given packed and unpacked is refused.
+        all_have_rows: Whether each document has rows of its own, so that one that is given twice is refused (`refuse_copies`).
 
     Raises:
         InputError: An archive holds no such member, or a document is given twice (`refuse_copies`).
@@ -104,7 +104,7 @@ def documents(
 
 
 def refuse_copies(documents: Iterable[tuple[str, str | None]]) -> None:
-    """Refuse a document that is given twice, as an archive and what came out of it, or compressed and plain.
+    """Refuse a document that is given twice: an archive and what came out of it, compressed and plain, or a copy elsewhere.
 
     Two are one where their names are, less folders and what packing adds, their first bytes, and their sizes where these
     are known. Copies under other names are rows of their own: who has two files with the same rows may mean it.
@@ -125,7 +125,7 @@ def refuse_copies(documents: Iterable[tuple[str, str | None]]) -> None:
             for other, size_of_other in first.setdefault(start, []):
                 if start and (size is None or size_of_other is None or size == size_of_other):
                     raise InputError(
-                        "one file twice, packed and unpacked, so that each of its pairs would come twice",
+                        "one file twice, as a copy or packed and unpacked, so that each of its pairs would come twice",
                         where=place,
                         expected="each file once",
                         found=f"{other} begins with the same {len(start):,} bytes",
