@@ -158,13 +158,17 @@ def _visible(names: Sequence[str]) -> list[str]:
     return [name for name in names if not re.split(r"[/\\]", name)[-1].startswith(".")]
 
 
-#: What people have in the place of annotations: first bytes → what it is, and what to do.
+#: What people have in the place of annotations: how it begins → what it is, and what to do. A caption may begin with "PARE".
 _OTHERS: Final = {
-    b"version https://git-lfs.github.com/spec/": ("a pointer of Git LFS in the place of the file", "run: git lfs pull"),
-    b"ARROW1": ("an Arrow file", "write it as Parquet, with the library that wrote it"),
+    re.compile(rb"version https://git-lfs\.github\.com/spec/"): (
+        "a pointer of Git LFS in the place of the file",
+        "run: git lfs pull",
+    ),
+    re.compile(rb"ARROW1\0\0"): ("an Arrow file", "write it as Parquet, with the library that wrote it"),
     # As the library datasets keeps what it has read.
-    b"\xff\xff\xff\xff": ("an Arrow stream", "write it as Parquet, with the library that wrote it: to_parquet"),
-    b"PARE": ("an encrypted Parquet table", "write it without encryption"),
+    re.compile(rb"\xff{4}"): ("an Arrow stream", "write it as Parquet, with the library that wrote it: to_parquet"),
+    # The length of what follows, of less than 16 MiB.
+    re.compile(rb"PARE[\s\S]{3}\0"): ("an encrypted Parquet table", "write it without encryption"),
 }
 _PARQUET: Final = b"PAR1"
 _PAGE: Final = re.compile(rb"\s*<(?:!doctype html|html|\?xml)\b", re.IGNORECASE)
@@ -176,7 +180,7 @@ def of_another(start: bytes) -> tuple[str, str] | None:
     Args:
         start: Its first bytes, decompressed.
     """
-    return next((told for magic, told in _OTHERS.items() if start.startswith(magic)), None)
+    return next((told for beginning, told in _OTHERS.items() if beginning.match(start)), None)
 
 
 def told_of(start: bytes) -> tuple[str, str] | None:
