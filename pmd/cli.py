@@ -140,7 +140,8 @@ class _WithBeam(typer.core.TyperCommand):
         left: list[str] = super().parse_args(ctx, args)
         stray = ctx.args[: max(0, len(ctx.args) - len(behind))]
         if stray:
-            shown = " ".join([*stray[:_STRAY_SHOWN], *["…"][: len(stray) - _STRAY_SHOWN]])
+            more = len(stray) - _STRAY_SHOWN
+            shown = " ".join(stray[:_STRAY_SHOWN]) + (f" and {more} more" if more > 0 else "")
             meant = "".join(_MEANT.get(str(one.name), "") for one in self.params)
             raise _UsageError(f"Got unexpected words ({shown}): {meant}Beam's own flags follow --.", ctx)
         return left

@@ -306,7 +306,7 @@ def test_nothing_to_publish_is_told(pmd: Pmd, tmp_path: Path) -> None:
         (
             ["audit", "1.csv", "2.csv", "3.csv", "4.csv", "5.csv", "--out", "out"],
             2,
-            "Got unexpected words (2.csv 3.csv 4.csv …): quote a glob",
+            "Got unexpected words (2.csv 3.csv 4.csv and 1 more): quote a glob",
         ),
         (["engine", "up", "sprk"], 2, "remedy: did you mean spark?"),
         (["build", "pmd.toml", "--", "--runner=Nonsense"], 2, "pmd: --runner=Nonsense: Beam refuses these flags"),
