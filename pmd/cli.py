@@ -122,6 +122,14 @@ EngineName = Annotated[
 Sample = Annotated[str | None, typer.Option(help="A coherent small PMD: 1/N of the images, by hash.", metavar="1/N")]
 
 
+#: What a word too many may have been meant for, by an option that its command has.
+_MEANT: Final = {
+    "sources": "sources are named with --sources; ",
+    "column": "quote a glob, or name the folder; ",  # a shell makes many words of one
+}
+_STRAY_SHOWN: Final = 3
+
+
 class _WithBeam(typer.core.TyperCommand):
     """Hands on what follows `--`, Beam's own flags. A word before it that is none of ours is a mistake."""
 
@@ -132,8 +140,10 @@ class _WithBeam(typer.core.TyperCommand):
         left: list[str] = super().parse_args(ctx, args)
         stray = ctx.args[: max(0, len(ctx.args) - len(behind))]
         if stray:
-            chosen = "sources are named with --sources; " if any(one.name == "sources" for one in self.params) else ""
-            raise _UsageError(f"Got unexpected words ({' '.join(stray)}): {chosen}Beam's own flags follow --.", ctx)
+            more = len(stray) - _STRAY_SHOWN
+            shown = " ".join(stray[:_STRAY_SHOWN]) + (f" and {more} more" if more > 0 else "")
+            meant = "".join(_MEANT.get(str(one.name), "") for one in self.params)
+            raise _UsageError(f"Got unexpected words ({shown}): {meant}Beam's own flags follow --.", ctx)
         return left
 
 
@@ -462,6 +472,10 @@ def build(
         from pipelines import build as pipeline
 
         loaded = _on(_config(config, sample), engine, context.args)
+        if context.args:
+            from pipelines import running  # late: it brings Beam along
+
+            running.check(context.args)
         steps = pipeline.explain(loaded, _chosen(sources, sorted(loaded.sources)))
         if as_json:
             output.json([{"stage": s.stage, "unit": s.unit, "why": s.why} for s in steps])

@@ -298,6 +298,16 @@ def test_nothing_to_publish_is_told(pmd: Pmd, tmp_path: Path) -> None:
         (["takedown", "apply", "pmd.toml", "coco:9", "--", "--x"], 2, "Got unexpected words (coco:9)"),
         (["demo", "out"], 2, "Got unexpected words (out)"),
         (["build", "pmd.toml", "--why", "--engine", "flnk"], 2, "remedy: did you mean flink?"),
+        (
+            ["build", "pmd.toml", "--why", "--", "--direct_num_worker=2"],
+            2,
+            "remedy: did you mean --direct_num_workers?",
+        ),
+        (
+            ["audit", "1.csv", "2.csv", "3.csv", "4.csv", "5.csv", "--out", "out"],
+            2,
+            "Got unexpected words (2.csv 3.csv 4.csv and 1 more): quote a glob",
+        ),
         (["engine", "up", "sprk"], 2, "remedy: did you mean spark?"),
         (["build", "pmd.toml", "--", "--runner=Nonsense"], 2, "pmd: --runner=Nonsense: Beam refuses these flags"),
         *(

@@ -174,12 +174,12 @@ class Client:
 
     async def _exchange(self, answer: Answer, url: str, chance: float, last: Last) -> None:
         base: str | None = None
-        for _ in range(self._options.max_redirects + 1):
+        for left in range(self._options.max_redirects, -1, -1):
             target = await self._checked(answer, url, base)
             try:
                 location = await self._hop(answer, target, chance, last)
             except Ended as refused:
-                location = _today(answer, target, refused)
+                location = _today(answer, target, refused) if left else None
                 if location is None:
                     raise
             if location is None:

@@ -71,7 +71,7 @@ def documents(
         lone: Whether the only file of an archive may have any name.
         else_wanted: What the name must match in an archive without such a member.
         remedy: What to do about an archive that holds none.
-        all_have_rows: Whether each document has rows of its own, so that one that is given packed and unpacked is refused.
+        all_have_rows: Whether each document has rows of its own, so that one that is given twice is refused (`refuse_copies`).
 
     Raises:
         InputError: An archive holds no such member, or a document is given twice (`refuse_copies`).
@@ -104,7 +104,7 @@ def documents(
 
 
 def refuse_copies(documents: Iterable[tuple[str, str | None]]) -> None:
-    """Refuse a document that is given twice, as an archive and what came out of it, or compressed and plain.
+    """Refuse a document that is given twice: an archive and what came out of it, compressed and plain, or a copy elsewhere.
 
     Two are one where their names are, less folders and what packing adds, their first bytes, and their sizes where these
     are known. Copies under other names are rows of their own: who has two files with the same rows may mean it.
@@ -125,7 +125,7 @@ def refuse_copies(documents: Iterable[tuple[str, str | None]]) -> None:
             for other, size_of_other in first.setdefault(start, []):
                 if start and (size is None or size_of_other is None or size == size_of_other):
                     raise InputError(
-                        "one file twice, packed and unpacked, so that each of its pairs would come twice",
+                        "one file twice, as a copy or packed and unpacked, so that each of its pairs would come twice",
                         where=place,
                         expected="each file once",
                         found=f"{other} begins with the same {len(start):,} bytes",
@@ -158,13 +158,17 @@ def _visible(names: Sequence[str]) -> list[str]:
     return [name for name in names if not re.split(r"[/\\]", name)[-1].startswith(".")]
 
 
-#: What people have in the place of annotations: first bytes → what it is, and what to do.
+#: What people have in the place of annotations: how it begins → what it is, and what to do. A caption may begin with "PARE".
 _OTHERS: Final = {
-    b"version https://git-lfs.github.com/spec/": ("a pointer of Git LFS in the place of the file", "run: git lfs pull"),
-    b"ARROW1": ("an Arrow file", "write it as Parquet, with the library that wrote it"),
+    re.compile(rb"version https://git-lfs\.github\.com/spec/"): (
+        "a pointer of Git LFS in the place of the file",
+        "run: git lfs pull",
+    ),
+    re.compile(rb"ARROW1\0\0"): ("an Arrow file", "write it as Parquet, with the library that wrote it"),
     # As the library datasets keeps what it has read.
-    b"\xff\xff\xff\xff": ("an Arrow stream", "write it as Parquet, with the library that wrote it: to_parquet"),
-    b"PARE": ("an encrypted Parquet table", "write it without encryption"),
+    re.compile(rb"\xff{4}"): ("an Arrow stream", "write it as Parquet, with the library that wrote it: to_parquet"),
+    # The length of what follows, of less than 16 MiB.
+    re.compile(rb"PARE[\s\S]{3}\0"): ("an encrypted Parquet table", "write it without encryption"),
 }
 _PARQUET: Final = b"PAR1"
 _PAGE: Final = re.compile(rb"\s*<(?:!doctype html|html|\?xml)\b", re.IGNORECASE)
@@ -176,7 +180,7 @@ def of_another(start: bytes) -> tuple[str, str] | None:
     Args:
         start: Its first bytes, decompressed.
     """
-    return next((told for magic, told in _OTHERS.items() if start.startswith(magic)), None)
+    return next((told for beginning, told in _OTHERS.items() if beginning.match(start)), None)
 
 
 def told_of(start: bytes) -> tuple[str, str] | None:

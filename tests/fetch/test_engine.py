@@ -665,6 +665,15 @@ def test_where_hosts_refuse_an_older_address_that_of_today_is_asked_for(web: Web
         assert got[older].attempts[-1].final_url == f"http://{today if status == 'ok' else older}"
 
 
+def test_an_older_address_that_is_refused_stays_refused_where_no_redirect_is_left(web: Web) -> None:
+    older, answer, today, _ = OLDER[0]
+    web.routes |= {older: answer, today: reply(JPEG), "a.test/x": reply(status=301, Location=f"http://{older}")}
+    rows = table(image_row("at once", f"http://{older}"), image_row("led there", "http://a.test/x"))
+    for left, status in ((0, "too_many_redirects"), (1, "forbidden"), (2, "ok")):
+        got = run(rows, options(web, max_redirects=left))
+        assert (got["at once"].status, got["led there"].status) == ("ok" if left else "forbidden", status)
+
+
 def test_what_is_kept_out_is_not_asked_for_where_an_older_address_is_refused(web: Web) -> None:
     older, _, today, _ = OLDER[0]
     web.routes |= {older: reply(status=403), today: reply(JPEG)}

@@ -1,4 +1,4 @@
-"""One file that is given packed and unpacked: each of its pairs would come twice, and nobody would be told."""
+"""One file that is given twice, as a copy or packed and unpacked: each of its pairs would come twice, unseen."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ def test_an_archive_beside_what_came_out_of_it(tmp_path: Path, name: str) -> Non
         archive.unlink()
         files = [path for path in (tmp_path / "unpacked").rglob("[!.]*.json") if path.stat().st_size]
     _plan(name, *files)
-    with pytest.raises(InputError, match=r"(?s)one file twice, packed and unpacked.*begins with the same") as caught:
+    with pytest.raises(
+        InputError, match=r"(?s)one file twice, as a copy or packed and unpacked.*begins with the same"
+    ) as caught:
         _plan(name, *files, _zipped(tmp_path / "all.zip", files))
     assert "all.zip!/annotations/" in str(caught.value)
 
@@ -59,8 +61,14 @@ def test_a_file_beside_itself_compressed(tmp_path: Path, name: str, pack: Callab
     file, *_ = _golden(name, tmp_path / "plain")
     packed = tmp_path / f"{file.name}.{'gz' if pack is gzip.compress else 'bz2'}"
     packed.write_bytes(pack(file.read_bytes()))
-    with pytest.raises(InputError, match="one file twice, packed and unpacked"):
+    with pytest.raises(InputError, match="one file twice, as a copy or packed and unpacked"):
         _plan(name, file, packed)
+
+
+def test_a_copy_in_another_folder(tmp_path: Path) -> None:
+    (file, *_), (copy, *_) = _golden("conceptual_12m", tmp_path / "one"), _golden("conceptual_12m", tmp_path / "other")
+    with pytest.raises(InputError, match="one file twice, as a copy"):
+        _plan("conceptual_12m", file, copy)
 
 
 def test_files_of_one_name_and_other_rows_are_two(tmp_path: Path, read_all: ReadAll) -> None:

@@ -44,6 +44,14 @@ def test_a_list_in_the_place_of_json_lines(tmp_path: Path, name: str) -> None:
     assert remedy(name, path).startswith("write one object a line, which is JSON Lines")
 
 
+def test_a_caption_may_begin_as_an_encrypted_table_does(tmp_path: Path) -> None:
+    path = tmp_path / "train.tsv"
+    path.write_text("PARENTS AND A CHILD\thttp://a.example/1.jpg\n")
+    source = sources.load("conceptual_captions")
+    (chunk,) = source.plan([InputFile(str(path), 1)], source.options())
+    assert chunk.form == "tsv"
+
+
 def test_narratives_of_another_data_set_are_json_lines_already(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"dataset_id": "flickr30k_train", "image_id": "1", "annotator_id": 1, "caption": "a"}\n' * 2)
