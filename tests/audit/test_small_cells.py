@@ -330,7 +330,10 @@ def test_of_all_sources_together_those_without_addresses_are_not_covered() -> No
         return {"pairs": pairs, "hosts": hosts, "countries": nothing, "languages": nothing}
 
     content = {
-        "sources": {"coco": {"shard": population(64, 64)}, "localized_narratives__ADE20k": {"shard": population(21, 0)}},
+        "sources": {
+            "coco": {"shard": population(64, 64)},
+            "localized_narratives__ADE20k": {"shard": population(21, 0)},
+        },
         "all": {"shard": population(85, 64)},
     }
     del content["sources"]["localized_narratives__ADE20k"]["shard"]["hosts"]["largest"]  # which are not measured
