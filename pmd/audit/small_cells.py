@@ -88,7 +88,8 @@ def _rounded(value: float | None, near: float) -> float | None:
         return value
     if near > _FAR:
         return None
-    return min(max(round(value / near), 1) * near, 1.0)
+    most = math.ceil(1 / near) - 1
+    return min(max(round(value / near), 1), most) * near
 
 
 def _cut_marked(stage: str, population: Mapping[str, Any], told: Source) -> None:
@@ -119,9 +120,9 @@ def _add_up(content: Mapping[str, Any], stage: str, section: str, figures: dict[
     if key not in figures or not having:
         return
     if len(having) == 1:
-        figures |= (
-            having[0][section] if section == "hosts" else {name: having[0][section][name] for name in (key, "other")}
-        )
+        # But for the coverage: other sources may have pairs of which nothing was measured.
+        taken = having[0][section].keys() - {"coverage"} if section == "hosts" else {key, "other"}
+        figures |= {name: having[0][section][name] for name in taken}
         return
     weights = [one["pairs"] if section == "languages" else _total(section, one[section]) for one in having]
     found: dict[str, dict[str, Any]] = {}

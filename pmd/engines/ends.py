@@ -8,6 +8,7 @@ leaves word, and the driver looks for it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket
@@ -32,6 +33,13 @@ class UnseenError(CalledOffError):
 _UNSEEN: Final = re.compile(rf"{UnseenError.__name__}: ([^\n]*?)(?: \[while running .*)?$", re.MULTILINE)
 
 
+def folder() -> str:
+    """Return this process's working folder; "" where it was removed."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.getcwd()
+    return ""
+
+
 def root_of(work: str) -> str:
     """Return the ROOT of a run's work folder."""
     return work.rpartition(f"/{root.WORK}/")[0]
@@ -54,7 +62,7 @@ def check(work: str) -> None:
         return
     top = root_of(work)
     if top and not storage.exists(storage.join(top, lock.STATE_FILE)):
-        raise UnseenError(f"nothing is there for a worker on {socket.gethostname()}, in the folder {os.getcwd()}")
+        raise UnseenError(f"nothing is there for a worker on {socket.gethostname()}, in the folder {folder()}")
     raise CalledOffError(f"{work}: the driver of this run is gone, or has ended it")
 
 

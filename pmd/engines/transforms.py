@@ -232,7 +232,7 @@ class PerTask(beam.DoFn):  # type: ignore[misc]
             type(self),
             versions.here(),
             self._function.work,
-            pickler.dumps((versions.folder(), self._function)),
+            pickler.dumps((ends.folder(), self._function)),
         )
 
     def setup(self) -> None:

@@ -20,7 +20,7 @@ from typing import Any, Final
 import orjson
 
 import pmd
-from pmd.engines import mistakes
+from pmd.engines import ends, mistakes
 from pmd.errors import PmdError
 
 #: The option of a pipeline that tells them, and its name as workers are given it.
@@ -69,13 +69,6 @@ def check(drivers: Versions, work: str) -> None:
         )
 
 
-def folder() -> str:
-    """Return this process's working folder; "" where it was removed."""
-    with contextlib.suppress(FileNotFoundError):
-        return os.getcwd()
-    return ""
-
-
 def stand_in(folder: str) -> None:
     """Stand in the driver's working folder, where this worker has such a one."""
     with contextlib.suppress(OSError):
@@ -84,7 +77,7 @@ def stand_in(folder: str) -> None:
 
 def told(work: str) -> str:
     """Return what the option of a pipeline says: this driver's versions, the folder that it stands in, and that of the run."""
-    return orjson.dumps({"versions": here(), "work": work, "folder": folder()}).decode()
+    return orjson.dumps({"versions": here(), "work": work, "folder": ends.folder()}).decode()
 
 
 def check_told(options: Mapping[str, Any]) -> str | None:

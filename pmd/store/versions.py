@@ -163,9 +163,8 @@ def _broken_condition(folder: str) -> str | None:
             return "does not replace the file that was read"
         if swap(url, b"fourth", seen):
             return "replaces a file that is no longer the one that was read"
-        if (
-            seen is not None
-        ):  # some know conditions where a file is written, and say that they know none where one is removed
+        # Some know conditions where a file is written, and say that they know none where one is removed.
+        if seen is not None:
             remove(url, seen.version)
         return None
     finally:

@@ -320,6 +320,33 @@ def test_of_few_pairs_figures_of_sizes_that_say_little_are_none() -> None:
     assert figures["top_10"] == 1.0, "of six"
 
 
+def test_of_all_sources_together_those_without_addresses_are_not_covered() -> None:
+    """Archives have no addresses: what one source alone has is told of all, but not that it is all."""
+
+    def population(pairs: int, measured: int) -> dict[str, Any]:
+        nothing: dict[str, Any] = {"coverage": {"measured": 0}}
+        rows = [{"host": "one.example", "pairs": measured, "share": 1.0}] if measured else []
+        hosts = {"coverage": {"measured": measured, "eligible": pairs}, "largest": rows, "other": 0.0}
+        return {"pairs": pairs, "hosts": hosts, "countries": nothing, "languages": nothing}
+
+    content = {
+        "sources": {
+            "coco": {"shard": population(64, 64)},
+            "localized_narratives__ADE20k": {"shard": population(21, 0)},
+        },
+        "all": {"shard": population(85, 64)},
+    }
+    del content["sources"]["localized_narratives__ADE20k"]["shard"]["hosts"]["largest"]  # which are not measured
+    small_cells.hide(content, {})
+    assert content["all"]["shard"]["hosts"] == population(85, 64)["hosts"]
+
+
+@pytest.mark.parametrize("share", [0.995, 0.9, 0.001])
+def test_what_is_rounded_is_not_told_as_all_or_nothing(share: float) -> None:
+    assert 0 < small_cells._rounded(share, 0.02) < 1  # type: ignore[operator]
+    assert small_cells._rounded(share, 0.02) == pytest.approx(share, abs=0.02)
+
+
 def test_terms_of_harm_do_not_tell_of_a_host_that_is_hidden() -> None:
     values = {"host": [{"large.example": 500, "small.example": 90, "told.example": 80}] * 2}
     values["host"][1] = {"large.example": 500, "told.example": 60}

@@ -239,6 +239,16 @@ def test_a_worker_that_does_not_see_root_is_told_as_that(tmp_path: Path) -> None
     assert ends.unseen(RuntimeError("no slots"), work) is None
 
 
+def test_a_worker_whose_folder_was_removed_ends_with_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stands in the driver's, which may go with ROOT."""
+    stood = tmp_path / "stood"
+    stood.mkdir()
+    monkeypatch.chdir(stood)
+    stood.rmdir()
+    with pytest.raises(ends.CalledOffError):
+        ends.check(str(tmp_path / "root" / root.WORK / "epoch-1" / "curate"))
+
+
 def test_the_last_step_of_a_run_that_is_called_off_proposes_nothing(tmp_path: Path) -> None:
     work = str(tmp_path / "work")
 
