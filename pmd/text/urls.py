@@ -159,10 +159,8 @@ def alike(forms: pa.Array) -> pa.Array:
 
 def by_any_spelling(urls: pa.Array) -> pa.Array:
     """Return what each URL is found by however it is spelled: `alike` as an identity; null where it has one spelling."""
-    forms = canonical(urls)
-    some = pc.and_(forms.is_valid(), pc.match_substring_regex(forms, _MAY_BE_SPELLED))
-    found = _beginning(_BY_URL, pc.if_else(some, forms, pa.scalar(None, pa.string())))
-    return _one_by_one(found, forms, _MAY_BE_SPELLED, lambda form: _BY_URL + alike_one(form))
+    nothing = pa.nulls(len(urls), pa.string())
+    return _one_by_one(nothing, canonical(urls), _MAY_BE_SPELLED, lambda form: _BY_URL + alike_one(form))
 
 
 def alike_one(form: str) -> str:
