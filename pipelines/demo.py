@@ -45,13 +45,7 @@ def run(
         ConfigError: The folder holds something else, or the profile does not exist.
     """
     if profile not in PROFILES:
-        raise ConfigError(
-            "no such profile",
-            where="--profile",
-            expected=", ".join(PROFILES),
-            found=profile,
-            remedy=remedies.of_word(profile, PROFILES),
-        )
+        raise remedies.unknown("no such profile", "--profile", profile, PROFILES)
     out = Path(os.path.expanduser(out))  # as storage takes it: a shell leaves the one in --out=~/demo
     with _alone(out), open_web() as web:
         path = write_demo(out, web, profile=profile)

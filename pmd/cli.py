@@ -572,8 +572,7 @@ def _statuses(retry: str) -> tuple[str, ...]:
         if status not in known:
             from pmd.config import remedies
 
-            remedy = remedies.of_word(status, known)
-            raise ConfigError("no such status", where="--retry", expected=", ".join(known), found=status, remedy=remedy)
+            raise remedies.unknown("no such status", "--retry", status, known)
     return found
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from pmd import escape
+from pmd.errors import ConfigError
 
 #: img2dataset's names of what has another name here → what to write.
 _AS_IN_IMG2DATASET: Final[Mapping[str, str]] = {
@@ -60,6 +61,11 @@ def of_source(name: str, known: Sequence[str]) -> str | None:
     """Return which source was meant: the one of whose title it is a word, or that is called nearly so; None where none is."""
     titled = [source for source, words in _words_of_titles().items() if name.casefold() in words and source in known]
     return of_word(titled[0] if len(titled) == 1 else name, known)
+
+
+def unknown(problem: str, where: str, word: str, known: Collection[str]) -> ConfigError:
+    """Return the mistake of a word that is none of those that are known, with which of them was meant."""
+    return ConfigError(problem, where=where, expected=", ".join(known), found=word, remedy=of_word(word, known))
 
 
 def of_word(word: str, known: Iterable[str]) -> str | None:

@@ -75,13 +75,7 @@ def chosen(engine: Engine, name: str | None, given: Sequence[str]) -> Engine:
     if name is None:
         return engine
     if name not in _FLAGS:
-        raise ConfigError(
-            "no such engine",
-            where="--engine",
-            expected=", ".join(_FLAGS),
-            found=name,
-            remedy=remedies.of_word(name, _FLAGS),
-        )
+        raise remedies.unknown("no such engine", "--engine", name, _FLAGS)
     for choice in _CHOICES:
         if says(given, choice):
             raise ConfigError(
