@@ -700,7 +700,7 @@ def _counted_on_beam(rows: list[dict[str, Any]], last: list[str]) -> units.Count
                 | beam.Map(lambda fact: fact.removeprefix(transforms.UNITS))
                 | beam.io.WriteToText(str(target), shard_name_template="")
             )
-        return units.merged(map(units.Counted.from_text, target.read_text().split()))
+        return units.merged(map(transforms.read_units, target.read_text().splitlines()))
 
 
 # Mutants of the estimator.

@@ -321,9 +321,23 @@ def _together(batches: Iterable[pa.RecordBatch], number: int) -> Iterator[pa.Rec
         yield pa.concat_batches(waiting)
 
 
+def _of_units(work: str, found: units.Counted) -> pa.RecordBatch:
+    """Return OUTPUTS with the fact where a partition's units are told: in a file, since all of them together fill a worker."""
+    told = commits.put_content(work, "units", ".arrows", found.to_bytes(), found.rows, durable=False)
+    return outputs((), facts=[UNITS + storage.join(work, told.name)])
+
+
+def read_units(path: str) -> units.Counted:
+    """Return what the fact of a partition of units names."""
+    try:
+        return units.Counted.from_bytes(storage.read_bytes(path))
+    except FileNotFoundError:
+        raise exchange.not_reached(path) from None
+
+
 @dataclasses.dataclass(frozen=True)
 class CountImages:
-    """Count the images of a partition, and the pairs of each; only how many have so many leaves it, as a fact."""
+    """Count the images of a partition, and the pairs of each; only how many have so many leaves it."""
 
     work: str
     sources: tuple[str, ...]
@@ -331,12 +345,12 @@ class CountImages:
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(partition of images, all its RUNS) → OUTPUTS."""
         found = distinct.count(exchange.read(self.work, keyed[1], distinct.ROWS), self.sources)
-        yield outputs((), facts=[UNITS + found.to_text()])
+        yield _of_units(self.work, found)
 
 
 @dataclasses.dataclass(frozen=True)
 class CountUnits:
-    """Count the users, hosts, pages and subreddits of a partition, and what images share; only sums leave it, as a fact."""
+    """Count the users, hosts, pages and subreddits of a partition, and what images share; only sums leave it."""
 
     work: str
     incomes: Mapping[str, str] = dataclasses.field(default_factory=dict)  # country → class
@@ -344,7 +358,7 @@ class CountUnits:
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(partition of units, all its RUNS) → OUTPUTS."""
         found = units.count(exchange.read(self.work, keyed[1], units.ROWS), self.incomes)
-        yield outputs((), facts=[UNITS + found.to_text()])
+        yield _of_units(self.work, found)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -461,7 +475,7 @@ class WithReport:
             books,
             self.plan,
             self.table2,
-            counted=units.merged(map(units.Counted.from_text, facts(UNITS))),
+            counted=units.merged(map(read_units, facts(UNITS))),
             sample=self.sample,
             profile=self.profile,
             repeated=next(map(orjson.loads, facts(REPEATED)), None),

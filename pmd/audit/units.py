@@ -9,11 +9,10 @@ losses (`pmd.audit.losses`), and the names of the hosts with most pairs. No list
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -297,13 +296,19 @@ class _Ordered:
 
     @classmethod
     def by(cls, table: pa.Table, *columns: str) -> _Ordered:
-        """Return a table by some columns; rows of the same values stay in their order."""
-        ordered = table.sort_by([(name, "ascending") for name in columns]).combine_chunks()
-        slices: dict[tuple[object, ...], tuple[int, int]] = {}
-        for place, values in enumerate(zip(*(ordered[name].to_pylist() for name in columns), strict=True)):
-            start, _ = slices.get(values, (place, 0))
-            slices[values] = (start, place + 1 - start)
-        return cls(ordered, slices)
+        """Return a table that stands in the order of some columns."""
+        whole = table.select(columns).combine_chunks()
+        is_first = np.arange(len(whole)) == 0
+        for column in whole.columns:
+            differs = pc.not_equal(column.slice(1), column.slice(0, max(len(column) - 1, 0)))
+            is_first[1:] |= differs.to_numpy()
+        starts = np.flatnonzero(is_first)
+        lengths = np.diff(np.r_[starts, len(whole)]).tolist()
+        heads = whole.take(pa.array(starts))
+        values = zip(*(column.to_pylist() for column in heads.columns), strict=True)
+        slices = dict(zip(values, zip(starts.tolist(), lengths, strict=True), strict=True))
+        assert len(slices) == len(starts), "rows of the same values stand beside each other"
+        return cls(table, slices)
 
     def at(self, *values: object) -> pa.Table:
         """Return the rows of some values."""
@@ -312,7 +317,7 @@ class _Ordered:
 
 @dataclasses.dataclass(frozen=True)
 class Counted:
-    """What is known of units: tables whose rows are added up."""
+    """What is known of units: tables whose rows are added up, in the order of what they are of once they are `merged`."""
 
     sizes: pa.Table
     sums: pa.Table
@@ -321,14 +326,26 @@ class Counted:
     groups: pa.Table
     marked: pa.Table
 
-    def to_text(self) -> str:
-        """Return it as text that Beam carries."""
-        return ".".join(base64.b64encode(_bytes(table)).decode() for table in self._tables())
+    @property
+    def rows(self) -> int:
+        """How many all tables have."""
+        return sum(getattr(self, field.name).num_rows for field in dataclasses.fields(self))
+
+    def to_bytes(self) -> bytes:
+        """Return its tables as packed streams of Arrow, one behind the other."""
+        sink = pa.BufferOutputStream()
+        options = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
+        for field in dataclasses.fields(self):
+            table = getattr(self, field.name)
+            with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
+                writer.write_table(table)
+        return bytes(sink.getvalue().to_pybytes())
 
     @classmethod
-    def from_text(cls, text: str) -> Counted:
-        """Return what `to_text` wrote."""
-        return cls(*(_table(base64.b64decode(part)) for part in text.split(".")))
+    def from_bytes(cls, content: bytes) -> Counted:
+        """Return what `to_bytes` wrote."""
+        source = pa.BufferReader(content)
+        return cls(*(pa.ipc.open_stream(source).read_all() for _ in dataclasses.fields(cls)))
 
     @functools.cached_property
     def ordered(self) -> Mapping[str, _Ordered]:
@@ -344,29 +361,26 @@ class Counted:
         """What `sums_of` has made already: all figures of a domain are of the same clusters."""
         return {}
 
-    def _tables(self) -> tuple[pa.Table, ...]:
-        return self.sizes, self.sums, self.losses, self.hosts, self.groups, self.marked
-
-
-def _bytes(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    options = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
-    with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue().to_pybytes())
-
-
-def _table(content: bytes) -> pa.Table:
-    with pa.ipc.open_stream(content) as reader:
-        return reader.read_all()
-
 
 EMPTY: Final = Counted(*(schema.empty_table() for schema in (SIZES, SUMS, LOSSES, HOSTS, GROUPS, MARKED)))
 
 
 def merged(parts: Iterable[Counted]) -> Counted:
-    """Return what is known of the units of all parts, sorted; each unit stands in one part alone."""
-    some = [EMPTY, *parts]
+    """Return what is known of the units of all parts, sorted; each unit stands in one part alone.
+
+    Parts are taken one by one. As soon as those that wait have as many rows as all before them together, they are added up: so
+    no more is held than twice what comes out and a part, and a row is added up a few times, not once a part.
+    """
+    waiting = [EMPTY]
+    for part in parts:
+        waiting.append(part)
+        if len(waiting) > 2 and sum(one.rows for one in waiting[1:]) >= waiting[0].rows:
+            waiting = [_merged(waiting)]
+    return _merged(waiting)
+
+
+def _merged(some: Sequence[Counted]) -> Counted:
+    """Return what is known of the units of all parts, added up at once."""
     hosts = pa.concat_tables([part.hosts for part in some])
     return Counted(
         _added(SIZES, [part.sizes for part in some], 4),
@@ -379,12 +393,28 @@ def merged(parts: Iterable[Counted]) -> Counted:
 
 
 def _added(schema: pa.Schema, tables: Iterable[pa.Table], key_columns: int) -> pa.Table:
+    """Return the rows of all tables, in order of their first columns; rows with the same values in these are added up.
+
+    Each source, kind and stage is added up by itself: that takes several times the room of its rows.
+
+    Args:
+        schema: What the rows are.
+        tables: Each in order of its source, kind and stage.
+        key_columns: How many columns say what a row is of.
+    """
+    at = [name for name in _AT_NAMES if name in schema.names]
+    parts = [_Ordered.by(table, *at) for table in tables]
+    found = [
+        _summed(schema, pa.concat_tables([part.at(*one) for part in parts]), key_columns)
+        for one in sorted({one for part in parts for one in part.slices})
+    ]
+    return pa.concat_tables([schema.empty_table(), *found]).combine_chunks()
+
+
+def _summed(schema: pa.Schema, rows: pa.Table, key_columns: int) -> pa.Table:
+    """Return rows of which no two have the same values in their first columns, in order of these."""
     names = schema.names[:key_columns]
-    summed = (
-        pa.concat_tables(tables)
-        .group_by(names, use_threads=False)
-        .aggregate([(name, "sum") for name in schema.names[key_columns:]])
-    )
+    summed = rows.group_by(names, use_threads=False).aggregate([(name, "sum") for name in schema.names[key_columns:]])
     named = summed.rename_columns([name.removesuffix("_sum") for name in summed.schema.names])
     return named.select(schema.names).cast(schema).sort_by([(name, "ascending") for name in names])
 
@@ -438,12 +468,13 @@ def count(rows: pa.Table, incomes: Mapping[str, str] | None = None) -> Counted:
             found.append(_count(sources[place], kind, mine, incomes or {}))
         if kind == "host":
             found.append(_count(ALL, kind, some.filter(pa.array(of_kind)), {}))
-    return merged(found)
+    return _merged([EMPTY, *found])
 
 
 def of_sizes(tables: Iterable[pa.Table]) -> Counted:
     """Return units of which only `SIZES` are known."""
-    return merged([dataclasses.replace(EMPTY, sizes=pa.concat_tables([SIZES.empty_table(), *tables]))])
+    sizes = pa.concat_tables([SIZES.empty_table(), *tables]).sort_by([(name, "ascending") for name in _AT_NAMES])
+    return merged([dataclasses.replace(EMPTY, sizes=sizes)])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -568,8 +599,8 @@ def _count(source: str, kind: str, rows: pa.Table, incomes: Mapping[str, str]) -
                 lost += [_at(source, kind, stage, name, some) for stage, some in _lost_of(domain)]
     return Counted(
         pa.concat_tables([SIZES.empty_table(), *known]),
-        pa.concat_tables([SUMS.empty_table(), *sums]),
-        pa.concat_tables([LOSSES.empty_table(), *lost]),
+        pa.concat_tables([SUMS.empty_table(), *sums]).sort_by("stage"),
+        pa.concat_tables([LOSSES.empty_table(), *lost]).sort_by("stage"),
         _hosts(source, units, pairs, rows) if kind == "host" else HOSTS.empty_table(),
         _groups(source, kind, pairs, domains.get("placed")),
         _marked(source, kind, units, rows) if kind in NAMED and source != ALL else MARKED.empty_table(),

@@ -48,9 +48,10 @@ def test_pairs_outside_the_sample_are_counted_apart(tmp_path: Path, monkeypatch:
     (images,) = transforms.CountImages(str(tmp_path), ("coco",))((0, of["image"]))
     (known,) = transforms.CountUnits(str(tmp_path))((0, of["unit"]))
     counted = units.merged(
-        units.Counted.from_text(one["fact"][0].as_py().removeprefix(transforms.UNITS)) for one in (images, known)
+        transforms.read_units(one["fact"][0].as_py().removeprefix(transforms.UNITS)) for one in (images, known)
     )
     assert int(units.sizes_of(counted, "coco", "image", 0)[1].sum()) == number
+    assert known.nbytes < 1000  # it is told in a file: that of all partitions together is one element
     assert units.hosts_of(counted, "coco", 1) == [("a.org", number - 5)]
     assert pc.sum(known["count"]).as_py() is None
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import weakref
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -103,8 +105,31 @@ def test_units_do_not_depend_on_how_they_are_dealt_out() -> None:
     is_first = rows["unit"].to_numpy() < 2**64 // 3
     parts = [units.count(rows.filter(pa.array(some))) for some in (is_first, ~is_first)]
     for order in (parts, parts[::-1]):
-        assert units.merged(order).to_text() == whole.to_text()
-    assert units.Counted.from_text(whole.to_text()).to_text() == whole.to_text()
+        assert units.merged(order).to_bytes() == whole.to_bytes()
+    assert units.Counted.from_bytes(whole.to_bytes()).to_bytes() == whole.to_bytes()
+
+
+def test_parts_of_units_are_let_go_of_while_others_are_added() -> None:
+    pairs, last = _build()
+    rows = pa.Table.from_batches(units.occurrences(pairs, last, measure.look(pairs, WHOLE)), units.ROWS)
+    content = units.count(rows).to_bytes()
+    alive: list[weakref.ref[units.Counted]] = []
+    most = 0
+
+    def parts() -> Iterator[units.Counted]:
+        nonlocal most
+        for _ in range(40):
+            part = units.Counted.from_bytes(content)
+            alive.append(weakref.ref(part))
+            most = max(most, sum(one() is not None for one in alive))
+            yield part
+            del part
+
+    found = units.merged(parts())
+    assert most <= 4
+    one = units.Counted.from_bytes(content)
+    assert pc.sum(found.sums["first"]).as_py() == 40 * pc.sum(one.sums["first"]).as_py() > 0
+    assert found.losses.num_rows == one.losses.num_rows > 0
 
 
 def test_units_that_lost_nothing_count_where_others_lost() -> None:
