@@ -399,24 +399,25 @@ def _added(schema: pa.Schema, tables: Iterable[pa.Table], key_columns: int) -> p
 
     Args:
         schema: What the rows are.
-        tables: Each in order of its source, kind and stage.
+        tables: Each in order of its source, kind and stage; no two rows of one have the same values in their first columns.
         key_columns: How many columns say what a row is of.
     """
     at = [name for name in _AT_NAMES if name in schema.names]
     parts = [_Ordered.by(table, *at) for table in tables]
-    found = [
-        _summed(schema, pa.concat_tables([part.at(*one) for part in parts]), key_columns)
-        for one in sorted({one for part in parts for one in part.slices})
-    ]
-    return pa.concat_tables([schema.empty_table(), *found]).combine_chunks()
+    found = [schema.empty_table()]
+    for one in sorted({one for part in parts for one in part.slices}):
+        some = [part.at(*one) for part in parts if one in part.slices]
+        rows = some[0] if len(some) == 1 else _summed(pa.concat_tables(some), schema, key_columns)
+        found.append(rows.sort_by([(name, "ascending") for name in schema.names[:key_columns]]))
+    return pa.concat_tables(found).combine_chunks()
 
 
-def _summed(schema: pa.Schema, rows: pa.Table, key_columns: int) -> pa.Table:
-    """Return rows of which no two have the same values in their first columns, in order of these."""
+def _summed(rows: pa.Table, schema: pa.Schema, key_columns: int) -> pa.Table:
+    """Return rows of which no two have the same values in their first columns, in any order."""
     names = schema.names[:key_columns]
     summed = rows.group_by(names, use_threads=False).aggregate([(name, "sum") for name in schema.names[key_columns:]])
     named = summed.rename_columns([name.removesuffix("_sum") for name in summed.schema.names])
-    return named.select(schema.names).cast(schema).sort_by([(name, "ascending") for name in names])
+    return named.select(schema.names).cast(schema)
 
 
 def _largest(hosts: pa.Table) -> pa.Table:
