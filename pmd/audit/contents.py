@@ -420,7 +420,7 @@ def gendered(result: Mapping[str, Any]) -> str:
         + drawing
         + page.coverage(result, after)
         + _another_draw(result)
-        + rates.carriers(result, "terms", "Terms that carry these figures")
+        + rates.carriers(result, "terms")
     )
 
 

@@ -75,7 +75,7 @@ def table(result: Mapping[str, Any], section: str, names: Sequence[str], ratio: 
     )
 
 
-def carriers(result: Mapping[str, Any], section: str, title: str) -> str:
+def carriers(result: Mapping[str, Any], section: str) -> str:
     """Return the terms that carry each figure of a section, of all sources together and of each."""
     _, last = page.ends(result)
     everything = [page.row(name, page.Lines(terms)) for name, terms in _carriers(result["all"][last], section)]
@@ -86,9 +86,10 @@ def carriers(result: Mapping[str, Any], section: str, title: str) -> str:
         for source, _, _ in page.sources_in_order(result)
         for name, terms in _carriers(result["sources"][source][last], section)
     ]
+    title = "Terms that carry these figures"
     head = ("<list", f"<terms, with the texts of the sample that have them after {last}")
     folded = page.table(("<source", *head), of_each, label=f"{title}, by source", shown=True)
-    return f"<h3>{escape(title)}</h3>{page.table(head, everything, label=title)}" + (
+    return f"<h3>{title}</h3>{page.table(head, everything, label=title)}" + (
         f"<details><summary>The same terms by source</summary>{folded}</details>" if of_each else ""
     )
 
