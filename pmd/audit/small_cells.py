@@ -70,7 +70,7 @@ def _cut_sizes(figures: dict[str, Any]) -> None:
     """
     if "largest" not in figures:
         return
-    total, rows = _total("hosts", figures), figures["largest"]
+    total, rows = _total(figures), figures["largest"]
     rest = total - sum(row["pairs"] for row in rows)
     if rest == 0 and not any(row.get("as_before") for row in rows):
         return
