@@ -26,7 +26,7 @@ def chart(result: Mapping[str, Any], section: str, names: Sequence[str], title: 
     for name in names:
         stages = [(stage, style, result["all"][stage][section][name]) for stage, style in page.two_stages(first, last)]
         marks = [
-            _mark(figure, style, f"{name} after {stage}")
+            mark(figure, style, f"{name} after {stage}")
             for stage, style, figure in stages
             if figure["value"] is not None
         ]
@@ -37,7 +37,8 @@ def chart(result: Mapping[str, Any], section: str, names: Sequence[str], title: 
     return page.chart(charts.dot_plot(rows, title, unit=100, suffix=" %"), *page.dot_keys(result))
 
 
-def _mark(estimate: Mapping[str, Any], style: str, title: str) -> Mark:
+def mark(estimate: Mapping[str, Any], style: str, title: str) -> Mark:
+    """Return the dot of a rate, with its interval; faint where it rests on too few."""
     low, high = estimate["interval"] or (None, None)
     said = f"{title}: {formatting.share(estimate)}"
     return Mark(estimate["value"], low, high, style, said, faint=not estimate["enough"])
