@@ -13,9 +13,9 @@ each has the part of the pairs that it has here.
 Clusters' sums are corrected in the manner of CR2 (Bell and McCaffrey, "Bias reduction in standard errors for linear regression
 with multi-stage samples", Survey Methodology 28(2), 2002; Pustejovsky and Tipton, Journal of Business & Economic Statistics
 36(4), 2018), in the diagonal form: a cluster's square is divided by what it is expected to be, given that the figure was taken
-from the same clusters, and multiplied with what it ought to be. The working model is exchangeable pairs: the
-correlation within clusters is estimated from them, so that it is known to the correction and to the degrees of freedom, which
-are Satterthwaite's by the same model. (Kish's count of clusters does not know it, and is far too low or too high.)
+from the same clusters, and multiplied with what it ought to be. The working model is exchangeable pairs. The correlation within
+clusters is estimated from them, and both the correction and the degrees of freedom (Satterthwaite's) go by it. (Kish's count of
+clusters does not know it, and is far too low or too high.)
 
 Shares are symmetric on the logit scale, ratios on the logarithm's. Where a property is as rare as `FEW` effective pairs, or all
 but so many have it, the interval is Clopper and Pearson's at the effective sample size (Korn and Graubard, Survey Methodology
@@ -23,8 +23,8 @@ but so many have it, the interval is Clopper and Pearson's at the effective samp
 that size is Kish's effective number of clusters, n² ÷ Σ n²: as though pairs of a cluster were all alike. A ratio with so few
 pairs on one side has the odds of such an interval: of the one property among the pairs with either.
 
-Under `MIN_DEGREES` of freedom, or with one cluster over `MAX_SHARE` of the pairs, there is no interval, and for a ratio there is
-none with fewer effective pairs than that which have either property.
+There is no interval under `MIN_DEGREES` of freedom, nor with one cluster over `MAX_SHARE` of the pairs. A ratio also needs as
+many effective pairs that have either property.
 """
 
 from __future__ import annotations
