@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,94 +62,24 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
         hashes.build(config, flags)
         fetch.settle_rejected(config, flags)
     asked, (wanted,) = Asked.of(config, flow.DEDUPE.name), needs.wanted(config)
-    cut = partitions.cut(config.root)
     work = root.work_folder(config.root, "dedupe")
-    by_engine = config.engine.is_shuffling
     known = evaluation.read(asked.dedupe.evaluation) if dedupe_rules.may_leave(asked) else None
+    steps = _Steps(asked, config.root, wanted.folder, partitions.cut(config.root), work, config.engine.is_shuffling)
 
     def wire(pipeline: beam.Pipeline) -> Any:
-        parts = pipeline | "Parts" >> create(part_batches(cut.part_bits))
+        parts = pipeline | "Parts" >> create(part_batches(steps.cut.part_bits))
         related = []
         if known is not None:
-            leaving = FindLeaving(config.root, cut, work, asked)
-            leaving.write(known)
-            found = (
-                parts
-                | "Spread to find who leaves" >> Spread()
-                # RUNS, PARTS
-                | "Leaving" >> Cross(leaving, by_engine=by_engine)
-            )
-            related.append(found | "Leaving for themselves" >> RunsOf())
-            parts = found | "Once it stands who leaves" >> Only(PARTS)
-        by_digest = (
-            parts
-            | "Spread digests" >> Spread()
-            | "Digests" >> Cross(SpreadHashes(config.root, cut, work, cut.part_bits), by_engine=by_engine)
-            | "By digest" >> Meet(by_engine=by_engine)
-        )
-        # RUNS, those of marks too
-        equal = by_digest | "Equal ones" >> Cross(FindGroups(asked, cut.part_bits, work), by_engine=by_engine)
-        related.append(equal | "Related by bytes" >> RunsOf())
-        if asked.dedupe.near == "merge":
-            related.append(near(asked, config.root, cut, work, parts, equal, by_engine=by_engine))
-        if asked.dedupe.same_bytes == "keep":
-            apart = FindEqual(cut.part_bits, work)
-            related.append(by_digest | "Equal bytes" >> Cross(apart, by_engine=by_engine))
-        grouped = (
-            related
-            | "All related" >> beam.Flatten()
-            | "By who may give way" >> Meet(by_engine=by_engine)
-            | "Resolve" >> Cross(ResolveGroups(cut.part_bits, work), by_engine=by_engine)
-            # (part, RUNS)
-            | "Groups to their parts" >> TurnOver(by_engine=by_engine)
-        )
-        groups = WriteGroups(wanted.folder, cut.part_bits, work)
-        grouped = (
-            (parts | "Each part" >> beam.Map(by_part).with_output_types(tuple[int, pa.RecordBatch]), grouped)
-            | "Parts and groups" >> beam.Flatten()
-            | "By part" >> beam.GroupByKey()
-            # OUTPUTS, PARTS
-            | "Write groups" >> beam.ParDo(PerTask(groups)).with_output_types(pa.RecordBatch)
-        )
-        written = grouped | "Files of groups" >> Only(OUTPUTS)
+            parts, leaving = steps.leaving(parts, known)
+            related.append(leaving)
+        related += steps.related(parts)
+        grouped = steps.grouped(parts, related)
         parts = grouped | "Once groups stand" >> Only(PARTS)
-        held = (
-            parts
-            | "Spread splits" >> Spread()
-            | "Held out of training"
-            >> beam.ParDo(PerTask(FindHeld(config.root, cut, work))).with_output_types(pa.RecordBatch)
-        )
-        # (part, PARTS)
-        judging = parts | "To be judged" >> beam.Map(by_part).with_output_types(tuple[int, pa.RecordBatch])
-        texts = None
-        if asked.dedupe.near_texts is not None:
-            texts = near_texts(asked, config.root, wanted.folder, cut, work, parts, by_engine=by_engine)
-            written = (written, texts | "Files" >> Only(OUTPUTS)) | "All that is written" >> beam.Flatten()
-        elif asked.dedupe.max_images_per_text is not None:
-            texts = (
-                parts
-                | "Spread texts" >> Spread()
-                | "Texts" >> Cross(SpreadTexts(config.root, cut, work), by_engine=by_engine)
-            )
-        if texts is not None and asked.dedupe.max_images_per_text is not None:
-            repeated = (
-                texts
-                | "By text" >> Meet(by_engine=by_engine)
-                | "Over the limit" >> Cross(FindRepeated(asked, cut.part_bits, work), by_engine=by_engine)
-                # (part, RUNS)
-                | "To their parts" >> TurnOver(by_engine=by_engine)
-            )
-            judging = (judging, repeated) | "And what leaves" >> beam.Flatten()
-        judged = (
-            judging
-            | "All of a part" >> beam.GroupByKey()
-            | "Judge"
-            >> beam.ParDo(
-                PerTaskBeside(JudgePart(config.root, wanted.folder, cut, work)), AsList(held)
-            ).with_output_types(pa.RecordBatch)
-        )
+        held = steps.held(parts)
+        written, leaving_by_text = steps.by_text(parts)
+        judged = steps.judged(parts, leaving_by_text, held)
         return (
-            (written, judged)
+            (grouped | "Files of groups" >> Only(OUTPUTS), *written, judged)
             | "Outputs" >> beam.Flatten()
             | "Commit" >> WriteCommit(CommitStage(work, (target(wanted, complete=with_survivors),)))
         )
@@ -157,70 +88,180 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     running.run_and_commit(config.root, [wanted.folder], wire, flags, work, size)
 
 
-def near(
-    asked: Asked, root_url: str, cut: partitions.Cut, work: str, parts: Any, equal: Any, *, by_engine: bool
-) -> Any:
-    """Find near-duplicates: PCollections of PARTS and of RUNS of marks → one of RUNS of `rules.RELATED`."""
-    # (part, RUNS)
-    marked = equal | "Marks to their parts" >> TurnOver(MARKS, by_engine=by_engine)
-    hashed = (
-        (parts | "Parts with hashes" >> beam.Map(by_part).with_output_types(tuple[int, pa.RecordBatch]), marked)
-        | "Parts and marks" >> beam.Flatten()
-        | "Marks of a part" >> beam.GroupByKey()
-        # RUNS
-        | "Hashes" >> Cross(SpreadHashed(root_url, cut, work), by_engine=by_engine)
-        | "All hashes" >> Together()
-        # SEARCHES, LINKED, RUNS
-        | "Pack" >> beam.ParDo(PerTask(PackHashes(work))).with_output_types(pa.RecordBatch)
-    )
-    links = (
-        hashed
-        | "Searches" >> Only(SEARCHES)
-        | "Spread searches" >> Spread()
-        | "Search" >> beam.ParDo(PerTask(FindLinks(asked, work))).with_output_types(pa.RecordBatch)
-    )
-    return (
-        (links, hashed | "Equal hashes" >> Only(LINKED), hashed | "Rows" >> RunsOf())
-        | "Links and rows" >> beam.Flatten()
-        | "All links" >> Together()
-        | "Elect" >> Cross(Elect(asked, cut.part_bits, work), by_engine=by_engine)
-    )
+@dataclasses.dataclass(frozen=True)
+class _Steps:
+    """The pipeline's steps, with what all of them need; `parts` are PARTS of one row."""
+
+    asked: Asked
+    root: str
+    folder: str
+    cut: partitions.Cut
+    work: str
+    by_engine: bool
+
+    def leaving(self, parts: Any, known: pa.Table) -> tuple[Any, Any]:
+        """Find who leaves as an evaluation image: PARTS, once that stands, and RUNS of `rules.RELATED`."""
+        leaving = FindLeaving(self.root, self.cut, self.work, self.asked)
+        leaving.write(known)
+        found = (
+            parts
+            | "Spread to find who leaves" >> Spread()
+            # RUNS, PARTS
+            | "Leaving" >> self._cross(leaving)
+        )
+        return found | "Once it stands who leaves" >> Only(PARTS), found | "Leaving for themselves" >> RunsOf()
+
+    def related(self, parts: Any) -> list[Any]:
+        """Find images that are one by their bytes or looks: PCollections of RUNS of `rules.RELATED`."""
+        bits = self.cut.part_bits
+        by_digest = (
+            parts
+            | "Spread digests" >> Spread()
+            | "Digests" >> self._cross(SpreadHashes(self.root, self.cut, self.work, bits))
+            | "By digest" >> self._meet()
+        )
+        # RUNS, those of marks too
+        equal = by_digest | "Equal ones" >> self._cross(FindGroups(self.asked, bits, self.work))
+        found = [equal | "Related by bytes" >> RunsOf()]
+        if self.asked.dedupe.near == "merge":
+            found.append(self._near(parts, equal))
+        if self.asked.dedupe.same_bytes == "keep":
+            found.append(by_digest | "Equal bytes" >> self._cross(FindEqual(bits, self.work)))
+        return found
+
+    def _near(self, parts: Any, equal: Any) -> Any:
+        """Find near-duplicates: PARTS, and RUNS of marks → RUNS of `rules.RELATED`."""
+        # (part, RUNS)
+        marked = equal | "Marks to their parts" >> TurnOver(MARKS, by_engine=self.by_engine)
+        hashed = (
+            (parts | "Parts with hashes" >> _by_part(), marked)
+            | "Parts and marks" >> beam.Flatten()
+            | "Marks of a part" >> beam.GroupByKey()
+            # RUNS
+            | "Hashes" >> self._cross(SpreadHashed(self.root, self.cut, self.work))
+            | "All hashes" >> Together()
+            # SEARCHES, LINKED, RUNS
+            | "Pack" >> _per_task(PackHashes(self.work))
+        )
+        links = (
+            hashed
+            | "Searches" >> Only(SEARCHES)
+            | "Spread searches" >> Spread()
+            | "Search" >> _per_task(FindLinks(self.asked, self.work))
+        )
+        return (
+            (links, hashed | "Equal hashes" >> Only(LINKED), hashed | "Rows" >> RunsOf())
+            | "Links and rows" >> beam.Flatten()
+            | "All links" >> Together()
+            | "Elect" >> self._cross(Elect(self.asked, self.cut.part_bits, self.work))
+        )
+
+    def grouped(self, parts: Any, related: list[Any]) -> Any:
+        """Resolve who stands for whom, and write it part by part: OUTPUTS, and PARTS once their groups stand."""
+        bits = self.cut.part_bits
+        resolved = (
+            related
+            | "All related" >> beam.Flatten()
+            | "By who may give way" >> self._meet()
+            | "Resolve" >> self._cross(ResolveGroups(bits, self.work))
+            # (part, RUNS)
+            | "Groups to their parts" >> TurnOver(by_engine=self.by_engine)
+        )
+        return (
+            (parts | "Each part" >> _by_part(), resolved)
+            | "Parts and groups" >> beam.Flatten()
+            | "By part" >> beam.GroupByKey()
+            # OUTPUTS, PARTS
+            | "Write groups" >> _per_task(WriteGroups(self.folder, bits, self.work))
+        )
+
+    def held(self, parts: Any) -> Any:
+        """Find the groups that upstream keeps out of training: HELD."""
+        return (
+            parts
+            | "Spread splits" >> Spread()
+            | "Held out of training" >> _per_task(FindHeld(self.root, self.cut, self.work))
+        )
+
+    def by_text(self, parts: Any) -> tuple[list[Any], list[Any]]:
+        """Find what leaves for its text, where that is asked: OUTPUTS, and (part, RUNS) of `captions.REPEATED`, in lists."""
+        options = self.asked.dedupe
+        written = []
+        if options.near_texts is not None:
+            texts = self._near_texts(parts, options.near_texts)
+            written.append(texts | "Files" >> Only(OUTPUTS))
+        elif options.max_images_per_text is not None:
+            texts = (
+                parts | "Spread texts" >> Spread() | "Texts" >> self._cross(SpreadTexts(self.root, self.cut, self.work))
+            )
+        if options.max_images_per_text is None:
+            return written, []
+        repeated = (
+            texts
+            | "By text" >> self._meet()
+            | "Over the limit" >> self._cross(FindRepeated(self.asked, self.cut.part_bits, self.work))
+            # (part, RUNS)
+            | "To their parts" >> TurnOver(by_engine=self.by_engine)
+        )
+        return written, [repeated]
+
+    def _near_texts(self, parts: Any, similarity: float) -> Any:
+        """Find near-duplicate captions: PARTS whose groups stand → OUTPUTS, and RUNS of `captions.TEXTS`."""
+        bands, bits, work = neighbours.bands(similarity), self.cut.part_bits, self.work
+        band_bits = min(bits + exchange.bits_for(bands.number, 1), exchange.MOST_BITS)
+        members = (
+            parts
+            | "Spread occurrences" >> Spread()
+            | "Occurrences" >> self._cross(SpreadOccurrences(self.root, self.cut, work))
+            | "Same text" >> self._meet()
+            | "Bands" >> self._cross(SpreadBands(bands, bits, band_bits, work))
+            | "By band" >> self._meet()
+            | "Propose" >> self._cross(Propose(bits, band_bits, work))
+            | "By later text" >> self._meet()
+            | "Ask" >> self._cross(Ask(bits, work))
+            | "By earlier text" >> self._meet()
+            | "Verify" >> self._cross(Verify(self.asked, bits, work))
+            # (0, RUNS)
+            | "One election" >> Together()
+            | "Elect texts" >> self._cross(ElectTexts(bits, work))
+            # (partition, RUNS)
+            | "To their texts" >> TurnOver(by_engine=self.by_engine)
+        )
+        return (
+            # (partition, PARTS): texts are cut into as many partitions as there are parts.
+            (parts | "Each partition" >> _by_part(), members)
+            | "Texts and members" >> beam.Flatten()
+            | "Each text" >> beam.GroupByKey()
+            | "Group texts" >> self._cross(GroupTexts(self.folder, bits, self.asked, work))
+        )
+
+    def judged(self, parts: Any, leaving: list[Any], held: Any) -> Any:
+        """Write what leaves of each part: PARTS whose groups stand, (part, RUNS) of `captions.REPEATED`, HELD → OUTPUTS."""
+        judge = PerTaskBeside(JudgePart(self.root, self.folder, self.cut, self.work))
+        # (part, PARTS)
+        judging = parts | "To be judged" >> _by_part()
+        if leaving:
+            judging = (judging, *leaving) | "And what leaves" >> beam.Flatten()
+        return (
+            judging
+            | "All of a part" >> beam.GroupByKey()
+            | "Judge" >> beam.ParDo(judge, AsList(held)).with_output_types(pa.RecordBatch)
+        )
+
+    def _cross(self, transform: Any) -> Cross:
+        return Cross(transform, by_engine=self.by_engine)
+
+    def _meet(self) -> Meet:
+        return Meet(by_engine=self.by_engine)
 
 
-def near_texts(
-    asked: Asked, root_url: str, folder: str, cut: partitions.Cut, work: str, parts: Any, *, by_engine: bool
-) -> Any:
-    """Find near-duplicate captions: PARTS of one row, whose groups stand → OUTPUTS, and RUNS of `captions.TEXTS`."""
-    assert asked.dedupe.near_texts is not None
-    bands, bits = neighbours.bands(asked.dedupe.near_texts), cut.part_bits
-    band_bits = min(bits + exchange.bits_for(bands.number, 1), exchange.MOST_BITS)
-    members = (
-        parts
-        | "Spread occurrences" >> Spread()
-        | "Occurrences" >> Cross(SpreadOccurrences(root_url, cut, work), by_engine=by_engine)
-        | "Same text" >> Meet(by_engine=by_engine)
-        | "Bands" >> Cross(SpreadBands(bands, bits, band_bits, work), by_engine=by_engine)
-        | "By band" >> Meet(by_engine=by_engine)
-        | "Propose" >> Cross(Propose(bits, band_bits, work), by_engine=by_engine)
-        | "By later text" >> Meet(by_engine=by_engine)
-        | "Ask" >> Cross(Ask(bits, work), by_engine=by_engine)
-        | "By earlier text" >> Meet(by_engine=by_engine)
-        | "Verify" >> Cross(Verify(asked, bits, work), by_engine=by_engine)
-        # (0, RUNS)
-        | "One election" >> Together()
-        | "Elect texts" >> Cross(ElectTexts(bits, work), by_engine=by_engine)
-        # (partition, RUNS)
-        | "To their texts" >> TurnOver(by_engine=by_engine)
-    )
-    # (partition, PARTS): texts are cut into as many partitions as there are parts.
-    every = parts | "Each partition" >> beam.Map(by_part).with_output_types(tuple[int, pa.RecordBatch])
-    group = GroupTexts(folder, bits, asked, work)
-    return (
-        (every, members)
-        | "Texts and members" >> beam.Flatten()
-        | "Each text" >> beam.GroupByKey()
-        | "Group texts" >> Cross(group, by_engine=by_engine)
-    )
+def _by_part() -> beam.PTransform:
+    """Key PARTS of one row by their part."""
+    return beam.Map(by_part).with_output_types(tuple[int, pa.RecordBatch])
+
+
+def _per_task(transform: Any) -> beam.PTransform:
+    return beam.ParDo(PerTask(transform)).with_output_types(pa.RecordBatch)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -277,7 +277,7 @@ def _listed(config: Config, shards: Sequence[int], flags: Sequence[str]) -> str 
     return folder
 
 
-def settle_rejected(config: Config, flags: Sequence[str] = ()) -> None:
+def settle_rejected(config: Config, flags: Sequence[str]) -> None:
     """Commit what follows of the ledger anew where it has changed since; where no fetch has ended, there is nothing to settle."""
     if commits.read(root.fetch_rejected_folder(config.root)) is not None and any(
         item.why() for item in needs.wanted(config)

@@ -1,8 +1,8 @@
 """Takedown: what was asked for is purged from all that stands under ROOT, and kept out of what is built later.
 
 First the suppression list is written, and from there on nothing but it says what must go: killed at any moment, the same
-command finds what is left and does the rest. What was read and fetched is purged in place (`pmd.takedown.purge`); what is made of
-it is made anew by its own stage, as in a build, but for the shards, of which those stay in which nothing has changed.
+command finds what is left and does the rest. What was read and fetched is purged in place (`pmd.takedown.purge`). What is made of
+it is made anew by its own stage, as in a build. Only shards in which nothing has changed stay as they are.
 """
 
 from __future__ import annotations

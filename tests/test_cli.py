@@ -385,7 +385,7 @@ def test_what_is_tried_again(
         return runs.Run()
 
     monkeypatch.setattr("pipelines.fetch.build", ended)
-    monkeypatch.setattr("pmd.cli.run_stage", lambda *_: (None, ended()))
+    monkeypatch.setattr("pmd.cli.stages.run_stage", lambda *_: (None, ended()))
     assert pmd("fetch", *shlex.split(line)).code == 0
     assert asked == [retried]
 
@@ -472,7 +472,7 @@ def of_its_own(
     """Run a command in a process of its own, with a shell's redirections, after some lines of Python."""
     code = f"{before}\nimport sys\nsys.argv[0] = 'pmd'\nfrom pmd.__main__ import main\nmain()"
     command = shlex.join([sys.executable, "-c", code, *words])
-    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])}
     return subprocess.run(
         ["/bin/sh", "-c", f"{command} {redirected}"],
         cwd=folder,

@@ -264,14 +264,10 @@ FACTS = [
     ("running.md", f"raises its limit of open files to {engine.FILES:,}"),
     ("running.md", f"frames are counted to {header.MAX_FRAMES:,}"),
     ("architecture.md", f"a lease of {lock.LEASE_S:.0f} s in `writer.json`, renewed every {lock.RENEW_S:.0f} s"),
-    (
-        "architecture.md",
-        f"renewed every {leases.RENEW_S:.0f} s by compare-and-swap. A second copy waits until the first has given it back, "
-        "is seen to be dead (a process of the same machine) or has been silent for "
-        f"{leases.LEASE_S:.0f} s by the clock of who waits",
-    ),
+    ("architecture.md", f"renewed every {leases.RENEW_S:.0f} s by compare-and-swap"),
+    ("architecture.md", f"has been silent for {leases.LEASE_S:.0f} s by the clock of who waits"),
     ("architecture.md", f"could not renew for {leases.ASK_S:g} s asks nobody"),
-    ("architecture.md", f"after {leases.LOST_S:.0f} s it gives up"),
+    ("architecture.md", f"After {leases.LOST_S:.0f} s it gives up"),
     (
         "decisions.md",
         f"renewed every {leases.RENEW_S:.0f} s, no request after {leases.ASK_S:g} s, over after {leases.LEASE_S:.0f} s of",
@@ -279,7 +275,7 @@ FACTS = [
     ("running.md", f"{leases.LEASE_S:.0f} to {leases.LEASE_S + 3 * leases._LOOK_S:.0f} s after it fell silent"),
     ("dataflow.md", f"has been silent for {leases.LEASE_S:.0f} s"),
     ("running.md", f"lanes every {leases.RENEW_S:.0f} s, whether the run is still wanted"),
-    ("running.md", f"their leases are over ({leases.LEASE_S:.0f} s at most"),
+    ("running.md", f"their leases are over: {leases.LEASE_S:.0f} s at most"),
     ("decisions.md", f"{parcels.KEY_BYTES >> 20} MiB a key and {parcels.PIECE_BYTES >> 20} MiB an element"),
     ("architecture.md", f"dealt out to {near.SHARES} shares"),
 ]

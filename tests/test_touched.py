@@ -39,7 +39,7 @@ def test_every_module_has_tests_of_its_own(path: str) -> None:
             sorted([*touched._EVERY_SOURCE, *touched._ALWAYS, "tests/sources", "tests/end_to_end/test_library.py"]),
         ),
         ("pmd/curate/rules.py", ["tests/curate", "tests/test_docs.py", "tests/test_imports.py"]),
-        ("pmd/cli.py", ["tests/test_cli.py", "tests/test_docs.py", "tests/test_imports.py"]),
+        ("pmd/cli/stages.py", ["tests/test_cli.py", "tests/test_docs.py", "tests/test_imports.py"]),
     ],
 )
 def test_a_file_touches_the_tests_of_its_place(path: str, tests: list[str]) -> None:

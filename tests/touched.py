@@ -28,6 +28,7 @@ _EVERY_SOURCE: Final = (
 )
 #: Places whose tests stand under another name than theirs; longer ones first.
 _ELSEWHERE: Final = {
+    "pmd/cli/": ("tests/test_cli.py",),
     "pmd/datasets/": ("tests/audit/test_data.py",),
     "pmd/engines/": ("tests/pipelines",),
     "pmd/lean.py": ("tests/pipelines/test_workers.py",),

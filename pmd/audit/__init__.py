@@ -11,6 +11,8 @@ Seven steps, each a pure function:
     report    that content → one HTML page that needs nothing else
 
 Only those between `plan` and `result` see pairs, so all that grows with the data is spread over workers; what leaves them stays
-small however many pairs went in. What a figure's interval speaks of stands in `estimates`; whether losses struck unevenly in
-`losses`, of users and hosts by their size in `unit_losses`, and which tests are findings in `findings`.
+small however many pairs went in. `result` puts together what stands in `populations` (the sections of a population, read off its
+`strata`), in `inequality` (users and hosts) and in `uneven` (the tests of losses). What a figure's interval speaks of stands in
+`estimates`; whether losses struck unevenly in `losses`, of users and hosts by their size in `unit_losses`, and which tests are
+findings in `findings`.
 """

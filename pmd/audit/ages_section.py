@@ -19,7 +19,7 @@ def section(result: Mapping[str, Any]) -> str:
             result, "age", ("young", "old"), "Share of English captions with a term for young and for old people"
         )
         + rates.table(result, "age", ("young", "old"), ("young_to_old", "young : old"))
-        + rates.carriers(result, "age", "Terms that carry these figures")
+        + rates.carriers(result, "age")
         + page.coverage(result, figures)
     )
 

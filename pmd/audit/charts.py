@@ -94,9 +94,7 @@ def svg(content: str, width: float, height: float, title: str) -> str:
     )
 
 
-def dot_plot(
-    rows: Sequence[Dots], title: str, *, unit: float = 1.0, suffix: str = "", reference: str = "Table 2"
-) -> str:
+def dot_plot(rows: Sequence[Dots], title: str, *, unit: float = 1.0, suffix: str = "") -> str:
     """Return rows of dots with intervals over one axis that begins at 0.
 
     Args:
@@ -104,7 +102,6 @@ def dot_plot(
         title: What the chart shows.
         unit: What a value of the data is multiplied with for the axis: 100 for per cent.
         suffix: Follows the axis' numbers.
-        reference: What the rows' references are.
     """
     axis = _axis(_furthest(rows) * unit)
     drawn = []
@@ -114,7 +111,7 @@ def dot_plot(
         if row.reference is not None:
             place = _across(row.reference * unit, axis)
             parts.append(f'<line class="reference" x1="{place}" x2="{place}" y1="4" y2="22"/>')
-            said.append(f"{reference}: {row.reference * unit:g}{suffix}")
+            said.append(f"Table 2: {row.reference * unit:g}{suffix}")
         offsets = [0.0] if len(row.marks) == 1 else [_offset(mark.style) for mark in row.marks]
         parts += [_dot(mark, unit, axis, offset) for mark, offset in zip(row.marks, offsets, strict=True)]
         drawn.append(drawn_row(row.label, "".join(parts), row.note, "; ".join(said)))
@@ -150,22 +147,20 @@ def _dot(mark: Mark, unit: float, axis: tuple[float, float], offset: float) -> s
     return f'<g class="point{faint}">{span}{shape}{beyond}</g>'
 
 
-def bar_list(
-    rows: Sequence[Bar], styles: Sequence[str], title: str, *, unit: float = 100.0, suffix: str = "\u00a0%"
-) -> str:
-    """Return rows of horizontal bars, one bar a style, over one axis that begins at 0."""
-    axis = _axis(max((value for row in rows for value in row.values if value is not None), default=0.0) * unit)
+def bar_list(rows: Sequence[Bar], styles: Sequence[str], title: str) -> str:
+    """Return rows of horizontal bars, one bar a style, over one axis of per cent that begins at 0; values are shares of one."""
+    axis = _axis(max((value for row in rows for value in row.values if value is not None), default=0.0) * 100)
     thick = 14 / max(len(styles), 1)
     drawn = []
     for row in rows:
         bars = "".join(
             f'<rect class="bar {style}" x="0" y="{_MIDDLE - 7 + place * thick:g}" height="{thick - 1:g}" '
-            f'width="{_across(value * unit, axis)}"/>'
+            f'width="{_across(value * 100, axis)}"/>'
             for place, (style, value) in enumerate(zip(styles, row.values, strict=True))
             if value is not None
         )
         drawn.append(drawn_row(row.label, _grid(axis) + bars, row.note, row.title))
-    return plot(drawn, title, _ticks(axis, suffix))
+    return plot(drawn, title, _ticks(axis, "\u00a0%"))
 
 
 def columns(

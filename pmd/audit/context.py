@@ -89,7 +89,7 @@ def occurrences(
         texts = _Texts.of(found, read, inside, numbers[mine][read].astype(np.int64), places)
         of_read = mine[read]
         for rows in texts.rows(
-            source, {kind: _hashes(source, kind, pairs, found, of_read, read) for kind in units.clusters_of(source)}
+            source, {kind: _hashes(kind, pairs, found, of_read, read) for kind in units.clusters_of(source)}
         ):
             yield from rows.to_batches()
 
@@ -101,13 +101,10 @@ def _numbers(known: vocabulary.Vocabulary) -> Counts:
     return np.array([of_identity.get(term, -1) for term in known.terms], dtype=np.int64)
 
 
-def _hashes(
-    source: str, kind: str, pairs: pa.RecordBatch, found: Seen, rows: NDArray[np.intp], read: Counts
-) -> NDArray[np.uint64]:
+def _hashes(kind: str, pairs: pa.RecordBatch, found: Seen, rows: NDArray[np.intp], read: Counts) -> NDArray[np.uint64]:
     """Return a hash of the cluster of each text that was read; 0 where it has none.
 
     Args:
-        source: The source.
         kind: What its clusters are.
         pairs: The batch.
         found: What was seen of the source's pairs.

@@ -13,9 +13,9 @@ each has the part of the pairs that it has here.
 Clusters' sums are corrected in the manner of CR2 (Bell and McCaffrey, "Bias reduction in standard errors for linear regression
 with multi-stage samples", Survey Methodology 28(2), 2002; Pustejovsky and Tipton, Journal of Business & Economic Statistics
 36(4), 2018), in the diagonal form: a cluster's square is divided by what it is expected to be, given that the figure was taken
-from the same clusters, and multiplied with what it ought to be. The working model is exchangeable pairs: the
-correlation within clusters is estimated from them, so that it is known to the correction and to the degrees of freedom, which
-are Satterthwaite's by the same model. (Kish's count of clusters does not know it, and is far too low or too high.)
+from the same clusters, and multiplied with what it ought to be. The working model is exchangeable pairs. The correlation within
+clusters is estimated from them, and both the correction and the degrees of freedom (Satterthwaite's) go by it. (Kish's count of
+clusters does not know it, and is far too low or too high.)
 
 Shares are symmetric on the logit scale, ratios on the logarithm's. Where a property is as rare as `FEW` effective pairs, or all
 but so many have it, the interval is Clopper and Pearson's at the effective sample size (Korn and Graubard, Survey Methodology
@@ -23,8 +23,8 @@ but so many have it, the interval is Clopper and Pearson's at the effective samp
 that size is Kish's effective number of clusters, n² ÷ Σ n²: as though pairs of a cluster were all alike. A ratio with so few
 pairs on one side has the odds of such an interval: of the one property among the pairs with either.
 
-Under `MIN_DEGREES` of freedom, or with one cluster over `MAX_SHARE` of the pairs, there is no interval, and for a ratio there is
-none with fewer effective pairs than that which have either property.
+There is no interval under `MIN_DEGREES` of freedom, nor with one cluster over `MAX_SHARE` of the pairs. A ratio also needs as
+many effective pairs that have either property.
 """
 
 from __future__ import annotations
@@ -300,15 +300,12 @@ class Part:
     weight: float
 
 
-def share_of_draw(
-    parts: Sequence[Part], name: str, *, level: float = LEVEL, refuses_by_sizes: bool = False
-) -> Estimate:
+def share_of_draw(parts: Sequence[Part], name: str, *, refuses_by_sizes: bool = False) -> Estimate:
     """Return the share of pairs with a property, of many more such clusters.
 
     Args:
         parts: The clusters.
         name: The property.
-        level: Of the interval.
         refuses_by_sizes: Refuse by Kish's effective number of clusters, which their sizes tell, in place of the degrees of
             freedom. These are estimated from who has the property: of few clusters just those draws pass in which they happen
             to look alike, so that the intervals that are left are too narrow (measured by benchmarks/refresh_truth.py).
@@ -319,7 +316,7 @@ def share_of_draw(
     shares = [part.sums.having(name) / part.sums.pairs for part in parts]
     value = math.fsum(weight * share for weight, share in zip(weights, shares, strict=True))
     spreads = [_of_share(part.sums, name).spread(weight) for part, weight in zip(parts, weights, strict=True)]
-    return share_of_spread(value, _together(spreads, weights), level, refuses_by_sizes=refuses_by_sizes)
+    return share_of_spread(value, _together(spreads, weights), refuses_by_sizes=refuses_by_sizes)
 
 
 def _of_share(sums: Sums, name: str) -> _Varying:
@@ -334,7 +331,7 @@ def _of_share(sums: Sums, name: str) -> _Varying:
     return known
 
 
-def ratio_of_draw(parts: Sequence[Part], above: str, below: str, both: str, *, level: float = LEVEL) -> Estimate:
+def ratio_of_draw(parts: Sequence[Part], above: str, below: str, both: str) -> Estimate:
     """Return the ratio of the pairs with two properties, of many more such clusters.
 
     Args:
@@ -342,7 +339,6 @@ def ratio_of_draw(parts: Sequence[Part], above: str, below: str, both: str, *, l
         above: The numerator's property.
         below: The denominator's.
         both: The pairs with both.
-        level: Of the interval.
     """
     parts, weights = _weighted(parts)
     if not parts:
@@ -367,7 +363,7 @@ def ratio_of_draw(parts: Sequence[Part], above: str, below: str, both: str, *, l
         within = within - 2 * mean * scores + mean**2 * sizes * units
         spreads.append(_varying(part.sums, np.maximum(squares, 0.0), np.maximum(within, 0.0)).spread(weight))
     having = math.fsum(_effective_having(part.sums, above, below) for part in parts)
-    return _ratio(top, bottom, _together(spreads, weights), having, level)
+    return _ratio(top, bottom, _together(spreads, weights), having)
 
 
 def _weighted(parts: Sequence[Part]) -> tuple[list[Part], list[float]]:
@@ -399,7 +395,7 @@ def about(estimate: Estimate, value: float) -> Estimate:
     estimate = dataclasses.replace(estimate, clusters=None, design_effect=None)
     if estimate.error is None or estimate.degrees is None or not 0 < value < 1:
         return dataclasses.replace(estimate, value=value, low=None, high=None, refused=estimate.refused or TOO_FEW)
-    ends = _ends(math.log(value / (1 - value)), estimate.error, estimate.degrees, LEVEL)
+    ends = _ends(math.log(value / (1 - value)), estimate.error, estimate.degrees)
     low, high = (float(special().expit(end)) for end in ends)
     return dataclasses.replace(estimate, value=value, low=low, high=high)
 
@@ -436,7 +432,7 @@ class Read:
         return Spread(self.factor * alone, alone, float(read - 1), read, 1 / read, float(read))
 
 
-def share_of_table(read: Sequence[Read], name: str, of: str, *, level: float = LEVEL) -> Estimate:
+def share_of_table(read: Sequence[Read], name: str, of: str) -> Estimate:
     """Return the share of a table's pairs with a property, among those that are `of` something."""
     whole = math.fsum(source.having(of) for source in read)
     texts = sum(count for source in read for names, count in source.counts.items() if of in names)
@@ -449,10 +445,10 @@ def share_of_table(read: Sequence[Read], name: str, of: str, *, level: float = L
         source.spread({names: ((name in names) - value) * (of in names) / whole for names in source.counts})
         for source in read
     ]
-    return share_of_spread(value, _of_domain(spreads, read, of), level)
+    return share_of_spread(value, _of_domain(spreads, read, of))
 
 
-def ratio_of_table(read: Sequence[Read], above: str, below: str, of: str, *, level: float = LEVEL) -> Estimate:
+def ratio_of_table(read: Sequence[Read], above: str, below: str, of: str) -> Estimate:
     """Return the ratio of a table's pairs with two properties, among those that are `of` something."""
     top, bottom = _portion(read, above, of), _portion(read, below, of)
     texts = sum(
@@ -467,12 +463,10 @@ def ratio_of_table(read: Sequence[Read], above: str, below: str, of: str, *, lev
         source.spread({names: (a * (above in names) - b * (below in names)) * (of in names) for names in source.counts})
         for source in read
     ]
-    return _ratio(top, bottom, _of_domain(spreads, read, of), float(texts), level)
+    return _ratio(top, bottom, _of_domain(spreads, read, of), float(texts))
 
 
-def change_of_table(
-    after: Sequence[Read], before: Sequence[Read], name: str, of: tuple[str, str], *, level: float = LEVEL
-) -> Estimate:
+def change_of_table(after: Sequence[Read], before: Sequence[Read], name: str, of: tuple[str, str]) -> Estimate:
     """Return how a share of a table's pairs differs from what it was; what both have cancels out.
 
     Args:
@@ -480,7 +474,6 @@ def change_of_table(
         before: The same, with the weights that hold before.
         name: The property.
         of: Names of those that the share speaks of, after and before.
-        level: Of the interval.
     """
     wholes = [math.fsum(source.having(one) for source in read) for read, one in zip((after, before), of, strict=True)]
     if not all(whole > 0 for whole in wholes):
@@ -502,7 +495,7 @@ def change_of_table(
     if spread.variance == 0:
         return Estimate(value, value, value, enough=texts >= MIN_EFFECTIVE, clusters=spread.clusters)
     error = math.sqrt(spread.variance)
-    low, high = _ends(value, error, spread.degrees, level)
+    low, high = _ends(value, error, spread.degrees)
     return _described(Estimate(value, low, high, error=error), spread, enough=texts >= MIN_EFFECTIVE)
 
 
@@ -532,12 +525,12 @@ def _of_domain(spreads: Sequence[Spread], read: Sequence[Read], of: str) -> Spre
 # From spreads to intervals.
 
 
-def _ends(value: float, error: float, degrees: float, level: float) -> tuple[float, float]:
+def _ends(value: float, error: float, degrees: float, level: float = LEVEL) -> tuple[float, float]:
     half = t_quantile(degrees, level) * error
     return value - half, value + half
 
 
-def share_of_spread(value: float, spread: Spread, level: float, *, refuses_by_sizes: bool = False) -> Estimate:
+def share_of_spread(value: float, spread: Spread, level: float = LEVEL, *, refuses_by_sizes: bool = False) -> Estimate:
     """Return a share, 0…1, that varies so, with an interval of a level; `refuses_by_sizes` as of `share_of_draw`."""
     single = spread.variance <= 1e-18 or value <= 0 or value >= 1
     refused = spread.refused(spread.effective if single or refuses_by_sizes else spread.degrees)
@@ -556,7 +549,7 @@ def share_of_spread(value: float, spread: Spread, level: float, *, refuses_by_si
     return _described(Estimate(value, low, high, error=error), spread, enough=enough)
 
 
-def _ratio(top: float, bottom: float, spread: Spread, having: float, level: float) -> Estimate:
+def _ratio(top: float, bottom: float, spread: Spread, having: float) -> Estimate:
     """Return a ratio; `having` is the effective number of pairs or clusters that have either."""
     value = top / bottom if bottom > 0 else None
     single = top <= 0 or bottom <= 0
@@ -568,13 +561,13 @@ def _ratio(top: float, bottom: float, spread: Spread, having: float, level: floa
         return _described(Estimate(value, refused=refused or TOO_FEW), spread)
     part = top / (top + bottom)
     if single or having * min(part, 1 - part) < FEW:
-        loss = 1.0 if single else (t_quantile(math.inf, level) / t_quantile(spread.degrees, level)) ** 2
-        low, high = clopper_pearson(part, having * loss, level)
+        loss = 1.0 if single else (t_quantile(math.inf) / t_quantile(spread.degrees)) ** 2
+        low, high = clopper_pearson(part, having * loss)
         if high >= 1:
             return _described(Estimate(value, refused=TOO_FEW), spread)
         return _described(Estimate(value, low / (1 - low), high / (1 - high)), spread)
     error = math.sqrt(spread.variance)
-    low, high = _ends(math.log(top / bottom), error, spread.degrees, level)
+    low, high = _ends(math.log(top / bottom), error, spread.degrees)
     # Over a factor of four from one end to the other says nothing that a reader could use.
     enough = high - low <= math.log(4)
     return _described(Estimate(value, math.exp(low), math.exp(high), error=error), spread, enough=enough)

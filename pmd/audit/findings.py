@@ -1,12 +1,15 @@
 """Which of many differences may be called findings.
 
-Every test of a section asks whether an effect is larger than a stated least effect: its null hypothesis is |effect| ≤ δ, so that
-a difference too small to matter is none however surely it is known. Tests of one section share users, hosts and words, so the
-share of false discoveries is controlled whatever their dependence: Benjamini and Yekutieli, "The control of the false discovery
-rate in multiple testing under dependency", Annals of Statistics 29(4), 2001. What was chosen looks larger than it is, so
-findings' intervals have the level 1 − R q ÷ (m Σ 1/i) of R findings among m tests (Benjamini and Yekutieli, "False discovery
-rate-adjusted multiple confidence intervals for selected parameters", Journal of the American Statistical Association
-100(469), 2005).
+Every test of a section asks whether an effect is larger than a stated least effect. Its null hypothesis is |effect| ≤ δ: a
+difference too small to matter is no finding, however surely it is known.
+
+Tests of one section share users, hosts and words. So the share of false discoveries is controlled whatever their dependence:
+Benjamini and Yekutieli, "The control of the false discovery rate in multiple testing under dependency", Annals of Statistics
+29(4), 2001.
+
+What was chosen looks larger than it is. So the intervals of R findings among m tests have the level 1 − R q ÷ (m Σ 1/i):
+Benjamini and Yekutieli, "False discovery rate-adjusted multiple confidence intervals for selected parameters", Journal of the
+American Statistical Association 100(469), 2005.
 """
 
 from __future__ import annotations

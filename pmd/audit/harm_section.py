@@ -39,7 +39,7 @@ def section(result: Mapping[str, Any]) -> str:
             result, "harm", names, "Share of English captions with terms of violence, sex and what is meant for adults"
         )
         + rates.table(result, "harm", names)
-        + rates.carriers(result, "harm", "Terms that carry these figures")
+        + rates.carriers(result, "harm")
         + "".join(parts)
         + page.coverage(result, figures)
     )

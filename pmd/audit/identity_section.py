@@ -28,7 +28,7 @@ def section(result: Mapping[str, Any]) -> str:
         f'<p class="reading">{escape(reading)}</p>'
         + rates.chart(result, "identity", OF_ENGLISH["identity"], "Share of English captions with terms of identity")
         + rates.table(result, "identity", OF_ENGLISH["identity"])
-        + rates.carriers(result, "identity", "Terms that carry these figures")
+        + rates.carriers(result, "identity")
         + _beside(result, last)
         + page.coverage(result, figures)
     )

@@ -37,8 +37,8 @@ PLACEHOLDERS: Final = frozenset(
 _EAST: Final = 180
 _NORTH: Final = 90
 
-#: What may be amiss with numbers that someone wrote for a place: they are spelled otherwise ("48,85", "48°51′N"), the latitude is
-#: beyond a pole, as where both stand in each other's column, or the longitude beyond 180, as where it is counted to 360.
+#: What may be amiss with numbers that someone wrote for a place. They are spelled otherwise ("48,85", "48°51′N"). The latitude is
+#: beyond a pole: perhaps both stand in each other's column. Or the longitude is beyond 180: perhaps it is counted to 360.
 AMISS: Final = ("no decimal degrees", "latitude beyond 90", "longitude beyond 180")
 #: What writers put where there is no number.
 _NOTHING: Final = frozenset({"", "nan", "none", "null", "inf", "-inf"})

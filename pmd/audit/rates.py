@@ -26,7 +26,7 @@ def chart(result: Mapping[str, Any], section: str, names: Sequence[str], title: 
     for name in names:
         stages = [(stage, style, result["all"][stage][section][name]) for stage, style in page.two_stages(first, last)]
         marks = [
-            _mark(figure, style, f"{name} after {stage}")
+            mark(figure, style, f"{name} after {stage}")
             for stage, style, figure in stages
             if figure["value"] is not None
         ]
@@ -37,7 +37,8 @@ def chart(result: Mapping[str, Any], section: str, names: Sequence[str], title: 
     return page.chart(charts.dot_plot(rows, title, unit=100, suffix=" %"), *page.dot_keys(result))
 
 
-def _mark(estimate: Mapping[str, Any], style: str, title: str) -> Mark:
+def mark(estimate: Mapping[str, Any], style: str, title: str) -> Mark:
+    """Return the dot of a rate, with its interval; faint where it rests on too few."""
     low, high = estimate["interval"] or (None, None)
     said = f"{title}: {formatting.share(estimate)}"
     return Mark(estimate["value"], low, high, style, said, faint=not estimate["enough"])
@@ -75,7 +76,7 @@ def table(result: Mapping[str, Any], section: str, names: Sequence[str], ratio: 
     )
 
 
-def carriers(result: Mapping[str, Any], section: str, title: str) -> str:
+def carriers(result: Mapping[str, Any], section: str) -> str:
     """Return the terms that carry each figure of a section, of all sources together and of each."""
     _, last = page.ends(result)
     everything = [page.row(name, page.Lines(terms)) for name, terms in _carriers(result["all"][last], section)]
@@ -86,9 +87,10 @@ def carriers(result: Mapping[str, Any], section: str, title: str) -> str:
         for source, _, _ in page.sources_in_order(result)
         for name, terms in _carriers(result["sources"][source][last], section)
     ]
+    title = "Terms that carry these figures"
     head = ("<list", f"<terms, with the texts of the sample that have them after {last}")
     folded = page.table(("<source", *head), of_each, label=f"{title}, by source", shown=True)
-    return f"<h3>{escape(title)}</h3>{page.table(head, everything, label=title)}" + (
+    return f"<h3>{title}</h3>{page.table(head, everything, label=title)}" + (
         f"<details><summary>The same terms by source</summary>{folded}</details>" if of_each else ""
     )
 

@@ -9,9 +9,9 @@
 Two texts are one where their forms are (`pmd.dedupe.captions`); near-duplicates are groups of forms
 (`pmd.text.neighbours`). A form takes longer to make, and to bring to others, than all else that is asked of most texts, and
 nearly all stand once. So texts are first counted by a number that is the same for all texts of a form, and costs a tenth: the
-sum of what their letters stand for. A text whose sum few pairs have stands on few images. Those that have one by chance, or with
-the same letters in another order, fall away where forms are counted, so that what one worker holds at the end is at most a tenth
-of the pairs, and far less where texts are captions.
+sum of what their letters stand for. A text whose sum few pairs have stands on few images. Other texts may have the same sum: by
+chance, or with the same letters in another order. They fall away where forms are counted. So what one worker holds at the end is
+at most a tenth of the pairs, and far less where texts are captions.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def _cut(section: str, stage: str, figures: dict[str, Any], populations: Mapping
     if key not in figures:
         return
     numbers, same = told.of_step(by, stage), told.as_before(by, stage)
-    total, rows = _total(section, figures), []
+    total, rows = _total(figures), []
     for row in figures[key]:
         name = row[label]
         if section == "languages" and name in ALWAYS_TOLD:
@@ -70,7 +70,7 @@ def _cut_sizes(figures: dict[str, Any]) -> None:
     """
     if "largest" not in figures:
         return
-    total, rows = _total("hosts", figures), figures["largest"]
+    total, rows = _total(figures), figures["largest"]
     rest = total - sum(row["pairs"] for row in rows)
     if rest == 0 and not any(row.get("as_before") for row in rows):
         return
@@ -108,7 +108,7 @@ def _ends(populations: Mapping[str, Any], section: str, stage: str, name: str) -
     return {end: earlier.get(end) for end in ("low", "high", "refused")} if section == "countries" else {}
 
 
-def _total(section: str, figures: Mapping[str, Any]) -> int:
+def _total(figures: Mapping[str, Any]) -> int:
     return int(figures["coverage"]["measured"]) - int(figures.get("no_country", 0))
 
 
@@ -124,7 +124,7 @@ def _add_up(content: Mapping[str, Any], stage: str, section: str, figures: dict[
         taken = having[0][section].keys() - {"coverage"} if section == "hosts" else {key, "other"}
         figures |= {name: having[0][section][name] for name in taken}
         return
-    weights = [one["pairs"] if section == "languages" else _total(section, one[section]) for one in having]
+    weights = [one["pairs"] if section == "languages" else _total(one[section]) for one in having]
     found: dict[str, dict[str, Any]] = {}
     for one, weight in zip(having, weights, strict=True):
         for row in one[section].get(key, []):

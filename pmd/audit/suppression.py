@@ -1,13 +1,13 @@
 """Small cells: rows of a table that are summed up as "other", so that no table, and no two of them, tells of a few pairs.
 
-A row of fewer than `LEAST` pairs is not told. Nor is one that changed by fewer between two stages, since the difference would be
-such a cell; and as a total is known, neither is the next smallest row where all that is summed up were a single row or fewer
-pairs than that, or had changed by fewer. Stages are asked in an order: what the first of them tell may keep the others from
-telling theirs.
+A row of fewer than `LEAST` pairs is not told. Nor is one that changed by fewer between two stages: the difference would be
+such a cell. A total is known, and so what is summed up must not give a row away either. Where that is a single row, or fewer
+pairs than `LEAST`, or has changed by fewer, the next smallest row is summed up with it. Stages are asked in an order: what the
+first of them tell may keep the others from telling theirs.
 
 For a country of millions that is no help to anybody. So a row of `HELD` or more that changed by fewer than `LEAST` is given as it
-was, which says that it hardly changed, and is off by 5 % at most. What it is off by hides in what is summed up, so that
-something must be.
+was. That says that it hardly changed, and is off by 5 % at most. What it is off by hides in what is summed up, so there must be
+something summed up.
 
 A class of rows may have hardly a pair beside the rows that are told: it is not told then. What the told rows make up together
 (`added_up`) is no secret, and takes its place where the class is what is asked for.

@@ -1,8 +1,8 @@
 """Land whose time zone does not tell its country, and land that several states claim: what each is counted as, in writing.
 
 Northern Vietnam has Thailand's zone, and Kosovo Serbia's. There a line decides, drawn by hand or taken from Natural Earth (public
-domain). Of disputed land the list says what the United Nations count it as, since populations stand beside it, or else what its
-time zone says, which is that of those who run the place. That is a rule of counting and no opinion on whose the land is.
+domain). Disputed land is counted as the United Nations count it, since their populations stand beside it. Where they say nothing,
+its time zone decides: that of those who run the place. This is a rule of counting, and no opinion on whose the land is.
 """
 
 from __future__ import annotations

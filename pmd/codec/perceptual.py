@@ -44,9 +44,9 @@ _Matrix = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 def perceptual_hash(image: Image.Image) -> bytes:
     """Return the 32-byte PDQ hash of a whole upright RGB image, in the byte order of PDQ's hexadecimal form.
 
-    PDQ (facebook/ThreatExchange, hashing.pdf): luma, twice a box filter a 128th of a side wide, 64 x 64 of what that gives, the
-    DCT's 16 x 16 lowest frequencies above the constant, and a bit for each that is above their median. All of it up to the
-    median is linear, and so it is done at once: each frequency is a sum of the pixels, by weights along either side.
+    PDQ (facebook/ThreatExchange, hashing.pdf) takes the luma, filters it twice by boxes a 128th of a side wide, and brings it to
+    64 x 64. Of that it takes the DCT's 16 x 16 lowest frequencies above the constant. Each gives a bit: is it above their median?
+    All up to the median is linear, and so is done at once: each frequency is a sum of the pixels, by weights along either side.
 
     These are the bits of the reference implementation, which holds the GIL and takes several times as long; docs/benchmarks.md
     has the distances. Only where that one compares rounding errors, as in flat pictures, nothing is above here. An image

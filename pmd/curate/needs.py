@@ -56,10 +56,11 @@ def told_of_own(root_url: str) -> dict[str, str]:
 def refuse_lost_lists(config: Config, standing: Standing | None = None) -> None:
     """Refuse to go on where a list that what stands was curated with is lost: what was taken down would all come back.
 
-    ROOT's own list is lost where a commit names it and it is not among those that hold, under whatever name, or only as an older
-    copy, which names less: the list only grows. Commits of earlier
-    versions say of all lists together only that they were others: there one is lost where none holds any more, or where ROOT
-    has receipts and no list of its own, which every takedown leaves, and those that are named are others than before.
+    ROOT's own list is lost where a commit names it and it is not among those that hold, under whatever name. It is lost too where
+    an older copy stands in its place, which names less: the list only grows.
+
+    Commits of earlier versions say only a digest of all lists together. If it is another now, one is lost in two cases: no list
+    holds any more, or ROOT has receipts and no list of its own. Every takedown leaves one.
 
     Args:
         config: The configuration, with all lists that hold (`lists.held`).

@@ -187,7 +187,7 @@ def resolve(source: str, judged: pa.Table, asked: Asked) -> Resolved:
         asked: What the configuration asks of curate.
     """
     table = judged.combine_chunks()
-    pair_ids = _key_column(table, "key")
+    pair_ids = _keys(table)
     in_order = keys.order(pair_ids)
     repeats = _repeats(pair_ids, in_order)
     if len(repeats):
@@ -218,9 +218,9 @@ def _columns(table: pa.Table, pair_ids: pa.Array, rows: np.ndarray, schema: pa.S
     )
 
 
-def _key_column(table: pa.Table, name: str) -> pa.Array:
-    """Return a column of keys as one array."""
-    column = table[name]
+def _keys(table: pa.Table) -> pa.Array:
+    """Return the column of keys as one array."""
+    column = table["key"]
     return column.chunk(0) if column.num_chunks else pa.array([], column.type)
 
 
@@ -256,7 +256,7 @@ def _number(source: str, table: pa.Table, repeats: np.ndarray, asked: Asked) -> 
     for name, changed in columns.items():
         whole = pa.concat_arrays([*table[name].chunks, changed]).take(indices)
         table = table.set_column(table.schema.get_field_index(name), table.schema.field(name), whole)
-    return table, _key_column(table, "key")
+    return table, _keys(table)
 
 
 def _reject_repeats(table: pa.Table, first: np.ndarray, reasons: list[str | None]) -> None:

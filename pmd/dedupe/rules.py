@@ -355,10 +355,10 @@ def texts(kept: pa.Table, found: pa.Table) -> pa.Table:
     ).cast(captions.TEXTS)
 
 
-def kept_ids(image_ids: pa.ChunkedArray, found: pa.Table, relations: Sequence[str] = MERGED) -> pa.Array:
-    """Return for each image the one that stands for it in the end: itself, unless `GROUPS` of such a relation say another."""
+def kept_ids(image_ids: pa.ChunkedArray, found: pa.Table) -> pa.Array:
+    """Return for each image the one that stands for it in the end: itself, unless `GROUPS` of `MERGED` relations say another."""
     ids = image_ids.combine_chunks()
-    merged = found.filter(pc.is_in(found["relation"], value_set=pa.array(relations))).combine_chunks()
+    merged = found.filter(pc.is_in(found["relation"], value_set=pa.array(MERGED))).combine_chunks()
     return pc.coalesce(merged["stands_id"].take(partitions.positions(ids, merged)).combine_chunks(), ids)
 
 

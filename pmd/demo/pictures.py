@@ -684,13 +684,13 @@ def notice(text: str, width_px: int = 320, height_px: int = 240) -> bytes:
     return target.getvalue()
 
 
-def bomb_png(side_px: int = 65_535) -> bytes:
-    """Return a PNG of a few bytes whose header claims side × side pixels."""
+def bomb_png() -> bytes:
+    """Return a PNG of a few bytes whose header claims 65,535 × 65,535 pixels."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    header = struct.pack(">IIBBBBB", side_px, side_px, 8, 2, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", 65_535, 65_535, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\x00")) + chunk(b"IEND", b"")
 
 

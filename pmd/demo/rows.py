@@ -69,7 +69,7 @@ class Photo:
         """Return the URL of 2010 or so; size is "", "_z", "_b"."""
         return f"http://farm{self.farm}.staticflickr.com/{self._name}{size}.jpg"
 
-    def live(self, size: str = "") -> str:
+    def live(self, size: str) -> str:
         """Return the URL of today."""
         return f"https://live.staticflickr.com/{self._name}{size}.jpg"
 
@@ -118,9 +118,9 @@ def _caption(picture: Picture, style: int) -> str:
     )[style % 5]
 
 
-def _copy(picture: Picture, width_px: int, height_px: int, quality: int = 80) -> Picture:
+def _copy(picture: Picture, width_px: int, height_px: int) -> Picture:
     """Return another file of the same photograph: other pixels, other bytes."""
-    return dataclasses.replace(picture, width_px=width_px, height_px=height_px, quality=quality)
+    return dataclasses.replace(picture, width_px=width_px, height_px=height_px, quality=80)
 
 
 # ------------------------------------------------------------------------------- one photograph in several sources

@@ -33,16 +33,12 @@ def now() -> None:
             call()
 
 
-def at_sigterm(leave: Callable[[int], object] = os._exit) -> None:
-    """Do from now on what is to be done when SIGTERM comes, and then end with it. For the main thread of a worker of ours.
-
-    Args:
-        leave: Ends the process, with an exit code.
-    """
+def at_sigterm() -> None:
+    """Do from now on what is to be done when SIGTERM comes, and then end with it. For the main thread of a worker of ours."""
 
     def end() -> None:
         now()
-        leave(128 + signal.SIGTERM)
+        os._exit(128 + signal.SIGTERM)
 
     # In a thread: what is interrupted may hold what a call waits for.
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=end, name="leaving", daemon=True).start())

@@ -1,7 +1,7 @@
 """The driver's side of worker processes (`pmd.engines.workers`): they are started, attended until they end, and ended.
 
-Beam's own handler of processes is not enough: it takes one that ends with code 0 for one whose work is done, tells of a death
-by an exception in a thread, after it has stopped a server, and waits without end for one that does not go when it is asked to.
+Beam's own handler of processes is not enough. It takes one that ends with code 0 for one whose work is done. It tells of a death
+late, by an exception in a thread. And it waits without end for one that does not go when it is asked to.
 """
 
 from __future__ import annotations

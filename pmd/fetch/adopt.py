@@ -1,11 +1,15 @@
 """Images that img2dataset has downloaded already, taken over from its WebDataset shards without asking the web again.
 
-`pmd.fetch.samples` reads the shards. A picture is taken over for an image that has that URL among its locations, if it
-decodes and is either the download itself, byte for byte, or an honest smaller copy that is no smaller than what we would
-keep: same shape (so never one that was cut to a square, or has a border), long enough in the side by which `resize_mode`
-goes, and made of a download of which img2dataset says that it was upright and sRGB, since its copies are neither turned nor
-brought to sRGB. Where encoding is to lose nothing, a copy that has lost something will not do. Images with regions are kept
-original, so only the download itself will do for them. All else is left to the web, as is what img2dataset could not have.
+`pmd.fetch.samples` reads the shards. A picture is taken over for an image that has its URL among its locations. It must
+decode. And it must be the download itself, byte for byte, or an honest copy that is no smaller than what we would keep:
+
+- It has the download's shape: it was not cut to a square, and has no border.
+- The side by which `resize_mode` goes is long enough.
+- img2dataset says that the download was upright and sRGB. Its copies are not turned, and not brought to sRGB.
+- Where encoding is to lose nothing, the copy has lost nothing.
+
+Images with regions are kept original: for them only the download itself will do. All else is left to the web, as is what
+img2dataset could not have.
 """
 
 from __future__ import annotations

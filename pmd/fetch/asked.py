@@ -147,7 +147,7 @@ class _Places:
         is_used = used.to_numpy(zero_copy_only=False)
         is_web = pc.not_equal(kind, ARCHIVE).to_numpy(zero_copy_only=False)
         is_original = pc.equal(kind, ORIGINAL).to_numpy(zero_copy_only=False)
-        first = _firsts(rows, row, is_web & is_original, _firsts(rows, row, is_web, np.full(rows, -1)))
+        first = _firsts(row, is_web & is_original, _firsts(row, is_web, np.full(rows, -1)))
         named = urls.host(url.take(pa.array(first[first >= 0])))
         domains = iter(named.to_pylist())
         found = [next(domains) if place >= 0 else None for place in first.tolist()]
@@ -158,7 +158,7 @@ class _Places:
 
 
 def _firsts(
-    rows: int, row: npt.NDArray[np.int64], chosen: npt.NDArray[np.bool_], otherwise: npt.NDArray[np.int64]
+    row: npt.NDArray[np.int64], chosen: npt.NDArray[np.bool_], otherwise: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
     """Return the first chosen place of each row; of a row without, what stands otherwise."""
     found = otherwise.copy()

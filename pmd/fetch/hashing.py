@@ -1,9 +1,9 @@
 """Perceptual hashes of stored pictures, computed when something begins to ask for them, as a generation of its own.
 
-A shard's generation is written and committed as one of the fetch is (`pmd.fetch.store`), but no host is asked: it lists a file of
-hashes and, where a picture turns out to be none when it is decoded for the first time, rows of the ledger with that status
-and attempts that say what was wrong. Nothing of earlier generations is changed. A run that dies between two shards leaves whole
-generations; the next one does the rest.
+A shard's generation is written and committed as one of the fetch is (`pmd.fetch.store`), but no host is asked. It lists a file of
+hashes. A picture may turn out to be none when it is decoded for the first time: then the generation has a row of the ledger with
+that status too, and an attempt that says what was wrong. Nothing of earlier generations is changed. A run that dies between two
+shards leaves whole generations, and the next one does the rest.
 
 A picture that was scaled is hashed as it is stored, since its original is gone; `hashed_form` says so.
 """

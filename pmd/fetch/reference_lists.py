@@ -6,8 +6,8 @@ is `changed`: it is not stored. An image is looked for under its own identity an
 ROOT another identity of the same photograph may stand for it. Where lists say several things of one image, one of them
 is enough.
 
-Before a fetch, the rows of the lists meet the images in run files (`pmd.store.exchange`) by that identity, and once more by the
-image that is to be fetched, so that a lane reads only what is listed of its shard, however long the lists are.
+Before a fetch, the rows of the lists meet the images in run files (`pmd.store.exchange`): first by that identity, then by the
+image that is to be fetched. So a lane reads only what is listed of its shard, however long the lists are.
 """
 
 from __future__ import annotations

@@ -353,9 +353,13 @@ def wanted(
 ) -> pa.Table:
     """Return the images that are to be fetched, each with the locations that are to be tried.
 
-    An image is wanted if it has no ledger row, or none that is ok and either a location that was not tried yet (then only
-    such are tried), or a status in `retry` that the same retry has not settled (`done`), or a location in `again` (then all
-    are). Blocked content is wanted only in a retry: other locations show the same picture.
+    An image is wanted if it has no ledger row. If it has one that is not ok, it is wanted in three cases:
+
+    - A location was not tried yet. Then only such locations are tried.
+    - Its status is in `retry`, and the same retry has not settled it (`done`). Then all locations are tried.
+    - A location is in `again`. Then all are tried, too.
+
+    Blocked content is wanted only in a retry: other locations show the same picture.
 
     Args:
         images: `IMAGES` rows.

@@ -4,9 +4,9 @@ Visual Genome's regions are one array of 700 MB of text, COCO's captions one obj
 records is streamed, so that memory holds one record and not the document.
 
 A document is cut by its structure alone: brackets, commas and colons outside strings, found over whole buffers. Each
-value is then parsed by itself, so that one with bytes that are not UTF-8, half a surrogate pair, a number beyond a double,
-NaN (which Python writes) or a thousand levels is one bad row (`Spoiled`), as in JSON Lines, and its neighbours are read. Only
-where brackets, commas or quotation marks are wrong has the document an end there: nobody could say what follows.
+value is then parsed by itself. One that cannot be parsed is one bad row (`Spoiled`), as in JSON Lines, and its neighbours are
+read: bytes that are not UTF-8, half a surrogate pair, a number beyond a double, NaN (which Python writes), a thousand levels.
+Only where brackets, commas or quotation marks are wrong does the document end: nobody could say what follows.
 """
 
 from __future__ import annotations

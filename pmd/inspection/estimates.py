@@ -143,9 +143,9 @@ def distinct(pieces: Sequence[Piece], fraction: float) -> Estimate:
     Keys of a piece that earlier ones of the sample have are held for of two kinds. Some share of all rows repeat any row before
     them, wherever they stand: then as many are met again near the start as further on. Or each key has several rows, in no
     order: then the more are met again the further on one is. Both shares are fitted, and the rest of the rows is taken to be
-    so. That is too low where few keys have very many rows; how many are met in one piece and in two bounds it from below then
-    (Chao and Lin, Nonparametric lower bounds for species richness and shared species richness under sampling without
-    replacement, Biometrics 68, 2012), and the range ends at what there were if no key of the sample came again.
+    so. That is too low where few keys have very many rows. Then how many keys are met in one piece, and how many in two, gives a
+    lower bound (Chao and Lin, Nonparametric lower bounds for species richness and shared species richness under sampling
+    without replacement, Biometrics 68, 2012). The range ends at what there were if no key of the sample came again.
 
     Args:
         pieces: Of about one size, in order.

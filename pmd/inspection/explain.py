@@ -1,8 +1,8 @@
 """Explain: everything that the committed files know of one pair or one image, stage by stage.
 
-Files are sorted by the keys that are asked for, and Parquet's statistics say which row groups may hold one, so a look-up
-reads a few row groups of each file, not the files. Only an image that is no row of `images` (its other identity stands
-there, or it was rejected) costs a pass over a column of the pairs.
+Files are sorted by the keys that are asked for, and Parquet's statistics say which row groups may hold one. So a look-up
+reads a few row groups of each file. Only an image that is no row of `images` (its other identity stands there, or it was
+rejected) costs a pass over a column of the pairs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ from pmd.images import names
 from pmd.inspection import upstream
 from pmd.schema import keys
 from pmd.schema.tables import SETTLED_IN
-from pmd.store import commits, register, root, sealed, storage
+from pmd.store import commits, root, sealed, storage
+from pmd.store.register import Register
+from pmd.store.standing import Standing
 from pmd.text import urls
 
 #: Pairs of one image that are told, at most: some photographs have hundreds of regions.
@@ -164,20 +166,18 @@ class _Book:
 
     def __init__(self, root_url: str) -> None:
         self.root = root_url
-        self._commits: dict[str, commits.Commit | None] = {}
+        self._standing = Standing(root_url)
 
-    @functools.cached_property
-    def register(self) -> register.Register:
-        return register.current(self.root)
+    @property
+    def register(self) -> Register:
+        return self._standing.generations
 
     @functools.cached_property
     def sources(self) -> list[str]:
         return root.curated_sources(self.root)
 
     def commit(self, folder: str) -> commits.Commit | None:
-        if folder not in self._commits:
-            self._commits[folder] = commits.read(folder)
-        return self._commits[folder]
+        return self._standing.commit(folder)
 
     def _files(self, folder: str, prefix: str | None = None) -> Iterator[tuple[str, commits.File]]:
         commit = self.commit(folder)

@@ -157,31 +157,7 @@ def plan(config: Config) -> dict[str, Any]:
     pictures, pictures_basis = _store(config, images, fetched, stored)
     written = _written(config, images, fetched, stored)
     sources = [_described(item, images.of_source[item.name]) for item in found]
-    to_fetch = images.to_fetch.rounded()
-    shared_images = images.shared.rounded()
-    totals = {
-        "rows": estimates.total(item.rows.rounded() for item in found),
-        "pairs": estimates.total(item.pairs.rounded() for item in found),
-        "taken": estimates.total(item.taken.rounded() for item in found),
-        "images": estimates.total(images.of_source[item.name].rounded() for item in found).less(shared_images)
-        if images.basis != "committed"
-        else images.images,
-        "shared_images": shared_images,
-        "to_fetch": to_fetch,
-        "fetched": fetched,
-        "samples": written.samples,
-    }
-    totals = {name: _ends_rounded(estimate) for name, estimate in totals.items()}
-    if images.basis != "committed":  # the value is what the columns add up to
-        value = sum(images.of_source[item.name].rounded().value for item in found) - shared_images.value
-        totals["images"] = dataclasses.replace(totals["images"], value=value)
-    guesses = [
-        _OF_SAMPLES if any(item.basis == "sampled" for item in found) else "",
-        _OF_HOSTS if any(item.basis in {"published", "Table 2"} for item in found) else "",
-        _OF_LINKS if alive_basis == "guess" and to_fetch.value else "",
-        _OF_PICTURES if "guess" in {pictures_basis, written.bytes_basis} and fetched.value else "",
-        _OF_COPIES if written.basis == "guess" and fetched.value else "",
-    ]
+    totals = _totals(images, found, fetched, written.samples)
     store = {form: size.rounded() for form, size in pictures.items()}
     shard_bytes = {form: size.rounded() for form, size in written.bytes.items()}
     disk = _ends_rounded(store[config.fetch.store] + estimates.total(shard_bytes.values()))
@@ -214,8 +190,57 @@ def plan(config: Config) -> dict[str, Any]:
         },
         "shards": {form: _number(count) for form, count in written.shards.items()},
         "shards_ranges": _ranges(written.shards),
-        "assumptions": [*(ASSUMPTIONS if fetch.hosts else ()), *filter(None, guesses)],
+        "assumptions": [
+            *(ASSUMPTIONS if fetch.hosts else ()),
+            *_guesses(found, fetched, images.to_fetch if alive_basis == "guess" else known(0), pictures_basis, written),
+        ],
     }
+
+
+def _totals(
+    images: _Images, found: Sequence[SourceFigures], fetched: Estimate, samples: Estimate
+) -> dict[str, Estimate]:
+    """Return the figures of all sources together."""
+    shared_images = images.shared.rounded()
+    totals = {
+        "rows": estimates.total(item.rows.rounded() for item in found),
+        "pairs": estimates.total(item.pairs.rounded() for item in found),
+        "taken": estimates.total(item.taken.rounded() for item in found),
+        "images": estimates.total(images.of_source[item.name].rounded() for item in found).less(shared_images)
+        if images.basis != "committed"
+        else images.images,
+        "shared_images": shared_images,
+        "to_fetch": images.to_fetch.rounded(),
+        "fetched": fetched,
+        "samples": samples,
+    }
+    totals = {name: _ends_rounded(estimate) for name, estimate in totals.items()}
+    if images.basis != "committed":  # the value is what the columns add up to
+        value = sum(images.of_source[item.name].rounded().value for item in found) - shared_images.value
+        totals["images"] = dataclasses.replace(totals["images"], value=value)
+    return totals
+
+
+def _guesses(
+    found: Sequence[SourceFigures], fetched: Estimate, by_guess: Estimate, pictures_basis: str, written: _Written
+) -> list[str]:
+    """Return what is guessed, in words.
+
+    Args:
+        found: The sources.
+        fetched: Images that are there in the end.
+        by_guess: Those to fetch of which it is guessed how many are still there.
+        pictures_basis: Where the sizes of pictures come from.
+        written: What the shards come to.
+    """
+    guesses = [
+        _OF_SAMPLES if any(item.basis == "sampled" for item in found) else "",
+        _OF_HOSTS if any(item.basis in {"published", "Table 2"} for item in found) else "",
+        _OF_LINKS if by_guess.rounded().value else "",
+        _OF_PICTURES if "guess" in {pictures_basis, written.bytes_basis} and fetched.value else "",
+        _OF_COPIES if written.basis == "guess" and fetched.value else "",
+    ]
+    return [said for said in guesses if said]
 
 
 def _ends_rounded(estimate: Estimate) -> Estimate:

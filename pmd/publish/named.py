@@ -1,8 +1,8 @@
 """How often a list names whoever contributed: only the caption and the URL can, so it is counted in both.
 
 Upstream's field of who it was (`recorded` of a manifest) never leaves. But people sign captions, and hosts put accounts into
-addresses; neither is changed. Counted are rows whose field holds a name of `LEAST` letters or more, and those of them where it
-stands by itself, capitals aside, in the text or the URL that the list has.
+addresses; neither is changed. Two numbers are counted: rows whose field holds a name of `LEAST` letters or more, and those of
+them whose text or URL in the list has that name as a word of its own, capitals aside.
 """
 
 from __future__ import annotations

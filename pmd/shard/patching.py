@@ -1,8 +1,8 @@
 """Patching shards: samples that have left give their places to others, and every shard that none has left stays as it is.
 
-Ranks are not drawn anew. What stands in a shard stays there; the place of a sample that is gone goes to one that is new (a
-takedown may let in a pair that had been one too many), else to the last sample of the last shard, which is the reserve. So all
-shards but the last keep their counts, and of the files only those are written anew in which a place has changed hands.
+Ranks are not drawn anew. What stands in a shard stays there. The place of a sample that is gone goes to one that is new: a
+takedown may let in a pair that had been one too many. Where there is none, the last sample of the last shard takes it: that shard
+is the reserve. So all shards but the last keep their counts, and only files in which a place has changed hands are written anew.
 """
 
 from __future__ import annotations

@@ -446,11 +446,12 @@ def sizes(files: Sequence[File]) -> bytes:
 def tars(files: Sequence[File]) -> bytes:
     """Return `.huggingface.yaml`, which tells `datasets` what is data in a folder of tars, and which.
 
-    That the tars are, and `sizes.json` and `_stage.json` are none: it goes by what most files are, and there may be two tars.
-    What their columns are: else it goes by the first five samples, where a region or a credit that none of them has would be a
-    column that has none, and the first that has one an error. And which tars they are: what it keeps of a folder is filed under
-    the words of this file and the folder's name, so that without a digest the shards of another ROOT, or of before, would be
-    given again.
+    Without it, three things go wrong:
+
+    - `datasets` takes for data what most files are, and beside two tars `sizes.json` and `_stage.json` are as many.
+    - It takes the columns from the first five samples. A region or a credit that none of them has would be an error later.
+    - It files what it keeps of a folder under the folder's name and the words of this file. Without a digest in them, it would
+      give the shards of another ROOT, or those of before, again.
     """
     samples, digest = sum(file.rows for file in files), commits.options_hash(sorted(file.sha256 for file in files))
     return _TARS + f'    description: "{samples} samples, in files of digest {digest}"\n'.encode() + _FEATURES

@@ -7,6 +7,7 @@ Modules, each importing only those above it::
     spools     files that are written here and sent elsewhere
     local      this machine's files
     patterns   what a pattern matches of them
+    naming     how a whole file gets its name, and keeps it
     storage    files, on any file system
     failures   what storage that fails says to a person
     versions   compare and swap

@@ -6,6 +6,8 @@ read in where a URL names other storage, or a pattern is looked for (`pmd.store.
 
 from __future__ import annotations
 
+import errno
+import heapq
 import os
 import stat
 from typing import Any, Final
@@ -14,6 +16,10 @@ from pmd.store.patience import patiently
 
 #: What a URL of a local file can begin with, as fsspec takes it.
 _BEGINNINGS: Final = ("file://", "file:", "local://", "local:")
+
+
+#: How a file system says that a link leads to nothing.
+NOWHERE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
 
 def unless_gone(error: OSError) -> None:
@@ -97,3 +103,57 @@ class Local:
 
 
 LOCAL: Final = Local()
+
+
+def walk(path: str) -> list[str]:
+    """Return the files below a local folder, and in the folders that links below it lead to.
+
+    A link to a folder that it stands in is passed over: there is no end to what is below. So is what is no file, such as a pipe,
+    whose reader would wait for ever; a link that leads nowhere is told where it is opened.
+
+    Two links to one folder are two names of its files. Behind a second link in a path a folder is listed once, by the first of
+    its paths (fewest links, then by name): were each of n folders linked twice from the one before, the last had 2^n paths.
+    """
+    if not LOCAL.isdir(path):
+        return [path]
+    files: list[str] = []
+    seen: set[tuple[int, int]] = set()
+    pending = [(0, path, _identity(os.stat(path)), frozenset[tuple[int, int]]())]
+    while pending:
+        links, folder, identity, above = heapq.heappop(pending)
+        if links > 1 and identity in seen:
+            continue
+        seen.add(identity)
+        above |= {identity}
+        for entry in _entries(folder):
+            is_plain = not entry.is_symlink() and entry.is_file()
+            found = None if is_plain else _led_to(entry)
+            if found is None or stat.S_ISREG(found.st_mode):
+                files.append(entry.path)
+            elif stat.S_ISDIR(found.st_mode) and (inner := _identity(found)) not in above:
+                heapq.heappush(pending, (links + entry.is_symlink(), entry.path, inner, above))
+    return files
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    """Return what tells a local folder from all others, by whatever path."""
+    return found.st_dev, found.st_ino
+
+
+def _led_to(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """Return what a name of a folder, or the link of that name, leads to; None for nothing."""
+    try:
+        return entry.stat()
+    except OSError as error:
+        if error.errno in NOWHERE:
+            return None
+        raise
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        unless_gone(error)
+        return []

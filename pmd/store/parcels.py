@@ -1,10 +1,10 @@
 """Rows that must meet cross the engine's own shuffle, under keys of which none ever holds more than 4 MB.
 
 Beam's Flink runner gathers the values of a key in one list and hands them on in one record, and others keep them in memory too.
-So a key is not a partition but a *parcel* of one: of pieces of about one size, from so many units and so many pieces of each
-that their sum is bounded, whatever the rows are, also where all of them are in one partition. Nobody needs to know how many there
+So a key is not a partition but a *parcel* of one. A parcel has pieces of about one size, at most so many from each of so many
+units. So its size is bounded whatever the rows are, even if all are in one partition, and nobody needs to know how many there
 will be. Whoever gets a parcel lands it: as one message of a run (`pmd.store.exchange`), where the partition's worker finds it. So
-a partition is read in messages of megabytes, also where units times partitions would make millions of small ones.
+a partition is read in messages of megabytes, where units times partitions would make millions of small ones.
 """
 
 from __future__ import annotations

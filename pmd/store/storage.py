@@ -12,24 +12,21 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import errno
 import functools
 import hashlib
-import heapq
 import io
 import os
 import posixpath
 import re
 import shutil
-import stat
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self, cast
 
-from pmd.errors import ConfigError, InputError, PmdError, RootError
-from pmd.store import spools
-from pmd.store.local import LOCAL, Local, unless_gone
+from pmd.errors import ConfigError, InputError, PmdError
+from pmd.store import naming, spools
+from pmd.store.local import LOCAL, NOWHERE, Local, walk
 from pmd.store.patience import CutShortError, Reading, Writing, asking, patiently, refuse_pipes, wholly
 
 #: Marks files that are being written; sweeps remove them, readers never see them.
@@ -56,14 +53,6 @@ _TOLD_BY: Final = {"s3": _AWS, "s3a": _AWS, "gs": _GCP, "gcs": _GCP}
 #: asks for its size first, which doubles the requests for small ones.
 _S3: Final = {"config_kwargs": {"retries": {"mode": "standard", "max_attempts": 7}}, "max_concurrency": 1}
 _S3_TRIES: Final = 1
-
-#: How a file system says that a link leads to nothing.
-_NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
-
-#: How a file system says that it has no hard links.
-_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
-#: How a file system says that it has no such call: a rename that replaces nothing, or folders that are synchronised.
-_NO_SUCH_CALL = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
 def _filesystem(protocol: str) -> Any:
@@ -196,9 +185,9 @@ def is_same(one: str, other: str) -> bool:
 
 def above(url: str) -> Iterator[str]:
     """Yield the folders above a file or folder, the nearest first; of a relative path also those above where we are."""
-    local = is_local(url)
-    folder = os.path.normpath(filesystem(url)[1]) if local else url.rstrip("/")
-    while (higher := posixpath.dirname(folder)) != folder and (local or "://" in higher):
+    is_here = is_local(url)
+    folder = os.path.normpath(filesystem(url)[1]) if is_here else url.rstrip("/")
+    while (higher := posixpath.dirname(folder)) != folder and (is_here or "://" in higher):
         folder = higher
         yield folder
 
@@ -298,7 +287,7 @@ def sizes(folder: str) -> dict[str, int]:
 def _sizes(fs: Any, folder: str) -> dict[str, int]:
     """Return the files below a folder and their sizes, in bytes; the same files as `list_files`."""
     if isinstance(fs, Local):
-        return {name: _size_of(name) for name in _walk(folder)}
+        return {name: _size_of(name) for name in walk(folder)}
     return {name: entry["size"] for name, entry in fs.find(folder, detail=True).items() if not _is_marker(name)}
 
 
@@ -312,7 +301,7 @@ def _size_of(path: str) -> int:
     try:
         return os.stat(path).st_size
     except OSError as error:
-        if error.errno in _NOWHERE:
+        if error.errno in NOWHERE:
             return 0
         raise
 
@@ -423,63 +412,9 @@ def list_files(folder: str) -> list[str]:
     if not is_object_store(fs) and not exists(folder):
         return []
     prefix = path.rstrip("/") + "/"
-    find = (lambda: _walk(path)) if isinstance(fs, Local) else (lambda: fs.find(path))
+    find = (lambda: walk(path)) if isinstance(fs, Local) else (lambda: fs.find(path))
     with asking(folder):
         return sorted(name.removeprefix(prefix) for name in patiently(find) if not _is_marker(name))
-
-
-def _walk(path: str) -> list[str]:
-    """Return the files below a local folder, and in the folders that links below it lead to.
-
-    A link to a folder that it stands in is passed over: there is no end to what is below. So is what is no file, such as a pipe,
-    whose reader would wait for ever; a link that leads nowhere is told where it is opened.
-
-    Two links to one folder are two names of its files. Behind a second link in a path a folder is listed once, by the first of
-    its paths (fewest links, then by name): were each of n folders linked twice from the one before, the last had 2^n paths.
-    """
-    if not is_folder(path):
-        return [path]
-    files: list[str] = []
-    seen: set[tuple[int, int]] = set()
-    pending = [(0, path, _identity(os.stat(path)), frozenset[tuple[int, int]]())]
-    while pending:
-        links, folder, identity, above = heapq.heappop(pending)
-        if links > 1 and identity in seen:
-            continue
-        seen.add(identity)
-        above |= {identity}
-        for entry in _entries(folder):
-            is_plain = not entry.is_symlink() and entry.is_file()
-            found = None if is_plain else _led_to(entry)
-            if found is None or stat.S_ISREG(found.st_mode):
-                files.append(entry.path)
-            elif stat.S_ISDIR(found.st_mode) and (inner := _identity(found)) not in above:
-                heapq.heappush(pending, (links + entry.is_symlink(), entry.path, inner, above))
-    return files
-
-
-def _identity(found: os.stat_result) -> tuple[int, int]:
-    """Return what tells a local folder from all others, by whatever path."""
-    return found.st_dev, found.st_ino
-
-
-def _led_to(entry: os.DirEntry[str]) -> os.stat_result | None:
-    """Return what a name of a folder, or the link of that name, leads to; None for nothing."""
-    try:
-        return entry.stat()
-    except OSError as error:
-        if error.errno in _NOWHERE:
-            return None
-        raise
-
-
-def _entries(folder: str) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except OSError as error:
-        unless_gone(error)
-        return []
 
 
 def _listing(fs: Any) -> Any:
@@ -669,7 +604,7 @@ class Draft:
         path = posixpath.join(self._folder, name)
         self.close()
         if self._is_local:
-            patiently(functools.partial(_replaced, self._raw.path, path, self._identity))
+            patiently(functools.partial(naming.replaced, self._raw.path, path, self._identity))
             self._temporaries.remove(self._raw.path)
         else:
             with asking(join(self._url, name)):
@@ -681,7 +616,7 @@ class Draft:
         assert self._is_local
         self.close()
         path = posixpath.join(self._folder, name)
-        return patiently(functools.partial(_named, self._raw.path, path, self._identity))
+        return patiently(functools.partial(naming.named, self._raw.path, path, self._identity))
 
     def close(self) -> None:
         """End the file, which has no name yet."""
@@ -727,7 +662,7 @@ def share(source: str, target: str) -> None:
     if exists(target):
         return
     make_folder(posixpath.dirname(target))
-    if is_local(source) and is_local(target) and not _link(filesystem(source)[1], filesystem(target)[1]):
+    if is_local(source) and is_local(target) and not naming.link(filesystem(source)[1], filesystem(target)[1]):
         return
     put(target, read_bytes(source))
 
@@ -773,7 +708,7 @@ def sync_folders(urls: Iterable[str]) -> None:
             folder = posixpath.dirname(folder)  # noqa: PLW2901  up to one that is settled
             folders.add(folder)
     for folder in sorted(folders):
-        sync_folder(folder)
+        naming.sync_folder(folder)
     _settled.update(new)  # not before: what could not be synchronised is not settled
 
 
@@ -781,19 +716,6 @@ def _forget_synced(path: str) -> None:
     """Forget of a folder that is gone, and of those in it, that they are settled: they may be made again."""
     gone = {folder for folder in _settled if folder == path or folder.startswith(f"{path}/")}
     _settled.difference_update(gone)
-
-
-def sync_folder(path: str) -> None:
-    """Let the names in a local folder outlive a power cut."""
-    try:
-        number = patiently(lambda: os.open(path, os.O_RDONLY | os.O_DIRECTORY))
-    except PermissionError:  # a folder above ROOT that is not ours to read: nor did we make it
-        return
-    try:
-        # Tried again, unlike a file's: a broken journal stays broken and says so again, and network mounts keep no names back.
-        patiently(lambda: _synchronise(number, path))
-    finally:
-        os.close(number)
 
 
 def settle(folder: str) -> None:
@@ -811,86 +733,6 @@ def settle(folder: str) -> None:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), path)
     finally:
         os.close(number)
-
-
-def _synchronise(number: int, path: str) -> None:
-    try:
-        os.fsync(number)
-    except OSError as error:
-        if error.errno in _NO_SUCH_CALL:  # it promises nothing of names, and nothing more can be done
-            return
-        raise OSError(error.errno, error.strerror, path) from error
-
-
-def _is(path: str, identity: tuple[int, int]) -> bool:
-    """Return whether a name is that of a file."""
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        return False
-    return (found.st_dev, found.st_ino) == identity
-
-
-def _replaced(temporary: str, path: str, identity: tuple[int, int]) -> None:
-    """Give a whole file its name in place of what has it; that it has it already is the answer that an earlier try had lost."""
-    try:
-        os.replace(temporary, path)
-    except FileNotFoundError:
-        if not _is(path, identity):
-            raise
-
-
-def _named(temporary: str, path: str, identity: tuple[int, int]) -> bool:
-    """Give a whole file its name where nothing has it; return whether it has it now, be it from an earlier try.
-
-    Raises:
-        RootError: The file system can do that in no way.
-    """
-    failure = _link(temporary, path)
-    if failure in _NO_LINKS:
-        failure = _rename_if_absent(temporary, path)
-        if failure in _NO_SUCH_CALL:
-            raise RootError(
-                "this file system cannot name a file only where the name is free",
-                where=path,
-                expected="hard links, or a rename that replaces nothing",
-                found=os.strerror(failure),
-                remedy="choose a root on another file system",
-            )
-    if failure in {errno.EEXIST, errno.ENOENT} and _is(path, identity):
-        return True
-    if failure not in {0, errno.EEXIST}:
-        raise OSError(failure, os.strerror(failure), path)
-    return not failure
-
-
-def _link(old: str, new: str) -> int:
-    """Give a file a second name unless that is taken; return 0 or the errno."""
-    try:
-        os.link(old, new)
-    except OSError as error:
-        if error.errno is None:
-            raise
-        return error.errno
-    return 0
-
-
-def _rename_if_absent(old: str, new: str) -> int:
-    """Rename a file in one step unless the new name is taken (file systems without hard links); return 0 or the errno."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    names = os.fsencode(old), os.fsencode(new)
-    if hasattr(libc, "renameat2"):  # Linux
-        ended = libc.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_NOREPLACE)
-    elif hasattr(libc, "renamex_np"):  # macOS
-        ended = libc.renamex_np(*names, _RENAME_EXCL)
-    else:
-        return errno.ENOSYS
-    return ctypes.get_errno() if ended else 0
-
-
-_AT_FDCWD = -100
-_RENAME_NOREPLACE = 1
-_RENAME_EXCL = 4
 
 
 def list_names(folder: str) -> list[str]:

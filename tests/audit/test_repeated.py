@@ -18,8 +18,6 @@ from pmd.audit.measure import STAGES
 from pmd.dedupe import captions
 from tests.audit.batches import batch, pair
 
-LAST = len(STAGES) - 1
-
 
 def flickr(number: int, text: str, user: str, image: str | None = None) -> dict[str, Any]:
     return pair("yfcc100m", str(number), text, image=image, meta={"uid": user})

@@ -24,7 +24,7 @@ from pmd.books import reconciliation
 from pmd.dedupe import packed
 from pmd.errors import ConfigError, InputError, PmdError, RootError
 from pmd.fetch import trust
-from pmd.store import failures, patience, root, spools, storage
+from pmd.store import failures, naming, patience, root, spools, storage
 from tests import tiny_root
 
 
@@ -352,7 +352,7 @@ def test_without_hard_links_one_writer_still_wins(tmp_path: Path, monkeypatch: p
 
 def test_a_file_system_that_can_do_neither_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "link", no_links)
-    monkeypatch.setattr(storage, "_rename_if_absent", lambda *_: errno.EINVAL)
+    monkeypatch.setattr(naming, "_rename_if_absent", lambda *_: errno.EINVAL)
     with pytest.raises(RootError) as caught:
         storage.put_if_absent(f"{tmp_path}/lock", b"first")
     assert str(caught.value) == (

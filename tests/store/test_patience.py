@@ -15,7 +15,7 @@ import pytest
 from pmd.errors import RootError, VerificationError
 from pmd.fetch import stored
 from pmd.fetch.store import StoreTar
-from pmd.store import exchange, patience, sealed, storage, versions
+from pmd.store import exchange, naming, patience, sealed, storage, versions
 from tests.store.failing_storage import PASSING, FailingStorage
 
 MOUNTS = ("ETIMEDOUT", "ESTALE")
@@ -181,13 +181,13 @@ def test_a_name_that_was_given_by_renaming_is_won(
     tmp_path: Path, failing: FailingStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing.fail("link", "EPERM")  # no hard links
-    rename, tries = storage._rename_if_absent, []
+    rename, tries = naming._rename_if_absent, []
 
     def lose(old: str, new: str) -> int:
         tries.append(rename(old, new))
         return errno.EIO if len(tries) == 1 else tries[-1]
 
-    monkeypatch.setattr(storage, "_rename_if_absent", lose)
+    monkeypatch.setattr(naming, "_rename_if_absent", lose)
     assert storage.put_if_absent(f"{tmp_path}/lock", b"first")
     assert not storage.put_if_absent(f"{tmp_path}/lock", b"second")
     assert tries[0] == 0

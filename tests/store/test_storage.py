@@ -17,8 +17,8 @@ from typing import Any, NoReturn
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from pmd.errors import ConfigError, InputError, RootError
-from pmd.store import storage
+from pmd.errors import ConfigError, InputError
+from pmd.store import local, naming, storage
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -255,10 +255,10 @@ def test_a_folder_that_could_not_be_synchronised_is_not_taken_for_settled(
     def full(folder: str) -> None:
         raise OSError(errno.ENOSPC, "full", folder)
 
-    monkeypatch.setattr(storage, "sync_folder", full)
+    monkeypatch.setattr(naming, "sync_folder", full)
     with pytest.raises(OSError, match="full"):
         storage.sync_folders([path])
-    monkeypatch.setattr(storage, "sync_folder", synchronised.append)
+    monkeypatch.setattr(naming, "sync_folder", synchronised.append)
     storage.sync_folders([path])
     assert {str(tmp_path), str(tmp_path / "new"), str(tmp_path / "new" / "inner")} <= {*synchronised}
     synchronised.clear()
@@ -306,86 +306,6 @@ def test_only_empty_folders_are_removed(folder: str) -> None:
     storage.remove_folder(storage.join(folder, "inner"))
     assert not storage.exists(storage.join(folder, "inner")) or not storage.is_local(folder)
     storage.remove_folder(storage.join(folder, "absent"))
-
-
-def test_a_folder_that_is_not_ours_to_read_need_not_be_synchronised(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refused(path: str, flags: int) -> int:
-        raise PermissionError(errno.EACCES, "Permission denied", path)
-
-    synchronised: list[int] = []
-    monkeypatch.setattr(storage, "_synchronise", lambda number, path: synchronised.append(number))
-    storage.sync_folder(str(tmp_path))
-    assert len(synchronised) == 1
-    monkeypatch.setattr(storage.os, "open", refused)
-    storage.sync_folder(str(tmp_path))
-    assert len(synchronised) == 1
-
-
-class _Library:
-    """The C library of a system, with or without a rename that replaces nothing."""
-
-    def __init__(self, name: str | None, error: int = 0) -> None:
-        self.asked: list[tuple[Any, ...]] = []
-        self._error = error
-        if name is not None:
-            setattr(self, name, self._rename)
-
-    def _rename(self, *asked: Any) -> int:
-        self.asked.append(asked)
-        return -1 if self._error else 0
-
-
-@pytest.mark.parametrize("name", ["renameat2", "renamex_np", None])
-def test_where_no_link_can_be_made_a_rename_that_replaces_nothing_names_the_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str | None
-) -> None:
-    def no_links(old: str, new: str) -> None:
-        raise OSError(errno.EPERM, "no hard links")
-
-    library = _Library(name)
-    monkeypatch.setattr(storage.os, "link", no_links)
-    monkeypatch.setattr(storage.ctypes, "CDLL", lambda *_, **__: library)
-    if name is None:
-        with pytest.raises(RootError, match="cannot name a file only where the name is free"):
-            storage._named("old", "new", (0, 0))
-        return
-    assert storage._named("old", "new", (0, 0))
-    (asked,) = library.asked
-    assert [word for word in asked if isinstance(word, bytes)] == [b"old", b"new"]
-    assert asked[-1] == {"renameat2": storage._RENAME_NOREPLACE, "renamex_np": storage._RENAME_EXCL}[str(name)]
-
-
-@pytest.mark.parametrize(
-    ("number", "outcome"),
-    [(errno.EEXIST, False), (errno.EINVAL, RootError), (errno.ENOSYS, RootError), (errno.EIO, OSError)],
-)
-def test_what_such_a_rename_answers_is_told(
-    monkeypatch: pytest.MonkeyPatch, number: int, outcome: bool | type[Exception]
-) -> None:
-    def no_links(old: str, new: str) -> None:
-        raise OSError(errno.EMLINK, "no hard links")
-
-    monkeypatch.setattr(storage.os, "link", no_links)
-    monkeypatch.setattr(storage.ctypes, "CDLL", lambda *_, **__: _Library("renameat2", number))
-    monkeypatch.setattr(storage.ctypes, "get_errno", lambda: number)
-    if isinstance(outcome, bool):
-        assert storage._named("old", "new", (0, 0)) is outcome
-        return
-    with pytest.raises(outcome) as told:
-        storage._named("old", "new", (0, 0))
-    assert os.strerror(number) in str(told.value)
-    assert "new" in str(told.value)
-
-
-def test_a_link_that_fails_for_another_reason_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(old: str, new: str) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(storage.os, "link", full)
-    with pytest.raises(OSError, match="No space left"):
-        storage._named("old", "new", (0, 0))
 
 
 @pytest.mark.parametrize(
@@ -509,14 +429,14 @@ def test_folders_linked_twice_from_each_other_are_each_looked_into_a_few_times(
         for name in ("b", "a"):
             (folder / name).symlink_to(inner)
     looked: list[str] = []
-    entries = storage._entries
+    entries = local._entries
 
     def counted(folder: str) -> list[os.DirEntry[str]]:
         looked.append(folder)
         assert len(looked) < 100
         return entries(folder)
 
-    monkeypatch.setattr(storage, "_entries", counted)
+    monkeypatch.setattr(local, "_entries", counted)
     assert storage.list_files(str(folders[0])) == ["/".join(["a"] * 19) + "/1.jpg"]
     assert len(looked) == 21, "the first two links are two names, of what is behind them there is one"
     (tmp_path / "links").mkdir()

@@ -62,6 +62,33 @@ def _sides(write: _Page, found: Mapping[str, Any]) -> None:
     counted = f"{found['pairs']:,} pairs" + (f", {max(images['a'], images['b']):,} images" if images else "")
     if found["equal"]:
         write.say(f"The same: {counted}, as far as both have come.")
+    _alone(write, found)
+    if found["equal"]:
+        return
+    _pairs(write, found)
+    if images:
+        _images(write, images)
+    write.rows(
+        "Texts whose group of near-duplicates differs",
+        ("in A", "in B", "texts"),
+        [[line["from"], line["to"], line["texts"]] for line in found["near_texts"]],
+    )
+    write.rows(
+        "Outputs, by their bytes",
+        ("folder", "is"),
+        [[line["folder"], line["is"]] for line in found["outputs"] if line["is"] != "the same"],
+    )
+    write.rows(
+        "Options that differ (was: A, is: B)",
+        ("folder", "option"),
+        [[line["folder"], line["says"].removeprefix("option ")] for line in found["options"]],
+    )
+    if found["examples"]:
+        _examples(write, found["examples"])
+
+
+def _alone(write: _Page, found: Mapping[str, Any]) -> None:
+    """Write what only one side has, and what was therefore not compared."""
     for line in found["only_in"]:
         left = line["pairs"] - line["kept"]
         write.say(
@@ -73,8 +100,10 @@ def _sides(write: _Page, found: Mapping[str, Any]) -> None:
         by_source.setdefault((line["only_in"], line["source"]), []).append(line["stage"])
     for (side, source), stages in by_source.items():
         write.say(f"Not compared, since only {side.upper()} has it: {', '.join(stages)} of {source}.")
-    if found["equal"]:
-        return
+
+
+def _pairs(write: _Page, found: Mapping[str, Any]) -> None:
+    """Write what differs of the pairs."""
     write.rows(
         "Pairs kept, by source and stage, where they differ",
         ("source", "stage", "A", "B", "only A", "only B"),
@@ -110,26 +139,11 @@ def _sides(write: _Page, found: Mapping[str, Any]) -> None:
         ("source", "what", "pairs"),
         [[line["source"], _OTHERWISE[line["what"]], line["pairs"]] for line in found["changed"]],
     )
-    if images:
-        _images(write, images)
-    write.rows(
-        "Texts whose group of near-duplicates differs",
-        ("in A", "in B", "texts"),
-        [[line["from"], line["to"], line["texts"]] for line in found["near_texts"]],
-    )
-    write.rows(
-        "Outputs, by their bytes",
-        ("folder", "is"),
-        [[line["folder"], line["is"]] for line in found["outputs"] if line["is"] != "the same"],
-    )
-    write.rows(
-        "Options that differ (was: A, is: B)",
-        ("folder", "option"),
-        [[line["folder"], line["says"].removeprefix("option ")] for line in found["options"]],
-    )
-    if found["examples"]:
-        write.say("\nExamples of pairs")
-    for example in found["examples"]:
+
+
+def _examples(write: _Page, examples: Iterable[Mapping[str, Any]]) -> None:
+    write.say("\nExamples of pairs")
+    for example in examples:
         name = f"{example['source']}/{example['source_id']}" if example["source_id"] else example["source"]
         what = f"{example['from']} → {example['to']}" if example["what"] == "fate" else _OTHERWISE[example["what"]]
         write.say(f"  {name} (pair {example['pair_id']}): {what}")

@@ -1,0 +1,89 @@
+"""The report's section on languages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pmd.audit import charts, formatting, page, rates
+from pmd.audit.charts import Bar, Dots
+from pmd.escape import html as escape
+
+#: Texts of a sample below which the share of one language is written as "3 of 512".
+_MANY: Final = 1000
+
+
+def _complement(estimate: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the estimate of the share that has not what another has."""
+    interval = estimate["interval"]
+    return {
+        "value": None if estimate["value"] is None else 1 - estimate["value"],
+        "interval": None if interval is None else [1 - interval[1], 1 - interval[0]],
+        "enough": estimate["enough"],
+    }
+
+
+def languages(result: Mapping[str, Any]) -> str:
+    """Return the section on languages."""
+    first, last = page.ends(result)
+    names = result["labels"]["languages"]
+    rows = []
+    for source, _, _ in page.sources_in_order(result):
+        populations = result["sources"][source]
+        marks = [
+            rates.mark(
+                _complement(populations[stage]["languages"]["english"]), style, f"{source}, not English, after {stage}"
+            )
+            for stage, style in page.two_stages(first, last)
+            if populations[stage]["languages"]["english"]["value"] is not None
+        ]
+        if marks:
+            rows.append(Dots(source, marks, formatting.share(_complement(populations[last]["languages"]["english"]))))
+    before, after = result["all"][first]["languages"], result["all"][last]["languages"]
+    english, unsure = after["english"], after["undetermined"]
+    few, sampled = not english["enough"], after["coverage"]["measured"]
+    others = [row for row in after["shares"] if row["language"] not in {"en", "und"}]
+    earlier = {row["language"]: row["share"] for row in before["shares"]}
+    bars = [
+        Bar(
+            f"{names.get(row['language'], row['language'])} ({row['language']})",
+            [row["share"]] if first == last else [earlier.get(row["language"], 0.0), row["share"]],
+            f"{formatting.percent(row['share'])} ({formatting.counted(row['texts'], 'text')})"
+            if sampled >= _MANY
+            else f"{row['texts']} of {sampled} texts",
+            f"{names.get(row['language'], row['language'])}: {formatting.percent(row['share'])} after {last}, "
+            f"{formatting.count(row['texts'])} of {formatting.count(sampled)} texts of the sample",
+        )
+        for row in others[:12]
+    ]
+    reading = (
+        "No text was looked at."
+        if english["value"] is None
+        else f"{formatting.percent(english['value'])} of captions are identified as English after {last}, "
+        f"{formatting.percent(unsure['value'])} as no language for sure"
+        + (
+            "; too few were looked at to say more."
+            if few
+            else f"; {formatting.counted(after['distinct'], 'language')} in the sample."
+        )
+    )
+    other = charts.bar_list(bars, page.styles(result), "Languages other than English")
+    return (
+        f'<p class="reading">{escape(reading)}</p>'
+        + (
+            "<h3>Captions not identified as English: another language, or none for sure</h3>"
+            + page.chart(
+                charts.dot_plot(rows, "Share of captions not identified as English, by source", unit=100, suffix=" %"),
+                *page.dot_keys(result),
+            )
+            if rows
+            else ""
+        )
+        + (f"<h3>Other languages, all sources</h3>{page.chart(other, *page.before_after(result))}" if bars else "")
+        + page.behind(
+            ("<language", *page.two_columns(result, "texts", "share")),
+            page.shares_of_two(result, "languages", ("shares", "language", "texts"), result["labels"]["languages"]),
+            "Languages of the sample, all sources",
+        )
+        + page.coverage(result, after)
+    )

@@ -1,0 +1,152 @@
+"""The commands of `pmd takedown`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pmd import escape
+from pmd.cli.stages import say_above_progress
+from pmd.cli.words import ConfigPath, Json, WithBeam, load
+from pmd.terminal import output
+from pmd.terminal.telling import telling
+
+app = typer.Typer(
+    help="Takedown: what somebody asks for is purged, proved to be gone, and kept out of what is built later.",
+    no_args_is_help=True,
+)
+
+What = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="WHAT",
+        help="As pmd explain takes it: a URL or page, an identity, SOURCE/ID, an id, a digest, a picture file; or "
+        "user:SOURCE/ID, a person's page on Flickr or Reddit, host:example.com.",
+    ),
+]
+
+
+@app.command("add")
+def add(
+    config: ConfigPath,
+    what: What,
+    *,
+    keep_looks: Annotated[
+        bool,
+        typer.Option(
+            "--keep-looks",
+            help="The person agrees that a perceptual hash is kept, so that copies are kept out that other addresses have.",
+        ),
+    ] = False,
+) -> None:
+    """Note what somebody asks for; it is carried out by pmd takedown apply."""
+    from pmd.store import root
+    from pmd.takedown import receipts, requests
+
+    loaded = load(config)
+    root.require(loaded.root)
+    words = [requests.read_word(said, loaded.sources) for said in what]
+    done = [number for receipt in receipts.read(loaded.root) for number in receipt.requests]
+    request = requests.add(loaded.root, words, done, keeps_looks=keep_looks)
+    for word in words:
+        output.say(f"{escape.terminal(word.said)}: {escape.terminal(word.says)}")
+    output.say(f"request {request.number}; to carry it out: pmd takedown apply CONFIG")
+
+
+@app.command("find")
+def find(
+    config: ConfigPath,
+    photo: Annotated[str, typer.Argument(metavar="PHOTO", help="A picture file.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """List the images that have a picture's bytes or look like it, for a person to decide."""
+    from pmd import codec
+    from pmd.errors import InputError
+    from pmd.store import storage
+    from pmd.takedown import matching
+
+    loaded = load(config)
+    if not storage.exists(photo):
+        raise InputError("no such file", where=photo, expected="a picture")
+    content = b"" if storage.is_folder(photo) else storage.read_bytes(photo)
+    if codec.sniff(content) is None:
+        raise InputError("no picture", where=photo, expected="a file of a picture format that is read")
+    found, unknown = matching.find(loaded.root, content)
+    if as_json:
+        output.json({"near": [near.describe() for near in found], "without_hash": unknown})
+        return
+    output.table(
+        None,
+        ("image_id", "identity", "bytes", "bits of 256 that differ", "had from"),
+        [
+            [
+                near.image_id.hex(),
+                near.identity or "",
+                "the same" if near.is_same else "others",
+                near.bits,
+                near.location,
+            ]
+            for near in found
+        ],
+    )
+    if unknown:
+        output.say(
+            f"{unknown:,} stored pictures have no perceptual hash, and were compared by their bytes alone", err=True
+        )
+
+
+@app.command("apply", cls=WithBeam)
+def apply(context: typer.Context, config: ConfigPath, *, as_json: Json = False) -> None:
+    """Purge what was asked for from all that stands under ROOT, and keep it out. Beam's own flags follow --."""
+    from pipelines import takedown as pipeline
+    from pmd.config import places
+    from pmd.store import root
+
+    loaded = load(config)
+    root.require(loaded.root)
+    with root.writer(loaded.root, "pmd takedown apply", places.absolute(config)):
+        done = pipeline.apply(loaded, context.args, say_above_progress)
+    if as_json:
+        output.json(done.describe())
+    else:
+        output.say(pipeline.render(done))
+
+
+@app.command("prove")
+def prove(
+    config: ConfigPath,
+    what: Annotated[
+        list[str] | None, typer.Argument(metavar="WHAT", help="What was taken down, as pmd takedown add takes it.")
+    ] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Look through every file of ROOT, unpacked, for what was taken down; exit code 5 where something is left."""
+    from pmd.store import root
+    from pmd.suppression import lists
+    from pmd.takedown import prove as proving
+    from pmd.takedown import requests
+
+    loaded = load(config)
+    root.require(loaded.root)
+    words = [requests.read_word(said, loaded.sources) for said in what or ()]
+    with telling("files") as tell:
+        proof = proving.prove(loaded.root, lists.standing(loaded.root, loaded.suppression), words, tell)
+    if as_json:
+        output.json(proof.describe())
+    else:
+        output.say(proving.render(proof))
+    if proof.left:
+        raise typer.Exit(5)
+
+
+@app.command("receipt")
+def receipt(config: ConfigPath) -> None:
+    """Print what was done for those who asked: by number of the request and counts, without what they named."""
+    from pmd.takedown import receipts, requests
+
+    loaded = load(config)
+    waiting = [request.number for request in requests.read(loaded.root)]
+    output.say(receipts.render(receipts.read(loaded.root), waiting, loaded.contact))

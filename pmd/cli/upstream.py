@@ -1,0 +1,145 @@
+"""The commands on what there is upstream: `pmd sources`, `pmd init`, `pmd manifests`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pmd.cli.words import Json, Sources, chosen
+from pmd.schema.exits import GATED
+from pmd.terminal import output
+
+app = typer.Typer()
+manifests_app = typer.Typer(help="Upstream annotation files: fetch them, verify them.", no_args_is_help=True)
+
+
+@app.command()
+def sources(
+    *,
+    rules: Annotated[bool, typer.Option("--rules", help="Every rule of every profile, and the closed lists.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the sources: licence, published counts, needs; or every rule, with its origin."""
+    from pmd.inspection import catalogue
+
+    if rules:
+        listing = catalogue.rules()
+        if as_json:
+            output.json(listing)
+            return
+        output.table(
+            "Rules: options, and their value in each profile",
+            ("where", "option", "paper", "hub", "recommended", "what it does", "origin"),
+            [
+                [
+                    r["where"],
+                    r["option"],
+                    *(catalogue.spell(r[profile]) for profile in ("paper", "hub", "recommended")),
+                    r["says"],
+                    r["origin"],
+                ]
+                for r in listing["rules"]
+            ],
+        )
+        output.table(
+            "\nReasons",
+            ("stage", "reason", "meaning"),
+            [[r["stage"], r["reason"], r["says"]] for r in listing["reasons"]],
+        )
+        output.table("\nStatuses of the ledger", ("status",), [[status] for status in listing["statuses"]])
+        output.table("\nExit codes", ("code", "meaning"), [[str(c["code"]), c["says"]] for c in listing["exit_codes"]])
+        return
+    listed = catalogue.sources()
+    if as_json:
+        output.json(listed)
+        return
+    output.table(
+        None,
+        ("source", "pairs upstream", "FLAVA Table 2", "text licence", "image licence", "annotations", "needs"),
+        [
+            [
+                s["name"],
+                "unknown" if s["upstream_rows"] is None else s["upstream_rows"],
+                s["table2"],
+                s["text_licence"],
+                s["image_licence"],
+                s["download"],
+                s["needs"],
+            ]
+            for s in listed
+        ],
+    )
+    output.say('Pairs of your own: [sources.NAME] with reader = "url_text"; pmd sources --rules has its options.')
+
+
+@app.command()
+def init(sources: Sources = None) -> None:
+    """Print a commented configuration: what to download, how large, what is gated. To keep it: pmd init > pmd.toml."""
+    from pmd import manifests
+
+    known = list(manifests.load_all())
+    output.say(manifests.starter_config(chosen(sources, known) or known))
+
+
+Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Sources; default: all.")]
+Images = Annotated[bool, typer.Option("--images", help="Image archives too.")]
+Optional = Annotated[bool, typer.Option("--optional", help="Variants too.")]
+Files = Annotated[list[str] | None, typer.Option(help="Only the file of this name; may be repeated.")]
+
+
+@manifests_app.command("fetch")
+def manifests_fetch(
+    names: Names = None,
+    *,
+    folder: Annotated[Path, typer.Option(help="Where files go: FOLDER/data/SOURCE/NAME.")] = Path(),
+    images: Images = False,
+    optional: Optional = False,
+    file: Files = None,
+    as_json: Json = False,
+) -> None:
+    """Download upstream annotation files: resumable, checksummed, mirrors in order."""
+    from pmd.inspection import catalogue
+    from pmd.manifests.progress import progress_bar
+
+    with progress_bar() as progress:
+        outcomes = catalogue.fetch_files(
+            names or [], folder, images=images, optional=optional, files=file or [], progress=progress
+        )
+    _outcomes(outcomes, as_json=as_json)
+
+
+@manifests_app.command("verify")
+def manifests_verify(
+    names: Names = None,
+    *,
+    folder: Annotated[Path, typer.Option(help="Where files are: FOLDER/data/SOURCE/NAME.")] = Path(),
+    images: Images = False,
+    optional: Optional = False,
+    file: Files = None,
+    as_json: Json = False,
+) -> None:
+    """Check files against the manifests: there, of the right size, of the right checksum."""
+    from pmd.inspection import catalogue
+    from pmd.manifests.progress import progress_bar
+
+    with progress_bar() as progress:
+        outcomes = catalogue.verify_files(
+            names or [], folder, images=images, optional=optional, files=file or [], progress=progress
+        )
+    _outcomes(outcomes, as_json=as_json)
+
+
+def _outcomes(outcomes: list[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        output.json(outcomes)
+    else:
+        output.table(
+            None,
+            ("source", "file", "state", "what to do"),
+            [[o["source"], o["name"], o["state"], o["says"]] for o in outcomes],
+        )
+    states = {o["state"] for o in outcomes if o["bad"]}
+    if states:
+        raise typer.Exit(6 if "failed" in states else GATED if states == {"gated"} else 3)
