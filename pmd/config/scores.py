@@ -148,11 +148,11 @@ def put(path: str, keep: str, missing: Literal["keep", "reject"], folder: str) -
     return Held(url, ids, column, missing == "reject")
 
 
-#: Ids of a bucket, about: sorted, with copies, some 60 MB.
-_BUCKET_IDS: Final = 2**20
+#: Ids of a bucket, about: sorted, with copies, some 15 MB.
+_BUCKET_IDS: Final = 2**17
 _MOST_BITS: Final = 9
 #: What all buckets together hold in memory; what is more goes to temporary files.
-_SPOOL_BYTES: Final = 2**25
+_SPOOL_BYTES: Final = 2**24
 _ID: Final = np.dtype("S16")
 _ID_BYTES: Final = _ID.itemsize
 _NONE: Final = np.zeros(0, _ID)
