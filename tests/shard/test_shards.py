@@ -28,7 +28,7 @@ from pmd.fetch import partitions, reading
 from pmd.fetch.store import StoreTar
 from pmd.schema import keys
 from pmd.schema.tables import LEDGER, REJECTED
-from pmd.shard import samples, writing
+from pmd.shard import samples, transforms, writing
 from pmd.store import commits
 
 
@@ -129,6 +129,23 @@ def test_of_so_many_shards_the_first_hold_one_sample_more(counts: list[int], num
     assert max(sizes, default=0) - min(sizes, default=0) <= 1
     taken = [(window, rank) for slices in shards for window, start, stop in slices for rank in range(start, stop)]
     assert taken == [(window, rank) for window, count in enumerate(counts) for rank in range(count)]
+
+
+def test_a_shard_reads_the_samples_of_its_own_range_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a window of 240,000 samples each shard of 10,000 read all."""
+    monkeypatch.setattr(commits, "ROW_GROUP_ROWS", 100)
+    table = pa.table({"number": np.arange(1000)})
+    path = str(tmp_path / commits.put_table(str(tmp_path), "samples", table).name)
+    cuts = [0, 1, 99, 100, 101, 250, 300, 999, 1000]
+    for start, stop in itertools.combinations(cuts, 2):
+        slices = [{"path": path, "start": start, "stop": stop}]
+        (held,) = transforms._ordered(slices).values()
+        assert held.table.num_rows <= stop - start + 200
+        assert transforms._joined({path: held}, slices)["number"].to_pylist() == [*range(start, stop)]
+    two = [{"path": path, "start": 510, "stop": 520}, {"path": path, "start": 620, "stop": 700}]
+    ordered = transforms._ordered(two)
+    assert ordered[path].table.num_rows == 200
+    assert transforms._joined(ordered, two)["number"].to_pylist() == [*range(510, 520), *range(620, 700)]
 
 
 @pytest.mark.parametrize("unit", ["image", "pair"])
