@@ -58,10 +58,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     links = takedowns.rejected_links(config.root, needed.sources) if listed or kept else set()
     takedown = _taken_down(listed, kept, {*_links(also), *links})
     held_out = write_held_out(config.root, needed.left_out, also, side)
-    verdicts = tuple(
-        _put_by_digest(side, f"scores-{number}", scores.read(rule.file, rule.keep, rule.missing).to_bytes())
-        for number, rule in enumerate(config.scores)
-    )
+    verdicts = tuple(scores.put(rule.file, rule.keep, rule.missing, side) for rule in config.scores)
     views = root.views_folder(config.root)
 
     def wire(pipeline: beam.Pipeline) -> Any:

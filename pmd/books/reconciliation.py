@@ -47,8 +47,9 @@ _NO_SPLIT: Final = 255
 
 #: Records of a bucket: sorted, with the counts, about 150 MB.
 _BUCKET_RECORDS: Final = 1 << 20
-#: A bucket is in memory up to this size, and a temporary file beyond it.
+#: A bucket is in memory up to this size, and a temporary file beyond it; and all buckets together.
 _SPOOL_BYTES: Final = 1 << 22
+_SPOOLS_BYTES: Final = 1 << 25
 _MOST_BITS: Final = 9
 
 
@@ -90,8 +91,9 @@ class Reconciliation:
         self._sources: list[str] = []
 
     def __enter__(self) -> Reconciliation:
+        held = min(_SPOOL_BYTES, _SPOOLS_BYTES >> self._bits)
         self._buckets = [
-            self._stack.enter_context(tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES))  # noqa: SIM115  the stack closes it
+            self._stack.enter_context(tempfile.SpooledTemporaryFile(held))  # noqa: SIM115  the stack closes it
             for _ in range(2**self._bits)
         ]
         return self

@@ -42,7 +42,7 @@ class Tally:
     Attributes:
         root: ROOT.
         shard_bits: How images are cut into fetch shards.
-        merged: Images that gave way to others → those that stand for them.
+        merged: Part → its images that gave way to others → those that stand for them.
         splits: Images whose pairs are in another split than upstream has them in → the split; None: not known.
         formats: The formats of shards, in the order of their roles.
         pairs: Where pairs stand.
@@ -53,7 +53,7 @@ class Tally:
 
     root: str
     shard_bits: int
-    merged: Mapping[bytes, bytes]
+    merged: Callable[[int], Mapping[bytes, bytes]]
     splits: Mapping[bytes, str] | None
     formats: Sequence[str]
     pairs: Reconciliation

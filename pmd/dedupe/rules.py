@@ -9,7 +9,7 @@ what is left are counted, and pairs leave for it last.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -309,6 +309,15 @@ def read_groups(root_url: str, part: int | None = None) -> pa.Table:
     if part is not None:
         files = [file for file in files if not flow.is_cut(file.name) or flow.part_number(file.name) == part]
     return groups_of(commits.read_table(folder, file) for file in files)
+
+
+def each_groups(root_url: str) -> Iterator[pa.Table]:
+    """Yield the committed `GROUPS` of all parts, a part at a time; those of an earlier version together."""
+    folder = root.dedupe_folder(root_url)
+    files = commits.require(folder, "run: pmd dedupe").under("groups")
+    together = [[file] for file in files] if all(flow.is_cut(file.name) for file in files) else [files]
+    for some in together:
+        yield groups_of(commits.read_table(folder, file) for file in some)
 
 
 def groups_of(tables: Iterable[pa.Table]) -> pa.Table:

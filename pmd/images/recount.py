@@ -31,7 +31,7 @@ class Recount(recount.Recount):
 
     def _views(self, name: str, number: int, batch: pa.RecordBatch, before: Keys) -> Keys:
         recount.check_pair_keys(self.tally.report, name, batch)
-        merged = self.tally.merged
+        merged = self.tally.merged(flow.part_number(name))
         shown = [
             reconciliation.view_bytes(merged.get(image_id, image_id), region)
             for image_id, region in zip(batch["image_id"].to_pylist(), batch["region"].to_pylist(), strict=True)

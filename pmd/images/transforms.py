@@ -49,8 +49,8 @@ def _keys(path: str) -> pa.Array:
 
 
 @functools.lru_cache(maxsize=16)
-def _verdicts(path: str) -> scores.Verdicts:
-    return scores.Verdicts.from_bytes(storage.read_bytes(path))
+def _verdicts(held: scores.Held) -> scores.Verdicts:
+    return held.mapped()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +64,7 @@ class SpreadByImage(Spreads):
     indexes: tuple[tuple[str, str], ...]  # source → index file, where it has archives
     aliases: str
     held_out: str  # file of the keys of evaluation images, end to end
-    scores: tuple[str, ...] = ()  # files of verdicts
+    scores: tuple[scores.Held, ...] = ()
     kept_out: tuple[str, ...] = ()  # files of what sources have kept of rows that suppression lists keep out
     suppression: tuple[tuple[str, str], ...] = ()  # these lists (`lists.digests`)
 
@@ -86,7 +86,7 @@ class SpreadByImage(Spreads):
                     takedown=self.takedown,
                     kept_out=kept_out.read(self.kept_out, self.suppression),
                     held_out=_keys(self.held_out),
-                    verdicts=[_verdicts(path) for path in self.scores],
+                    verdicts=[_verdicts(held) for held in self.scores],
                 )
 
 

@@ -35,7 +35,7 @@ from pmd.schema import keys
 from pmd.schema.tables import BARE_VIEWS, KEY, PAIRS
 from pmd.shard import samples
 from pmd.sources.contract import InputFile
-from pmd.store import commits, root
+from pmd.store import commits, root, spools
 from pmd.store.commits import Commit
 from pmd.store.standing import Standing
 
@@ -389,7 +389,7 @@ class _Meeting:
             aliases,
             images_rules.widened(images_rules.Takedown.of(takedowns.lines(config.takedown)), links),
             pa.array(sorted(left_out), KEY),
-            tuple(scores.read(rule.file, rule.keep, rule.missing) for rule in config.scores),
+            tuple(scores.put(rule.file, rule.keep, rule.missing, spools.folder()).mapped() for rule in config.scores),
             group_of(config),
         )
 

@@ -20,6 +20,7 @@ from pmd.dedupe import rules as dedupe_rules
 from pmd.dedupe import splits
 from pmd.fetch import partitions
 from pmd.fetch.partitions import Cut
+from pmd.inspection.groups import Groups
 from pmd.schema.tables import SPLITS
 from pmd.store import commits, exchange, root, storage
 
@@ -35,28 +36,28 @@ def committed(root_url: str, dedupe: Committed) -> pa.Table:
     return pa.concat_tables([SPLITS.empty_table(), *(commits.read_table(folder, file) for file in files)])
 
 
-def check(root_url: str, cut: Cut, dedupe: Committed, groups: pa.Table, report: Report) -> None:
+def check(root_url: str, cut: Cut, dedupe: Committed, groups: Groups, report: Report) -> None:
     """Tell of every image whose split is not its group's, and of sums that are not those of the images.
 
     Args:
         root_url: ROOT.
         cut: Its parts.
         dedupe: The commit of the groups.
-        groups: All `GROUPS`.
+        groups: The groups of each part.
         report: Told of what differs.
     """
     if MOVED not in dedupe.commit.facts:  # of an earlier version, which left pairs in upstream's splits
         return
     parts = range(2**cut.part_bits)
     restricted = {part: views for part in parts if (views := _restricted(root_url, part)).num_rows}
-    found = groups
+    together: pa.Table | None = None
     if restricted and dedupe.commit.run.get("options", {}).get("same_bytes") == "keep":
-        related = groups.select(dedupe_rules.RELATED.names)
-        found = dedupe_rules.resolved(pa.concat_tables([related, *_equal(root_url, cut, groups)]))
+        related = (groups.part(part).select(dedupe_rules.RELATED.names) for part in parts)
+        together = dedupe_rules.resolved(pa.concat_tables([*related, *_equal(root_url, cut, groups)]))
     held = [splits.HELD.empty_table()]
     for part, views in restricted.items():
-        kept, _ = dedupe_rules.judge(views, _ledger(root_url, cut, part), groups)
-        held.append(splits.held(kept, found))
+        kept, _ = dedupe_rules.judge(views, _ledger(root_url, cut, part), groups.part(part))
+        held.append(splits.held(kept, groups.part(part) if together is None else together))
     out_of_training = pa.concat_tables(held)
     moved: Counter[tuple[str, str]] = Counter()
     for part in parts:
@@ -65,9 +66,11 @@ def check(root_url: str, cut: Cut, dedupe: Committed, groups: pa.Table, report: 
             continue
         views = partitions.read_views(root_url, part, splits.NEEDED)
         ledger = _ledger(root_url, cut, part)
-        should = splits.moved(dedupe_rules.judge(views, ledger, groups)[0], found, out_of_training)
+        mine = groups.part(part)
+        found = mine if together is None else together
+        should = splits.moved(dedupe_rules.judge(views, ledger, mine)[0], found, out_of_training)
         _compare(f"part {part} of {len(parts)}", should, there, report)
-        kept, _ = dedupe_rules.judge_again(root_url, part, views, ledger, groups)
+        kept, _ = dedupe_rules.judge_again(root_url, part, views, ledger, mine)
         for source, counts in splits.count_moved(kept, should).items():
             moved.update({(source, split): count for split, count in counts.items()})
     _compare_sums(moved, dedupe.commit.facts[MOVED], report)
@@ -81,7 +84,7 @@ def _ledger(root_url: str, cut: Cut, part: int) -> pa.Table:
     return partitions.standing(partitions.own_generations(root_url, cut.shards(part)))
 
 
-def _equal(root_url: str, cut: Cut, groups: pa.Table) -> Iterator[pa.Table]:
+def _equal(root_url: str, cut: Cut, groups: Groups) -> Iterator[pa.Table]:
     """Yield the images with equal bytes that are not merged, a partition at a time, by run files on the temporary disk."""
     with tempfile.TemporaryDirectory(prefix="pmd-splits-") as work:
         runs = [run for part in range(2**cut.part_bits) for run in _run(root_url, cut, part, groups, work)]
@@ -89,8 +92,8 @@ def _equal(root_url: str, cut: Cut, groups: pa.Table) -> Iterator[pa.Table]:
             yield splits.equal(exchange.read(work, [references], dedupe_rules.HASHES))
 
 
-def _run(root_url: str, cut: Cut, part: int, groups: pa.Table, work: str) -> Iterator[pa.RecordBatch]:
-    wanted = dedupe_rules.to_compare(root_url, part, dedupe_rules.leaving(groups))
+def _run(root_url: str, cut: Cut, part: int, groups: Groups, work: str) -> Iterator[pa.RecordBatch]:
+    wanted = dedupe_rules.to_compare(root_url, part, dedupe_rules.leaving(groups.part(part)))
     rows = dedupe_rules.hashes(_ledger(root_url, cut, part), wanted)
     yield from exchange.write(work, dedupe_rules.HASHES, cut.part_bits, rows.to_batches(), "key")
 

@@ -35,7 +35,9 @@ from pmd.errors import PmdError, RootError, VerificationError
 from pmd.fetch import asked, partitions, policies, sums
 from pmd.fetch.partitions import Cut
 from pmd.images import recount as images_recount
+from pmd.inspection import groups as committed_groups
 from pmd.inspection import orphans, splits
+from pmd.inspection.groups import Groups
 from pmd.inspection.recount import Progress, Recounting
 from pmd.publish import checking
 from pmd.schema.statuses import OK
@@ -117,10 +119,11 @@ def _verify_once(root_url: str, progress: Progress | None) -> tuple[dict[str, An
     _check_listing(root_url, names, standing, report)
     records = sum(file.rows for committed in standing.values() for file in committed.commit.files)
     with Reconciliation(records) as pairs:
-        groups = _read_groups(root_url, standing, report)
+        groups = committed_groups.read(root_url, standing, report)
         bits = int(described.get("fetch_shard_bits", 0))
         moved = _read_splits(root_url, standing, report)
-        tally = Tally(root_url, bits, _merged(groups), moved, formats_of(standing), pairs, report)
+        merged = _none if groups is None else groups.merged
+        tally = Tally(root_url, bits, merged, moved, formats_of(standing), pairs, report)
         recounting = Recounting(standing, tally, progress)
         for folder in sorted(standing):
             recounting.commit(standing[folder])
@@ -426,7 +429,7 @@ def _check_inputs(standing: Mapping[str, Committed], report: Report) -> None:
 # Parts
 
 
-def _check_parts(root_url: str, standing: Mapping[str, Committed], groups: pa.Table | None, report: Report) -> None:
+def _check_parts(root_url: str, standing: Mapping[str, Committed], groups: Groups | None, report: Report) -> None:
     """Compare images, views, ledger, and the pairs that fetch and dedupe reject, a part at a time."""
     if not {flow.VIEWS.path, flow.DISTINCT.path} <= {*standing}:
         return
@@ -454,7 +457,7 @@ def _check_parts(root_url: str, standing: Mapping[str, Committed], groups: pa.Ta
                 rows = asked.of_part(root_url, part, ledger, generations)
                 _compare_sums(available, root_url, part, place, sums.of(rows), report)
             if dedupe is not None and groups is not None:
-                _, rejected = dedupe_rules.judge_again(root_url, part, views, ledger, groups)
+                _, rejected = dedupe_rules.judge_again(root_url, part, views, ledger, groups.part(part))
                 _compare_rejected(dedupe, root_url, part, place, rejected["pair_id"], rejected["reason"], report)
         except (*DAMAGE, PmdError) as error:
             refuse_ours(error)
@@ -495,39 +498,6 @@ def _rows(table: pa.Table) -> Iterator[tuple[Any, ...]]:
     return zip(*(column.to_pylist() for column in table.columns), strict=True)
 
 
-def _read_groups(root_url: str, standing: Mapping[str, Committed], report: Report) -> pa.Table | None:
-    """Return all groups, each held to what all say of who stands in the end; None where there are none to be read."""
-    if flow.GROUPS.path not in standing:
-        return None
-    folder = root.dedupe_folder(root_url)
-    try:
-        groups = dedupe_rules.groups_of(
-            commits.read_table(folder, file) for file in standing[flow.GROUPS.path].commit.under("groups")
-        )
-    except (*DAMAGE, PmdError) as error:
-        refuse_ours(error)
-        report.tell("groups cannot be read", folder, "files of groups", first_line(error))
-        return None
-    wanted = dedupe_rules.resolved(groups.select(dedupe_rules.RELATED.names))
-    stands = wanted["stands_id"].take(partitions.positions(groups["image_id"], wanted))
-    for row in _differing(groups, stands).to_pylist():
-        place = f"{folder}/groups: image {row['image_id'].hex()}"
-        report.tell("who stands in the end", place, _hex(row["wanted"]), _hex(row["stands_id"]))
-    return groups
-
-
-def _differing(groups: pa.Table, stands: pa.ChunkedArray) -> pa.Table:
-    """Return the rows of groups that name another image than the one that stands in the end, with that one as `wanted`."""
-    known = groups.append_column("wanted", stands)
-    nobody = pa.scalar(b"", pa.binary())
-    named, wanted = (pc.coalesce(known[name].cast(pa.binary()), nobody) for name in ("stands_id", "wanted"))
-    return known.filter(pc.not_equal(named, wanted))
-
-
-def _hex(image_id: bytes | None) -> str:
-    return "nobody" if image_id is None else image_id.hex()
-
-
 def _read_splits(root_url: str, standing: Mapping[str, Committed], report: Report) -> dict[bytes, str] | None:
     """Return the images that are in another split than upstream says; None where dedupe says nothing of splits."""
     dedupe = standing.get(flow.GROUPS.path)
@@ -542,7 +512,11 @@ def _read_splits(root_url: str, standing: Mapping[str, Committed], report: Repor
     return dict(zip(rows["image_id"].to_pylist(), rows["split"].to_pylist(), strict=True))
 
 
-def _check_splits(root_url: str, cut: Cut, dedupe: Committed, groups: pa.Table, report: Report) -> None:
+def _none(_: int) -> dict[bytes, bytes]:
+    return {}
+
+
+def _check_splits(root_url: str, cut: Cut, dedupe: Committed, groups: Groups, report: Report) -> None:
     try:
         splits.check(root_url, cut, dedupe, groups, report)
     except (*DAMAGE, PmdError) as error:
@@ -570,15 +544,6 @@ def _check_near_texts(root_url: str, standing: Mapping[str, Committed], report: 
     ):
         for key in ids.filter(pc.invert(pc.is_in(ids, value_set=among))).to_pylist():
             report.tell(what, f"{place}: text {key.hex()}", "two rows of a group", "one")
-
-
-def _merged(groups: pa.Table | None) -> dict[bytes, bytes]:
-    """Return the images that give way, with those that stand for them."""
-    if groups is None:
-        return {}
-    merged = groups.filter(pc.is_in(groups["relation"], value_set=pa.array(dedupe_rules.MERGED)))
-    stands = dedupe_rules.kept_ids(merged["image_id"], groups)
-    return dict(zip(merged["image_id"].to_pylist(), stands.to_pylist(), strict=True))
 
 
 def _compare_rejected(

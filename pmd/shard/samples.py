@@ -9,8 +9,9 @@ its task reads the store files of one window, or of two.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -214,8 +215,7 @@ def order(rows: pa.Table, ledger: pa.Table, asked: Asked, stored_long_side_px: i
     leaving = rows.filter(pc.invert(stays))
     kept = rows.filter(stays).combine_chunks()
     check_sizes(kept, ledger, asked)
-    samples = sorted(_samples(kept, asked), key=lambda sample: sample[0])
-    described = pa.Table.from_pylist([sample[1] for sample in samples], schema=_DESCRIBED)
+    described = _described(kept, asked)
     at = partitions.positions(described["image_id"], ledger)
     table = pa.table(
         [*described.columns, *(ledger[name].take(at).combine_chunks() for name in _OF_LEDGER)], schema=SAMPLES
@@ -223,28 +223,53 @@ def order(rows: pa.Table, ledger: pa.Table, asked: Asked, stored_long_side_px: i
     return Window(table, images_rules.reject(leaving, STAGE, reasons.filter(pc.invert(stays))), kept)
 
 
-def _samples(kept: pa.Table, asked: Asked) -> Iterator[tuple[bytes, dict[str, Any]]]:
-    """Yield each sample's rank, and what it has but of the ledger."""
-    grouped: dict[tuple[bytes, bytes, bytes], list[dict[str, Any]]] = {}
-    for row in kept.to_pylist():
-        region = row["region"]
-        box = struct.pack("<4d", *region) if region else b""
-        place = (row["image_id"], box, row["pair_id"] if asked.shard.unit == "pair" else b"")
-        grouped.setdefault(place, []).append(row)
-    for place, members in grouped.items():
-        members.sort(key=lambda row: (row["source"], row["source_id"], row["pair_id"]))
-        key = place[2] or (keys.digest("sample", *place[:2]) if place[1] else place[0])
-        yield (
-            keys.digest("rank", str(asked.seed), key),
-            {
-                "key": key.hex(),
-                "image_id": members[0]["image_id"],
-                "region": members[0]["region"],
-                "pairs": [_pair(row) for row in members],
-                "split": members[0]["split"],
-                **_stated(members),
-            },
-        )
+#: Pairs that are made Python's objects at a time, about: one takes some 3 kB, and a window may have 262,144 images.
+_PAIRS_AT_ONCE: Final = 4096
+
+
+def _described(kept: pa.Table, asked: Asked) -> pa.Table:
+    """Return the samples that pairs (`SAMPLE_ROWS`) make, in their order, but for what the ledger has of them."""
+    ranks = pa.chunked_array([_ranks(rows, asked) for rows in kept.to_batches(_PAIRS_AT_ONCE)], KEY).combine_chunks()
+    order = [("rank", "ascending"), *((name, "ascending") for name in ("source", "source_id", "pair_id"))]
+    at = pc.sort_indices(kept.select(["source", "source_id", "pair_id"]).append_column("rank", ranks), order)
+    ranks = ranks.take(at)
+    begins = np.r_[True, pc.not_equal(ranks[1:], ranks[:-1]).to_numpy(zero_copy_only=False)][: len(at)]
+    starts = np.flatnonzero(begins)
+    pieces = np.append(starts[np.unique(starts // _PAIRS_AT_ONCE, return_index=True)[1]], len(at))
+    tables = [_DESCRIBED.empty_table()]
+    for start, stop in itertools.pairwise(pieces.tolist()):
+        rows = kept.take(at[start:stop]).to_pylist()
+        firsts = [*(np.flatnonzero(begins[start:stop])).tolist(), stop - start]
+        samples = [_sample(rows[one:end], asked) for one, end in itertools.pairwise(firsts)]
+        tables.append(pa.Table.from_pylist(samples, schema=_DESCRIBED))
+    return pa.concat_tables(tables).combine_chunks()
+
+
+def _ranks(rows: pa.RecordBatch, asked: Asked) -> pa.Array:
+    """Return the rank of the sample that each pair is of: pairs of one sample have one."""
+    places = zip(*(rows[name].to_pylist() for name in ("image_id", "region", "pair_id")), strict=True)
+    named = (_key(image_id, region, pair_id, asked) for image_id, region, pair_id in places)
+    return pa.array([keys.digest("rank", str(asked.seed), key) for key in named], KEY)
+
+
+def _key(image_id: bytes, region: Sequence[float] | None, pair_id: bytes, asked: Asked) -> bytes:
+    """Return the key of the sample that a pair is of."""
+    if asked.shard.unit == "pair":
+        return pair_id
+    return keys.digest("sample", image_id, struct.pack("<4d", *region)) if region else image_id
+
+
+def _sample(members: Sequence[dict[str, Any]], asked: Asked) -> dict[str, Any]:
+    """Return what a sample has but of the ledger; of its pairs, in their order."""
+    first = members[0]
+    return {
+        "key": _key(first["image_id"], first["region"], first["pair_id"], asked).hex(),
+        "image_id": first["image_id"],
+        "region": first["region"],
+        "pairs": [_pair(row) for row in members],
+        "split": first["split"],
+        **_stated(members),
+    }
 
 
 def _pair(row: Mapping[str, Any]) -> dict[str, str | None]:

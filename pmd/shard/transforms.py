@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -285,19 +287,42 @@ def _by_number(slices: Iterable[dict[str, Any]]) -> dict[int, list[dict[str, Any
     return found
 
 
-def _ordered(slices: Iterable[dict[str, Any]]) -> dict[str, pa.Table]:
-    """Return the samples of each file that slices are of."""
-    return {path: _read(path) for path in dict.fromkeys(row["path"] for row in slices)}
+@dataclasses.dataclass(frozen=True)
+class _Samples:
+    """Samples of a window's file: those from `first` on."""
+
+    first: int
+    table: pa.Table
+
+    def rows(self, start: int, stop: int) -> pa.Table:
+        """Return some, by their places in the file."""
+        return self.table.slice(start - self.first, stop - start)
 
 
-def _joined(ordered: Mapping[str, pa.Table], slices: Iterable[dict[str, Any]]) -> pa.Table:
+def _ordered(slices: Iterable[dict[str, Any]]) -> dict[str, _Samples]:
+    """Return of each file that slices are of the samples that these have: a shard has few of a window's."""
+    wanted: dict[str, tuple[int, int]] = {}
+    for row in slices:
+        start, stop = wanted.get(row["path"], (row["start"], row["stop"]))
+        wanted[row["path"]] = min(start, row["start"]), max(stop, row["stop"])
+    return {path: _read(path, start, stop) for path, (start, stop) in wanted.items()}
+
+
+def _joined(ordered: Mapping[str, _Samples], slices: Iterable[dict[str, Any]]) -> pa.Table:
     """Return the samples of slices, one after the other."""
-    return pa.concat_tables([ordered[row["path"]].slice(row["start"], row["stop"] - row["start"]) for row in slices])
+    return pa.concat_tables([ordered[row["path"]].rows(row["start"], row["stop"]) for row in slices])
 
 
-def _read(path: str) -> pa.Table:
+def _read(path: str, start: int, stop: int) -> _Samples:
+    """Return the row groups of a file that have some rows."""
     with sealed.open_checked(path) as file:
-        return pq.ParquetFile(file).read(use_threads=False)
+        parquet = pq.ParquetFile(file)
+        ends = list(
+            itertools.accumulate(parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups))
+        )
+        first = bisect.bisect_right(ends, start)
+        groups = range(first, min(bisect.bisect_left(ends, stop) + 1, len(ends)))
+        return _Samples(ends[first - 1] if first else 0, parquet.read_row_groups([*groups], use_threads=False))
 
 
 def window_outputs(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -14,6 +14,7 @@ import functools
 import gzip
 import io
 import lzma
+import re
 import sqlite3
 import tarfile
 import zipfile
@@ -42,6 +43,7 @@ _CLOSED: Final = (b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07")
 #: Archives in archives, and what is compressed twice, so deep at most; what lies deeper is told as not unpacked.
 _DEPTH: Final = 8
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
+_LINE_END: Final = re.compile("[\r\n]")
 
 #: Said at the end of a place whose content was not seen.
 CLOSED: Final = "(cannot be unpacked)"
@@ -295,14 +297,17 @@ def _plain(content: bytes, place: str, depth: int) -> Iterator[Piece]:
 
 def _lines_of_columns(text: str, place: str) -> Iterator[Piece]:
     """Yield what tables of lines say of people and rows: those whose first line names their columns."""
-    head = text.partition("\n")[0]
+    if text.lstrip().startswith(("{", "[")):
+        return
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # else a script of one long line ends the command
+    head = _LINE_END.split(text, maxsplit=1)[0]
     marks = [mark for mark in "\t,;" if mark in head]
     names = {mark: {*next(csv.reader([head], delimiter=mark))} for mark in marks}
     mark = next((mark for mark in marks if names[mark] & {*_people(), "source_id"}), None)
-    if mark is None or text.lstrip().startswith(("{", "[")):
+    if mark is None:
         return
     try:
-        for row in csv.DictReader(io.StringIO(text), delimiter=mark):
+        for row in csv.DictReader(io.StringIO(text, newline=None), delimiter=mark):
             yield Piece(place, {name: value for name, value in row.items() if name in _people() and value})
             yield from _row_of(row, place)
     except csv.Error:

@@ -26,7 +26,7 @@ from pmd.images import names, takedowns
 from pmd.images import rules as images_rules
 from pmd.schema import keys
 from pmd.schema.statuses import OK
-from pmd.schema.tables import GROUPS
+from pmd.schema.tables import KEY
 from pmd.store import commits, register, root, storage
 from pmd.store.register import Register
 from pmd.suppression import addresses, people, rows
@@ -351,9 +351,6 @@ def batches(root_url: str, columns: Sequence[str] = _COLUMNS) -> Iterator[pa.Rec
 def _spread(root_url: str, known: Register, images: set[bytes], also: set[tuple[bytes, bytes]]) -> set[bytes]:
     """Return images with all that are the same picture."""
     found = {*images_rules.reached(frozenset(images), also)}
-    groups = _groups(root_url)
-    alike = groups.filter(pc.is_in(groups["relation"], value_set=pa.array(dedupe_rules.MERGED)))
-    stands: dict[bytes, bytes] = dict(zip(*(alike[name].to_pylist() for name in ("image_id", "kept_id")), strict=True))
     shared = _placeholders(root_url, known)
     own = [row for row in _ledger_rows(known, found) if row["sha256"] not in shared]
     having = pictures.named(
@@ -367,8 +364,7 @@ def _spread(root_url: str, known: Register, images: set[bytes], also: set[tuple[
         },
     )
     found |= {image for alike_ids in having.values() for image in alike_ids}
-    heads = {_head(stands, image) for image in found}
-    found |= {image for image in {*stands, *stands.values()} if _head(stands, image) in heads}
+    found |= _alike(root_url, found)
     return {*images_rules.reached(frozenset(found), also)}
 
 
@@ -398,23 +394,36 @@ def _at_their_addresses(
     return images, spelled
 
 
-def _head(stands: Mapping[bytes, bytes], image: bytes) -> bytes:
-    """Return the image that stands for one: equal bytes give way first, then what looks alike."""
-    for _ in range(2):
-        image = stands.get(image, image)
-    return image
+def _alike(root_url: str, images: set[bytes]) -> set[bytes]:
+    """Return all images of the groups that some are of."""
+    mine = keys.key_array(sorted(images))
+    heads = {*images}  # an image without a row may stand for others
+    for group in _groups(root_url, dedupe_rules.MERGED):
+        heads.update(group["stands_id"].filter(pc.is_in(group["image_id"], value_set=mine)).to_pylist())
+    standing = keys.key_array(sorted(heads))
+    found: set[bytes] = set()
+    for group in _groups(root_url, dedupe_rules.MERGED):
+        theirs = group.filter(pc.is_in(group["stands_id"], value_set=standing))
+        found.update(*(theirs[name].to_pylist() for name in ("image_id", "stands_id")))
+    return found
 
 
-def _groups(root_url: str) -> pa.Table:
-    there = commits.read(root.dedupe_folder(root_url)) is not None
-    return dedupe_rules.read_groups(root_url) if there else GROUPS.empty_table()
+def _groups(root_url: str, relations: Sequence[str]) -> Iterator[pa.Table]:
+    """Yield the groups of some relations, a file at a time."""
+    if commits.read(root.dedupe_folder(root_url)) is not None:
+        for found in dedupe_rules.each_groups(root_url):
+            yield found.filter(pc.is_in(found["relation"], value_set=pa.array(relations)))
 
 
 def _placeholders(root_url: str, known: Register) -> set[bytes]:
     """Return the SHA-256 of pictures that many images share, and that are therefore nobody's."""
-    groups = _groups(root_url)
-    ids = {*groups.filter(pc.equal(groups["relation"], dedupe_rules.REPEATED_BYTES))["image_id"].to_pylist()}
-    return {row["sha256"] for row in _ledger_rows(known, ids) if row["sha256"] is not None} if ids else set()
+    shared = [group["image_id"] for group in _groups(root_url, [dedupe_rules.REPEATED_BYTES])]
+    ids = pa.chunked_array([chunk for column in shared for chunk in column.chunks], KEY).combine_chunks()
+    found: set[bytes] = set()
+    for table in _ledgers(known) if len(ids) else ():
+        theirs = table["sha256"].filter(pc.is_in(table["image_id"], value_set=ids))
+        found.update(pc.unique(theirs).drop_null().to_pylist())
+    return found
 
 
 def _pairs_of(root_url: str, images: set[bytes]) -> set[bytes]:

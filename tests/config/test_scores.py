@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -61,6 +61,10 @@ def write(path: Path, column: str, ids: list[Any], values: list[float | None], n
     return str(path)
 
 
+def read(path: str, keep: str, missing: Literal["keep", "reject"]) -> scores.Verdicts:
+    return scores.put(path, keep, missing, f"{path}.side").mapped()
+
+
 def out(verdicts: scores.Verdicts, *numbers: int) -> list[int]:
     """Return which of some keys leave."""
     listed = verdicts.has(pa.array([key(number) for number in numbers], pa.binary(16)))
@@ -73,19 +77,59 @@ def test_failing_missing_null_and_doubled(tmp_path: Path, spelled: str) -> None:
     numbers, values = [1, 2, 3, 4, 5, 5], [0.1, 0.9, None, float("nan"), 0.1, 0.9]
     ids = [key(n).hex() for n in numbers] if spelled == "hex" else [key(n) for n in numbers]
     path = write(tmp_path / "nsfw.parquet", "image_id", ids, values)
-    kept = scores.read(path, "nsfw < 0.2", "keep")
+    kept = read(path, "nsfw < 0.2", "keep")
     assert kept.column == "image_id"
     assert out(kept, 1, 2, 3, 4, 5, 6) == [2, 5]
-    assert out(scores.read(path, "nsfw < 0.2", "reject"), 1, 2, 3, 4, 5, 6) == [2, 3, 4, 5, 6]
-    again = scores.Verdicts.from_bytes(kept.to_bytes())
-    assert out(again, 1, 2, 3, 4, 5, 6) == [2, 5]
+    assert out(read(path, "nsfw < 0.2", "reject"), 1, 2, 3, 4, 5, 6) == [2, 3, 4, 5, 6]
 
 
 def test_a_file_without_rows_knows_nobody(tmp_path: Path) -> None:
     path = tmp_path / "empty.parquet"
     pq.write_table(pa.table({"pair_id": pa.array([], pa.string()), "nsfw": pa.array([], pa.float64())}), path)
-    assert out(scores.read(str(path), "nsfw < 1", "keep"), 1) == []
-    assert out(scores.read(str(path), "nsfw < 1", "reject"), 1) == [1]
+    assert out(read(str(path), "nsfw < 1", "keep"), 1) == []
+    assert out(read(str(path), "nsfw < 1", "reject"), 1) == [1]
+
+
+def test_many_ids_are_sorted_by_buckets_and_looked_up_in_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is held is a bucket and what all buckets may keep in memory, however many ids a file has."""
+    monkeypatch.setattr(scores, "_BUCKET_IDS", 256)
+    monkeypatch.setattr(scores, "_SPOOL_BYTES", 1 << 13)
+    dice = np.random.default_rng(0)
+    ids = [bytes(row) for row in dice.integers(0, 256, (6000, 16), np.uint8)]
+    values = dice.random(len(ids)).tolist()
+    ids, values = [*ids, *ids[:500]], [*values, *dice.random(500).tolist()]  # some twice
+    path = write(tmp_path / "nsfw.parquet", "pair_id", ids, values)
+    held: list[int] = []
+    sorted_at_once: list[int] = []
+    real_add, real_unique = scores._Buckets.add, np.unique
+
+    def add(self: scores._Buckets, *rows: Any) -> None:
+        real_add(self, *rows)
+        held.append(sum(bucket.tell() for bucket in self._buckets if not bucket._rolled))  # type: ignore[attr-defined]
+
+    def unique(rows: Any) -> Any:
+        sorted_at_once.append(len(rows))
+        return real_unique(rows)
+
+    monkeypatch.setattr(scores._Buckets, "add", add)
+    monkeypatch.setattr(scores.np, "unique", unique)
+    batches = scores._batches
+    monkeypatch.setattr(
+        scores,
+        "_batches",
+        lambda *asked: ((name, batch[at : at + 500]) for name, batch in batches(*asked) for at in range(0, 6500, 500)),
+    )
+    failing = {key for key, value in zip(ids, values, strict=True) if value >= 0.5}
+    for missing, decide in (("keep", failing), ("reject", {*ids} - failing)):
+        verdicts = read(path, "nsfw < 0.5", missing)  # type: ignore[arg-type]
+        found = [row.ljust(16, b"\0") for row in verdicts.ids.tolist()]
+        assert found == sorted(decide)
+        assert verdicts.has(pa.array(ids, pa.binary(16))).tolist() == [key in decide for key in ids]
+        assert isinstance(verdicts.ids.base, np.memmap)
+    assert 0 < max(held) <= 1 << 13
+    assert max(sorted_at_once) < 2 * 256
 
 
 @settings(max_examples=30, deadline=None)
@@ -118,33 +162,33 @@ def test_the_cost_of_a_look_up_does_not_grow_with_ids_that_begin_alike() -> None
 def test_mistakes_in_a_file_are_told(tmp_path: Path) -> None:
     path = write(tmp_path / "a.parquet", "key", [key(1).hex()], [0.1])
     with pytest.raises(InputError, match="without the columns"):
-        scores.read(path, "nsfw < 1", "keep")
+        read(path, "nsfw < 1", "keep")
     path = write(tmp_path / "b.parquet", "pair_id", ["12"], [0.1])
     with pytest.raises(InputError, match="an id that is none"):
-        scores.read(path, "nsfw < 1", "keep")
+        read(path, "nsfw < 1", "keep")
     with pytest.raises(InputError, match="without the columns"):
-        scores.read(path, "quality < 1", "keep")
+        read(path, "quality < 1", "keep")
     pq.write_table(pa.table({"pair_id": [key(1).hex()], "nsfw": ["low"]}), tmp_path / "c.parquet")
     with pytest.raises(InputError, match="a score that is no number"):
-        scores.read(str(tmp_path / "c.parquet"), "nsfw < 1", "keep")
+        read(str(tmp_path / "c.parquet"), "nsfw < 1", "keep")
     (tmp_path / "d.parquet").write_text("no parquet")
     with pytest.raises(InputError, match="not a Parquet file"):
-        scores.read(str(tmp_path / "d.parquet"), "nsfw < 1", "keep")
+        read(str(tmp_path / "d.parquet"), "nsfw < 1", "keep")
     one = pa.array([0.1])
     pq.write_table(
         pa.Table.from_arrays([pa.array([key(1).hex()]), one, one], names=["pair_id", "nsfw", "nsfw"]),
         tmp_path / "e.parquet",
     )
     with pytest.raises(InputError, match="without the columns"):
-        scores.read(str(tmp_path / "e.parquet"), "nsfw < 1", "keep")
+        read(str(tmp_path / "e.parquet"), "nsfw < 1", "keep")
     path = write(tmp_path / "f.parquet", "pair_id", [16, 10**15], [0.1, 0.2])
     with pytest.raises(InputError, match="an id that is none"):
-        scores.read(path, "nsfw < 1", "keep")
+        read(path, "nsfw < 1", "keep")
 
 
 def test_whole_numbers_of_any_size_are_scores(tmp_path: Path) -> None:
     path = write(tmp_path / "large.parquet", "pair_id", [key(1).hex(), key(2).hex()], [2**53 + 1, 3])
-    assert scores.read(path, "nsfw < 10", "keep").has(pa.array([key(1), key(2)], pa.binary(16))).tolist() == [
+    assert read(path, "nsfw < 10", "keep").has(pa.array([key(1), key(2)], pa.binary(16))).tolist() == [
         True,
         False,
     ]
@@ -156,5 +200,5 @@ def test_a_damaged_file_is_told(tmp_path: Path, damage: Callable[[bytes], bytes]
     write(path, "pair_id", [key(number).hex() for number in range(9)], [0.1] * 9)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(InputError, match="damaged or cut short") as raised:
-        scores.read(str(path), "nsfw < 1", "keep")
+        read(str(path), "nsfw < 1", "keep")
     assert raised.value.where == str(path)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -600,6 +601,25 @@ def test_many_problems_of_one_kind_are_told_by_example(tmp_path: Path) -> None:
         pairs.check(expected, lambda *problem: told.append(problem))
     assert len(told) == 40
     assert told[0][2:] == ("1", "2")
+
+
+def test_what_buckets_hold_in_memory_does_not_grow_with_the_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A PMD's 500 million records fill 512 buckets, each of which had held up to 4 MB."""
+    monkeypatch.setattr(reconciliation, "_SPOOL_BYTES", 1 << 12)
+    monkeypatch.setattr(reconciliation, "_SPOOLS_BYTES", 1 << 15)
+    dice = np.random.default_rng(0)
+    with reconciliation.Reconciliation(500_000_000) as pairs:
+        file = pairs.file("somewhere")
+        held = []
+        for _ in range(40):
+            ids = [bytes(row) for row in dice.integers(0, 256, (1000, 16), np.uint8)]
+            pairs.add(reconciliation.CURATED, file, ids, ["coco"] * 1000)
+            held.append(sum(bucket.tell() for bucket in pairs._buckets if not bucket._rolled))  # type: ignore[attr-defined]
+        told: list[tuple[str, ...]] = []
+        pairs.check(reconciliation.Expectation(["curate"], [], [], []), lambda *problem: told.append(problem))
+    assert len(pairs._buckets) == 512
+    assert 0 < max(held) <= 1 << 15
+    assert told == []
 
 
 def test_the_command_fails_with_its_exit_code(copy: Path) -> None:

@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import tarfile
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from pmd.fetch import partitions, reading
 from pmd.fetch.store import StoreTar
 from pmd.schema import keys
 from pmd.schema.tables import LEDGER, REJECTED
-from pmd.shard import samples, writing
+from pmd.shard import samples, transforms, writing
 from pmd.store import commits
 
 
@@ -128,6 +129,49 @@ def test_of_so_many_shards_the_first_hold_one_sample_more(counts: list[int], num
     assert max(sizes, default=0) - min(sizes, default=0) <= 1
     taken = [(window, rank) for slices in shards for window, start, stop in slices for rank in range(start, stop)]
     assert taken == [(window, rank) for window, count in enumerate(counts) for rank in range(count)]
+
+
+def test_a_shard_reads_the_samples_of_its_own_range_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a window of 240,000 samples each shard of 10,000 read all."""
+    monkeypatch.setattr(commits, "ROW_GROUP_ROWS", 100)
+    table = pa.table({"number": np.arange(1000)})
+    path = str(tmp_path / commits.put_table(str(tmp_path), "samples", table).name)
+    cuts = [0, 1, 99, 100, 101, 250, 300, 999, 1000]
+    for start, stop in itertools.combinations(cuts, 2):
+        slices = [{"path": path, "start": start, "stop": stop}]
+        (held,) = transforms._ordered(slices).values()
+        assert held.table.num_rows <= stop - start + 200
+        assert transforms._joined({path: held}, slices)["number"].to_pylist() == [*range(start, stop)]
+    two = [{"path": path, "start": 510, "stop": 520}, {"path": path, "start": 620, "stop": 700}]
+    ordered = transforms._ordered(two)
+    assert ordered[path].table.num_rows == 200
+    assert transforms._joined(ordered, two)["number"].to_pylist() == [*range(510, 520), *range(620, 700)]
+
+
+@pytest.mark.parametrize("unit", ["image", "pair"])
+def test_a_window_is_ordered_with_few_pairs_as_objects(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All pairs of a window were: 3 kB each, 0.8 GB for the 262,144 images that one may have."""
+    regions = (None, [0.1, 0.2, 0.5, 0.5], [0.0, 0.0, 1.0, 0.5])
+    rows = rows_of(*(view(number % 701, f"{number}#1", regions[number % 7 % 3]) for number in range(3000)))
+    once = samples._described(rows, asking(3, unit=unit))
+    monkeypatch.setattr(samples, "_PAIRS_AT_ONCE", 64)
+    tracemalloc.start()
+    try:
+        pieces = samples._described(rows, asking(3, unit=unit))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert pieces.equals(once)
+    assert most < 1 << 20  # it was 9 MB
+    known = [(keys.digest("rank", "3", bytes.fromhex(key)), key) for key in once["key"].to_pylist()]
+    assert known == sorted(known)
+    assert len({key for _, key in known}) == len(known) == (3000 if unit == "pair" else 701 * 3)
+    told = [pair["source_id"] for pairs in once["pairs"].to_pylist() for pair in pairs]
+    assert sorted(told) == sorted(rows["source_id"].to_pylist())
+    assert all(
+        [pair["source_id"] for pair in pairs] == sorted(pair["source_id"] for pair in pairs)
+        for pairs in once["pairs"].to_pylist()
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,11 @@ import datetime
 import hashlib
 import json
 import shutil
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -20,6 +22,7 @@ from pmd.books import redirects
 from pmd.config import Config
 from pmd.config.asked import Asked
 from pmd.curate import needs
+from pmd.dedupe import rules as dedupe_rules
 from pmd.errors import InputError, RootError
 from pmd.fetch import policies
 from pmd.fetch.outcome import Attempt
@@ -29,7 +32,7 @@ from pmd.images import takedowns
 from pmd.inspection import verify
 from pmd.refresh import waves
 from pmd.schema import keys
-from pmd.store import commits, register, root
+from pmd.store import commits, exchange, register, root
 from pmd.store.commits import Commit
 from pmd.store.lock import Lock, State
 from pmd.store.standing import Standing
@@ -509,3 +512,35 @@ def test_redirects_are_read_once_and_by_columns(led: Config, monkeypatch: pytest
     asked = [requests.Request(1, (C1.hex(),), keeps_looks=True), requests.Request(2, (C2.hex(),))]
     assert {C1, C2} <= matching.resolve(led.root, asked, led.sources, Suppression()).images
     assert read == [1]
+
+
+def test_groups_are_looked_through_a_part_at_a_time(tmp_path: Path) -> None:
+    """Who stands for whom was held for all images: 300 bytes a duplicate, some gigabytes at PMD's size."""
+    dice = np.random.default_rng(0)
+    ids = [bytes(row) for row in dice.integers(0, 256, (40_000, 16), np.uint8)]
+    equal, alike = zip(ids[0::2], ids[1::2], strict=True), zip(ids[1::4], ids[3::4], strict=True)
+    found = dedupe_rules.resolved(
+        pa.concat_tables(
+            [
+                dedupe_rules.related(*zip(*((one, other, relation, 0) for one, other in pairs), strict=True))
+                for relation, pairs in ((dedupe_rules.SAME_BYTES, equal), (dedupe_rules.NEAR_DUPLICATE, alike))
+            ]
+        )
+    )
+    at = exchange.partitions(found["image_id"], 5)
+    folder = root.dedupe_folder(str(tmp_path))
+    files = [
+        commits.put_table(folder, f"groups/{flow.part(part, 5)}", found.filter(pa.array(at == part)))
+        for part in range(2**5)
+    ]
+    commits.write(folder, Commit(flow.DEDUPE.name, tuple(files), {}, "", {}))
+    clump = {*ids[4:8]}  # 4 has the bytes of 5, 6 those of 7, and 5 looks like 7
+    tracemalloc.start()
+    try:
+        for one in clump:
+            assert matching._alike(str(tmp_path), {one}) == clump
+        assert matching._alike(str(tmp_path), {b"a" * 16}) == set()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 1 << 20  # and 6 MB before
