@@ -162,6 +162,7 @@ def _download(
     images: int = 0,
 ) -> Downloaded:
     """Run the lanes."""
+    needs.require_contact(config)
     lock = root.writing(config.root)
     known = store.begin(known, shards, lock.epoch, lock.check)
     work = root.work_folder(config.root, "fetch")
