@@ -152,6 +152,7 @@ def build(
         from pmd.fetch import needs as fetch_needs  # late, as below: a stage by itself reads in what it needs
 
         fetch_needs.check(config)
+        fetch_needs.require_contact(config)
 
     before: list[Unit] = []
     for turn in _turns(units(config, chosen, flags, driver.now, only=only)):

@@ -29,6 +29,7 @@ from pmd.fetch import (
     needs,
     partitions,
     reference_lists,
+    renamed,
     store,
     summary,
 )
@@ -162,11 +163,13 @@ def _download(
     images: int = 0,
 ) -> Downloaded:
     """Run the lanes."""
+    needs.require_contact(config)
     lock = root.writing(config.root)
     known = store.begin(known, shards, lock.epoch, lock.check)
     work = root.work_folder(config.root, "fetch")
     lanes = min(config.fetch.lanes, len(shards))
     index = _index(config)
+    others = None if lost_only else _renamed(known, shards)
     listed = _listed(config, shards, flags)
     waiting = Waiting(root.work_folder(config.root, "waiting"))
     storage.remove_tree(waiting.folder)
@@ -187,6 +190,7 @@ def _download(
         epoch=lock.epoch,
         waiting=None if settle_unreached else waiting,
         index=index,
+        renamed=others,
         listed=listed,
         hashed=asking.who(config) is not None,
         lost_only=lost_only,
@@ -224,7 +228,7 @@ def _download(
         storage.remove_tree(waiting.folder)
         storage.remove_tree(reports.folder)
         leases.remove_ended(root.leases_folder(config.root))
-        for name in ("adopt", "listed"):
+        for name in ("adopt", "listed", "renamed"):
             storage.remove_tree(root.work_folder(config.root, name))
     if not lost_only and {one.shard for one in done if not one.left} >= {*shards}:
         register.answered(known, lock.epoch, needs.answers(config, Standing(config.root, known)))
@@ -240,6 +244,16 @@ def _index(config: Config) -> str | None:
     path = storage.join(folder, "index.parquet")
     adopt.write(path, adopt.index(config.fetch.adopt, max_bytes=config.fetch.max_bytes))
     return path
+
+
+def _renamed(known: Register, shards: Sequence[int]) -> str | None:
+    """Write down what the store has of some shards' images under another key, for the workers; return the folder."""
+    found = renamed.find(known, shards)
+    if not found.rows.num_rows:
+        return None
+    folder = root.work_folder(known.root, "renamed")
+    renamed.write(folder, found)
+    return folder
 
 
 def _listed(config: Config, shards: Sequence[int], flags: Sequence[str]) -> str | None:

@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import dataclasses
 import logging
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
@@ -16,7 +15,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pmd import config, flow
 from pmd.config import Config, places, remedies
-from pmd.engines import choosing, counters, driving, ends, jobs, mistakes, progress, transforms, versions
+from pmd.engines import choosing, cores, counters, driving, ends, jobs, mistakes, progress, transforms, versions
 from pmd.engines.choosing import says
 from pmd.engines.options import Options
 from pmd.engines.processes import Processes
@@ -216,9 +215,9 @@ def processes(flags: Sequence[str], input_bytes: int) -> int:
     if not is_ours(flags):
         return 1
     if says(flags, "direct_num_workers"):
-        return int(PipelineOptions(list(flags)).view_as(DirectOptions).direct_num_workers) or _cores()
+        return int(PipelineOptions(list(flags)).view_as(DirectOptions).direct_num_workers) or cores.count()
     pay = 1 + input_bytes // PROCESS_BYTES
-    return min(_cores(), MOST_PROCESSES, pay) if pay > MOST_THREADS else 1
+    return min(cores.count(), MOST_PROCESSES, pay) if pay > MOST_THREADS else 1
 
 
 def threads(flags: Sequence[str], input_bytes: int) -> int:
@@ -230,7 +229,7 @@ def threads(flags: Sequence[str], input_bytes: int) -> int:
     """
     if not is_ours(flags) or says(flags, "direct_num_workers") or processes(flags, input_bytes) > 1:
         return 1
-    return min(_cores(), MOST_THREADS) if input_bytes >= THREAD_BYTES else 1
+    return min(cores.count(), MOST_THREADS) if input_bytes >= THREAD_BYTES else 1
 
 
 def parquet_bytes(files: Iterable[File]) -> int:
@@ -251,10 +250,6 @@ def image_bytes(files: Iterable[File]) -> int:
 def picture_bytes(count: int) -> int:
     """Return what so many stored pictures stand for, likewise."""
     return _IMAGE_BYTES * count
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _DriverOptions(PipelineOptions):  # type: ignore[misc]

@@ -6,8 +6,10 @@ Upstream may have the address of a shortener, or of a host that has moved, and w
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
+import ada_url
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,9 +19,9 @@ from pmd.store.register import Register
 
 #: What is read of attempts; `headers` tell where a redirect led that was not followed any more.
 _COLUMNS: Final = ("image_id", "location", "final_url", "headers")
+_SCHEMES: Final = ("http://", "https://")
 _SCHEME: Final = "^https?://"
 _HEADER: Final = '"location":'
-_LOCATION: Final = r'"location":"(?P<url>https?://[^"\\]+)"'
 
 LED: Final = pa.schema([pa.field("image_id", KEY), pa.field("address", pa.string())])
 
@@ -47,8 +49,18 @@ def _followed(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _told(batch: pa.RecordBatch) -> pa.RecordBatch:
-    # Few answers have the header, and a pattern costs more than a look for its name.
-    some = batch.filter(pc.match_substring(batch["headers"], _HEADER))
-    told = pc.struct_field(pc.extract_regex(some["headers"], _LOCATION), "url")
-    there = told.is_valid()
-    return pa.RecordBatch.from_arrays([some["image_id"].filter(there), told.filter(there)], schema=LED)
+    # Few answers have the header.
+    some = batch.filter(pc.match_substring(batch["headers"], _HEADER)).select(_COLUMNS).to_pylist()
+    told = [(row["image_id"], _address(row)) for row in some]
+    there = [(image, address) for image, address in told if address is not None]
+    return pa.RecordBatch.from_pylist([{"image_id": image, "address": address} for image, address in there], schema=LED)
+
+
+def _address(row: dict[str, Any]) -> str | None:
+    """Return where a redirect leads, which may be written as seen from the address that was asked; None where that is none."""
+    try:
+        said = orjson.loads(row["headers"])["location"]
+        address = ada_url.URL(said, base=row["final_url"] or row["location"]).href
+    except ValueError:
+        return None
+    return address if address.startswith(_SCHEMES) else None

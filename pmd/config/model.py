@@ -317,6 +317,8 @@ class _Checker:
         if places.homeless(path) is not None:
             remedy = "write the folder itself"
             self.problem(key, "the home folder of somebody who is known here", places.written(path), remedy)
+        if (url := places.url(places.written(path))) is not None:
+            self.problem(key, "a path, or a URL with two slashes", places.written(path), f"write {url}")
         if places.variable(path) is not None:
             expected = "a path as it is: variables are not read in it"
             remedy = "write the folder itself; ~ is your home folder"

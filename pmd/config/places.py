@@ -24,6 +24,10 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 #: What a shell would take for a variable, with the rest of the name that begins with it.
 _VARIABLE: Final = re.compile(r"(?:^|(?<=/))(?P<name>\$(?:\{[A-Za-z_]\w*\}|[A-Za-z_]\w*))[^/]*")
+#: What fsspec reads as a file system's name, and one slash where two belong: pathlib makes one of two.
+_ONE_SLASH: Final = re.compile(
+    "(?P<name>s3a?|gcs|gs|az|adl|abfss?|hdfs|webhdfs|https?|sftp|ftp|oci|oss|hf):/(?P<rest>[^/].*)"
+)
 #: Stands between an archive's path and a member's name (`pmd.formats.archives`).
 _MEMBER: Final = "!/"
 _WILD: Final = frozenset("*?[")
@@ -113,6 +117,15 @@ def variable(path: str) -> str | None:
         if "://" in file or not storage.glob(file[: found.end()]):
             return found["name"]
     return None
+
+
+def url(path: str) -> str | None:
+    """Return the URL that a path with one slash in the place of two was meant for; else None.
+
+    A file that is really called so is no mistake.
+    """
+    found = _ONE_SLASH.fullmatch(path)
+    return None if found is None or storage.exists(found["name"] + ":") else f"{found['name']}://{found['rest']}"
 
 
 def homeless(path: str) -> str | None:

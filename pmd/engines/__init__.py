@@ -4,6 +4,7 @@ Modules, each importing only those above it::
 
     coder       Arrow batches between workers
     options     Beam's options, made quick to ask
+    cores       how many this process may keep busy
     signatures  Beam's look at signatures, once for each
     partitions  units that are parts
     progress    what a person sees while a stage runs

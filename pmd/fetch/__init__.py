@@ -54,6 +54,7 @@ those above it::
     stored       stored pictures, read back and checked
     reading      many stored pictures, read with few requests
     waiting      generations that wait for word whether any host answered the run
+    renamed      stored pictures under another identity, taken over
     leases       one copy of a lane at a time
     reports      what lanes tell the driver when they are done
     store        one generation of one fetch shard: tar, attempts, ledger, commit

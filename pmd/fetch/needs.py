@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 
 from pmd import flow
 from pmd.config import Config
+from pmd.errors import ConfigError
 from pmd.fetch import asking, blocklists, partitions, reference_lists, sums
 from pmd.schema.statuses import BLOCKED_ADDRESS
 from pmd.store import commits, root, storage
@@ -36,6 +38,29 @@ def check(config: Config) -> None:
         from pmd.fetch import img2dataset  # late: it reads in all that asks the web
 
         img2dataset.require()
+
+
+def require_contact(config: Config) -> None:
+    """Refuse a contact at which nobody is, before anybody is asked: the one that `pmd init` writes, for the user to change.
+
+    Hosts that want to be left alone write to it, and block whoever does not answer.
+
+    Raises:
+        ConfigError: It still stands, and not every host is one of ours.
+    """
+    all_ours = any(host.startswith("*:") for host in config.fetch.resolve)
+    if _NOBODYS.fullmatch(config.contact or "") and not all_ours:
+        raise ConfigError(
+            "nobody can be reached here",
+            where="contact",
+            expected="an address at which hosts reach you: it is sent with every request",
+            found=f"{config.contact}, which stands for yours",
+            remedy="write your own in the configuration",
+        )
+
+
+#: RFC 2606 §3 keeps these domains for examples.
+_NOBODYS: Final = re.compile(r"mailto:you@example\.(?:com|net|org)", re.IGNORECASE)
 
 
 def wanted(config: Config, unit: str = "all", standing: Standing | None = None) -> tuple[Wanted, ...]:

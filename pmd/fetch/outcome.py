@@ -299,7 +299,7 @@ def denying_tag(values: Sequence[str], agent: str, directives: Set[str] = DENYIN
         for part in value.split(","):
             name, colon, rest = part.partition(":")
             directive = part.strip().lower()
-            if colon and name.strip().lower() not in _NOT_AN_AGENT:
+            if colon and name.strip().lower() not in _NOT_AN_AGENT and not _DATE.match(name.strip()):
                 for_us = name.strip().lower() in {agent.lower(), "*"}
                 directive = rest.strip().lower()
             if for_us and not directives.isdisjoint(_WORD_END.split(directive)):
@@ -307,6 +307,8 @@ def denying_tag(values: Sequence[str], agent: str, directives: Set[str] = DENYIN
     return None
 
 
+#: The rest of a date, which has a comma: "unavailable_after: Mon, 25 Jun 2010 15:00:00 PST". Its colon ends no agent's name.
+_DATE: Final = re.compile("[0-9]{1,2}[ -][A-Za-z]{3}[ -]")
 #: Characters of an X-Robots-Tag that is read to its end. Ours: what Apache sends in one line, by default.
 TAG_LENGTH: Final = 8190
 #: What stands between two directives where somebody has left the comma out: a no is a no.

@@ -185,7 +185,7 @@ def _rules_for(body: str, agent: str) -> Rules:
     named = False
     current: set[str] = set()
     in_rules = True
-    for line in _LINE_END.split(body.removeprefix("\ufeff")):
+    for line in _LINE_END.split(body.lstrip("\ufeff")):
         key, value = _parted(line)
         if key == "user-agent":
             current = set() if in_rules else current

@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 from pmd import codec, flow
 from pmd.config.options import FetchOptions
 from pmd.errors import NetworkError
-from pmd.fetch import adopt, blocklists, network, outcome, reference_lists, state
+from pmd.fetch import adopt, blocklists, network, outcome, reference_lists, renamed, state
 from pmd.fetch.engine import Fetcher, Progress, utc_now
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.fetch.reports import Done, Heard, waited
@@ -86,6 +86,7 @@ class Order:
         retry: Statuses whose images are tried anew.
         epoch: That of the run (`commits.claim`).
         adopted: What may be taken over: `adopt.INDEX`.
+        renamed: What the store has of them under another key.
         waiting: Where a second generation waits, of images that were not reached while no host had answered the lane; without it
             they are settled as they are. Those that were lost to an earlier run are, in any case.
         listed: What lists say of the shard's images.
@@ -101,6 +102,7 @@ class Order:
     retry: Collection[str] = ()
     epoch: int = 0
     adopted: pa.Table | None = None
+    renamed: renamed.Renamed | None = None
     waiting: Waiting | None = None
     listed: reference_lists.Listed = dataclasses.field(default_factory=dict)
     hashed: bool = True
@@ -146,25 +148,15 @@ def settle_shard(order: Order, lane: Fetcher) -> Done | None:
     def settled() -> Generator[Fetched, None, None]:
         yield from _blocked(ledger, blocked, generation, started)
         taken = []
-        if order.adopted is not None:
-            for fetched in adopt.fetched(
-                todo,
-                order.adopted,
-                options=order.options,
-                blocklist=blocklist,
-                generation=generation,
-                previous=ledger,
-                when=started,
-                listed=listed,
-                hashed=order.hashed,
-            ):
-                taken.append(fetched.image_id)
-                yield _unlisted(fetched, before)
-                if lane.stopping:
-                    return
-        left = todo.filter(pc.invert(pc.is_in(todo["image_id"], value_set=pa.array(taken, KEY))))
+        for fetched in _taken_over(order, todo, ledger, generation, blocklist, listed, started):
+            taken.append(fetched.image_id)
+            yield _unlisted(fetched, before)
+            if lane.stopping:
+                return
         with contextlib.closing(
-            lane.fetch(left, generation=generation, previous=ledger, listed=listed, progress=order.progress)
+            lane.fetch(
+                _but(todo, taken), generation=generation, previous=ledger, listed=listed, progress=order.progress
+            )
         ) as found:
             for fetched in found if order.waiting is None else _but_unheard(found, lane, ledger, unheard):
                 yield _unlisted(fetched, before)
@@ -184,6 +176,41 @@ def settle_shard(order: Order, lane: Fetcher) -> Done | None:
         return None
     left = _left(order, known, ledger, standing, blocklist)
     return Done(standing, left, heard if standing is commit else None)
+
+
+def _taken_over(
+    order: Order,
+    todo: pa.Table,
+    ledger: pa.Table,
+    generation: int,
+    blocklist: blocklists.Blocklist,
+    listed: reference_lists.Listed,
+    when: datetime.datetime,
+) -> Iterator[Fetched]:
+    """Yield the images for which nobody has to be asked: what the store has under another key, and img2dataset's."""
+    taken = []
+    if order.renamed is not None:
+        for fetched in renamed.fetched(
+            order.root, todo, order.renamed, blocklist=blocklist, generation=generation, listed=listed
+        ):
+            taken.append(fetched.image_id)
+            yield fetched
+    if order.adopted is not None:
+        yield from adopt.fetched(
+            _but(todo, taken),
+            order.adopted,
+            options=order.options,
+            blocklist=blocklist,
+            generation=generation,
+            previous=ledger,
+            when=when,
+            listed=listed,
+            hashed=order.hashed,
+        )
+
+
+def _but(images: pa.Table, taken: Sequence[bytes]) -> pa.Table:
+    return images.filter(pc.invert(pc.is_in(images["image_id"], value_set=pa.array(taken, KEY))))
 
 
 def _until_met(found: Iterator[Fetched], met: list[Exception]) -> Iterator[Fetched]:

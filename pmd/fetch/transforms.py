@@ -35,7 +35,19 @@ from pmd import lean
 from pmd.config.options import FetchOptions
 from pmd.engines import counters, ends, mistakes, progress, workers
 from pmd.errors import NetworkError, PmdError, WorkerFault
-from pmd.fetch import adopt, blocklists, hosts, leases, partitions, policies, reference_lists, state, stopping, store
+from pmd.fetch import (
+    adopt,
+    blocklists,
+    hosts,
+    leases,
+    partitions,
+    policies,
+    reference_lists,
+    renamed,
+    state,
+    stopping,
+    store,
+)
 from pmd.fetch.engine import Lane, utc_now
 from pmd.fetch.img2dataset import Img2dataset
 from pmd.fetch.outcome import Fetched
@@ -92,6 +104,7 @@ class FetchLane:
         began: When the run began.
         waiting: Where what cannot be reached waits for an answer of any host; None: it is settled, and no network is broken.
         index: What may be taken over (`adopt.write`).
+        renamed: What the store has under another key (`renamed.write`).
         hashed: Whether something asks for perceptual hashes (`asking.who`).
         until: When it is asked to end with what it has; None: when it is done.
         folder: The configuration's, to which relative archives are.
@@ -110,6 +123,7 @@ class FetchLane:
     epoch: int = 0  # of the run
     waiting: Waiting | None = None
     index: str | None = None
+    renamed: str | None = None
     listed: str | None = None  # the folder of what lists say
     hashed: bool = True
     lost_only: bool = False  # nothing but what was lost to damage (`state.to_restore`)
@@ -220,6 +234,7 @@ class FetchLane:
             epoch=self.epoch,
             progress=told,
             adopted=adopt.read(self.index, mine) if self.index is not None else None,
+            renamed=renamed.read(self.renamed, mine) if self.renamed is not None else None,
             waiting=self.waiting,
             listed=reference_lists.read(reference_lists.listed_file(self.listed, part), mine)
             if self.listed is not None

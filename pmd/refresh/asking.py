@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from pmd.config import Config
 from pmd.errors import ConfigError, NetworkError, RootError
-from pmd.fetch import asked, blocklists, network, policies, stopping
+from pmd.fetch import asked, blocklists, needs, network, policies, stopping
 from pmd.fetch.asked import ARCHIVE
 from pmd.fetch.engine import Fetcher, Lane, utc_now
 from pmd.fetch.outcome import Fetched
@@ -82,7 +82,8 @@ def refresh(
         opens: What asks; by default a lane of the fetch.
 
     Raises:
-        ConfigError: `images` is no number of images, `seed` no number of 64 bits, or a wave was begun with others.
+        ConfigError: `images` is no number of images, `seed` no number of 64 bits, a wave was begun with others, or the contact is
+            nobody's.
         NetworkError: No host was reached, or the network is broken.
         RootError: Nothing was fetched yet, or nothing that is left is on the web.
     """
@@ -95,6 +96,7 @@ def refresh(
     if date in waves.committed(config.root):
         count = next(wave.rows.num_rows for wave in waves.read(config.root) if wave.date == date)
         return Asked(date, count, 0, 0)
+    needs.require_contact(config)
     lock = root.writing(config.root)
     folder = waves.folder_of(config.root, date)
     commits.claim(folder, lock.epoch)

@@ -335,6 +335,31 @@ def test_a_home_that_is_nobodys_is_a_mistake_unless_it_is_there(
     assert config.load(str(Path(folder) / "pmd.toml")).root.endswith("~nobody_at_all/pmd")
 
 
+@pytest.mark.parametrize(
+    ("path", "url"),
+    [
+        ("s3:/bucket/pmd", "s3://bucket/pmd"),
+        ("gs:/bucket/pmd", "gs://bucket/pmd"),
+        ("s3://bucket/pmd", None),
+        ("s3:", None),
+        ("a:/b", None),
+        ("data/s3:/x", None),
+    ],
+)
+def test_a_url_with_one_slash_is_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, url: str | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert places.url(path) == url
+    text = f'root = "{path}"\ncontact = "mailto:a@b.org"\n[sources.sbu_captions]\nannotations = ["a.json"]\n'
+    (tmp_path / "pmd.toml").write_text(text)
+    if url is not None:
+        with pytest.raises(config.InvalidConfig, match=f'(?s)root.*found: "{path}".*remedy: write {url}'):
+            config.load("pmd.toml")
+        (tmp_path / path).mkdir(parents=True)
+        assert config.load("pmd.toml").root == path, "it is called so"
+
+
 def test_what_is_really_called_so_is_no_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "$data").mkdir()

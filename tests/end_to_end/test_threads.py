@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import running
+from pmd.engines import cores
 from tests.end_to_end import building
 from tests.end_to_end.conftest import Demo
 
@@ -23,7 +24,7 @@ def test_the_demo_in_threads_equals_the_one_in_one_thread(
         found.append(counted(flags, input_bytes))
         return found[-1]
 
-    monkeypatch.setattr(running, "_cores", lambda: 2)
+    monkeypatch.setattr(cores, "count", lambda: 2)
     monkeypatch.setattr(running, "THREAD_BYTES", 0)
     monkeypatch.setattr(running, "threads", threads)
     root = tmp_path / "root"

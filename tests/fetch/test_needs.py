@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipelines import build
 from pmd import config
+from pmd.errors import ConfigError
 from pmd.fetch import needs, partitions
 from pmd.store.standing import Standing
 from tests import tiny_root
@@ -71,3 +74,19 @@ def test_what_is_to_be_fetched_is_looked_for_once_and_nobody_can_change_the_answ
     assert needs.pending(chosen) == "5 images to fetch"
     assert sum(needs.pending_images(chosen).values()) == 5
     assert len(looked) == 1
+
+
+@pytest.mark.parametrize("contact", ["mailto:you@example.org", "mailto:You@Example.com"])
+def test_the_contact_of_the_starter_configuration_is_refused_before_anybody_is_asked(
+    tmp_path: Path, contact: str
+) -> None:
+    path = Path(tiny_root.write_config(tmp_path))
+    path.write_text(re.sub('contact = ".*"', f'contact = "{contact}"', path.read_text()))
+    chosen = config.load(str(path))
+    chosen = dataclasses.replace(chosen, fetch=chosen.fetch.model_copy(update={"resolve": {}}))
+    with pytest.raises(ConfigError, match=f"(?s)contact: nobody can be reached here.*found: {contact}"):
+        build.build(chosen)
+    assert not Path(chosen.root).exists()
+    rerouted = chosen.fetch.model_copy(update={"resolve": {"*:80": "127.0.0.1:9"}})
+    needs.require_contact(dataclasses.replace(chosen, fetch=rerouted))
+    needs.require_contact(dataclasses.replace(chosen, contact="mailto:them@example.org"))

@@ -140,6 +140,7 @@ FILES = [
     ("Google ID_UTF8ByteOrderMark", b"\xef\xbb\xbfUser-agent: *\nDisallow: /\n", "pmd", "/x", False),
     ("Google ID_UTF8ByteOrderMark", b"\xef\xbbUser-agent: *\nDisallow: /\n", "pmd", "/x", False),
     ("Google ID_UTF8ByteOrderMark", b"\xefUser-agent: *\nDisallow: /\n", "pmd", "/x", False),
+    ("two marks, of files put together", b"\xef\xbb\xbf\xef\xbb\xbfUser-agent: *\nDisallow: /\n", "pmd", "/x", False),
     ("Google kAllowFrequentTypos", b"useragent: *\ndisalow: /\n", "pmd", "/x", False),
     ("Google ID_LineSyntax_Line", b"user-agent pmd\ndisallow /\n", "pmd", "/x", False),
     ("Google ID_LineSyntax_Line", b"foo: pmd\nbar: /\n", "pmd", "/x", True),

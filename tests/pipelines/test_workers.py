@@ -19,7 +19,7 @@ import pytest
 
 from pipelines import curate, running
 from pmd import config
-from pmd.engines import driving, ends, processes, transforms, workers
+from pmd.engines import cores, driving, ends, processes, transforms, workers
 from pmd.engines.jobs import Place
 from pmd.errors import InputError, PmdError
 from pmd.store import commits, root
@@ -46,7 +46,7 @@ MIB = 2**20
 def test_as_many_processes_as_pay(
     flags: tuple[str, ...], input_bytes: int, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "_cores", lambda: 16)
+    monkeypatch.setattr(cores, "count", lambda: 16)
     assert running.processes(flags, input_bytes) == count
 
 
@@ -64,7 +64,7 @@ def test_as_many_processes_as_pay(
 def test_threads_where_no_processes_pay_yet(
     flags: tuple[str, ...], input_bytes: int, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "_cores", lambda: 16)
+    monkeypatch.setattr(cores, "count", lambda: 16)
     assert running.threads(flags, input_bytes) == count
 
 
@@ -78,7 +78,7 @@ def threaded(monkeypatch: pytest.MonkeyPatch) -> set[str]:
         named.add(threading.current_thread().name)
         check(work)
 
-    monkeypatch.setattr(running, "_cores", lambda: 2)
+    monkeypatch.setattr(cores, "count", lambda: 2)
     monkeypatch.setattr(running, "THREAD_BYTES", 0)
     monkeypatch.setattr(ends, "check", noted)
     return named

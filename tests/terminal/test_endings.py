@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pmd.errors import InputError, WorkerFault
+from pmd.store import storage
 from pmd.terminal import endings
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -165,6 +166,22 @@ def test_every_ending_is_told_with_its_code(capsys: pytest.CaptureFixture[str]) 
         + "  found: [Errno 13] Permission denied: '/data/a.tsv'\n"
         + "  remedy: mend its permissions, or choose another place\n"
         + "Traceback …\nKeyError: 1\n"
+    )
+
+
+def test_a_folder_that_is_gone_from_under_a_command_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert endings.tell(FileNotFoundError(errno.ENOENT, "No such file or directory")) is None
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    with pytest.raises(FileNotFoundError) as caught:
+        storage.is_local("out")
+    assert endings.tell(caught.value) == 1
+    assert capsys.readouterr().err == (
+        "pmd: the folder that this was started in is gone\n  remedy: go to one that is there (cd), and run it again\n"
     )
 
 
