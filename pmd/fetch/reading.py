@@ -166,9 +166,10 @@ class _Local:
 
     def fill(self, name: str, offset: int, room: memoryview) -> bool:
         """Have bytes of a file in memory, if that can be done at once."""
-        with suppress(OSError):
+        try:
             return self._file(name).fill_at_once(room, offset)
-        return False
+        except OSError:
+            return False
 
     def close(self) -> None:
         for file in self._open.values():
@@ -176,11 +177,12 @@ class _Local:
         self._open.clear()
 
     def _file(self, name: str) -> patience.Reading:
-        file = self._open.pop(name, None)
-        if file is None:
-            file = patience.Reading(storage.filesystem(storage.join(self._root, name))[1])
-            if len(self._open) >= _OPEN_FILES:
-                self._open.popitem(last=False)[1].close()
+        if name in self._open:
+            self._open.move_to_end(name)
+            return self._open[name]
+        file = patience.Reading(storage.filesystem(storage.join(self._root, name))[1])
+        if len(self._open) >= _OPEN_FILES:
+            self._open.popitem(last=False)[1].close()
         self._open[name] = file
         return file
 
