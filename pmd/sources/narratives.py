@@ -37,6 +37,8 @@ _MIRROR: Final = named_tables.Layout(
     {"original_caption": ("original_caption",)},
     text=frozenset({"dataset_id", "caption", "original_caption"}),
 )
+#: A number as a CSV spells it, where pandas has made a float of it too.
+_WHOLE: Final = re.compile(r"([0-9]{1,18})(?:\.0)?")
 #: Rows looked at to tell which data set a table is of.
 _HEAD_ROWS: Final = 100
 _SPLITS: Final[dict[str, str]] = {
@@ -258,8 +260,8 @@ def _lines(chunk: Chunk, *, numbered: bool) -> Iterator[tuple[Any, str]]:
             yield json_stream.Spoiled(batch.digest, batch.why), batch.where
             continue
         for index, row, error in json_stream.parse_json_lines(batch):
-            if numbered and isinstance(row, dict) and type(row.get("image_id")) is int:
-                row["image_id"] = str(row["image_id"])
+            if numbered and isinstance(row, dict) and (number := records.whole(row.get("image_id"))) is not None:
+                row["image_id"] = str(number)
             spoiled = None if error is None else json_stream.Spoiled(batch.lines[index].as_py(), error)
             yield row if spoiled is None else spoiled, batch.place(index)
 
@@ -274,11 +276,11 @@ def _upstream(row: dict[str, Any]) -> dict[str, Any]:
     """Return a table's row as upstream has it."""
     record = {key: value for key, value in row.items() if value is not None}
     # Tables make numbers of ids that are all digits, and a CSV makes text of every number.
-    if type(record.get("image_id")) is int:
-        record["image_id"] = str(record["image_id"])
+    if (number := records.whole(record.get("image_id"))) is not None:
+        record["image_id"] = str(number)
     annotator_id = record.get("annotator_id")
-    if isinstance(annotator_id, str) and annotator_id.isascii() and annotator_id.isdigit():
-        record["annotator_id"] = int(annotator_id)
+    if isinstance(annotator_id, str) and (spelled := _WHOLE.fullmatch(annotator_id)):
+        record["annotator_id"] = int(spelled[1])
     return record
 
 

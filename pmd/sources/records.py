@@ -328,12 +328,22 @@ def optional_text(record: dict[str, Any], key: str) -> str | None:
     return None if record.get(key) is None else text(record, key)
 
 
+def whole(value: Any) -> int | None:
+    """Return a whole number, or None where a value is none; true and false are none.
+
+    pandas makes floats of a column of numbers in which some are missing: 7.0 is 7, as long as a float tells all numbers apart.
+    """
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT_MAX:
+        return int(value)
+    return value if type(value) is int else None
+
+
 def integer(record: dict[str, Any], key: str) -> int:
-    """Return a whole number that must be there; true and false are none."""
+    """Return a whole number that must be there; see `whole`."""
     value = _required(record, key)
-    if type(value) is not int:
+    if (number := whole(value)) is None:
         raise Malformed(f"{key}: expected a whole number, found {_kind(value)}")
-    return value
+    return number
 
 
 def optional_integer(record: dict[str, Any], key: str) -> int | None:
@@ -355,12 +365,9 @@ def is_no_id(value: Any) -> bool:
 def optional_id(record: dict[str, Any], key: str) -> int | None:
     """Return the number that somebody else's image or photo has, or None where there is none; see `is_no_id`.
 
-    pandas makes floats of a column of numbers in which some are missing: 7.0 is 7, as long as a float tells all numbers apart.
-    Others write ids as strings: "7" is 7.
+    Some write ids as strings: "7" is 7.
     """
     value = record.get(key)
-    if isinstance(value, float) and value.is_integer() and 1 <= value <= _EXACT_MAX:
-        return int(value)
     if isinstance(value, str) and _DIGITS.fullmatch(value):
         return int(value)
     return None if is_no_id(value) else integer(record, key)

@@ -178,9 +178,9 @@ def _image_records(companions: Sequence[str]) -> dict[int, bytes]:
         path, member = archives.split_member(companion)
         for _, record in json_stream.objects(path, None, member=member, expected=_EXPECTED_IMAGES):
             if isinstance(record, dict):
-                image_id = record.get("image_id", record.get("id"))
+                image_id = records.whole(record.get("image_id", record.get("id")))
                 # A record without a whole number for an id can be nobody's image; its regions are `no_image`.
-                if type(image_id) is int and not records.is_no_id(image_id):
+                if image_id is not None and not records.is_no_id(image_id):
                     table.setdefault(image_id, records.meta(record).encode())
     return table
 
