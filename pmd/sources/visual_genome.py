@@ -259,7 +259,9 @@ def _picture(image_id: int, table: dict[int, bytes], held: dict[int, str]) -> _P
         "width_px": records.pixels(record, "width"),
         "height_px": records.pixels(record, "height"),
     }
-    if coco_id in held:
+    if not url.strip():
+        columns |= {"reason": "no_image", "detail": "the image record has no url"}
+    elif coco_id in held:
         columns |= {"reason": "evaluation_image", "detail": f"Karpathy {held[coco_id]}"}
     fields: dict[str, Any] = {key: record[key] for key in ("coco_id", "flickr_id", "url") if key in record}
     return _Picture(columns, records.canonical(record), fields)

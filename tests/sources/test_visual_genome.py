@@ -316,6 +316,15 @@ def test_numbers_that_pandas_has_made_floats_of(tmp_path: Path, read_all: ReadAl
     assert found == ("5", "visual_genome:3", 9, None)
 
 
+@pytest.mark.parametrize("url", ["", " "])
+def test_an_image_without_a_url_is_no_image(tmp_path: Path, read_all: ReadAll, url: str) -> None:
+    regions, images = tmp_path / "region_descriptions.json", tmp_path / "image_data.json"
+    images.write_text(json.dumps([{"image_id": 3, "url": url, "width": 9, "height": 9}]))
+    box = {"x": 1, "y": 1, "width": 2, "height": 2, "phrase": "a cat"}
+    regions.write_text(json.dumps([{"id": 3, "regions": [{"region_id": 5, "image_id": 3} | box]}]))
+    assert [row["reason"] for row in read_all(SOURCE, regions, images)] == ["no_image"]
+
+
 @pytest.mark.parametrize("image_id", [0, -1])
 def test_an_image_of_no_id_is_nobodys(tmp_path: Path, read_all: ReadAll, image_id: int) -> None:
     regions, images = tmp_path / "region_descriptions.json", tmp_path / "image_data.json"
