@@ -38,6 +38,11 @@ NO_ID: Final = frozenset({"", "none", "null", "nan", "n/a", "na", "<na>", "undef
 
 #: What packing adds to a name.
 _PACKED: Final = re.compile(r"(?:\.(?:gz|bz2|xz|lzma|zst|zstd|zip))+$", re.IGNORECASE)
+#: What a second download or a copy adds: wget's number, the query that it keeps, a browser's number, desktops' and editors' words.
+_AGAIN: Final = re.compile(
+    r"\?.*$|^copy of |(?: ?\([0-9]{1,3}\)| (?:- )?copy(?: ?\(?[0-9]{1,3}\)?)?)(?=\.|$)|(?:\.(?:[0-9]{1,3}|bak|old|orig)|~)$",
+    re.IGNORECASE,
+)
 _DIGITS: Final = re.compile("[1-9][0-9]{0,18}")
 _INT32_MAX: Final = 2**31 - 1
 #: Up to here every whole number is a float of its own.
@@ -106,15 +111,16 @@ def documents(
 def refuse_copies(documents: Iterable[tuple[str, str | None]]) -> None:
     """Refuse a document that is given twice: an archive and what came out of it, compressed and plain, or a copy elsewhere.
 
-    Two are one where their names are, less folders and what packing adds, their first bytes, and their sizes where these
-    are known. Copies under other names are rows of their own: who has two files with the same rows may mean it.
+    Two are one where their names are, less folders and what packing and downloading again add, their first bytes, and their
+    sizes where these are known. Copies under other names are rows of their own: who has two files with the same rows may mean it.
 
     Raises:
         InputError: Names both: each of their pairs would come twice.
     """
     alike: dict[str, list[tuple[str, str | None]]] = {}
     for path, member in documents:
-        alike.setdefault(_PACKED.sub("", re.split(r"[/\\]", member or path)[-1]), []).append((path, member))
+        name = _AGAIN.sub("", re.split(r"[/\\]", member or path)[-1])
+        alike.setdefault(_PACKED.sub("", name), []).append((path, member))
     for ones in alike.values():
         if len(ones) == 1:
             continue

@@ -71,6 +71,25 @@ def test_a_copy_in_another_folder(tmp_path: Path) -> None:
         _plan("conceptual_12m", file, copy)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["cc12m.tsv.1", "cc12m (1).tsv", "cc12m.tsv?download=1", "cc12m - Copy.tsv", "cc12m copy 2.tsv", "Copy of cc12m.tsv",
+     "cc12m.tsv.bak", "cc12m.tsv~", "cc12m.tsv (1).gz"],
+)  # fmt: skip
+def test_a_second_download_or_copy(tmp_path: Path, name: str) -> None:
+    (tmp_path / "cc12m.tsv").write_text("http://a.example/1.jpg\tA cat\n")
+    content = (tmp_path / "cc12m.tsv").read_bytes()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    with pytest.raises(InputError, match="one file twice, as a copy"):
+        _plan("conceptual_12m", tmp_path / "cc12m.tsv", tmp_path / name)
+
+
+def test_parts_of_one_table_are_no_copies(tmp_path: Path, read_all: ReadAll) -> None:
+    for number in (1, 2):
+        (tmp_path / f"cc12m.tsv.{number}").write_text(f"http://a.example/{number}.jpg\tA cat\n")
+    assert len(read_all(sources.load("conceptual_12m"), *sorted(tmp_path.iterdir()))) == 2
+
+
 def test_files_of_one_name_and_other_rows_are_two(tmp_path: Path, read_all: ReadAll) -> None:
     rows = b"".join(b"http://a.example/%d.jpg\tA cat\n" % number for number in range(5000))
     for name, more in (("first", b""), ("second", b"http://a.example/more.jpg\tA dog\n")):
