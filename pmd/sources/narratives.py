@@ -165,8 +165,8 @@ class Narratives:
         if not shaped or not any(map(self._is_mine, named)):
             expected = f"{_EXPECTED}, of {self.dataset}"
             start = records.head(path, member)
-            # Lines that name their data set are JSON Lines, though of another one.
-            remedy = None if named else named_tables.otherwise(start)
+            # Lines that are objects are JSON Lines, though of something else.
+            remedy = None if rows else named_tables.otherwise(start)
             raise records.foreign(path, member, expected=expected, start=start, remedy=remedy)
 
     def _refuse_another(self, table: named_tables.Table) -> None:

@@ -38,7 +38,7 @@ NO_ID: Final = frozenset({"", "none", "null", "nan", "n/a", "na", "<na>", "undef
 
 #: What packing adds to a name.
 _PACKED: Final = re.compile(r"(?:\.(?:gz|bz2|xz|lzma|zst|zstd|zip))+$", re.IGNORECASE)
-#: What a second download or a copy adds: wget's number, the query that it keeps, a browser's number, desktops' and editors' words.
+#: What a second download or a copy adds: wget's number, a query, a browser's number, desktops' and editors' words.
 _AGAIN: Final = re.compile(
     r"\?.*$|^copy of |(?: ?\([0-9]{1,3}\)| (?:- )?copy(?: ?\(?[0-9]{1,3}\)?)?)(?=\.|$)|(?:\.(?:[0-9]{1,3}|bak|old|orig)|~)$",
     re.IGNORECASE,
@@ -177,7 +177,7 @@ _OTHERS: Final = {
     re.compile(rb"PARE[\s\S]{3}\0"): ("an encrypted Parquet table", "write it without encryption"),
 }
 _PARQUET: Final = b"PAR1"
-_PAGE: Final = re.compile(rb"\s*<(?:!doctype html|html|\?xml)\b", re.IGNORECASE)
+_PAGE: Final = re.compile(rb"\s*<(?:!doctype html|html|head|body|error|\?xml)\b|\s*<!--", re.IGNORECASE)
 
 
 def of_another(start: bytes) -> tuple[str, str] | None:

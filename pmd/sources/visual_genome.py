@@ -131,7 +131,8 @@ def _form(path: str, member: str | None) -> Literal["regions", "images"]:
     start = records.head(path, member)
     expected = f"{_EXPECTED_REGIONS}, or {_EXPECTED_IMAGES}"
     if not start.lstrip(records.BLANK).startswith(b"["):
-        raise records.foreign(path, member, expected=expected, start=start)
+        remedy = _OF_OBJECTS if start.lstrip(records.BLANK).startswith(b"{") else None
+        raise records.foreign(path, member, expected=expected, start=start, remedy=remedy)
     if len(start) == records.HEAD_BYTES and b'"phrase"' in start and b'"regions"' in start:
         if _GRAPH_KEY.search(start):
             raise _graphs(path, member)
@@ -149,6 +150,9 @@ def _form(path: str, member: str | None) -> Literal["regions", "images"]:
     raise records.foreign(path, member, expected=expected, start=start, found=found)
 
 
+_OF_OBJECTS: Final = (
+    "if it has an object a line, as jq -c '.[]' writes them, make it one list again: jq -s . FILE > NEW"
+)
 #: What a region of region_graphs.json has besides.
 _GRAPH: Final = ("relationships", "objects")
 #: One of these as a key: a phrase may be just that word.
