@@ -135,7 +135,7 @@ class Layout:
         """Return our name → the file's, of every column that is there.
 
         Raises:
-            InputError: One that is needed is not there, or holds no values that it could; shows what there is. Or `refuse_quoted`.
+            InputError: One that is needed is not there, or has no values that it could; shows what there is. As `refuse_quoted`.
         """
         refuse_quoted(table)
         if not self.fits(table):

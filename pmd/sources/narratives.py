@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final
 
 import pyarrow as pa
 
+from pmd.errors import InputError
 from pmd.formats import archives, json_stream, lines
 from pmd.schema import keys
 from pmd.sources import karpathy, named_rows, named_tables, records
@@ -132,6 +133,7 @@ class Narratives:
         if isinstance(options, CocoOptions):
             held = karpathy.companions(options.karpathy, options.exclude_karpathy)
         chunks = []
+        first: dict[tuple[str, ...], str] = {}
         for path, member in records.documents(files, _MEMBERS, expected="*.jsonl"):
             table = named_tables.look(path, member)
             # JSON Lines are upstream's own form.
@@ -142,7 +144,7 @@ class Narratives:
                 self._refuse_another(table)
                 chunks += [dataclasses.replace(chunk, companions=held) for chunk in table.chunks()]
                 continue
-            self._refuse_foreign(path, member)
+            _refuse_twice(self._refuse_foreign(path, member), archives.location(path, member), first)
             for start, stop in [(0, None)] if member is not None else lines.ranges(path):
                 chunks.append(Chunk(path=path, form="jsonl", member=member, start=start, stop=stop, companions=held))
         return chunks
@@ -151,14 +153,14 @@ class Narratives:
         """Yield one draft a sentence, or a narrative."""
         yield from records.batches(self._drafts(chunk, options))
 
-    def _refuse_foreign(self, path: str, member: str | None) -> None:
-        """Raise for a file whose first lines hold no narrative, or only those of another data set.
+    def _refuse_foreign(self, path: str, member: str | None) -> dict[str, Any] | None:
+        """Raise for a file whose first lines hold no narrative, or only those of another data set; return the first one.
 
         A file without lines has no narratives, and is none the worse for it.
         """
         first = lines.head(path, member=member)
         if first is None:
-            return
+            return None
         rows = [row for _, row, _ in json_stream.parse_json_lines(first) if isinstance(row, dict)]
         named = [row["dataset_id"] for row in rows if isinstance(row.get("dataset_id"), str)]
         shaped = not rows or any("caption" in row and "image_id" in row for row in rows)
@@ -168,6 +170,7 @@ class Narratives:
             # Lines that are objects are JSON Lines, though of something else.
             remedy = None if rows else named_tables.otherwise(start)
             raise records.foreign(path, member, expected=expected, start=start, remedy=remedy)
+        return next((row for row in rows if "caption" in row and "image_id" in row), None)
 
     def _refuse_another(self, table: named_tables.Table) -> None:
         """Raise for a mirror's table whose first rows are all of another data set."""
@@ -248,6 +251,36 @@ class Narratives:
             }
             for number, sentence in enumerate(sentences)
         ]
+
+
+def _refuse_twice(row: dict[str, Any] | None, place: str, first: dict[tuple[str, ...], str]) -> None:
+    """Refuse files that begin with one narrative: upstream has each with its traces, and without.
+
+    Args:
+        row: The first of a file.
+        place: What the file is called.
+        first: That of each file before → what that is called; this one is added.
+
+    Raises:
+        InputError: Names both: each of their pairs would come twice.
+    """
+    if row is None:
+        return
+    said = (
+        row.get("dataset_id"),
+        row.get("image_id"),
+        row.get("annotator_id"),
+        row.get("original_caption") or row["caption"],
+    )
+    other = first.setdefault(tuple(map(str, said)), place)
+    if other != place:
+        raise InputError(
+            "two editions of the same narratives, so that each of their pairs would come twice",
+            where=place,
+            expected="narratives with their traces, or without, or cut into sentences",
+            found=f"{other} begins with the same narrative",
+            remedy="take one of the two out of `annotations`; that of captions alone is the smallest, and gives the same pairs",
+        )
 
 
 def _lines(chunk: Chunk, *, numbered: bool) -> Iterator[tuple[Any, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import importlib
+import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -98,6 +99,25 @@ def test_files_of_one_name_and_other_rows_are_two(tmp_path: Path, read_all: Read
     assert len(rows) > records.HEAD_BYTES  # what follows tells them apart
     found = read_all(sources.load("conceptual_12m"), *sorted(tmp_path.rglob("*.tsv")))
     assert len(found) == 2 * 5000 + 1
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"traces": [], "timed_caption": [], "voice_recording": "x.ogg"},
+        {"original_caption": "A cat. A dog.", "caption": "A cat."},
+    ],
+)
+def test_narratives_with_and_without_their_traces(tmp_path: Path, read_all: ReadAll, more: dict[str, Any]) -> None:
+    source = sources.load("localized_narratives__coco")
+    row = {"dataset_id": "mscoco_val2017", "image_id": "9", "annotator_id": 3, "caption": "A cat. A dog."}
+    light, other = tmp_path / "coco_val_captions.jsonl", tmp_path / "coco_val_other.jsonl"
+    light.write_text(json.dumps(row) + "\n")
+    other.write_text(json.dumps(row | more) + "\n")
+    with pytest.raises(InputError, match="two editions of the same narratives"):
+        read_all(source, light, other)
+    other.write_text(json.dumps(row | more | {"annotator_id": 4}) + "\n")
+    assert read_all(source, light, other)
 
 
 def test_releases_may_share_their_image_records(tmp_path: Path, read_all: ReadAll) -> None:
