@@ -114,7 +114,7 @@ class Layout:
         optional: The same, of columns that may be missing.
         text: Our names of the columns that must be text where the file says what its columns are.
         remedy: What to do where a file has other columns.
-        loose: Our names of columns that spoil no row of JSON: a list or an object there is none, and so is NaN.
+        loose: Our names of columns that spoil no row of JSON: a list or an object there is none.
     """
 
     of: str

@@ -308,7 +308,7 @@ def test_ids_that_went_through_pandas_are_ids(tmp_path: Path, read_all: ReadAll)
 
 def test_numbers_that_pandas_has_made_floats_of(tmp_path: Path, read_all: ReadAll) -> None:
     regions, images = tmp_path / "region_descriptions.json", tmp_path / "image_data.json"
-    images.write_text('[{"image_id": 3.0, "url": "http://a/3.jpg", "width": 9.0, "height": 9.0, "coco_id": null}]')
+    images.write_text('[{"image_id": 3.0, "url": "http://a/3.jpg", "width": 9.0, "height": 9.0, "coco_id": NaN}]')
     box = {"x": 1.0, "y": 1.0, "width": 2.0, "height": 2.0, "phrase": "a cat"}
     regions.write_text(json.dumps([{"id": 3.0, "regions": [{"region_id": 5.0, "image_id": 3.0} | box]}]))
     (row,) = read_all(SOURCE, regions, images)
