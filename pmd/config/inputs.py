@@ -22,6 +22,18 @@ from pmd.store import storage
 _SHOWN: Final = 5
 #: What tells parts of one thing from each other ("00000-of-00010"), which nobody mistypes for another.
 _DIGITS: Final = re.compile("[0-9]+")
+#: How browsers, curl's wrappers and the Hub's client call what they have not fetched whole; aria2 what it notes beside it.
+_UNFINISHED: Final = (
+    ".part",
+    ".partial",
+    ".crdownload",
+    ".download",
+    ".opdownload",
+    ".filepart",
+    ".incomplete",
+    ".aria2",
+)
+_NOTE_BESIDE: Final = ".aria2"
 #: How like each other two names of files must be, 0…1, for one to be mistyped for the other.
 _NEAR: Final = 0.9
 
@@ -45,7 +57,8 @@ def files(source: SourceConfig) -> list[InputFile]:
     """Return the annotation files of one source, sorted by path.
 
     Raises:
-        InputError: A path or glob matches nothing, or a file that is empty, or holds nothing once decompressed.
+        InputError: A path or glob matches nothing, or a file that is empty, or holds nothing once decompressed, or was not
+            fetched whole, by its name.
     """
     problems = _missing(source)
     if problems:
@@ -54,6 +67,7 @@ def files(source: SourceConfig) -> list[InputFile]:
     for path in paths:
         storage.refuse_other_than_text(path, InputError)
     _refuse_second_names(source.name, paths)
+    _refuse_unfinished(source.name, paths)
     inputs = [InputFile(path, storage.size(archives.split_member(path)[0])) for path in paths]
     nothing = [file.path for file in inputs if not file.bytes or _holds_nothing(file.path)]
     if nothing:
@@ -92,6 +106,25 @@ def _refuse_second_names(source: str, paths: Iterable[str]) -> None:
                 found=f"{other} and {location}, of which one is a link",
                 remedy="take one of them out of `annotations`, or name the files one by one",
             )
+
+
+def _refuse_unfinished(source: str, paths: Iterable[str]) -> None:
+    """Refuse downloads that are under way, or were broken off: lines end anywhere, and what is missing would not be missed.
+
+    Raises:
+        InputError: Names them.
+    """
+    files = dict.fromkeys(archives.split_member(location)[0] for location in paths)
+    begun = [path for path in files if path.lower().endswith(_UNFINISHED)]
+    noted = [path + _NOTE_BESIDE for path in files if storage.is_local(path) and os.path.exists(path + _NOTE_BESIDE)]
+    if found := list(dict.fromkeys([*begun, *noted])):
+        raise InputError(
+            "a download that was not finished",
+            where=f"[sources.{source}] annotations",
+            expected="files that were fetched whole",
+            found=", ".join(found[:_SHOWN]) + (", …" if len(found) > _SHOWN else ""),
+            remedy="finish the download, or remove what is left of it; a file that is whole must be called otherwise",
+        )
 
 
 def check(config: Config, names: Iterable[str]) -> None:

@@ -22,8 +22,9 @@ from pmd.suppression import lists
 #: that are whole floats, what a `url` of RedCaps names. 4: ids that are strings, `&amp;` in RedCaps' URLs, carriage returns
 #: within fields, long rows, texts in which nothing can be seen, what lists of `pmd publish` say of a row. 5: rows of a dump
 #: without a photo id, WIT and labelled captions that were written again, empty `original_caption`, members in capitals,
-#: Wikimedia's thumbnails on a host of their own, imgur.io.
-READ_FORMAT: Final = 5
+#: Wikimedia's thumbnails on a host of their own, imgur.io. 6: numbers that are whole floats, COCO's pictures under other ids,
+#: Visual Genome's without a URL.
+READ_FORMAT: Final = 6
 
 
 @dataclasses.dataclass(frozen=True)

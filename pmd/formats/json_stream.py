@@ -5,8 +5,9 @@ records is streamed, so that memory holds one record and not the document.
 
 A document is cut by its structure alone: brackets, commas and colons outside strings, found over whole buffers. Each
 value is then parsed by itself. One that cannot be parsed is one bad row (`Spoiled`), as in JSON Lines, and its neighbours are
-read: bytes that are not UTF-8, half a surrogate pair, a number beyond a double, NaN (which Python writes), a thousand levels.
-Only where brackets, commas or quotation marks are wrong does the document end: nobody could say what follows.
+read: bytes that are not UTF-8, half a surrogate pair, a number beyond a double, a thousand levels. NaN and the infinities, which
+Python writes where pandas has no value, are null. Only where brackets, commas or quotation marks are wrong does the document
+end: nobody could say what follows.
 """
 
 from __future__ import annotations
@@ -113,18 +114,16 @@ def objects_of(
     document.finish()
 
 
-def parse_json_lines(batch: LineBatch, *, nan_is_null: bool = False) -> Iterator[tuple[int, Any | None, str | None]]:
+def parse_json_lines(batch: LineBatch) -> Iterator[tuple[int, Any | None, str | None]]:
     """Yield (line of the batch, value, None) for each line, or (line, None, why) for one that is not JSON.
 
     The reason of a line whose bytes are not UTF-8 begins with `lines.INVALID_UTF8`.
 
     Args:
         batch: The lines.
-        nan_is_null: Whether NaN and Infinity, which Python writes and JSON has not, are null; else they spoil their line.
     """
-    read = parsed_without_nan if nan_is_null else _parsed
     for index, line in enumerate(batch.lines.to_pylist()):
-        value = read(line)
+        value = parsed_without_nan(line)
         if isinstance(value, Spoiled):
             yield index, None, value.why
         else:
@@ -150,9 +149,10 @@ def parsed_without_nan(raw: bytes) -> Any:
         return value
     try:
         # Python's own reader takes more than these words: what orjson writes again it has read, too.
-        return orjson.loads(orjson.dumps(json.loads(raw, parse_constant=lambda _: None)))
+        found = _parsed(orjson.dumps(json.loads(raw, parse_constant=lambda _: None)))
     except (ValueError, TypeError, RecursionError):
         return value
+    return dataclasses.replace(found, raw=raw) if isinstance(found, Spoiled) else found
 
 
 _TOO_DEEP: Final = f"nested deeper than {MAX_DEPTH} levels"
@@ -449,7 +449,7 @@ class _Document:
             return _NO_VALUE
         if not inner.is_list and not has_key:
             raise self._not_json(at, text)
-        value = _parsed(text)
+        value = parsed_without_nan(text)
         if isinstance(value, Spoiled):
             fault = _fault(text)
             if fault is not None:

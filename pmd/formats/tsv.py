@@ -42,6 +42,11 @@ _STAND_IN: Final = "\ufdd0"
 _WITHIN_QUOTES: Final = re.compile(rb'(?:[^"]++|"")*+')
 #: How pandas calls the numbers of rows: when it writes them, and once it has read that.
 _UNNAMED: Final = ("", "unnamed: 0")
+#: Rows as a csv writer writes them, which quotes each field with a quotation mark, or a new line, in it, and no field with a tab
+#: is among them: without quoting, a field that begins with a mark would reach to one that ends with one, over tabs.
+_QUOTED_ROWS: Final = re.compile(rb'(?:(?:"(?:[^"\t]++|"")*+"\r?|[^"\t\n]*+)[\t\n])*+')
+#: What no field without quoting looks like: one in quotes with doubled ones, or a new line, in it.
+_QUOTED_FIELD: Final = re.compile(rb'(?:\A|[\t\n])"[^"\t\n]*+(?:""|\n)')
 _OPEN_AT_END: Final = "a quoted field is not closed: the file is truncated, or not quoted"
 
 
@@ -220,6 +225,18 @@ def header(line: bytes, known: Mapping[str, str]) -> tuple[str, ...] | None:
     if len(cells) > 1 and cells[0] in _UNNAMED:
         return None if (others := header(line.partition(b"\t")[2], known)) is None else ("index", *others)
     return tuple(known[cell] for cell in cells) if all(cell in known for cell in cells) else None
+
+
+def is_quoted(start: bytes) -> bool:
+    """Return whether a table parted by tabs is quoted as csv does, so that its quotation marks are no part of its texts.
+
+    Args:
+        start: Its first bytes, of which the last line may be cut.
+    """
+    whole = _QUOTED_ROWS.match(start)
+    assert whole is not None
+    # What is left is the line that is cut; more, where a mark stands that no csv writer would have written.
+    return b"\t" not in start[whole.end() :] and _QUOTED_FIELD.search(whole[0]) is not None
 
 
 def _invalid_utf8(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 CHUNK_BYTES: Final = 1 << 20
 
 #: How files begin by the end of their names; an archive cut short or a page in its place is then seen without a checksum.
-_BEGINNINGS: Final = {".gz": b"\x1f\x8b", ".bz2": b"BZh", ".zip": b"PK"}
+_BEGINNINGS: Final = {".gz": b"\x1f\x8b", ".bz2": b"BZh", ".zip": b"PK", ".jsonl": b"{"}
+#: How they end, but for a new line; one that was cut short within a row does not.
+_ENDINGS: Final = {".jsonl": b"}"}
+_END_BYTES: Final = 16
 #: How pages begin that a portal, a proxy or a server that has moved sends in a file's place, with a status of 200.
 _PAGES: Final = (b"<!doctype html", b"<html", b"<head", b"<!--")
 
@@ -113,7 +116,7 @@ def write_record(path: Path, url: str, digests: Digests) -> None:
 
 
 def foreign(name: str, path: Path) -> str | None:
-    """Return what a file is in place of the one that its name says, as its first bytes show; None: it may be that one.
+    """Return what a file is in place of the one that its name says, as its first and last bytes show; None: it may be that one.
 
     Only what has no published size or checksum needs this: an answer of 200 may be empty, or a portal's page.
 
@@ -123,6 +126,8 @@ def foreign(name: str, path: Path) -> str | None:
     """
     with open(path, "rb") as content:
         head = content.read(256)
+        content.seek(max(os.fstat(content.fileno()).st_size - _END_BYTES, 0))
+        end = content.read().rstrip()
     if not head:
         return "the file is empty"
     if head.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(_PAGES):
@@ -130,6 +135,8 @@ def foreign(name: str, path: Path) -> str | None:
     suffix = Path(name).suffix
     if not head.startswith(_BEGINNINGS.get(suffix, b"")):
         return f"the file does not begin as one in {suffix} does: {head[:8]!r} was found"
+    if not end.endswith(_ENDINGS.get(suffix, b"")):
+        return f"the file ends within a row, as one that was cut short: {end[-8:]!r} was found"
     return None
 
 

@@ -143,17 +143,18 @@ def _form(path: str, member: str | None) -> str:
         if len(first) > 1:  # one alone may be a bad row
             found = f"annotations[0] with {records.keys_of(first[0])}"
             raise records.foreign(path, member, expected=_EXPECTED, found=found)
-    _refuse_other_pictures(path, member)
+    first = records.first(json_stream.objects(path, "images", member=member, expected=_EXPECTED))
+    _refuse_other_pictures(first, path, member)
+    _refuse_other_ids(first, path, member)
     return "captions"
 
 
-def _refuse_other_pictures(path: str, member: str | None) -> None:
+def _refuse_other_pictures(first: list[dict[str, Any]], path: str, member: str | None) -> None:
     """Refuse a document of this form whose pictures are not COCO's: its ids would stand for photographs of COCO.
 
     Raises:
         InputError: Of the first images that have a name or a URL, none has one as COCO's have.
     """
-    first = records.first(json_stream.objects(path, "images", member=member, expected=_EXPECTED))
     named = [names for record in first if (names := [str(record[key]) for key in _NAMING if record.get(key)])]
     # One alone may be a bad record.
     if len(named) > 1 and not any(_COCO_PICTURE.search(name) for names in named for name in names):
@@ -167,6 +168,32 @@ def _refuse_other_pictures(path: str, member: str | None) -> None:
         )
 
 
+def _refuse_other_ids(first: list[dict[str, Any]], path: str, member: str | None) -> None:
+    """Refuse COCO's pictures under ids that are not COCO's, as programs have that number anew what they export.
+
+    Raises:
+        InputError: Of the first images whose name tells their id, none has it.
+    """
+    told = [(record.get("id"), number) for record in first if (number := _id_in_name(record)) is not None]
+    # One alone may be a bad record.
+    if len(told) > 1 and not any(image_id == number for image_id, number in told):
+        raise InputError(
+            "COCO's pictures under ids that are not COCO's, which would stand for other photographs",
+            where=archives.location(path, member),
+            expected="images with the ids that their file names tell: 9 of 000000000009.jpg",
+            found=f"the id {told[0][0]} of the file of image {told[0][1]}",
+            remedy="give upstream's captions_*.json: some programs number images and captions anew when they export",
+        )
+
+
+def _id_in_name(picture: dict[str, Any]) -> int | None:
+    """Return the id that the name of a picture's file tells, or None."""
+    match = _NUMBERED.search(str(picture.get("file_name")))
+    return int(match[1]) if match else None
+
+
+#: The id in the names of COCO's files.
+_NUMBERED: Final = re.compile(r"(?:^|[/_])([0-9]{12})\.jpg$")
 #: What names an image record's picture, and what COCO's names have in them.
 _NAMING: Final = ("file_name", "coco_url")
 _COCO_PICTURE: Final = re.compile(
@@ -200,13 +227,13 @@ def _pictures(chunk: Chunk) -> _Pictures:
         chunk.path, ["licenses", "images"], member=chunk.member, expected=_EXPECTED, optional=["licenses"]
     ):
         # A record without a whole number for an id can be nobody's image; its captions, if any, are `no_image`.
-        if isinstance(value, dict) and type(value.get("id")) is int:
+        if isinstance(value, dict) and (number := records.whole(value.get("id"))) is not None:
             if name == "images":
-                if records.is_no_id(value["id"]):
+                if records.is_no_id(number):
                     continue
-                images.setdefault(value["id"], records.meta(value).encode())
+                images.setdefault(number, records.meta(value).encode())
             elif isinstance(value.get("url"), str):
-                licences.setdefault(value["id"], value["url"])
+                licences.setdefault(number, value["url"])
     return _Pictures(images, licences)
 
 
@@ -241,6 +268,8 @@ def _caption_draft(annotation: Any, pictures: _Pictures, held: dict[int, str], d
             "detail": f"image_id {image_id} is not in `images`",
         }
     picture: dict[str, Any] = orjson.loads(image)
+    if (number := _id_in_name(picture)) not in (None, image_id):
+        raise records.Malformed(f"image_id {image_id}: its file_name is that of image {number}")
     draft |= {
         "row_digest": records.row_digest(record, picture),
         "meta": records.meta({**record, "image": picture}),
@@ -314,6 +343,8 @@ def _karpathy_image(image: Any) -> tuple[dict[str, Any], dict[str, Any], list[An
     record = records.mapping(image, "image")
     coco_id = karpathy.coco_id_of(record)
     folder, file_name = records.text(record, "filepath"), records.text(record, "filename")
+    if (number := _id_in_name({"file_name": file_name})) not in (None, coco_id):
+        raise records.Malformed(f"cocoid {coco_id}: its filename is that of image {number}")
     split = karpathy.SPLITS[karpathy.split_of(record)]
     sentences = records.items(record, "sentences")
     shared = {

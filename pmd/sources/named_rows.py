@@ -171,7 +171,7 @@ def _json_rows(chunk: Chunk, layout: Layout) -> Iterator[tuple[Any, str]]:
         if isinstance(batch, lines.LongLine):
             yield Spoiled(batch.digest, batch.why), batch.where
             continue
-        for index, value, error in json_stream.parse_json_lines(batch, nan_is_null=bool(layout.loose)):
+        for index, value, error in json_stream.parse_json_lines(batch):
             if error is not None:
                 raw = batch.lines[index].as_py()
                 if raw.strip():  # else a blank line, which is no row

@@ -22,7 +22,7 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 
 from pmd.errors import InputError
-from pmd.formats import archives, compression, encoding, json_stream, lines, parquet
+from pmd.formats import archives, compression, encoding, json_stream, lines, parquet, tsv
 from pmd.sources import records
 from pmd.sources.contract import Chunk
 
@@ -67,6 +67,7 @@ class Table:
         kinds: Column → its type, of Parquet alone.
         class_names: Column → names of its classes, where the file has numbers for them.
         nested: Columns that hold lists or objects alone: of JSON Lines, in its first objects; of Parquet, by their types.
+        is_quoted: Of a TSV, whether it is quoted as csv does, which is not read.
     """
 
     path: str
@@ -76,6 +77,7 @@ class Table:
     kinds: Mapping[str, pa.DataType] = dataclasses.field(default_factory=dict)
     class_names: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     nested: frozenset[str] = frozenset()
+    is_quoted: bool = False
 
     @property
     def label(self) -> str:
@@ -112,7 +114,7 @@ class Layout:
         optional: The same, of columns that may be missing.
         text: Our names of the columns that must be text where the file says what its columns are.
         remedy: What to do where a file has other columns.
-        loose: Our names of columns that spoil no row of JSON: a list or an object there is none, and so is NaN.
+        loose: Our names of columns that spoil no row of JSON: a list or an object there is none.
     """
 
     of: str
@@ -133,8 +135,9 @@ class Layout:
         """Return our name → the file's, of every column that is there.
 
         Raises:
-            InputError: One that is needed is not there, or holds no values that it could; shows what there is.
+            InputError: One that is needed is not there, or has no values that it could; shows what there is. As `refuse_quoted`.
         """
+        refuse_quoted(table)
         if not self.fits(table):
             shown = ", ".join(name[:_NAME_SHOWN] for name in table.columns[:_NAMES_SHOWN])
             raise self.refusal(table, "the columns are not known", shown or "none")
@@ -209,11 +212,28 @@ def look(path: str, member: str | None = None) -> Table | None:
     except UnicodeDecodeError:
         return None
     if "\t" in line:
-        return Table(path, member, "tsv", tuple(line.split("\t")))
+        return Table(path, member, "tsv", tuple(line.split("\t")), is_quoted=tsv.is_quoted(head))
     try:
         return Table(path, member, "csv", tuple(next(csv.reader([line]), ())))
     except csv.Error:
         return None
+
+
+def refuse_quoted(table: Table | None) -> None:
+    """Refuse a TSV that is quoted as csv does, as pandas and others write it: quotation marks would get into its texts.
+
+    Raises:
+        InputError: It is one.
+    """
+    if table is not None and table.is_quoted:
+        raise InputError(
+            "tab-separated text whose fields are quoted",
+            where=table.label,
+            expected="fields as they are: where tabs part them, a quotation mark is text",
+            found='fields like "a ""quoted"" word"',
+            remedy="write the table as Parquet, JSON Lines or CSV: to_parquet(…), to_json(…, orient='records', lines=True), "
+            "to_csv(…) without sep",
+        )
 
 
 def _refuse_another(start: bytes, label: str) -> None:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final
 
 import pyarrow as pa
 
+from pmd.errors import InputError
 from pmd.formats import archives, json_stream, lines
 from pmd.schema import keys
 from pmd.sources import karpathy, named_rows, named_tables, records
@@ -37,6 +38,8 @@ _MIRROR: Final = named_tables.Layout(
     {"original_caption": ("original_caption",)},
     text=frozenset({"dataset_id", "caption", "original_caption"}),
 )
+#: A number as a CSV spells it, where pandas has made a float of it too.
+_WHOLE: Final = re.compile(r"([0-9]{1,18})(?:\.0)?")
 #: Rows looked at to tell which data set a table is of.
 _HEAD_ROWS: Final = 100
 _SPLITS: Final[dict[str, str]] = {
@@ -130,6 +133,7 @@ class Narratives:
         if isinstance(options, CocoOptions):
             held = karpathy.companions(options.karpathy, options.exclude_karpathy)
         chunks = []
+        first: dict[tuple[str, ...], str] = {}
         for path, member in records.documents(files, _MEMBERS, expected="*.jsonl"):
             table = named_tables.look(path, member)
             # JSON Lines are upstream's own form.
@@ -140,7 +144,7 @@ class Narratives:
                 self._refuse_another(table)
                 chunks += [dataclasses.replace(chunk, companions=held) for chunk in table.chunks()]
                 continue
-            self._refuse_foreign(path, member)
+            _refuse_twice(self._refuse_foreign(path, member), archives.location(path, member), first)
             for start, stop in [(0, None)] if member is not None else lines.ranges(path):
                 chunks.append(Chunk(path=path, form="jsonl", member=member, start=start, stop=stop, companions=held))
         return chunks
@@ -149,23 +153,24 @@ class Narratives:
         """Yield one draft a sentence, or a narrative."""
         yield from records.batches(self._drafts(chunk, options))
 
-    def _refuse_foreign(self, path: str, member: str | None) -> None:
-        """Raise for a file whose first lines hold no narrative, or only those of another data set.
+    def _refuse_foreign(self, path: str, member: str | None) -> dict[str, Any] | None:
+        """Raise for a file whose first lines hold no narrative, or only those of another data set; return the first one.
 
         A file without lines has no narratives, and is none the worse for it.
         """
         first = lines.head(path, member=member)
         if first is None:
-            return
+            return None
         rows = [row for _, row, _ in json_stream.parse_json_lines(first) if isinstance(row, dict)]
         named = [row["dataset_id"] for row in rows if isinstance(row.get("dataset_id"), str)]
         shaped = not rows or any("caption" in row and "image_id" in row for row in rows)
         if not shaped or not any(map(self._is_mine, named)):
             expected = f"{_EXPECTED}, of {self.dataset}"
             start = records.head(path, member)
-            # Lines that name their data set are JSON Lines, though of another one.
-            remedy = None if named else named_tables.otherwise(start)
+            # Lines that are objects are JSON Lines, though of something else.
+            remedy = None if rows else named_tables.otherwise(start)
             raise records.foreign(path, member, expected=expected, start=start, remedy=remedy)
+        return next((row for row in rows if "caption" in row and "image_id" in row), None)
 
     def _refuse_another(self, table: named_tables.Table) -> None:
         """Raise for a mirror's table whose first rows are all of another data set."""
@@ -248,6 +253,36 @@ class Narratives:
         ]
 
 
+def _refuse_twice(row: dict[str, Any] | None, place: str, first: dict[tuple[str, ...], str]) -> None:
+    """Refuse files that begin with one narrative: upstream has each with its traces, and without.
+
+    Args:
+        row: The first of a file.
+        place: What the file is called.
+        first: That of each file before → what that is called; this one is added.
+
+    Raises:
+        InputError: Names both: each of their pairs would come twice.
+    """
+    if row is None:
+        return
+    said = (
+        row.get("dataset_id"),
+        row.get("image_id"),
+        row.get("annotator_id"),
+        row.get("original_caption") or row["caption"],
+    )
+    other = first.setdefault(tuple(map(str, said)), place)
+    if other != place:
+        raise InputError(
+            "two editions of the same narratives, so that each of their pairs would come twice",
+            where=place,
+            expected="narratives with their traces, or without, or cut into sentences",
+            found=f"{other} begins with the same narrative",
+            remedy="take one of the two out of `annotations`; that of captions alone is the smallest, and gives the same pairs",
+        )
+
+
 def _lines(chunk: Chunk, *, numbered: bool) -> Iterator[tuple[Any, str]]:
     """Yield the rows of upstream's files, and where each stands; `Spoiled` for what is no JSON.
 
@@ -258,8 +293,8 @@ def _lines(chunk: Chunk, *, numbered: bool) -> Iterator[tuple[Any, str]]:
             yield json_stream.Spoiled(batch.digest, batch.why), batch.where
             continue
         for index, row, error in json_stream.parse_json_lines(batch):
-            if numbered and isinstance(row, dict) and type(row.get("image_id")) is int:
-                row["image_id"] = str(row["image_id"])
+            if numbered and isinstance(row, dict) and (number := records.whole(row.get("image_id"))) is not None:
+                row["image_id"] = str(number)
             spoiled = None if error is None else json_stream.Spoiled(batch.lines[index].as_py(), error)
             yield row if spoiled is None else spoiled, batch.place(index)
 
@@ -274,11 +309,11 @@ def _upstream(row: dict[str, Any]) -> dict[str, Any]:
     """Return a table's row as upstream has it."""
     record = {key: value for key, value in row.items() if value is not None}
     # Tables make numbers of ids that are all digits, and a CSV makes text of every number.
-    if type(record.get("image_id")) is int:
-        record["image_id"] = str(record["image_id"])
+    if (number := records.whole(record.get("image_id"))) is not None:
+        record["image_id"] = str(number)
     annotator_id = record.get("annotator_id")
-    if isinstance(annotator_id, str) and annotator_id.isascii() and annotator_id.isdigit():
-        record["annotator_id"] = int(annotator_id)
+    if isinstance(annotator_id, str) and (spelled := _WHOLE.fullmatch(annotator_id)):
+        record["annotator_id"] = int(spelled[1])
     return record
 
 

@@ -38,6 +38,11 @@ NO_ID: Final = frozenset({"", "none", "null", "nan", "n/a", "na", "<na>", "undef
 
 #: What packing adds to a name.
 _PACKED: Final = re.compile(r"(?:\.(?:gz|bz2|xz|lzma|zst|zstd|zip))+$", re.IGNORECASE)
+#: What a second download or a copy adds: wget's number, a query, a browser's number, desktops' and editors' words.
+_AGAIN: Final = re.compile(
+    r"\?.*$|^copy of |(?: ?\([0-9]{1,3}\)| (?:- )?copy(?: ?\(?[0-9]{1,3}\)?)?)(?=\.|$)|(?:\.(?:[0-9]{1,3}|bak|old|orig)|~)$",
+    re.IGNORECASE,
+)
 _DIGITS: Final = re.compile("[1-9][0-9]{0,18}")
 _INT32_MAX: Final = 2**31 - 1
 #: Up to here every whole number is a float of its own.
@@ -106,15 +111,16 @@ def documents(
 def refuse_copies(documents: Iterable[tuple[str, str | None]]) -> None:
     """Refuse a document that is given twice: an archive and what came out of it, compressed and plain, or a copy elsewhere.
 
-    Two are one where their names are, less folders and what packing adds, their first bytes, and their sizes where these
-    are known. Copies under other names are rows of their own: who has two files with the same rows may mean it.
+    Two are one where their names are, less folders and what packing and downloading again add, their first bytes, and their
+    sizes where these are known. Copies under other names are rows of their own: who has two files with the same rows may mean it.
 
     Raises:
         InputError: Names both: each of their pairs would come twice.
     """
     alike: dict[str, list[tuple[str, str | None]]] = {}
     for path, member in documents:
-        alike.setdefault(_PACKED.sub("", re.split(r"[/\\]", member or path)[-1]), []).append((path, member))
+        name = _AGAIN.sub("", re.split(r"[/\\]", member or path)[-1])
+        alike.setdefault(_PACKED.sub("", name), []).append((path, member))
     for ones in alike.values():
         if len(ones) == 1:
             continue
@@ -171,7 +177,7 @@ _OTHERS: Final = {
     re.compile(rb"PARE[\s\S]{3}\0"): ("an encrypted Parquet table", "write it without encryption"),
 }
 _PARQUET: Final = b"PAR1"
-_PAGE: Final = re.compile(rb"\s*<(?:!doctype html|html|\?xml)\b", re.IGNORECASE)
+_PAGE: Final = re.compile(rb"\s*<(?:!doctype html|html|head|body|error|\?xml)\b|\s*<!--", re.IGNORECASE)
 
 
 def of_another(start: bytes) -> tuple[str, str] | None:
@@ -328,12 +334,22 @@ def optional_text(record: dict[str, Any], key: str) -> str | None:
     return None if record.get(key) is None else text(record, key)
 
 
+def whole(value: Any) -> int | None:
+    """Return a whole number, or None where a value is none; true and false are none.
+
+    pandas makes floats of a column of numbers in which some are missing: 7.0 is 7, as long as a float tells all numbers apart.
+    """
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT_MAX:
+        return int(value)
+    return value if type(value) is int else None
+
+
 def integer(record: dict[str, Any], key: str) -> int:
-    """Return a whole number that must be there; true and false are none."""
+    """Return a whole number that must be there; see `whole`."""
     value = _required(record, key)
-    if type(value) is not int:
+    if (number := whole(value)) is None:
         raise Malformed(f"{key}: expected a whole number, found {_kind(value)}")
-    return value
+    return number
 
 
 def optional_integer(record: dict[str, Any], key: str) -> int | None:
@@ -355,12 +371,9 @@ def is_no_id(value: Any) -> bool:
 def optional_id(record: dict[str, Any], key: str) -> int | None:
     """Return the number that somebody else's image or photo has, or None where there is none; see `is_no_id`.
 
-    pandas makes floats of a column of numbers in which some are missing: 7.0 is 7, as long as a float tells all numbers apart.
-    Others write ids as strings: "7" is 7.
+    Some write ids as strings: "7" is 7.
     """
     value = record.get(key)
-    if isinstance(value, float) and value.is_integer() and 1 <= value <= _EXACT_MAX:
-        return int(value)
     if isinstance(value, str) and _DIGITS.fullmatch(value):
         return int(value)
     return None if is_no_id(value) else integer(record, key)

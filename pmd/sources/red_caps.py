@@ -190,7 +190,8 @@ def _members(path: str) -> list[tuple[str, str | None]]:
 def _refuse_foreign(path: str, member: str | None) -> None:
     start = records.head(path, member)
     if not start.lstrip(records.BLANK).startswith(b"{"):
-        raise records.foreign(path, member, expected=_EXPECTED, start=start)
+        # A list of annotations is a mirror's table, once it is JSON Lines.
+        raise records.foreign(path, member, expected=_EXPECTED, start=start, remedy=named_tables.otherwise(start))
 
 
 def _documents(chunk: Chunk) -> list[tuple[str, str | None]]:

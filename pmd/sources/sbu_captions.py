@@ -68,12 +68,14 @@ class SbuCaptions:
             elif head.lstrip(records.BLANK).startswith(b"{"):
                 chunks.append(Chunk(path=path, form="json", member=member))
             elif header := _table_header(head):
+                named_tables.refuse_quoted(table)
                 form = ":".join([_TABLE, *header])
                 cuts = lines.ranges(path) if member is None else [(0, None)]
                 chunks += [Chunk(path=path, form=form, member=member, start=start, stop=stop) for start, stop in cuts]
             else:
                 expected = f"{_EXPECTED_MEMBERS}: {_EXPECTED}; or {_EXPECTED_TABLE}"
-                raise records.foreign(path, member, expected=expected, start=head)
+                remedy = named_tables.otherwise(head)
+                raise records.foreign(path, member, expected=expected, start=head, remedy=remedy)
         return chunks + _pairs(texts)
 
     def read(self, chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:

@@ -84,6 +84,7 @@ class TwoColumns:
                 self._mirror.names(table)
                 chunks += table.chunks()
                 continue
+            named_tables.refuse_quoted(table)
             form = self._form(path, member)
             cuts = lines.ranges(path, CHUNK_BYTES) if member is None else [(0, None)]
             chunks += [Chunk(path=path, form=form, member=member, start=start, stop=stop) for start, stop in cuts]

@@ -131,7 +131,8 @@ def _form(path: str, member: str | None) -> Literal["regions", "images"]:
     start = records.head(path, member)
     expected = f"{_EXPECTED_REGIONS}, or {_EXPECTED_IMAGES}"
     if not start.lstrip(records.BLANK).startswith(b"["):
-        raise records.foreign(path, member, expected=expected, start=start)
+        remedy = _OF_OBJECTS if start.lstrip(records.BLANK).startswith(b"{") else None
+        raise records.foreign(path, member, expected=expected, start=start, remedy=remedy)
     if len(start) == records.HEAD_BYTES and b'"phrase"' in start and b'"regions"' in start:
         if _GRAPH_KEY.search(start):
             raise _graphs(path, member)
@@ -149,6 +150,9 @@ def _form(path: str, member: str | None) -> Literal["regions", "images"]:
     raise records.foreign(path, member, expected=expected, start=start, found=found)
 
 
+_OF_OBJECTS: Final = (
+    "if it has an object a line, as jq -c '.[]' writes them, make it one list again: jq -s . FILE > NEW"
+)
 #: What a region of region_graphs.json has besides.
 _GRAPH: Final = ("relationships", "objects")
 #: One of these as a key: a phrase may be just that word.
@@ -178,9 +182,9 @@ def _image_records(companions: Sequence[str]) -> dict[int, bytes]:
         path, member = archives.split_member(companion)
         for _, record in json_stream.objects(path, None, member=member, expected=_EXPECTED_IMAGES):
             if isinstance(record, dict):
-                image_id = record.get("image_id", record.get("id"))
+                image_id = records.whole(record.get("image_id", record.get("id")))
                 # A record without a whole number for an id can be nobody's image; its regions are `no_image`.
-                if type(image_id) is int and not records.is_no_id(image_id):
+                if image_id is not None and not records.is_no_id(image_id):
                     table.setdefault(image_id, records.meta(record).encode())
     return table
 
@@ -259,7 +263,9 @@ def _picture(image_id: int, table: dict[int, bytes], held: dict[int, str]) -> _P
         "width_px": records.pixels(record, "width"),
         "height_px": records.pixels(record, "height"),
     }
-    if coco_id in held:
+    if not url.strip():
+        columns |= {"reason": "no_image", "detail": "the image record has no url"}
+    elif coco_id in held:
         columns |= {"reason": "evaluation_image", "detail": f"Karpathy {held[coco_id]}"}
     fields: dict[str, Any] = {key: record[key] for key in ("coco_id", "flickr_id", "url") if key in record}
     return _Picture(columns, records.canonical(record), fields)

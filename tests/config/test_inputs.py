@@ -56,6 +56,26 @@ def test_an_empty_file_is_no_annotation_file(tmp_path: Path) -> None:
     assert raised.value.found == "0 bytes"
 
 
+@pytest.mark.parametrize(
+    "name", ["cc12m.tsv.part", "cc12m.tsv.crdownload", "Unconfirmed 1.CRDOWNLOAD", "5a.incomplete"]
+)
+def test_a_download_that_was_not_finished_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "whole.tsv").write_text("1")
+    (tmp_path / name).write_text("1")
+    with pytest.raises(InputError, match="a download that was not finished") as raised:
+        inputs.files(source(tmp_path))
+    assert raised.value.found == str(tmp_path / name)
+
+
+def test_what_aria2_notes_beside_a_file_tells_that_it_is_not_whole(tmp_path: Path) -> None:
+    (tmp_path / "cc12m.tsv").write_text("1")
+    (tmp_path / "cc12m.tsv.aria2").write_bytes(b"\0\1")
+    for named in (tmp_path / "cc12m.tsv", tmp_path):
+        with pytest.raises(InputError, match="a download that was not finished") as raised:
+            inputs.files(source(named))
+        assert raised.value.found == str(tmp_path / "cc12m.tsv.aria2")
+
+
 def test_an_empty_file_is_told_before_anything_runs(tmp_path: Path) -> None:
     (tmp_path / "whole.tsv").write_text("1")
     (tmp_path / "empty.tsv").touch()

@@ -137,8 +137,8 @@ def test_a_document_of_another_shape_says_what_it_is(
         (rb'{"caption": "\ud800\u0041"}', "not JSON: "),
         (b'{"caption": "two\nlines"}', "not JSON: "),
         (b'{"width": 1e999}', "not JSON: "),
-        (b'{"width": NaN, "height": [-Infinity, Infinity]}', "not JSON: "),
-        (b"NaN", "not JSON: "),
+        (b'{"width": NaN, "caption": "caf\xe9"}', f"{INVALID_UTF8} at byte"),
+        (b'{"a": ' * 220 + b"NaN" + b"}" * 220, "nested deeper than 200 levels"),
         (b'{"width": ' + b"9" * 5000 + b"}", "not JSON: "),
         (b'{"a": ' * 300 + b"1" + b"}" * 300, "nested deeper than 200 levels"),
         (b"[" * 20_000 + b"]" * 20_000, "not JSON: "),
@@ -153,6 +153,12 @@ def test_a_value_that_cannot_be_read_spoils_no_other(tmp_path: Path, value: byte
     assert isinstance(spoiled, Spoiled)
     assert spoiled.raw.strip() == value
     assert spoiled.why.startswith(why)
+
+
+def test_what_python_writes_where_pandas_has_no_value_is_null(tmp_path: Path) -> None:
+    values = b'{"id": 1, "width": NaN, "size": [-Infinity, Infinity]}, NaN, {"caption": "NaN"}'
+    path = write(tmp_path / "a.json", b'{"info": NaN, "annotations": [' + values + b"]}")
+    assert read(path) == [{"id": 1, "width": None, "size": [None, None]}, None, {"caption": "NaN"}]
 
 
 def test_integers_over_64_bits_come_as_floats(tmp_path: Path) -> None:

@@ -351,3 +351,22 @@ def test_a_byte_order_mark_is_no_part_of_quoted_text(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a quoted field is not closed") as caught:
         list(read_csv(str(path)))
     assert caught.value.where == f"{path}:byte 5 (line 1)"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_quoted"),
+    [
+        ('u\t"a ""b"" c"\n', True),
+        ('"a ""b"" c"\tu\r\n"d"\tv\r\n', True),
+        ('u\t"a\n"\nv\tb\n', True),
+        ('u\t"a ""b"" c"\nv\t"what is cu', True),
+        ('u\t"a"\n', False),
+        ('u\t""\n', False),
+        ('u\t""a""\n', False),
+        ('u\t"a begins\nv\tb ends"\nw\t"c ""d"""\n', False),
+        ('u\t"a ""b"" c"\nv\t5" wide\nw\td\n', False),
+        ("", False),
+    ],
+)
+def test_what_a_csv_writer_quotes_is_told_from_marks_that_are_text(text: str, is_quoted: bool) -> None:
+    assert tsv.is_quoted(text.encode()) is is_quoted

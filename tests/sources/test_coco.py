@@ -540,3 +540,50 @@ def test_karpathys_split_of_another_data_set_is_refused(tmp_path: Path, read_all
     with pytest.raises(InputError, match=r"flickr30k\.json: Karpathy's split of another data set") as caught:
         read_all(SOURCE, path)
     assert caught.value.found == "images[0] with filename, imgid, sentences, sentids, split"
+
+
+def _renumbered(*ids: int) -> dict[str, Any]:
+    """Return a document in which pictures 391895 and 522418 have other ids."""
+    names = ("000000391895.jpg", "data/COCO_val2014_000000522418.jpg")
+    return {
+        "images": [{"id": image_id, "file_name": name} for image_id, name in zip(ids, names, strict=True)],
+        "annotations": [{"id": image_id, "image_id": image_id, "caption": "A man."} for image_id in ids],
+    }
+
+
+def test_pictures_that_a_program_has_numbered_anew_are_refused(tmp_path: Path, read_all: ReadAll) -> None:
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps(_renumbered(1, 2)))
+    with pytest.raises(InputError, match=r"(?s)under ids that are not COCO's.*the id 1 of the file of image 391895"):
+        read_all(SOURCE, path)
+
+
+def test_one_picture_under_another_id_is_one_row(tmp_path: Path, read_all: ReadAll) -> None:
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps(_renumbered(1, 522418)))
+    assert [(row["identity"], row["reason"], row["detail"]) for row in read_all(SOURCE, path)] == [
+        (None, "malformed_row", "image_id 1: its file_name is that of image 391895"),
+        ("coco:522418", None, None),
+    ]
+
+
+def test_karpathys_picture_under_another_id_is_lost(tmp_path: Path, read_all: ReadAll) -> None:
+    path = tmp_path / "dataset_coco.json"
+    path.write_text(KARPATHY.replace('"cocoid": 9', '"cocoid": 8'))
+    lost = [row["detail"] for row in read_all(SOURCE, path) if row["reason"] == "malformed_row"]
+    assert lost[0] == "cocoid 8: its filename is that of image 9"
+
+
+def test_numbers_that_pandas_has_made_floats_of(captions: Path, tmp_path: Path, read_all: ReadAll) -> None:
+    document = json.loads(captions.read_text())
+    for record in (*document["annotations"][:2], *document["images"][:2]):
+        record.update(
+            {key: float(record[key]) for key in ("id", "image_id", "license", "width", "height") if key in record}
+        )
+    path = tmp_path / "captions_train2017.json"
+    path.write_text(json.dumps(document))
+    meta = {"meta", "row_digest", "where"}
+    found, expected = (
+        [{key: row[key] for key in row.keys() - meta} for row in read_all(SOURCE, one)] for one in (path, captions)
+    )
+    assert found == expected

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import importlib
+import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -71,6 +72,25 @@ def test_a_copy_in_another_folder(tmp_path: Path) -> None:
         _plan("conceptual_12m", file, copy)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["cc12m.tsv.1", "cc12m (1).tsv", "cc12m.tsv?download=1", "cc12m - Copy.tsv", "cc12m copy 2.tsv", "Copy of cc12m.tsv",
+     "cc12m.tsv.bak", "cc12m.tsv~", "cc12m.tsv (1).gz"],
+)  # fmt: skip
+def test_a_second_download_or_copy(tmp_path: Path, name: str) -> None:
+    (tmp_path / "cc12m.tsv").write_text("http://a.example/1.jpg\tA cat\n")
+    content = (tmp_path / "cc12m.tsv").read_bytes()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    with pytest.raises(InputError, match="one file twice, as a copy"):
+        _plan("conceptual_12m", tmp_path / "cc12m.tsv", tmp_path / name)
+
+
+def test_parts_of_one_table_are_no_copies(tmp_path: Path, read_all: ReadAll) -> None:
+    for number in (1, 2):
+        (tmp_path / f"cc12m.tsv.{number}").write_text(f"http://a.example/{number}.jpg\tA cat\n")
+    assert len(read_all(sources.load("conceptual_12m"), *sorted(tmp_path.iterdir()))) == 2
+
+
 def test_files_of_one_name_and_other_rows_are_two(tmp_path: Path, read_all: ReadAll) -> None:
     rows = b"".join(b"http://a.example/%d.jpg\tA cat\n" % number for number in range(5000))
     for name, more in (("first", b""), ("second", b"http://a.example/more.jpg\tA dog\n")):
@@ -79,6 +99,25 @@ def test_files_of_one_name_and_other_rows_are_two(tmp_path: Path, read_all: Read
     assert len(rows) > records.HEAD_BYTES  # what follows tells them apart
     found = read_all(sources.load("conceptual_12m"), *sorted(tmp_path.rglob("*.tsv")))
     assert len(found) == 2 * 5000 + 1
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"traces": [], "timed_caption": [], "voice_recording": "x.ogg"},
+        {"original_caption": "A cat. A dog.", "caption": "A cat."},
+    ],
+)
+def test_narratives_with_and_without_their_traces(tmp_path: Path, read_all: ReadAll, more: dict[str, Any]) -> None:
+    source = sources.load("localized_narratives__coco")
+    row = {"dataset_id": "mscoco_val2017", "image_id": "9", "annotator_id": 3, "caption": "A cat. A dog."}
+    light, other = tmp_path / "coco_val_captions.jsonl", tmp_path / "coco_val_other.jsonl"
+    light.write_text(json.dumps(row) + "\n")
+    other.write_text(json.dumps(row | more) + "\n")
+    with pytest.raises(InputError, match="two editions of the same narratives"):
+        read_all(source, light, other)
+    other.write_text(json.dumps(row | more | {"annotator_id": 4}) + "\n")
+    assert read_all(source, light, other)
 
 
 def test_releases_may_share_their_image_records(tmp_path: Path, read_all: ReadAll) -> None:

@@ -7,6 +7,7 @@ import importlib
 import zipfile
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -37,7 +38,9 @@ def test_lines_that_end_with_carriage_returns_alone(tmp_path: Path, name: str) -
     assert remedy(name, path).startswith("its lines end with carriage returns alone")
 
 
-@pytest.mark.parametrize("name", ["conceptual_captions", "conceptual_12m", "localized_narratives__coco"])
+@pytest.mark.parametrize(
+    "name", ["conceptual_captions", "conceptual_12m", "localized_narratives__coco", "red_caps", "sbu_captions"]
+)
 def test_a_list_in_the_place_of_json_lines(tmp_path: Path, name: str) -> None:
     path = tmp_path / "rows.json"
     path.write_text('[{"url": "http://a.example/1.jpg", "caption": "a"}]')
@@ -50,6 +53,41 @@ def test_a_caption_may_begin_as_an_encrypted_table_does(tmp_path: Path) -> None:
     source = sources.load("conceptual_captions")
     (chunk,) = source.plan([InputFile(str(path), 1)], source.options())
     assert chunk.form == "tsv"
+
+
+def test_narratives_without_their_data_set_are_json_lines_already(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"image_id": "1", "annotator_id": 1, "caption": "a"}\n')
+    assert remedy("localized_narratives__coco", path).startswith("check `annotations` in the configuration")
+
+
+def test_json_lines_in_the_place_of_a_list(tmp_path: Path) -> None:
+    path = tmp_path / "region_descriptions.json"
+    path.write_text('{"id": 1, "regions": []}\n' * 2)
+    assert "jq -s . FILE > NEW" in remedy("visual_genome", path)
+
+
+@pytest.mark.parametrize(
+    "page", ["<Error><Code>AccessDenied</Code></Error>", "<head><title>Sign in</title>", "<!-- x -->"]
+)
+def test_a_page_without_its_first_line_is_one(tmp_path: Path, page: str) -> None:
+    (tmp_path / "annotations.json").write_text(page)
+    assert remedy("coco", tmp_path / "annotations.json").startswith("download the file anew")
+
+
+@pytest.mark.parametrize("name", ["conceptual_captions", "conceptual_12m", "sbu_captions", "url_text"])
+@pytest.mark.parametrize("caption", ['A "big" cat', "A cat\n"])
+def test_a_tsv_that_pandas_has_quoted(tmp_path: Path, name: str, caption: str) -> None:
+    table = pd.DataFrame({"url": ["http://a.example/1.jpg", "http://a.example/2.jpg"], "caption": [caption, "A dog"]})
+    path = tmp_path / "pairs.tsv"
+    table.to_csv(path, sep="\t", index=False)
+    assert remedy(name, path).startswith("write the table as Parquet, JSON Lines or CSV")
+
+
+def test_a_tsv_that_pandas_has_quoted_without_names(tmp_path: Path) -> None:
+    path = tmp_path / "cc12m.tsv"
+    path.write_text('http://a.example/1.jpg\t"A ""big"" cat"\n')
+    assert refusal("conceptual_12m", path).problem == "tab-separated text whose fields are quoted"
 
 
 def test_narratives_of_another_data_set_are_json_lines_already(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pmd.errors import InputError
@@ -327,3 +329,18 @@ def test_an_id_that_is_a_number_is_upstreams_text(tmp_path: Path, read_all: Read
     upstream, numbers = ([row | {"where": None} for row in read_all(SOURCE, path)] for path in paths)
     assert numbers == upstream
     assert not [row for row in numbers if row["reason"]]
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.csv", "rows.parquet"])
+def test_numbers_that_pandas_has_made_floats_of(tmp_path: Path, read_all: ReadAll, name: str) -> None:
+    row = {"dataset_id": "mscoco_val2017", "image_id": 9.0, "annotator_id": 3.0, "caption": "A dog."}
+    path = tmp_path / name
+    if name.endswith(".jsonl"):
+        path.write_text(json.dumps(row) + "\n")
+    elif name.endswith(".csv"):
+        path.write_text(f"{','.join(row)}\n{','.join(map(str, row.values()))}\n".replace("9.0", "9"))
+    else:
+        pq.write_table(pa.Table.from_pylist([row]), path)
+    (found,) = read_all(SOURCE, path)
+    assert found["source_id"] == f"mscoco_val2017/9/3/{_hash('A dog.')}/0"
+    assert found["identity"] == "coco:9"

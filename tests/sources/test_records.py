@@ -43,7 +43,8 @@ def test_meta_keeps_upstreams_order_and_characters() -> None:
         (records.text, ..., "k: missing"),
         (records.integer, True, "k: expected a whole number, found true"),
         (records.integer, "5", 'k: expected a whole number, found "5"'),
-        (records.integer, 5.0, "k: expected a whole number, found 5.0"),
+        (records.integer, 5.5, "k: expected a whole number, found 5.5"),
+        (records.integer, 2.0**53, "k: expected a whole number, found 9007199254740992.0"),
         (records.integer, "x" * 99, f'k: expected a whole number, found "{"x" * 59}…'),
         (records.number, False, "k: expected a number, found false"),
         (records.items, {}, "k: expected a list, found an object"),
@@ -67,6 +68,7 @@ def test_what_is_not_as_it_should_be(judge: Callable[[dict[str, Any], str], Any]
         (records.text, ""),
         (records.text, "false"),
         (records.integer, -5),
+        (records.integer, 5.0),
         (records.number, 1.5),
         (records.items, []),
         (records.pixels, 2**31 - 1),
@@ -76,7 +78,9 @@ def test_what_is_not_as_it_should_be(judge: Callable[[dict[str, Any], str], Any]
     ],
 )
 def test_what_is(judge: Callable[[dict[str, Any], str], Any], value: Any) -> None:
-    assert judge({"k": value}, "k") == value
+    found = judge({"k": value}, "k")
+    assert found == value
+    assert judge is not records.integer or type(found) is int
 
 
 @pytest.mark.parametrize(

@@ -306,6 +306,25 @@ def test_ids_that_went_through_pandas_are_ids(tmp_path: Path, read_all: ReadAll)
     assert (row["identity"], row["also"], row["reason"]) == ("coco:7", "flickr:5", None)
 
 
+def test_numbers_that_pandas_has_made_floats_of(tmp_path: Path, read_all: ReadAll) -> None:
+    regions, images = tmp_path / "region_descriptions.json", tmp_path / "image_data.json"
+    images.write_text('[{"image_id": 3.0, "url": "http://a/3.jpg", "width": 9.0, "height": 9.0, "coco_id": NaN}]')
+    box = {"x": 1.0, "y": 1.0, "width": 2.0, "height": 2.0, "phrase": "a cat"}
+    regions.write_text(json.dumps([{"id": 3.0, "regions": [{"region_id": 5.0, "image_id": 3.0} | box]}]))
+    (row,) = read_all(SOURCE, regions, images)
+    found = (row["source_id"], row["identity"], row["width_px"], row["reason"])
+    assert found == ("5", "visual_genome:3", 9, None)
+
+
+@pytest.mark.parametrize("url", ["", " "])
+def test_an_image_without_a_url_is_no_image(tmp_path: Path, read_all: ReadAll, url: str) -> None:
+    regions, images = tmp_path / "region_descriptions.json", tmp_path / "image_data.json"
+    images.write_text(json.dumps([{"image_id": 3, "url": url, "width": 9, "height": 9}]))
+    box = {"x": 1, "y": 1, "width": 2, "height": 2, "phrase": "a cat"}
+    regions.write_text(json.dumps([{"id": 3, "regions": [{"region_id": 5, "image_id": 3} | box]}]))
+    assert [row["reason"] for row in read_all(SOURCE, regions, images)] == ["no_image"]
+
+
 @pytest.mark.parametrize("image_id", [0, -1])
 def test_an_image_of_no_id_is_nobodys(tmp_path: Path, read_all: ReadAll, image_id: int) -> None:
     regions, images = tmp_path / "region_descriptions.json", tmp_path / "image_data.json"
