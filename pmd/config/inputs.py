@@ -266,7 +266,7 @@ def _members(path: str, pattern: str) -> list[str]:
             found=", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "") if names else "no files",
             remedy="list the archive (unzip -l, tar -t) and mend the name in the configuration",
         )
-    return matching
+    return archives.each_once(path, matching)
 
 
 def files_of(pattern: str) -> list[str]:

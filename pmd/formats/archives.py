@@ -138,6 +138,16 @@ def members(path: str) -> list[Member]:
     return list(_directory(path).members.values())
 
 
+def each_once(path: str, names: Iterable[str]) -> list[str]:
+    """Return those of an archive's members that are no hard link to one before them, in their order: its content is theirs."""
+    known = _directory(path).members
+    first: dict[object, str] = {}
+    for name in names:
+        offset = known[name].offset
+        first.setdefault(name if offset is None else offset, name)
+    return list(first.values())
+
+
 def note_of_repeated(path: str) -> str | None:
     """Return what a person should know of names that an archive has several times, else None.
 

@@ -101,7 +101,7 @@ def documents(
                 found=", ".join([*names[:_SHOWN_NAMES], *(["…"] if len(names) > _SHOWN_NAMES else [])]) or "no files",
                 remedy=remedy,
             )
-        listed += [(path, name) for name in chosen]
+        listed += [(path, name) for name in archives.each_once(path, chosen)]
     found = sorted(set(listed), key=lambda document: (document[0], document[1] or ""))
     if all_have_rows:
         refuse_copies(found)

@@ -106,6 +106,8 @@ ADDRESS: Final = (
     "say in this environment where the store is (AWS_ENDPOINT_URL, AWS_DEFAULT_REGION, STORAGE_EMULATOR_HOST), then run the same "
     "command again"
 )
+#: Of a redirect the client of S3 asks where the bucket is, is redirected, asks again, and so on until Python ends it.
+_ENDLESS: Final = "redirects (301) that name no region"
 #: How much of their words is told.
 _SAID: Final = 400
 #: What stands in these → what it means, and what to do; before anything else that a store may refuse.
@@ -117,7 +119,10 @@ _REFUSALS: Final = (
     ),
     (("RequestTimeTooSkewed",), "the clock of this machine is wrong", "set it, then run the same command again"),
     (
-        ("PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraint"),
+        (
+            *("PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraint"),
+            _ENDLESS,
+        ),
         "the bucket is in another region, or at another address",
         ADDRESS,
     ),
@@ -261,6 +266,8 @@ def _is_of_a_store(error: BaseException) -> bool:
     """Return whether the client of an object store raised an error; one of a file of this machine names that file."""
     if type(error).__module__.startswith(_CLOUDS) or isinstance(error, patience.CutShortError):
         return True
+    if isinstance(error, RecursionError):
+        return _is_of(error, _CLOUDS)
     if not isinstance(error, OSError | ValueError) or _path(error) is not None:
         return False
     if type(error.__cause__).__module__.startswith(_CLOUDS):  # in which s3fs gives it a number, as if a disk had failed
@@ -278,6 +285,7 @@ def _refusal(error: BaseException, root: str | None) -> PmdError:
     told = cause if is_wrapped and type(cause).__module__.startswith(_CLOUDS) else error
     lines = [line.strip() for line in str(told).splitlines() if line.strip()]
     said = f"{type(told).__name__}: {': '.join(dict.fromkeys((*lines[:1], *lines[-1:])))}"[:_SAID]
+    said = _ENDLESS if isinstance(told, RecursionError) else said
     problem, remedy = next(
         ((problem, remedy) for words, problem, remedy in _REFUSALS if any(word in said for word in words)),
         (

@@ -36,7 +36,7 @@ PASSING: Final = frozenset(
     if hasattr(errno, name)
 )
 #: Seconds before the second, third and fourth try.
-_PAUSES_S: Final = (0.05, 0.2, 1.0)
+PAUSES_S: Final = (0.05, 0.2, 1.0)
 #: Seconds for which nothing is waited for once something has failed for good.
 _HASTE_S: Final = 10.0
 #: Bytes that are read at a time where all are read.
@@ -92,7 +92,7 @@ def _again(call: Callable[[], _T], may_pass: Callable[[Exception], bool]) -> _T:
         except Exception as error:
             if not may_pass(error):
                 raise
-            pauses_s = _BUSY_PAUSES_S if _is_busy(error) else _PAUSES_S
+            pauses_s = _BUSY_PAUSES_S if _is_busy(error) else PAUSES_S
             if tried == len(pauses_s):
                 _failed_at = time.monotonic()
                 raise

@@ -20,14 +20,14 @@ import posixpath
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self, cast
 
 from pmd.errors import ConfigError, InputError, PmdError
 from pmd.store import naming, spools
 from pmd.store.local import LOCAL, NOWHERE, Local, walk
-from pmd.store.patience import CutShortError, Reading, Writing, asking, patiently, refuse_pipes, wholly
+from pmd.store.patience import PAUSES_S, CutShortError, Reading, Writing, asking, patiently, refuse_pipes, wholly
 
 #: Marks files that are being written; sweeps remove them, readers never see them.
 TEMPORARY = ".tmp-"
@@ -54,6 +54,10 @@ _TOLD_BY: Final = {"s3": _AWS, "s3a": _AWS, "gs": _GCP, "gcs": _GCP}
 _S3: Final = {"config_kwargs": {"retries": {"mode": "standard", "max_attempts": 7}}, "max_concurrency": 1}
 _S3_TRIES: Final = 1
 
+#: A range as gcsfs asks for it, and how an answer tells the bytes of the whole.
+_SPAN: Final = re.compile(r"bytes=(\d+)-(\d+)")
+_SIZE: Final = re.compile(r"/(\d+)$")
+
 
 def _filesystem(protocol: str) -> Any:
     if protocol in LOCAL.protocol:
@@ -76,7 +80,42 @@ def _client(protocol: str, _: tuple[tuple[str, str], ...]) -> Any:
     fs = fsspec.filesystem(protocol, use_listings_cache=False, skip_instance_cache=True, **more)
     if protocol in {"s3", "s3a"}:
         fs.retries = _S3_TRIES
+    if protocol in {"gs", "gcs"}:
+        import fsspec.asyn
+
+        fs._call = _wholly(fs._call)
+        fs.call = lambda *what, **said: fsspec.asyn.sync(fs.loop, fs._call, *what, **said)
     return fs
+
+
+def _wholly(call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Return how gcsfs asks for anything, but what it was given less of than the answer itself says is asked for again.
+
+    gcsfs takes less for the end of a file, whose other rows would be lost, or waits for the rest without end.
+    """
+    import asyncio  # which a client of Cloud Storage has read in
+
+    async def asked(method: str, *what: Any, **said: Any) -> Any:
+        for pause_s in (*PAUSES_S, None):
+            answer = await call(method, *what, **said)
+            is_content = method == "GET" and isinstance(answer, tuple)
+            wanted = _promised((said.get("headers") or {}).get("Range"), answer[0]) if is_content else None
+            if wanted is None or len(answer[1]) == wanted:
+                return answer
+            if pause_s is not None:
+                await asyncio.sleep(pause_s)
+        raise CutShortError(f"{len(answer[1])} bytes, where {wanted} were asked for")
+
+    return asked
+
+
+def _promised(asked: str | None, headers: Mapping[str, str]) -> int | None:
+    """Return how many bytes an answer of Cloud Storage is to have by its headers, for a range or a whole object; None: unsaid."""
+    if asked is None:
+        is_plain = headers.get("X-Goog-Stored-Content-Encoding") == "identity"
+        return int(headers["X-Goog-Stored-Content-Length"]) if is_plain else None
+    span, size = _SPAN.fullmatch(asked), _SIZE.search(headers.get("Content-Range", ""))
+    return None if span is None or size is None else min(int(span[2]) + 1, int(size[1])) - int(span[1])
 
 
 def is_object_store(fs: Any) -> bool:
@@ -331,7 +370,9 @@ def open_raw(url: str) -> BinaryIO:
         with asking(url):
             file = fs.open(path, "rb", compression=None)
         cache = getattr(file, "cache", None)
-        if cache is not None and "gs" not in _protocols(fs):  # whose files fetch ahead by themselves
+        if cache is not None and "gs" in _protocols(fs):  # whose files fetch ahead by themselves (`_wholly`)
+            cache._fetch = functools.partial(_fetched_ahead, cache._fetch, url)
+        elif cache is not None:
             cache.fetcher = functools.partial(
                 _fetched, wholly if _is_in_s3(fs) else _once, cache.fetcher, cache.size, url
             )
@@ -349,16 +390,26 @@ def _fetched(
     stop: int,
 ) -> bytes:
     """Return a range of an open file: a store that answers with less would be taken for the file's end, and rows be lost."""
-    wanted = min(stop, size) - start
 
     def fetched() -> bytes:
         found = fetch(start, stop)
-        if len(found) != wanted:
-            raise CutShortError(f"{len(found)} bytes from byte {start} on, where {wanted} were asked for")
+        _refuse_cut(len(found), start, stop, size)
         return found
 
     with asking(url):
         return read(fetched)
+
+
+def _fetched_ahead(fetch: Callable[[int, int], bytes], url: str, start: int, stop: int) -> bytes:
+    with asking(url):
+        return fetch(start, stop)
+
+
+def _refuse_cut(found: int, start: int, stop: int, size: int | None) -> None:
+    """Raise where a range of a file of `size` bytes has another length than it should; None: nobody says how large it is."""
+    wanted = found if size is None else max(min(stop, size) - start, 0)
+    if found != wanted:
+        raise CutShortError(f"{found} bytes from byte {start} on, where {wanted} were asked for")
 
 
 def _once(call: Callable[[], bytes]) -> bytes:
@@ -371,8 +422,15 @@ def read_bytes(url: str, start: int | None = None, stop: int | None = None) -> b
     if isinstance(fs, Local):
         refuse_pipes(path)
     read = wholly if _is_in_s3(fs) else patiently
+
+    def fetched() -> bytes:
+        found = cast(bytes, fs.cat_file(path, start=start, end=stop))
+        if stop is not None and len(found) < stop - (start or 0) and not isinstance(fs, Local):
+            _refuse_cut(len(found), start or 0, stop, _info(fs, path)["size"])
+        return found
+
     with asking(url):
-        found = cast(bytes, read(lambda: fs.cat_file(path, start=start, end=stop)))
+        found = read(fetched)
     if stop is not None and len(found) > stop - (start or 0):  # a web server may send all, whatever it is asked for
         return found[start:stop]
     return found

@@ -35,6 +35,7 @@ class Proxy:
         refused: A status that every request gets, and the method it is for.
         broken: How many of the next answers that have something in them break off half-way.
         short: How many of the next such answers are whole, and have half of what was asked for.
+        short_of: What stands in the paths of those.
         conflicts: How many of the next requests that write meet another one that is under way (409).
     """
 
@@ -44,6 +45,7 @@ class Proxy:
     refused: tuple[str, int] | None = None
     broken: int = 0
     short: int = 0
+    short_of: str = ""
     conflicts: int = 0
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
@@ -70,7 +72,7 @@ class Proxy:
                 headers = [(name, value) for name, value in headers if name.lower() != "content-length"]
                 headers.append(("Content-Length", str(len(content))))
                 content, handler.close_connection = content[: len(content) // 2], True
-            if self.short and handler.command == "GET" and len(content) > 1:
+            if self.short and handler.command == "GET" and len(content) > 1 and self.short_of in handler.path:
                 self.short -= 1
                 headers = [(name, value) for name, value in headers if not name.lower().startswith(OF_CONTENT)]
                 content = content[: len(content) // 2]
@@ -160,6 +162,7 @@ def store(emulated: Emulated) -> Iterator[Emulated]:
     yield emulated
     emulated.proxy.busy.clear()
     emulated.proxy.refused = None
+    emulated.proxy.short_of = ""
     emulated.proxy.broken = emulated.proxy.short = emulated.proxy.conflicts = 0
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import bz2
 import gzip
 import importlib
+import io
 import json
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 
 from pmd import sources
+from pmd.config import SourceConfig, inputs
 from pmd.errors import InputError
 from pmd.sources import records
 from pmd.sources.contract import InputFile
@@ -54,6 +57,24 @@ def test_an_archive_beside_what_came_out_of_it(tmp_path: Path, name: str) -> Non
     ) as caught:
         _plan(name, *files, _zipped(tmp_path / "all.zip", files))
     assert "all.zip!/annotations/" in str(caught.value)
+
+
+def test_two_names_of_one_file_in_a_tar_are_read_once(tmp_path: Path) -> None:
+    path = tmp_path / "both.tar"
+    with tarfile.open(path, "w") as archive:
+        for name in ("a.tsv", "c.tsv"):
+            member = tarfile.TarInfo(name)
+            member.size = 5
+            archive.addfile(member, io.BytesIO(b"a row"))
+        link = tarfile.TarInfo("b.tsv")
+        link.type, link.linkname = tarfile.LNKTYPE, "a.tsv"
+        archive.addfile(link)
+    found = records.documents([InputFile(str(path), 1)], r".*\.tsv", expected="tables")
+    assert [member for _, member in found] == ["a.tsv", "c.tsv"]
+    assert [file.path for file in inputs.files(SourceConfig("conceptual_12m", (f"{path}!/*.tsv",), (), None))] == [
+        f"{path}!/a.tsv",
+        f"{path}!/c.tsv",
+    ]
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])

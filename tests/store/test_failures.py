@@ -291,6 +291,19 @@ def test_an_object_store_is_told_by_its_own_words(error: Exception, problem: str
     assert told.remedy
 
 
+def test_redirects_without_end_are_told_as_another_address() -> None:
+    """The client of S3 asks where a bucket is when it is redirected, and is redirected."""
+    client: dict[str, Any] = {"__name__": "aiobotocore.utils"}
+    exec("def ask():\n    ask()", client)
+    with pytest.raises(RecursionError) as caught:
+        client["ask"]()
+    told = failures.told(caught.value, "s3://bucket/pmd")
+    assert type(told) is RootError
+    assert told.problem == "the bucket is in another region, or at another address"
+    assert told.found == "redirects (301) that name no region"
+    assert failures.told(RecursionError(), "s3://bucket/pmd") is None
+
+
 def test_an_object_store_that_has_inputs_is_not_taken_for_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = f"memory://inputs-{tmp_path.name}/a.tsv"
 

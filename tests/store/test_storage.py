@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import errno
 import hashlib
@@ -12,13 +13,14 @@ import sys
 import threading
 import uuid
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from pmd.errors import ConfigError, InputError
 from pmd.store import local, naming, storage
+from pmd.store.patience import CutShortError
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -356,6 +358,8 @@ def test_a_client_is_kept_as_long_as_the_environment_tells_it_the_same(
     """As in a notebook, where somebody mends it after a refusal; a client reads it once, when it is made."""
 
     class Client(MemoryFileSystem):
+        _call = None
+
         def __init__(self, **options: Any) -> None:
             super().__init__(**options)
             self.told = os.environ.get(variable)
@@ -490,3 +494,47 @@ def test_folders_above_are_those_of_the_whole_path(tmp_path: Path, monkeypatch: 
         assert list(storage.above(path))[:2] == [str(tmp_path / "a"), str(tmp_path)], path
     assert next(storage.above("c.parquet")) == str(tmp_path / "a/b")
     assert list(storage.above("memory://bucket/a/b/")) == ["memory://bucket/a", "memory://bucket"]
+
+
+@pytest.mark.parametrize(
+    ("span", "headers", "content"),
+    [
+        ("bytes=5-9", {"Content-Range": "bytes 5-9/20"}, b"56789"),
+        ("bytes=5-99", {"Content-Range": "bytes 5-9/10"}, b"56789"),
+        (None, {"X-Goog-Stored-Content-Encoding": "identity", "X-Goog-Stored-Content-Length": "3"}, b"012"),
+        (None, {"X-Goog-Stored-Content-Encoding": "gzip", "X-Goog-Stored-Content-Length": "9"}, b"012"),
+        (None, {}, b"012"),
+    ],
+)
+def test_of_cloud_storage_less_than_was_asked_for_is_not_taken_for_the_end(
+    span: str | None, headers: dict[str, str], content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through `_wholly`, since nothing else shows what gcsfs is given: it would wait for the rest of a file for ever."""
+    monkeypatch.setattr(storage, "PAUSES_S", (0.0, 0.0))
+    cuts = iter([True, False])
+    asked: list[str] = []
+
+    async def call(method: str, *_: object, **__: object) -> tuple[dict[str, str], bytes]:
+        asked.append(method)
+        return headers, content[:2] if next(cuts) else content
+
+    def read() -> bytes:
+        return asyncio.run(cast(Any, storage._wholly(call)("GET", "b/o", headers={"Range": span} if span else {})))[1]
+
+    promised = bool(headers) and headers.get("X-Goog-Stored-Content-Encoding") != "gzip"
+    assert read() == (content if promised else content[:2])
+    assert len(asked) == 1 + promised
+    cuts = iter([True] * 9)
+    if promised:
+        with pytest.raises(CutShortError, match=f"2 bytes, where {len(content)} were asked for"):
+            read()
+
+
+def test_a_range_of_which_a_store_gives_less_is_not_taken_for_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"memory://{uuid.uuid4().hex}/a"
+    storage.put(url, b"0123456789")
+    assert storage.read_bytes(url, 5, 99) == b"56789"
+    assert storage.read_bytes(url, 50, 99) == b""
+    monkeypatch.setattr(storage.filesystem(url)[0], "cat_file", lambda *_, **__: b"5")
+    with pytest.raises(CutShortError, match="1 bytes from byte 5 on, where 3 were asked for"):
+        storage.read_bytes(url, 5, 8)

@@ -125,6 +125,17 @@ class Careless(Store):
         self.content = None
 
 
+class Removing(Careless):
+    """One that knows conditions where a file is written, and passes over those where one is removed."""
+
+    def call_s3(self, method: str, **said: Any) -> Any:
+        """Remove, whatever the condition."""
+        if method != "delete_object":
+            return super().call_s3(method, **said)
+        self.content = None
+        return None
+
+
 class Unheeding(Careless):
     """One that says of conditions that it has none."""
 
@@ -166,9 +177,10 @@ def test_a_web_page_in_the_place_of_a_store_is_told(protocol: str, monkeypatch: 
         (Careless(), "it makes a file anew where one stands"),
         (Careless("IfNoneMatch"), "it replaces a file that is no longer the one that was read"),
         (Careless("IfNoneMatch", "IfMatch"), "it knows no such conditions"),
+        (Removing("IfNoneMatch", "IfMatch"), "it removes a file that is no longer the one that was read"),
         (Unheeding(), "it knows no such conditions"),
     ],
-    ids=["none", "put-if-absent only", "not where something is removed", "none, and says so"],
+    ids=["none", "put-if-absent only", "not where one is removed, and says so", "not where one is removed", "says so"],
 )
 def test_a_store_whose_conditions_do_not_hold_is_refused(
     store: Careless, found: str, monkeypatch: pytest.MonkeyPatch
