@@ -21,6 +21,7 @@ from pmd.images import names
 from pmd.images.names import Named
 from pmd.schema import keys
 from pmd.store import commits, root, sealed, storage
+from pmd.store.register import Register
 from pmd.store.standing import Standing
 from pmd.text import urls
 
@@ -164,7 +165,7 @@ def resolved(there: Standing, listed: Sequence[Line]) -> list[Line]:
     if kept.get("key") == key:
         ids_of = {line: frozenset(map(bytes.fromhex, ids)) for line, ids in kept["ids"].items()}
         return [dataclasses.replace(line, known=ids_of.get(line.said, frozenset())) for line in listed]
-    led = _led_to(there, listed)
+    led = led_to(there.generations, listed)
     known = names.with_bytes(there.generations, [line.named for line in listed])
     found = [
         dataclasses.replace(line, known=frozenset(ids | led[at]))
@@ -174,8 +175,8 @@ def resolved(there: Standing, listed: Sequence[Line]) -> list[Line]:
     return found
 
 
-def _led_to(there: Standing, listed: Sequence[Line]) -> list[set[bytes]]:
-    """Return for each line the images whose address has led to what it names."""
+def led_to(known: Register, listed: Sequence[Line]) -> list[set[bytes]]:
+    """Return for each line the images whose address has led to what it names, by what stands of the fetch."""
     from pmd.suppression import addresses  # here, as above: it reads manifests in
 
     found: list[set[bytes]] = [set() for _ in listed]
@@ -184,7 +185,7 @@ def _led_to(there: Standing, listed: Sequence[Line]) -> list[set[bytes]]:
         for kind, value in line.says:
             wanted.setdefault(kind, {}).setdefault(value, []).append(at)
     listed_of = {kind: pa.array(sorted(lines_of), addresses.type_of(kind)) for kind, lines_of in wanted.items()}
-    for batch in redirects.led(there.generations) if wanted else ():
+    for batch in redirects.led(known) if wanted else ():
         for said in addresses.said(batch["address"]):
             if said.kind not in wanted:
                 continue
