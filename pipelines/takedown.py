@@ -10,15 +10,16 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from pipelines import build, fetch, running, shard
+from pipelines import build, fetch, hashes, running, shard
 from pmd import escape, flow
 from pmd.audit import labelling
 from pmd.config import Config
 from pmd.curate import needs as curate_needs
 from pmd.engines import choosing
+from pmd.fetch import asking
 from pmd.publish import folder as publish_folder
 from pmd.store import commits, leftovers, older, register, root, storage, written
 from pmd.store import lock as lock_state
@@ -45,6 +46,8 @@ class Applied:
         versions: Older versions that the bucket had kept, and that were deleted.
         left: What the bucket keeps still, in words.
         unmatched: The numbers of the requests that named no pair that stood here.
+        in_part: Of requests that named some, by number, what named none.
+        without_hash: Pictures that are left, and of which nobody knows how they look.
     """
 
     requests: tuple[int, ...]
@@ -53,6 +56,8 @@ class Applied:
     versions: int = 0
     left: tuple[str, ...] = ()
     unmatched: tuple[int, ...] = ()
+    in_part: Mapping[int, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    without_hash: int = 0
 
     def describe(self) -> dict[str, Any]:
         """Return it as `--json` tells it."""
@@ -63,6 +68,8 @@ class Applied:
             "versions": self.versions,
             "left": list(self.left),
             "unmatched": list(self.unmatched),
+            "in_part": {str(number): list(said) for number, said in self.in_part.items()},
+            "without_hash": self.without_hash,
         }
 
 
@@ -73,13 +80,26 @@ def render(done: Applied) -> str:
     lines += [f"  removed: {count:,} {kind}" for kind, count in sorted(done.removed.items())]
     lines += [f"  {stage} {unit}: {_MADE}" for stage, unit in done.ran]
     lines += [f"  removed: {done.versions:,} older versions that the bucket had kept"] if done.versions else []
-    if done.unmatched:
-        lines.append(
-            f"named no pair that stood here when this began: {', '.join(map(str, done.unmatched))}; kept out of what comes. "
-            "See that each says what was meant: pmd explain ROOT WHAT"
-        )
+    lines += [*_missed(done)]
     lines += [f"left: {escape.terminal(sentence)}" for sentence in done.left]
     return "\n".join([*lines, "to see that nothing is left: pmd takedown prove CONFIG WHAT…"])
+
+
+def _missed(done: Applied) -> Iterator[str]:
+    """Yield in words what may not have been found."""
+    named = dict.fromkeys(done.unmatched, "")
+    named |= {number: f" ({', '.join(map(escape.terminal, said))})" for number, said in done.in_part.items()}
+    if named:
+        of_nothing = ", ".join(f"{number}{said}" for number, said in sorted(named.items()))
+        yield (
+            f"named no pair that stood here when this began: {of_nothing}; kept out of what comes. "
+            "See that each says what was meant: pmd explain ROOT WHAT"
+        )
+    if done.requests and done.without_hash:
+        yield (
+            f"{done.without_hash:,} pictures that are left have no perceptual hash: copies that were scaled or saved anew may be "
+            "among them. To have them found: pmd takedown add CONFIG PHOTO, a file of the picture, then apply"
+        )
 
 
 def apply(
@@ -107,6 +127,10 @@ def apply(
     standing = lists.standing(config.root, config.suppression)
     config = _of_its_sample(config)
     units = _committed(config, flags)
+    is_fetched = commits.read(root.images_folder(config.root)) is not None
+    if is_fetched and _go_by_looks(asked, config, standing) and asking.missing(Standing(config.root)):
+        say("hashing what is stored without a perceptual hash, since looks are asked for")
+        hashes.build(config, choosing.flags(config.engine, flags, config.root))
     say("looking for what is named")
     kept = kept_out.standing(config.root, standing)
     matched = matching.resolve(config.root, asked, config.sources, standing, kept)
@@ -136,7 +160,23 @@ def apply(
     receipts.close(config.root)
     say("deleting older versions that the bucket keeps")
     return Applied(
-        done.requests, done.removed, tuple(ran), *_without_older(config.root, lock), unmatched=matched.unmatched
+        done.requests,
+        done.removed,
+        tuple(ran),
+        *_without_older(config.root, lock),
+        unmatched=matched.unmatched,
+        in_part=matched.in_part,
+        without_hash=sum(asking.missing(Standing(config.root)).values()) if asked and is_fetched else 0,
+    )
+
+
+def _go_by_looks(asked: Sequence[requests.Request], config: Config, standing: lists.Suppression) -> bool:
+    """Return whether pictures are to be known by their looks: a request names these or lets them be kept, or a list has some."""
+    words = (requests.read_word(said, [*config.sources]) for request in asked for said in request.said)
+    return (
+        bool(standing.looks)
+        or any(request.keeps_looks for request in asked)
+        or any(word.named is not None and word.named.pdq is not None for word in words)
     )
 
 

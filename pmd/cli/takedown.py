@@ -93,7 +93,9 @@ def find(
     )
     if unknown:
         output.say(
-            f"{unknown:,} stored pictures have no perceptual hash, and were compared by their bytes alone", err=True
+            f"{unknown:,} stored pictures have no perceptual hash, and were compared by their bytes alone: "
+            "pmd takedown apply hashes them where a request names a picture file",
+            err=True,
         )
 
 

@@ -41,6 +41,12 @@ _IDENTITY: Final = re.compile(
 _ROW: Final = re.compile(r"([A-Za-z][A-Za-z0-9_]*)/(\S.*)")
 
 
+#: Sites whose pages show many pictures, an album or a person's newest: as addresses of one picture they would match nothing.
+_SITES: Final = re.compile(
+    r"(?:(?:www|m|secure)\.)?flickr\.com\.?|flic\.kr\.?|(?:[a-z]+\.)?reddit\.com\.?|(?:(?:www|m)\.)?imgur\.(?:com|io)\.?"
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class Named:
     """What some words may mean.
@@ -76,6 +82,12 @@ class Named:
     def is_picture(self) -> bool:
         """Whether a picture is meant, whoever shows it: rows are then the post that it stands in, and not rows alone."""
         return bool(self.urls or self.identities or self.is_page)
+
+    @property
+    def is_of_many(self) -> bool:
+        """Whether the address is one of a page that shows no picture alone: an album's, a person's."""
+        is_address = bool(self.urls) and all(one.startswith("url:") for one in self.identities)
+        return is_address and not self.is_page and _SITES.fullmatch(urls.host_of(self.urls[0]) or "") is not None
 
     @property
     def is_of_bytes(self) -> bool:

@@ -21,6 +21,7 @@ from pmd.images import names
 from pmd.images.names import Named
 from pmd.schema import keys
 from pmd.store import commits, root, sealed, storage
+from pmd.store.register import Register
 from pmd.store.standing import Standing
 from pmd.text import urls
 
@@ -29,6 +30,8 @@ REASON: Final = "takedown"
 
 #: Lines that are shown of many.
 _SHOWN: Final = 5
+#: And letters of a line that is no text.
+_SHOWN_LETTERS: Final = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +86,8 @@ def lines(paths: Iterable[str], sources: Collection[str] = ()) -> list[Line]:
         sources: The names of sources, beside those that have a manifest, whose rows may be named.
 
     Raises:
-        InputError: Lines are none of these; all of them are counted, the first few shown.
+        InputError: Lines are none of these, or pages of many pictures; all of them are counted, the first few shown. A line
+            is not UTF-8.
     """
     if not paths:
         return []
@@ -93,7 +97,7 @@ def lines(paths: Iterable[str], sources: Collection[str] = ()) -> list[Line]:
     listed: list[Line] = []
     wrong: list[tuple[str, str]] = []
     for path in paths:
-        content = encoding.without_mark(storage.read_bytes(path), path).decode("utf-8", errors="replace")
+        content = _text(path)
         beside = _Beside(path)
         for number, line in enumerate(content.splitlines(), start=1):
             said = line.strip()
@@ -101,12 +105,18 @@ def lines(paths: Iterable[str], sources: Collection[str] = ()) -> list[Line]:
                 continue
             place = f"{path}:line {number}"
             named = names.read(said, known, beside)
-            if named is not None:
+            if (
+                named is not None and not named.is_of_many and "\t" not in said
+            ):  # columns of a table would be one address
                 listed.append(Line(place, said, named))
             else:
                 wrong.append((place, said))
     if wrong:
+        from pmd.suppression import people  # here, as above: it reads manifests in
+
         url = next(filter(None, (names.with_scheme(said) for _, said in wrong[:_SHOWN])), None)
+        whose = any(people.user(said, known) or people.host(said) for _, said in wrong)
+        added = "; whom or which host it is of, pmd takedown add takes" if whose else ""
         begins = "" if url is None else f" (a URL begins with its scheme: {url})"
         more = f"; and {len(wrong) - _SHOWN:,} more" if len(wrong) > _SHOWN else ""
         raise InputError(
@@ -114,9 +124,24 @@ def lines(paths: Iterable[str], sources: Collection[str] = ()) -> list[Line]:
             where=", ".join(place for place, _ in wrong[:_SHOWN]) + more,
             expected=f"{names.FORMS}; # begins a line of comment",
             found=", ".join(said for _, said in wrong[:_SHOWN]),
-            remedy=f"mend the lines{begins}; nothing was run, so that nobody's request is passed over",
+            remedy=f"mend the lines{begins}{added}; nothing was run, so that nobody's request is passed over",
         )
     return listed
+
+
+def _text(path: str) -> str:
+    content = encoding.without_mark(storage.read_bytes(path), path)
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start)
+        raise InputError(
+            "the text is not UTF-8",
+            where=f"{path}:line {line + 1}",
+            expected="a takedown list in UTF-8",
+            found=repr(content.split(b"\n")[line])[:_SHOWN_LETTERS],
+            remedy="convert it: iconv -f ENCODING -t UTF-8 FILE > NEW",
+        ) from None
 
 
 class _Beside:
@@ -164,7 +189,7 @@ def resolved(there: Standing, listed: Sequence[Line]) -> list[Line]:
     if kept.get("key") == key:
         ids_of = {line: frozenset(map(bytes.fromhex, ids)) for line, ids in kept["ids"].items()}
         return [dataclasses.replace(line, known=ids_of.get(line.said, frozenset())) for line in listed]
-    led = _led_to(there, listed)
+    led = led_to(there.generations, listed)
     known = names.with_bytes(there.generations, [line.named for line in listed])
     found = [
         dataclasses.replace(line, known=frozenset(ids | led[at]))
@@ -174,8 +199,8 @@ def resolved(there: Standing, listed: Sequence[Line]) -> list[Line]:
     return found
 
 
-def _led_to(there: Standing, listed: Sequence[Line]) -> list[set[bytes]]:
-    """Return for each line the images whose address has led to what it names."""
+def led_to(known: Register, listed: Sequence[Line]) -> list[set[bytes]]:
+    """Return for each line the images whose address has led to what it names, by what stands of the fetch."""
     from pmd.suppression import addresses  # here, as above: it reads manifests in
 
     found: list[set[bytes]] = [set() for _ in listed]
@@ -184,7 +209,7 @@ def _led_to(there: Standing, listed: Sequence[Line]) -> list[set[bytes]]:
         for kind, value in line.says:
             wanted.setdefault(kind, {}).setdefault(value, []).append(at)
     listed_of = {kind: pa.array(sorted(lines_of), addresses.type_of(kind)) for kind, lines_of in wanted.items()}
-    for batch in redirects.led(there.generations) if wanted else ():
+    for batch in redirects.led(known) if wanted else ():
         for said in addresses.said(batch["address"]):
             if said.kind not in wanted:
                 continue

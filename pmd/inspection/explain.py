@@ -26,7 +26,7 @@ from pmd.dedupe.rules import MERGED
 from pmd.errors import PmdError
 from pmd.fetch import state, stored
 from pmd.formats import archives
-from pmd.images import names
+from pmd.images import names, takedowns
 from pmd.inspection import upstream
 from pmd.schema import keys
 from pmd.schema.tables import SETTLED_IN
@@ -137,6 +137,9 @@ def _meant(book: _Book, what: str) -> tuple[str, set[bytes], set[bytes]]:
         return "a source id", pair_ids, set()
     if not pair_ids and not image_ids:
         image_ids = {image_id for url in named.urls for image_id in book.by_location(url)}
+    if not pair_ids and not image_ids and named.is_picture:
+        # As takedowns mean it: upstream has an address that has led there.
+        (image_ids,) = takedowns.led_to(book.register, [takedowns.Line("", what, named)])
     return named.says, pair_ids, image_ids
 
 

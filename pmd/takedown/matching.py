@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar, cast
 
 import numpy as np
@@ -64,12 +64,14 @@ class Matched:
         looks: Perceptual hashes that may be kept.
         pairs: Pairs that requests name by themselves, or by their images.
         unmatched: Numbers of the requests that name no pair that stands here.
+        in_part: Of requests that name some, by number: what names none.
     """
 
     values: dict[str, set[str | bytes]] = dataclasses.field(default_factory=lambda: defaultdict(set))
     looks: set[bytes] = dataclasses.field(default_factory=set)
     pairs: int = 0
     unmatched: tuple[int, ...] = ()
+    in_part: Mapping[int, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
     @property
     def images(self) -> set[bytes]:
@@ -121,6 +123,7 @@ def resolve(
     met_by = pairs.met | met_by_led | linked
     met = {request.number for number, (_, request) in enumerate(asked) if number in met_by}
     matched.unmatched = tuple(sorted({request.number for request in requests} - met))
+    matched.in_part = _in_part([(request.number, word.said) for word, request in asked], met_by, met)
     matched.values["image"] |= images
     matched.values["url"] |= spelled
     # Pairs of these images, too: a sheet, or a list of what has left, knows a pair by nothing but its id.
@@ -137,6 +140,31 @@ def resolve(
         seen |= {word.named.pdq for word in _some(words, agreed) if word.named is not None}
         matched.looks |= {look for look in seen if look is not None and codec.is_telling(look)}
     return matched
+
+
+def _in_part(
+    said: Sequence[tuple[int, str]], met_by: Collection[int], met: Collection[int]
+) -> dict[int, tuple[str, ...]]:
+    """Return what names nothing of the requests that name something: number → as it was said.
+
+    Args:
+        said: The number of its request and the word, of all words.
+        met_by: The places of the words that name something.
+        met: The numbers of the requests that do.
+    """
+    things: list[list[int]] = []  # the places of words that are one thing: a picture file waits as its digests
+    for place, (number, word) in enumerate(said):
+        before = said[things[-1][0]] if things else (0, "")
+        if before[0] == number and before[1].startswith("sha256:") and word.startswith(("pdq:", "xxh3:")):
+            things[-1].append(place)
+        else:
+            things.append([place])
+    found: dict[int, tuple[str, ...]] = {}
+    for thing in things:
+        number, word = said[thing[0]]
+        if number in met and not any(place in met_by for place in thing):
+            found[number] = (*found.get(number, ()), word)
+    return found
 
 
 def _some(things: Sequence[T], which: Iterable[bool]) -> list[T]:

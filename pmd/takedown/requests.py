@@ -7,7 +7,6 @@ Only their numbers are kept, for receipts.
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
@@ -26,11 +25,6 @@ FILE: Final = "requests.jsonl"
 
 #: Everything that a request may name.
 FORMS: Final = f"{names.FORMS}; {people.FORMS}"
-
-#: Sites whose pages show many pictures, an album or a person's newest: as addresses of one picture they would match nothing.
-_PAGES: Final = re.compile(
-    r"(?:(?:www|m|secure)\.)?flickr\.com\.?|flic\.kr\.?|(?:[a-z]+\.)?reddit\.com\.?|(?:(?:www|m)\.)?imgur\.(?:com|io)\.?"
-)
 
 #: Times that an addition is tried: it fails only where another was faster.
 _TRIES: Final = 16
@@ -167,9 +161,7 @@ def remove(root: str, carried_out: Collection[int]) -> None:
 
 def _refuse_pages_of_many(word: Word) -> None:
     named = word.named
-    if named is None or not named.urls or not all(one.startswith("url:") for one in named.identities):
-        return
-    if not named.is_page and _PAGES.fullmatch(urls.host_of(named.urls[0]) or ""):
+    if named is not None and named.is_of_many:
         raise InputError(
             "a page that tells neither one picture nor a person alone",
             where="takedown",

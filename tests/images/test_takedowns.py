@@ -67,6 +67,39 @@ def test_a_line_that_names_nothing_is_refused_with_its_place(tmp_path: Path) -> 
     assert "scheme" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "https://www.flickr.com/people/12345678@N00/",
+        "https://www.flickr.com/photos/somebody/albums/72157600000000000",
+        "https://www.reddit.com/user/somebody",
+        "https://imgur.com/a/AbCdE",
+        "http://one.example/1.jpg\tmy face",
+    ],
+)
+def test_a_page_of_many_pictures_and_columns_are_no_line(tmp_path: Path, line: str) -> None:
+    with pytest.raises(InputError, match="takedown: a line names nothing") as told:
+        takedowns.lines([write(tmp_path / "list", "coco:9", line)])
+    assert str(told.value.where).endswith(":line 2")
+
+
+@pytest.mark.parametrize(
+    "line", ["host:one.example", "user:yfcc100m/12345678@N00", "https://www.flickr.com/people/12345678@N00/"]
+)
+def test_whoever_names_a_person_or_a_host_is_told_who_takes_them(tmp_path: Path, line: str) -> None:
+    with pytest.raises(InputError, match="a line names nothing") as told:
+        takedowns.lines([write(tmp_path / "list", line)])
+    assert "whom or which host it is of, pmd takedown add takes" in str(told.value)
+
+
+def test_a_list_in_another_encoding_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "takedown.txt"
+    path.write_bytes("coco:9\nhttp://one.example/café.jpg\n".encode("latin-1"))
+    with pytest.raises(InputError, match="the text is not UTF-8") as told:
+        takedowns.lines([str(path)])
+    assert told.value.where == f"{path}:line 2"
+
+
 @pytest.mark.parametrize("digits", ["0" * 64, "f" * 64, "0" * 63 + "1"])
 def test_a_hash_that_tells_nothing_apart_names_nothing(tmp_path: Path, digits: str) -> None:
     with pytest.raises(InputError, match="a line names nothing"):
@@ -251,10 +284,6 @@ LONG = "9" * 5000
 @pytest.mark.parametrize(
     "line",
     [
-        f"https://flic.kr/p/{LONG}",
-        f"https://www.flickr.com/photo.gne?short={LONG}",
-        f"https://www.flickr.com/photo.gne?id={LONG}",
-        f"https://www.flickr.com/photos/somebody/{LONG}/",
         f"https://cocodataset.org/#explore?id={LONG}",
         f"https://visualgenome.org/api/v0/images/{LONG}",
         f"https://images.cocodataset.org/val2014/{LONG}.jpg",
@@ -274,7 +303,21 @@ def test_however_long_a_line_is_it_is_read(built: config.Config, tmp_path: Path,
         explain.explain(built.root, line)
 
 
-@pytest.mark.parametrize("line", [f"flic.kr/p/{LONG}", f"{LONG}.jpg", LONG, "a/" * 5000, f"x.test/{LONG}"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"https://flic.kr/p/{LONG}",
+        f"https://www.flickr.com/photo.gne?short={LONG}",
+        f"https://www.flickr.com/photo.gne?id={LONG}",
+        f"https://www.flickr.com/photos/somebody/{LONG}/",
+        f"flic.kr/p/{LONG}",
+        f"{LONG}.jpg",
+        LONG,
+        "a/" * 5000,
+        f"x.test/{LONG}",
+    ],
+    ids=lambda line: line[:40],
+)
 def test_however_long_a_line_is_it_is_refused_in_words(tmp_path: Path, line: str) -> None:
     with pytest.raises(InputError, match="a line names nothing"):
         takedowns.lines([write(tmp_path / "list", line)])

@@ -66,6 +66,17 @@ def left_out(where: str) -> set[tuple[str, bytes]]:
     return {(row["source"], row["image_id"]) for row in found}
 
 
+def image_ids(where: str) -> set[bytes]:
+    """Return the images of the pairs that stand."""
+    folders = [root.curate_folder(where, name) for name in root.curated_sources(where)]
+    return {
+        image
+        for folder in folders
+        for file in commits.require(folder, "").under("pairs")
+        for image in commits.read_table(folder, file, ["image_id"])["image_id"].to_pylist()
+    }
+
+
 def proof(config: Config) -> Collection[prove.Left]:
     return [*prove.prove(config.root, lists.standing(config.root, config.suppression)).left]
 

@@ -23,13 +23,13 @@ from pmd.config import Config
 from pmd.config.asked import Asked
 from pmd.curate import needs
 from pmd.dedupe import rules as dedupe_rules
-from pmd.errors import InputError, RootError
+from pmd.errors import InputError, PmdError, RootError
 from pmd.fetch import policies
 from pmd.fetch.outcome import Attempt
 from pmd.images import needs as images_needs
 from pmd.images import rules as images_rules
 from pmd.images import takedowns
-from pmd.inspection import verify
+from pmd.inspection import explain, verify
 from pmd.refresh import waves
 from pmd.schema import keys
 from pmd.store import commits, exchange, register, root
@@ -111,6 +111,18 @@ def test_requests_that_name_nothing_that_is_here_are_told(tiny: Config) -> None:
     asked = [requests.Request(number, words) for number, words in enumerate(said, start=1)]
     found = matching.resolve(tiny.root, asked, tiny.sources, Suppression())
     assert found.unmatched == (2, 3, 7)
+    assert found.in_part == {1: ("http://nowhere.example/x.jpg",)}
+
+
+def test_a_picture_file_that_names_something_by_one_of_its_digests_is_one_thing(tiny: Config) -> None:
+    (row,) = matching._ledger_rows(register.current(tiny.root), {C1})
+    assert row["sha256"] is not None
+    photo = (f"sha256:{row['sha256'].hex()}", f"pdq:{'5a' * 32}", f"xxh3:{'ab' * 16}")
+    stranger = (f"sha256:{'cd' * 32}", f"pdq:{'a5' * 32}", f"xxh3:{'ef' * 16}")
+    asked = [requests.Request(1, (*photo, *stranger)), requests.Request(2, photo), requests.Request(3, stranger)]
+    found = matching.resolve(tiny.root, asked, tiny.sources, Suppression())
+    assert found.unmatched == (3,)
+    assert found.in_part == {1: stranger[:1]}
 
 
 @pytest.mark.parametrize("kind", ["rows", "hosts", "users", "addresses", "keys"])
@@ -454,6 +466,14 @@ def test_a_picture_is_known_where_a_redirect_leads_to(led: Config, said: str, im
     # So it is with lists alone, which another ROOT has made.
     held = Suppression((lists.new().with_values(requests.values_of([word])),))
     assert matching.resolve(led.root, [], led.sources, held).images & {C1, C2, C3, C4} == images
+
+
+@pytest.mark.parametrize(("said", "image_id"), [(SHOWN, C1), ("https://flickr.com/photos/somebody/5151/", C2)])
+def test_explain_knows_a_picture_where_a_redirect_leads_to(led: Config, said: str, image_id: bytes) -> None:
+    found = explain.explain(led.root, said)
+    assert [one["row"]["image_id"] for one in found["images"]] == [image_id.hex()]
+    with pytest.raises(PmdError, match="nothing here is called"):
+        explain.explain(led.root, "http://cdn.shown.example/another.jpg")
 
 
 def test_redirects_name_nothing_that_is_not_meant(led: Config) -> None:

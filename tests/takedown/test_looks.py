@@ -1,0 +1,80 @@
+"""Takedowns by looks, of a ROOT in which nothing had asked for perceptual hashes so far."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from pipelines import takedown
+from pmd import codec
+from pmd.config import Config
+from pmd.schema import keys
+from pmd.suppression import lists
+from pmd.takedown import prove, requests
+from tests.pipelines.building import FakeLane
+from tests.takedown import world
+from tests.takedown.test_kept_out import EVERYTHING, built, image_ids
+from tests.takedown.test_takedown import applied
+
+STAGES = ("curate", "images", "fetch", "dedupe")
+MIRROR = keys.image_id("url:mirror.example/again.jpg")
+
+
+@pytest.fixture
+def unhashed(tmp_path: Path) -> Iterator[Config]:
+    config = world.write(tmp_path)
+    config = dataclasses.replace(config, dedupe=config.dedupe.model_copy(update={"near": "keep"}))
+    with world.small() as patch:
+        patch.setattr(FakeLane, "hashed", False)
+        built(config, EVERYTHING, only=STAGES)
+        yield config
+
+
+def asked(config: Config, said: str, *, keeps_looks: bool = False) -> takedown.Applied:
+    requests.add(config.root, [requests.read_word(said, config.sources)], [], keeps_looks=keeps_looks)
+    return applied(config)
+
+
+def saved_anew(seed: int) -> bytes:
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(world.picture(seed))) as image:
+        image.save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()
+
+
+def test_a_photograph_that_was_saved_anew_is_known_by_its_looks(unhashed: Config, tmp_path: Path) -> None:
+    photo = tmp_path / "mine.jpg"
+    photo.write_bytes(saved_anew(5006))
+    done = asked(unhashed, str(photo))
+    assert (done.unmatched, done.removed["pairs"], done.without_hash) == ((), 1, 0)
+    assert keys.image_id("flickr:5006") not in image_ids(unhashed.root)
+    word = requests.read_word(str(photo), unhashed.sources)
+    assert [*prove.prove(unhashed.root, lists.standing(unhashed.root, ()), [word]).left] == []
+
+
+def test_looks_that_may_be_kept_are_known_and_take_copies_along(unhashed: Config) -> None:
+    done = asked(unhashed, world.photo_url(5002), keeps_looks=True)
+    assert done.removed["pairs"] == 2
+    assert not image_ids(unhashed.root) & {keys.image_id("flickr:5002"), MIRROR}
+    assert lists.read_own(unhashed.root).looks == {codec.hash_of(world.picture(5002), codec.Limits())}
+
+
+def test_copies_that_nobody_can_see_are_told(unhashed: Config) -> None:
+    done = asked(unhashed, world.photo_url(5002))
+    assert done.removed["pairs"] == 1
+    assert MIRROR in image_ids(unhashed.root)
+    assert done.without_hash == done.describe()["without_hash"] > 1
+    assert f"{done.without_hash:,} pictures that are left have no perceptual hash" in takedown.render(done)
+
+
+def test_what_named_nothing_is_told_also_where_others_of_the_request_did() -> None:
+    done = takedown.Applied((1, 2), {}, (), unmatched=(2,), in_part={1: ("http://a.example/\x1b[1m",)})
+    assert (
+        "named no pair that stood here when this began: 1 (http://a.example/\\x1b[1m), 2; kept out of what comes. "
+        in takedown.render(done)
+    )
