@@ -46,10 +46,10 @@ def require_contact(config: Config) -> None:
     Hosts that want to be left alone write to it, and block whoever does not answer.
 
     Raises:
-        ConfigError: It still stands, and not every host is one of ours.
+        ConfigError: It still stands, and no host is named as one's own, which alone may have an address that the web cannot reach.
     """
-    all_ours = any(host.startswith("*:") for host in config.fetch.resolve)
-    if _NOBODYS.fullmatch(config.contact or "") and not all_ours:
+    has_ours = config.fetch.resolve or config.fetch.allow_addresses
+    if _NOBODYS.fullmatch(config.contact or "") and not has_ours:
         raise ConfigError(
             "nobody can be reached here",
             where="contact",

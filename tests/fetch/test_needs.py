@@ -83,10 +83,10 @@ def test_the_contact_of_the_starter_configuration_is_refused_before_anybody_is_a
     path = Path(tiny_root.write_config(tmp_path))
     path.write_text(re.sub('contact = ".*"', f'contact = "{contact}"', path.read_text()))
     chosen = config.load(str(path))
-    chosen = dataclasses.replace(chosen, fetch=chosen.fetch.model_copy(update={"resolve": {}}))
+    chosen = dataclasses.replace(chosen, fetch=chosen.fetch.model_copy(update={"resolve": {}, "allow_addresses": ()}))
     with pytest.raises(ConfigError, match=f"(?s)contact: nobody can be reached here.*found: {contact}"):
         build.build(chosen)
     assert not Path(chosen.root).exists()
-    rerouted = chosen.fetch.model_copy(update={"resolve": {"*:80": "127.0.0.1:9"}})
-    needs.require_contact(dataclasses.replace(chosen, fetch=rerouted))
+    for ours in ({"resolve": {"a.example:80": "127.0.0.1:9"}}, {"allow_addresses": ("127.0.0.1/32",)}):
+        needs.require_contact(dataclasses.replace(chosen, fetch=chosen.fetch.model_copy(update=ours)))
     needs.require_contact(dataclasses.replace(chosen, contact="mailto:them@example.org"))
