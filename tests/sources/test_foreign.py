@@ -15,6 +15,7 @@ import pytest
 from pmd import sources
 from pmd.errors import InputError
 from pmd.sources.contract import InputFile
+from pmd.sources.yfcc100m import LAYOUTS
 
 
 def refusal(name: str, path: Path) -> InputError:
@@ -161,3 +162,10 @@ def test_the_other_files_of_yfcc100m_have_no_captions(tmp_path: Path, line: str)
     path = tmp_path / "yfcc100m_autotags"
     path.write_text(f"{line}\n" * 3)
     assert "which has no captions: take it out of `annotations`" in remedy("yfcc100m", path)
+
+
+@pytest.mark.parametrize("sep", [",", "\t"])
+def test_yfcc100m_as_pandas_writes_it_with_the_numbers_of_rows(tmp_path: Path, sep: str) -> None:
+    path = tmp_path / "yfcc.tsv"
+    pd.DataFrame([["1"] * 25], columns=LAYOUTS[25]).to_csv(path, sep=sep)
+    assert remedy("yfcc100m", path).endswith(r"to_csv(…, sep='\t', index=False)")
