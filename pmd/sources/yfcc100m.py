@@ -593,7 +593,9 @@ def _has_header(path: str, member: str | None) -> bool:
     )
 
 
-_OF_NAMES: Final = "write the 25 columns, or the 23, in upstream's order, parted by tabs, and no other: to_csv(…, sep='\\t', index=False)"
+_OF_NAMES: Final = (
+    r"write the 25 columns, or the 23, in upstream's order, parted by tabs: to_csv(…, sep='\t', index=False)"
+)
 
 
 def _told_of(line: bytes, start: bytes) -> tuple[str, str] | tuple[None, None]:
