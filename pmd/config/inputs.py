@@ -34,6 +34,8 @@ _UNFINISHED: Final = (
     ".aria2",
 )
 _NOTE_BESIDE: Final = ".aria2"
+#: What Spark, Hadoop, Dask and Databricks write beside their tables, in folders and globs: it has no rows of its own.
+_DESCRIBING: Final = re.compile(r"_SUCCESS|_(?:common_)?metadata|_(?:committed|started)_[0-9]+")
 #: How like each other two names of files must be, 0…1, for one to be mistyped for the other.
 _NEAR: Final = 0.9
 
@@ -232,7 +234,9 @@ def _expand(patterns: Iterable[str]) -> list[str]:
 def _found(pattern: str) -> list[str]:
     archive, member = archives.split_member(pattern)
     if member is None:
-        return files_of(archive)
+        return [
+            path for path in files_of(archive) if path == archive or not _DESCRIBING.fullmatch(posixpath.basename(path))
+        ]
     return [archives.location(path, name) for path in storage.glob(archive) for name in _members(path, member)]
 
 

@@ -164,11 +164,13 @@ class Narratives:
         rows = [row for _, row, _ in json_stream.parse_json_lines(first) if isinstance(row, dict)]
         named = [row["dataset_id"] for row in rows if isinstance(row.get("dataset_id"), str)]
         shaped = not rows or any("caption" in row and "image_id" in row for row in rows)
-        if not shaped or not any(map(self._is_mine, named)):
+        start = records.head(path, member)
+        # Of a list with an object a line, as DuckDB writes it, the last line alone is an object as it stands.
+        is_list = start.lstrip().startswith(b"[")
+        if is_list or not shaped or not any(map(self._is_mine, named)):
             expected = f"{_EXPECTED}, of {self.dataset}"
-            start = records.head(path, member)
             # Lines that are objects are JSON Lines, though of something else.
-            remedy = None if rows else named_tables.otherwise(start)
+            remedy = named_tables.otherwise(start) if is_list or not rows else None
             raise records.foreign(path, member, expected=expected, start=start, remedy=remedy)
         return next((row for row in rows if "caption" in row and "image_id" in row), None)
 

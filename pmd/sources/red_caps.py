@@ -58,6 +58,7 @@ _ORDER: Final = (
     "image_id", "subreddit", "url", "caption", "raw_caption", "score", "author", "created_utc", "permalink",
     "crosspost_parents",
 )  # fmt: skip
+_NUMBERS: Final = frozenset({"score", "created_utc"})
 #: What not every annotation has.
 _OFTEN: Final = frozenset({"score", "crosspost_parents"})
 #: Seconds since 1970 are under this, and milliseconds, as some writers have it, are not: Reddit is of 2005.
@@ -247,6 +248,9 @@ def _upstream(row: dict[str, Any]) -> dict[str, Any]:
     # Two are not in every annotation; a table has a place for them in every row.
     there = {key for key, value in row.items() if value is not None and (value != "" or key not in _OFTEN)}
     annotation: dict[str, Any] = {key: row[key] for key in _ORDER if key in there}
+    for key in _NUMBERS & there:
+        if (number := records.whole(annotation[key])) is not None:
+            annotation[key] = number
     created = annotation.get("created_utc")
     if isinstance(created, datetime.datetime):
         annotation["created_utc"] = int(created.replace(tzinfo=created.tzinfo or datetime.UTC).timestamp())

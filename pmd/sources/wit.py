@@ -358,7 +358,7 @@ _IMAGES: Final = named_tables.Layout(
 
 def _is_mirror(table: named_tables.Table) -> bool:
     """Return whether a file is a mirror's table, though perhaps one of other columns; upstream's own has tabs."""
-    return table.form in ("parquet", "jsonl") or (table.form == "csv" and _ROWS.fits(table))
+    return table.form in ("parquet", "jsonl") or (table.form == "csv" and not {*COLUMNS}.isdisjoint(table.columns))
 
 
 def _layout(table: named_tables.Table) -> named_tables.Layout:
@@ -466,16 +466,17 @@ def _header(path: str, row: CsvRow | None) -> tuple[str, ...]:
     names = tuple(row.fields) if row is not None else ()
     missing = [name for name in COLUMNS if name not in names]
     if missing or len(set(names)) != len(names):
+        whole = "a shard's header stands in its first row only: give whole shards, as upstream publishes them"
         shown: Any = "\t".join(names) if names else "an empty file" if row is None else row.error or "an empty line"
         if 0 < len(missing) < len(COLUMNS):
             shown = f"one without {', '.join(missing)}"
+            whole = "give all of upstream's columns: a row is known by them"
         raise InputError(
             "the first row is not WIT's header",
             where=f"{path}:line 1",
             expected=f"a row with the column names {', '.join(COLUMNS)}, each once",
             found=shown[:120] + ("…" if len(shown) > 120 else ""),
-            remedy=(row and named_tables.otherwise(row.raw))
-            or "a shard's header stands in its first row only: give whole shards, as upstream publishes them",
+            remedy=(row and named_tables.otherwise(row.raw)) or whole,
         )
     return names
 

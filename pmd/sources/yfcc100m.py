@@ -574,7 +574,8 @@ def _has_header(path: str, member: str | None) -> bool:
         return False
     head = batch.lines
     start: bytes = head[0].as_py()
-    header = tsv.header(start, {name: name for name in max(LAYOUTS.values(), key=len)})
+    known = {name: name for name in max(LAYOUTS.values(), key=len)}
+    header = tsv.header(start, known)
     rows = head.slice(int(header is not None), _HEAD_LINES)
     if (header is None or header in LAYOUTS.values()) and (not len(rows) or _shows_photos(rows)):
         return header is not None
@@ -587,8 +588,14 @@ def _has_header(path: str, member: str | None) -> bool:
         found=found or start[:80].decode("utf-8", "replace"),
         remedy=remedy
         or records.of_lines(first)
+        or (_OF_NAMES if header is not None or tsv.header(start.replace(b",", b"\t"), known) is not None else None)
         or f"check `annotations` in the configuration against manifests/{NAME}.toml",
     )
+
+
+_OF_NAMES: Final = (
+    r"write the 25 columns, or the 23, in upstream's order, parted by tabs: to_csv(…, sep='\t', index=False)"
+)
 
 
 def _told_of(line: bytes, start: bytes) -> tuple[str, str] | tuple[None, None]:

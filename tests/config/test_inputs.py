@@ -76,6 +76,18 @@ def test_what_aria2_notes_beside_a_file_tells_that_it_is_not_whole(tmp_path: Pat
         assert raised.value.found == str(tmp_path / "cc12m.tsv.aria2")
 
 
+@pytest.mark.parametrize("name", ["_SUCCESS", "_metadata", "_common_metadata", "_committed_4711"])
+def test_what_spark_writes_beside_its_tables_is_no_table(tmp_path: Path, name: str) -> None:
+    (tmp_path / "part-00000.tsv").write_text("1")
+    (tmp_path / "_pairs.tsv").write_text("1")
+    (tmp_path / name).touch()
+    for named in (tmp_path, tmp_path / "*"):
+        found = [Path(file.path).name for file in inputs.files(source(named))]
+        assert found == ["_pairs.tsv", "part-00000.tsv"]
+    with pytest.raises(InputError, match="the file is empty"):
+        inputs.files(source(tmp_path / name))
+
+
 def test_an_empty_file_is_told_before_anything_runs(tmp_path: Path) -> None:
     (tmp_path / "whole.tsv").write_text("1")
     (tmp_path / "empty.tsv").touch()

@@ -15,6 +15,8 @@ import pytest
 from pmd import sources
 from pmd.errors import InputError
 from pmd.sources.contract import InputFile
+from pmd.sources.wit import COLUMNS
+from pmd.sources.yfcc100m import LAYOUTS
 
 
 def refusal(name: str, path: Path) -> InputError:
@@ -59,6 +61,21 @@ def test_narratives_without_their_data_set_are_json_lines_already(tmp_path: Path
     path = tmp_path / "rows.jsonl"
     path.write_text('{"image_id": "1", "annotator_id": 1, "caption": "a"}\n')
     assert remedy("localized_narratives__coco", path).startswith("check `annotations` in the configuration")
+
+
+def test_a_list_with_a_narrative_a_line_is_no_json_lines(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    row = '{"dataset_id": "mscoco_val2017", "image_id": "9", "annotator_id": 1, "caption": "a"}'
+    path.write_text(f"[\n\t{row},\n\t{row}\n]\n")
+    assert remedy("localized_narratives__coco", path).startswith("write one object a line, which is JSON Lines")
+
+
+def test_a_table_of_wit_without_all_of_its_columns(tmp_path: Path) -> None:
+    path = tmp_path / "wit.csv"
+    pd.DataFrame([["en"] * 16], columns=COLUMNS[:-1]).to_csv(path, index=False)
+    assert refusal("wit", path).problem == "the columns are not known"
+    pd.DataFrame([["en"] * 16], columns=COLUMNS[:-1]).to_csv(path, index=False, sep="\t")
+    assert remedy("wit", path) == "give all of upstream's columns: a row is known by them"
 
 
 def test_json_lines_in_the_place_of_a_list(tmp_path: Path) -> None:
@@ -161,3 +178,10 @@ def test_the_other_files_of_yfcc100m_have_no_captions(tmp_path: Path, line: str)
     path = tmp_path / "yfcc100m_autotags"
     path.write_text(f"{line}\n" * 3)
     assert "which has no captions: take it out of `annotations`" in remedy("yfcc100m", path)
+
+
+@pytest.mark.parametrize("sep", [",", "\t"])
+def test_yfcc100m_as_pandas_writes_it_with_the_numbers_of_rows(tmp_path: Path, sep: str) -> None:
+    path = tmp_path / "yfcc.tsv"
+    pd.DataFrame([["1"] * 25], columns=LAYOUTS[25]).to_csv(path, sep=sep)
+    assert remedy("yfcc100m", path).endswith(r"to_csv(…, sep='\t', index=False)")

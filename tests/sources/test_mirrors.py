@@ -261,6 +261,16 @@ def test_red_caps_as_json_lines(tmp_path: Path, read_all: ReadAll, unit: int) ->
     assert _pairs(read_all(source, mirror)) == _pairs(read_all(source, _redcaps_upstream(tmp_path)))
 
 
+@pytest.mark.parametrize("write", [_json_lines, _parquet])
+def test_red_caps_with_numbers_that_pandas_has_made_floats_of(
+    tmp_path: Path, read_all: ReadAll, write: Callable[[Path, Rows], Path]
+) -> None:
+    source = sources.load("red_caps")
+    floats = [{key: float(value) if type(value) is int else value for key, value in post.items()} for post in POSTS]
+    mirror = write(tmp_path / "redcaps.table", floats)
+    assert _pairs(read_all(source, mirror)) == _pairs(read_all(source, _redcaps_upstream(tmp_path)))
+
+
 def test_annotations_one_a_line_are_upstreams_own(tmp_path: Path, read_all: ReadAll) -> None:
     source = sources.load("red_caps")
     mirror = _json_lines(tmp_path / "redcaps.jsonl", POSTS)
