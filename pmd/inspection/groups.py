@@ -25,8 +25,8 @@ from pmd.store import commits, exchange, root
 
 #: `GROUPS` with the image by which a row meets others.
 _MEETING: Final = pa.schema([*GROUPS, pa.field("meets", KEY, nullable=False)])
-#: Rows that are resolved at once: with copies some 100 MB.
-_ROWS: Final = 2**18
+#: Rows that are resolved at once: with copies some 50 MB.
+_ROWS: Final = 2**17
 
 
 class Groups:

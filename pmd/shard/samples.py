@@ -213,7 +213,7 @@ def order(rows: pa.Table, ledger: pa.Table, asked: Asked, stored_long_side_px: i
     reasons = misfits(rows, ledger, asked, stored_long_side_px)
     stays = pc.is_null(reasons)
     leaving = rows.filter(pc.invert(stays))
-    kept = rows.filter(stays).combine_chunks()
+    kept = rows.filter(stays).combine_chunks() if leaving.num_rows else rows
     check_sizes(kept, ledger, asked)
     described = _described(kept, asked)
     at = partitions.positions(described["image_id"], ledger)
@@ -242,7 +242,7 @@ def _described(kept: pa.Table, asked: Asked) -> pa.Table:
         firsts = [*(np.flatnonzero(begins[start:stop])).tolist(), stop - start]
         samples = [_sample(rows[one:end], asked) for one, end in itertools.pairwise(firsts)]
         tables.append(pa.Table.from_pylist(samples, schema=_DESCRIBED))
-    return pa.concat_tables(tables).combine_chunks()
+    return pa.concat_tables(tables)
 
 
 def _ranks(rows: pa.RecordBatch, asked: Asked) -> pa.Array:

@@ -72,6 +72,8 @@ OLDER: Final = "(older versions)"
 #: What is shorter is no picture.
 _PICTURE_BYTES: Final = 33
 _REMEMBERED: Final = 2**18
+#: What nearly everything holds: each empty set of its own would take 216 bytes.
+_NOTHING: Final[frozenset[str]] = frozenset()
 #: Bytes of a name that a shard's number may cover, and one more.
 _SHARD_BYTES: Final = 4
 #: The same addresses and texts stand in many files; longer texts are looked at each time.
@@ -226,7 +228,7 @@ class _Look:
         self._needles = _Needles(words)
         self._names = _names(words)
         self._holds = functools.lru_cache(maxsize=_REMEMBERED)(self._lists.holds)
-        self._short = functools.lru_cache(maxsize=_REMEMBERED)(lambda text: frozenset(self._in_text(text)))
+        self._short = functools.lru_cache(maxsize=_REMEMBERED)(lambda text: frozenset(self._in_text(text)) or _NOTHING)
         self._pictures: dict[bytes, frozenset[str]] = {}
 
     def at(self, piece: decoded.Piece) -> set[str]:
@@ -261,7 +263,8 @@ class _Look:
         if digest not in self._pictures:
             if len(self._pictures) >= _REMEMBERED:
                 self._pictures.clear()
-            self._pictures[digest] = frozenset({*self._picture(content), *self._in_text(content.decode("latin-1"))})
+            found = frozenset({*self._picture(content), *self._in_text(content.decode("latin-1"))})
+            self._pictures[digest] = found or _NOTHING
         return self._pictures[digest]
 
     def _digest(self, content: bytes) -> Iterator[str]:

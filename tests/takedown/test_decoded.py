@@ -204,3 +204,13 @@ def test_the_name_of_a_file_counts_and_words_are_searched_for(tmp_path: Path, st
     words = [requests.read_word("user:yfcc100m/3@N03")]
     found = {(left.file, left.place, left.what) for left in prove.prove(str(tmp_path), standing, words).left}
     assert found == {(f"{IMAGE.hex()}.bin", "its name", "image"), ("notes.txt", "", "words")}
+
+
+def test_what_holds_nothing_is_remembered_in_few_bytes(standing: Suppression) -> None:
+    """Of texts and pictures 262,144 are remembered each: an empty set of its own for each came to 57 MB twice."""
+    look = prove._Look(standing, ())
+    pieces = [*(f"text {number}" for number in range(100)), *(bytes([number]) * 600 for number in range(100))]
+    assert not any(look.at(prove.decoded.Piece("", piece)) for piece in pieces)
+    found = [*map(look._short, pieces[:100]), *look._pictures.values()]
+    assert len(found) == 200
+    assert len({*map(id, found)}) == 1
