@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import functools
+import io
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
@@ -292,6 +294,30 @@ def _refuse_unknown(flags: Sequence[str], options: PipelineOptions) -> None:
     )
 
 
+def _told_in_a_line(make: Callable[..., beam.Pipeline]) -> Callable[..., beam.Pipeline]:
+    """Tell in a line what Beam says of flags that it cannot read: it would list all that it has, and end the process."""
+
+    @functools.wraps(make)
+    def made(flags: Sequence[str], *rest: Any) -> beam.Pipeline:
+        said = io.StringIO()
+        try:
+            with contextlib.redirect_stderr(said):
+                return make(flags, *rest)
+        except SystemExit as ended:
+            if not ended.code:  # somebody asked for its help
+                raise
+            raise ConfigError(
+                "Beam refuses these flags",
+                where=" ".join(flags),
+                expected="flags of Beam's, as --direct_num_workers=4",
+                found=said.getvalue().strip().rpartition("error: ")[2],
+                remedy="mend them, or take them away",
+            ) from None
+
+    return made
+
+
+@_told_in_a_line
 def _pipeline(flags: Sequence[str], count: int, ours: Processes | None, work: str) -> beam.Pipeline:
     """Return an empty pipeline, for so many processes of ours, or threads where there are none."""
     try:

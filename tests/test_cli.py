@@ -310,6 +310,11 @@ def test_nothing_to_publish_is_told(pmd: Pmd, tmp_path: Path) -> None:
         ),
         (["engine", "up", "sprk"], 2, "remedy: did you mean spark?"),
         (["build", "pmd.toml", "--", "--runner=Nonsense"], 2, "pmd: --runner=Nonsense: Beam refuses these flags"),
+        (
+            ["build", "pmd.toml", "--", "--direct_num_workers=many"],
+            2,
+            "pmd: --direct_num_workers=many: Beam refuses these flags",
+        ),
         *(
             ([stage, "pmd.toml", "--sources", "sbu_captions"], 2, "No such option: --sources")
             for stage in flow.NAMES

@@ -283,7 +283,9 @@ def parse(content: str, path: str = "CONFIG") -> Config:
     except (ValueError, RecursionError) as error:  # also of a number with thousands of digits, and of lists in lists
         line = re.search(r"at line (\d+)", str(error))
         said = str(error)
-        problem = Problem(int(line[1]) if line else None, "syntax", "a TOML file", said, remedies.of_syntax(said))
+        written = content.split("\n")[int(line[1]) - 1] if line else ""
+        remedy = remedies.of_syntax(said, written)
+        problem = Problem(int(line[1]) if line else None, "syntax", "a TOML file", said, remedy)
         raise InvalidConfig(path, [problem]) from None
     checker = _Checker(_lines(content))
     config = checker.config(raw)

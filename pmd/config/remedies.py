@@ -82,10 +82,17 @@ def _words_of_titles() -> dict[str, frozenset[str]]:
     return {name: frozenset(re.findall(r"\w+", title.casefold())) for name, title in titles.items()}
 
 
-def of_syntax(message: str) -> str:
-    """Return what to do about a file that is no TOML, by what Python's reader says of it."""
+#: What other languages write for true, false, and nothing.
+_OTHERS_WORDS: Final = re.compile(r"=\s*(?:(?P<truth>True|False|TRUE|FALSE)|None|null|NULL|nil)\b")
+
+
+def of_syntax(message: str, line: str = "") -> str:
+    """Return what to do about a file that is no TOML, by what Python's reader says of it, and of which line."""
     if "twice" in message or "overwrite" in message or "mutate" in message:
         return "write each table and each key once: put what stands under the second under the first"
+    if message.startswith("Invalid value") and (found := _OTHERS_WORDS.search(line)) is not None:
+        default = "remove the line: an option without a value has its default"
+        return default if found["truth"] is None else "mend the line: write true or false"
     if message.startswith("Invalid value"):
         return 'mend the line: text stands in quotation marks, as root = "out/pmd"'
     return "mend the line"

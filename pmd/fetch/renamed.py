@@ -24,9 +24,15 @@ from pmd.schema.statuses import OK
 from pmd.schema.tables import ATTEMPTS, KEY, LEDGER
 from pmd.store import commits, exchange, storage
 from pmd.store.register import Generation, Register
+from pmd.text import urls
 
-#: An image, and its key in one of its sources.
+#: An image, and the key that it has by one of its places.
 _NAMES: Final = pa.schema([pa.field("image_id", KEY), pa.field("own_id", KEY)])
+
+#: What gives way where two identities are one (`pmd.images.rules`), and what its addresses have.
+_FLICKR: Final = "flickr:"
+_HOST: Final = "flickr.com"
+_COLUMNS: Final = ("image_id", "identity", "locations", "fetch_shard")
 
 _ROWS_FILE: Final = "ledger.parquet"
 _ATTEMPTS_FILE: Final = "attempts.parquet"
@@ -77,13 +83,21 @@ def find(known: Register, shards: Collection[int]) -> Renamed:
 
 
 def _names(root_url: str, cut: partitions.Cut, shards: Collection[int]) -> pa.Table:
-    """Return `_NAMES` of the images of some fetch shards that have another key in a source, each once."""
+    """Return `_NAMES` of the images of some fetch shards that have one of Flickr's photographs among their places, each once."""
+    committed = partitions.image_files(root_url)
     found = [_NAMES.empty_table()]
     for part in sorted({cut.part_of(shard) for shard in shards}):
-        views = partitions.read_views(root_url, part, _NAMES.names)
-        others = views.filter(pc.is_valid(views["own_id"])).group_by(_NAMES.names, use_threads=False).aggregate([])
-        wanted = [keys.partition_of(key, cut.shard_bits) in shards for key in others["image_id"].to_pylist()]
-        found.append(others.filter(pa.array(wanted, pa.bool_())).cast(_NAMES))
+        images = partitions.read_images(root_url, part, _COLUMNS, committed)
+        mine = pc.is_in(images["fetch_shard"], value_set=pa.array(sorted(shards), pa.int32()))
+        others = pc.invert(pc.starts_with(images["identity"], _FLICKR))
+        images = images.filter(pc.and_(mine, others)).combine_chunks()
+        address = pc.struct_field(pc.list_flatten(images["locations"]), "url")
+        there = pc.match_substring(address, _HOST, ignore_case=True)
+        identities = urls.identity(pa.concat_arrays([pa.array([], pa.string()), *address.filter(there).chunks]))
+        own = [keys.image_id(one) if one and one.startswith(_FLICKR) else None for one in identities.to_pylist()]
+        whose = images["image_id"].take(pc.list_parent_indices(images["locations"]).filter(there))
+        names = pa.table([whose, pa.array(own, KEY)], schema=_NAMES)
+        found.append(names.filter(pc.is_valid(names["own_id"])).group_by(_NAMES.names, use_threads=False).aggregate([]))
     return pa.concat_tables(found)
 
 

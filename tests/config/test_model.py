@@ -797,6 +797,9 @@ def test_a_word_of_several_titles_names_no_source() -> None:
     ("text", "remedy"),
     [
         ("root = out/pmd\n", 'mend the line: text stands in quotation marks, as root = "out/pmd"'),
+        ("[fetch]\nrobots = True\n", "mend the line: write true or false"),
+        ("x = none\n", 'mend the line: text stands in quotation marks, as root = "out/pmd"'),
+        ("[fetch]\nca_file = None\n", "remove the line: an option without a value has its default"),
         (f"{UNDER_SBU}{SBU}", "write each table and each key once: put what stands under the second under the first"),
         (
             "seed = 1\nseed = 2\n",
