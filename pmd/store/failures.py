@@ -45,7 +45,7 @@ _MEANING: Final[dict[int, tuple[str, str]]] = {
     errno.ENOENT: ("a file or folder is gone", _BACK),
     errno.EEXIST: ("something else is here", "remove it (a link may lead nowhere), or choose another name"),
     errno.ENOTDIR: ("a folder of the path is a file", _NAME),
-    errno.EISDIR: ("this is a folder", _NAME),
+    errno.EISDIR: ("this is a folder", "move it away, or choose another name or place"),
     errno.ENAMETOOLONG: ("the storage takes no names of this length", _NAME),
     errno.EILSEQ: ("the storage takes no such name", _NAME),
     errno.EINVAL: ("the storage takes no such name or call", _NAME),

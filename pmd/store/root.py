@@ -400,7 +400,7 @@ def _new_folders(root: str) -> list[str]:
 
 
 def _remove_stub(root: str) -> None:
-    """Remove what workers have written where ROOT was, when it has been moved or removed meanwhile: nothing there is committed."""
+    """Remove what workers have written where ROOT was before it was moved or removed: nothing there is committed."""
     if storage.exists(storage.join(root, lock.LOCK_FILE)):
         return
     with contextlib.suppress(OSError):
