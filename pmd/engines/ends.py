@@ -14,7 +14,7 @@ import re
 import socket
 from typing import Final
 
-from pmd.errors import PmdError
+from pmd.errors import PmdError, RootError
 from pmd.store import lock, root, storage
 
 _WANTED: Final = "wanted"
@@ -67,7 +67,15 @@ def check(work: str) -> None:
 
 
 def unseen(error: BaseException, work: str) -> PmdError | None:
-    """Return in words that workers do not see ROOT, where an engine's error came of that."""
+    """Return in words that workers do not see ROOT, where an engine's error came of that, or that it is there no more."""
+    if isinstance(error, CalledOffError):  # of a worker of this process, which sees what its driver sees
+        return RootError(
+            "ROOT was moved or removed while this run wrote to it"
+            if isinstance(error, UnseenError)
+            else "the work folder of this run was removed while it ran",
+            where=root_of(work) if isinstance(error, UnseenError) else work,
+            remedy="leave it in its place, and run the same command again",
+        )
     found = _UNSEEN.search(str(error))
     if found is None:
         return None

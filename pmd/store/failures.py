@@ -45,7 +45,7 @@ _MEANING: Final[dict[int, tuple[str, str]]] = {
     errno.ENOENT: ("a file or folder is gone", _BACK),
     errno.EEXIST: ("something else is here", "remove it (a link may lead nowhere), or choose another name"),
     errno.ENOTDIR: ("a folder of the path is a file", _NAME),
-    errno.EISDIR: ("this is a folder", _NAME),
+    errno.EISDIR: ("this is a folder", "move it away, or choose another name or place"),
     errno.ENAMETOOLONG: ("the storage takes no names of this length", _NAME),
     errno.EILSEQ: ("the storage takes no such name", _NAME),
     errno.EINVAL: ("the storage takes no such name or call", _NAME),
@@ -228,6 +228,12 @@ def _of(error: BaseException, root: str | None) -> PmdError | None:
             found=said,
             remedy="name one in TMPDIR, then run the same command again",
         )
+    if isinstance(error, FileNotFoundError) and not os.path.isabs(_path(error) or "") and _is_here_gone():
+        return PmdError(
+            "the folder that this command was started in is gone",
+            found=said,
+            remedy="change into one that is there, then run the same command again",
+        )
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return shortage.no_memory(said)
     if (isinstance(error, RuntimeError) and shortage.NO_THREAD in said) or (
@@ -254,6 +260,14 @@ def _of(error: BaseException, root: str | None) -> PmdError | None:
     kind = _KINDS.search(said)
     found = _TEXT.search(said, kind.end()) if kind is not None else None
     return _words(int(found["number"]), found["path"], found[0], root) if found is not None else None
+
+
+def _is_here_gone() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _is_of(error: BaseException, modules: tuple[str, ...]) -> bool:

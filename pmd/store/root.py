@@ -371,6 +371,8 @@ def writer(root: str, command: str, config: str | None = None) -> Iterator[Lock]
             held = stack.enter_context(lock.held(root, Holder.here(command, config), lambda: _committed_epoch(root)))
         _locks[root] = held
         stack.callback(_locks.pop, root)
+        if storage.is_local(root):
+            stack.callback(_remove_stub, root)
         if is_new:
             stack.callback(storage.remove_empty, root)  # under the lock: the next writer makes folders there too
         if not is_whole and not is_new:
@@ -395,6 +397,19 @@ def _new_folders(root: str) -> list[str]:
         found.append(folder)
         folder = posixpath.dirname(folder)
     return found
+
+
+def _remove_stub(root: str) -> None:
+    """Remove what workers have written where ROOT was before it was moved or removed: nothing there is committed."""
+    if storage.exists(storage.join(root, lock.LOCK_FILE)):
+        return
+    with contextlib.suppress(OSError):
+        names = storage.list_files(root)
+        if not any(name in _MARKS or posixpath.basename(name) == commits.STAGE_FILE for name in names):
+            for name in names:
+                if written.home(name) is not None:
+                    storage.remove(storage.join(root, name))
+            storage.remove_empty(root)
 
 
 def _put_back(root: str) -> None:

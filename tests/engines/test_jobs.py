@@ -239,6 +239,18 @@ def test_a_worker_that_does_not_see_root_is_told_as_that(tmp_path: Path) -> None
     assert ends.unseen(RuntimeError("no slots"), work) is None
 
 
+def test_a_root_that_is_moved_while_it_is_written_is_told_as_that(tmp_path: Path) -> None:
+    work = str(tmp_path / "root" / root.WORK / "epoch-1" / "curate")
+    for error, problem, where in (
+        (ends.UnseenError(), "ROOT was moved or removed while this run wrote to it", str(tmp_path / "root")),
+        (ends.CalledOffError(), "the work folder of this run was removed while it ran", work),
+    ):
+        told = ends.unseen(error, work)  # Beam's local runner gives the error itself
+        assert told is not None
+        assert (told.problem, told.where, told.exit_code) == (problem, where, 4)
+        assert told.remedy == "leave it in its place, and run the same command again"
+
+
 def test_a_worker_whose_folder_was_removed_ends_with_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It stands in the driver's, which may go with ROOT."""
     stood = tmp_path / "stood"

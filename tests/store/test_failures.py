@@ -482,3 +482,20 @@ def test_processes_and_threads_that_the_system_does_not_start_are_told(monkeypat
         assert told is not None
         assert told.problem == "the system starts no more processes or threads"
     assert failures.told(failure(errno.EAGAIN)) is None
+
+
+def test_a_working_folder_that_is_gone_is_told_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for use in (lambda: storage.exists("pmd.toml"), lambda: Path("out").mkdir()):
+        with pytest.raises(FileNotFoundError) as caught:
+            use()
+        told = failures.told(caught.value)
+        assert told is not None
+        assert told.problem == "the folder that this command was started in is gone"
+    monkeypatch.chdir(tmp_path)
+    told = failures.told(caught.value)
+    assert told is not None
+    assert told.problem == "a file or folder is gone"

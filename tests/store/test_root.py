@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -466,3 +467,28 @@ def test_what_was_removed_on_another_disk_is_settled_too(tmp_path: Path, monkeyp
     assert settled == [str(where), str(where / "fetch/store")]
     root.settle("memory://somewhere")
     assert len(settled) == 2
+
+
+PART = "views/pairs/part-00000-of-00001-0123456789abcdef.parquet"
+
+
+def test_of_a_root_that_is_moved_while_it_is_written_nothing_is_left_in_its_old_place(tmp_path: Path) -> None:
+    """Workers make folders anew: what they leave would keep the next run from this place, as somebody's files."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    for more in ([], ["letter.txt"]):
+        with root.writer(str(here), "test"):
+            root.create(str(here), 3)
+            here.rename(there)
+            for name in [PART, *more]:
+                storage.put(str(here / name), b"rows")
+        assert storage.list_files(str(here)) == more
+        assert here.exists() == bool(more)
+        shutil.rmtree(there)
+
+
+def test_a_root_whose_lock_alone_was_removed_keeps_all(tmp_path: Path) -> None:
+    with root.writer(str(tmp_path), "test"):
+        root.create(str(tmp_path), 3)
+        storage.put(str(tmp_path / PART), b"rows")
+        (tmp_path / lock.LOCK_FILE).unlink()
+    assert (tmp_path / PART).exists()
