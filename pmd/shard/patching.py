@@ -21,9 +21,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pmd import flow
+from pmd.books.report import first_line
+from pmd.errors import InputError, PmdError
 from pmd.schema import keys
 from pmd.schema.tables import KEY
-from pmd.store import sealed, storage
+from pmd.store import sealed, shortage, storage
 from pmd.store.commits import Commit, File
 
 _Places = npt.NDArray[np.int64]
@@ -135,9 +137,23 @@ def renamed(name: str, tag: str) -> str:
     return f"{match[1]}-{tag}"
 
 
-def read(path: str) -> Layout:
-    """Return the samples of a shard, of either format."""
-    return Layout.of(_of_tar(path) if path.endswith(".tar") else _of_parquet(path))
+def read(folder: str, file: File) -> Layout:
+    """Return the samples of a shard, of either format.
+
+    Raises:
+        VerificationError: It is gone or damaged: whose places are whose is not known then.
+    """
+    path = storage.join(folder, file.name)
+    try:
+        found = Layout.of(_of_tar(path) if path.endswith(".tar") else _of_parquet(path))
+    except Exception as error:
+        is_ours = isinstance(error, PmdError) and not isinstance(error, InputError)  # of storage that is away, say
+        if is_ours or not shortage.tells_of_bytes(error):
+            raise
+        raise sealed.damaged(path, "a shard is gone or damaged", f"{file.rows} samples", first_line(error)) from None
+    if len(found.keys) != file.rows:  # a tar that is cut off between two members ends there
+        raise sealed.damaged(path, "a shard is damaged", f"{file.rows} samples", f"{len(found.keys)} samples")
+    return found
 
 
 def of_samples(path: str) -> Layout:

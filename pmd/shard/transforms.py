@@ -214,7 +214,7 @@ class CutPatches:
         now = patching.Layout.joined([patching.of_samples(row["path"]) for row in windows])
         for form, folder in self.folders:
             files = patching.shards_of(commits.require(folder, "run: pmd shard CONFIG"))
-            before = patching.Layout.joined([patching.read(storage.join(folder, file.name)) for file in files])
+            before = patching.Layout.joined([patching.read(folder, file) for file in files])
             planned = patching.plan([file.rows for file in files], before, now)
             if planned is None:
                 yield from self._anew(form, windows, counts)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
 
+from pmd.errors import VerificationError
 from pmd.schema import keys
-from pmd.shard import patching
+from pmd.shard import patching, samples, writing
 from pmd.shard.patching import Layout
+from pmd.store import commits
 
 
 def layout(said: str, changed: str = "") -> Layout:
@@ -62,3 +69,71 @@ def test_slices_of_windows() -> None:
 
 def test_a_new_file_has_the_number_of_the_old_and_another_tag() -> None:
     assert patching.renamed("00003-of-00042-0a1b2c3d.tar", "ffffffff") == "00003-of-00042-ffffffff"
+
+
+@pytest.fixture
+def shard(tmp_path: Path) -> Callable[[str], commits.File]:
+    """Write a shard of four samples in a format, next to nothing else."""
+
+    def write(form: str) -> commits.File:
+        said = [
+            {
+                "key": f"{number:032x}",
+                "text": "x",
+                "image_id": f"{number:032x}",
+                "pairs": [dict.fromkeys((field.name for field in samples.PAIR), "x")],
+                "split": "train",
+            }
+            for number in range(4)
+        ]
+        fields = pa.schema([field for field in writing.PARQUET if field.name != "image"])
+        described = writing.Described(pa.Table.from_pylist(said, schema=fields))
+        chunk = writing.Chunk(described, 0, [b"\xff\xd8\xff"] * 4, ["jpg"] * 4, [None] * 4)
+        return writing.write_samples({form: str(tmp_path)}, "00000-of-00001-0a1b2c3d", [chunk])[form]
+
+    return write
+
+
+def _without(path: Path) -> None:
+    path.unlink()
+
+
+def _with_half(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2 // 512 * 512 + 100)
+
+
+def _with_two_samples(path: Path) -> None:
+    with tarfile.open(path) as tar:
+        end = tar.getmembers()[6].offset
+    os.truncate(path, end)
+
+
+def _with_other_bytes(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[600:-600] = bytes(len(content) - 1200)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("form", "damage"),
+    [
+        ("webdataset", _without),
+        ("webdataset", _with_half),
+        ("webdataset", _with_two_samples),
+        ("webdataset", _with_other_bytes),
+        ("parquet", _without),
+        ("parquet", _with_half),
+        ("parquet", _with_other_bytes),
+    ],
+)
+def test_a_shard_that_is_damaged_is_told_with_what_mends_it(
+    tmp_path: Path, shard: Callable[[str], commits.File], form: str, damage: Callable[[Path], None]
+) -> None:
+    """Of one that lacks samples the places of all that follow would be another's."""
+    file = shard(form)
+    assert len(patching.read(str(tmp_path), file).keys) == 4
+    damage(tmp_path / file.name)
+    with pytest.raises(VerificationError) as told:
+        patching.read(str(tmp_path), file)
+    assert told.value.remedy == "run: pmd repair ROOT"
+    assert str(told.value.where).endswith(file.name)
