@@ -201,3 +201,24 @@ def test_the_name_of_a_file_counts_and_words_are_searched_for(tmp_path: Path, st
     words = [requests.read_word("user:yfcc100m/3@N03")]
     found = {(left.file, left.place, left.what) for left in prove.prove(str(tmp_path), standing, words).left}
     assert found == {(f"{IMAGE.hex()}.bin", "its name", "image"), ("notes.txt", "", "words")}
+
+
+@pytest.mark.parametrize(
+    ("said", "text", "is_found"),
+    [
+        ("host:blog.example", "http://garden-blog.example/1.jpg", False),
+        ("host:blog.example", "http://my_blog.example/1.jpg", False),
+        ("host:blog.example", "http://blog.example.org/1.jpg", False),
+        ("host:blog.example", "http://blog.example-two.org/1.jpg", False),
+        ("host:blog.example", "seen on blog.example. And then", True),
+        ("host:blog.example", "ftp://Img.Blog.Example:80/1.jpg", True),
+        ("host:blog.example", "- blog.example -", True),
+        ("host:blog.example", "source-of=blog.example", True),
+        ("http://blog.example/1.jpg", "my-blog.example/1.jpg", False),
+        ("http://blog.example/1.jpg", "(blog.example/1.jpg)", True),
+    ],
+)
+def test_a_host_is_no_part_of_another(tmp_path: Path, said: str, text: str, is_found: bool) -> None:
+    (tmp_path / "notes.txt").write_text(text, encoding="utf-8")
+    left = prove.prove(str(tmp_path), Suppression(), [requests.read_word(said)]).left
+    assert ("words" in {one.what for one in left}) == is_found
