@@ -393,7 +393,7 @@ class _Needles:
 
 @functools.lru_cache(maxsize=64)
 def _any_of(patterns: frozenset[bytes]) -> re.Pattern[bytes]:
-    return re.compile(b"|".join(sorted(patterns, key=lambda pattern: -len(pattern))), re.IGNORECASE)
+    return re.compile(b"|".join(sorted(patterns)), re.IGNORECASE)
 
 
 def _said(words: Iterable[Word]) -> Iterator[tuple[str, tuple[bytes, bytes]]]:
