@@ -31,6 +31,7 @@ from pmd.audit import pictures, suppression
 from pmd.audit.figures import coverage
 from pmd.audit.marks import BITS, OF_ENGLISH, key
 from pmd.audit.measure import CLASSES, Seen
+from pmd.audit.standing import OWN_ID
 from pmd.config import scores
 from pmd.errors import InputError
 from pmd.formats import parquet
@@ -234,8 +235,16 @@ def tally(
         seen: What was seen of them.
         known: The attributes.
     """
-    coded = [(one.name, one.values, one.of(pairs.column(one.joined_by))) for one in known]
+    coded = [(one.name, one.values, _codes(one, pairs)) for one in known]
     return _tallied(coded, classes, _having(seen, pairs.num_rows))
+
+
+def _codes(attribute: Attribute, pairs: pa.RecordBatch) -> npt.NDArray[np.int16]:
+    """Return the number of each pair's value, or -1: by the image that stands for it, else by its own key."""
+    found = attribute.of(pairs.column(attribute.joined_by))
+    if attribute.joined_by != "image_id" or OWN_ID not in pairs.schema.names:
+        return found
+    return np.where(found < 0, attribute.of(pairs.column(OWN_ID)), found)
 
 
 def of_columns(

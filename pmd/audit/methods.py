@@ -43,7 +43,8 @@ METHODS: Final = {
     "users": "Pairs of each user, counted. Users are never named.",
     "hosts": "Registrable domains of the upstream image URLs, counted. Hosts with fewer than 10 pairs are not listed; of all "
     "sources there is what their lists have together. What follows from their sizes is rounded to 20 pairs if not all are told.",
-    "images": "Distinct image_id, counted. Views of one image count once.",
+    "images": "Distinct images, counted, as the build has them: a photograph that COCO and Flickr number counts once. "
+    "So do views of one image.",
     "repeated": "Pairs whose text stands on so many images, exactly: all texts, compared in small letters, without accents "
     "and punctuation, every number a 0; texts are shown so. Over all sources, an image counts once for each. Nearly one: "
     "texts on 10 images or more whose runs of 5 characters are 80 % the same (Jaccard), and chains of such texts; of over "

@@ -25,8 +25,8 @@ from pmd.store.wanted import Wanted
 #: 8: what was blocked stands with opt-outs, and not with dead links; what photographers and files write is no personal data;
 #: animals and plants are no people, poles no Poles; it says how many users and hosts hold half.
 #: 9: figures of hosts' sizes are taken as hosts are told, and rounded; more small cells are hidden; no two values of an attribute
-#: have one name.
-AUDIT_FORMAT: Final = 9
+#: have one name. 10: pairs are those of the images that stand for theirs, which the sample goes by.
+AUDIT_FORMAT: Final = 10
 
 
 @dataclasses.dataclass(frozen=True)

@@ -34,6 +34,7 @@ from pmd.audit import (
     repeated,
     report,
     result,
+    standing,
     tables,
     units,
 )
@@ -175,6 +176,7 @@ class Counting:
         sample: One in so many images is in the build: pairs of others are counted nowhere.
         attributes: Files of attributes (`attributes.to_bytes`).
         of_columns: Whether pairs name licences and sizes, as those of any data set do.
+        aliases: The file that tells which images stand for others (`standing.with_standing`); "" where none does.
     """
 
     plan: measure.Plan
@@ -184,6 +186,7 @@ class Counting:
     sample: int = 1
     attributes: tuple[str, ...] = ()
     of_columns: bool = False
+    aliases: str = ""
 
     def count(
         self, batches: Iterable[tuple[pa.RecordBatch, pa.Array]], often: NDArray[np.uint32] | None = None
@@ -206,6 +209,8 @@ class Counting:
     ) -> Generator[Rows, None, measure.Partial]:
         """Return what is counted of some pairs; yield what must meet."""
         outside = measure.Partial()
+        if self.aliases:
+            pairs = standing.with_standing(pairs, self.aliases)
         if self.sample != 1:
             # What left curate for want of being in the sample was never to be in the build.
             inside = pa.array(images_rules.in_sample(pairs.column("image_id"), self.sample))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import functools
+import itertools
 import os
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
-from pmd import escape, sources
+from pmd import escape, flow, sources
 from pmd.config import Config, SourceConfig, places
 from pmd.errors import InputError
 from pmd.formats import archives, compression, encoding
@@ -70,6 +71,8 @@ def files(source: SourceConfig) -> list[InputFile]:
         storage.refuse_other_than_text(path, InputError)
     _refuse_second_names(source.name, paths)
     _refuse_unfinished(source.name, paths)
+    if source.reader == "url_text":
+        paths = sorted({*paths, *_withdrawn(paths)})
     inputs = [InputFile(path, storage.size(archives.split_member(path)[0])) for path in paths]
     nothing = [file.path for file in inputs if not file.bytes or _holds_nothing(file.path)]
     if nothing:
@@ -83,6 +86,16 @@ def files(source: SourceConfig) -> list[InputFile]:
             remedy="fetch it again: a download that failed leaves such files; or take it out of the configuration",
         )
     return inputs
+
+
+def _withdrawn(paths: Sequence[str]) -> Iterator[str]:
+    """Yield the lists of what has left that stand beside files of published lists: their rows depend on these, too."""
+    named = [path for path in paths if posixpath.basename(path) == flow.WITHDRAWN]
+    wholes = {archives.split_member(path)[0] for path in paths}
+    above = {folder for path in wholes for folder in itertools.islice(storage.above(path), flow.WITHDRAWN_ABOVE)}
+    for path in (storage.join(folder, flow.WITHDRAWN) for folder in above):
+        if storage.exists(path) and not any(storage.is_same(path, one) for one in named):
+            yield path
 
 
 def _refuse_second_names(source: str, paths: Iterable[str]) -> None:

@@ -46,7 +46,7 @@ def require_contact(config: Config) -> None:
     Hosts that want to be left alone write to it, and block whoever does not answer.
 
     Raises:
-        ConfigError: It still stands, and no host is named as one's own, which alone may have an address that the web cannot reach.
+        ConfigError: It still stands, and neither host nor address is named as one's own.
     """
     has_ours = config.fetch.resolve or config.fetch.allow_addresses
     if _NOBODYS.fullmatch(config.contact or "") and not has_ours:

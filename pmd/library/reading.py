@@ -19,9 +19,9 @@ from pmd.errors import RootError
 from pmd.fetch import partitions, state
 from pmd.inspection import rejected as rejections
 from pmd.library.tables import Selection, Table, matching
-from pmd.publish import lists, withdrawn
+from pmd.publish import lists
 from pmd.schema.tables import IMAGES, LEDGER, PAIRS, REJECTED, VIEWS
-from pmd.store import commits, register, root, storage
+from pmd.store import commits, register, root, storage, withdrawn
 from pmd.store.commits import STAGE_FILE, Commit
 
 

@@ -3,7 +3,7 @@
 Whoever has a source's files has curated them into a ROOT of their own. A row of the list and a pair of that ROOT are the same
 where their pair_id is; what the pair says goes into the row only where its digest is the row's `withheld_digest`. So a copy of
 another edition, or read under another profile, fills nothing in that the list's publisher did not have. Rows that the list of
-what has left names (`pmd.publish.withdrawn`), where one stands beside the lists, are left out, as `pmd.load` leaves them out.
+what has left names (`pmd.store.withdrawn`), where one stands beside the lists, are left out, as `pmd.load` leaves them out.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from pmd.config import Config
 from pmd.curate import needs as curate_needs
 from pmd.errors import InputError
 from pmd.manifests import Terms
-from pmd.publish import lists, withdrawn
+from pmd.publish import lists
 from pmd.publish import rules as publish_rules
 from pmd.schema.tables import PAIRS
-from pmd.store import commits, root, sealed, storage, written
+from pmd.store import commits, root, sealed, storage, withdrawn, written
 from pmd.store.standing import Standing
 
 _PARTS: Final = re.compile(r"part-(\d+)-of-(\d+)")

@@ -27,9 +27,6 @@ FILE: Final = flow.WITHDRAWN
 #: Ids in hex, as lists have them.
 WITHDRAWN: Final = pa.schema([pa.field("pair_id", pa.string())])
 
-#: Above a list's files, where the list of what has left may stand.
-_ABOVE: Final = 2
-
 #: Bytes of lists whose ids make a partition: a list of ids alone has some 20 a row, and then they are 1.6 million.
 _PARTITION_BYTES: Final = 32 * 2**20
 
@@ -113,14 +110,3 @@ def _written(folder: str, groups: Iterator[pa.Table], announce: Callable[[str], 
 def _hexadecimal(path: str) -> Iterator[list[str]]:
     for batch in commits.iterate(path, ["pair_id"]):
         yield batch["pair_id"].drop_null().to_pylist()
-
-
-def beside(lists: str) -> pa.Array | None:
-    """Return the ids of what has left that stand beside lists, in their folder or above a file; None where none stand."""
-    folders = itertools.chain([lists] if storage.is_folder(lists) else [], storage.above(lists))
-    for folder in itertools.islice(folders, _ABOVE):
-        path = storage.join(folder, FILE)
-        if storage.exists(path):
-            found = [batch["pair_id"].drop_null().cast(pa.string()) for batch in commits.iterate(path, ["pair_id"])]
-            return pa.concat_arrays([pa.array([], pa.string()), *found])
-    return None

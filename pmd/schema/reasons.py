@@ -24,6 +24,10 @@ WITHOUT_OPTION: Final[dict[str, tuple[str, str]]] = {
     "no_caption": ("curate", "none of the row's caption fields passes its rule"),
     "several_images": ("curate", "the row's URL names several images, so that the caption belongs to none of them"),
     "bad_region": ("curate", "the region is empty or outside its image"),
+    "withdrawn": (
+        "curate",
+        "the row of a published list has left a later release, by the list of what has left beside it",
+    ),
     "not_sampled": ("images", "the image is outside the sample that was asked for"),
     "takedown": ("images", "the image or the pair is on a takedown list"),
     "score": ("images", "a score that was given for the image or the pair keeps it out, or is missing"),

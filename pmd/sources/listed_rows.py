@@ -6,6 +6,7 @@ alone, and a test picture is none to train on: a reader that passed over these c
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -19,13 +20,14 @@ from pmd.schema import licences
 from pmd.schema.tables import REGION
 from pmd.sources import named_rows
 from pmd.sources.named_tables import Table
+from pmd.store import storage, withdrawn
 
 #: Columns by which a table is told for a list: those of every version.
 _OF_EVERY: Final = frozenset(
     {"image_url", "text", "source", "meta", "pair_id", "image_id", "region", "sha256", "text_licence", "image_licence", "split"}
 )  # fmt: skip
 #: What is read of a list beside URL and text.
-COLUMNS: Final = ("region", "width", "height", "text_licence", "image_licence", "licence_evidence", "split")
+COLUMNS: Final = ("region", "width", "height", "text_licence", "image_licence", "licence_evidence", "split", "pair_id")
 
 _LICENCES: Final = ("text_licence", "image_licence")
 #: By how much a region may stick out of its image: sums of fractions are not exact.
@@ -51,18 +53,33 @@ def is_list(table: Table) -> bool:
     return True
 
 
-def drafted(columns: Mapping[str, pa.Array], given: Mapping[str, str], split: str | None) -> dict[str, Any]:
+def withdrawn_beside(path: str) -> pa.Array:
+    """Return the ids of what has left, by the list that stands beside a list's file or above it; none where none does."""
+    there = withdrawn.where(path)
+    return pa.array([], pa.large_string()) if there is None else _ids(there, storage.fingerprint(there))
+
+
+@functools.lru_cache(maxsize=1)
+def _ids(path: str, _fingerprint: str) -> pa.Array:
+    return withdrawn.ids(path).cast(pa.large_string())
+
+
+def drafted(
+    columns: Mapping[str, pa.Array], given: Mapping[str, str], split: str | None, left: pa.Array
+) -> dict[str, Any]:
     """Return columns of drafts.
 
     Args:
         columns: `COLUMNS`, as text; those that the list has.
         given: text_licence and image_licence of the configuration, which hold where the row states none.
         split: That of the file's name, which holds where the row has none.
+        left: The ids of what has left later releases (`withdrawn_beside`).
     """
     nothing = pa.nulls(len(columns["region"]), pa.large_string())
     said = {name: columns.get(name, nothing) for name in COLUMNS}
     texts = said["region"].to_pylist()
     found = [_region(text) for text in texts]
+    has_left = pc.is_in(said["pair_id"], value_set=left)
     is_spoilt = pa.array([box is None and text is not None for box, text in zip(found, texts, strict=True)])
     in_part = pa.array([region is not None for region in found])
     sizes = {
@@ -79,7 +96,9 @@ def drafted(columns: Mapping[str, pa.Array], given: Mapping[str, str], split: st
         **{name: _stated(said[name], given[name]) for name in _LICENCES},
         "licence_evidence": said["licence_evidence"],
         "split": pc.coalesce(known, pa.scalar(split, pa.large_string())),
-        "reason": pc.if_else(is_spoilt, pa.scalar("bad_region"), pa.scalar(None, pa.string())),
+        "reason": pc.if_else(
+            has_left, "withdrawn", pc.if_else(is_spoilt, pa.scalar("bad_region"), pa.scalar(None, pa.string()))
+        ),
     }
 
 

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from pmd import escape
+from pmd import escape, flow
 from pmd.errors import InputError
 from pmd.manifests.model import Licence, Redistribute, Terms
 from pmd.sources import column_drafts, listed_rows, named_rows, named_tables, records
@@ -139,9 +139,10 @@ class UrlText:
         layout = _layout(table, options)
         names = layout.names(table)
         split = named_tables.split_in(posixpath.basename(chunk.member or chunk.path))
+        left = listed_rows.withdrawn_beside(chunk.path) if listed_rows.is_list(table) else None
         for part in named_rows.parts(chunk, layout):
             if len(part.places):
-                yield _drafts(part, names, split, options)
+                yield _drafts(part, names, split, options, left)
             if part.lost:
                 yield named_rows.lost_batch(part.lost)
 
@@ -176,7 +177,7 @@ READER: Final = UrlText()
 def _tables(files: Sequence[InputFile]) -> Iterator[named_tables.Table]:
     """Yield the tables that files are or hold, sorted."""
     found = records.documents(
-        files,
+        [file for file in files if posixpath.basename(file.path) != flow.WITHDRAWN],
         _MEMBERS,
         expected=_EXPECTED,
         lone=True,
@@ -282,14 +283,16 @@ def _nearest(wanted: Sequence[str], columns: Sequence[str]) -> str | None:
     return None
 
 
-def _drafts(part: named_rows.Part, names: dict[str, str], split: str | None, options: Options) -> pa.RecordBatch:
+def _drafts(
+    part: named_rows.Part, names: dict[str, str], split: str | None, options: Options, left: pa.Array | None
+) -> pa.RecordBatch:
     columns = {ours: pc.fill_null(part.columns[ours], "") for ours in ("image_url", "text")}
     nul, nothing = pa.scalar("\0", pa.large_string()), pa.scalar(None, pa.large_string())
     said = pc.binary_join_element_wise(columns["image_url"], columns["text"], nul)
     licences = {"text_licence": options.text_licence, "image_licence": options.image_licence}
     more: dict[str, Any] = {**licences, "split": split, "reason": pa.nulls(len(said), pa.string())}
-    if "region" in part.columns:
-        more = listed_rows.drafted(part.columns, licences, split)
+    if left is not None:
+        more = listed_rows.drafted(part.columns, licences, split, left)
         regions = listed_rows.spelled(more["region"], part.columns["region"])
         said = pc.coalesce(pc.binary_join_element_wise(said, regions, nul), said)
     ids = named_rows.ids(part.columns["id"]) if "id" in part.columns else None

@@ -15,6 +15,7 @@ Modules, each importing only those above it::
     older      what a bucket keeps of files that were replaced or removed
     sealed     files held to the digest in their names
     commits    `_stage.json`, the protocol
+    withdrawn  the list of what has left, beside lists
     register   which generations of the fetch are committed
     standing   what stands under a ROOT, each commit read once
     wanted     what a commit depends on, and whether it is stale

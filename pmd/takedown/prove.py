@@ -58,6 +58,11 @@ _IDENTITY: Final = re.compile(
 _ESCAPES: Final = re.compile(r"%[0-9A-Fa-f]{2}|&#|&amp;|\\/|\\u00")
 _JSON_ESCAPE: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
 _RUN: Final = re.compile(rb"[0-9A-Za-z]+")
+#: What stands before and behind a word that stands by itself.
+_ALONE: Final = (rb"(?<![0-9A-Za-z])", rb"(?![0-9A-Za-z])")
+#: And a host or a URL: garden-blog.example and blog.example.org are other hosts than blog.example, img.blog.example is below it.
+_URL: Final = (_ALONE[0] + rb"(?<![0-9A-Za-z][-_])", _ALONE[1])
+_HOST: Final = (_URL[0], _ALONE[1] + rb"(?![-_.][0-9A-Za-z])")
 _FILE: Final = re.compile(r"(?:COCO_[a-z]+20\d\d_)?[0-9]{12}\.jpg")
 _EMBEDDED: Final = re.compile(r"base64,([A-Za-z0-9+/]{64,}={0,2})")
 _FIND: Final = f"{flow.RELEASE}/{folder.FIND}"
@@ -373,9 +378,10 @@ class _Needles:
 
     def __init__(self, words: Iterable[Word]) -> None:
         by_run: dict[bytes, set[bytes]] = defaultdict(set)
-        for said in _said(words):
+        for said, (before, behind) in _said(words):
             needle = said.encode().lower()
-            by_run[max(_RUN.findall(needle), key=len, default=b"")].add(needle)
+            pattern = before + re.escape(needle) + behind
+            by_run[max(_RUN.findall(needle), key=len, default=b"")].add(pattern)
         self._bare = frozenset(by_run.pop(b"", ()))  # without any
         self._by_run = {run: frozenset(needles) for run, needles in by_run.items()}
 
@@ -389,24 +395,22 @@ class _Needles:
 
 
 @functools.lru_cache(maxsize=64)
-def _any_of(needles: frozenset[bytes]) -> re.Pattern[bytes]:
-    any_of = b"|".join(map(re.escape, sorted(needles, key=len, reverse=True)))
-    return re.compile(rb"(?<![0-9A-Za-z])(?:" + any_of + rb")(?![0-9A-Za-z])", re.IGNORECASE)
+def _any_of(patterns: frozenset[bytes]) -> re.Pattern[bytes]:
+    return re.compile(b"|".join(sorted(patterns)), re.IGNORECASE)
 
 
-def _said(words: Iterable[Word]) -> set[str]:
-    """Return what is looked for as it stands."""
-    said: set[str] = set()
+def _said(words: Iterable[Word]) -> Iterator[tuple[str, tuple[bytes, bytes]]]:
+    """Yield what is looked for as it stands, and what must stand before and behind it."""
     for word in words:
         if word.user is not None:
             name = word.user.partition("/")[2]
-            said |= {name, parse.quote(name, safe="")}
+            yield from ((said, _ALONE) for said in (name, parse.quote(name, safe="")))
         elif word.host is not None:
-            said.add(word.host)
+            yield word.host, _HOST
         elif word.named is not None:
             named = word.named
-            said |= {*named.identities, *(url.partition("://")[2] for url in named.urls)}
-            said |= {"/".join(row) for row in named.rows}
+            yield from ((url.partition("://")[2], _URL) for url in named.urls)
             digests = (named.key, named.sha256, named.stored, *named.image_ids)
-            said |= {digest.hex() for digest in digests if digest is not None}
-    return said
+            others = [*named.identities, *map("/".join, named.rows)]
+            others += [digest.hex() for digest in digests if digest is not None]
+            yield from ((said, _ALONE) for said in others)

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pmd import sources
+from pmd.config import SourceConfig, inputs
 from pmd.curate.rules import judge
 from pmd.errors import InputError
 from pmd.formats import lines, parquet
@@ -337,6 +338,32 @@ def test_a_published_list_says_of_each_row_its_region_split_and_licences(tmp_pat
     assert [row["reason"] for row in (whole, part, other, nowhere)] == [None, None, None, "no_image"]
     said = READER.notes([InputFile(str(path), 1)], _options())
     assert said[-1] == f"a list of pmd publish: regions, licences and splits are its rows' ({path})"
+
+
+@pytest.mark.parametrize("above", ["", "source=mine", "lists/source=mine"])
+def test_rows_of_a_list_that_have_left_a_later_release_are_left_out(
+    tmp_path: Path, read_all: ReadAll, above: str
+) -> None:
+    path = tmp_path / above / "list.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(_listed(), path)
+    beside = tmp_path / "withdrawn.parquet"
+    is_near = above != "lists/source=mine"
+    for left, reasons in (
+        ([0, 2, 7], ["withdrawn", None, "withdrawn", "no_image"]),
+        ([1], [None, "withdrawn", None, "no_image"]),
+    ):
+        pq.write_table(pa.table({"pair_id": [f"{number:032x}" for number in left]}), beside)
+        found = [row["reason"] for row in read_all(READER, path)]
+        assert found == (reasons if is_near else [None, None, None, "no_image"])
+    # It is an input, as a list's file is, whether a glob takes it in or not; and it has no rows of its own.
+    for named in (str(path), str(tmp_path / "**" / "*.parquet")):
+        mine = SourceConfig("mine", (named,), (), _options(), reader="url_text")
+        files = inputs.files(mine)
+        expected = [path, beside] if is_near or "*" in named else [path]
+        assert [file.path for file in files] == sorted(map(str, expected))
+        assert {chunk.path for chunk in READER.plan(files, _options())} == {str(path)}
+        assert len(READER.notes(files, _options())) == 2
 
 
 @pytest.mark.parametrize(

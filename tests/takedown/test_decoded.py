@@ -214,3 +214,24 @@ def test_what_holds_nothing_is_remembered_in_few_bytes(standing: Suppression) ->
     found = [*map(look._short, pieces[:100]), *look._pictures.values()]
     assert len(found) == 200
     assert len({*map(id, found)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "text", "is_found"),
+    [
+        ("host:blog.example", "http://garden-blog.example/1.jpg", False),
+        ("host:blog.example", "http://my_blog.example/1.jpg", False),
+        ("host:blog.example", "http://blog.example.org/1.jpg", False),
+        ("host:blog.example", "http://blog.example-two.org/1.jpg", False),
+        ("host:blog.example", "seen on blog.example. And then", True),
+        ("host:blog.example", "ftp://Img.Blog.Example:80/1.jpg", True),
+        ("host:blog.example", "- blog.example -", True),
+        ("host:blog.example", "source-of=blog.example", True),
+        ("http://blog.example/1.jpg", "my-blog.example/1.jpg", False),
+        ("http://blog.example/1.jpg", "(blog.example/1.jpg)", True),
+    ],
+)
+def test_a_host_is_no_part_of_another(tmp_path: Path, said: str, text: str, is_found: bool) -> None:
+    (tmp_path / "notes.txt").write_text(text, encoding="utf-8")
+    left = prove.prove(str(tmp_path), Suppression(), [requests.read_word(said)]).left
+    assert ("words" in {one.what for one in left}) == is_found

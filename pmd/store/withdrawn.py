@@ -1,0 +1,32 @@
+"""The list of what has left published lists, as it stands beside them: where it is, and its ids.
+
+`pmd.publish.withdrawn` writes it; whoever reads lists that are older leaves out what it names.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import pyarrow as pa
+
+from pmd import flow
+from pmd.store import commits, storage
+
+
+def where(lists: str) -> str | None:
+    """Return the list of what has left that stands beside lists, in their folder or above a file; None where none does."""
+    folders = itertools.chain([lists] if storage.is_folder(lists) else [], storage.above(lists))
+    paths = (storage.join(folder, flow.WITHDRAWN) for folder in itertools.islice(folders, flow.WITHDRAWN_ABOVE))
+    return next(filter(storage.exists, paths), None)
+
+
+def ids(path: str) -> pa.Array:
+    """Return the ids of a list of what has left, in hex."""
+    found = [batch["pair_id"].drop_null().cast(pa.string()) for batch in commits.iterate(path, ["pair_id"])]
+    return pa.concat_arrays([pa.array([], pa.string()), *found])
+
+
+def beside(lists: str) -> pa.Array | None:
+    """Return the ids of what has left that stand beside lists, as `where` finds them; None where none do."""
+    path = where(lists)
+    return None if path is None else ids(path)

@@ -1,0 +1,95 @@
+"""Pairs of a photograph that two sources number are pairs of one image, in the audit as in the build."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines import images as images_pipeline
+from pmd.audit import attributes, measure, transforms
+from pmd.audit.standing import OWN_ID, with_standing
+from pmd.audit.transforms import Counting
+from pmd.images import rules
+from pmd.schema import keys
+from pmd.schema.tables import KEY
+from pmd.store import commits, root
+from pmd.text import language
+from tests.audit.batches import WHOLE, batch, pair
+from tests.pipelines import building
+from tests.takedown import world
+
+SAMPLE = 4
+
+
+@pytest.fixture(autouse=True)
+def _english(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(language, "languages", lambda texts: pa.array(["en"] * len(texts), pa.string()))
+
+
+def is_in(identity: str) -> bool:
+    return bool(rules.in_sample(pa.array([keys.image_id(identity)], KEY), SAMPLE)[0])
+
+
+def aliases(folder: Path, numbers: range) -> str:
+    """Write that COCO's image of each number is Flickr's of the same."""
+    said = [(keys.image_id(f"coco:{number}"), f"coco:{number}", f"flickr:{number}") for number in numbers]
+    return images_pipeline.write_aliases(said, str(folder))
+
+
+def flickr(numbers: range) -> pa.RecordBatch:
+    return batch(pair("sbu_captions", str(number), "a house", image=f"flickr:{number}") for number in numbers)
+
+
+def test_the_image_that_stands_for_it_takes_its_place(tmp_path: Path) -> None:
+    path = aliases(tmp_path, range(1, 50))
+    pairs = flickr(range(40, 60))
+    found = with_standing(pairs, path)
+    expected = [keys.image_id(f"{'coco' if number < 50 else 'flickr'}:{number}") for number in range(40, 60)]
+    assert found["image_id"].to_pylist() == expected
+    assert found[OWN_ID].equals(pairs["image_id"])
+    assert found.drop_columns([OWN_ID, "image_id"]).equals(pairs.drop_columns(["image_id"]))
+    others = flickr(range(50, 60))
+    assert with_standing(others, path) is others
+
+
+def test_the_sample_goes_by_it(tmp_path: Path) -> None:
+    numbers = range(1, 200)
+    pairs = flickr(numbers)
+    inside = [is_in(f"coco:{number}") for number in numbers]
+    assert sum(inside) != sum(is_in(f"flickr:{number}") for number in numbers)
+    last = pa.array(["shard" if one else "curate" for one in inside])
+    bits = dict.fromkeys(("fate", "image", "unit", "text"), 0)
+    counting = Counting(WHOLE, ("sbu_captions",), bits, "", SAMPLE, aliases=aliases(tmp_path, numbers))
+    *_, outputs = counting.count([(pairs, last)])
+    assert isinstance(outputs, pa.RecordBatch)
+    fact = outputs["fact"][0].as_py().removeprefix(transforms.COUNTED)
+    found = measure.from_bytes(base64.b64decode(fact)).sources["sbu_captions"]
+    assert found.pairs.tolist() == [0, 0, 0, 0, 0, sum(inside)]
+    assert found.outside == len(numbers) - sum(inside)
+
+
+def test_an_attribute_may_stand_under_either_key(tmp_path: Path) -> None:
+    path = aliases(tmp_path, range(1, 9))
+    pairs = with_standing(flickr(range(1, 11)), path)
+    named = ["coco:1", "coco:2", "flickr:2", "flickr:3", "flickr:9"]
+    table = pa.table({"image_id": [keys.image_id(one) for one in named], "kind": ["a", "a", "b", "b", "b"]})
+    pq.write_table(table, tmp_path / "kinds.parquet")
+    (attribute,) = attributes.read([str(tmp_path / "kinds.parquet")])
+    found = [attribute.values[code] if code >= 0 else None for code in attributes._codes(attribute, pairs)]
+    assert found == ["a", "a", "b", None, None, None, None, None, "b", None]
+
+
+def test_the_audit_of_a_build_counts_the_images_that_it_has(tmp_path: Path) -> None:
+    config = world.write(tmp_path)
+    with world.small():
+        building.run(config)
+    folder = root.images_folder(config.root)
+    images = sum(file.rows for file in commits.require(folder, "").files)
+    all_of_them = orjson.loads(Path(config.root, "audit/audit.json").read_bytes())["all"]
+    assert all_of_them["curate"]["images"]["distinct"]["value"] == images
+    assert all_of_them["images"]["images"]["distinct"]["value"] == images
