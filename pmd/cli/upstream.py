@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,27 +30,7 @@ def sources(
         if as_json:
             output.json(listing)
             return
-        output.table(
-            "Rules: options, and their value in each profile",
-            ("where", "option", "paper", "hub", "recommended", "what it does", "origin"),
-            [
-                [
-                    r["where"],
-                    r["option"],
-                    *(catalogue.spell(r[profile]) for profile in ("paper", "hub", "recommended")),
-                    r["says"],
-                    r["origin"],
-                ]
-                for r in listing["rules"]
-            ],
-        )
-        output.table(
-            "\nReasons",
-            ("stage", "reason", "meaning"),
-            [[r["stage"], r["reason"], r["says"]] for r in listing["reasons"]],
-        )
-        output.table("\nStatuses of the ledger", ("status",), [[status] for status in listing["statuses"]])
-        output.table("\nExit codes", ("code", "meaning"), [[str(c["code"]), c["says"]] for c in listing["exit_codes"]])
+        _show_rules(listing)
         return
     listed = catalogue.sources()
     if as_json:
@@ -72,6 +53,32 @@ def sources(
         ],
     )
     output.say('Pairs of your own: [sources.NAME] with reader = "url_text"; pmd sources --rules has its options.')
+
+
+def _show_rules(listing: Mapping[str, Any]) -> None:
+    from pmd.inspection import catalogue
+
+    output.table(
+        "Rules: options, and their value in each profile",
+        ("where", "option", "paper", "hub", "recommended", "what it does", "origin"),
+        [
+            [
+                r["where"],
+                r["option"],
+                *(catalogue.spell(r[profile]) for profile in ("paper", "hub", "recommended")),
+                r["says"],
+                r["origin"],
+            ]
+            for r in listing["rules"]
+        ],
+    )
+    output.table(
+        "\nReasons",
+        ("stage", "reason", "meaning"),
+        [[r["stage"], r["reason"], r["says"]] for r in listing["reasons"]],
+    )
+    output.table("\nStatuses of the ledger", ("status",), [[status] for status in listing["statuses"]])
+    output.table("\nExit codes", ("code", "meaning"), [[str(c["code"]), c["says"]] for c in listing["exit_codes"]])
 
 
 @app.command()
