@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -108,13 +108,9 @@ def manifests_fetch(
 ) -> None:
     """Download upstream annotation files: resumable, checksummed, mirrors in order."""
     from pmd.inspection import catalogue
-    from pmd.manifests.progress import progress_bar
 
-    with progress_bar() as progress:
-        outcomes = catalogue.fetch_files(
-            names or [], folder, images=images, optional=optional, files=file or [], progress=progress
-        )
-    _outcomes(outcomes, as_json=as_json)
+    chosen_files = {"images": images, "optional": optional, "files": file or []}
+    _tell_files(catalogue.fetch_files, names or [], folder, chosen_files, as_json=as_json)
 
 
 @manifests_app.command("verify")
@@ -129,16 +125,24 @@ def manifests_verify(
 ) -> None:
     """Check files against the manifests: there, of the right size, of the right checksum."""
     from pmd.inspection import catalogue
+
+    chosen_files = {"images": images, "optional": optional, "files": file or []}
+    _tell_files(catalogue.verify_files, names or [], folder, chosen_files, as_json=as_json)
+
+
+def _tell_files(
+    see_to: Callable[..., list[dict[str, Any]]],
+    names: Sequence[str],
+    folder: Path,
+    chosen_files: Mapping[str, Any],
+    *,
+    as_json: bool,
+) -> None:
+    """Fetch or verify files, and tell what became of each; the exit code is that of the worst."""
     from pmd.manifests.progress import progress_bar
 
     with progress_bar() as progress:
-        outcomes = catalogue.verify_files(
-            names or [], folder, images=images, optional=optional, files=file or [], progress=progress
-        )
-    _outcomes(outcomes, as_json=as_json)
-
-
-def _outcomes(outcomes: list[dict[str, Any]], *, as_json: bool) -> None:
+        outcomes = see_to(names, folder, progress=progress, **chosen_files)
     if as_json:
         output.json(outcomes)
     else:
