@@ -1,9 +1,13 @@
 """The stages, brought together from their folders: what each needs, what it leaves behind, how it is recounted.
 
-A stage is a row of `pmd.flow` and a folder of its name. Of its modules this finds `needs`: ``wanted`` (the commits that a unit
-should have) and, of a stage that works by source, ``units`` (the sources that it works on one by one); where a stage has them,
-``pending`` (why a unit must run though its commits are fresh), ``answers`` (what may be remembered where nothing is pending) and
-``retired`` (what it has committed and the configuration no longer names). And `recount`, where it has one.
+A stage is a row of `pmd.flow` and a folder of its name. In the folder this finds `recount`, where there is one, and `needs`,
+which has these functions, all but the first where the stage wants them:
+
+- ``wanted``: the commits that a unit should have;
+- ``units``, of a stage that works by source: the sources that it works on one by one;
+- ``pending``: why a unit must run though its commits are fresh;
+- ``answers``: what may be remembered where nothing is pending;
+- ``retired``: what it has committed and the configuration no longer names.
 """
 
 from __future__ import annotations

@@ -307,6 +307,7 @@ def _of_term(
         if others - other < LEAST:
             continue
         kind, draw = _widest({kind: of_words[word][1] for kind, of_words in sums.items()})
+        clusters = sums[kind][word][0]
         odds = other / (others - other)
         told = both / lacking / odds
         ends = [None if end is None or end == 1 else end / (1 - end) / odds for end in (draw.low, draw.high)]
@@ -323,21 +324,19 @@ def _of_term(
                 "score": _score((both, with_term), (other, others)),
                 "npmi": associations.npmi(both, with_term, both + other, whole),
                 "cluster": kind,
-                "clusters": sums[kind][word][0],
+                "clusters": clusters,
                 "degrees": draw.degrees,
                 "refused": draw.refused,
-                "test": losses.Test(
-                    None
-                    if draw.error is None or draw.value is None
-                    else math.log(draw.value / (1 - draw.value) / odds),
-                    draw.error,
-                    draw.degrees,
-                    sums[kind][word][0],
-                    draw.refused,
-                ),
+                "test": _test(draw, odds, clusters),
             }
         )
     return rows
+
+
+def _test(draw: Estimate, odds: float, clusters: int) -> losses.Test:
+    """Return the test of whether the odds of a draw are other than those without the term."""
+    effect = None if draw.error is None or draw.value is None else math.log(draw.value / (1 - draw.value) / odds)
+    return losses.Test(effect, draw.error, draw.degrees, clusters, draw.refused)
 
 
 def _widest(drawn: Mapping[str, Estimate]) -> tuple[str, Estimate]:

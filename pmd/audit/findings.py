@@ -37,14 +37,12 @@ class Judged:
     """A test among the tests of its section.
 
     Attributes:
-        test: The test.
         p: The chance of so large an effect or a larger, were the true one no more than δ; None where the test was refused.
         interval: Of 95 %, or where it is a finding of the level that corrects for its being chosen; None where it was refused.
         level: That level.
         finding: Whether it is one.
     """
 
-    test: Test
     p: float | None
     interval: tuple[float, float] | None
     level: float | None
@@ -83,7 +81,7 @@ def judge(tests: Sequence[Test], *, least: float = LEAST_EFFECT, allowed: float 
     for place, (test, p) in enumerate(zip(tests, held, strict=True)):
         level = corrected if place in findings else estimates.LEVEL
         interval = test.interval(level)
-        judged.append(Judged(test, p, interval, level if interval is not None else None, place in findings))
+        judged.append(Judged(p, interval, level if interval is not None else None, place in findings))
     return judged
 
 

@@ -38,8 +38,8 @@ PATTERNS: Final[Mapping[str, str]] = {
         r"(?i)(?:https?://|ftp://|www\.)[a-z0-9]|(?:^|[\s(])[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|org|net|info|edu|gov|co\.uk)(?:$|[^a-z0-9@.-]|[./](?:$|[^.]))"
     ),
 }
-#: Kind → what is taken out before its pattern is asked: how a picture was taken ("@200mm", "@f/2.8", "@7pm"), names of files for
-#: screens of twice the resolution, and dates and years from one to another, which have as many digits as a telephone number.
+#: Kind → what is taken out before its pattern is asked: how a picture was taken ("@200mm", "@f/2.8", "@7pm"), names of
+#: files for screens of twice the resolution, dates, and years from one to another: these have a telephone number's digits.
 TAKEN_OUT: Final[Mapping[str, str]] = {
     "email": r"(?i)@[1-4]x\.(?:png|jpe?g|gif|webp|svg)(?:$|[^a-z0-9])",
     "handle": (

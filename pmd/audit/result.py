@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 import numpy as np
 import pycld2
@@ -27,30 +27,12 @@ from pmd.audit.population import component as population_component
 from pmd.audit.repeated import NOTHING_REPEATED
 from pmd.audit.strata import Stratum, mean_words
 from pmd.errors import VerificationError
+from pmd.manifests import Table2
 from pmd.store import commits
 from pmd.text import language
 
 #: Version of the layout of audit.json.
 FORMAT: Final = 3
-
-
-class Table2Row(Protocol):
-    """What is needed of a manifest's row of FLAVA's Table 2 (`pmd.manifests.Table2` has it)."""
-
-    @property
-    def row(self) -> str:
-        """The row's name; sources that share it share its pairs."""
-        ...
-
-    @property
-    def pairs_millions(self) -> float:
-        """Image-text pairs, in millions, rounded as in the paper."""
-        ...
-
-    @property
-    def mean_words(self) -> float:
-        """Average text length in words."""
-        ...
 
 
 StageBooks = Mapping[str, Mapping[str, commits.Books]]
@@ -60,7 +42,7 @@ def result(
     partial: Partial,
     books: StageBooks,
     plan: Plan,
-    table2: Mapping[str, Table2Row],
+    table2: Mapping[str, Table2],
     *,
     counted: units.Counted = units.EMPTY,
     sample: int = 1,
@@ -208,7 +190,7 @@ def _table2(
     books: StageBooks,
     ran: Sequence[str],
     sources: Sequence[str],
-    table2: Mapping[str, Table2Row],
+    table2: Mapping[str, Table2],
 ) -> list[dict[str, Any]]:
     """Return the rows of Table 2, largest last as in the paper, each with the sources that make it up here."""
     members_of: dict[str, list[str]] = {}

@@ -63,10 +63,10 @@ def _cut(section: str, stage: str, figures: dict[str, Any], populations: Mapping
 
 
 def _cut_sizes(figures: dict[str, Any]) -> None:
-    """Tell what follows from the hosts' sizes to `_NEAR` pairs, where not all of these sizes are told: no exact one follows then.
+    """Round what follows from the hosts' sizes to `_NEAR` pairs, where not all of these are told: no exact size follows then.
 
-    Those that are given as they were are in these figures as they are told. With a pair shares change by its part of all pairs,
-    Gini's coefficient by up to twice that, and the chance that two pairs have one host by twice that of the host's part.
+    Hosts that are given as they were are in these figures as they are told. A pair more changes a share by its part of all pairs,
+    Gini's coefficient by up to twice that, and the chance that two pairs have one host by twice the host's part of that.
     """
     if "largest" not in figures:
         return

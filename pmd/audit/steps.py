@@ -116,22 +116,7 @@ class Source:
             int(sizes @ number) for sizes, number in (units.sizes_of(counted, source, "host", at) for at in places_of)
         ]
         totals = {by: hosts if by == "host" else [sum(at.values()) for at in table] for by, table in tables.items()}
-        asked = order(taken)
-        values = {
-            by: suppression.told(table, None if by in _OVERLAPPING else totals[by], asked, hold=by in _HELD)
-            for by, table in tables.items()
-        }
-        # Together with countries their classes could tell of a single one, and domains of a single host.
-        first = tables.get("host", [{}])[0]
-        for classes, rows, class_of in (
-            ("income", "country", incomes.get),
-            ("suffix", "host", _suffix),
-            ("host_size", "host", lambda host: groups.name_of(first[host])),
-        ):
-            if classes in values and rows in values:
-                values[classes] = suppression.classes_told(
-                    values[classes], values[rows], class_of, totals[rows], asked, known=totals[classes]
-                )
+        values = _told(tables, totals, order(taken), incomes)
         added_up = frozenset({"income"} if hides_high(tables.get("income", ()), values.get("income", ())) else ())
         if added_up:
             values["income"] = in_order(suppression.added_up(values["country"], incomes.get))
@@ -310,6 +295,31 @@ def _terms(partial: SourcePartial) -> dict[str, Counts]:
 
 def _largest(at: Mapping[str, int]) -> list[str]:
     return sorted(at, key=lambda value: (-at[value], value))
+
+
+def _told(
+    tables: Mapping[str, Sequence[Mapping[str, int]]],
+    totals: Mapping[str, Sequence[int]],
+    asked: Sequence[int],
+    incomes: Mapping[str, str],
+) -> dict[str, list[dict[str, int]]]:
+    """Return what may be told of each table."""
+    values = {
+        by: suppression.told(table, None if by in _OVERLAPPING else totals[by], asked, hold=by in _HELD)
+        for by, table in tables.items()
+    }
+    # Together with countries their classes could tell of a single one, and domains of a single host.
+    first = tables.get("host", [{}])[0]
+    for classes, rows, class_of in (
+        ("income", "country", incomes.get),
+        ("suffix", "host", _suffix),
+        ("host_size", "host", lambda host: groups.name_of(first[host])),
+    ):
+        if classes in values and rows in values:
+            values[classes] = suppression.classes_told(
+                values[classes], values[rows], class_of, totals[rows], asked, known=totals[classes]
+            )
+    return values
 
 
 def _suffix(host: str) -> str | None:

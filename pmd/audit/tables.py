@@ -363,9 +363,9 @@ def tables(content: Mapping[str, Any]) -> dict[str, pa.Table]:
 def files(content: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
     """Yield the files of all tables that have rows: names below the page's folder, and what is in them.
 
-    Each is there as Parquet, and as CSV in UTF-8 with a head, where a list is its words with a space between them, and no
-    word of others' (a caption, a host) is a formula to a spreadsheet: what would be one begins with an apostrophe. A byte
-    order mark stands before it, as before those that the page gives: without one, Excel takes it for another encoding.
+    Each is there as Parquet, and as CSV in UTF-8 with a head. In CSV a list is its words with a space between them. No word of
+    others' (a caption, a host) is a formula to a spreadsheet: what would be one begins with an apostrophe. A byte order mark
+    stands before it, as before those that the page gives: without one, Excel takes it for another encoding.
     """
     for name, table in tables(content).items():
         if table.num_rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pmd.audit import findings, lexicon, losses, steps, suppression, unit_losses, units
@@ -56,48 +56,64 @@ def tests(
     for section, question in TESTED.items():
         if section == "gendered" and absent is not None:
             continue
-        asked = []
-        for source, one in sorted(told.items()):
-            coarsest = _lost_by(counted, source)
-            kind = question.kind or coarsest
-            if question.kind and _number(counted, source, kind) < 2:
-                continue
-            for stage in steps.of(ran)[1:]:
-                table = units.losses_of(counted, source, kind, CLASSES.index(stage), question.domain)
-                names = [*(question.properties or _commonest(table))]
-                if question.by is not None:
-                    names = [name for name in names if name in one.changed(question.by, stage)]
-                asks = unit_losses.uneven if question.kind else losses.uneven
-                found = [(name, asks(table, name)) for name in names if table.num_rows]
-                if kind != coarsest:
-                    found = [(name, losses.refuse(test, f"{coarsest}s are coarser")) for name, test in found]
-                asked += [(source, stage, kind, name, test) for name, test in found]
-        asked = [one for one in asked if one[4].effect is not None]
-        for (source, stage, kind, name, test), judged in zip(
-            asked, findings.judge([one[4] for one in asked]), strict=True
-        ):
-            low, high = judged.interval or (None, None)
-            decimals = _DECIMALS if question.kind else None
-            rows.append(
-                {
-                    "section": section,
-                    "source": source,
-                    "stage": stage,
-                    "property": name,
-                    "cluster": kind,
-                    "effect": _rounded(test.effect, decimals),
-                    "error": _rounded(test.error, decimals),
-                    "degrees": _rounded(test.degrees, decimals and 0),
-                    "clusters": test.clusters,
-                    "p": judged.p,
-                    "low": _rounded(low, decimals),
-                    "high": _rounded(high, decimals),
-                    "level": judged.level,
-                    "finding": judged.finding,
-                    "refused": test.refused,
-                }
-            )
+        asked = [one for one in _asked(question, counted, told, ran) if one.test.effect is not None]
+        judged = findings.judge([one.test for one in asked])
+        decimals = _DECIMALS if question.kind else None
+        rows += [{"section": section, **one.told(said, decimals)} for one, said in zip(asked, judged, strict=True)]
     return rows
+
+
+@dataclasses.dataclass(frozen=True)
+class _Asked:
+    """A test, and of what."""
+
+    source: str
+    stage: str
+    kind: str
+    name: str
+    test: losses.Test
+
+    def told(self, judged: findings.Judged, decimals: int | None) -> dict[str, Any]:
+        """Return its row, with what was made of it."""
+        low, high = judged.interval or (None, None)
+        return {
+            "source": self.source,
+            "stage": self.stage,
+            "property": self.name,
+            "cluster": self.kind,
+            "effect": _rounded(self.test.effect, decimals),
+            "error": _rounded(self.test.error, decimals),
+            "degrees": _rounded(self.test.degrees, decimals and 0),
+            "clusters": self.test.clusters,
+            "p": judged.p,
+            "low": _rounded(low, decimals),
+            "high": _rounded(high, decimals),
+            "level": judged.level,
+            "finding": judged.finding,
+            "refused": self.test.refused,
+        }
+
+
+def _asked(
+    question: _Question, counted: units.Counted, told: Mapping[str, steps.Source], ran: Sequence[str]
+) -> Iterator[_Asked]:
+    """Yield the tests of a section."""
+    for source, one in sorted(told.items()):
+        coarsest = _lost_by(counted, source)
+        kind = question.kind or coarsest
+        if question.kind and _number(counted, source, kind) < 2:
+            continue
+        for stage in steps.of(ran)[1:]:
+            table = units.losses_of(counted, source, kind, CLASSES.index(stage), question.domain)
+            names = [*(question.properties or _commonest(table))]
+            if question.by is not None:
+                names = [name for name in names if name in one.changed(question.by, stage)]
+            asks = unit_losses.uneven if question.kind else losses.uneven
+            for name in names if table.num_rows else []:
+                test = asks(table, name)
+                if kind != coarsest:
+                    test = losses.refuse(test, f"{coarsest}s are coarser")
+                yield _Asked(source, stage, kind, name, test)
 
 
 def _rounded(value: float | None, decimals: int | None) -> float | None:

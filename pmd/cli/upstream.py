@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,27 +30,7 @@ def sources(
         if as_json:
             output.json(listing)
             return
-        output.table(
-            "Rules: options, and their value in each profile",
-            ("where", "option", "paper", "hub", "recommended", "what it does", "origin"),
-            [
-                [
-                    r["where"],
-                    r["option"],
-                    *(catalogue.spell(r[profile]) for profile in ("paper", "hub", "recommended")),
-                    r["says"],
-                    r["origin"],
-                ]
-                for r in listing["rules"]
-            ],
-        )
-        output.table(
-            "\nReasons",
-            ("stage", "reason", "meaning"),
-            [[r["stage"], r["reason"], r["says"]] for r in listing["reasons"]],
-        )
-        output.table("\nStatuses of the ledger", ("status",), [[status] for status in listing["statuses"]])
-        output.table("\nExit codes", ("code", "meaning"), [[str(c["code"]), c["says"]] for c in listing["exit_codes"]])
+        _show_rules(listing)
         return
     listed = catalogue.sources()
     if as_json:
@@ -72,6 +53,32 @@ def sources(
         ],
     )
     output.say('Pairs of your own: [sources.NAME] with reader = "url_text"; pmd sources --rules has its options.')
+
+
+def _show_rules(listing: Mapping[str, Any]) -> None:
+    from pmd.inspection import catalogue
+
+    output.table(
+        "Rules: options, and their value in each profile",
+        ("where", "option", "paper", "hub", "recommended", "what it does", "origin"),
+        [
+            [
+                r["where"],
+                r["option"],
+                *(catalogue.spell(r[profile]) for profile in ("paper", "hub", "recommended")),
+                r["says"],
+                r["origin"],
+            ]
+            for r in listing["rules"]
+        ],
+    )
+    output.table(
+        "\nReasons",
+        ("stage", "reason", "meaning"),
+        [[r["stage"], r["reason"], r["says"]] for r in listing["reasons"]],
+    )
+    output.table("\nStatuses of the ledger", ("status",), [[status] for status in listing["statuses"]])
+    output.table("\nExit codes", ("code", "meaning"), [[str(c["code"]), c["says"]] for c in listing["exit_codes"]])
 
 
 @app.command()
@@ -101,13 +108,9 @@ def manifests_fetch(
 ) -> None:
     """Download upstream annotation files: resumable, checksummed, mirrors in order."""
     from pmd.inspection import catalogue
-    from pmd.manifests.progress import progress_bar
 
-    with progress_bar() as progress:
-        outcomes = catalogue.fetch_files(
-            names or [], folder, images=images, optional=optional, files=file or [], progress=progress
-        )
-    _outcomes(outcomes, as_json=as_json)
+    chosen_files = {"images": images, "optional": optional, "files": file or []}
+    _tell_files(catalogue.fetch_files, names or [], folder, chosen_files, as_json=as_json)
 
 
 @manifests_app.command("verify")
@@ -122,16 +125,24 @@ def manifests_verify(
 ) -> None:
     """Check files against the manifests: there, of the right size, of the right checksum."""
     from pmd.inspection import catalogue
+
+    chosen_files = {"images": images, "optional": optional, "files": file or []}
+    _tell_files(catalogue.verify_files, names or [], folder, chosen_files, as_json=as_json)
+
+
+def _tell_files(
+    see_to: Callable[..., list[dict[str, Any]]],
+    names: Sequence[str],
+    folder: Path,
+    chosen_files: Mapping[str, Any],
+    *,
+    as_json: bool,
+) -> None:
+    """Fetch or verify files, and tell what became of each; the exit code is that of the worst."""
     from pmd.manifests.progress import progress_bar
 
     with progress_bar() as progress:
-        outcomes = catalogue.verify_files(
-            names or [], folder, images=images, optional=optional, files=file or [], progress=progress
-        )
-    _outcomes(outcomes, as_json=as_json)
-
-
-def _outcomes(outcomes: list[dict[str, Any]], *, as_json: bool) -> None:
+        outcomes = see_to(names, folder, progress=progress, **chosen_files)
     if as_json:
         output.json(outcomes)
     else:

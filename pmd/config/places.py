@@ -1,6 +1,6 @@
 """Paths in a configuration: relative to its own folder, wherever `pmd` is run, and known in ROOT as they are written there.
 
-`placed` is done once, as the configuration is loaded (`pmd.config.model`), so that all who open files have paths that lead
+`placed` is done once, as the configuration is loaded (`pmd.config.loading`), so that all who open files have paths that lead
 there. `written` goes the other way, for what is kept in ROOT: a commit names its inputs, the images table its archives, and a
 rejected row its place, alike whichever folder a command was started in. A path that was moved knows it (`Placed`), since its
 text does not tell: the same may be written as an absolute one elsewhere in the configuration.

@@ -396,10 +396,10 @@ def elect(rows: pa.Table, component: Numbers, distance: int) -> pa.Table:
         distance: The largest at which two hashes match.
 
     Returns:
-        `MATCHES`, in order of image_id: each image that gives way, with the first of those that stay which it matches,
-        and how far from it it is. Images match when their hashes do, their aspect ratios differ by 1 % at most, and, where
-        a pair shows a region of the one that would give way, the other is kept as it was fetched: a box of one is then a
-        box of the other, and is cut from all the pixels there are.
+        `MATCHES`, in order of image_id: each image that gives way, with the first that stays and matches it, and how far
+        that is from it. Images match when their hashes do, and their aspect ratios differ by 1 % at most. Where a pair
+        shows a region of the one that would give way, the other must be kept as it was fetched: a box of one is then a box
+        of the other, and is cut from all the pixels there are.
     """
     unique = rows["image_id"].combine_chunks()
     width, height = (rows[name].to_numpy().astype(np.int64) for name in ("width_px", "height_px"))

@@ -18,7 +18,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-from pmd.demo import rows
+from pmd.demo import files
 from pmd.demo.world import Row, World
 
 #: The first date that a zip file can carry.
@@ -67,16 +67,16 @@ def write_annotations(world: World, folder: Path) -> list[Path]:
     for row in world.rows:
         by_file.setdefault(row.file.partition("!/")[0], []).append(row)
     contents = {
-        rows.COCO_FILE: _coco(world, by_file[rows.COCO_FILE]),
-        rows.KARPATHY_FILE: _json({"images": list(world.karpathy_images), "dataset": "coco"}),
-        rows.VG_IMAGES_FILE: _json(list(world.vg_images)),
-        rows.VG_REGIONS_FILE: _vg_regions(by_file[rows.VG_REGIONS_FILE]),
-        rows.RED_CAPS_FILE: _red_caps(by_file[rows.RED_CAPS_FILE]),
-        rows.YFCC_FILE: bz2.compress(_tabbed(by_file[rows.YFCC_FILE]) + b"\n"),
-        rows.SBU_FILE: _sbu(by_file[rows.SBU_FILE]),
-        rows.CC3M_FILE: _tabbed(by_file[rows.CC3M_FILE]) + b"\n",
-        rows.CC12M_FILE: _tabbed(by_file[rows.CC12M_FILE]),
-        rows.WIT_FILE: gzip.compress(_wit(by_file[rows.WIT_FILE]), mtime=0),
+        files.COCO_FILE: _coco(world, by_file[files.COCO_FILE]),
+        files.KARPATHY_FILE: _json({"images": list(world.karpathy_images), "dataset": "coco"}),
+        files.VG_IMAGES_FILE: _json(list(world.vg_images)),
+        files.VG_REGIONS_FILE: _vg_regions(by_file[files.VG_REGIONS_FILE]),
+        files.RED_CAPS_FILE: _red_caps(by_file[files.RED_CAPS_FILE]),
+        files.YFCC_FILE: bz2.compress(_tabbed(by_file[files.YFCC_FILE]) + b"\n"),
+        files.SBU_FILE: _sbu(by_file[files.SBU_FILE]),
+        files.CC3M_FILE: _tabbed(by_file[files.CC3M_FILE]) + b"\n",
+        files.CC12M_FILE: _tabbed(by_file[files.CC12M_FILE]),
+        files.WIT_FILE: gzip.compress(_wit(by_file[files.WIT_FILE]), mtime=0),
         **{name: _json_lines(mine) for name, mine in by_file.items() if name.endswith(".jsonl")},
         **{name: _archive(name, members) for name, members in world.archives.items()},
     }
@@ -150,7 +150,7 @@ def _sbu(mine: Iterable[Row]) -> bytes:
 def _wit(mine: Iterable[Row]) -> bytes:
     target = io.StringIO(newline="")
     writer = csv.writer(target, delimiter="\t", lineterminator="\n")
-    writer.writerow(rows.WIT_COLUMNS)
+    writer.writerow(files.WIT_COLUMNS)
     writer.writerows(row.record for row in mine)
     return target.getvalue().encode()
 

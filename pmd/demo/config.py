@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pmd import escape
-from pmd.demo import rows
+from pmd.demo import files
 from pmd.demo.annotations import write_annotations
 from pmd.demo.rows import build_world
 from pmd.demo.web import DemoWeb
@@ -30,18 +30,18 @@ TOPS = ("ca.pem", "data", "pmd", "pmd.toml")
 #: What the demo holds: sources that `pmd.demo.rows` has rows of. Another source need not be in it.
 SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...], bool]] = {
     # source: (annotation files, archives of images, whether Karpathy's split is asked)
-    "coco": ((rows.COCO_FILE,), (rows.COCO_ARCHIVE,), True),
-    "visual_genome": ((rows.VG_IMAGES_FILE, rows.VG_REGIONS_FILE), (), True),
-    "localized_narratives__openimages": ((rows.LN_OPENIMAGES_FILE,), (), False),
-    "localized_narratives__coco": ((rows.LN_COCO_FILE, rows.LN_COCO_FULL_FILE), (rows.COCO_ARCHIVE,), True),
-    "localized_narratives__flickr30k": ((rows.LN_FLICKR30K_FILE,), (rows.FLICKR30K_ARCHIVE,), False),
-    "localized_narratives__ADE20k": ((rows.LN_ADE20K_FILE,), (rows.ADE20K_ARCHIVE,), False),
-    "red_caps": ((rows.RED_CAPS_FILE,), (), False),
-    "yfcc100m": ((rows.YFCC_FILE,), (), False),
-    "sbu_captions": ((rows.SBU_FILE,), (), False),
-    "conceptual_captions": ((rows.CC3M_FILE,), (), False),
-    "conceptual_12m": ((rows.CC12M_FILE,), (), False),
-    "wit": ((rows.WIT_FILE,), (), False),
+    "coco": ((files.COCO_FILE,), (files.COCO_ARCHIVE,), True),
+    "visual_genome": ((files.VG_IMAGES_FILE, files.VG_REGIONS_FILE), (), True),
+    "localized_narratives__openimages": ((files.LN_OPENIMAGES_FILE,), (), False),
+    "localized_narratives__coco": ((files.LN_COCO_FILE, files.LN_COCO_FULL_FILE), (files.COCO_ARCHIVE,), True),
+    "localized_narratives__flickr30k": ((files.LN_FLICKR30K_FILE,), (files.FLICKR30K_ARCHIVE,), False),
+    "localized_narratives__ADE20k": ((files.LN_ADE20K_FILE,), (files.ADE20K_ARCHIVE,), False),
+    "red_caps": ((files.RED_CAPS_FILE,), (), False),
+    "yfcc100m": ((files.YFCC_FILE,), (), False),
+    "sbu_captions": ((files.SBU_FILE,), (), False),
+    "conceptual_captions": ((files.CC3M_FILE,), (), False),
+    "conceptual_12m": ((files.CC12M_FILE,), (), False),
+    "wit": ((files.WIT_FILE,), (), False),
 }
 
 
@@ -112,7 +112,7 @@ def _source(name: str) -> list[str]:
     if images:
         lines.append(f"images = {_list(images)}")
     if karpathy:
-        lines.append(f"karpathy = {_string(rows.KARPATHY_FILE)}")
+        lines.append(f"karpathy = {_string(files.KARPATHY_FILE)}")
     return [*lines, ""]
 
 

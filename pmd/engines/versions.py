@@ -1,8 +1,8 @@
 """A worker must have the driver's versions: of pmd, of Beam, and of Python, since functions cross as byte code.
 
-The driver's travel with each job twice: in its options, where the worker that comes with pmd looks before it starts, and around
-each step, where any worker finds them before it opens the step. So does the driver's working folder: the paths of a configuration
-that stands there are relative to it.
+The driver's versions travel with each job twice. They stand in its options, where the worker that comes with pmd looks before it
+starts. And they stand around each step, where any worker finds them before it opens the step. So does the driver's working
+folder: the paths of a configuration that stands there are relative to it.
 """
 
 from __future__ import annotations

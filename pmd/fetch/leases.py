@@ -31,8 +31,8 @@ from pmd.engines import alive, ends, leaving, meanwhile
 from pmd.store import storage, versions
 from pmd.store.versions import Versioned
 
-#: Seconds after which a lease is renewed; those after which a holder that could not renew asks no host any more, until it can;
-#: and those of silence after which a lease is over. All ours, and each has its reason:
+#: Three times in seconds. RENEW_S: when a lease is renewed. ASK_S: when a holder that could not renew asks no host any more,
+#: until it can. LEASE_S: after so long a silence a lease is over. All ours, and each has its reason:
 #:
 #: - *9.5 is more than three times 3*, so that two renewals may fail unseen, and the third may take half a second; one renewal
 #:   may take 3 s. Where the storage is slower a lane pauses now and then, and loses nothing else.

@@ -1,7 +1,7 @@
 """Proxies of the environment, asked only where the configuration says so (`fetch.proxy`).
 
-A proxy resolves names itself, so that no address can be checked here but its own. What a URL says can: an address is judged as
-ever, and names that the public DNS does not have are refused, since where a proxy has them they lead inside its network.
+A proxy resolves names itself: no address can be checked here but its own. What a URL says can be checked. An address is judged as
+ever. Names that the public DNS does not have are refused: where a proxy has them, they lead inside its network.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ memory, and no shape of them raises. A tar that was cut short gives what stands 
 
 **What a copy may be trusted with.** img2dataset (1.47) makes its copies through OpenCV: it does not turn a photograph as its
 EXIF says, drops what said so, spoils 16 bits a channel, and knows no colour profile. Neither the copy nor its size shows any
-of that. Its JSON's `exif` does, as far as it goes: exifread finds the EXIF of JPEG, WebP and TIFF files, and says `{}` of
-everything else (a PNG of 16 bits, say), and of a JPEG whose EXIF stands behind a large profile. So an empty one is no
-evidence. One that is there, calls the colours sRGB and tells of no turn is: cameras and editors write another `ColorSpace`
+of that. Its JSON's `exif` does, as far as it goes. exifread finds the EXIF of JPEG, WebP and TIFF files. It says `{}` of
+everything else (a PNG of 16 bits, say), and of a JPEG whose EXIF stands behind a large profile. So an empty one proves
+nothing. One that calls the colours sRGB and tells of no turn can be trusted: cameras and editors write another `ColorSpace`
 into pictures of a wide gamut or CMYK.
 """
 

@@ -103,9 +103,14 @@ class _Codec(Protocol):
     def eof(self) -> bool: ...
     @property
     def rest(self) -> bytes: ...
+    @property
+    def has_more(self) -> bool:
+        """Whether it makes more of what it was given, without being given any."""
 
 
 class _Gzip:
+    has_more = False  # what it has not used is in `rest`
+
     def __init__(self) -> None:
         self._inner = zlib.decompressobj(wbits=31)
 
@@ -144,6 +149,8 @@ class _Keeping:
 
 
 class _Zstd:
+    has_more = False  # it is fed so little that it makes all of it at once
+
     def __init__(self) -> None:
         self._inner = zstandard.ZstdDecompressor().decompressobj()
         self._rest = b""
@@ -230,7 +237,7 @@ class Decompressed(io.RawIOBase):
         """Return some plain bytes, perhaps none; None at the end of the file."""
         if self._codec is None or self._codec.eof:
             return self._next_stream()
-        if not self._input and not getattr(self._codec, "has_more", False) and not self._refill():
+        if not self._input and not self._codec.has_more and not self._refill():
             raise InputError(
                 f"the {self._compression} data end too early: the file is truncated",
                 where=f"{self._label}:byte {self._taken}",

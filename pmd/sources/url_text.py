@@ -1,14 +1,14 @@
 """People's own pairs: any table with a column of image URLs and one of texts; TSV, CSV, Parquet or JSON Lines.
 
 A configuration gives such a source its name (`[sources.NAME] reader = "url_text"`), and says which columns are meant, where
-they are not called what everybody calls them. All else is as for every source: its pairs have keys of their content, its
-images are found by their URLs, and what of it may be handed on is nothing but the URLs, unless the configuration says more.
+they are not called what everybody calls them. All else is as for every source: its pairs have keys of their content, and its
+images are found by their URLs. Only the URLs may be handed on, unless the configuration says more.
 
 **A list of `pmd publish`** is such a table that says more of a row, and that is read too (`pmd.sources.listed_rows`).
 
 **The row's id** is that of `id_column`. Where none is named, or a row has none, it is the digest of URL and text: the same
-rows in another form, or another order, are the same pairs. What writers put where there is none ("", "None", "NaN", null) is
-none, and 7.0 is 7, since some write numbers so.
+rows in another form, or another order, are the same pairs. What writers put where there is no id ("", "None", "NaN", null) is
+no id. 7.0 is 7, since some write numbers so.
 """
 
 from __future__ import annotations

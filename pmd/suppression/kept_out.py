@@ -1,9 +1,9 @@
 """What the pictures are known by of rows that suppression lists keep out: so that no other source brings them back.
 
 A list that names a person or a host names pictures that nobody has seen yet: they stand in the rows that curate drops. Another
-source may have one of them, and name nobody. So of each row that is dropped for its picture there stay HMACs: of the keys of its
-image under every identity, and of its addresses (`pmd.suppression.rows.known_by`), under the secret of the list that names the
-row, as the list itself would have them. They are that list's, a little longer: `images` leaves out what they name, and
+source may have one of them, and name nobody. So of each row that is dropped for its picture HMACs are kept: of the keys of its
+image under every identity, and of its addresses (`pmd.suppression.rows.known_by`). They are made with the secret of the list that
+names the row, as the list itself would have them, and so make that list a little longer. `images` leaves out what they name, and
 `pmd takedown apply` takes those of ROOT's own list into it. What a list has already is not written down again.
 """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,26 +13,24 @@ import pytest
 from pmd.audit import balance, formatting, measure
 from pmd.audit.lexicon import Absent
 from pmd.audit.measure import Partial, Plan
-from pmd.audit.result import Table2Row, result
+from pmd.audit.result import result
 from pmd.errors import VerificationError
+from pmd.manifests import Table2
 from pmd.store.commits import Books
 from pmd.text import language
 from pmd.text.tokens import Tokens
 from tests.audit.batches import WHOLE, batch, counted, pair
 
 
-@dataclasses.dataclass(frozen=True)
-class Row:
-    row: str
-    pairs_millions: float
-    mean_words: float
+def row(name: Any, pairs_millions: float, mean_words: float) -> Table2:
+    return Table2(row=name, pairs_millions=pairs_millions, mean_words=mean_words, note="rounded")
 
 
-TABLE2: dict[str, Table2Row] = {
-    "coco": Row("COCO", 0.9, 12.4),
-    "localized_narratives__coco": Row("Localized Narratives", 1.9, 13.8),
-    "localized_narratives__ADE20k": Row("Localized Narratives", 1.9, 13.8),
-    "yfcc100m": Row("YFCC100M, filtered", 30.3, 12.7),
+TABLE2: dict[str, Table2] = {
+    "coco": row("COCO", 0.9, 12.4),
+    "localized_narratives__coco": row("Localized Narratives", 1.9, 13.8),
+    "localized_narratives__ADE20k": row("Localized Narratives", 1.9, 13.8),
+    "yfcc100m": row("YFCC100M, filtered", 30.3, 12.7),
 }
 
 
@@ -105,7 +102,7 @@ def test_a_source_that_the_paper_does_not_have_is_told_in_words_and_counts_in_no
     whole = _result()
     assert "Table 2 does not have" not in balance.against_table2(whole)
     partial, books = _build()
-    without: dict[str, Table2Row] = {"coco": Row("COCO", 20e-6, 12.4)}  # 20 pairs
+    without: dict[str, Table2] = {"coco": row("COCO", 20e-6, 12.4)}  # 20 pairs
     found = result(partial, books, WHOLE, without, counted=counted(*_pairs()), profile="recommended")
     page = balance.against_table2(found)
     assert "Table 2 does not have yfcc100m: it has no row here. Its pairs are in the counts of the last line" in page

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from pmd import config, sources
 from pmd.config import Config, inputs, options, places
-from pmd.config.model import all_placed
+from pmd.config.loading import all_placed
 from pmd.sources.contract import NamesFiles, SourceOptions
 from pmd.store import storage
 

@@ -27,10 +27,11 @@ from pmd.config import inputs
 from pmd.config.asked import Asked
 from pmd.config.reasons import REASONS, reasons_of
 from pmd.curate import rules as curate_rules
-from pmd.demo import rows
+from pmd.demo import files
 from pmd.demo.annotations import write_annotations
 from pmd.demo.config import MAX_BYTES, MIN_SIDE_PX, SOURCES, config_text, open_web, write_demo
-from pmd.demo.rows import Photo, build_world
+from pmd.demo.rows import build_world
+from pmd.demo.rows.shared import Photo
 from pmd.demo.web import ENDLESS_BYTES, Answer, DemoWeb, route_of
 from pmd.demo.world import World
 from pmd.schema.statuses import STATUSES
@@ -70,9 +71,9 @@ def _json(folder: Path, name: str) -> Any:
 
 
 def test_coco(folder: Path, world: World) -> None:
-    captions = _json(folder, rows.COCO_FILE)
+    captions = _json(folder, files.COCO_FILE)
     assert list(captions) == ["info", "licenses", "images", "annotations"]
-    with zipfile.ZipFile(folder / rows.COCO_ARCHIVE) as archive:
+    with zipfile.ZipFile(folder / files.COCO_ARCHIVE) as archive:
         assert archive.testzip() is None
         held = set(archive.namelist())
         for image in captions["images"]:
@@ -83,7 +84,7 @@ def test_coco(folder: Path, world: World) -> None:
     assert sum(f"train2017/{image['file_name']}" in held for image in captions["images"]) == 20
     assert [item["id"] for item in captions["annotations"]] != sorted(item["id"] for item in captions["annotations"])
 
-    karpathy = _json(folder, rows.KARPATHY_FILE)
+    karpathy = _json(folder, files.KARPATHY_FILE)
     assert Counter(image["split"] for image in karpathy["images"]) == {"train": 18, "restval": 2, "val": 1, "test": 1}
     by_id = {item["id"]: item for item in captions["annotations"] if "said" not in item.get("caption", "")}
     for image in karpathy["images"]:
@@ -94,7 +95,7 @@ def test_coco(folder: Path, world: World) -> None:
 
 
 def test_visual_genome(folder: Path) -> None:
-    images, regions = _json(folder, rows.VG_IMAGES_FILE), _json(folder, rows.VG_REGIONS_FILE)
+    images, regions = _json(folder, files.VG_IMAGES_FILE), _json(folder, files.VG_REGIONS_FILE)
     assert all(set(image) == {"width", "url", "height", "image_id", "coco_id", "flickr_id"} for image in images)
     assert [entry["id"] for entry in regions][: len(images)] == [image["image_id"] for image in images]
     assert regions[0]["regions"][0]["region_id"] == 1382
@@ -104,11 +105,11 @@ def test_visual_genome(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "broken"),
     [
-        (rows.LN_OPENIMAGES_FILE, 2),
-        (rows.LN_COCO_FILE, 0),
-        (rows.LN_COCO_FULL_FILE, 0),
-        (rows.LN_FLICKR30K_FILE, 0),
-        (rows.LN_ADE20K_FILE, 0),
+        (files.LN_OPENIMAGES_FILE, 2),
+        (files.LN_COCO_FILE, 0),
+        (files.LN_COCO_FULL_FILE, 0),
+        (files.LN_FLICKR30K_FILE, 0),
+        (files.LN_ADE20K_FILE, 0),
     ],
 )
 def test_localized_narratives(folder: Path, name: str, broken: int) -> None:
@@ -124,22 +125,22 @@ def test_localized_narratives(folder: Path, name: str, broken: int) -> None:
         assert isinstance(record["annotator_id"], int)
         keys.append(tuple(record)[4:])
     assert bad == broken
-    if name == rows.LN_COCO_FULL_FILE:
+    if name == files.LN_COCO_FULL_FILE:
         assert keys == [("timed_caption", "traces", "voice_recording"), ("timed_caption", "voice_recording")]
 
 
 def test_archives_without_urls(folder: Path) -> None:
-    with tarfile.open(folder / rows.FLICKR30K_ARCHIVE) as archive:
+    with tarfile.open(folder / files.FLICKR30K_ARCHIVE) as archive:
         members = [info for info in archive if info.isfile()]
         assert len(members) == 7
         assert all(info.mtime == 0 for info in members)
         assert Image.open(archive.extractfile(members[0])).format == "JPEG"  # type: ignore[arg-type]
-    with zipfile.ZipFile(folder / rows.ADE20K_ARCHIVE) as archive:
+    with zipfile.ZipFile(folder / files.ADE20K_ARCHIVE) as archive:
         assert "ADEChallengeData2016/images/training/ADE_train_00000001.jpg" in archive.namelist()
 
 
 def test_red_caps(folder: Path) -> None:
-    with zipfile.ZipFile(folder / rows.RED_CAPS_FILE) as archive:
+    with zipfile.ZipFile(folder / files.RED_CAPS_FILE) as archive:
         names = [name for name in archive.namelist() if not name.endswith("/")]
         posts = []
         for name in names:
@@ -148,7 +149,9 @@ def test_red_caps(folder: Path) -> None:
             for post in document["annotations"]:
                 assert name.startswith(f"annotations/{post['subreddit']}_20")
                 posts.append(post)
-    assert any(not json.loads(zipfile.ZipFile(folder / rows.RED_CAPS_FILE).read(name))["annotations"] for name in names)
+    assert any(
+        not json.loads(zipfile.ZipFile(folder / files.RED_CAPS_FILE).read(name))["annotations"] for name in names
+    )
     assert {"crosspost_parents"} <= {key for post in posts for key in post}
     assert any("score" not in post for post in posts)
     assert any(post["author"] == "None" for post in posts)
@@ -156,7 +159,7 @@ def test_red_caps(folder: Path) -> None:
 
 
 def test_yfcc(folder: Path) -> None:
-    lines = bz2.decompress((folder / rows.YFCC_FILE).read_bytes()).split(b"\n")
+    lines = bz2.decompress((folder / files.YFCC_FILE).read_bytes()).split(b"\n")
     assert lines.pop() == b""
     records = [line.decode("latin-1").split("\t") for line in lines]
     assert Counter(map(len, records)) == {25: len(records) - 1, 24: 1}
@@ -175,13 +178,13 @@ def test_yfcc(folder: Path) -> None:
 
 
 def test_sbu(folder: Path) -> None:
-    lists = _json(folder, rows.SBU_FILE)
+    lists = _json(folder, files.SBU_FILE)
     assert list(lists) == ["image_urls", "user_ids", "captions"]
     assert len({len(column) for column in lists.values()}) == 1
 
 
 def test_conceptual(folder: Path) -> None:
-    cc3m, cc12m = (folder / rows.CC3M_FILE).read_bytes(), (folder / rows.CC12M_FILE).read_bytes()
+    cc3m, cc12m = (folder / files.CC3M_FILE).read_bytes(), (folder / files.CC12M_FILE).read_bytes()
     assert cc3m.endswith(b"\n")
     assert not cc12m.endswith(b"\n")
     pairs = [line.split("\t") for line in cc3m.decode("latin-1").splitlines()]
@@ -193,9 +196,9 @@ def test_conceptual(folder: Path) -> None:
 
 
 def test_wit(folder: Path) -> None:
-    text = gzip.decompress((folder / rows.WIT_FILE).read_bytes()).decode()
+    text = gzip.decompress((folder / files.WIT_FILE).read_bytes()).decode()
     records = list(csv.DictReader(io.StringIO(text, newline=""), delimiter="\t"))
-    assert tuple(records[0]) == rows.WIT_COLUMNS
+    assert tuple(records[0]) == files.WIT_COLUMNS
     assert text.count("\n") > len(records) + 1  # newlines stand inside quoted fields
     assert {record["language"] for record in records} == {"en", "de", "fr", "ru", "es"}
     assert {record["is_main_image"] for record in records} == {"true", "false"}

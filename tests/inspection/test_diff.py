@@ -150,7 +150,7 @@ def test_the_command_says_how_far_it_is(built: config.Config, other: str, monkey
         said.append(unit)
         yield lambda done, total: said.append(done <= total)
 
-    monkeypatch.setattr(cli, "telling", telling)
+    monkeypatch.setattr("pmd.cli.beside.telling", telling)
     assert CliRunner().invoke(cli.app, ["diff", built.root, other]).exit_code == 7
     assert said[0] == "rows"
     assert said[1:]

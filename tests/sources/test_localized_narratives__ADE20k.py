@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,17 +80,6 @@ def test_golden_rows(tmp_path: Path, read_all: ReadAll) -> None:
         "annotator_id: expected a whole number, found 1.5",
         "row: expected an object, found null",
     ]
-
-
-@pytest.mark.parametrize("image_id", ["", "None", "null", "0", "-1"])
-def test_an_id_that_is_none_is_no_image(tmp_path: Path, read_all: ReadAll, image_id: str) -> None:
-    row = {"dataset_id": "ADE20k_train", "annotator_id": 1, "caption": "A cat."}
-    path = tmp_path / "narratives.jsonl"
-    path.write_text("".join(json.dumps(row | {"image_id": one}) + "\n" for one in (image_id, "12")))
-    rows = read_all(SOURCE, path)
-    assert [row["reason"] for row in rows] == ["malformed_row", None]
-    assert "image_id: expected a" in rows[0]["detail"]
-    assert rows[0]["identity"] is None
 
 
 #: As `tests/sources/planting.py` says.

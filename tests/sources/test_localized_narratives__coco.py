@@ -291,17 +291,6 @@ def test_a_row_nested_too_deep_is_rejected(captions: Path, read_all: ReadAll, de
     assert deep["reason"] == (None if depth < 200 else "malformed_row")
 
 
-@pytest.mark.parametrize("image_id", ["", "None", "0", "000000000000", "-1"])
-def test_an_id_that_is_none_is_no_image(tmp_path: Path, read_all: ReadAll, image_id: str) -> None:
-    row = {"dataset_id": "mscoco_val2017", "annotator_id": 1, "caption": "A cat."}
-    path = tmp_path / "narratives.jsonl"
-    path.write_text("".join(json.dumps(row | {"image_id": one}) + "\n" for one in (image_id, "12")))
-    rows = read_all(SOURCE, path)
-    assert [row["reason"] for row in rows] == ["malformed_row", None]
-    assert "image_id: expected a" in rows[0]["detail"]
-    assert rows[0]["identity"] is None
-
-
 #: As `tests/sources/planting.py` says.
 NAMED = {"original_caption", "credit"}
 

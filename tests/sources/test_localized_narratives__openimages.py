@@ -4,12 +4,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from pmd.schema import keys
 from pmd.sources.localized_narratives__openimages import SOURCE
@@ -75,17 +72,6 @@ def test_golden_rows(tmp_path: Path, read_all: ReadAll) -> None:
         "dataset_id: missing",
     ]
     assert rows[3]["row_digest"] == rows[4]["row_digest"]
-
-
-@pytest.mark.parametrize("image_id", ["", "None", "null", "0", "-1"])
-def test_an_id_that_is_none_is_no_image(tmp_path: Path, read_all: ReadAll, image_id: str) -> None:
-    row = {"dataset_id": "open_images_train", "annotator_id": 1, "caption": "A cat."}
-    path = tmp_path / "narratives.jsonl"
-    path.write_text("".join(json.dumps(row | {"image_id": one}) + "\n" for one in (image_id, "12")))
-    rows = read_all(SOURCE, path)
-    assert [row["reason"] for row in rows] == ["malformed_row", None]
-    assert "image_id: expected a" in rows[0]["detail"]
-    assert rows[0]["identity"] is None
 
 
 #: As `tests/sources/planting.py` says.

@@ -6,8 +6,9 @@ Only what is committed is read, and only stages that both have are compared. Wha
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final
 
 import polars as pl
@@ -203,44 +204,65 @@ def _images(books: Mapping[str, Book], limit: int, passed: Passed, alone: Mappin
         for side, book in books.items():
             theirs = [source for source, only in alone.items() if only == side]
             _spread_images(met, side, book, theirs, fetched=fetched, grouped=grouped)
-        moved, changed, groups = Counter[tuple[str, str]](), Counter[str](), Counter[tuple[str, str]]()
-        images, own = {A: 0, B: 0}, {A: 0, B: 0}
-        examples = Examples(limit)
+        found = _Images(Examples(limit))
         for rows in met.buckets():
-            both = _met(rows)
-            for side in (A, B):
-                images[side] += both.filter(pl.col(f"status_{side}") != pairs.ABSENT).height
-                own[side] += both.filter(pl.col(f"owned_{side}") == _OWN).height
-            both = both.filter((pl.col("owned_a") != _OWN) & (pl.col("owned_b") != _OWN))
-            other = both.filter(pl.col("status_a") != pl.col("status_b"))
-            for before, after, count in other.group_by("status_a", "status_b").len().iter_rows():
-                moved[before, after] += count
-            examples.add(other, ["status_a", "status_b"], what="status")
-            there = both.filter((pl.col("status_a") != pairs.ABSENT) & (pl.col("status_b") != pairs.ABSENT))
-            for column, what in (
-                ("places", "locations"),
-                ("said", "rest"),
-                ("bytes", "sha256"),
-                ("looks", "perceptual_hash"),  # null where nothing has asked for it: then there is nothing to compare
-                ("outcome", "outcome"),
-            ):
-                found = there.filter(pl.col(f"{column}_a") != pl.col(f"{column}_b"))
-                changed[what] += found.height
-                examples.add(found.with_columns(kind=pl.lit(what)), ["kind"], what="image")
-            regrouped = there.filter(
-                (pl.col("relation_a") != pl.col("relation_b")) | (pl.col("stands_a") != pl.col("stands_b"))
-            )
-            for before, after, count in regrouped.group_by("relation_a", "relation_b").len().iter_rows():
-                groups[before, after] += count
-            examples.add(regrouped, ["relation_a", "relation_b"], what="group")
+            found.add(_met(rows))
+        return found.told(lambda row: _describe(met, row))
+
+
+@dataclasses.dataclass
+class _Images:
+    """What was found of the images of both sides, bucket by bucket."""
+
+    examples: Examples
+    images: dict[str, int] = dataclasses.field(default_factory=lambda: {A: 0, B: 0})
+    own: dict[str, int] = dataclasses.field(default_factory=lambda: {A: 0, B: 0})
+    moved: Counter[tuple[str, str]] = dataclasses.field(default_factory=Counter)
+    changed: Counter[str] = dataclasses.field(default_factory=Counter)
+    groups: Counter[tuple[str, str]] = dataclasses.field(default_factory=Counter)
+
+    def add(self, both: pl.DataFrame) -> None:
+        """Count the images of a bucket."""
+        for side in (A, B):
+            self.images[side] += both.filter(pl.col(f"status_{side}") != pairs.ABSENT).height
+            self.own[side] += both.filter(pl.col(f"owned_{side}") == _OWN).height
+        both = both.filter((pl.col("owned_a") != _OWN) & (pl.col("owned_b") != _OWN))
+        other = both.filter(pl.col("status_a") != pl.col("status_b"))
+        _count(self.moved, other, "status")
+        self.examples.add(other, ["status_a", "status_b"], what="status")
+        there = both.filter((pl.col("status_a") != pairs.ABSENT) & (pl.col("status_b") != pairs.ABSENT))
+        for column, what in (
+            ("places", "locations"),
+            ("said", "rest"),
+            ("bytes", "sha256"),
+            ("looks", "perceptual_hash"),  # null where nothing has asked for it: then there is nothing to compare
+            ("outcome", "outcome"),
+        ):
+            found = there.filter(pl.col(f"{column}_a") != pl.col(f"{column}_b"))
+            self.changed[what] += found.height
+            self.examples.add(found.with_columns(kind=pl.lit(what)), ["kind"], what="image")
+        regrouped = there.filter(
+            (pl.col("relation_a") != pl.col("relation_b")) | (pl.col("stands_a") != pl.col("stands_b"))
+        )
+        _count(self.groups, regrouped, "relation")
+        self.examples.add(regrouped, ["relation_a", "relation_b"], what="group")
+
+    def told(self, describe: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+        """Return all that was found, JSON-able."""
         return {
-            **images,
-            "only_in": own,
-            "moved": [{"from": x, "to": y, "images": count} for (x, y), count in sorted(moved.items())],
-            "changed": [{"what": what, "images": count} for what, count in sorted(changed.items()) if count],
-            "groups": [{"from": x, "to": y, "images": count} for (x, y), count in sorted(groups.items())],
-            "examples": [_describe(met, row) for row in examples.all()],
+            **self.images,
+            "only_in": self.own,
+            "moved": [{"from": x, "to": y, "images": count} for (x, y), count in sorted(self.moved.items())],
+            "changed": [{"what": what, "images": count} for what, count in sorted(self.changed.items()) if count],
+            "groups": [{"from": x, "to": y, "images": count} for (x, y), count in sorted(self.groups.items())],
+            "examples": [describe(row) for row in self.examples.all()],
         }
+
+
+def _count(counts: Counter[tuple[str, str]], rows: pl.DataFrame, column: str) -> None:
+    """Count rows by what a column is on either side."""
+    for before, after, count in rows.group_by(f"{column}_a", f"{column}_b").len().iter_rows():
+        counts[before, after] += count
 
 
 def _near_texts(books: Mapping[str, Book]) -> list[dict[str, Any]]:

@@ -1,8 +1,8 @@
 """The page: HTML from what `pmd.inspection.peek.rows` found.
 
-Captions, ids, URLs and headers come from strangers. Every one goes through `_text` (`escape.isolated`), which escapes it,
-shows control characters instead of sending them, and stands in a `<bdi>` inside a block of its own, so that neither markup nor
-a direction override reaches its neighbours. A URL becomes a link only where its scheme is http or https.
+Captions, ids, URLs and headers come from strangers. Every one goes through `_text` (`escape.isolated`), which escapes it and
+shows control characters instead of sending them. It stands in a `<bdi>` inside a block of its own: neither markup nor a
+direction override reaches its neighbours. A URL becomes a link only where its scheme is http or https.
 """
 
 from __future__ import annotations

@@ -1,11 +1,15 @@
 """The index of find.html: shards of names, each a script that a browser can load from a folder.
 
-A *name* is the first eight bytes of what a row calls its image: of `image_id`, and of `sha256`; of sources whose pages name a
-row and no picture (Reddit's posts), of `pair_id` too; of a URL that can be spelled otherwise, of the one spelling that stands
-for all (`pmd.text.urls.alike`), since people do not spell as upstream does. A shard has the names that begin with its number,
-sorted, and with each the set of (source, licence of the image) of its rows, as a number in the shard's own table. Of a name a
-shard has six bytes, after those that its own number covers whole: with 100 million of them, what is in no list is taken for
-what is with a chance of one in millions at most.
+A *name* is the first eight bytes of what a row calls its image:
+
+- of its `image_id`, and of its `sha256`;
+- of its `pair_id`, in sources whose pages name a row and no picture (Reddit's posts);
+- of the one spelling that stands for all of a URL (`pmd.text.urls.alike`), where it can be spelled otherwise: people do not
+  spell as upstream does.
+
+A shard has the names that begin with its number, sorted. With each it has the set of (source, licence of the image) of its rows,
+as a number in the shard's own table. Of a name it has six bytes, after those that its own number covers whole. So with 100
+million names, what is in no list is taken for what is in one with a chance of one in millions at most.
 
 Names meet in run files on the temporary disk, cut by their first bits (`pmd.store.exchange`), so memory is one partition: some
 50,000 rows of 100 million. The bytes depend on the rows alone.

@@ -1,0 +1,36 @@
+"""What Localized Narratives of all four data sets have in common."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pmd import sources
+
+NONE = ("", "None", "0", "-1")
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset_id", "image_id"),
+    [
+        ("coco", "mscoco_val2017", "000000000000"),
+        *(("coco", "mscoco_val2017", one) for one in NONE),
+        *(("flickr30k", "Flick30k_train", one) for one in NONE),
+        *(("openimages", "open_images_train", one) for one in (*NONE, "null")),
+        *(("ADE20k", "ADE20k_train", one) for one in (*NONE, "null")),
+    ],
+)
+def test_an_id_that_is_none_is_no_image(
+    tmp_path: Path, read_all: Callable[..., list[dict[str, Any]]], name: str, dataset_id: str, image_id: str
+) -> None:
+    row = {"dataset_id": dataset_id, "annotator_id": 1, "caption": "A cat."}
+    path = tmp_path / "narratives.jsonl"
+    path.write_text("".join(json.dumps(row | {"image_id": one}) + "\n" for one in (image_id, "12")))
+    rows = read_all(sources.load(f"localized_narratives__{name}"), path)
+    assert [row["reason"] for row in rows] == ["malformed_row", None]
+    assert "image_id: expected a" in rows[0]["detail"]
+    assert rows[0]["identity"] is None
