@@ -146,7 +146,7 @@ def asked_form(options: Mapping[str, Any]) -> codec.Form | None:
 def are_even(counts: Sequence[int], *, by_number: bool) -> bool:
     """Return whether shards have as many samples as they may, in their order: the last may have fewer.
 
-    So it is also where a number of shards was asked for, of which the first may have one more: a takedown fills gaps from the last.
+    So it is where a number of shards was asked for, too, of which the first may have one more: takedowns fill gaps from the last.
     """
     whole = counts[:-1]
     may_differ_by = 1 if by_number else 0
