@@ -81,11 +81,10 @@ class Recount(recount.Recount):
         }:
             self.tell("the commit lists no file of sizes", name, self._samples_by_shard(), "nothing")
         counts = [count for _, count in sorted(self._samples_by_shard().items())]
-        if self.committed.commit.run.get("options", {}).get("shards") is not None:
-            if counts and (max(counts) - min(counts) > 1 or counts != sorted(counts, reverse=True)):
-                self.tell("samples in a shard", self.folder, "as many in all, or one more in the first ones", counts)
-        elif len({*counts[:-1]}) > 1 or (counts[:-1] and counts[-1] > counts[0]):
-            self.tell("samples in a shard", self.folder, "as many in all but the last", counts)
+        by_number = self.committed.commit.run.get("options", {}).get("shards") is not None
+        if not are_even(counts, by_number=by_number):
+            more = ", or one more in the first ones" if by_number else ""
+            self.tell("samples in a shard", self.folder, f"as many in all but the last{more}", counts)
 
     def _samples_by_shard(self) -> dict[str, int]:
         """Return the samples of each shard that the commit lists, by name."""
@@ -142,6 +141,16 @@ def asked_form(options: Mapping[str, Any]) -> codec.Form | None:
     known = {name: value for name, value in options.items() if name in ShardOptions.model_fields}
     asked = ShardOptions.model_construct(**known).resizing  # as they were checked when the shards were made
     return None if asked.side_px is None else judging.as_form(asked)
+
+
+def are_even(counts: Sequence[int], *, by_number: bool) -> bool:
+    """Return whether shards have as many samples as they may, in their order: the last may have fewer.
+
+    So it is where a number of shards was asked for, too, of which the first may have one more: takedowns fill gaps from the last.
+    """
+    whole = counts[:-1]
+    may_differ_by = 1 if by_number else 0
+    return [*counts] == sorted(counts, reverse=True) and (not whole or whole[0] - whole[-1] <= may_differ_by)
 
 
 def is_brought(size: tuple[int, int], form: codec.Form) -> bool:

@@ -31,7 +31,7 @@ from pmd.fetch import state, stored
 from pmd.inspection import verify
 from pmd.inspection.recount import Recounting
 from pmd.schema.tables import KEY, LEDGER, LEDGER_LATER
-from pmd.shard import writing
+from pmd.shard import recount, writing
 from pmd.store import commits, lock, sealed, storage, written
 from tests import tiny_root
 
@@ -494,7 +494,29 @@ def test_shards_of_unequal_size_are_told_in_every_format(copy: Path, form: str) 
     assert (problem["expected"], problem["found"]) == ("as many in all but the last", "[1, 3]")
     edit_stage(folder, lambda content: content["run"]["options"].update({"shards": 2}))
     problem = told(copy, "samples in a shard", f"shards/{form}")
-    assert (problem["expected"], problem["found"]) == ("as many in all, or one more in the first ones", "[1, 3]")
+    assert (problem["expected"], problem["found"]) == (
+        "as many in all but the last, or one more in the first ones",
+        "[1, 3]",
+    )
+
+
+@pytest.mark.parametrize(
+    ("counts", "by_samples", "by_number"),
+    [
+        ([], True, True),
+        ([3], True, True),
+        ([3, 3, 2], True, True),
+        ([3, 2, 2], False, True),
+        ([3, 3, 1], True, True),  # after a takedown, whose gaps the last fills
+        ([3, 2, 1], False, True),
+        ([4, 2, 2], False, False),
+        ([2, 3, 2], False, False),
+        ([2, 2, 3], False, False),
+    ],
+)
+def test_the_last_shard_alone_may_have_fewer(counts: list[int], by_samples: bool, by_number: bool) -> None:
+    assert recount.are_even(counts, by_number=False) is by_samples
+    assert recount.are_even(counts, by_number=True) is by_number
 
 
 def test_a_file_that_says_otherwise_what_the_data_are_is_told(copy: Path) -> None:
