@@ -35,6 +35,9 @@ _UNFINISHED: Final = (
     ".aria2",
 )
 _NOTE_BESIDE: Final = ".aria2"
+#: How files of lines end that need nothing at their end, and which size tells a download from a sample.
+_LINES: Final = ".tsv"
+_NO_SAMPLE_BYTES: Final = 2**20
 #: What Spark, Hadoop, Dask and Databricks write beside their tables, in folders and globs: it has no rows of its own.
 _DESCRIBING: Final = re.compile(r"_SUCCESS|_(?:common_)?metadata|_(?:committed|started)_[0-9]+")
 #: How like each other two names of files must be, 0…1, for one to be mistyped for the other.
@@ -158,7 +161,7 @@ def check(config: Config, names: Iterable[str]) -> None:
 
 def notes(config: Config) -> list[str]:
     """Return what a person should know before a build, though it is no mistake."""
-    return [*_karpathy_notes(config), *_columns_taken(config), *_notes_of_unreached(config)]
+    return [*_karpathy_notes(config), *_columns_taken(config), *_notes_of_cut(config), *_notes_of_unreached(config)]
 
 
 def _karpathy_notes(config: Config) -> list[str]:
@@ -183,6 +186,33 @@ def _columns_taken(config: Config) -> list[str]:
         for name, source in sorted(config.sources.items())
         if source.reader is not None and not _missing(source)
         for note in sources.load_reader(source.reader).notes(files(source), source.options)
+    ]
+
+
+def _notes_of_cut(config: Config) -> list[str]:
+    """Return which files of lines have upstream's name and a part of its bytes: what is missing at their end shows nowhere else.
+
+    Programs that end half-way leave such files under their own name. What `head` has cut out of one is far smaller.
+    """
+    named = [
+        (name, path)
+        for name, source in sorted(config.sources.items())
+        if source.reader is None
+        for pattern in source.annotations
+        if pattern.endswith(_LINES) and "://" not in pattern and archives.split_member(pattern)[1] is None
+        for path in files_of(pattern)
+        if storage.size(path) >= _NO_SAMPLE_BYTES
+    ]
+    if not named:
+        return []
+    from pmd import manifests  # here: few have such files
+
+    whole = {(name, file.name): file.bytes for name, _ in named for file in manifests.load(name).files}
+    return [
+        f"{name}: {path} has {size:,} bytes, and upstream's {published:,}: a part of it, or a download that was cut short"
+        for name, path in named
+        if (published := whole.get((name, posixpath.basename(path)))) is not None
+        and (size := storage.size(path)) < published
     ]
 
 

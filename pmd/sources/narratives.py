@@ -40,6 +40,8 @@ _MIRROR: Final = named_tables.Layout(
 )
 #: A number as a CSV spells it, where pandas has made a float of it too.
 _WHOLE: Final = re.compile(r"([0-9]{1,18})(?:\.0)?")
+#: The start of a list with an object a line. The end of a row that was cut in two may begin with a bracket, too.
+_LIST: Final = re.compile(rb"\s*\[(?:[^\n]*,)?\s*\n")
 #: Rows looked at to tell which data set a table is of.
 _HEAD_ROWS: Final = 100
 _SPLITS: Final[dict[str, str]] = {
@@ -166,7 +168,7 @@ class Narratives:
         shaped = not rows or any("caption" in row and "image_id" in row for row in rows)
         start = records.head(path, member)
         # Of a list with an object a line, as DuckDB writes it, the last line alone is an object as it stands.
-        is_list = start.lstrip().startswith(b"[")
+        is_list = _LIST.match(start) is not None
         if is_list or not shaped or not any(map(self._is_mine, named)):
             expected = f"{_EXPECTED}, of {self.dataset}"
             # Lines that are objects are JSON Lines, though of something else.

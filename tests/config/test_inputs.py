@@ -57,6 +57,20 @@ def test_an_empty_file_is_no_annotation_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "size", "is_told"), [("cc12m", 2**20, True), ("cc12m", 2**20 - 1, False), ("mine", 2**20, False)]
+)
+def test_a_file_of_lines_that_is_shorter_than_upstreams_is_told(
+    tmp_path: Path, name: str, size: int, is_told: bool
+) -> None:
+    path = tmp_path / f"{name}.tsv"
+    path.write_bytes(b"x" * size)
+    text = f'root = "{tmp_path}/root"\ncontact = "mailto:tests@example.org"\n[sources.conceptual_12m]\n'
+    notes = inputs.notes(config.parse(f'{text}annotations = ["{path}"]\n'))
+    said = f"conceptual_12m: {path} has 1,048,576 bytes, and upstream's 2,707,204,412"
+    assert [note.startswith(said) for note in notes] == [True] * is_told
+
+
+@pytest.mark.parametrize(
     "name", ["cc12m.tsv.part", "cc12m.tsv.crdownload", "Unconfirmed 1.CRDOWNLOAD", "5a.incomplete"]
 )
 def test_a_download_that_was_not_finished_is_refused(tmp_path: Path, name: str) -> None:

@@ -66,8 +66,18 @@ def test_narratives_without_their_data_set_are_json_lines_already(tmp_path: Path
 def test_a_list_with_a_narrative_a_line_is_no_json_lines(tmp_path: Path) -> None:
     path = tmp_path / "rows.json"
     row = '{"dataset_id": "mscoco_val2017", "image_id": "9", "annotator_id": 1, "caption": "a"}'
-    path.write_text(f"[\n\t{row},\n\t{row}\n]\n")
-    assert remedy("localized_narratives__coco", path).startswith("write one object a line, which is JSON Lines")
+    for text in (f"[\n\t{row},\n\t{row}\n]\n", f"[{row},\n{row}\n]\n"):
+        path.write_text(text)
+        assert remedy("localized_narratives__coco", path).startswith("write one object a line, which is JSON Lines")
+
+
+def test_narratives_that_begin_within_a_row_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    row = '{"dataset_id": "mscoco_val2017", "image_id": "9", "annotator_id": 1, "caption": "a"}'
+    path.write_text(f'[{{"x": 0.2}}, {{"x": 0.3}}]]}}\n{row}\n')
+    source = sources.load("localized_narratives__coco")
+    (chunk,) = source.plan([InputFile(str(path), 1)], source.options(**source.options.profile_values("paper")))
+    assert chunk.form == "jsonl"
 
 
 def test_a_table_of_wit_without_all_of_its_columns(tmp_path: Path) -> None:
