@@ -135,7 +135,10 @@ def render(proof: Proof) -> str:
     for item in proof.left:
         place = f", {escape.terminal(item.place)}" if item.place else ""
         lines.append(f"  {escape.terminal(item.file)}{place}: {LEFT[item.what]} ({item.count:,})")
-    lines.append("run: pmd takedown apply CONFIG; what pmd has not written, a person must mend or remove")
+    lines.append(
+        "run: pmd takedown apply CONFIG; what is left then stands in a row of somebody else's, which must be named itself "
+        "(SOURCE/ID), or in what pmd has not written, which a person must mend or remove"
+    )
     lines += notes
     return "\n".join(lines)
 
