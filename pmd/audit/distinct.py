@@ -56,9 +56,12 @@ def count(rows: pa.Table, sources: Sequence[str]) -> units.Counted:
         rows: All `ROWS` of some images, in any order.
         sources: All sources.
     """
-    pairs = np.sort(rows["pair"].to_numpy())
-    image, rest = pairs >> _rest_bits(sources), pairs & ((np.uint64(1) << _rest_bits(sources)) - np.uint64(1))
-    source, last = rest >> _LAST_BITS, (rest & ((np.uint64(1) << _LAST_BITS) - np.uint64(1))).astype(np.int64)
+    image = np.sort(rows["pair"].to_numpy())
+    rest = (image & ((np.uint64(1) << _rest_bits(sources)) - np.uint64(1))).astype(np.uint32)
+    image >>= _rest_bits(sources)  # in its place: a partition has millions
+    last = (rest & np.uint32((1 << int(_LAST_BITS)) - 1)).astype(np.uint8)
+    source = rest >> np.uint32(_LAST_BITS)
+    del rest
     found = [*_sizes(units.ALL, image, last)]
     for place, name in enumerate(sources):
         mine = source == place
@@ -66,7 +69,7 @@ def count(rows: pa.Table, sources: Sequence[str]) -> units.Counted:
     return units.of_sizes(found)
 
 
-def _sizes(source: str, image: NDArray[np.uint64], last: NDArray[np.int64]) -> Iterator[pa.Table]:
+def _sizes(source: str, image: NDArray[np.uint64], last: NDArray[np.uint8]) -> Iterator[pa.Table]:
     """Yield `units.SIZES` of images whose pairs stand beside each other.
 
     Most images have one pair. Of these no table by image is made.
@@ -77,6 +80,6 @@ def _sizes(source: str, image: NDArray[np.uint64], last: NDArray[np.int64]) -> I
     singles = np.cumsum(singles[::-1])[::-1]
     several = np.repeat(pairs > 1, pairs)
     place = np.repeat(np.arange(int((pairs > 1).sum())), pairs[pairs > 1])
-    by_image = units.after(place, last[several], int((pairs > 1).sum()))
+    by_image = units.after(place, last[several].astype(np.int64), int((pairs > 1).sum()))
     for stage in range(len(CLASSES)):
         yield units.sizes(source, _KIND, stage, by_image[:, stage], alone=int(singles[stage]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from collections import Counter
 
 import numpy as np
@@ -47,3 +48,17 @@ def test_images_do_not_depend_on_how_they_are_dealt_out() -> None:
     parts = [distinct.count(turned.filter(pa.array(some[::-1])), SOURCES) for some in (is_first, ~is_first)]
     assert units.merged(parts).to_bytes() == units.merged([whole]).to_bytes()
     assert distinct.count(distinct.ROWS.empty_table(), SOURCES).sizes.num_rows == 0
+
+
+def test_what_a_partition_takes_is_some_tens_of_bytes_a_pair() -> None:
+    """A partition has up to four million pairs: it took 86 bytes of each."""
+    pairs = 200_000
+    numbers = np.random.default_rng(0).integers(0, 2**63, pairs, np.uint64) >> np.uint64(8) << np.uint64(8)
+    rows = pa.table({"pair": numbers}, schema=distinct.ROWS)
+    tracemalloc.start()
+    try:
+        distinct.count(rows, ["coco"])
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 50 * pairs
