@@ -94,7 +94,7 @@ class Window:
 
     samples: pa.Table
     rejected: pa.Table
-    kept: pa.Table  # SAMPLE_ROWS of the pairs that are in samples
+    kept: pa.Table  # of the pairs that are in samples: `source`
 
 
 def window_bits(cut: partitions.Cut, window: int) -> int:
@@ -220,7 +220,7 @@ def order(rows: pa.Table, ledger: pa.Table, asked: Asked, stored_long_side_px: i
     table = pa.table(
         [*described.columns, *(ledger[name].take(at).combine_chunks() for name in _OF_LEDGER)], schema=SAMPLES
     )
-    return Window(table, images_rules.reject(leaving, STAGE, reasons.filter(pc.invert(stays))), kept)
+    return Window(table, images_rules.reject(leaving, STAGE, reasons.filter(pc.invert(stays))), kept.select(["source"]))
 
 
 #: Pairs that are made Python's objects at a time, about: one takes some 3 kB, and a window may have 262,144 images.

@@ -101,9 +101,11 @@ class OrderWindow:
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(window, all its RUNS) → WINDOWS."""
         window, references = keyed
-        rows = exchange.read(self.work, references, samples.SAMPLE_ROWS)
         ledger = partitions.read_ledger(self.root, self.cut.shards(window, self.bits))
-        ordered = samples.order(rows, ledger, self.asked, self.stored_long_side_px)
+        # Rows are held by nobody here: samples are written, as a whole, when they are gone.
+        read = exchange.read(self.work, references, samples.SAMPLE_ROWS)
+        ordered = samples.order(read, ledger, self.asked, self.stored_long_side_px)
+        del read, ledger
         path = storage.join(
             self.work, commits.put_table(self.work, f"samples-{window:05d}", ordered.samples, durable=False).name
         )
