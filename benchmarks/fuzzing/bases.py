@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from benchmarks.fuzzing import documents
 from pmd import sources
-from pmd.demo import rows as demo
+from pmd.demo import files as demo
 from pmd.demo.annotations import write_annotations
 from pmd.demo.rows import build_world
 from pmd.sources.contract import InputFile

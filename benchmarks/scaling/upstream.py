@@ -22,7 +22,7 @@ from curate import yfcc100m
 from plan import coco
 
 from benchmarks.scaling.pictures import picture
-from pmd.demo.rows import WIT_COLUMNS
+from pmd.demo.files import WIT_COLUMNS
 
 #: Rows, images or records of the upstream releases.
 WHOLE: Final = {

@@ -82,18 +82,19 @@ def _after(counts: NDArray[np.int64]) -> list[int]:
 def _counted(hosts: Mapping[str, _Counts]) -> units.Counted:
     of_all = {host: sum((some[host] for some in hosts.values()), np.zeros(len(CLASSES), np.int64)) for host in _HOSTS}
     rows, sizes = [], []
-    for source, some in (*hosts.items(), (units.ALL, of_all)):
-        for host, counts in some.items():
-            for stage, number in enumerate(_after(counts)):
+    for source, some in sorted({**hosts, units.ALL: of_all}.items()):
+        after = np.array([_after(counts) for counts in some.values()])
+        for stage in range(len(CLASSES)):
+            sizes.append(units.sizes(source, "host", stage, after[:, stage]))
+            for host, number in zip(some, after[:, stage].tolist(), strict=True):
                 if number:
                     rows.append({"source": source, "kind": "host", "stage": stage, "name": host, "pairs": number})
-                    sizes.append({"source": source, "kind": "host", "stage": stage, "size": number, "units": 1})
     by_size = [units.GROUPS.empty_table()]
     for source, some in hosts.items():
         found = groups.by_size(np.array([_after(counts) for counts in some.values()]))
         head = [pa.array([name] * found.num_rows, pa.string()) for name in (source, "host")]
         by_size.append(pa.table([*head, *found.columns], schema=units.GROUPS))
-    tables = {"hosts": pa.Table.from_pylist(rows, units.HOSTS), "sizes": pa.Table.from_pylist(sizes, units.SIZES)}
+    tables = {"hosts": pa.Table.from_pylist(rows, units.HOSTS), "sizes": pa.concat_tables(sizes)}
     return units.merged([dataclasses.replace(units.EMPTY, groups=pa.concat_tables(by_size), **tables)])
 
 

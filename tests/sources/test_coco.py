@@ -458,7 +458,11 @@ def write_named(folder: Path) -> list[str]:
     licence = {"id": 1, "name": "Attribution License", "url": "http://creativecommons.org/licenses/by/2.0/"}
     licences = [{**changed, "id": number} for number, changed in enumerate(planted(licence, "id"))]
     images = [*planted(image, "id", "coco_url"), *({**image, "license": licence["id"]} for licence in licences)]
-    images = [{**changed, "id": number} for number, changed in enumerate(images, start=1)]  # 0 is no id
+    told = {image["file_name"]: "{:012d}.jpg"}
+    images = [
+        {**changed, "id": number, "file_name": told.get(changed["file_name"], changed["file_name"]).format(number)}
+        for number, changed in enumerate(images, start=1)  # 0 is no id
+    ]
     captions = [{"image_id": image["id"], "caption": "a field"} for image in images]
     captions += planted({"image_id": 2, "caption": "a field"}, "caption")
     captions = [{**caption, "id": number} for number, caption in enumerate(captions)]
