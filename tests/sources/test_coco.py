@@ -474,7 +474,12 @@ def write_named(folder: Path) -> list[str]:
         "sentids": [300],
     }  # fmt: skip
     records = [
-        {**changed, "cocoid": 300 + number, "sentences": [{**said, "sentid": 1000 * number + part}]}
+        {
+            **changed,
+            "cocoid": 300 + number,
+            "filename": f"COCO_train2014_{300 + number:012d}.jpg",
+            "sentences": [{**said, "sentid": 1000 * number + part}],
+        }
         for number, changed in enumerate(planted(whole, "filepath", "filename", "cocoid", "split"))
         for part, said in enumerate(planted(sentence, "raw", "sentid"))
     ]
