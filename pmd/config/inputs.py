@@ -277,9 +277,9 @@ def _expand(patterns: Iterable[str]) -> list[str]:
 def _found(pattern: str) -> list[str]:
     archive, member = archives.split_member(pattern)
     if member is None:
-        return [
-            path for path in files_of(archive) if path == archive or not _DESCRIBING.fullmatch(posixpath.basename(path))
-        ]
+        paths = files_of(archive)
+        tables = [path for path in paths if path == archive or not _DESCRIBING.fullmatch(posixpath.basename(path))]
+        return tables or paths  # where nothing else is, that is told
     return [archives.location(path, name) for path in storage.glob(archive) for name in _members(path, member)]
 
 

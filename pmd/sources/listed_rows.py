@@ -7,6 +7,7 @@ alone, and a test picture is none to train on: a reader that passed over these c
 from __future__ import annotations
 
 import functools
+import posixpath
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -51,6 +52,11 @@ def is_list(table: Table) -> bool:
             remedy="give those; or leave out the column sha256: then the table has URLs and texts, and nothing else is read",
         )
     return True
+
+
+def is_of_withdrawn(table: Table) -> bool:
+    """Return whether a table is the list of what has left published lists, and not pairs in a file that is called so."""
+    return posixpath.basename(table.path) == flow.WITHDRAWN and table.columns == ("pair_id",)
 
 
 def withdrawn_beside(path: str) -> pa.Array:

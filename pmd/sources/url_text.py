@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from pmd import escape, flow
+from pmd import escape
 from pmd.errors import InputError
 from pmd.manifests.model import Licence, Redistribute, Terms
 from pmd.sources import column_drafts, listed_rows, named_rows, named_tables, records
@@ -175,9 +175,9 @@ READER: Final = UrlText()
 
 
 def _tables(files: Sequence[InputFile]) -> Iterator[named_tables.Table]:
-    """Yield the tables that files are or hold, sorted."""
+    """Yield the tables that files are or hold, sorted; lists of what has left have no rows of their own."""
     found = records.documents(
-        [file for file in files if posixpath.basename(file.path) != flow.WITHDRAWN],
+        files,
         _MEMBERS,
         expected=_EXPECTED,
         lone=True,
@@ -185,8 +185,8 @@ def _tables(files: Sequence[InputFile]) -> Iterator[named_tables.Table]:
         remedy=_OF_ARCHIVE,
         all_have_rows=False,  # programs write parts without rows, which are alike
     )
-    for path, member in found:
-        yield _table(path, member)
+    tables = (_table(path, member) for path, member in found)
+    yield from (table for table in tables if not listed_rows.is_of_withdrawn(table))
 
 
 def _table(path: str, member: str | None) -> named_tables.Table:

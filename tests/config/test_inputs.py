@@ -102,6 +102,12 @@ def test_what_spark_writes_beside_its_tables_is_no_table(tmp_path: Path, name: s
         inputs.files(source(tmp_path / name))
 
 
+def test_a_folder_whose_tables_are_gone_is_told(tmp_path: Path) -> None:
+    (tmp_path / "_SUCCESS").touch()
+    with pytest.raises(InputError, match="the file is empty"):
+        inputs.files(source(tmp_path))
+
+
 def test_an_empty_file_is_told_before_anything_runs(tmp_path: Path) -> None:
     (tmp_path / "whole.tsv").write_text("1")
     (tmp_path / "empty.tsv").touch()

@@ -366,6 +366,14 @@ def test_rows_of_a_list_that_have_left_a_later_release_are_left_out(
         assert len(READER.notes(files, _options())) == 2
 
 
+def test_pairs_in_a_file_that_is_called_as_the_list_of_what_has_left_are_read(
+    tmp_path: Path, read_all: ReadAll
+) -> None:
+    path = tmp_path / "withdrawn.parquet"
+    pq.write_table(pa.table({"url": ["http://x.example/1.jpg"], "text": ["A sheep on a hill"]}), path)
+    assert [row["text"] for row in read_all(READER, path)] == ["A sheep on a hill"]
+
+
 @pytest.mark.parametrize(
     "region",
     [
