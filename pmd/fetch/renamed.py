@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
@@ -65,9 +66,9 @@ def find(known: Register, shards: Collection[int]) -> Renamed:
         lacks = pc.invert(pc.is_in(names["image_id"], value_set=there))
         names = names.filter(pc.and_(lacks, pc.is_in(names["own_id"], value_set=there)))
     rows, attempts = [LEDGER.empty_table()], [ATTEMPTS.empty_table()]
-    for generations in _shards_of(known, cut, names["own_id"]):
+    for generations, own_ids in _by_shard(known, cut, names["own_id"]):
         mine = state.standing(generations)
-        mine = mine.filter(pc.and_(pc.equal(mine["status"], OK), pc.is_in(mine["image_id"], names["own_id"])))
+        mine = mine.filter(pc.and_(pc.equal(mine["status"], OK), pc.is_in(mine["image_id"], own_ids)))
         rows.append(_under_names_of_today(mine, names))
         for generation in generations:
             of_generation = mine.filter(pc.equal(mine["generation"], generation.number))
@@ -104,17 +105,22 @@ def _names(root_url: str, cut: partitions.Cut, shards: Collection[int]) -> pa.Ta
 def _ok(known: Register, cut: partitions.Cut, image_ids: pa.ChunkedArray) -> pa.Array:
     """Return those of some keys under which the ledger has a picture."""
     found = [pa.array([], KEY)]
-    for generations in _shards_of(known, cut, image_ids):
+    for generations, of_shard in _by_shard(known, cut, image_ids):
         ledger = state.standing(generations, columns=("image_id", "status"))
-        mine = pc.and_(pc.equal(ledger["status"], OK), pc.is_in(ledger["image_id"], image_ids))
+        mine = pc.and_(pc.equal(ledger["status"], OK), pc.is_in(ledger["image_id"], of_shard))
         found.append(ledger["image_id"].filter(mine).combine_chunks())
     return pa.concat_arrays(found)
 
 
-def _shards_of(known: Register, cut: partitions.Cut, image_ids: pa.ChunkedArray) -> Iterator[tuple[Generation, ...]]:
-    """Yield the generations of each fetch shard that has any, and is that of a key."""
-    shards = {keys.partition_of(key, cut.shard_bits) for key in image_ids.to_pylist()}
-    return (known.of(shard) for shard in sorted(shards & {*known.shards}))
+def _by_shard(
+    known: Register, cut: partitions.Cut, image_ids: pa.ChunkedArray
+) -> Iterator[tuple[tuple[Generation, ...], pa.Array]]:
+    """Yield the generations of each fetch shard that has any, and those keys that are its own: to look among all takes long."""
+    of_shard: dict[int, list[bytes]] = defaultdict(list)
+    for key in image_ids.to_pylist():
+        of_shard[keys.partition_of(key, cut.shard_bits)].append(key)
+    for shard in sorted(of_shard.keys() & {*known.shards}):
+        yield known.of(shard), pa.array(of_shard[shard], KEY)
 
 
 def _under_names_of_today(table: pa.Table, names: pa.Table) -> pa.Table:

@@ -91,7 +91,7 @@ def tell(error: BaseException, *, as_json: bool = False) -> int | None:
         _say(str(error).rstrip("\n"))
         return 1
     else:
-        known = error if isinstance(error, PmdError) else failures.told(error) or _homeless(error)
+        known = error if isinstance(error, PmdError) else failures.told(error)
         if known is None:
             return None
         code, shown = known.exit_code, known
@@ -100,19 +100,6 @@ def tell(error: BaseException, *, as_json: bool = False) -> int | None:
             output.json({"error": shown.describe() | {"exit_code": code}})
     _say(f"pmd: {shown}")
     return code
-
-
-def _homeless(error: BaseException) -> PmdError | None:
-    """Return what is said where the folder is gone that this process was started in; None where it is another error."""
-    if not isinstance(error, FileNotFoundError) or error.filename is not None:
-        return None
-    try:
-        os.getcwd()
-    except FileNotFoundError:
-        return PmdError(
-            "the folder that this was started in is gone", remedy="go to one that is there (cd), and run it again"
-        )
-    return None
 
 
 def _say(text: str) -> None:
