@@ -28,7 +28,7 @@ _TOP: Final = (*_TOP_KEYS, "engine", "sources", "scores", *TABLES)
 _CONTACT_LENGTH: Final = 256
 #: Rows of a table of countries that are told.
 _ROWS_TOLD: Final = 10
-_CONTACT: Final = '"mailto:you@example.org", or a URL where you can be reached'
+_CONTACT: Final = 'your own "mailto:NAME@HOST", or a URL where you can be reached'
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -185,7 +185,7 @@ class Checker:
         if contact is not None and not re.fullmatch(
             rf"(?=.{{1,{_CONTACT_LENGTH}}}$)(mailto:|https?://)[!-~]+", contact
         ):
-            self.problem(("contact",), _CONTACT, contact, 'write contact = "mailto:you@example.org"')
+            self.problem(("contact",), _CONTACT, contact, 'write contact = "mailto:NAME@HOST"')
         return contact
 
     def _engine(self, raw: Any) -> Engine | None:

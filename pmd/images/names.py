@@ -45,6 +45,8 @@ _ROW: Final = re.compile(r"([A-Za-z][A-Za-z0-9_]*)/(\S.*)")
 _SITES: Final = re.compile(
     r"(?:(?:www|m|secure)\.)?flickr\.com\.?|flic\.kr\.?|(?:[a-z]+\.)?reddit\.com\.?|(?:(?:www|m)\.)?imgur\.(?:com|io)\.?"
 )
+#: What a picture of the site's own may end in: imgur.com/images/logo.jpg.
+_PICTURE: Final = re.compile(r"[^?#]+\.(?:jpe?g|png|gif|webp)(?:[?#].*)?", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,8 +88,10 @@ class Named:
     @property
     def is_of_many(self) -> bool:
         """Whether the address is one of a page that shows no picture alone: an album's, a person's."""
-        is_address = bool(self.urls) and all(one.startswith("url:") for one in self.identities)
-        return is_address and not self.is_page and _SITES.fullmatch(urls.host_of(self.urls[0]) or "") is not None
+        if self.is_page or not self.urls or not all(one.startswith("url:") for one in self.identities):
+            return False
+        url = self.urls[0]
+        return _SITES.fullmatch(urls.host_of(url) or "") is not None and _PICTURE.fullmatch(url) is None
 
     @property
     def is_of_bytes(self) -> bool:

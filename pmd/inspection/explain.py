@@ -2,7 +2,7 @@
 
 Files are sorted by the keys that are asked for, and Parquet's statistics say which row groups may hold one. So a look-up
 reads a few row groups of each file. Only an image that is no row of `images` (its other identity stands there, or it was
-rejected) costs a pass over a column of the pairs.
+rejected) costs a pass over a column of the pairs, and an address that nothing here has, one over where the ledger was led.
 """
 
 from __future__ import annotations

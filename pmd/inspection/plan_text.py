@@ -27,7 +27,8 @@ _MOST_HOSTS: Final = 12
 
 def render(planned: Mapping[str, Any], width: int = 80) -> str:
     """Return a plan as people read it."""
-    planned = escape.shown(planned)
+    lines = ({**item, "unreadable": (item["unreadable"] or "").splitlines()} for item in planned["sources"])
+    planned = escape.shown({**planned, "sources": [*lines]})  # which breaks no line
     page = tables.Page(width)
     sample = f", 1/{planned['sample']} of the images" if planned["sample"] > 1 else ""
     page.write(f"{planned['root']}: profile {planned['profile']}{sample}\n")
@@ -41,19 +42,25 @@ def render(planned: Mapping[str, Any], width: int = 80) -> str:
         for part in _cost(planned["cost"]):
             page.write(part)
     for item in planned["sources"]:
-        for line in item["missing"]:
-            page.write(line, wrap=False)
-        figures = _OF_UNREAD.get(item["basis"], "its figures are those that were published, by size")
-        if item["missing"] and item["basis"] == UNKNOWN:
-            page.write(f"{item['name']} is not there, so that {figures}.")
-        if item["unreadable"]:
-            page.write(f"{item['name']} cannot be read, so that {figures}:")
-            page.write(item["unreadable"], wrap=False)
+        _unread(page, item)
     if planned["assumptions"]:
         page.write("\n~ is estimated. Assumed:")
     for line in planned["assumptions"]:
         page.write(f"- {line}")
     return page.text()
+
+
+def _unread(page: tables.Page, item: Mapping[str, Any]) -> None:
+    """Write which files of a source are not there, or cannot be read, and what its figures are then."""
+    for line in item["missing"]:
+        page.write(line, wrap=False)
+    figures = _OF_UNREAD.get(item["basis"], "its figures are those that were published, by size")
+    if item["missing"] and item["basis"] == UNKNOWN:
+        page.write(f"{item['name']} is not there, so that {figures}.")
+    if item["unreadable"]:
+        page.write(f"{item['name']} cannot be read, so that {figures}:")
+    for line in item["unreadable"]:
+        page.write(line, wrap=False)
 
 
 def _cost(cost: Mapping[str, Any]) -> Iterator[Any]:

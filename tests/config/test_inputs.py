@@ -90,8 +90,8 @@ def test_what_aria2_notes_beside_a_file_tells_that_it_is_not_whole(tmp_path: Pat
         assert raised.value.found == str(tmp_path / "cc12m.tsv.aria2")
 
 
-@pytest.mark.parametrize("name", ["_SUCCESS", "_metadata", "_common_metadata", "_committed_4711"])
-def test_what_spark_writes_beside_its_tables_is_no_table(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["_SUCCESS", "_metadata", "_common_metadata", "_committed_4711", "_stage.json"])
+def test_what_programs_write_beside_their_tables_is_no_table(tmp_path: Path, name: str) -> None:
     (tmp_path / "part-00000.tsv").write_text("1")
     (tmp_path / "_pairs.tsv").write_text("1")
     (tmp_path / name).touch()

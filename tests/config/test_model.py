@@ -122,7 +122,7 @@ def test_a_configuration_with_five_mistakes_reports_all_five() -> None:
         [
             "pmd.toml: 5 mistakes; nothing was run",
             "  contact",
-            '    expected: "mailto:you@example.org", or a URL where you can be reached; it is sent with every request',
+            '    expected: your own "mailto:NAME@HOST", or a URL where you can be reached; it is sent with every request',
             "    found: nothing",
             "    remedy: add a line contact = … at the top",
             "  line 2: profile",
@@ -187,9 +187,9 @@ def test_a_configuration_with_five_mistakes_reports_all_five() -> None:
             (
                 2,
                 "contact",
-                '"mailto:you@example.org", or a URL where you can be reached',
+                'your own "mailto:NAME@HOST", or a URL where you can be reached',
                 '"me"',
-                'write contact = "mailto:you@example.org"',
+                'write contact = "mailto:NAME@HOST"',
             ),
         ),
         (LEAST, (None, "sources", "at least one [sources.NAME] table", "nothing", "run pmd init to see them all")),

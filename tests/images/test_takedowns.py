@@ -84,6 +84,15 @@ def test_a_page_of_many_pictures_and_columns_are_no_line(tmp_path: Path, line: s
 
 
 @pytest.mark.parametrize(
+    "line",
+    ["https://imgur.com/images/logo-1200-630.jpg?2", "https://www.reddit.com/i/a.PNG", "https://flickr.com/b.webp#1"],
+)
+def test_a_picture_of_the_sites_own_is_a_line(tmp_path: Path, line: str) -> None:
+    (read,) = takedowns.lines([write(tmp_path / "list", line)])
+    assert read.named.is_picture
+
+
+@pytest.mark.parametrize(
     "line", ["host:one.example", "user:yfcc100m/12345678@N00", "https://www.flickr.com/people/12345678@N00/"]
 )
 def test_whoever_names_a_person_or_a_host_is_told_who_takes_them(tmp_path: Path, line: str) -> None:

@@ -199,6 +199,7 @@ def test_of_pairs_of_ones_own_that_cannot_be_read_nothing_is_known(
     told = f"mine is not there, {figures}." if content is None else f"mine cannot be read, {figures}:"
     assert told in " ".join(shown.split())
     assert why in shown
+    assert ("\n  remedy: " in shown) == (content is not None)
     assert next(line for line in shown.splitlines() if line.startswith("pairs ")).endswith("unknown")
 
 
