@@ -150,7 +150,8 @@ def put(path: str, keep: str, missing: Literal["keep", "reject"], folder: str) -
 
 #: Ids of a bucket, about: sorted, with copies, some 15 MB.
 _BUCKET_IDS: Final = 2**17
-_MOST_BITS: Final = 9
+#: Each may be an open file, and macOS gives a process 256.
+_MOST_BITS: Final = 7
 #: What all buckets together hold in memory; what is more goes to temporary files.
 _SPOOL_BYTES: Final = 2**24
 _ID: Final = np.dtype("S16")

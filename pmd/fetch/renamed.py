@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pmd import codec
 from pmd.errors import VerificationError
 from pmd.fetch import blocklists, partitions, reference_lists, state, stored
 from pmd.fetch.blocklists import Blocklist
@@ -151,6 +152,7 @@ def fetched(
     blocklist: Blocklist,
     generation: int,
     listed: reference_lists.Listed = reference_lists.NO_LISTS,
+    max_pixels: int | None = None,
 ) -> Iterator[Fetched]:
     """Yield the images whose picture the store has, or that turn out to be blocked; the others are left for the web.
 
@@ -161,12 +163,14 @@ def fetched(
         blocklist: What must not be kept.
         generation: Written into the attempts.
         listed: What lists say of the images; a picture that is another is not taken, and the web is asked.
+        max_pixels: Of a picture that is decoded, where something asks for perceptual hashes; None: nothing does.
     """
     wanted = {*images["image_id"].to_pylist()}
     tries = _by_image(found.attempts.to_pylist())
     for image_id, rows in _by_image(found.rows.to_pylist()).items():
         for row in rows if image_id in wanted else ():
-            taken = _taken(root_url, row, tries.get(image_id, []), blocklist, generation, listed.get(image_id, ()))
+            known = listed.get(image_id, ())
+            taken = _taken(root_url, row, tries.get(image_id, []), blocklist, generation, known, max_pixels)
             if taken is not None:
                 yield taken
                 break
@@ -187,8 +191,14 @@ def _taken(
     blocklist: Blocklist,
     generation: int,
     known: Collection[reference_lists.Known],
+    max_pixels: int | None,
 ) -> Fetched | None:
     """Return an image as the store has it; None if that will not do."""
+    if max_pixels is not None and row["perceptual_hash"] is None:
+        try:
+            row = row | _hashed(stored.read(root_url, row), row, max_pixels)
+        except (VerificationError, codec.Refused):
+            return None
     tried = tuple(row["tried"] or ())
     mine = [Attempt(**one | {"generation": generation}) for one in tries if one["location"] == row["location"]]
     name = blocklist.match(row["sha256"], row["perceptual_hash"])
@@ -206,3 +216,10 @@ def _taken(
         return None
     facts = {name: row[name] for name in _KEPT}
     return Fetched(**facts, tried=tried, listed=comparison.mark, attempts=tuple(mine), stored=content)
+
+
+def _hashed(content: bytes, row: dict[str, Any], max_pixels: int) -> dict[str, Any]:
+    """Return the perceptual hash of a stored picture: its commit will say that each has one, so nobody would make it later."""
+    pixels = (row["width_px"] or 0) * (row["height_px"] or 0)
+    made = codec.hash_of(content, codec.Limits(max(max_pixels, pixels)))
+    return {"perceptual_hash": made, "hashed_form": row["stored_form"]}

@@ -191,7 +191,13 @@ def _taken_over(
     taken = []
     if order.renamed is not None:
         for fetched in renamed.fetched(
-            order.root, todo, order.renamed, blocklist=blocklist, generation=generation, listed=listed
+            order.root,
+            todo,
+            order.renamed,
+            blocklist=blocklist,
+            generation=generation,
+            listed=listed,
+            max_pixels=order.options.max_pixels if order.hashed else None,
         ):
             taken.append(fetched.image_id)
             yield fetched

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -202,3 +203,15 @@ def test_a_damaged_file_is_told(tmp_path: Path, damage: Callable[[bytes], bytes]
     with pytest.raises(InputError, match="damaged or cut short") as raised:
         read(str(path), "nsfw < 1", "keep")
     assert raised.value.where == str(path)
+
+
+def test_any_number_of_ids_is_sorted_in_few_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process may have 256 open files on macOS, and each bucket is one in the end."""
+    monkeypatch.setattr(scores, "_SPOOL_BYTES", 1 << 10)
+    ids = np.sort(np.frombuffer(np.random.default_rng(1).bytes(16 * 100_000), "S16"))
+    with scores._Buckets(2**40) as buckets:
+        before = len(os.listdir("/dev/fd"))
+        buckets.add(ids, np.ones(len(ids), bool))
+        assert len(os.listdir("/dev/fd")) - before <= 128
+        passing = np.concatenate([good for _, good in buckets.sorted()])
+    assert (passing == ids).all()

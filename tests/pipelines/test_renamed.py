@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pytest
 
 from pipelines import build
-from pmd import config
+from pmd import codec, config
 from pmd.books import redirects
 from pmd.config import Config
 from pmd.fetch import partitions, stored
@@ -123,6 +123,16 @@ def test_what_is_not_to_be_kept_or_cannot_be_read_is_not_taken_over(tmp_path: Pa
         return
     blocklist = tmp_path / "blocked.txt"
     blocklist.write_text(f"sha256:{hashlib.sha256(PICTURE).hexdigest()} theirs\n")
+    run(dataclasses.replace(chosen, fetch=chosen.fetch.model_copy(update={"blocklists": (str(blocklist),)})))
+    assert row_of(chosen, "coco:9")["status"] == "blocked_content"
+    assert web.log == []
+
+
+def test_what_is_taken_over_is_hashed_where_that_is_asked_since(tmp_path: Path, web: Web) -> None:
+    chosen = configured(tmp_path, web)
+    assert row_of(chosen, "flickr:5151")["perceptual_hash"] is None
+    blocklist = tmp_path / "blocked.txt"
+    blocklist.write_text(f"pdq:{codec.hash_of(PICTURE, codec.Limits()).hex()} theirs\n")
     run(dataclasses.replace(chosen, fetch=chosen.fetch.model_copy(update={"blocklists": (str(blocklist),)})))
     assert row_of(chosen, "coco:9")["status"] == "blocked_content"
     assert web.log == []
