@@ -9,13 +9,14 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.pvalue import AsList
 
-from pipelines import images, running
+from pipelines import running
 from pmd import flow, manifests, stages
 from pmd.audit import attributes, lexicon, measure, needs
 from pmd.audit.transforms import (
     CountFiles,
     Counting,
     CountMet,
+    FindAliases,
     FindOften,
     PackFates,
     SpreadFates,
@@ -55,8 +56,6 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     work = root.work_folder(config.root, "audit")
     side = root.work_folder(config.root, "audit-side")
     by_engine = config.engine.is_shuffling
-    also = images.read_also(row["pairs"] for task in of_pairs for row in task.to_pylist())
-    aliases = images.write_aliases(also, side) if also else ""
     given = tuple(_put(side, number, one) for number, one in enumerate(attributes.read(config.audit.attributes)))
 
     def wire(pipeline: beam.Pipeline) -> Any:
@@ -85,8 +84,12 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             | "By letters" >> Meet(by_engine=by_engine)
             | "Often" >> beam.ParDo(PerTask(FindOften(work))).with_output_types(pa.RecordBatch)
         )
-        beside_pairs = (fates, often) | "Beside pairs" >> beam.Flatten()
-        counting = Counting(plan, names, bits, work, config.sample, given, aliases=aliases)
+        # ALIASES
+        aliases = files | "Aliases" >> beam.ParDo(PerTask(FindAliases(work, len(of_pairs)))).with_output_types(
+            pa.RecordBatch
+        )
+        beside_pairs = (fates, often, aliases) | "Beside pairs" >> beam.Flatten()
+        counting = Counting(plan, names, bits, work, config.sample, given)
         counted = (
             files
             # RUNS of several kinds, and OUTPUTS

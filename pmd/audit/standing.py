@@ -1,48 +1,88 @@
 """Images that a source knows under another identity: their pairs are counted with the image that stands for both.
 
+    found            files of pairs → `ALIASES`: few sources know two identities
+    Aliases          all of these, brought together
+    with_standing    pairs, and these → pairs with the images that stand for theirs
+
 COCO knows the Flickr number of its photographs, so pairs of SBU Captions and YFCC100M that show one are pairs of COCO's image
 from `images` on. Curate's pairs have the key that their own source gives.
 """
 
 from __future__ import annotations
 
-import functools
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pmd.images import takedowns
 from pmd.schema import keys
-from pmd.store import storage
+from pmd.schema.tables import KEY
 
 #: The column in which pairs keep the key that their own source gives.
-OWN_ID = "own_id"
+OWN_ID: Final = "own_id"
+
+#: An image, and one that may stand for it.
+ALIASES: Final = pa.schema([pa.field("image_id", KEY, nullable=False), pa.field("kept_id", KEY, nullable=False)])
 
 
-def with_standing(pairs: pa.RecordBatch, path: str) -> pa.RecordBatch:
+def found(path: str) -> Iterator[pa.RecordBatch]:
+    """Yield `ALIASES` of a file of pairs, each once a row group."""
+    for rows in takedowns.with_also(path, ["image_id", "also"]):
+        table = rows.group_by(["image_id", "also"], use_threads=False).aggregate([]).combine_chunks()
+        others, kept = keys.image_ids(table["also"].combine_chunks()), table["image_id"].combine_chunks()
+        batch = pa.RecordBatch.from_arrays([others, kept.cast(KEY)], schema=ALIASES)
+        yield batch.filter(pc.not_equal(others, kept))
+
+
+@dataclasses.dataclass(frozen=True)
+class Aliases:
+    """Images for which another stands.
+
+    Attributes:
+        first: The first halves of their keys, in the order of the second.
+        second: The second halves, ascending.
+        kept: The keys of the images that stand for them.
+    """
+
+    first: npt.NDArray[np.uint64]
+    second: npt.NDArray[np.uint64]
+    kept: pa.Array
+
+    @classmethod
+    def of(cls, batches: Iterable[pa.RecordBatch]) -> Aliases:
+        """Return what batches of `ALIASES` tell: where several images stand for one, that of the smallest key does."""
+        table = pa.Table.from_batches(batches, ALIASES).combine_chunks()
+        ids, kept = (pa.chunked_array(table[name]).combine_chunks() for name in ALIASES.names)
+        order = pa.array(keys.order(ids, kept))
+        ids, kept = ids.take(order), kept.take(order)
+        first, second = keys.halves(ids)
+        is_first = np.arange(len(ids)) == 0
+        is_first[1:] |= (first[1:] != first[:-1]) | (second[1:] != second[:-1])
+        some = np.flatnonzero(is_first)
+        some = some[np.argsort(second[some])]
+        return cls(first[some], second[some], kept.take(pa.array(some)))
+
+
+def with_standing(pairs: pa.RecordBatch, aliases: Aliases) -> pa.RecordBatch:
     """Return pairs with the images that stand for theirs; where any is another, with `OWN_ID` too.
 
     Args:
         pairs: With `image_id`.
-        path: What `pipelines.images.write_aliases` wrote.
+        aliases: Of all sources.
     """
-    first, second, kept = _aliases(path)
+    if not len(aliases.second):
+        return pairs
     own = pairs.column("image_id")
     own_first, own_second = keys.halves(own)
-    at = np.minimum(np.searchsorted(second, own_second), len(second) - 1)
-    other = (second[at] == own_second) & (first[at] == own_first)
+    at = np.minimum(np.searchsorted(aliases.second, own_second), len(aliases.second) - 1)
+    other = (aliases.second[at] == own_second) & (aliases.first[at] == own_first)
     if not other.any():
         return pairs
-    standing = pc.replace_with_mask(own, pa.array(other), kept.take(pa.array(at[other])))
+    standing = pc.replace_with_mask(own, pa.array(other), aliases.kept.take(pa.array(at[other])))
     place = pairs.schema.get_field_index("image_id")
     return pairs.set_column(place, pairs.schema.field(place), standing).append_column(OWN_ID, own)
-
-
-@functools.lru_cache(maxsize=1)
-def _aliases(path: str) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64], pa.Array]:
-    """Return both halves of keys, in order of the second, and the keys of the images that stand for them."""
-    table = pa.ipc.open_file(storage.read_bytes(path)).read_all().combine_chunks()
-    first, second = keys.halves(table["image_id"].combine_chunks())
-    order = np.argsort(second)
-    return first[order], second[order], table["kept_id"].combine_chunks().take(pa.array(order))

@@ -176,7 +176,6 @@ class Counting:
         sample: One in so many images is in the build: pairs of others are counted nowhere.
         attributes: Files of attributes (`attributes.to_bytes`).
         of_columns: Whether pairs name licences and sizes, as those of any data set do.
-        aliases: The file that tells which images stand for others (`standing.with_standing`); "" where none does.
     """
 
     plan: measure.Plan
@@ -186,31 +185,38 @@ class Counting:
     sample: int = 1
     attributes: tuple[str, ...] = ()
     of_columns: bool = False
-    aliases: str = ""
 
     def count(
-        self, batches: Iterable[tuple[pa.RecordBatch, pa.Array]], often: NDArray[np.uint32] | None = None
+        self,
+        batches: Iterable[tuple[pa.RecordBatch, pa.Array]],
+        often: NDArray[np.uint32] | None = None,
+        aliases: standing.Aliases | None = None,
     ) -> Iterator[Rows | pa.RecordBatch]:
         """Count pairs, given with the last stage that each survived: → rows of `KINDS`, and OUTPUTS.
 
         Args:
             batches: The pairs.
             often: Which texts may be repeated, in order, as of `repeated.occurrences`.
+            aliases: Which images stand for others.
         """
         counted = measure.Partial()
         for pairs, last in batches:
             for start in range(0, pairs.num_rows, _BATCH_ROWS):
                 some = pairs.slice(start, _BATCH_ROWS), last.slice(start, _BATCH_ROWS)
-                counted = measure.merge(counted, (yield from self._batch(*some, often)))
+                counted = measure.merge(counted, (yield from self._batch(*some, often, aliases)))
         yield outputs((), facts=[COUNTED + base64.b64encode(measure.to_bytes(counted)).decode()])
 
     def _batch(
-        self, pairs: pa.RecordBatch, last: pa.Array, often: NDArray[np.uint32] | None
+        self,
+        pairs: pa.RecordBatch,
+        last: pa.Array,
+        often: NDArray[np.uint32] | None,
+        aliases: standing.Aliases | None,
     ) -> Generator[Rows, None, measure.Partial]:
         """Return what is counted of some pairs; yield what must meet."""
         outside = measure.Partial()
-        if self.aliases:
-            pairs = standing.with_standing(pairs, self.aliases)
+        if aliases is not None:
+            pairs = standing.with_standing(pairs, aliases)
         if self.sample != 1:
             # What left curate for want of being in the sample was never to be in the build.
             inside = pa.array(images_rules.in_sample(pairs.column("image_id"), self.sample))
@@ -265,6 +271,24 @@ class SpreadLetters(Spreads):
 
 
 @dataclasses.dataclass(frozen=True)
+class FindAliases:
+    """Find which images stand for others.
+
+    Attributes:
+        work: The folder of this run.
+        tasks: How many there are.
+    """
+
+    work: str
+    tasks: int
+
+    def __call__(self, task: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """PAIR_TASKS → `standing.ALIASES`."""
+        for path in task.column("pairs").to_pylist():
+            yield from standing.found(path)
+
+
+@dataclasses.dataclass(frozen=True)
 class FindOften:
     """Find which texts may be repeated."""
 
@@ -294,13 +318,14 @@ class CountFiles(Spreads):
         return self.counting.work
 
     def rows(self, task: pa.RecordBatch, beside: Iterable[pa.RecordBatch]) -> Iterator[Rows | pa.RecordBatch]:
-        """PAIR_TASKS, and all `fates.FILES` and `repeated.OFTEN`, where these were asked for → rows of `KINDS`, and OUTPUTS."""
+        """PAIR_TASKS, and all `fates.FILES`, `repeated.OFTEN` and `standing.ALIASES` → rows of `KINDS`, and OUTPUTS."""
         told = list(beside)
         known = fates.Known.of(self.counting.bits["fate"], (batch for batch in told if batch.schema == fates.FILES))
         often = [batch.column(0).to_numpy() for batch in told if batch.schema == repeated.OFTEN]
         yield from self.counting.count(
             ((pairs, known.last(pairs.column("pair_id"))) for row in task.to_pylist() for pairs in self._read(**row)),
             np.sort(np.concatenate(often)) if often else None,
+            standing.Aliases.of(batch for batch in told if batch.schema == standing.ALIASES),
         )
 
     def _read(self, pairs: str, source: str) -> Iterator[pa.RecordBatch]:

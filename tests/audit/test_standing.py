@@ -10,9 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import images as images_pipeline
 from pmd.audit import attributes, measure, transforms
-from pmd.audit.standing import OWN_ID, with_standing
+from pmd.audit.standing import ALIASES, OWN_ID, Aliases, with_standing
 from pmd.audit.transforms import Counting
 from pmd.images import rules
 from pmd.schema import keys
@@ -35,37 +34,38 @@ def is_in(identity: str) -> bool:
     return bool(rules.in_sample(pa.array([keys.image_id(identity)], KEY), SAMPLE)[0])
 
 
-def aliases(folder: Path, numbers: range) -> str:
-    """Write that COCO's image of each number is Flickr's of the same."""
-    said = [(keys.image_id(f"coco:{number}"), f"coco:{number}", f"flickr:{number}") for number in numbers]
-    return images_pipeline.write_aliases(said, str(folder))
+def aliases(numbers: range) -> Aliases:
+    """Return that COCO's image of each number is Flickr's of the same."""
+    others, kept = ([keys.image_id(f"{name}:{number}") for number in numbers] for name in ("flickr", "coco"))
+    halves = [pa.record_batch([others[start::2], kept[start::2]], ALIASES) for start in (0, 1)]
+    return Aliases.of(halves)
 
 
 def flickr(numbers: range) -> pa.RecordBatch:
     return batch(pair("sbu_captions", str(number), "a house", image=f"flickr:{number}") for number in numbers)
 
 
-def test_the_image_that_stands_for_it_takes_its_place(tmp_path: Path) -> None:
-    path = aliases(tmp_path, range(1, 50))
+def test_the_image_that_stands_for_it_takes_its_place() -> None:
+    known = aliases(range(1, 50))
     pairs = flickr(range(40, 60))
-    found = with_standing(pairs, path)
+    found = with_standing(pairs, known)
     expected = [keys.image_id(f"{'coco' if number < 50 else 'flickr'}:{number}") for number in range(40, 60)]
     assert found["image_id"].to_pylist() == expected
     assert found[OWN_ID].equals(pairs["image_id"])
     assert found.drop_columns([OWN_ID, "image_id"]).equals(pairs.drop_columns(["image_id"]))
     others = flickr(range(50, 60))
-    assert with_standing(others, path) is others
+    assert with_standing(others, known) is others
 
 
-def test_the_sample_goes_by_it(tmp_path: Path) -> None:
+def test_the_sample_goes_by_it() -> None:
     numbers = range(1, 200)
     pairs = flickr(numbers)
     inside = [is_in(f"coco:{number}") for number in numbers]
     assert sum(inside) != sum(is_in(f"flickr:{number}") for number in numbers)
     last = pa.array(["shard" if one else "curate" for one in inside])
     bits = dict.fromkeys(("fate", "image", "unit", "text"), 0)
-    counting = Counting(WHOLE, ("sbu_captions",), bits, "", SAMPLE, aliases=aliases(tmp_path, numbers))
-    *_, outputs = counting.count([(pairs, last)])
+    counting = Counting(WHOLE, ("sbu_captions",), bits, "", SAMPLE)
+    *_, outputs = counting.count([(pairs, last)], None, aliases(numbers))
     assert isinstance(outputs, pa.RecordBatch)
     fact = outputs["fact"][0].as_py().removeprefix(transforms.COUNTED)
     found = measure.from_bytes(base64.b64decode(fact)).sources["sbu_captions"]
@@ -73,9 +73,18 @@ def test_the_sample_goes_by_it(tmp_path: Path) -> None:
     assert found.outside == len(numbers) - sum(inside)
 
 
+def test_of_several_images_the_one_with_the_smallest_key_stands_for_another() -> None:
+    other, *kept = (keys.image_id(one) for one in ("flickr:1", "coco:1", "coco:2"))
+    for order in (kept, kept[::-1]):
+        known = Aliases.of([pa.record_batch([[other], [one]], ALIASES) for one in order])
+        assert known.kept.to_pylist() == [min(kept)]
+    pairs = flickr(range(1, 3))
+    assert with_standing(pairs, Aliases.of([])) is pairs
+
+
 def test_an_attribute_may_stand_under_either_key(tmp_path: Path) -> None:
-    path = aliases(tmp_path, range(1, 9))
-    pairs = with_standing(flickr(range(1, 11)), path)
+    known = aliases(range(1, 9))
+    pairs = with_standing(flickr(range(1, 11)), known)
     named = ["coco:1", "coco:2", "flickr:2", "flickr:3", "flickr:9"]
     table = pa.table({"image_id": [keys.image_id(one) for one in named], "kind": ["a", "a", "b", "b", "b"]})
     pq.write_table(table, tmp_path / "kinds.parquet")
