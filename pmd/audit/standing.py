@@ -44,28 +44,23 @@ class Aliases:
     """Images for which another stands.
 
     Attributes:
-        first: The first halves of their keys, in the order of the second.
-        second: The second halves, ascending.
+        halves: Those of their keys (`keys.halves`), in order.
         kept: The keys of the images that stand for them.
     """
 
-    first: npt.NDArray[np.uint64]
-    second: npt.NDArray[np.uint64]
+    halves: tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]
     kept: pa.Array
 
     @classmethod
     def of(cls, batches: Iterable[pa.RecordBatch]) -> Aliases:
         """Return what batches of `ALIASES` tell: where several images stand for one, that of the smallest key does."""
-        table = pa.Table.from_batches(batches, ALIASES).combine_chunks()
-        ids, kept = (pa.chunked_array(table[name]).combine_chunks() for name in ALIASES.names)
+        table = pa.Table.from_batches(batches, ALIASES)
+        ids, kept = (table[name].combine_chunks() for name in ALIASES.names)
         order = pa.array(keys.order(ids, kept))
         ids, kept = ids.take(order), kept.take(order)
-        first, second = keys.halves(ids)
-        is_first = np.arange(len(ids)) == 0
-        is_first[1:] |= (first[1:] != first[:-1]) | (second[1:] != second[:-1])
-        some = np.flatnonzero(is_first)
-        some = some[np.argsort(second[some])]
-        return cls(first[some], second[some], kept.take(pa.array(some)))
+        first, last = keys.halves(ids)
+        some = np.flatnonzero(keys.is_first(first, last))
+        return cls((first[some], last[some]), kept.take(pa.array(some)))
 
 
 def with_standing(pairs: pa.RecordBatch, aliases: Aliases) -> pa.RecordBatch:
@@ -75,12 +70,11 @@ def with_standing(pairs: pa.RecordBatch, aliases: Aliases) -> pa.RecordBatch:
         pairs: With `image_id`.
         aliases: Of all sources.
     """
-    if not len(aliases.second):
+    if not len(aliases.kept):
         return pairs
     own = pairs.column("image_id")
-    own_first, own_second = keys.halves(own)
-    at = np.minimum(np.searchsorted(aliases.second, own_second), len(aliases.second) - 1)
-    other = (aliases.second[at] == own_second) & (aliases.first[at] == own_first)
+    at = keys.places_in_order(keys.halves(own), aliases.halves)
+    other = at >= 0
     if not other.any():
         return pairs
     standing = pc.replace_with_mask(own, pa.array(other), aliases.kept.take(pa.array(at[other])))

@@ -112,11 +112,30 @@ def places(wanted: pa.Array, among: pa.Array) -> npt.NDArray[np.int64]:
     known = halves(among)
     if (known[0][1:] <= known[0][:-1]).any() or (first[1:] < first[:-1]).any():
         return _looked_up(wanted, among)
-    is_new = np.r_[True, (first[1:] != first[:-1]) | (last[1:] != last[:-1])]
-    at = np.minimum(np.searchsorted(known[0], first[is_new]), len(among) - 1)
-    same = (known[0][at] == first[is_new]) & (known[1][at] == last[is_new])
-    each: npt.NDArray[np.int64] = np.where(same, at, -1)[np.cumsum(is_new) - 1]
+    is_new = is_first(first, last)
+    each: npt.NDArray[np.int64] = places_in_order((first[is_new], last[is_new]), known)[np.cumsum(is_new) - 1]
     return each
+
+
+def is_first(first: npt.NDArray[np.uint64], last: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    """Return for each of some keys, which are in order, whether it is the first of those that are equal; see `halves`."""
+    found: npt.NDArray[np.bool_] = np.r_[True, (first[1:] != first[:-1]) | (last[1:] != last[:-1])][: len(first)]
+    return found
+
+
+def places_in_order(
+    wanted: tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]],
+    among: tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]],
+) -> npt.NDArray[np.int64]:
+    """Return where each key, in any order, stands among others, which are in order; -1 where it does not.
+
+    Args:
+        wanted: The keys' `halves`.
+        among: The others', at least one; no two have one first half.
+    """
+    at = np.minimum(np.searchsorted(among[0], wanted[0]), len(among[0]) - 1)
+    found: npt.NDArray[np.int64] = np.where((among[0][at] == wanted[0]) & (among[1][at] == wanted[1]), at, -1)
+    return found
 
 
 def _looked_up(wanted: pa.Array, among: pa.Array) -> npt.NDArray[np.int64]:
