@@ -251,9 +251,11 @@ def _is_mirror(table: named_tables.Table, options: Options) -> bool:
 
 
 def _mirrored(chunk: Chunk, options: Options) -> Iterator[dict[str, Any]]:
-    for row, where in named_rows.rows(chunk, _layout(options)):
+    layout = _layout(options)
+    nothing = dict.fromkeys(layout.needed)  # Spark leaves what is null out of JSON Lines
+    for row, where in named_rows.rows(chunk, layout):
         try:
-            annotation = _upstream(records.mapping(row, "annotation"))
+            annotation = _upstream(nothing | records.mapping(row, "annotation"))
             yield _draft(annotation, options.text) | {"where": where}
         except records.Malformed as error:
             yield records.lost(row, "malformed_row", str(error), where)
