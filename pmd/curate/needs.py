@@ -23,8 +23,9 @@ from pmd.suppression import lists
 #: within fields, long rows, texts in which nothing can be seen, what lists of `pmd publish` say of a row. 5: rows of a dump
 #: without a photo id, WIT and labelled captions that were written again, empty `original_caption`, members in capitals,
 #: Wikimedia's thumbnails on a host of their own, imgur.io. 6: numbers that are whole floats, COCO's pictures under other ids,
-#: Visual Genome's without a URL.
-READ_FORMAT: Final = 6
+#: Visual Genome's without a URL. 7: nulls, numbers and times as mirrors have them, blank lines among narratives, addresses of
+#: Imgur's that RedCaps' downloader has spoilt, COCO's file names with a folder.
+READ_FORMAT: Final = 7
 
 
 @dataclasses.dataclass(frozen=True)

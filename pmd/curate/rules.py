@@ -8,6 +8,7 @@ id meet: number the repeated ones, reject exact repeats where asked, sort.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
@@ -43,6 +44,9 @@ _PAIRS_ONLY: Final = (
     "image_licence",
     "licence_evidence",
 )
+
+#: What an id ends in that looks like the number of a row that repeats another's (RE2).
+_NUMBER: Final = "(?:#[0-9]+)+$"
 
 #: Input bytes of a partition, uncompressed. A partition's rows stand in memory, with their upstream fields and copies
 #: about ten times that.
@@ -90,7 +94,7 @@ def judge(source: str, drafts: pa.RecordBatch) -> pa.RecordBatch:
     leaves = pc.is_valid(reasons)
     columns = {name: drafts[name] for name in JUDGED.names if name in drafts.schema.names}
     columns |= {
-        "key": keys.pair_ids(source, source_ids),
+        "key": keys.pair_ids(source, _stems(source_ids)),
         "image_id": keys.image_ids(identities),
         "source_id": source_ids,
         "text": texts,
@@ -102,6 +106,13 @@ def judge(source: str, drafts: pa.RecordBatch) -> pa.RecordBatch:
     if leaves.true_count:
         columns |= {name: _of_pairs(columns[name], leaves) for name in _PAIRS_ONLY}
     return pa.RecordBatch.from_arrays([columns[name] for name in JUDGED.names], schema=JUDGED)
+
+
+def _stems(source_ids: pa.Array) -> pa.Array:
+    """Return ids without what looks like a number of ours: the second row of `a` must not be called as upstream's own `a#2`."""
+    if not pc.any(pc.match_substring(source_ids, "#")).as_py():
+        return source_ids
+    return pc.replace_substring_regex(source_ids, _NUMBER, "")
 
 
 def _of_pairs(column: pa.Array, leaves: pa.BooleanArray) -> pa.Array:
@@ -178,8 +189,8 @@ def resolve(source: str, judged: pa.Table, asked: Asked) -> Resolved:
     """Number the rows that share an upstream id, and split pairs from rejected rows.
 
     Rows with one id are numbered in order of their content (`row_digest`), so the order in which they were read does not
-    matter; the second is `ID#2`. Under ``duplicate_rows = "reject"`` a row whose id, image, region and text all equal those
-    of an earlier kept row is a `duplicate_row`.
+    matter; the second is `ID#2`, unless that is another row's own id. Under ``duplicate_rows = "reject"`` a row whose id,
+    image, region and text all equal those of an earlier kept row is a `duplicate_row`.
 
     Args:
         source: The source's name.
@@ -189,7 +200,7 @@ def resolve(source: str, judged: pa.Table, asked: Asked) -> Resolved:
     table = judged.combine_chunks()
     pair_ids = _keys(table)
     in_order = keys.order(pair_ids)
-    repeats = _repeats(pair_ids, in_order)
+    repeats = np.union1d(_repeats(pair_ids, in_order), np.flatnonzero(_look_numbered(table["source_id"])))
     if len(repeats):
         # Few rows share an id: only they are looked at, and put in the places that their numbers give them.
         table, pair_ids = _number(source, table, repeats, asked)
@@ -231,6 +242,11 @@ def _repeats(base_ids: pa.Array, in_order: np.ndarray) -> np.ndarray:
     return np.sort(in_order[np.r_[same, False] | np.r_[False, same]]) if same.any() else np.zeros(0, np.int64)
 
 
+def _look_numbered(source_ids: pa.ChunkedArray) -> np.ndarray:
+    """Return which ids look like those of numbered rows: their key is not that of their partition."""
+    return np.asarray(pc.match_substring_regex(source_ids, _NUMBER).to_numpy(), bool)
+
+
 def _number(source: str, table: pa.Table, repeats: np.ndarray, asked: Asked) -> tuple[pa.Table, pa.Array]:
     """Number rows that share an id; return the table with their new ids and reasons, and all rows' pair_id."""
     shared = table.take(pa.array(repeats))
@@ -240,23 +256,34 @@ def _number(source: str, table: pa.Table, repeats: np.ndarray, asked: Asked) -> 
     bases = shared["source_id"].to_pylist()
     reasons = shared["reason"].to_pylist()
     first = np.array([i == 0 or bases[i - 1] != base for i, base in enumerate(bases)])
-    positions = np.arange(len(bases))
-    numbers = positions - np.maximum.accumulate(np.where(first, positions, 0)) + 1
     if asked.curate.duplicate_rows == "reject":
         _reject_repeats(shared, first, reasons)
-    source_ids = [base if number == 1 else f"{base}#{number}" for base, number in zip(bases, numbers, strict=True)]
+    source_ids = _numbered(bases)
     columns = {
         "source_id": pa.array(source_ids, pa.string()),
         "reason": pa.array(reasons, pa.string()),
         "key": keys.pair_ids(source, pa.array(source_ids, pa.string())),
     }
     slots = np.arange(len(table))
-    slots[where] = len(table) + positions
+    slots[where] = len(table) + np.arange(len(bases))
     indices = pa.array(slots)
     for name, changed in columns.items():
         whole = pa.concat_arrays([*table[name].chunks, changed]).take(indices)
         table = table.set_column(table.schema.get_field_index(name), table.schema.field(name), whole)
     return table, _keys(table)
+
+
+def _numbered(bases: list[str]) -> list[str]:
+    """Return an id of its own for each row, in their order: the second `a` is `a#2`, or has the next number that is free."""
+    taken = {*bases}
+    named: list[str] = []
+    number = 1
+    for before, base in itertools.pairwise([None, *bases]):
+        number = 1 if base != before else number + 1
+        while number > 1 and f"{base}#{number}" in taken:
+            number += 1
+        named.append(str(base) if number == 1 else f"{base}#{number}")
+    return named
 
 
 def _reject_repeats(table: pa.Table, first: np.ndarray, reasons: list[str | None]) -> None:

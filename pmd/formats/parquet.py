@@ -209,6 +209,7 @@ def _longest(numbered: pq.ParquetFile, group: int, texts: Sequence[str]) -> int:
 
 def _written_out(batch: pa.RecordBatch, texts: Sequence[str]) -> Iterator[tuple[pa.RecordBatch, dict[int, bytes]]]:
     """Yield a batch with its texts as such, some rows at a time, and its rows that have too many bytes of them."""
+    batch = _without_views(batch, texts)
     numbered = any(pa.types.is_dictionary(batch[name].type) for name in texts)
     if not numbered and sum(batch[name].nbytes for name in texts) <= BATCH_BYTES:  # as nearly always
         yield batch, {}
@@ -229,6 +230,16 @@ def _written_out(batch: pa.RecordBatch, texts: Sequence[str]) -> Iterator[tuple[
             part = part.set_column(part.schema.get_field_index(name), name, _dense(part[name], kept))
         yield part, long
         start = stop
+
+
+def _without_views(batch: pa.RecordBatch, texts: Sequence[str]) -> pa.RecordBatch:
+    """Return a batch whose texts stand one behind another: of views, as DataFusion writes them, Arrow tells no lengths."""
+    for name in texts:
+        kind = batch[name].type
+        if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
+            plain = batch[name].cast(pa.large_string() if pa.types.is_string_view(kind) else pa.large_binary())
+            batch = batch.set_column(batch.schema.get_field_index(name), name, plain)
+    return batch
 
 
 def _sizes(column: pa.Array) -> npt.NDArray[np.int64]:
@@ -272,6 +283,7 @@ def is_text(kind: pa.DataType) -> bool:
         or pa.types.is_string_view(kind)
         or pa.types.is_binary(kind)
         or pa.types.is_large_binary(kind)
+        or pa.types.is_binary_view(kind)
     )
 
 

@@ -288,6 +288,8 @@ def _picture_columns(picture: dict[str, Any], licences: dict[int, str], document
     file_name = records.optional_text(picture, "file_name")
     licence = licences.get(records.optional_integer(picture, "license") or 0)
     folder = folder_of(url, file_name, document) if file_name else None
+    if folder and file_name:
+        file_name = posixpath.basename(file_name)  # some programs write the folder before it
     return {
         "image_url": url,
         "mirrors": _today(url, folder, file_name),

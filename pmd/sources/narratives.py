@@ -39,7 +39,7 @@ _MIRROR: Final = named_tables.Layout(
     text=frozenset({"dataset_id", "caption", "original_caption"}),
 )
 #: A number as a CSV spells it, where pandas has made a float of it too.
-_WHOLE: Final = re.compile(r"([0-9]{1,18})(?:\.0)?")
+_WHOLE: Final = re.compile(r"(-?[0-9]{1,19})(?:\.0)?")
 #: The start of a list with an object a line. The end of a row that was cut in two may begin with a bracket, too.
 _LIST: Final = re.compile(rb"\s*\[(?:[^\n]*,)?\s*\n")
 #: Rows looked at to tell which data set a table is of.
@@ -299,8 +299,10 @@ def _lines(chunk: Chunk, *, numbered: bool) -> Iterator[tuple[Any, str]]:
         for index, row, error in json_stream.parse_json_lines(batch):
             if numbered and isinstance(row, dict) and (number := records.whole(row.get("image_id"))) is not None:
                 row["image_id"] = str(number)
-            spoiled = None if error is None else json_stream.Spoiled(batch.lines[index].as_py(), error)
-            yield row if spoiled is None else spoiled, batch.place(index)
+            if error is None:
+                yield row, batch.place(index)
+            elif (raw := batch.lines[index].as_py()).strip():  # else a blank line, which is no row
+                yield json_stream.Spoiled(raw, error), batch.place(index)
 
 
 def _mirrored(chunk: Chunk) -> Iterator[tuple[Any, str]]:
@@ -312,12 +314,12 @@ def _mirrored(chunk: Chunk) -> Iterator[tuple[Any, str]]:
 def _upstream(row: dict[str, Any]) -> dict[str, Any]:
     """Return a table's row as upstream has it."""
     record = {key: value for key, value in row.items() if value is not None}
-    # Tables make numbers of ids that are all digits, and a CSV makes text of every number.
-    if (number := records.whole(record.get("image_id"))) is not None:
-        record["image_id"] = str(number)
-    annotator_id = record.get("annotator_id")
-    if isinstance(annotator_id, str) and (spelled := _WHOLE.fullmatch(annotator_id)):
-        record["annotator_id"] = int(spelled[1])
+    if "caption" in row:  # which many a table has null for, where it is empty
+        record.setdefault("caption", "")
+    for key, kind in (("image_id", str), ("annotator_id", int)):
+        # Tables make numbers of ids that are all digits, pandas makes floats of these, and a CSV makes text of every number.
+        if (spelled := _WHOLE.fullmatch(str(record.get(key)))) is not None:
+            record[key] = kind(spelled[1])
     return record
 
 

@@ -41,6 +41,12 @@ _IMGUR: Final = re.compile(r"(?:.+\.)?imgur\.(?:com|io)", re.IGNORECASE)
 #: White space before another URL. Looked for from its start alone: else from each blank of it, to its end.
 _BETWEEN: Final = re.compile(r"(?<!\s)\s+(?=https?://)")
 
+#: An address that RedCaps' downloader has made of a post's: imgur.com/Abc12?1, www.imgur.com/Abc12 and imgur.com/Abc12.png became
+#: i.imgur.com/Abc12?1.jpg, www.i.imgur.com/Abc12.jpg and i.imgur.com/Abc12.png.jpg. Imgur spells no picture's address so.
+_POST: Final = re.compile(
+    r"((?i:https?))://(?i:(?:www\.)?i\.imgur\.com)/([0-9A-Za-z]{5,8})(\.(?i:jpe?g|png|gif))?(?:[?#][^/]*)?\.jpg"
+)
+
 #: What Reddit's API writes for three characters (its documentation, "response body encoding").
 _ESCAPED: Final = re.compile("&(?:amp|lt|gt);")
 
@@ -59,6 +65,9 @@ _ORDER: Final = (
     "crosspost_parents",
 )  # fmt: skip
 _NUMBERS: Final = frozenset({"score", "created_utc"})
+#: A whole number as text, also where pandas has made a float of it.
+_WHOLE: Final = re.compile(r"(-?[0-9]{1,18})(?:\.0)?")
+_NEVER_NULL: Final = frozenset({*_NEEDED, *_TEXTS})
 #: What not every annotation has.
 _OFTEN: Final = frozenset({"score", "crosspost_parents"})
 #: Seconds since 1970 are under this, and milliseconds, as some writers have it, are not: Reddit is of 2005.
@@ -152,9 +161,16 @@ def pictures(url: str) -> list[str]:
     if "&" in given:
         given = _ESCAPED.sub(lambda escaped: html.unescape(escaped[0]), given)
     if "," not in given and len(given.split()) < 2:
-        return [given]
+        return [_direct(given)]
     addresses = [part for part in _BETWEEN.split(given) if part.startswith(("http://", "https://"))]
-    return list(dict.fromkeys(itertools.chain.from_iterable(map(_of_imgur, addresses or [given]))))
+    named = itertools.chain.from_iterable(map(_of_imgur, addresses or [given]))
+    return list(dict.fromkeys(map(_direct, named)))
+
+
+def _direct(url: str) -> str:
+    """Return where the picture of a post of Imgur's is whose address RedCaps' code has spoilt; any other URL as it is."""
+    post = _POST.fullmatch(url)
+    return url if post is None else f"{post[1]}://i.imgur.com/{post[2]}{post[3] or '.jpg'}"
 
 
 def _of_imgur(url: str) -> list[str]:
@@ -235,9 +251,11 @@ def _is_mirror(table: named_tables.Table, options: Options) -> bool:
 
 
 def _mirrored(chunk: Chunk, options: Options) -> Iterator[dict[str, Any]]:
-    for row, where in named_rows.rows(chunk, _layout(options)):
+    layout = _layout(options)
+    nothing = dict.fromkeys(layout.needed)  # Spark leaves what is null out of JSON Lines
+    for row, where in named_rows.rows(chunk, layout):
         try:
-            annotation = _upstream(records.mapping(row, "annotation"))
+            annotation = _upstream(nothing | records.mapping(row, "annotation"))
             yield _draft(annotation, options.text) | {"where": where}
         except records.Malformed as error:
             yield records.lost(row, "malformed_row", str(error), where)
@@ -245,18 +263,33 @@ def _mirrored(chunk: Chunk, options: Options) -> Iterator[dict[str, Any]]:
 
 def _upstream(row: dict[str, Any]) -> dict[str, Any]:
     """Return a mirror's row as the annotation that it was made from."""
+    # Every annotation has these, and many a table has null for an empty text.
+    said = {key: "" if value is None and key in _NEVER_NULL else value for key, value in row.items()}
     # Two are not in every annotation; a table has a place for them in every row.
-    there = {key for key, value in row.items() if value is not None and (value != "" or key not in _OFTEN)}
-    annotation: dict[str, Any] = {key: row[key] for key in _ORDER if key in there}
+    there = {key for key, value in said.items() if value is not None and (value != "" or key not in _OFTEN)}
+    annotation: dict[str, Any] = {key: said[key] for key in _ORDER if key in there}
     for key in _NUMBERS & there:
-        if (number := records.whole(annotation[key])) is not None:
-            annotation[key] = number
-    created = annotation.get("created_utc")
-    if isinstance(created, datetime.datetime):
-        annotation["created_utc"] = int(created.replace(tzinfo=created.tzinfo or datetime.UTC).timestamp())
-    elif type(created) is int and created >= _FEWEST_MS:
+        annotation[key] = _number(annotation[key])
+    if type(created := annotation.get("created_utc")) is int and created >= _FEWEST_MS:
         annotation["created_utc"] = created // 1000
     return annotation
+
+
+def _number(value: Any) -> Any:
+    """Return a number, or a time as seconds since 1970, in whatever form a table has it; what is neither as it is.
+
+    A CSV makes text of both, and so do most writers of JSON of a time. One without a zone is UTC, as upstream's are.
+    """
+    if isinstance(value, str):
+        if (spelled := _WHOLE.fullmatch(value)) is not None:
+            return int(spelled[1])
+        try:
+            value = datetime.datetime.fromisoformat(value)
+        except ValueError:
+            return value
+    if isinstance(value, datetime.datetime):
+        return int(value.replace(tzinfo=value.tzinfo or datetime.UTC).timestamp())
+    return value if (number := records.whole(value)) is None else number
 
 
 def _draft(annotation: Any, text_key: str) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def _mirror_drafts(chunk: Chunk) -> Iterator[dict[str, Any]]:
         elif isinstance(row, dict):
             # Without a user, it is as in the text files.
             named = [name for name in _LISTS.values() if name != "user_id" or row.get(name) is not None]
-            yield _draft({name: row.get(name) for name in named}, where)
+            yield _draft({name: "" if row.get(name) is None else row[name] for name in named}, where)
         else:
             yield records.lost(row, "malformed_row", "row: expected an object", where)
 

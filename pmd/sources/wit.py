@@ -350,6 +350,9 @@ _OF_IMAGE: Final = (
     "image_url", "caption_attribution_description", "mime_type", "original_height", "original_width",
 )  # fmt: skip
 
+#: What every row of upstream's has a value of.
+_NEVER_EMPTY: Final = frozenset({"language", "page_url", "image_url"})
+
 _ROWS: Final = named_tables.Layout("a mirror of wit", {name: (name,) for name in COLUMNS})
 _IMAGES: Final = named_tables.Layout(
     "a mirror of wit (wit_base)", {name: (name,) for name in _OF_IMAGE}, {_FEATURES: (_FEATURES,)}
@@ -415,9 +418,9 @@ def _pages(row: Any, where: str) -> Iterable[tuple[Any, str]]:
 
 def _spelled(row: Mapping[str, Any], name: str) -> str:
     """Return a mirror's value as upstream spells it: nothing is the empty text, and flags are words."""
-    if name not in row:
+    if name not in row and name in _NEVER_EMPTY:
         raise records.Malformed(f"{name}: missing")
-    value = row[name]
+    value = row.get(name)  # Spark leaves what is null out of JSON Lines
     if value is None:
         return ""
     if isinstance(value, str):

@@ -265,6 +265,34 @@ def test_rows_that_share_an_id_are_numbered_by_themselves() -> None:
     assert {texts["2"], texts["2#2"]} == {"a dog", "a cat"}
 
 
+def test_a_number_of_ours_is_no_other_rows_id() -> None:
+    """Upstream may call a row as we would call the second of another's."""
+    names = ["a", "a", "a", "a#2", "a#2", "a#2#2", "a#4", "b#7", "#1", "c#x"]
+    rows = [draft(source_id=name, text=f"text {number}") for number, name in enumerate(names)]
+    settled = resolve(KEEP, judge(*rows[:4]), judge(*rows[4:]))
+    assert ids(settled.pairs) == sorted(["a", "a#3", "a#5", "a#2", "a#2#3", "a#2#2", "a#4", "b#7", "#1", "c#x"])
+    for row in settled.pairs.to_pylist():
+        assert row["pair_id"] == keys.pair_id("sbu_captions", row["source_id"])
+    own = {row["text"]: row["source_id"] for row in settled.pairs.to_pylist()}
+    assert [own[f"text {number}"] for number in range(5, 10)] == names[5:]
+
+
+def test_all_rows_that_may_come_to_have_one_id_meet() -> None:
+    batch = judge(*(draft(source_id=name) for name in ("a", "a#2", "a#2#3", "b", "a#x")))
+    one, two, three, other, word = batch["key"].to_pylist()
+    assert one == two == three
+    assert len({one, other, word}) == 3
+
+
+@given(names=st.lists(st.sampled_from(["a", "a#2", "a#3", "a#2#2", "b"]), max_size=8), data=st.data())
+def test_every_row_has_an_id_of_its_own(names: list[str], data: st.DataObject) -> None:
+    rows = [draft(source_id=name, text=f"text {number}") for number, name in enumerate(names)]
+    found = resolve(KEEP, judge(*rows)).pairs
+    assert len({*found["source_id"].to_pylist()}) == len({*found["pair_id"].to_pylist()}) == len(names)
+    assert {*names} <= {*found["source_id"].to_pylist()}
+    assert resolve(KEEP, judge(*data.draw(st.permutations(rows)))).pairs.equals(found)
+
+
 def test_every_row_says_of_which_source_and_stage_it_is() -> None:
     settled = resolve(KEEP, judge(draft(), draft(source_id="2", text="")))
     for table in (settled.pairs, settled.rejected):

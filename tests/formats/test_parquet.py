@@ -99,6 +99,8 @@ def test_names_of_classes_are_the_metadatas() -> None:
         (pa.string(), True),
         (pa.large_string(), True),
         (pa.binary(), True),
+        (pa.string_view(), True),
+        (pa.binary_view(), True),
         (pa.dictionary(pa.int32(), pa.string()), True),
         (pa.dictionary(pa.int32(), pa.int64()), False),
         (pa.int64(), False),
@@ -150,7 +152,17 @@ def test_what_the_storage_says_is_not_taken_for_damage(table: str, monkeypatch: 
         parquet.row_count(table)
 
 
-@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.binary(), pa.dictionary(pa.int32(), pa.string())])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.string(),
+        pa.large_string(),
+        pa.binary(),
+        pa.string_view(),
+        pa.binary_view(),
+        pa.dictionary(pa.int32(), pa.string()),
+    ],
+)
 @pytest.mark.parametrize("packed", [{}, {"use_dictionary": False}, {"compression": "zstd"}])
 def test_a_few_bytes_that_stand_for_many_are_written_out_a_few_rows_at_a_time(
     tmp_path: Path, kind: pa.DataType, packed: dict[str, Any]
@@ -171,6 +183,14 @@ def test_a_few_bytes_that_stand_for_many_are_written_out_a_few_rows_at_a_time(
         values += [value and (value[:1], len(value)) for value in rows.batch["text"].cast(pa.string()).to_pylist()]
     assert values == [("z", 1)] + [("x", 100_000), None, ("y", 1)] * 333
     assert held < 2 * parquet.BATCH_BYTES if not packed else held < 8 * parquet.BATCH_BYTES
+
+
+@pytest.mark.parametrize("kind", [pa.string_view(), pa.binary_view()])
+def test_views_stand_beside_numbered_text(tmp_path: Path, kind: pa.DataType) -> None:
+    texts = pa.array(["a", None, "a text of more than twelve bytes"])
+    table = pa.table({"view": texts.cast(kind), "numbered": texts.dictionary_encode()})
+    (rows,) = parquet.read(_write(tmp_path / "a.parquet", table), ["view", "numbered"])
+    assert [rows.batch[name].cast(pa.string()).to_pylist() for name in ("view", "numbered")] == [texts.to_pylist()] * 2
 
 
 def test_a_row_of_too_much_text_is_left_out_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

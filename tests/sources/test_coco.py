@@ -507,6 +507,21 @@ def test_pictures_of_the_first_release_are_where_they_are_today(
     assert row["mirrors"] == (expected and [f"http://images.cocodataset.org/{one}" for one in expected])
 
 
+def test_a_file_name_may_have_its_folder(tmp_path: Path, read_all: ReadAll) -> None:
+    path = tmp_path / "captions_train2017.json"
+    url = "http://images.cocodataset.org/train2017/000000000009.jpg"
+    images = [
+        {"id": 9, "file_name": "train2017/000000000009.jpg", "coco_url": url},
+        {"id": 10, "file_name": "images/train2017/000000000010.jpg"},
+    ]
+    captions = [{"id": image["id"], "image_id": image["id"], "caption": "A dog."} for image in images]
+    path.write_text(json.dumps({"images": images, "annotations": captions}))
+    assert [(row["file_name"], row["split"]) for row in read_all(SOURCE, path)] == [
+        ("train2017/000000000009.jpg", "train"),
+        ("train2017/000000000010.jpg", "train"),
+    ]
+
+
 def test_folders_in_a_zip_of_windows(captions: Path, tmp_path: Path, read_all: ReadAll) -> None:
     path = tmp_path / "annotations.zip"
     with zipfile.ZipFile(path, "w") as archive:

@@ -277,6 +277,67 @@ def test_annotations_one_a_line_are_upstreams_own(tmp_path: Path, read_all: Read
     assert _pairs(read_all(source, mirror)) == _pairs(read_all(source, _redcaps_upstream(tmp_path)))
 
 
+def _as_text(post: Mapping[str, Any], time: str) -> dict[str, Any]:
+    """Return a post of which numbers are text, its time in one of the forms that writers have."""
+    created = datetime.datetime.fromtimestamp(post["created_utc"], datetime.UTC)
+    stands = {"seconds": str(post["created_utc"]), "space": str(created), "T": created.isoformat()}
+    zoned = {"Z": created.strftime("%Y-%m-%dT%H:%M:%SZ"), "none": created.strftime("%Y-%m-%d %H:%M:%S")}
+    return {
+        **post,
+        "created_utc": {**stands, **zoned}[time],
+        **({"score": str(post["score"])} if "score" in post else {}),
+    }
+
+
+@pytest.mark.parametrize("time", ["seconds", "space", "T", "Z", "none"])
+@pytest.mark.parametrize("write", [_json_lines, _parquet])
+def test_red_caps_with_numbers_and_times_as_text(
+    tmp_path: Path, read_all: ReadAll, write: Callable[[Path, Rows], Path], time: str
+) -> None:
+    source = sources.load("red_caps")
+    mirror = write(tmp_path / "redcaps.table", [_as_text(post, time) for post in POSTS])
+    assert _pairs(read_all(source, mirror)) == _pairs(read_all(source, _redcaps_upstream(tmp_path)))
+
+
+@pytest.mark.parametrize("created", ["yesterday", True, [1]])
+def test_a_time_that_is_none_stays_as_it_is(tmp_path: Path, read_all: ReadAll, created: Any) -> None:
+    mirror = _json_lines(tmp_path / "redcaps.jsonl", [{**POSTS[0], "created_utc": created}])
+    (row,) = read_all(sources.load("red_caps"), mirror)
+    assert row["reason"] is None
+    assert json.loads(row["meta"])["created_utc"] == created
+
+
+def _without_nulls(path: Path, rows: Rows) -> Path:
+    """Write JSON Lines as Spark does: what is null is in none of them."""
+    return _json_lines(path, [{key: value for key, value in row.items() if value is not None} for row in rows])
+
+
+@pytest.mark.parametrize("write", [_json_lines, _without_nulls, _parquet])
+def test_a_text_that_is_null_is_an_empty_one(
+    tmp_path: Path, read_all: ReadAll, write: Callable[[Path, Rows], Path]
+) -> None:
+    """As pandas makes of an empty cell: the row is upstream's, whose text is empty."""
+    posts: Rows = [{**POSTS[0], "caption": None}, {**POSTS[0], "image_id": "x9", "url": None}]
+    (no_text, no_url) = read_all(sources.load("red_caps"), write(tmp_path / "r.table", posts))
+    upstream = tmp_path / "cats_2019.json"
+    upstream.write_text(json.dumps({"annotations": [{**POSTS[0], "caption": ""}]}))
+    assert _pairs([no_text]) == _pairs(read_all(sources.load("red_caps"), upstream))
+    assert (no_url["source_id"], no_url["reason"]) == ("x9", "no_image")
+
+    photo = {"image_url": "http://static.flickr.com/1/2_abcdef.jpg", "user_id": "u", "caption": "a chair"}
+    rows: Rows = [photo, {**photo, "caption": None}, {**photo, "image_url": None}]
+    found = read_all(sources.load("sbu_captions"), write(tmp_path / "s.table", rows))
+    assert [(row["reason"], row["text"]) for row in found] == [(None, "a chair"), (None, ""), ("no_image", "a chair")]
+
+
+def test_a_narrative_that_is_null_is_an_empty_one(tmp_path: Path, read_all: ReadAll) -> None:
+    source = sources.load("localized_narratives__openimages")
+    rows = NARRATIVES[source.name]
+    mirror = _parquet(tmp_path / "n.parquet", [{**row, "caption": row["caption"] or None} for row in rows])
+    upstream = _json_lines(tmp_path / "captions.jsonl", rows)
+    assert _pairs(read_all(source, mirror)) == _pairs(read_all(source, upstream))
+
+
 def test_red_caps_as_csv_has_the_same_ids(tmp_path: Path, read_all: ReadAll) -> None:
     source = sources.load("red_caps")
     mirror = _csv(tmp_path / "redcaps.csv", [_as_loaded(post) for post in POSTS])
@@ -362,6 +423,18 @@ def test_narratives(tmp_path: Path, read_all: ReadAll, name: str, form: str) -> 
     assert _pairs(read_all(source, mirror)) == _pairs(read_all(source, upstream))
 
 
+@pytest.mark.parametrize("write", [_parquet, _csv])
+@pytest.mark.parametrize("name", ["localized_narratives__coco", "localized_narratives__flickr30k"])
+def test_narratives_with_numbers_that_pandas_has_made_floats_of(
+    tmp_path: Path, read_all: ReadAll, name: str, write: Callable[[Path, Rows], Path]
+) -> None:
+    floats = [{key: float(value) if key.endswith("_id") and key != "dataset_id" else value for key, value in row.items()}
+              for row in NARRATIVES[name]]  # fmt: skip
+    mirror = write(tmp_path / "narratives.table", floats)
+    upstream = _json_lines(tmp_path / "captions.jsonl", NARRATIVES[name])
+    assert _pairs(read_all(sources.load(name), mirror)) == _pairs(read_all(sources.load(name), upstream))
+
+
 def test_narratives_with_traces_and_pictures(tmp_path: Path, read_all: ReadAll) -> None:
     source = sources.load("localized_narratives__coco")
     heavy = {
@@ -430,6 +503,22 @@ def test_wit(tmp_path: Path, read_all: ReadAll, form: str) -> None:
     source = sources.load("wit")
     mirror = FORMS[form](tmp_path / f"train-00000-of-00330{form}", [_typed(page) for page in PAGES])
     assert _pairs(read_all(source, mirror)) == _pairs(read_all(source, _wit_upstream(tmp_path)))
+
+
+def test_wit_as_spark_writes_it(tmp_path: Path, read_all: ReadAll) -> None:
+    """What is null is in no line of JSON."""
+    mirror = _without_nulls(tmp_path / "train-00000-of-00330.jsonl", [_typed(page) for page in PAGES])
+    assert '"section_title"' not in mirror.read_text().partition("\n")[0]
+    assert _pairs(read_all(sources.load("wit"), mirror)) == _pairs(
+        read_all(sources.load("wit"), _wit_upstream(tmp_path))
+    )
+
+
+@pytest.mark.parametrize("name", ["language", "page_url", "image_url"])
+def test_a_row_of_wit_without_what_every_row_has_is_a_bad_one(tmp_path: Path, read_all: ReadAll, name: str) -> None:
+    rows = [_typed(PAGES[0]), {key: value for key, value in _typed(PAGES[0]).items() if key != name}]
+    found = read_all(sources.load("wit"), _json_lines(tmp_path / "wit.jsonl", rows))
+    assert sorted(str(row["detail"]) for row in found) == ["None", f"{name}: missing"]
 
 
 def test_wit_with_commas(tmp_path: Path, read_all: ReadAll) -> None:

@@ -34,3 +34,13 @@ def test_an_id_that_is_none_is_no_image(
     assert [row["reason"] for row in rows] == ["malformed_row", None]
     assert "image_id: expected a" in rows[0]["detail"]
     assert rows[0]["identity"] is None
+
+
+@pytest.mark.parametrize("blank", [b"\n", b"\r\n", b"  \n", b"\t", b"\n\n \n"])
+def test_a_blank_line_is_no_row(tmp_path: Path, read_all: Callable[..., list[dict[str, Any]]], blank: bytes) -> None:
+    """As in any other table of JSON Lines; `cat` and editors leave some."""
+    row = {"dataset_id": "mscoco_val2017", "image_id": "12", "annotator_id": 1, "caption": "A cat."}
+    path = tmp_path / "narratives.jsonl"
+    path.write_bytes(b"\n" + json.dumps(row).encode() + b"\n" + blank + b'{"cut\n' + blank)
+    rows = read_all(sources.load("localized_narratives__coco"), path)
+    assert [(row["text"], row["reason"]) for row in rows] == [("A cat.", None), (None, "malformed_row")]

@@ -174,6 +174,11 @@ _ABC, _DEF = "http://i.imgur.com/Abc12.jpg", "http://i.imgur.com/Def34.jpg"
         ("https://i.imgur.com/Abc12,.jpg", [_ABC]),
         ("http://imgur.com/Abc12.png%20,", ["http://i.imgur.com/Abc12.png"]),
         (f"my album: {_ABC}", [_ABC]),
+        ("http://i.imgur.com/Abc12?1.jpg", [_ABC]),
+        ("http://i.imgur.com/Abc12#0.jpg", [_ABC]),
+        ("http://www.i.imgur.com/Abc12.jpg", [_ABC]),
+        ("https://i.imgur.com/Abc1234.png.jpg", ["https://i.imgur.com/Abc1234.png"]),
+        (f"{_ABC} http://i.imgur.com/Abc12?1.jpg", [_ABC]),
     ],
 )
 def test_what_a_url_names(url: str, expected: list[str]) -> None:
@@ -184,6 +189,9 @@ def test_what_a_url_names(url: str, expected: list[str]) -> None:
     "url",
     [
         "https://i.imgur.com/Abc12.jpg",
+        "https://i.imgur.com/Abc12.jpg?1",
+        "https://i.imgur.com/Abc12.JPG",
+        "https://i.imgur.com/a/Abc12?1.jpg",
         "https://i.imgur.com/Abc12.jpg?1,2",
         "https://notimgur.com/a,b",
         "https://i.redd.it/a,b.jpg",
@@ -209,6 +217,7 @@ def test_many_blanks_in_a_url_take_no_longer_than_other_characters() -> None:
     [
         ("http://imgur.com/Abc12,", "imgur:Abc12", [_ABC], None),
         (f"{_ABC} {_DEF}", None, None, "several_images"),
+        ("http://i.imgur.com/Abc12?1.jpg", "imgur:Abc12", [_ABC], None),
         (f"{_ABC} ", None, None, None),
         ("http://imgur.com/,", None, None, None),
     ],
