@@ -245,17 +245,31 @@ class Client:
         return await asyncio.get_running_loop().run_in_executor(self._threads, decide)
 
     async def _named(self, target: Target) -> Route:
-        """Return where a URL's host is, within the time that a request may take."""
-        route = self._resolver.ready(target.scheme, target.host, target.port)
+        """Return where a URL's host is, within the time that a request may take.
+
+        That time counts from when its name is looked up, lest names be lost that only wait for others: a lane begins with
+        thousands, and looks up a few at a time. If no name at all comes back meanwhile, it is not waited for longer.
+        """
+        asked = target.scheme, target.host, target.port
+        route = self._resolver.ready(*asked)
         if route is not None:
             return route
-        if self._resolver.answers_at_once(target.scheme, target.host, target.port):
-            return await self._resolver.route(target.scheme, target.host, target.port)
-        try:
-            async with asyncio.timeout(self._options.timeout_s):
-                return await self._resolver.route(target.scheme, target.host, target.port)
-        except TimeoutError:
-            raise NameUnknown(f"{target.host}: no answer in {self._options.timeout_s:g} s") from None
+        if self._resolver.answers_at_once(*asked):
+            return await self._resolver.route(*asked)
+        now, limit = asyncio.get_running_loop().time, self._options.timeout_s
+        left = limit
+        while left > 0:
+            looked_up = self._resolver.looked_up
+            try:
+                async with asyncio.timeout(left):
+                    return await self._resolver.route(*asked)
+            except TimeoutError:
+                began = self._resolver.began(*asked)
+                if began is not None:
+                    left = began + limit - now()
+                elif self._resolver.looked_up == looked_up:
+                    break
+        raise NameUnknown(f"{target.host}: no answer in {limit:g} s")
 
     async def _hop(self, answer: Answer, target: Target, chance: float, last: Last) -> str | None:
         """Make one request; return where it redirects to, or None when the answer is complete.
