@@ -456,6 +456,9 @@ class Client:
                 break
             if answer.status != "rate_limited":
                 await asyncio.sleep(self._hosts.patience.backoff(tries + 1, 0.0))
+        if answer.status == "blocked_address" and answer.http_status is not None:
+            # Where the host leads us, not the host: that is an unreachable file (RFC 9309 §2.3.1.4), and no verdict on pictures.
+            answer.status = "server_error"
         is_reservation = url.endswith(tdmrep.PATH)
         # As the protocol has it; one that came, and cannot be read, is not missing.
         has_come = answer.http_status is not None and outcome.status_of_http(answer.http_status) == OK

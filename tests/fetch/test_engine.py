@@ -186,7 +186,7 @@ def test_a_name_that_waits_for_others_has_its_time_yet(
         if routes == 4:
             assert named.result() == route
         else:
-            with pytest.raises(addresses.NameUnknown, match="no answer in 0.01 s"):
+            with pytest.raises(addresses.NameUnknown, match=r"no answer in 0\.01 s"):
                 named.result()
     assert len(asked) == routes
 
