@@ -221,6 +221,7 @@ class Client:
             decide: Callable[[], robots.Verdict] = functools.partial(robots.verdict, policy, origin, path, self._agent)
             found = decide() if not robots.is_long_work(policy, path) else await self._in_thread(decide)
             evidence = [_heeded(answer, policy, found, "robots.txt")]
+            self._hosts.keep(target.host, target.port, found.delay_s)
         if self._options.tdmrep:
             reserved = reserved or await self._site_file(self._reservations, origin, tdmrep.PATH)
             decide = functools.partial(tdmrep.verdict, reserved, origin, path)

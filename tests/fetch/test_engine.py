@@ -569,6 +569,25 @@ def test_robots_txt_is_asked_for_once_and_obeyed(web: Web) -> None:
     assert len(web.log) == before
 
 
+def test_requests_to_a_host_keep_its_crawl_delay(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    web.routes["slow.test/robots.txt"] = reply(b"User-agent: *\nCrawl-delay: 0.2\n")
+    web.routes |= {f"{host}.test/{number}": reply(JPEG) for host in ("slow", "quick") for number in range(3)}
+    sent: list[float] = []
+    tries = hosts.Circuit.tries
+
+    def noted(circuit: hosts.Circuit, now: float) -> None:
+        if circuit.delay_s:
+            sent.append(now - circuit.tried_at)
+        tries(circuit, now)
+
+    monkeypatch.setattr(hosts.Circuit, "tries", noted)
+    rows = [image_row(f"{host} {n}", f"http://{host}.test/{n}") for host in ("slow", "quick") for n in range(3)]
+    got = run(table(*rows), options(web))
+    assert {fetched.status for fetched in got.values()} == {"ok"}
+    assert len(sent) == 4, "tdmrep.json and the pictures of one host"
+    assert min(sent) > 0.199
+
+
 def test_a_clock_that_goes_back_has_robots_txt_asked_for_once_more(web: Web) -> None:
     web.routes["away.test/robots.txt"] = reply(status=500)
     web.routes["here.test/robots.txt"] = reply(status=404)
