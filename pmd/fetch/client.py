@@ -221,6 +221,7 @@ class Client:
             decide: Callable[[], robots.Verdict] = functools.partial(robots.verdict, policy, origin, path, self._agent)
             found = decide() if not robots.is_long_work(policy, path) else await self._in_thread(decide)
             evidence = [_heeded(answer, policy, found, "robots.txt")]
+            self._hosts.keep(target.host, target.port, found.delay_s)
         if self._options.tdmrep:
             reserved = reserved or await self._site_file(self._reservations, origin, tdmrep.PATH)
             decide = functools.partial(tdmrep.verdict, reserved, origin, path)
@@ -245,17 +246,31 @@ class Client:
         return await asyncio.get_running_loop().run_in_executor(self._threads, decide)
 
     async def _named(self, target: Target) -> Route:
-        """Return where a URL's host is, within the time that a request may take."""
-        route = self._resolver.ready(target.scheme, target.host, target.port)
+        """Return where a URL's host is, within the time that a request may take.
+
+        That time counts from when its name is looked up, lest names be lost that only wait for others: a lane begins with
+        thousands, and looks up a few at a time. If no name at all comes back meanwhile, it is not waited for longer.
+        """
+        asked = target.scheme, target.host, target.port
+        route = self._resolver.ready(*asked)
         if route is not None:
             return route
-        if self._resolver.answers_at_once(target.scheme, target.host, target.port):
-            return await self._resolver.route(target.scheme, target.host, target.port)
-        try:
-            async with asyncio.timeout(self._options.timeout_s):
-                return await self._resolver.route(target.scheme, target.host, target.port)
-        except TimeoutError:
-            raise NameUnknown(f"{target.host}: no answer in {self._options.timeout_s:g} s") from None
+        if self._resolver.answers_at_once(*asked):
+            return await self._resolver.route(*asked)
+        now, limit = asyncio.get_running_loop().time, self._options.timeout_s
+        left = limit
+        while left > 0:
+            looked_up = self._resolver.looked_up
+            try:
+                async with asyncio.timeout(left):
+                    return await self._resolver.route(*asked)
+            except TimeoutError:
+                began = self._resolver.began(*asked)
+                if began is not None:
+                    left = began + limit - now()
+                elif self._resolver.looked_up == looked_up:
+                    break
+        raise NameUnknown(f"{target.host}: no answer in {limit:g} s")
 
     async def _hop(self, answer: Answer, target: Target, chance: float, last: Last) -> str | None:
         """Make one request; return where it redirects to, or None when the answer is complete.
@@ -442,6 +457,9 @@ class Client:
                 break
             if answer.status != "rate_limited":
                 await asyncio.sleep(self._hosts.patience.backoff(tries + 1, 0.0))
+        if answer.status == "blocked_address" and answer.http_status is not None:
+            # Where the host leads us, not the host: that is an unreachable file (RFC 9309 §2.3.1.4), and no verdict on pictures.
+            answer.status = "server_error"
         is_reservation = url.endswith(tdmrep.PATH)
         # As the protocol has it; one that came, and cannot be read, is not missing.
         has_come = answer.http_status is not None and outcome.status_of_http(answer.http_status) == OK

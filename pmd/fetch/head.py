@@ -61,8 +61,11 @@ class Head(NamedTuple):
 
     @property
     def content_length(self) -> int | None:
-        """How long the body is said to be; None where nothing is said that is a number, `ENDLESS` for more than anybody sends."""
-        said = self.first("content-length")
+        """How long the body is said to be; None where nothing is said that is a number, `ENDLESS` for more than anybody sends.
+
+        Where it comes in a transfer coding, that says where it ends, and a length beside it nothing (RFC 9112 §6.3).
+        """
+        said = self.first("content-length") if "transfer-encoding" not in self.headers else None
         if not said or not (said.isascii() and said.isdigit()):
             return None
         return int(said) if len(said) <= _LENGTH_DIGITS else ENDLESS

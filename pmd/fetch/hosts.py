@@ -2,8 +2,8 @@
 
 A *group* is a registrable domain, or several that the configuration names as one: pace, connections and pauses hold for
 all its hosts together. A *circuit* is one host and port: where connecting fails again and again, the rest of its images
-end the same way without being tried. *Slots* bound how many images are under way in a lane, from request to handing
-over; *bytes* bound what their bodies take.
+end the same way without being tried, and where its robots.txt has a Crawl-delay, its requests keep that too. *Slots* bound how
+many images are under way in a lane, from request to handing over; *bytes* bound what their bodies take.
 
 Everything runs in one event loop, whose clock is the only one read.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -306,6 +307,13 @@ class Group:
             Paused: The host is left alone for longer than we wait.
             CircuitOpen: It is given up; found out when the turn comes, since others may have tried meanwhile.
         """
+        if circuit.gate is None or not circuit.delay_s:
+            return await self._turn(circuit, has_begun=has_begun)
+        async with circuit.gate:  # whoever waits for the delay keeps no other host of the group waiting
+            await asyncio.sleep(circuit.tried_at + circuit.delay_s - self._loop.time())
+            return await self._turn(circuit, has_begun=has_begun)
+
+    async def _turn(self, circuit: Circuit, *, has_begun: bool) -> Turn:
         turn: asyncio.Future[Turn] = self._loop.create_future()
         if self._line is None:
             self._line = collections.deque()
@@ -320,7 +328,7 @@ class Group:
 
     def turn_now(self, circuit: Circuit) -> Turn | None:
         """Return leave to send a request if that takes no waiting; see `turn`."""
-        if self._line or not self._connections:  # nobody overtakes those who wait
+        if self._line or not self._connections or circuit.delay_s:  # nobody overtakes those who wait
             return None
         now = self._loop.time()
         circuit.check(now)
@@ -429,6 +437,9 @@ class Circuit:
     Attributes:
         failures: Images in a row that could not be connected to.
         late: Those in a row that had answers, and none that ended in its time.
+        delay_s: Seconds that its requests keep between each other, beside the pace of their group.
+        tried_at: When the last of them left.
+        gate: Where those wait that keep it, one after the other.
     """
 
     patience: Patience
@@ -436,6 +447,9 @@ class Circuit:
     late: int = 0
     status: str = ""
     until: float = 0.0
+    delay_s: float = 0.0
+    tried_at: float = -math.inf
+    gate: asyncio.Lock | None = None
 
     @property
     def _is_open(self) -> bool:
@@ -452,6 +466,7 @@ class Circuit:
 
     def tries(self, now: float) -> None:
         """Note an image that tries: where the circuit is open, the others wait for what it finds."""
+        self.tried_at = now
         if (self.failures or self.late) and self._is_open:
             self.until = now + self.patience.open_s
 
@@ -548,6 +563,7 @@ class Hosts:
     """
 
     def __init__(self, options: FetchOptions, lanes: int, lane: int, slots: Slots, patience: Patience) -> None:
+        self._lanes = lanes
         self._spacing_s = spacing_s(options.per_host.requests_per_s, lanes, lane)
         self._connections = share(options.per_host.connections, lanes, lane)
         self._named = named_groups(options.host_groups)
@@ -599,6 +615,17 @@ class Hosts:
     def circuit(self, host: str, port: int) -> Circuit:
         """Return the circuit of a host and port."""
         return self.of(host, port)[1]
+
+    def keep(self, host: str, port: int, delay_s: float) -> None:
+        """Have the requests to a host and port keep a delay; of each lane as many times as long, since none knows of the others.
+
+        One that is no longer than requests to the group are apart anyway is no delay.
+        """
+        of_lane_s = delay_s * self._lanes
+        circuit = self.circuit(host, port)
+        circuit.delay_s = of_lane_s if of_lane_s > self._spacing_s else 0.0
+        if circuit.delay_s and circuit.gate is None:
+            circuit.gate = asyncio.Lock()
 
     def requests(self) -> dict[str, int]:
         """Return how many requests each domain has had from this lane."""

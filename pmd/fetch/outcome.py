@@ -138,7 +138,8 @@ _Bytes = bytes
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _FORBIDDEN: Final = frozenset({401, 402, 403, 407, 451})
 _RATE_LIMITED: Final = frozenset({429, 503})
-_NOT_AN_AGENT: Final = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
+#: Directives that have a value behind a colon, which ends no agent's name.
+_WITH_VALUE: Final = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
 
 
 # Neither this nor `Fetched` is frozen, though nothing changes them: with so many fields, that would take five times as long.
@@ -297,22 +298,25 @@ def denying_tag(values: Sequence[str], agent: str, directives: Set[str] = DENYIN
             return value
         for_us = True
         for part in value.split(","):
-            name, colon, rest = part.partition(":")
-            directive = part.strip().lower()
-            if colon and name.strip().lower() not in _NOT_AN_AGENT and not _DATE.match(name.strip()):
-                for_us = name.strip().lower() in {agent.lower(), "*"}
-                directive = rest.strip().lower()
-            if for_us and not directives.isdisjoint(_WORD_END.split(directive)):
+            name, colon, rest = (piece.strip(_BLANK_OR_QUOTE).lower() for piece in part.partition(":"))
+            words = _WORD_END.split(part.lower())
+            if colon and name in _WITH_VALUE:
+                words = _WORD_END.split(rest)[1:]  # "max-image-preview: none" is no "none"
+            elif colon and not _DATE.match(name):
+                for_us = name in {agent.lower(), "*"}
+                words = _WORD_END.split(rest)
+            if for_us and not directives.isdisjoint(words):
                 return value
     return None
 
 
 #: The rest of a date, which has a comma: "unavailable_after: Mon, 25 Jun 2010 15:00:00 PST". Its colon ends no agent's name.
-_DATE: Final = re.compile("[0-9]{1,2}[ -][A-Za-z]{3}[ -]")
+_DATE: Final = re.compile("[0-9]{1,2}[ -][a-z]{3}[ -]")
 #: Characters of an X-Robots-Tag that is read to its end. Ours: what Apache sends in one line, by default.
 TAG_LENGTH: Final = 8190
-#: What stands between two directives where somebody has left the comma out: a no is a no.
-_WORD_END: Final = re.compile(r"[\s;]+")
+#: What stands between two directives where somebody has left the comma out, or has quoted them: a no is a no.
+_WORD_END: Final = re.compile(r"[\s;\"']+")
+_BLANK_OR_QUOTE: Final = " \t\r\n\"'"
 _DENYING: Final = re.compile(rf"\b(?:{'|'.join(sorted(DENYING_TAGS))})\b", re.IGNORECASE)
 
 

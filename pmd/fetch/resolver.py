@@ -87,6 +87,9 @@ class Resolver:
         self._lookup = lookup
         self._proxies = proxies
         self._known: dict[str, tuple[float, asyncio.Future[list[str]]]] = {}
+        self._began: dict[str, float] = {}  # names that are looked up just now → since when, by the loop's clock
+        #: Names that have been looked up, found or not.
+        self.looked_up = 0
         self._ready: dict[tuple[str, str, int], tuple[float, Route]] = {}
 
     async def route(self, scheme: str, host: str, port: int) -> Route:
@@ -137,12 +140,20 @@ class Resolver:
 
     def answers_at_once(self, scheme: str, host: str, port: int) -> bool:
         """Return whether `route` has nothing to wait for."""
-        proxy = self._proxy(scheme, host, port)
-        host = proxy.host if proxy is not None else self._routes.of_host(host, port)[0]
+        host = self._asked_for(scheme, host, port)
         if addresses.literal(host) is not None:
             return True
         expires, answer = self._known.get(host, _UNKNOWN)
         return answer is not None and answer.done() and expires > asyncio.get_running_loop().time()
+
+    def began(self, scheme: str, host: str, port: int) -> float | None:
+        """Return since when the name is looked up that `route` waits for; None where it still waits for a thread, or is known."""
+        return self._began.get(self._asked_for(scheme, host, port))
+
+    def _asked_for(self, scheme: str, host: str, port: int) -> str:
+        """Return the host of which the addresses are wanted: a URL's, one that stands in for it, or a proxy."""
+        proxy = self._proxy(scheme, host, port)
+        return proxy.host if proxy is not None else self._routes.of_host(host, port)[0]
 
     async def require_all(self, host: str) -> None:
         """Check every address of a URL's host, for those who will not connect to the one that was chosen here.
@@ -163,12 +174,16 @@ class Resolver:
             answer = loop.create_future()
             self._known[host] = (loop.time() + FOUND_S, answer)
             try:
-                asked = loop.run_in_executor(self._threads, self._lookup, host)
+                asked = loop.run_in_executor(self._threads, self._look_up, host, loop.time)
             except BaseException:  # no thread is to be had: nobody may wait for an answer
                 del self._known[host]
                 raise
             asked.add_done_callback(functools.partial(self._learn, host, answer, loop))
         return await asyncio.shield(answer)
+
+    def _look_up(self, host: str, now: Callable[[], float]) -> list[str]:
+        self._began[host] = now()
+        return self._lookup(host)
 
     def _learn(
         self,
@@ -177,6 +192,8 @@ class Resolver:
         loop: asyncio.AbstractEventLoop,
         asked: asyncio.Future[list[str]],
     ) -> None:
+        self._began.pop(host, None)
+        self.looked_up += 1
         error = None if asked.cancelled() else asked.exception()
         lacking = _lacking(error)
         if lacking is not None:

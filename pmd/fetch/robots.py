@@ -37,6 +37,10 @@ UNREACHABLE_FRESH: Final = datetime.timedelta(minutes=5)
 #: clocks may differ by less. Ours.
 SKEW: Final = datetime.timedelta(minutes=5)
 
+#: The longest Crawl-delay that is kept to, in seconds. RFC 9309 has none; hosts write it all the same, most of them the 10 that
+#: Drupal's own file had. One image alone must not hold up a shard for hours: who asks for more is given this. Ours.
+MOST_DELAY_S: Final = 10.0
+
 #: Characters of a short file, and how many files' rules are kept at hand, of the short ones and of the others. Rules take some
 #: ten times as much as the file, and 35 times where each is as short as can be: 420 MB if all files are built for that.
 SHORT: Final = 16 * 1024
@@ -53,7 +57,9 @@ _KEYS: Final = {
     **dict.fromkeys(("user-agent", "useragent", "user agent"), "user-agent"),
     **dict.fromkeys(("disallow", "dissallow", "dissalow", "disalow", "diasllow", "disallaw"), "disallow"),
     "allow": "allow",
+    "crawl-delay": "crawl-delay",
 }
+_SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _NO_COLON: Final = re.compile(r"(\S+)\s+(\S+)")
 #: A byte order mark, also in part: what is left of one where somebody cut it.
 _MARK: Final = re.compile(b"\xef(?:\xbb\xbf?)?(?=[\x00-\x7f]|$)")
@@ -74,17 +80,24 @@ class Rule:
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-    """What a file says to one agent, prepared: rules in the order in which they count (§2.2.2)."""
+    """What a file says to one agent, prepared.
+
+    Attributes:
+        rules: In the order in which they count (§2.2.2).
+        patterns: Theirs.
+        delay_s: Seconds that it wants between two requests.
+    """
 
     rules: tuple[Rule, ...]
     patterns: Patterns
+    delay_s: float = 0.0
 
     @classmethod
-    def of(cls, rules: Iterable[Rule]) -> Rules:
+    def of(cls, rules: Iterable[Rule], delay_s: float) -> Rules:
         """Prepare rules: the longest pattern counts first, of two as long the one that allows; empty ones never do."""
         made = [(rule, patterns.prepared(rule.pattern)) for rule in dict.fromkeys(rules) if rule.pattern]
         made.sort(key=lambda pair: (-pair[1].octets, not pair[0].allow))
-        return cls(tuple(rule for rule, _ in made), Patterns(pattern for _, pattern in made))
+        return cls(tuple(rule for rule, _ in made), Patterns(pattern for _, pattern in made), delay_s)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,10 +137,11 @@ class Policy:
 
 
 class Verdict(NamedTuple):
-    """Whether a path may be asked for, and by what."""
+    """Whether a path may be asked for, by what, and how many seconds after the host's last request."""
 
     allowed: bool
     evidence: str
+    delay_s: float = 0.0
 
 
 def text_of(content: bytes) -> str:
@@ -180,26 +194,35 @@ def rules_for(body: str, agent: str) -> Rules:
 
 
 def _rules_for(body: str, agent: str) -> Rules:
-    ours: list[Rule] = []
-    others: list[Rule] = []
+    rules: dict[str, list[Rule]] = {agent: [], "*": []}
+    delays = dict.fromkeys(rules, 0.0)
     named = False
-    current: set[str] = set()
-    in_rules = True
+    # Whose rules come, and whose delay, which ends no list of agents but its own: the RFC does not know it.
+    ruled, delayed = set[str](), set[str]()
+    in_rules = in_group = True
     for line in _LINE_END.split(body.lstrip("\ufeff")):
         key, value = _parted(line)
         if key == "user-agent":
-            current = set() if in_rules else current
-            in_rules = False
-            current |= _names(value)
-            named = named or agent in current
+            names = _names(value)
+            ruled, delayed = names | (set() if in_rules else ruled), names | (set() if in_group else delayed)
+            in_rules = in_group = False
+            named = named or agent in ruled
+        elif key == "crawl-delay":
+            in_group = True
+            for name in delayed & delays.keys():
+                delays[name] = max(delays[name], _seconds(value))
         elif key is not None:
-            in_rules = True
-            rule = Rule(value, key == "allow")
-            if agent in current:
-                ours.append(rule)
-            if "*" in current:
-                others.append(rule)
-    return Rules.of(ours if named else others)
+            in_rules = in_group = True
+            for name in ruled & rules.keys():
+                rules[name].append(Rule(value, key == "allow"))
+    whose = agent if named else "*"
+    return Rules.of(rules[whose], delays[whose])
+
+
+def _seconds(value: str) -> float:
+    """Return how many seconds a Crawl-delay says, as far as they are kept to; 0 where it says none."""
+    said = _SECONDS.match(value)
+    return min(MOST_DELAY_S, float(said.group())) if said else 0.0
 
 
 _rules_of_short: Final = functools.lru_cache(maxsize=SHORT_FILES)(_rules_for)
@@ -243,14 +266,16 @@ def verdict(policy: Policy, origin: str, path: str, agent: str) -> Verdict:
     where = f"{origin}/robots.txt"
     if policy.status is not None:
         return Verdict(False, f"{where} is unreachable ({policy.failure}): all is disallowed, RFC 9309 2.3.1.4")
+    rules = rules_for(policy.body, agent) if policy.body else _NONE
     try:
-        rule = decide(rules_for(policy.body, agent), path) if policy.body else None
+        rule = decide(rules, path)
     except TooMuch:
         return Verdict(False, f"{where} {TOO_MUCH.format(len(path))}")
     if rule is None:
-        return Verdict(True, f"{where} (HTTP {policy.http_status}) has no rule for it")
-    return Verdict(rule.allow, f"{where}: {rule}")
+        return Verdict(True, f"{where} (HTTP {policy.http_status}) has no rule for it", rules.delay_s)
+    return Verdict(rule.allow, f"{where}: {rule}", rules.delay_s)
 
 
+_NONE: Final = Rules.of((), 0.0)
 #: What is said of a verdict that was not looked for to the end.
 TOO_MUCH: Final = "has more patterns than are looked through for a path of {} characters: taken as a no"

@@ -276,7 +276,9 @@ FILES: Final[dict[str, Case]] = {
     "robots-endless": Case(reply(JPEG), "ok", others=(("/robots.txt", endless(head(), b"User-agent: x\n" * 999)),)),
     "robots-silent": Case(reply(JPEG), "timeout", others=(("/robots.txt", sending(hold=True)),)),
     "robots-loop": Case(reply(JPEG), "ok", others=(("/robots.txt", to("/robots.txt")),)),
-    "robots-inside": Case(reply(JPEG), "blocked_address", others=(("/robots.txt", to("http://169.254.169.254/")),)),
+    "robots-inside": Case(reply(JPEG), "server_error", others=(("/robots.txt", to("http://169.254.169.254/")),)),
+    "robots-to-nowhere": Case(reply(JPEG), "server_error", others=(("/robots.txt", to("http://")),)),
+    "reserved-inside": Case(reply(JPEG), "ok", others=(("/.well-known/tdmrep.json", to("http://169.254.169.254/")),)),
     "robots-bomb": Case(
         reply(JPEG),
         "ok",

@@ -10,9 +10,11 @@ import itertools
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 import zipfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,11 +22,11 @@ import pytest
 
 from pmd.config.options import FetchOptions, PerHost
 from pmd.errors import ConfigError, InputError
-from pmd.fetch import blocklists, hosts, outcome, robots, tdmrep
+from pmd.fetch import addresses, blocklists, hosts, outcome, robots, tdmrep
 from pmd.fetch.engine import Lane
 from pmd.fetch.outcome import Fetched
 from pmd.fetch.receiving import ImageBody
-from pmd.fetch.resolver import Route
+from pmd.fetch.resolver import Resolver, Route
 from pmd.fetch.transfers import Then
 from pmd.schema import keys
 from pmd.schema.tables import LEDGER
@@ -153,6 +155,63 @@ def test_names_are_resolved_once_and_their_addresses_checked(web: Web) -> None:
     }
     assert sorted(asked) == sorted(HOSTS)
     assert not web.connections
+
+
+@pytest.mark.parametrize(
+    ("others_come_back", "is_looked_up", "routes"),
+    [(True, False, 4), (False, False, 1), (True, True, 1)],
+    ids=["waits for others", "nobody comes back", "is looked up itself"],
+)
+def test_a_name_that_waits_for_others_has_its_time_yet(
+    *, others_come_back: bool, is_looked_up: bool, routes: int
+) -> None:
+    """A lane looks up a few of its names at a time: those behind them were lost as `dns` before anybody had asked for them."""
+    route = Route("a.test", 80, ("93.184.215.14",))
+    asked: list[str] = []
+
+    class Busy(Resolver):
+        async def route(self, scheme: str, host: str, port: int) -> Route:
+            asked.append(host)
+            if len(asked) < 4:
+                self.looked_up += others_come_back
+                await asyncio.Event().wait()
+            return route
+
+        def began(self, scheme: str, host: str, port: int) -> float | None:
+            return asyncio.get_running_loop().time() - 1.0 if is_looked_up else None
+
+    with Lane(options(timeout_s=0.01), contact="", patience=HASTE) as lane:
+        lane._client._resolver.__class__ = Busy
+        named = asyncio.run_coroutine_threadsafe(lane._client._named(addresses.parse("http://a.test/x")), lane._loop)
+        if routes == 4:
+            assert named.result() == route
+        else:
+            with pytest.raises(addresses.NameUnknown, match=r"no answer in 0\.01 s"):
+                named.result()
+    assert len(asked) == routes
+
+
+def test_a_lookup_is_timed_from_its_own_beginning() -> None:
+    async def story() -> None:
+        begun, end = threading.Event(), threading.Event()
+
+        def lookup(host: str) -> list[str]:
+            begun.set()
+            end.wait()
+            return ["93.184.215.14"]
+
+        with ThreadPoolExecutor(1) as threads:
+            names = Resolver(addresses.AddressPolicy(), addresses.Routes({}), threads, lookup)
+            first, second = (asyncio.ensure_future(names.route("http", host, 80)) for host in ("a.test", "b.test"))
+            await asyncio.sleep(0)
+            await asyncio.to_thread(begun.wait)
+            assert names.began("http", "a.test", 80) is not None
+            assert names.began("http", "b.test", 80) is None
+            end.set()
+            await asyncio.gather(first, second)
+            assert (names.looked_up, names.began("http", "a.test", 80)) == (2, None)
+
+    asyncio.run(story())
 
 
 HOSTS = {"unknown.test": "dns", "inside.test": "blocked_address", "rebound.test": "blocked_address"}
@@ -508,6 +567,25 @@ def test_robots_txt_is_asked_for_once_and_obeyed(web: Web) -> None:
         policies=policies,
     )
     assert len(web.log) == before
+
+
+def test_requests_to_a_host_keep_its_crawl_delay(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    web.routes["slow.test/robots.txt"] = reply(b"User-agent: *\nCrawl-delay: 0.2\n")
+    web.routes |= {f"{host}.test/{number}": reply(JPEG) for host in ("slow", "quick") for number in range(3)}
+    sent: list[float] = []
+    tries = hosts.Circuit.tries
+
+    def noted(circuit: hosts.Circuit, now: float) -> None:
+        if circuit.delay_s:
+            sent.append(now - circuit.tried_at)
+        tries(circuit, now)
+
+    monkeypatch.setattr(hosts.Circuit, "tries", noted)
+    rows = [image_row(f"{host} {n}", f"http://{host}.test/{n}") for host in ("slow", "quick") for n in range(3)]
+    got = run(table(*rows), options(web))
+    assert {fetched.status for fetched in got.values()} == {"ok"}
+    assert len(sent) == 4, "tdmrep.json and the pictures of one host"
+    assert min(sent) > 0.199
 
 
 def test_a_clock_that_goes_back_has_robots_txt_asked_for_once_more(web: Web) -> None:

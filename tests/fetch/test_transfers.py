@@ -70,6 +70,11 @@ def test_a_length_is_a_number_or_none(said: bytes, length: int | None) -> None:
     assert Head.of([b"HTTP/1.1 200 OK\r\n", b"Content-Length: " + said + b"\r\n"]).content_length == length
 
 
+def test_a_length_beside_chunks_says_nothing() -> None:
+    lines = [b"HTTP/1.1 200 OK\r\n", b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n"]
+    assert Head.of(lines).content_length is None
+
+
 @given(st.lists(st.binary(max_size=60), max_size=8))
 def test_no_head_raises(lines: list[bytes]) -> None:
     head = Head.of(lines)
@@ -285,3 +290,44 @@ def test_bodies_wait_for_room_whole_and_in_order(web: Web, monkeypatch: pytest.M
     with Lane(chosen, contact="", patience=HASTE) as lane:
         got = {fetched.location: fetched.stored for fetched in lane.fetch(rows)}
     assert got == {f"http://{place}": body for place, body in bodies.items()}
+
+
+def test_bodies_in_chunks_that_say_a_length_too_never_wait_for_each_other(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has said that it is shorter, and is longer: were room kept for what they said, none would come to its end."""
+    monkeypatch.setattr(hosts, "_BUDGET_BYTES", 0)
+    body, said = photo() + bytes(3_400_000), 3_000_000
+    both_begun, begun = asyncio.Event(), set[int]()
+    reserve_now = hosts.Slot.reserve_now
+
+    def noted(slot: hosts.Slot, count: int) -> bool:
+        there = reserve_now(slot, count)
+        begun.add(id(slot))
+        if len(begun) == 2:
+            web.loop.call_soon_threadsafe(both_begun.set)
+        return there
+
+    async def longer(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: %d\r\n\r\n" % said)
+        writer.write(b"%x\r\n%s\r\n" % (said, body[:said]))
+        await both_begun.wait()
+        writer.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body) - said, body[said:]))
+        await writer.drain()
+
+    monkeypatch.setattr(hosts.Slot, "reserve_now", noted)
+    places = ["a.test/x", "b.test/x"]
+    web.routes |= dict.fromkeys(places, longer)
+    rows = table(*(image_row(place, f"http://{place}") for place in places))
+    chosen = options(web, robots=False, concurrency=2, max_bytes=4_000_000, store="original", timeout_s=60.0)
+    with Lane(chosen, contact="", patience=HASTE) as lane:
+        assert [fetched.stored for fetched in lane.fetch(rows)] == [body, body]
+
+
+def test_a_length_beside_chunks_is_no_reason_to_refuse_a_picture(web: Web) -> None:
+    web.routes["a.test/x"] = (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"
+        % (len(JPEG), JPEG)
+    )
+    with Lane(options(web, max_bytes=4_000_000), contact="", patience=HASTE) as lane:
+        assert [fetched.status for fetched in lane.fetch(table(image_row("x", "http://a.test/x")))] == ["ok"]
