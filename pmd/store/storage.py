@@ -376,7 +376,8 @@ def open_raw(url: str) -> BinaryIO:
             cache.fetcher = functools.partial(
                 _fetched, wholly if _is_in_s3(fs) else _once, cache.fetcher, cache.size, url
             )
-        return cast(BinaryIO, file)
+        # Of a line fsspec's files give the whole, however long it is: they know no bound.
+        return cast(BinaryIO, file if cache is None else io.BufferedReader(file, _READ_BYTES))
     except FileNotFoundError:
         raise InputError("no such file", where=url, remedy="check the path in the configuration") from None
 
