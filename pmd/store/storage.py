@@ -167,8 +167,14 @@ def _unusable(protocol: str, url: str, error: Exception) -> ConfigError:
 
 
 def join(*parts: str) -> str:
-    """Join path parts with "/", whatever the file system."""
-    return posixpath.join(*parts)
+    """Join path parts with "/", whatever the file system.
+
+    A name below a URL may begin with "/", where an object's key has two in a row: it is no path of this machine.
+    """
+    *above, last = parts
+    if "://" not in parts[0]:
+        return posixpath.join(*parts)
+    return "/".join([*(part.removesuffix("/") for part in above if part), last])
 
 
 def is_text(name: str) -> bool:

@@ -43,6 +43,23 @@ def test_what_is_put_is_read(folder: str) -> None:
         assert file.read() == b"89"
 
 
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        (("s3://b/in", "a"), "s3://b/in/a"),
+        (("s3://b/in/", "a/", "c"), "s3://b/in/a/c"),
+        (("s3://b/in", "", "c"), "s3://b/in/c"),
+        (("s3://b/in", ""), "s3://b/in/"),
+        (("s3://b/in",), "s3://b/in"),
+        (("s3://b/in", "/a"), "s3://b/in//a"),
+        (("/in", "a"), "/in/a"),
+        (("", "a"), "a"),
+    ],
+)
+def test_a_name_below_a_url_is_never_a_path_of_this_machine(parts: tuple[str, ...], expected: str) -> None:
+    assert storage.join(*parts) == expected
+
+
 def test_put_replaces_and_leaves_nothing_else(folder: str) -> None:
     url = storage.join(folder, "file")
     storage.put(url, b"old, and longer")
