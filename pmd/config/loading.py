@@ -145,14 +145,14 @@ def load_with(path: str, sample: str | None = None) -> Config:
 
 
 def chosen(given: str | None, known: Sequence[str]) -> list[str] | None:
-    """Return the sources that a command line names, separated by commas; None where it names none.
+    """Return the sources that a command line names, separated by commas, each once; None where it names none.
 
     Raises:
         ConfigError: One of them is not known.
     """
     if given is None:
         return None
-    names = [name.strip() for name in given.split(",") if name.strip()]
+    names = list(dict.fromkeys(name.strip() for name in given.split(",") if name.strip()))
     if not names:
         raise ConfigError(
             "no source is named", where="--sources", expected=f"one of {', '.join(known)}", found=repr(given)

@@ -26,6 +26,15 @@ _AS_IN_IMG2DATASET: Final[Mapping[str, str]] = {
 #: pydantic's kinds of mistakes of a value that is a number or true or false, unless it stands in quotation marks.
 _UNQUOTED: Final = frozenset({"int_type", "float_type", "bool_type", "int_from_float"})
 _QUOTABLE: Final = re.compile(r"true|false|[+-]?\d[\d_]*(\.\d+)?")
+#: What other formats write for true and false.
+_TRUTHS: Final[Mapping[str, str]] = {
+    "yes": "true",
+    "on": "true",
+    "1": "true",
+    "no": "false",
+    "off": "false",
+    "0": "false",
+}
 _QUOTED: Final = re.compile(r'"([^"]*)"')
 
 
@@ -50,6 +59,10 @@ def of_value(option: str, kind: str, found: Any, expected: str) -> str:
     """Return what to do about a value; `kind` is pydantic's, `expected` what is told of it."""
     if isinstance(found, str) and kind in _UNQUOTED and _QUOTABLE.fullmatch(found):
         return f"write it without quotation marks: {option} = {found}"
+    if kind == "bool_type" and (truth := _TRUTHS.get(str(found).casefold())) is not None:
+        return f"write {option} = {truth}"
+    if kind == "tuple_type" and isinstance(found, str):
+        return f"write {option} = [{escape.toml(found)}]"
     if kind == "literal_error" and isinstance(found, str):
         near = nearest(found, _QUOTED.findall(expected))
         if near:

@@ -167,8 +167,14 @@ def _unusable(protocol: str, url: str, error: Exception) -> ConfigError:
 
 
 def join(*parts: str) -> str:
-    """Join path parts with "/", whatever the file system."""
-    return posixpath.join(*parts)
+    """Join path parts with "/", whatever the file system.
+
+    A name below a URL may begin with "/", where an object's key has two in a row: it is no path of this machine.
+    """
+    *above, last = parts
+    if "://" not in parts[0]:
+        return posixpath.join(*parts)
+    return "/".join([*(part.removesuffix("/") for part in above if part), last])
 
 
 def is_text(name: str) -> bool:
@@ -376,7 +382,8 @@ def open_raw(url: str) -> BinaryIO:
             cache.fetcher = functools.partial(
                 _fetched, wholly if _is_in_s3(fs) else _once, cache.fetcher, cache.size, url
             )
-        return cast(BinaryIO, file)
+        # Of a line fsspec's files give the whole, however long it is: they know no bound.
+        return cast(BinaryIO, file if cache is None else io.BufferedReader(file, _READ_BYTES))
     except FileNotFoundError:
         raise InputError("no such file", where=url, remedy="check the path in the configuration") from None
 

@@ -428,6 +428,8 @@ def test_each_option_of_a_stage_is_checked(stage: str, line: str, key: str, expe
     named = [part for part in key.split(".") if not part.isdigit()]
     remedy = "write a smaller one" if "64 bits" in expected else f"change {named[-1]}"
     remedy = 'did you mean "jpg"?' if found == '"jpeg"' else remedy
+    remedy = f"write {key} = false" if found == '"no"' else remedy
+    remedy = f"write {key} = [{found}]" if expected == "a list" and found.startswith('"') else remedy
     assert only(with_stage(stage, line)) == (8, f"{stage}.{key}", expected, found, remedy)
 
 
@@ -761,6 +763,12 @@ def test_a_key_in_the_wrong_table_is_told_its_own(text: str, remedy: str) -> Non
         ('lanes = "2"', "write it without quotation marks: lanes = 2"),
         ('timeout_s = "2.5"', "write it without quotation marks: timeout_s = 2.5"),
         ('robots = "false"', "write it without quotation marks: robots = false"),
+        ('robots = "off"', "write robots = false"),
+        ('robots = "Yes"', "write robots = true"),
+        ("robots = 0", "write robots = false"),
+        ('robots = "maybe"', "change robots"),
+        ('blocklists = "a.txt"', 'write blocklists = ["a.txt"]'),
+        ("blocklists = 3", "change blocklists"),
         ('timeout_s = "soon"', "change timeout_s"),
     ],
 )
@@ -791,6 +799,10 @@ def test_a_word_of_several_titles_names_no_source() -> None:
     with pytest.raises(ConfigError) as caught:
         config.chosen("localized", sources.names())
     assert caught.value.remedy is None
+
+
+def test_a_source_that_is_named_twice_is_taken_once() -> None:
+    assert config.chosen("coco, wit,coco", sources.names()) == ["coco", "wit"]
 
 
 @pytest.mark.parametrize(

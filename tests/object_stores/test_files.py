@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pmd.config import inputs
 from pmd.errors import ConfigError, InputError, PmdError
 from pmd.store import failures, lock, root, storage, versions
 from tests.object_stores.conftest import Emulated, in_process, proxied
@@ -138,6 +139,14 @@ def test_a_folder_that_was_made_in_a_console_is_an_empty_one(store: Emulated) ->
     assert storage.fingerprint(where) == before
     storage.put(f"{store.bucket}/file", b"1")
     assert storage.list_names(f"{store.bucket}/file") == ["file"]
+
+
+def test_a_key_with_two_slashes_in_a_row_is_no_file_of_this_machine(store: Emulated) -> None:
+    folder = f"{store.bucket}/doubled"
+    storage.put(f"{folder}//tmp/pairs.csv", b"an object")
+    storage.put(f"{folder}/plain.csv", b"another")
+    assert storage.list_files(folder) == ["/tmp/pairs.csv", "plain.csv"]
+    assert [storage.read_bytes(path) for path in inputs.files_of(folder)] == [b"an object", b"another"]
 
 
 def test_what_another_process_writes_is_seen_at_once(store: Emulated) -> None:

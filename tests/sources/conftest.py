@@ -11,6 +11,7 @@ import pytest
 from pmd.config.reasons import reasons_of
 from pmd.schema.tables import DRAFTS
 from pmd.sources.contract import DRAFT_ROWS, InputFile, Profile, Source
+from pmd.store import storage
 
 ReadAll = Callable[..., list[dict[str, Any]]]
 
@@ -21,7 +22,7 @@ def read_all() -> ReadAll:
 
     def read(source: Source, *paths: Path | str, profile: Profile = "paper", **options: Any) -> list[dict[str, Any]]:
         chosen = source.options(**{**source.options.profile_values(profile), **options})
-        files = [InputFile(str(path), Path(str(path).split("!/")[0]).stat().st_size) for path in paths]
+        files = [InputFile(str(path), storage.size(str(path).split("!/")[0])) for path in paths]
         rows: list[dict[str, Any]] = []
         for chunk in source.plan(files, chosen):
             for batch in source.read(chunk, chosen):

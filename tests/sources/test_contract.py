@@ -32,7 +32,9 @@ from pmd.errors import InputError
 from pmd.formats import lines, sqlite
 from pmd.schema.tables import DRAFTS
 from pmd.sources.contract import DRAFT_ROWS, PROFILES, Chunk, InputFile, Profile, Source, SourceOptions
+from pmd.store import storage
 from tests import golden as goldens
+from tests import ranged
 
 HERE = Path(__file__).parent
 MANIFESTS = HERE.parent.parent / "manifests"
@@ -68,7 +70,7 @@ class Golden:
 
     def plan(self, paths: Sequence[str] | None = None, profile: Profile = "paper") -> list[Chunk]:
         """Return the chunks."""
-        files = [InputFile(path, Path(path.split("!/")[0]).stat().st_size) for path in (paths or self.paths)]
+        files = [InputFile(path, storage.size(path.split("!/")[0])) for path in (paths or self.paths)]
         return self.source.plan(files, self.options(profile))
 
     def batches(self, chunk: Chunk, profile: Profile = "paper") -> list[pa.RecordBatch]:
@@ -218,6 +220,13 @@ def _cutting(
     ranges: Callable[[str, int], list[tuple[int, int | None]]], target_bytes: int
 ) -> Callable[..., list[tuple[int, int | None]]]:
     return lambda path, *_: ranges(path, target_bytes)
+
+
+def test_files_of_other_storage_are_read_alike(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
+    ranged.known(monkeypatch)
+    paths = [path for path in golden.paths if not path.endswith(".sql")]  # a database is read from a local disk alone
+    expected = [{**row, "where": row["where"] and ranged.url(row["where"])} for row in golden.rows(paths)]
+    assert golden.rows([ranged.url(path) for path in paths]) == expected
 
 
 def test_reading_twice_gives_equal_drafts(golden: Golden) -> None:

@@ -22,6 +22,7 @@ from pmd.errors import InputError
 from pmd.formats import lines, parquet
 from pmd.schema import keys
 from pmd.sources.contract import PROFILES, InputFile
+from tests import ranged
 
 ReadAll = Callable[..., list[dict[str, Any]]]
 READER = sources.load_reader("url_text")
@@ -113,6 +114,16 @@ def test_every_form_gives_the_same_pairs(tmp_path: Path, read_all: ReadAll, form
     expected = _content(read_all(READER, _written(tmp_path, ".tsv"), **given))
     assert _content(read_all(READER, _written(tmp_path, form), **given)) == expected
     assert [row["reason"] for row in expected].count("no_image") == 1
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_files_of_other_storage_are_read_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_all: ReadAll, form: str
+) -> None:
+    path = _written(tmp_path, form)
+    expected = _content(read_all(READER, path))
+    ranged.known(monkeypatch)
+    assert _content(read_all(READER, ranged.url(path))) == expected
 
 
 @pytest.mark.parametrize("form", [".tsv", ".csv", ".jsonl"])

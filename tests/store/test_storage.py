@@ -21,6 +21,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from pmd.errors import ConfigError, InputError
 from pmd.store import local, naming, storage
 from pmd.store.patience import CutShortError
+from tests import ranged
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -42,6 +43,23 @@ def test_what_is_put_is_read(folder: str) -> None:
         assert file.read() == b"89"
 
 
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        (("s3://b/in", "a"), "s3://b/in/a"),
+        (("s3://b/in/", "a/", "c"), "s3://b/in/a/c"),
+        (("s3://b/in", "", "c"), "s3://b/in/c"),
+        (("s3://b/in", ""), "s3://b/in/"),
+        (("s3://b/in",), "s3://b/in"),
+        (("s3://b/in", "/a"), "s3://b/in//a"),
+        (("/in", "a"), "/in/a"),
+        (("", "a"), "a"),
+    ],
+)
+def test_a_name_below_a_url_is_never_a_path_of_this_machine(parts: tuple[str, ...], expected: str) -> None:
+    assert storage.join(*parts) == expected
+
+
 def test_put_replaces_and_leaves_nothing_else(folder: str) -> None:
     url = storage.join(folder, "file")
     storage.put(url, b"old, and longer")
@@ -55,6 +73,20 @@ def test_a_compressed_name_is_read_as_its_bytes(folder: str) -> None:
     storage.put(url, b"not gzip at all")
     with storage.open_raw(url) as file:
         assert file.read() == b"not gzip at all"
+
+
+def test_a_file_elsewhere_is_read_in_parts_of_lines_as_one_here_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"a line that is longer than its reader takes\nanother\nlast")
+    ranged.known(monkeypatch)
+
+    def taken(url: str) -> list[object]:
+        with storage.open_raw(url) as file:
+            first = [file.readline(6), file.readline(), file.tell(), file.readline(100)]
+            return [*first, file.seek(3), file.readinto(bytearray(4)), file.read(2), file.read(), file.read(), [*file]]
+
+    assert taken(ranged.url(tmp_path / "file")) == taken(f"{tmp_path}/file")
 
 
 def write_half(url: str, error: BaseException) -> None:
