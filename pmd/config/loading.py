@@ -26,7 +26,7 @@ _ENDING: Final = ".toml"
 _SAMPLE_DIGITS: Final = 19
 
 
-def load(path: str) -> Config:
+def load(path: str | os.PathLike[str]) -> Config:
     """Read and check a configuration file, and that the files are there that it names beside those of the sources.
 
     >>> import pmd
@@ -37,6 +37,7 @@ def load(path: str) -> Config:
     Raises:
         InvalidConfig: It has mistakes; all of them are told. Files are looked for once it has no others.
     """
+    path = os.fspath(path)
     _check_name(path)
     if not storage.exists(path):
         is_link = storage.is_local(path) and os.path.islink(path)

@@ -26,6 +26,10 @@ FORMS: Final = (
     "(64 hex digits; pdq of a picture with something in it), or xxh3:HEX (32) of a stored picture; or the path of a picture"
 )
 
+#: White space, and characters without a shape of their own: chats put them behind an address, and Windows before a path.
+_UNSEEN: Final = r"[\s\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]+"
+_AROUND: Final = re.compile(rf"\A{_UNSEEN}|{_UNSEEN}\Z")
+
 #: Bytes by which a picture's format is told.
 _HEAD_BYTES: Final = 64
 
@@ -94,6 +98,11 @@ class Named:
         return _SITES.fullmatch(urls.host_of(url) or "") is not None and _PICTURE.fullmatch(url) is None
 
     @property
+    def is_in_words(self) -> bool:
+        """Whether only the words tell what is meant: an address, an identity or a row, and no file that is there."""
+        return not self.is_of_bytes and self.key is None
+
+    @property
     def is_of_bytes(self) -> bool:
         """Whether only the ledger can tell which image it is."""
         return any(digest is not None for digest in (self.sha256, self.stored, self.pdq))
@@ -113,6 +122,15 @@ def with_bytes(known: Register, listed: Sequence[Named]) -> list[set[bytes]]:
     ]
 
 
+def bare(said: str) -> str:
+    """Return words without white space around them, and without what nobody sees and programs copy along.
+
+    >>> bare("\u200bhttps://one.example/1.jpg\ufeff ")
+    'https://one.example/1.jpg'
+    """
+    return _AROUND.sub("", said)
+
+
 def read(said: str, sources: Collection[str], path_of: Callable[[str], str | None] = lambda path: path) -> Named | None:
     """Return what words mean, or None where they are of none of the `FORMS`.
 
@@ -124,7 +142,7 @@ def read(said: str, sources: Collection[str], path_of: Callable[[str], str | Non
     Raises:
         OSError: A picture is there, but cannot be read.
     """
-    said = said.strip()
+    said = bare(said)
     if not storage.is_text(said):
         return _file(said, path_of)  # nothing else is called so
     if _KEY.fullmatch(said):

@@ -7,6 +7,7 @@ A line that matches nothing is none, since a list may be older or wider than a R
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
 
@@ -27,6 +28,14 @@ from pmd.text import urls
 
 #: The reason of pairs that are taken down.
 REASON: Final = "takedown"
+
+#: What shows that a line is more than one name: columns of a table, a comment behind it, another address. All of it would be one
+#: address, which matches nothing.
+_MORE: Final = re.compile(r"\t|\s#|[\s,;]https?://", re.IGNORECASE)
+#: What may show it: such an address there may be, too.
+_PERHAPS_MORE: Final = re.compile(r"[\s,;]")
+#: How files begin that programs for tables write in place of text: zips (xlsx, ods) and xls.
+_TABLES: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 
 #: Lines that are shown of many.
 _SHOWN: Final = 5
@@ -100,14 +109,12 @@ def lines(paths: Iterable[str], sources: Collection[str] = ()) -> list[Line]:
         content = _text(path)
         beside = _Beside(path)
         for number, line in enumerate(content.splitlines(), start=1):
-            said = line.strip()
+            said = names.bare(line)
             if not said or said.startswith("#"):
                 continue
             place = f"{path}:line {number}"
             named = names.read(said, known, beside)
-            if (
-                named is not None and not named.is_of_many and "\t" not in said
-            ):  # columns of a table would be one address
+            if named is not None and not named.is_of_many and not (named.is_in_words and _MORE.search(said)):
                 listed.append(Line(place, said, named))
             else:
                 wrong.append((place, said))
@@ -118,6 +125,7 @@ def lines(paths: Iterable[str], sources: Collection[str] = ()) -> list[Line]:
         whose = any(people.user(said, known) or people.host(said) for _, said in wrong)
         added = "; whom or which host it is of, pmd takedown add takes" if whose else ""
         begins = "" if url is None else f" (a URL begins with its scheme: {url})"
+        begins += " (one name a line, and nothing behind it)" if any(_MORE.search(said) for _, said in wrong) else ""
         more = f"; and {len(wrong) - _SHOWN:,} more" if len(wrong) > _SHOWN else ""
         raise InputError(
             "takedown: a line names nothing" if len(wrong) == 1 else f"takedown: {len(wrong):,} lines name nothing",
@@ -131,6 +139,14 @@ def lines(paths: Iterable[str], sources: Collection[str] = ()) -> list[Line]:
 
 def _text(path: str) -> str:
     content = encoding.without_mark(storage.read_bytes(path), path)
+    if content.startswith(_TABLES):
+        raise InputError(
+            "a takedown list is no text",
+            where=path,
+            expected="a text in UTF-8, one name a line",
+            found="a file of a program for tables, or an archive",
+            remedy="save the one column of addresses as text in UTF-8, without a heading",
+        )
     try:
         return content.decode()
     except UnicodeDecodeError as error:
@@ -327,9 +343,10 @@ def note(listed: Sequence[Line], without: Sequence[Line]) -> str | None:
     if not without:
         return None
     shown = ", ".join(line.place for line in without[:_SHOWN]) + (", …" if len(without) > _SHOWN else "")
-    later = any(line.named.is_of_bytes for line in without)
-    return f"takedown: {len(without):,} of {len(listed):,} lines match no pair of this ROOT: {shown}" + (
-        "; a picture that is named by its bytes is known only when it has been fetched, and leaves then"
-        if later
-        else ""
-    )
+    said = f"takedown: {len(without):,} of {len(listed):,} lines match no pair of this ROOT: {shown}"
+    if any(line.named.is_of_bytes for line in without):
+        said += "; a picture that is named by its bytes is known only when it has been fetched, and leaves then"
+    more = sum(line.named.is_in_words and _PERHAPS_MORE.search(line.said) is not None for line in without)
+    if more:
+        said += f"; {more:,} of them have a blank, comma or semicolon, and all of such a line is taken for one name"
+    return said

@@ -33,7 +33,8 @@ def kind(url: str) -> Kind:
     if root.identity(url) is not None or root.curated_sources(url):
         return "root"
     inner = root.within(url)
-    if inner is not None or not list_files.paths(url):
+    # Tables and tars of other stages are committed, too.
+    if inner is not None or not any(path.endswith(".parquet") for path in list_files.paths(url)):
         raise InputError(
             "neither a ROOT nor a published list",
             where=url,

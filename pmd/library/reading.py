@@ -29,8 +29,13 @@ def of_root(name: str, root_url: str) -> Table:
     """Return a table of a ROOT: pairs, views, rejected, images, ledger or published."""
     known = functools.partial(root.curated_sources, root_url)
     read = functools.partial(_READERS[name], root_url)
-    stages = {"stage": lambda: [stage.name for stage in flow.JUDGING]} if name == "rejected" else {}
+    # No lambda: a table goes to the workers of a loader, pickled.
+    stages = {"stage": _judging} if name == "rejected" else {}
     return Table.of(name, root_url, _SCHEMAS[name], read, source=known, **stages)
+
+
+def _judging() -> list[str]:
+    return [stage.name for stage in flow.JUDGING]
 
 
 def of_lists(url: str) -> Table:
@@ -157,7 +162,7 @@ def _sources_listed(url: str) -> list[str]:
     """Return the sources that a list may be asked for: the project's, and those of its builder's own that it has."""
     theirs = {manifest.hub_name for manifest in manifests.load_all().values()}
     found = set(manifests.load_all())
-    for path in list_files.paths(url):
+    for path in lists.files(url):
         for batch in lists.iterate(path, {"source"}):
             found |= {name for name in batch["source"].unique().to_pylist() if name is not None and name not in theirs}
     return sorted(found)

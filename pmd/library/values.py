@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, overload
 
 import pyarrow as pa
@@ -33,7 +34,9 @@ def canonical_url(url: Any) -> Any:
     Args:
         url: A URL, or an Arrow array of them, which gives an array.
     """
-    return urls.canonical(_column(url)) if _is_column(url) else None if url is None else urls.canonical_one(url)
+    if _is_column(url):
+        return urls.canonical(_column(url))
+    return urls.canonical_one(url) if _is_text(url) else None
 
 
 @overload
@@ -55,7 +58,9 @@ def identity(url: Any) -> Any:
     Args:
         url: A URL, or an Arrow array of them, which gives an array.
     """
-    return urls.identity(_column(url)) if _is_column(url) else None if url is None else urls.identity_one(url)
+    if _is_column(url):
+        return urls.identity(_column(url))
+    return urls.identity_one(url) if _is_text(url) else None
 
 
 @overload
@@ -79,7 +84,7 @@ def is_english(text: Any) -> Any:
     if _is_column(text):
         return language.english(_column(text)).column("is_english")
     # Half a surrogate pair, which a text from elsewhere may hold, is no text to Arrow.
-    sound = text if text is None else text.encode("utf-8", "replace").decode()
+    sound = text.encode("utf-8", "replace").decode() if _is_text(text) else None
     return language.english(pa.array([sound], pa.string())).column("is_english")[0].as_py()
 
 
@@ -111,10 +116,21 @@ def perceptual_hash(picture: bytes | Image.Image) -> bytes:
             expected="the content of an image file in bytes, or a picture of Pillow's",
             remedy="read the file: pathlib.Path(PATH).read_bytes()",
         )
-    if not isinstance(picture, bytes):
-        return codec.perceptual_hash(_on_white(picture))
+    if isinstance(picture, bytes | bytearray | memoryview):
+        return _hash_of_content(bytes(picture))
+    if not hasattr(picture, "has_transparency_data"):
+        raise InputError(
+            "no picture",
+            expected="the content of an image file in bytes, or a picture of Pillow's",
+            found=_kind(picture),
+            remedy="of an array of pixels: PIL.Image.fromarray(PIXELS)",
+        )
+    return codec.perceptual_hash(_on_white(picture))
+
+
+def _hash_of_content(content: bytes) -> bytes:
     try:
-        return codec.hash_of(picture, codec.Limits())
+        return codec.hash_of(content, codec.Limits())
     except codec.Refused as refused:
         raise InputError(
             "no picture that can be decoded",
@@ -131,6 +147,26 @@ def _on_white(picture: Image.Image) -> Image.Image:
 
     seen = picture.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
+
+
+def _is_text(value: Any) -> bool:
+    """Return whether a value is a text; what pandas has in the place of a missing one is none.
+
+    Raises:
+        InputError: It holds several values, and would silently give one answer for all.
+    """
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        raise InputError(
+            "neither a text nor an Arrow array",
+            expected="a str, None, or an Arrow array of them",
+            found=_kind(value),
+            remedy="make a column of it: pyarrow.array(VALUES)",
+        )
+    return isinstance(value, str)
+
+
+def _kind(value: object) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 def _is_column(value: Any) -> bool:

@@ -94,7 +94,7 @@ def read_word(said: str, sources: Collection[str] = ()) -> Word:
     Raises:
         InputError: Nothing.
     """
-    said = said.strip()
+    said = names.bare(said)
     known = {*manifests.load_all(), *sources}
     host, user = people.host(said), people.user(said, known)
     if host is not None or user is not None:

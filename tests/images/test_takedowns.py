@@ -22,6 +22,7 @@ from pmd.inspection import explain
 from pmd.schema import keys
 from pmd.store import root, storage
 from pmd.store.standing import Standing
+from pmd.takedown import requests
 from pmd.text import pages
 from tests import tiny_root
 
@@ -75,12 +76,61 @@ def test_a_line_that_names_nothing_is_refused_with_its_place(tmp_path: Path) -> 
         "https://www.reddit.com/user/somebody",
         "https://imgur.com/a/AbCdE",
         "http://one.example/1.jpg\tmy face",
+        "http://one.example/1.jpg  # asked for in May",
+        "http://one.example/1.jpg http://one.example/2.jpg",
+        "http://one.example/1.jpg,https://one.example/2.jpg",
+        "https://www.flickr.com/photos/somebody/4242/; HTTPS://www.flickr.com/photos/somebody/4243/",
+        "coco/12345 # mine",
     ],
 )
 def test_a_page_of_many_pictures_and_columns_are_no_line(tmp_path: Path, line: str) -> None:
     with pytest.raises(InputError, match="takedown: a line names nothing") as told:
         takedowns.lines([write(tmp_path / "list", "coco:9", line)])
     assert str(told.value.where).endswith(":line 2")
+
+
+def test_a_line_with_more_than_a_name_is_told_what_a_line_is(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a line names nothing") as told:
+        takedowns.lines([write(tmp_path / "list", "http://one.example/1.jpg # asked for in May")])
+    assert told.value.remedy == (
+        "mend the lines (one name a line, and nothing behind it); nothing was run, so that nobody's request is passed over"
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "http://one.example/w_300,h_200/1.jpg",
+        "http://one.example/1.jpg;width=300",
+        "https://web.archive.org/web/2019/http://one.example/1.jpg",
+        "http://one.example/my picture.jpg",
+    ],
+)
+def test_an_address_may_have_commas_and_blanks(tmp_path: Path, line: str) -> None:
+    (read,) = takedowns.lines([write(tmp_path / "list", line)])
+    assert read.named.is_picture
+
+
+def test_a_picture_may_be_called_like_a_comment(tmp_path: Path) -> None:
+    (tmp_path / "me #1.png").write_bytes(picture())
+    (read,) = takedowns.lines([write(tmp_path / "list", "me #1.png")])
+    assert read.named.sha256 == hashlib.sha256(picture()).digest()
+
+
+@pytest.mark.parametrize("around", ["\u200b", "\ufeff", "\u202a", "\u2060 ", "\u00ad"])
+def test_what_nobody_sees_around_a_name_is_no_part_of_it(tmp_path: Path, around: str) -> None:
+    (read,) = takedowns.lines([write(tmp_path / "list", "coco:9", f"{around}{tiny_root.C4}{around}")])[1:]
+    assert read.named == names.read(tiny_root.C4, ())
+    assert requests.read_word(f"{around}host:one.example{around}").host == "one.example"
+
+
+@pytest.mark.parametrize("head", [b"PK\x03\x04", b"\xd0\xcf\x11\xe0"])
+def test_a_spreadsheet_is_no_list(tmp_path: Path, head: bytes) -> None:
+    path = tmp_path / "takedown.xlsx"
+    path.write_bytes(head + bytes(range(256)))
+    with pytest.raises(InputError, match="a takedown list is no text") as told:
+        takedowns.lines([str(path)])
+    assert told.value.remedy == "save the one column of addresses as text in UTF-8, without a heading"
 
 
 @pytest.mark.parametrize(
@@ -144,6 +194,11 @@ def test_lines_that_match_nothing(built: config.Config, tmp_path: Path) -> None:
         f"{tmp_path}/list:line 5, {tmp_path}/list:line 6, {tmp_path}/list:line 7"
     )
     assert takedowns.note(listed, []) is None
+    tables = takedowns.lines([write(tmp_path / "table", f"{tiny_root.C4},please", f"{tiny_root.C4};x", tiny_root.C1)])
+    assert takedowns.note(tables, tables) == (
+        f"takedown: 3 of 3 lines match no pair of this ROOT: {tmp_path}/table:line 1, {tmp_path}/table:line 2, "
+        f"{tmp_path}/table:line 3; 2 of them have a blank, comma or semicolon, and all of such a line is taken for one name"
+    )
     assert takedowns.unmatched(built.root, sorted(built.sources), []) == []
 
 

@@ -47,6 +47,10 @@ def test_what_is_stale_is_run_and_what_was_done_comes_back(config: pmd.Config, t
     assert ran(pmd.build(config)) == []
 
 
+def test_a_configuration_is_loaded_by_a_path_of_any_kind(config: pmd.Config, tmp_path: Path) -> None:
+    assert pmd.load_config(tmp_path / "pmd.toml") == pmd.load_config(str(tmp_path / "pmd.toml"))
+
+
 def test_a_second_writer_is_refused(config: pmd.Config) -> None:
     with root.writer(config.root, "another"), pytest.raises(RootError, match="another"):
         pmd.build(config)

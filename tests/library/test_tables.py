@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import shutil
 import weakref
@@ -145,6 +146,15 @@ def test_others_take_a_table_as_a_stream(tiny: str) -> None:
     pairs = pmd.load(tiny).pairs
     assert pa.table(pairs) == pairs.to_table()
     assert polars.DataFrame(pairs.select(["text"]))["text"].to_list() == pairs.to_table()["text"].to_pylist()
+
+
+def test_a_table_goes_to_other_processes(tiny: str) -> None:
+    corpus = pickle.loads(pickle.dumps(pmd.load(tiny)))
+    for name in TABLES:
+        table = getattr(corpus, name)
+        assert pickle.loads(pickle.dumps(table)).to_table() == table.to_table()
+    some = corpus.rejected.only(stage="fetch", source="conceptual_captions").select(["reason"])
+    assert pickle.loads(pickle.dumps(some)).to_table() == some.to_table()
 
 
 def test_what_is_printed_reads_nothing(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -530,6 +540,22 @@ def test_what_is_no_corpus_is_told(tmp_path: Path) -> None:
     (tmp_path / "root.json").write_text('{"version": 99}')
     with pytest.raises(RootError, match="not a ROOT that this pmd can read"):
         pmd.load(tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["shards/webdataset", "fetch/store"])
+def test_a_folder_of_a_root_without_tables_is_no_corpus(folder: str, tiny: str) -> None:
+    with pytest.raises(InputError, match="neither a ROOT nor a published list"):
+        pmd.load(f"{tiny}/{folder}")
+
+
+@pytest.mark.parametrize("folder", ["shards", "shards/parquet", "curate/source=coco", "images"])
+@pytest.mark.parametrize("ask", [lambda rows: rows.count_rows(), lambda rows: rows.only(source="coco")])
+def test_tables_of_other_stages_are_told_to_be_no_lists(
+    folder: str, ask: Callable[[pmd.Table], object], tiny: str
+) -> None:
+    with pytest.raises(InputError, match="not a list that pmd publish wrote") as refused:
+        ask(pmd.load(f"{tiny}/{folder}").published)
+    assert refused.value.remedy == "give a ROOT, ROOT/publish or one of its folders, or a copy of them"
 
 
 def test_the_parts_of_the_tiny_root_are_as_thought(tiny: str) -> None:

@@ -6,6 +6,8 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from PIL import Image
@@ -111,3 +113,31 @@ def test_a_path_is_no_picture(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a path is no picture") as refused:
         pmd.perceptual_hash(tmp_path / "a.jpg")  # type: ignore[arg-type]  # as people try
     assert refused.value.remedy == "read the file: pathlib.Path(PATH).read_bytes()"
+
+
+@pytest.mark.parametrize("function", [pmd.canonical_url, pmd.identity, pmd.is_english])
+@pytest.mark.parametrize(
+    "given", [["http://a.example/b.jpg"], pd.Series(["http://a.example/b.jpg"]), b"http://a.example/b.jpg"]
+)
+def test_several_values_that_are_no_column_are_refused_and_not_taken_for_none(
+    function: Callable[[object], object], given: object
+) -> None:
+    with pytest.raises(InputError, match="neither a text nor an Arrow array") as refused:
+        function(given)
+    assert refused.value.remedy == "make a column of it: pyarrow.array(VALUES)"
+
+
+@pytest.mark.parametrize("missing", [float("nan"), pd.NA, pd.NaT, None])
+def test_what_pandas_has_for_a_missing_value_is_none(missing: object) -> None:
+    assert pmd.canonical_url(missing) is None  # type: ignore[call-overload]
+    assert pmd.identity(missing) is None  # type: ignore[call-overload]
+    assert pmd.is_english(missing) is False  # type: ignore[call-overload]
+
+
+def test_bytes_of_any_kind_are_hashed_and_pixels_alone_are_refused() -> None:
+    content = tiny_root.picture((1, 2, 3), (64, 64))
+    assert pmd.perceptual_hash(bytearray(content)) == pmd.perceptual_hash(content)
+    assert pmd.perceptual_hash(memoryview(content)) == pmd.perceptual_hash(content)
+    with pytest.raises(InputError, match="no picture") as refused:
+        pmd.perceptual_hash(np.zeros((64, 64, 3), np.uint8))  # type: ignore[arg-type]  # as people try
+    assert refused.value.found == "numpy.ndarray"
