@@ -214,6 +214,26 @@ def test_the_card_is_answered_first() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        (([0.0028, 0.0032], [0.0026, 0.0034]), False),
+        (([0.0031, 0.0034], [0.0026, 0.0030]), True),
+        ((None, [0.0026, 0.0030]), True),
+        ((None, None), True),
+    ],
+)
+def test_the_card_says_where_terms_are_commonest_only_where_intervals_lie_apart(
+    ends: tuple[list[float] | None, list[float] | None], *, said: bool
+) -> None:
+    found = _figures(60)
+    by_stage = found["sources"]["yfcc100m"]
+    found["sources"] = {"one": by_stage, "other": orjson.loads(orjson.dumps(by_stage))}
+    for source, value, interval in zip(found["sources"].values(), (0.0032, 0.0029), ends, strict=True):
+        source["fetch"]["harm"]["adult"] |= {"value": value, "interval": interval, "enough": True}
+    assert ("Commonest are adult ones in one (0.32" in card_sentence.section(found)) is said
+
+
 def test_the_card_has_the_share_of_high_income_countries_where_it_is_known() -> None:
     found = _figures(400)
     draw = {"interval": [0.4, 0.6], "value": 0.5, "enough": True}
