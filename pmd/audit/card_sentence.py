@@ -227,19 +227,24 @@ def _rates(harm: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _most(result: Mapping[str, Any], kinds: Sequence[str]) -> Iterator[str]:
-    """Yield where each kind of terms is commonest, of the sources with enough texts to tell."""
+    """Yield where each kind of terms is commonest for sure, of the sources with enough texts to tell.
+
+    Where texts were sampled, the interval of the commonest lies above those of all others.
+    """
     _, last = page.ends(result)
     found = []
     for kind in kinds:
         name = kind.removesuffix(" terms")
         rates = [
-            (figure["value"], source)
+            (figure["value"], source, figure["interval"] or [figure["value"]] * 2)
             for source, by_stage in result["sources"].items()
             for figure in [_figures(by_stage[last].get("harm") or {}).get(name)]
             if figure is not None and figure["value"] > 0 and figure.get("enough", True)
         ]
-        if len(rates) > 1:
-            share, source = max(rates)
+        if len(rates) < 2:
+            continue
+        *others, (share, source, (low, _)) = sorted(rates)
+        if low > max(high for _, _, (_, high) in others):
             found.append(f"{escape(name)} ones in {escape(source)} ({escape(formatting.percent(share))})")
     if found:
         yield f"Commonest are {', '.join(found)}."

@@ -69,8 +69,7 @@ def hosts(result: Mapping[str, Any]) -> str:
         f"Ten of {formatting.count(after['distinct']['value'])} registrable domains hold "
         f"{formatting.percent(after['top_10'])} of the pairs with an image URL after {last}."
         if seen and after["distinct"]["value"] > 10 and after["top_10"] is not None
-        else f"{formatting.count(after['distinct']['value'])} registrable domains hold all pairs with an image URL "
-        f"after {last}."
+        else f"{_domains(after['distinct']['value'])} all pairs with an image URL after {last}."
         if seen
         else f"No pair with an image URL is left after {last}."
     )
@@ -90,6 +89,10 @@ def hosts(result: Mapping[str, Any]) -> str:
         + _concentration_table(result, having, "hosts")
         + page.coverage(result, before)
     )
+
+
+def _domains(number: int) -> str:
+    return formatting.counted(number, "registrable domain") + (" holds" if number == 1 else " hold")
 
 
 def _curves(result: Mapping[str, Any], having: Sequence[tuple[str, Mapping[str, Any]]], kind: str) -> str:

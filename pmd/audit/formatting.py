@@ -55,7 +55,7 @@ def percent(share: float | None, width: float | None = None) -> str:
     else:
         if 99.95 <= value < 100 - 1e-9:
             return f">99.9{PER_CENT}"
-        decimals = 0 if value == 0 or value >= 99.95 else 1 if value >= 1 else 2
+        decimals = 0 if value == 0 or value >= 99.95 else 1 if round(value, 2) >= 1 else 2
     text = f"{value:.{decimals}f}"
     if value > 0 and float(text) == 0:
         return f"<{10**-decimals:g}{PER_CENT}"

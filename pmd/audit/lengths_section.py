@@ -7,6 +7,7 @@ from typing import Any
 
 from pmd.audit import charts, formatting, page
 from pmd.audit.charts import Dots, Mark
+from pmd.audit.measure import MAX_WORDS
 from pmd.escape import html as escape
 
 
@@ -96,7 +97,18 @@ def _reading(result: Mapping[str, Any]) -> str:
     return (
         f"A caption has {after['mean']:.1f} words on average after {last}"
         + (f", {before['mean']:.1f} after {first}" if first != last else "")
-        + f"; half have {after['median']} or fewer, fewer than one in twenty more than {after['p95']}."
+        + f"; {_half(after['median'])}, {_most(after['p95'])}."
         if after["mean"] is not None and before["mean"] is not None
         else "No caption is left."
+    )
+
+
+def _half(median: int) -> str:
+    return f"half have {median} or fewer" if median < MAX_WORDS else f"half have {MAX_WORDS} or more"
+
+
+def _most(p95: int) -> str:
+    """Return what the 95th percentile says; lengths are told apart up to `MAX_WORDS`, which stands for it and all above."""
+    return (
+        f"fewer than one in twenty more than {p95}" if p95 < MAX_WORDS else f"one in twenty or more {MAX_WORDS} or more"
     )

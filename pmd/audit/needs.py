@@ -26,7 +26,9 @@ from pmd.store.wanted import Wanted
 #: animals and plants are no people, poles no Poles; it says how many users and hosts hold half.
 #: 9: figures of hosts' sizes are taken as hosts are told, and rounded; more small cells are hidden; no two values of an attribute
 #: have one name. 10: pairs are those of the images that stand for theirs, which the sample goes by.
-AUDIT_FORMAT: Final = 10
+#: 11: no age is heard in "25 year old", "middle aged" or "senior doctor"; terms are named by what captions say, and what stands
+#: with gendered terms by female and male ones alone; plugs, beds and more animals are no people; long captions are told.
+AUDIT_FORMAT: Final = 11
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,7 +21,7 @@ SCRIPT: Final = """
     const plain = said.replace(/,(?=\\d{3})/g, '').replace(/\\u2212/g, '-');
     const odds = plain.match(/^1 in ([\\d.]+)([kMB]?)/);
     if (odds) return 1 / (parseFloat(odds[1]) * (sizes[odds[2]] || 1));
-    const found = plain.match(/^[<+\\u2248]?\\s*(-?\\d+(?:\\.\\d+)?)([kMB])?/);
+    const found = plain.match(/^[<>+\\u2248\\u2265]?\\s*(-?\\d+(?:\\.\\d+)?)([kMB])?/);
     return found ? parseFloat(found[1]) * (sizes[found[2]] || 1) : null;
   };
   const compare = (one, other) => {
@@ -59,7 +59,9 @@ SCRIPT: Final = """
           head.setAttribute('aria-sort', up ? 'ascending' : 'descending');
           const last = rows.filter((row) => row.classList.contains('total'));
           const some = rows.filter((row) => !row.classList.contains('total'));
-          const none = (said) => said === '' || said === '\\u2013';
+          // Of figures, what is none stands last: a dash, "too few".
+          const words = !rows.some((row) => number(text(row.cells[place])) !== null) || head.classList.contains('words');
+          const none = (said) => said === '' || said === '\\u2013' || (!words && number(said) === null);
           some.sort((one, other) => {
             const a = text(one.cells[place]), b = text(other.cells[place]);
             if (none(a) || none(b)) return none(a) - none(b);

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pmd.audit import formatting, page
+from pmd.audit.measure import MAX_WORDS
 from pmd.escape import html as escape
 
 #: Rows of the tables by stage, from top to bottom.
@@ -65,8 +66,8 @@ def _stage_cells(figures: Mapping[str, Any]) -> dict[str, str]:
         "pairs": formatting.count(figures["pairs"]),
         "distinct images": formatting.count(figures["images"]["distinct"]["value"]),
         "words, mean": formatting.decimal(words["mean"]),
-        "words, median": formatting.count(words["median"]),
-        "words, 95th percentile": formatting.count(words["p95"]),
+        "words, median": _length(words["median"]),
+        "words, 95th percentile": _length(words["p95"]),
         "with a geotag": formatting.percent(countries["coverage"]["share"])
         if countries["coverage"]["measured"]
         else "–",
@@ -83,3 +84,8 @@ def _stage_cells(figures: Mapping[str, Any]) -> dict[str, str]:
         "female : male": formatting.ratio_cell(gendered["female_to_male"]) if "female_to_male" in gendered else none,
     }
     return {label: cells[label] for label in _STAGE_ROWS}
+
+
+def _length(words: int | None) -> str:
+    """Return a length of captions; those of `MAX_WORDS` and more are not told apart."""
+    return formatting.count(words) + ("+" if words is not None and words >= MAX_WORDS else "")

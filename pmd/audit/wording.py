@@ -22,7 +22,7 @@ from pmd.audit.vocabulary import Term
 
 #: Texts from which a term is shown.
 LEAST: Final = 10
-#: Terms that are shown of each list, and gendered terms beside an occupation.
+#: Terms that are shown of each list, and female and male terms beside an occupation.
 LISTED: Final = 10
 LISTED_WITH: Final = 3
 
@@ -32,7 +32,7 @@ METHODS: Final = {
     "associations": "Occupations, activities and objects in English captions that have a female or a male term. Odds: female : "
     "male with the term ÷ female : male in the source. Ranked by log-odds with the source's own background as prior (Monroe et "
     "al., 2008); the interval is that of another draw of the source's clusters. From 20 captions and 10 clusters on. nPMI "
-    "describes.",
+    "describes. A term stands for its synonyms too (doctor: physician, surgeon).",
     "identity": "Share of the English texts of the sample that name a religion, a nationality, an ethnicity, a disability or an "
     "orientation by the terms of our lists. Beside each term the words that stand with it, whatever words they are: their odds "
     "among the captions with the term ÷ among the source's others, ranked by log-odds with its background as prior; the interval "
@@ -235,9 +235,16 @@ def _associations(texts: Sequence[Texts], lexicon: Lexicon | Absent, *, last: bo
     }
     captions = associations.Captions(one.english, one.female, one.male, counts)  # type: ignore[arg-type]
     rows = associations.figures(captions, {kind: one.associated(kind) for kind in one.kinds})
-    with_ = _couples(one, "with")
+    with_, sexed = _couples(one, "with"), _sexed(lexicon)
     for row in rows:
         terms = with_.get(f"{row['group']}/{row['term']}", {})
-        some = sorted((name for name, count in terms.items() if count >= LEAST), key=lambda name: (-terms[name], name))
-        row["carried_by"] = ", ".join(f"{_name(name)} {terms[name]}" for name in some[:LISTED_WITH])
+        carry = (name for name, count in terms.items() if count >= LEAST and name in sexed)
+        some = sorted(carry, key=lambda name: (-terms[name], name))
+        row["carried_by"] = ", ".join(f"{_name(name)} {terms[name]:,}" for name in some[:LISTED_WITH])
     return found | {"terms": rows}
+
+
+def _sexed(lexicon: Lexicon) -> frozenset[str]:
+    """Return the keys of female and male terms: neutral ones carry no odds of the two."""
+    terms = vocabulary.of(lexicon).terms
+    return frozenset(one.key for one in terms if one.group == vocabulary.GENDERED and one.lists & {"female", "male"})

@@ -61,10 +61,29 @@ def pinned() -> lexicon.Lexicon:
         ("my boyfriend wears jeans", {"male"}),
         ("Martin Luther King", set()),
         ("the king of hearts and the king", {"male"}),
+        ("HDMI male-to-female extension, RJ45 female jack", set()),
+        ("USB male to female adapter cable", set()),
+        ("a male-to-female transgender dancer", {"female"}),
+        ("a female black bear and a male bald eagle", set()),
+        ("a female with a black bear", {"female"}),
+        ("Female northern cardinal", set()),
+        ("a king bedroom set and a queen bedspread", set()),
+        ("a craftsman style house", set()),
+        ("BMW 6 Series Gran Coupé", set()),
+        ("A-Line princess dress, princess cut diamond", set()),
+        ("a girl in a princess dress", {"female"}),
+        ("Port-au-Prince and Port au Prince", set()),
+        ("eau de toilette pour homme", {"male"}),
+        ("eau de toilette pour femme", {"female"}),
     ],
 )
 def test_works_animals_and_clothes_are_passed_over(pinned: lexicon.Lexicon, text: str, lists: set[str]) -> None:
     assert mentions(pinned, text) - {"neutral"} == lists
+
+
+def test_young_animals_are_no_neutral_people(pinned: lexicon.Lexicon) -> None:
+    assert mentions(pinned, "a baby elephant and a baby penguin") == set()
+    assert mentions(pinned, "a baby and an elephant") == {"neutral"}
 
 
 def test_the_pinned_lists_are_read_without_importing_the_package(pinned: lexicon.Lexicon) -> None:

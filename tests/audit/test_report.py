@@ -145,6 +145,49 @@ def test_the_tables_that_the_page_gives_have_no_formulas_as_those_beside_it_have
     assert begins == {one for one in escape._FORMULA if not one.isspace()}
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        *(formatting.percent(share) for share in (0.0, 1e-7, 0.5, 0.99999, 1.0)),
+        *(
+            formatting.minus(-0.87, 2),
+            formatting.signed(0.0004),
+            formatting.short(20_238),
+            "≈4,701",
+            "≥ 30.4",
+            "39–89 %",
+        ),
+    ],
+)
+def test_the_script_sorts_every_figure_as_a_number(written: str) -> None:
+    (pattern,) = re.findall(r"found = plain\.match\(/(.+)/\);", SCRIPT)
+    plain = re.sub(r",(?=\d{3})", "", written.replace("\u00a0", " ").replace("\u2212", "-"))
+    assert re.match(pattern, plain)
+    assert not re.match(pattern, "too few")
+
+
+def test_captions_of_over_512_words_are_told_as_such() -> None:
+    """Lengths are told apart up to 512 words, so that a longer half is no half of 512 or fewer."""
+    figures = _figures(60)
+    for stages in (figures["all"], *figures["sources"].values()):
+        for one in stages.values():
+            one["words"] |= {"mean": 10_000.5, "median": 3, "p95": 512}
+    page = html(figures)
+    assert "; half have 3 or fewer, one in twenty or more 512 or more." in page
+    assert "<td>512+</td>" in page
+    for one in figures["all"].values():
+        one["words"]["median"] = 512
+    assert "; half have 512 or more, one in twenty or more 512 or more." in html(figures)
+
+
+def test_a_single_host_holds_all_pairs() -> None:
+    rows = [pair("yfcc100m", str(index), "a woman", url=f"http://one.org/{index}") for index in range(40)]
+    partial = measure.measure(batch(rows), pa.array(["curate"] * 40), WHOLE)
+    books = {"curate": {"yfcc100m": Books(40, {})}}
+    found = result(partial, books, WHOLE, TABLE2, counted=counted(batch(rows), pa.array(["curate"] * 40), WHOLE))
+    assert "1 registrable domain holds all pairs with an image URL after curate." in html(found)
+
+
 def test_the_script_is_the_one_that_the_policy_allows() -> None:
     page = html(_figures(60))
     (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
@@ -169,6 +212,26 @@ def test_the_card_is_answered_first() -> None:
     assert "adult and violent contentnot measured" in card_sentence.section(found).replace("</h3>", "").replace(
         '<p class="verdict not">', ""
     )
+
+
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        (([0.0028, 0.0032], [0.0026, 0.0034]), False),
+        (([0.0031, 0.0034], [0.0026, 0.0030]), True),
+        ((None, [0.0026, 0.0030]), True),
+        ((None, None), True),
+    ],
+)
+def test_the_card_says_where_terms_are_commonest_only_where_intervals_lie_apart(
+    ends: tuple[list[float] | None, list[float] | None], *, said: bool
+) -> None:
+    found = _figures(60)
+    by_stage = found["sources"]["yfcc100m"]
+    found["sources"] = {"one": by_stage, "other": orjson.loads(orjson.dumps(by_stage))}
+    for source, value, interval in zip(found["sources"].values(), (0.0032, 0.0029), ends, strict=True):
+        source["fetch"]["harm"]["adult"] |= {"value": value, "interval": interval, "enough": True}
+    assert ("Commonest are adult ones in one (0.32" in card_sentence.section(found)) is said
 
 
 def test_the_card_has_the_share_of_high_income_countries_where_it_is_known() -> None:

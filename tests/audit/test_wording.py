@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pmd.audit import measure, report
+from pmd.audit import lexicon, measure, report
 from pmd.audit.measure import Plan
 from pmd.audit.result import result
 from pmd.store.commits import Books
@@ -95,6 +95,19 @@ def test_what_carries_figures_is_listed_of_the_last_stage_alone() -> None:
         {"list": "female", "term": "woman", "texts": 42},
         {"list": "male", "term": "man", "texts": 20},
     ]
+
+
+def test_odds_are_carried_by_female_and_male_terms_alone() -> None:
+    """A nurse is among the neutral terms: she would be said to carry her own odds."""
+    texts = ["a woman and a nurse"] * 1200 + ["a man and a nurse"] * 60
+    rows = [pair("yfcc100m", str(index), text, meta={"uid": f"u{index // 5}"}) for index, text in enumerate(texts)]
+    pairs, last = batch(rows), pa.array(["curate"] * len(rows))
+    lists = lexicon.of({"female": ["woman"], "male": ["man"], "neutral": ["nurse"]})
+    plan = Plan({}, lists)
+    books = {"curate": {"yfcc100m": Books(len(rows))}}
+    content = result(measure.measure(pairs, last, plan), books, plan, {}, counted=counted(pairs, last, plan))
+    (row,) = content["sources"]["yfcc100m"]["curate"]["associations"]["terms"]
+    assert (row["term"], row["carried_by"]) == ("nurse", "woman 1,200, man 60")
 
 
 @pytest.mark.parametrize(("number", "shown"), [(20, 1), (19, 0)])

@@ -130,6 +130,7 @@ PLACES: Final[dict[str, tuple[bytes, str]]] = {
         zipped("in.tar", tar("t.parquet", table(k=pa.array([IMAGE], pa.binary(16))))),
         "image",
     ),
+    "a workbook": (zipped("xl/sharedStrings.xml", f"<sst><si><t>{IMAGE.hex()}</t></si></sst>".encode()), "image"),
     "gzip": (gzip.compress(USER), "user"),
     "bzip2": (bz2.compress(USER), "user"),
     "xz": (lzma.compress(USER), "user"),
