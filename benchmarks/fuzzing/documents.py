@@ -3,7 +3,7 @@
 A *row* has a key, which is every byte that its outcome may depend on (its own, and those of the records that it is
 joined to), and a place, spelled as the reader's `where` ends. Two rows with one key must come out alike.
 
-- Lines: a line without its end, at its byte. Of SBU's text files, the two lines of one number.
+- Lines: a line without its end, at its byte; among narratives a blank one is none. Of SBU's text files, two of one number.
 - Lines under a header: a line with the header, at its byte; a blank line is none.
 - Quoted text (WIT): a record under its header, at its line.
 - JSON: an element of the list; with it the image record and licence that it names (COCO), and whether Karpathy's file holds
@@ -241,7 +241,8 @@ def _of_narratives(files: Files, karpathy: str | None) -> Iterator[Row]:
     for name, document in files.items():
         if name != karpathy:
             for at, line in split_lines(document):
-                yield Row(line + _split(line, held), f"byte {at}", name)
+                if line.strip():
+                    yield Row(line + _split(line, held), f"byte {at}", name)
 
 
 def _split(line: bytes, held: Mapping[int, bytes]) -> bytes:
