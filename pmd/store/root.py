@@ -34,6 +34,8 @@ _UNSEALED: Final = frozenset({"version", _BITS})
 
 #: What tells that a folder is a ROOT; the first of them is made before anything else.
 _MARKS: Final = frozenset({lock.LOCK_FILE, lock.STATE_FILE, ROOT_FILE})
+#: The folders of a ROOT in which runs write.
+_OWN: Final = frozenset({*flow.TOPS, flow.RELEASE, WORK})
 #: What file systems and desktops put into folders: a folder that holds nothing else is empty.
 _NOBODYS: Final = frozenset({"lost+found", ".DS_Store"})
 _WORK_OF: Final = re.compile(r"epoch-(\d+)")
@@ -356,7 +358,8 @@ def writer(root: str, command: str, config: str | None = None) -> Iterator[Lock]
         config: The path of the configuration; kept for `pmd repair`.
 
     Raises:
-        RootError: Somebody else writes (says who and since when), or the folder holds other files and is no ROOT.
+        RootError: Somebody else writes (says who and since when), or the folder holds other files and is no ROOT, or stands in
+            one of another ROOT.
     """
     with failures.at(root):
         is_whole = refuse_others_folders(root)
@@ -444,15 +447,16 @@ def _note(held: Lock) -> None:
 
 
 def refuse_others_folders(root: str) -> bool:
-    """Raise where a folder holds files and is no ROOT: they are somebody's.
+    """Raise where a folder holds files and is no ROOT: they are somebody's. Also where another ROOT's runs would remove ours.
 
     Returns:
         Whether it has a `root.json`, be it damaged.
 
     Raises:
-        RootError: It does, or it is a ROOT of another version.
+        RootError: It does, or it is a ROOT of another version, or stands within a folder of another ROOT.
         VerificationError: Its `root.json` is damaged, and nothing else says that it is a ROOT.
     """
+    _refuse_within_another(root)
     new = _new_folders(root)
     above = posixpath.dirname(new[-1]) if new else ""
     if above and not storage.is_folder(above):
@@ -510,9 +514,24 @@ def _refuse_links_to_others(root: str) -> None:
             )
 
 
+def _refuse_within_another(root: str) -> None:
+    """Raise where a ROOT stands, or would stand, in a folder in which another one's runs write: they would remove its files."""
+    here = os.path.realpath(storage.filesystem(root)[1]) if storage.is_local(root) else root.rstrip("/")
+    for above in storage.above(here):
+        top = here.removeprefix(above.rstrip("/") + "/").partition("/")[0]
+        if top in _OWN and any(storage.exists(storage.join(above, mark)) for mark in (ROOT_FILE, lock.STATE_FILE)):
+            raise RootError(
+                "this is within a folder of another ROOT, whose runs remove what they have not written there",
+                where=root,
+                expected="a folder of its own",
+                found=f"the ROOT {above}",
+                remedy="name another root in the configuration; move this one there first if it stands already",
+            )
+
+
 def _written_into(here: str) -> Iterator[str]:
     """Yield the folders of a local ROOT in which runs write, and what is in these: any of them may be on another disk."""
-    for top in sorted({*flow.TOPS, flow.RELEASE, WORK}):
+    for top in sorted(_OWN):
         path = storage.join(here, top)
         if storage.is_folder(path):
             yield path

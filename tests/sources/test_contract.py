@@ -91,7 +91,7 @@ class Golden:
 def golden(name: str, tmp_path: Path) -> Golden:
     """Write the golden files of the source under test."""
     if not goldens.has(name, "write_golden"):
-        pytest.skip(f"tests/sources/test_{name}.py has no write_golden(folder) yet")
+        pytest.skip(f"tests/sources/test_{name}.py has no write_golden(folder)")
     module = goldens.module(name)
     folder = tmp_path / "golden"
     folder.mkdir()
@@ -123,6 +123,12 @@ def test_one_name_everywhere(name: str) -> None:
     module = importlib.import_module(f"pmd.sources.{name}")
     assert module.SOURCE.name == name
     assert tomllib.loads((MANIFESTS / f"{name}.toml").read_text(encoding="utf-8"))["name"] == name
+
+
+def test_it_has_golden_rows(name: str) -> None:
+    """Without them what follows has nothing to look at, and is passed over."""
+    missing = f"tests/sources/test_{name}.py with write_golden(folder): docs/adding-a-source.md, 3"
+    assert goldens.has(name, "write_golden"), f"write {missing}"
 
 
 def test_the_module_says_what_it_reads(name: str) -> None:

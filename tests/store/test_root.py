@@ -442,6 +442,32 @@ def test_a_folder_that_leads_into_another_root_is_refused(tmp_path: Path, linked
     assert picture.exists()
 
 
+@pytest.mark.parametrize("inner", ["images/small", "_work/x", "publish/source=coco/x", "release/deep/x"])
+@pytest.mark.parametrize("mark", ["root.json", "writer.json"])
+def test_no_root_stands_in_a_folder_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inner: str, mark: str
+) -> None:
+    """The outer one's next run removed what the inner one had committed."""
+    outer = tmp_path / "outer"
+    outer.mkdir()
+    (outer / mark).touch()
+    monkeypatch.chdir(outer)
+    (tmp_path / "link").symlink_to(outer)
+    for where in (str(outer / inner), inner, str(tmp_path / "link" / inner)):
+        with pytest.raises(RootError, match="within a folder of another ROOT") as caught, root.writer(where, "test"):
+            pass
+        assert (caught.value.where, caught.value.found) == (where, f"the ROOT {outer}")
+    assert not (outer / inner).exists()
+
+
+@pytest.mark.parametrize("inner", ["small", "of_mine/images/small"])
+def test_a_root_may_stand_beside_the_folders_of_another(tmp_path: Path, inner: str) -> None:
+    root.create(str(tmp_path), 0)
+    with root.writer(str(tmp_path / inner), "test"):
+        root.create(str(tmp_path / inner), 0)
+    assert (tmp_path / inner / "root.json").exists()
+
+
 def test_a_folder_may_stand_on_another_disk(tmp_path: Path) -> None:
     root.create(str(tmp_path / "root"), 0)
     (tmp_path / "disk").mkdir()
