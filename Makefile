@@ -33,11 +33,13 @@ help:
 	@echo "make test-engines  run the tests on these engines and on emulators of object stores"
 	@echo "make test-consumers  try what the demo publishes with those whom it is for"
 
-# Stamps: nothing is installed again while the pins are the same.
+# Stamps: nothing is installed again while the pins are the same. Compat: by a path, as in a wheel; by setuptools' finder a folder
+# called pmd, as the demo's ROOT is, is what `import pmd` gives in the folder in which it stands.
 $(VENV)/.core: requirements.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+	--config-settings editable_mode=compat --editable .
 	$(BIN)/python -m compileall -q -j 0 pmd pipelines
 	touch $@
 

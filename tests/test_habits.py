@@ -38,6 +38,13 @@ def test_the_workflow_makes_what_is_made_here_on_pinned_actions_without_secrets(
     assert PROJECT["requires-python"].startswith(f">={python},")
 
 
+def test_the_checkout_is_imported_beside_a_root_that_is_called_pmd() -> None:
+    """By setuptools' finder, which is asked last, the demo's ROOT would be an empty package of that name."""
+    text = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    (install,) = (line for line in text.splitlines() if "--editable ." in line)
+    assert "--config-settings editable_mode=compat" in install
+
+
 def test_hooks_run_what_is_pinned() -> None:
     (local,) = load(".pre-commit-config.yaml")["repos"]
     programs = {hook["entry"].split()[0] for hook in local["hooks"]}

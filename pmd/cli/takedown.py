@@ -61,7 +61,7 @@ def find(
     *,
     as_json: Json = False,
 ) -> None:
-    """List the images that have a picture's bytes or look like it, for a person to decide."""
+    """List the images that have a picture's bytes or look like it, mirrored and turned too, for a person to decide."""
     from pmd import codec
     from pmd.errors import InputError
     from pmd.store import storage
@@ -85,7 +85,7 @@ def find(
                 near.image_id.hex(),
                 near.identity or "",
                 "the same" if near.is_same else "others",
-                near.bits,
+                f"{near.bits}, mirrored or turned" if near.is_turned else near.bits,
                 near.location,
             ]
             for near in found

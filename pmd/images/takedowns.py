@@ -114,7 +114,7 @@ def lines(paths: Iterable[str], sources: Collection[str] = ()) -> list[Line]:
                 continue
             place = f"{path}:line {number}"
             named = names.read(said, known, beside)
-            if named is not None and not named.is_of_many and not (named.is_in_words and _MORE.search(said)):
+            if named is not None and not named.is_of_many and not _is_more(named, said):
                 listed.append(Line(place, said, named))
             else:
                 wrong.append((place, said))
@@ -135,6 +135,11 @@ def lines(paths: Iterable[str], sources: Collection[str] = ()) -> list[Line]:
             remedy=f"mend the lines{begins}{added}; nothing was run, so that nobody's request is passed over",
         )
     return listed
+
+
+def _is_more(named: Named, said: str) -> bool:
+    """Return whether a line is surely more than one name. An id of somebody's own rows may have a blank and "#" in it."""
+    return named.is_in_words and (_MORE.search(said) is not None if named.urls else "\t" in said)
 
 
 def _text(path: str) -> str:
@@ -348,5 +353,5 @@ def note(listed: Sequence[Line], without: Sequence[Line]) -> str | None:
         said += "; a picture that is named by its bytes is known only when it has been fetched, and leaves then"
     more = sum(line.named.is_in_words and _PERHAPS_MORE.search(line.said) is not None for line in without)
     if more:
-        said += f"; {more:,} of them have a blank, comma or semicolon, and all of such a line is taken for one name"
+        said += f"; lines with a blank, comma or semicolon, all of which is taken for one name: {more:,}"
     return said

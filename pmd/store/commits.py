@@ -21,6 +21,7 @@ import dataclasses
 import hashlib
 import io
 import itertools
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, Final
 
@@ -29,6 +30,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pmd import flow
 from pmd.errors import RootError, VerificationError
 from pmd.store import sealed, storage, versions, written
 from pmd.store.versions import Versioned
@@ -43,6 +45,8 @@ EPOCH: Final = "epoch"
 CLAIMED: Final = "claimed"
 #: There too: the SHA-256 of all the rest, by which damage is noticed.
 _DIGEST: Final = "digest"
+#: What a generation's attempts and hashes, which stand elsewhere, say of its folder.
+_OF_GENERATION: Final = re.compile(r"/(shard=[0-9]+/generation=[0-9]+)-")
 #: Times that a swap is tried: it fails only where another writer was faster, and there are two at most.
 _SWAPS: Final = 16
 
@@ -163,7 +167,7 @@ def from_json(content: bytes, where: str, *, damaged: bool = False) -> Commit:
         digest = raw["run"].pop(_DIGEST, None)  # commits of earlier versions have none
         if digest is not None and digest != _digest(raw) and not damaged:
             raise _damaged(where, digest, _digest(raw))
-        return Commit(
+        commit = Commit(
             stage=stage,
             files=tuple(File(**file) for file in raw["files"]),
             sources={name: Books(books["kept"], books["rejected"]) for name, books in raw["sources"].items()},
@@ -179,6 +183,32 @@ def from_json(content: bytes, where: str, *, damaged: bool = False) -> Commit:
             found=f"{type(error).__name__}: {error}",
             remedy="run: pmd repair ROOT; or remove the folder it stands in, and the stage is run again",
         ) from None
+    if not damaged:
+        _refuse_elsewhere(commit, where)
+    return commit
+
+
+def _refuse_elsewhere(commit: Commit, where: str) -> None:
+    """Refuse a commit that tells by itself that it was written in another folder: somebody has put it, whole, into this one.
+
+    Believed, it would have what stands beside it be nobody's: a repair would take it for lost.
+    """
+    folder = where.rpartition("/")[0]
+    last = folder.rpartition("/")[2]
+    told: set[str] = set()
+    if commit.stage == flow.CURATE.name and last.startswith("source="):  # else it is a proposal
+        told = {f"source={name}" for name in commit.sources}
+    elif commit.stage == flow.FETCH.name and last.startswith("generation="):
+        told = {beside[1] for beside in (_OF_GENERATION.search(file.name) for file in commit.files) if beside}
+    others = sorted(name for name in told if not f"/{folder}".endswith(f"/{name}"))
+    if others:
+        raise VerificationError(
+            "the commit is of another folder",
+            where=where,
+            expected="that of the folder in which it stands",
+            found=f"that of {', '.join(others)}",
+            remedy="run: pmd repair ROOT",
+        )
 
 
 def _damaged(where: str, wanted: str, found: str) -> VerificationError:

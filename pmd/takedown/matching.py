@@ -521,6 +521,7 @@ class Near:
         location: Where it was had.
         bits: In which its perceptual hash differs; None: it has none.
         is_same: Whether it has the same bytes.
+        is_turned: Whether it is so near only to the picture mirrored, or turned by a quarter or a half.
     """
 
     image_id: bytes
@@ -528,6 +529,7 @@ class Near:
     location: str | None
     bits: int | None
     is_same: bool
+    is_turned: bool = False
 
     def describe(self) -> dict[str, Any]:
         """Return it as `--json` tells it."""
@@ -537,11 +539,15 @@ class Near:
 def find(root_url: str, content: bytes) -> tuple[list[Near], int]:
     """Return the images that are near a picture, nearest first, and of how many pictures nobody knows how they look.
 
+    Those that are near it mirrored or turned are listed too. To a perceptual hash these are other pictures, and no stage takes
+    them for the same, but copies are made so.
+
     Args:
         root_url: ROOT.
         content: The picture's bytes.
     """
     named = names.picture(content)
+    turned = _turned(content) if named.pdq is not None else []
     known = register.current(root_url)
     found: dict[bytes, Near] = {}
     unknown = 0
@@ -552,15 +558,24 @@ def find(root_url: str, content: bytes) -> tuple[list[Near], int]:
         for row in ledger.select([*_OF_LEDGER, "location"]).to_pylist():
             same = row["sha256"] == named.sha256 or row["stored_digest"] == named.stored
             seen = row["perceptual_hash"]
-            bits = None
+            bits = is_turned = None
             if named.pdq is not None and seen is not None:
-                bits = int(pictures.distances(pictures.words([seen]), named.pdq)[0])
+                far = pictures.distances(pictures.words([named.pdq, *turned]), seen)
+                bits, is_turned = int(far.min()), bool(far[0] > far.min())
             if same or (bits is not None and bits <= NEAR):
-                found[row["image_id"]] = Near(row["image_id"], None, row["location"], bits, same)
+                found[row["image_id"]] = Near(row["image_id"], None, row["location"], bits, same, bool(is_turned))
     identities = _identities(root_url, found)
     listed = [dataclasses.replace(near, identity=identities.get(key)) for key, near in found.items()]
     order = sorted(listed, key=lambda near: (not near.is_same, NEAR if near.bits is None else near.bits, near.image_id))
     return order, unknown
+
+
+def _turned(content: bytes) -> list[bytes]:
+    """Return the perceptual hashes of a picture mirrored and turned, in all seven ways."""
+    from PIL import Image
+
+    picture = codec.upright_rgb(content)
+    return [codec.perceptual_hash(picture.transpose(how)) for how in Image.Transpose]
 
 
 def _identities(root_url: str, images: Mapping[bytes, object]) -> dict[bytes, str]:

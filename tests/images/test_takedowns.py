@@ -80,7 +80,7 @@ def test_a_line_that_names_nothing_is_refused_with_its_place(tmp_path: Path) -> 
         "http://one.example/1.jpg http://one.example/2.jpg",
         "http://one.example/1.jpg,https://one.example/2.jpg",
         "https://www.flickr.com/photos/somebody/4242/; HTTPS://www.flickr.com/photos/somebody/4243/",
-        "coco/12345 # mine",
+        "coco/12345\tmine",
     ],
 )
 def test_a_page_of_many_pictures_and_columns_are_no_line(tmp_path: Path, line: str) -> None:
@@ -109,6 +109,14 @@ def test_a_line_with_more_than_a_name_is_told_what_a_line_is(tmp_path: Path) -> 
 def test_an_address_may_have_commas_and_blanks(tmp_path: Path, line: str) -> None:
     (read,) = takedowns.lines([write(tmp_path / "list", line)])
     assert read.named.is_picture
+
+
+def test_an_id_of_ones_own_rows_may_be_any_text(tmp_path: Path) -> None:
+    (read,) = takedowns.lines([write(tmp_path / "list", "my_pairs/the house #2, again")], ["my_pairs"])
+    assert read.rows == {"my_pairs/the house #2, again"}
+    assert str(takedowns.note([read], [read])).endswith(
+        "; lines with a blank, comma or semicolon, all of which is taken for one name: 1"
+    )
 
 
 def test_a_picture_may_be_called_like_a_comment(tmp_path: Path) -> None:
@@ -197,7 +205,7 @@ def test_lines_that_match_nothing(built: config.Config, tmp_path: Path) -> None:
     tables = takedowns.lines([write(tmp_path / "table", f"{tiny_root.C4},please", f"{tiny_root.C4};x", tiny_root.C1)])
     assert takedowns.note(tables, tables) == (
         f"takedown: 3 of 3 lines match no pair of this ROOT: {tmp_path}/table:line 1, {tmp_path}/table:line 2, "
-        f"{tmp_path}/table:line 3; 2 of them have a blank, comma or semicolon, and all of such a line is taken for one name"
+        f"{tmp_path}/table:line 3; lines with a blank, comma or semicolon, all of which is taken for one name: 2"
     )
     assert takedowns.unmatched(built.root, sorted(built.sources), []) == []
 

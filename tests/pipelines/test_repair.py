@@ -192,6 +192,37 @@ def test_the_commit_of_a_source_is_made_anew(copy: Path, content: bytes | None) 
     assert committed(copy) == books
 
 
+@pytest.mark.parametrize(
+    ("one_of", "other_of", "said"),
+    [
+        ("curate/source=coco", "curate/source=visual_genome", "that of source=visual_genome"),
+        ("fetch/ledger/shard=*", "fetch/ledger/shard=*", "that of shard=0000"),
+    ],
+)
+def test_a_commit_that_stands_in_another_folder_takes_nothing_along(
+    copy: Path, one_of: str, other_of: str, said: str
+) -> None:
+    """As where files are put back from a copy, into the wrong folders: each is whole, and lists what is not here."""
+    before = building.committed(str(copy / "pmd"))
+    first, last = (sorted((copy / "pmd").glob(f"{of}/**/_stage.json")) for of in (one_of, other_of))
+    content = first[0].read_bytes(), last[-1].read_bytes()
+    assert content[0] != content[1]
+    first[0].write_bytes(content[1])
+    last[-1].write_bytes(content[0])
+    with pytest.raises(VerificationError, match="the commit is of another folder") as told:
+        commits.read(str(first[0].parent))
+    assert str(told.value.found).startswith(said)
+    problems = verify.verify(str(copy / "pmd"))["problems"]
+    place = first[0].relative_to(copy / "pmd")
+    assert {"place": str(place), "what": "the commit is damaged"}.items() <= next(
+        problem.items() for problem in problems if problem["what"] == "the commit is damaged"
+    )
+    done = mend(copy)
+    assert {item.name for item in done.damaged} >= {str(place)}
+    assert CheckingLane.asked == []
+    assert building.committed(str(copy / "pmd")) == before
+
+
 def test_nothing_is_done_where_nothing_is_damaged(copy: Path) -> None:
     before = contents(copy)
     done = repair.repair(str(copy / "pmd"), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import io
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import orjson
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from pipelines import build, fetch, takedown
@@ -444,3 +446,14 @@ def test_find_lists_what_a_person_must_decide(done: Done, tmp_path: Path) -> Non
     found = CliRunner().invoke(cli.app, ["takedown", "find", f"{done.config.root}.toml", str(photo), "--json"])
     near = orjson.loads(found.output)["near"]
     assert [(one["identity"], one["bits"], one["is_same"]) for one in near] == [("flickr:5006", 0, True)]
+    assert not near[0]["is_turned"]
+
+
+@pytest.mark.parametrize("how", [*Image.Transpose], ids=lambda how: str(how.name))
+def test_find_knows_a_picture_mirrored_and_turned(done: Done, tmp_path: Path, how: Image.Transpose) -> None:
+    with Image.open(io.BytesIO(world.picture(5006))) as image:
+        image.transpose(how).save(tmp_path / "mine.png")
+    asked = ["takedown", "find", f"{done.config.root}.toml", str(tmp_path / "mine.png")]
+    near = orjson.loads(CliRunner().invoke(cli.app, [*asked, "--json"]).output)["near"]
+    assert [(one["identity"], one["is_same"], one["is_turned"]) for one in near] == [("flickr:5006", False, True)]
+    assert "mirrored or turned" in CliRunner().invoke(cli.app, asked, terminal_width=200).output
