@@ -202,6 +202,19 @@ def test_the_first_lines_count_what_the_paper_has() -> None:
     assert "pairs in FLAVA's Table 2" not in own
 
 
+def test_how_few_users_hold_how_much_is_told_of_the_last_stage() -> None:
+    """As in all other sections: it was told of the first, without a word of that."""
+    found = _figures(400)
+    by_stage = found["sources"]["yfcc100m"]
+    by_stage["curate"]["users"] |= {"top_1_percent": 0.1, "hold_half": 60, "distinct": {"value": 900, "exact": True}}
+    by_stage["fetch"]["users"] |= {"top_1_percent": 0.25, "hold_half": 40, "distinct": {"value": 700, "exact": True}}
+    text = _read(html(found))[1].replace("\u00a0", " ")
+    assert (
+        "After fetch, the most active 1 % of users hold 25.0 % of the pairs of yfcc100m, where they are most concentrated; "
+        "40 of 700 hold half." in text
+    )
+
+
 def test_a_single_host_holds_all_pairs() -> None:
     rows = [pair("yfcc100m", str(index), "a woman", url=f"http://one.org/{index}") for index in range(40)]
     partial = measure.measure(batch(rows), pa.array(["curate"] * 40), WHOLE)
