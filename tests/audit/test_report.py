@@ -202,6 +202,14 @@ def test_the_first_lines_count_what_the_paper_has() -> None:
     assert "pairs in FLAVA's Table 2" not in own
 
 
+def test_options_in_what_a_reason_means_are_code() -> None:
+    found = _figures(200)
+    found["books"]["images"]["yfcc100m"]["rejected"] = {"licence": 10}
+    page = html(found)
+    assert "is none of <code>image_allow</code>, or asks" in page
+    assert "`" not in _read(page)[1]
+
+
 def test_how_few_users_hold_how_much_is_told_of_the_last_stage() -> None:
     """As in all other sections: it was told of the first, without a word of that."""
     found = _figures(400)
