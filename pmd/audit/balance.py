@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -108,7 +109,7 @@ def _reasons(result: Mapping[str, Any]) -> str:
         f'<tr><th scope="row">{escape(stage)}</th><td class="words">{escape(reason)}</td>'
         f"<td>{formatting.count(overall[stage, reason])}</td>"
         f'<td>{escape(formatting.percent(overall[stage, reason] / given[stage]))}</td><td class="wide">'
-        f"{escape(REASONS[reason][1] if reason in REASONS else '')}</td></tr>"
+        f"{_meaning(reason)}</td></tr>"
         for stage, reason in order
     ]
     head = ("<stage", "<source", "<reason", "pairs", "of the stage's input")
@@ -123,6 +124,12 @@ def _reasons(result: Mapping[str, Any]) -> str:
         + f'<p class="coverage"><b>Coverage</b> all rows. {escape(result["methods"]["books"])} '
         + f"{escape(result['methods']['readers'])}</p>"
     )
+
+
+def _meaning(reason: str) -> str:
+    """Return what a reason means, as HTML: names of options stand between backticks, as documents have them."""
+    words = escape(REASONS[reason][1] if reason in REASONS else "")
+    return re.sub("`([^`]+)`", r"<code>\1</code>", words)
 
 
 def against_table2(result: Mapping[str, Any]) -> str:

@@ -13,30 +13,35 @@ from pmd.escape import isolated
 
 def users(result: Mapping[str, Any]) -> str:
     """Return the section on users."""
-    first = result["stages"][0]
+    first, last = page.ends(result)
     having = [
         (source, result["sources"][source])
         for source, _, _ in page.sources_in_order(result)
         if "distinct" in result["sources"][source][first]["users"]
     ]
-    coverage = page.coverage(result, result["all"][first]["users"])
     if not having:
+        coverage = page.coverage(result, result["all"][first]["users"])
         return '<p class="reading">No source here names its users.</p>' + coverage
-    figures = [(source, populations[first]["users"]) for source, populations in having]
-    worst = [(users["top_1_percent"], source) for source, users in figures if users["top_1_percent"] is not None]
-    share, most = max(worst, default=(0.0, ""))
-    of_most = dict(figures).get(most, {})
-    reading = (
-        f"The most active 1 % of users hold {formatting.percent(share)} of the pairs of {most}, where they are most "
-        f"concentrated; {formatting.count(of_most['hold_half'])} of {formatting.count(of_most['distinct']['value'])} hold half."
-        if worst
-        else "There are too few users here for the most active 1 % of them to mean anything."
-    )
+    reading = _most_concentrated([(source, populations[last]["users"]) for source, populations in having], last)
+    coverage = page.coverage(result, result["all"][last]["users"])
     return (
         f'<p class="reading">{escape(reading)}</p>'
         + _curves(result, having, "users")
         + _concentration_table(result, having, "users")
         + coverage
+    )
+
+
+def _most_concentrated(figures: Sequence[tuple[str, Mapping[str, Any]]], stage: str) -> str:
+    """Return where users are most concentrated, of the sources with enough of them."""
+    known = [(users["top_1_percent"], source) for source, users in figures if users.get("top_1_percent") is not None]
+    if not known:
+        return "There are too few users here for the most active 1 % of them to mean anything."
+    share, source = max(known)
+    users = dict(figures)[source]
+    return (
+        f"After {stage}, the most active 1 % of users hold {formatting.percent(share)} of the pairs of {source}, where they are "
+        f"most concentrated; {formatting.count(users['hold_half'])} of {formatting.count(users['distinct']['value'])} hold half."
     )
 
 
@@ -87,7 +92,7 @@ def hosts(result: Mapping[str, Any]) -> str:
         )
         + _curves(result, having, "hosts")
         + _concentration_table(result, having, "hosts")
-        + page.coverage(result, before)
+        + page.coverage(result, after)
     )
 
 

@@ -11,27 +11,31 @@ from pmd.escape import html as escape
 
 #: Kind of identity → its article.
 _ARTICLES: Final = {name: "an" if name[0] in "aeiou" else "a" for name in OF_ENGLISH["identity"]}
+_ANY: Final = "a religion, a nationality, an ethnicity, a disability or an orientation"
 
 
 def section(result: Mapping[str, Any]) -> str:
     """Return the section."""
     _, last = page.ends(result)
     figures = result["all"][last]["identity"]
-    names = [name for name in OF_ENGLISH["identity"] if (figures[name]["value"] or 0) > 0]
-    most = max(names, key=lambda name: figures[name]["value"], default=None)
-    reading = (
-        f"What English captions name most often is {_ARTICLES[most]} {most}: {formatting.share(figures[most])} after {last}."
-        if most is not None and figures[most]["enough"]
-        else "Too few captions name a religion, a nationality, an ethnicity, a disability or an orientation to speak of rates."
-    )
     return (
-        f'<p class="reading">{escape(reading)}</p>'
+        f'<p class="reading">{escape(_reading(figures, last))}</p>'
         + rates.chart(result, "identity", OF_ENGLISH["identity"], "Share of English captions with terms of identity")
         + rates.table(result, "identity", OF_ENGLISH["identity"])
         + rates.carriers(result, "identity")
         + _beside(result, last)
         + page.coverage(result, figures)
     )
+
+
+def _reading(figures: Mapping[str, Any], stage: str) -> str:
+    names = [name for name in _ARTICLES if figures[name]["value"]]
+    if not names and all(figures[name]["value"] == 0 and figures[name]["enough"] for name in _ARTICLES):
+        return f"No English caption that was read names {_ANY}."
+    most = max(names, key=lambda name: figures[name]["value"], default=None)
+    if most is None or not figures[most]["enough"]:
+        return f"Too few captions name {_ANY} to speak of rates."
+    return f"What English captions name most often is {_ARTICLES[most]} {most}: {formatting.share(figures[most])} after {stage}."
 
 
 def _beside(result: Mapping[str, Any], last: str) -> str:

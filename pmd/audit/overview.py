@@ -15,13 +15,15 @@ def lead(result: Mapping[str, Any]) -> str:
     first, _ = page.ends(result)
     if "data_set" in result:
         return _of_data_set(result)
-    here, rows = len(result["sources"]), len(result["table2"])
+    rows = result["table2"]
+    of_paper = sum(bool(row["sources_here"]) for row in rows)
     profile = f"Profile <b>{escape(result['profile'])}</b>. " if result["profile"] else ""
     missing = [stage for stage in STAGES if stage not in result["stages"]]
     waiting = f" Not run yet: {', '.join(missing)}." if missing else ""
     return (
         f'<p class="lead">Who and what is in the pairs, where they come from, and what each stage took away. {profile}'
-        f"{formatting.counted(here, 'source')} of {formatting.counted(rows, 'row')} of Table 2; stages: "
+        f"{formatting.counted(len(result['sources']), 'source')}, {of_paper} of the {formatting.counted(len(rows), 'row')} of "
+        f"Table 2; stages: "
         f"{escape(', '.join(result['stages']))}.{escape(waiting)}{_thinned(result, first)}</p>"
     )
 
@@ -81,9 +83,14 @@ def tiles(result: Mapping[str, Any]) -> str:
         )
     images = everything[last]["images"]["distinct"]["value"]
     tiles.append((formatting.short(images), f"distinct {formatting.noun(images, 'image')} after {last}"))
-    if published:
+    of_paper = [row["pairs"].get(last, 0) for row in result["table2"] if row["sources_here"]]
+    if of_paper:
+        # As beside Table 2: pairs of sources that the paper does not have are no part of its count.
         tiles.append(
-            (formatting.percent(left / published), f"of the {formatting.short(published)} pairs in FLAVA's Table 2")
+            (
+                formatting.percent(sum(of_paper) / published),
+                f"of the {formatting.short(published)} pairs in FLAVA's Table 2",
+            )
         )
     drawn = "".join(f'<div class="tile"><b>{escape(big)}</b><span>{escape(small)}</span></div>' for big, small in tiles)
     return f'<div class="tiles">{drawn}</div>'

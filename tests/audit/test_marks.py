@@ -219,3 +219,20 @@ def test_a_term_is_named_by_what_its_captions_say(name: str) -> None:
         if place >= 0:
             stems = {word[:3] for word in re.split("[- ]", known.terms[place].name)}
             assert stems & {word[:3] for one in form for word in one.split("-")}, (known.terms[place].name, form)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("a woman in an orange dress in Orange County", set()),
+        ("a man with two oranges", {"oranges"}),
+        ("men's running shoes and riding boots", set()),
+        ("a man running in boots", {"running"}),
+        ("a woman in a sleeping bag by the swimming pool", set()),
+        ("a woman sleeping by the pool", {"sleeping"}),
+    ],
+)
+def test_what_stands_with_gendered_terms_is_done_or_there(text: str, names: set[str]) -> None:
+    """Shoes are for running, and orange is a colour first."""
+    numbers = {int(number) for number in _look(text).associated[0].split()}
+    assert {vocabulary.associated()[number].name for number in numbers} == names

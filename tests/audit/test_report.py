@@ -180,6 +180,49 @@ def test_captions_of_over_512_words_are_told_as_such() -> None:
     assert "; half have 512 or more, one in twenty or more 512 or more." in html(figures)
 
 
+def test_the_first_lines_count_what_the_paper_has() -> None:
+    """Pairs of one's own are no part of Table 2, at the top of the page as beside Table 2 itself."""
+    rows = [pair("yfcc100m", str(index), "a woman") for index in range(30)]
+    rows += [pair("my_pairs", str(index), "a woman") for index in range(70)]
+
+    def page_of(*sources: str) -> str:
+        some = [row for row in rows if row["source"] in sources]
+        last = pa.array(["curate"] * len(some))
+        books = {"curate": {source: Books(sum(row["source"] == source for row in some)) for source in sources}}
+        partial = measure.measure(batch(some), last, WHOLE)
+        found = result(partial, books, WHOLE, TABLE2, counted=counted(batch(some), last, WHOLE))
+        for row in found["table2"]:
+            row["published"]["pairs"] = 1000 if row["sources_here"] else 0
+        return _read(html(found))[1].replace("\u00a0", " ")
+
+    both, own = page_of("my_pairs", "yfcc100m"), page_of("my_pairs")
+    assert f"2 sources, 1 of the {len({row.row for row in TABLE2.values()})} rows of Table 2; stages: curate." in both
+    assert "3.0 %of the 1,000 pairs in FLAVA's Table 2" in both
+    assert f"1 source, 0 of the {len({row.row for row in TABLE2.values()})} rows of Table 2; stages: curate." in own
+    assert "pairs in FLAVA's Table 2" not in own
+
+
+def test_options_in_what_a_reason_means_are_code() -> None:
+    found = _figures(200)
+    found["books"]["images"]["yfcc100m"]["rejected"] = {"licence": 10}
+    page = html(found)
+    assert "is none of <code>image_allow</code>, or asks" in page
+    assert "`" not in _read(page)[1]
+
+
+def test_how_few_users_hold_how_much_is_told_of_the_last_stage() -> None:
+    """As in all other sections: it was told of the first, without a word of that."""
+    found = _figures(400)
+    by_stage = found["sources"]["yfcc100m"]
+    by_stage["curate"]["users"] |= {"top_1_percent": 0.1, "hold_half": 60, "distinct": {"value": 900, "exact": True}}
+    by_stage["fetch"]["users"] |= {"top_1_percent": 0.25, "hold_half": 40, "distinct": {"value": 700, "exact": True}}
+    text = _read(html(found))[1].replace("\u00a0", " ")
+    assert (
+        "After fetch, the most active 1 % of users hold 25.0 % of the pairs of yfcc100m, where they are most concentrated; "
+        "40 of 700 hold half." in text
+    )
+
+
 def test_a_single_host_holds_all_pairs() -> None:
     rows = [pair("yfcc100m", str(index), "a woman", url=f"http://one.org/{index}") for index in range(40)]
     partial = measure.measure(batch(rows), pa.array(["curate"] * 40), WHOLE)

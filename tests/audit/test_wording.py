@@ -120,6 +120,13 @@ def test_hosts_and_subreddits_are_named_from_twenty_texts_on(number: int, shown:
     assert harm["subreddits"] == [{"subreddit": "gore", **row}] * shown
 
 
+def test_that_no_caption_names_an_identity_is_said_where_enough_were_read() -> None:
+    kinds = "a religion, a nationality, an ethnicity, a disability or an orientation"
+    assert f"No English caption that was read names {kinds}." in report.html(_content({"a dog": 200}))
+    assert f"Too few captions name {kinds} to speak of rates." in report.html(_content({"a dog": 5}))
+    assert "What English captions name most often is a religion" in report.html(_content(_TEXTS))
+
+
 def test_each_section_says_what_it_must_not_be_used_for() -> None:
     page = report.html(_content(_TEXTS))
     for anchor in ("age", "associations", "identity", "harm", "personal-data"):
