@@ -41,7 +41,9 @@ from pmd.audit import (
 from pmd.dedupe import rules as dedupe_rules
 from pmd.engines.transforms import OUTPUTS, Collected, Cross, Meet, Only, PerTask, Spreads, outputs
 from pmd.fetch import partitions
+from pmd.images import aliases as images_aliases
 from pmd.images import rules as images_rules
+from pmd.images.aliases import ALIASES, Aliases
 from pmd.manifests import Table2
 from pmd.store import commits, exchange, root, storage
 from pmd.store.exchange import Rows
@@ -190,7 +192,7 @@ class Counting:
         self,
         batches: Iterable[tuple[pa.RecordBatch, pa.Array]],
         often: NDArray[np.uint32] | None = None,
-        aliases: standing.Aliases | None = None,
+        aliases: Aliases | None = None,
     ) -> Iterator[Rows | pa.RecordBatch]:
         """Count pairs, given with the last stage that each survived: → rows of `KINDS`, and OUTPUTS.
 
@@ -211,7 +213,7 @@ class Counting:
         pairs: pa.RecordBatch,
         last: pa.Array,
         often: NDArray[np.uint32] | None,
-        aliases: standing.Aliases | None,
+        aliases: Aliases | None,
     ) -> Generator[Rows, None, measure.Partial]:
         """Return what is counted of some pairs; yield what must meet."""
         outside = measure.Partial()
@@ -283,9 +285,9 @@ class FindAliases:
     tasks: int
 
     def __call__(self, task: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """PAIR_TASKS → `standing.ALIASES`."""
+        """PAIR_TASKS → `aliases.ALIASES`."""
         for path in task.column("pairs").to_pylist():
-            yield from standing.found(path)
+            yield from images_aliases.found(path)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -318,14 +320,14 @@ class CountFiles(Spreads):
         return self.counting.work
 
     def rows(self, task: pa.RecordBatch, beside: Iterable[pa.RecordBatch]) -> Iterator[Rows | pa.RecordBatch]:
-        """PAIR_TASKS, and all `fates.FILES`, `repeated.OFTEN` and `standing.ALIASES` → rows of `KINDS`, and OUTPUTS."""
+        """PAIR_TASKS, and all `fates.FILES`, `repeated.OFTEN` and `aliases.ALIASES` → rows of `KINDS`, and OUTPUTS."""
         told = list(beside)
         known = fates.Known.of(self.counting.bits["fate"], (batch for batch in told if batch.schema == fates.FILES))
         often = [batch.column(0).to_numpy() for batch in told if batch.schema == repeated.OFTEN]
         yield from self.counting.count(
             ((pairs, known.last(pairs.column("pair_id"))) for row in task.to_pylist() for pairs in self._read(**row)),
             np.sort(np.concatenate(often)) if often else None,
-            standing.Aliases.of(batch for batch in told if batch.schema == standing.ALIASES),
+            Aliases.of(batch for batch in told if batch.schema == ALIASES),
         )
 
     def _read(self, pairs: str, source: str) -> Iterator[pa.RecordBatch]:

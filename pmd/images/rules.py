@@ -25,6 +25,7 @@ from pmd.config import scores
 from pmd.config.asked import Asked
 from pmd.formats import archives
 from pmd.images import takedowns
+from pmd.images.aliases import Aliases
 from pmd.schema import keys, licences
 from pmd.schema.tables import IMAGES, KEY, LOCATION, REGION, REJECTED, VIEWS
 from pmd.store import exchange, root, storage
@@ -97,6 +98,7 @@ NEEDED: Final = (
 
 
 _NONE: Final = pa.array([], KEY)
+_OF_NONE: Final = Aliases.of([])
 _NOTHING: Final = Suppression()
 #: The detail of rows that are taken down for their picture, until these have met (`heed_takedowns`).
 _PICTURE: Final = "its picture"
@@ -244,7 +246,7 @@ def spread(
     pairs: pa.RecordBatch,
     asked: Asked,
     *,
-    aliases: Mapping[bytes, tuple[bytes, str]],
+    aliases: Aliases = _OF_NONE,
     index: Mapping[str, Sequence[str]],
     takedown: Takedown,
     kept_out: Suppression = _NOTHING,
@@ -256,7 +258,7 @@ def spread(
     Args:
         pairs: A batch with the columns `NEEDED`.
         asked: What the configuration asks of images.
-        aliases: image_id → (image_id, identity) of the identity that stands for it.
+        aliases: Which images stand for others.
         index: Base name → locations, of this source's archives.
         takedown: What must not be used.
         kept_out: What sources have kept of rows that suppression lists keep out (`pmd.suppression.kept_out`): the same pictures.
@@ -268,13 +270,8 @@ def spread(
         The same rows as `IMAGE_ROWS`. Of those that are taken down for their picture the detail says so, to `gather` alone.
     """
     own_ids = pairs["image_id"]
-    image_ids = own_ids
-    identities = pairs["identity"]
-    if aliases:
-        stand = [aliases.get(own) for own in own_ids.to_pylist()]
-        if any(item is not None for item in stand):
-            image_ids = pc.coalesce(pa.array([item[0] if item else None for item in stand], KEY), own_ids)
-            identities = pc.coalesce(pa.array([item[1] if item else None for item in stand], pa.string()), identities)
+    kept, identities = aliases.standing_for(own_ids)
+    image_ids = pc.coalesce(kept, own_ids)
     reasons = np.full(len(pairs), None, dtype=object)
     reasons[~in_sample(image_ids, asked.sample)] = "not_sampled"
     if len(held_out):
@@ -299,7 +296,7 @@ def spread(
         reasons[out & _without(reasons)] = "score"
     columns = {
         "image_id": image_ids,
-        "identity": identities,
+        "identity": pc.coalesce(identities, pairs["identity"]),
         "own_id": own_ids,
         "archive": pa.array([_locate(name, index) for name in pairs["file_name"].to_pylist()], pa.string())
         if index

@@ -25,13 +25,13 @@ from pmd.curate import needs as curate_needs
 from pmd.errors import InputError
 from pmd.fetch import addresses, forecast, hosts
 from pmd.formats import archives
+from pmd.images import aliases, takedowns
 from pmd.images import needs as images_needs
 from pmd.images import rules as images_rules
-from pmd.images import takedowns
+from pmd.images.aliases import Aliases
 from pmd.inspection import estimates, sampling
 from pmd.inspection.estimates import Estimate, Piece
 from pmd.manifests.model import Manifest, ManifestFile
-from pmd.schema import keys
 from pmd.schema.tables import BARE_VIEWS, KEY, PAIRS
 from pmd.shard import samples
 from pmd.sources.contract import InputFile
@@ -306,7 +306,9 @@ def _from_commit(
     left_out: set[bytes] = set()
     if images_needs.leaves_out_evaluation_images(commit, source.name):
         for file in commit.under("rejected"):
-            left_out |= _left_out(commits.read_table(folder, file, ["image_id", "also", "reason"]))
+            left_out |= images_needs.evaluation_images(
+                commits.read_table(folder, file, images_needs.EVALUATION_COLUMNS)
+            )
     return _Looked(
         source,
         size,
@@ -336,7 +338,7 @@ def _from_sample(config: Config, source: SourceConfig, files: Sequence[InputFile
         _needed([sample.pairs.select(_COLUMNS)]),
         sample.pieces,
         sample.fraction,
-        frozenset(_left_out(sample.rejected)),
+        frozenset(images_needs.evaluation_images(sample.rejected)),
     )
 
 
@@ -347,12 +349,6 @@ def _needed(tables: Sequence[pa.Table]) -> pa.Table:
     return pa.concat_tables([schema.empty_table(), *plain]).combine_chunks()
 
 
-def _left_out(rejected: pa.Table) -> set[bytes]:
-    left = rejected.filter(pc.equal(rejected["reason"], "evaluation_image"))
-    ids = {key for key in left["image_id"].to_pylist() if key is not None}
-    return ids | {keys.image_id(other) for other in left["also"].drop_null().to_pylist()}
-
-
 # --- where sources meet ----------------------------------------------------------------------------------------------
 
 
@@ -360,7 +356,7 @@ def _left_out(rejected: pa.Table) -> set[bytes]:
 class _Meeting:
     """What the images stage knows of all sources together."""
 
-    aliases: Mapping[bytes, tuple[bytes, str]]
+    aliases: Aliases
     takedown: images_rules.Takedown
     held_out: pa.Array
     verdicts: tuple[scores.Verdicts, ...]
@@ -368,25 +364,14 @@ class _Meeting:
 
     @classmethod
     def of(cls, config: Config, looked: Sequence[_Looked]) -> _Meeting:
-        also = {
-            (row["image_id"], row["identity"], row["also"])
-            for item in looked
-            if item.table is not None
-            for row in item.table.filter(pc.is_valid(item.table["also"]))
-            .select(["image_id", "identity", "also"])
-            .to_pylist()
-        }
-        links = [(image_id, keys.image_id(other)) for image_id, _, other in also]
-        aliases: dict[bytes, tuple[bytes, str]] = {}
-        for image_id, identity, other in also:
-            other_id, stands = keys.image_id(other), (image_id, identity)
-            if other_id != image_id:
-                aliases[other_id] = min(aliases.get(other_id, stands), stands)
+        tables = [item.table for item in looked if item.table is not None]
+        told = [aliases.of_pairs(table.filter(pc.is_valid(table["also"]))) for table in tables]
+        links = aliases.links(told)
         left_out: frozenset[bytes] = frozenset()
         if config.images.evaluation_copies == "reject":
             left_out = images_rules.reached(frozenset().union(*(item.left_out for item in looked)), links)
         return cls(
-            aliases,
+            Aliases.of(told),
             images_rules.widened(images_rules.Takedown.of(takedowns.lines(config.takedown)), links),
             pa.array(sorted(left_out), KEY),
             tuple(scores.put(rule.file, rule.keep, rule.missing, spools.folder()).mapped() for rule in config.scores),
