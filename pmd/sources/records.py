@@ -20,6 +20,7 @@ from pmd.formats.json_stream import Spoiled
 from pmd.formats.lines import INVALID_UTF8
 from pmd.formats.streams import HEAD_BYTES as MAGIC_BYTES
 from pmd.formats.streams import compression_of
+from pmd.manifests import integrity
 from pmd.schema import keys
 from pmd.sources.contract import DraftBuilder, InputFile
 from pmd.store import storage
@@ -177,7 +178,6 @@ _OTHERS: Final = {
     re.compile(rb"PARE[\s\S]{3}\0"): ("an encrypted Parquet table", "write it without encryption"),
 }
 _PARQUET: Final = b"PAR1"
-_PAGE: Final = re.compile(rb"\s*<(?:!doctype html|html|head|body|error|\?xml)\b|\s*<!--", re.IGNORECASE)
 
 
 def of_another(start: bytes) -> tuple[str, str] | None:
@@ -195,8 +195,8 @@ def told_of(start: bytes) -> tuple[str, str] | None:
     Args:
         start: Its first bytes, decompressed.
     """
-    if _PAGE.match(start):
-        return "a web page, or a server's error", "download the file anew: a server has sent this in its place"
+    if integrity.is_page(start):
+        return integrity.A_PAGE, "download the file anew: a server has sent this in its place"
     if start.startswith(_PARQUET):
         return (
             "a Parquet table",
