@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 import numpy as np
 import pycld2
 
-from pmd.audit import geography, lexicon, places, populations, small_cells, steps, uneven, units
+from pmd.audit import geography, lexicon, places, populations, small_cells, steps, uneven, unit_sums
 from pmd.audit.components import components
 from pmd.audit.figures import coverage
 from pmd.audit.measure import CLASSES, STAGES, Partial, Plan
@@ -44,7 +44,7 @@ def result(
     plan: Plan,
     table2: Mapping[str, Table2],
     *,
-    counted: units.Counted = units.EMPTY,
+    counted: unit_sums.Counted = unit_sums.EMPTY,
     sample: int = 1,
     profile: str | None = None,
     repeated: Mapping[str, Any] | None = None,

@@ -36,6 +36,7 @@ from pmd.audit import (
     result,
     standing,
     tables,
+    unit_sums,
     units,
 )
 from pmd.dedupe import rules as dedupe_rules
@@ -353,16 +354,16 @@ def _together(batches: Iterable[pa.RecordBatch], number: int) -> Iterator[pa.Rec
         yield pa.concat_batches(waiting)
 
 
-def _of_units(work: str, found: units.Counted) -> pa.RecordBatch:
+def _of_units(work: str, found: unit_sums.Counted) -> pa.RecordBatch:
     """Return OUTPUTS with the fact where a partition's units are told: in a file, since all of them together fill a worker."""
     told = commits.put_content(work, "units", ".arrows", found.to_bytes(), found.rows, durable=False)
     return outputs((), facts=[UNITS + storage.join(work, told.name)])
 
 
-def read_units(path: str) -> units.Counted:
+def read_units(path: str) -> unit_sums.Counted:
     """Return what the fact of a partition of units names."""
     try:
-        return units.Counted.from_bytes(storage.read_bytes(path))
+        return unit_sums.Counted.from_bytes(storage.read_bytes(path))
     except FileNotFoundError:
         raise exchange.not_reached(path) from None
 
@@ -507,7 +508,7 @@ class WithReport:
             books,
             self.plan,
             self.table2,
-            counted=units.merged(map(read_units, facts(UNITS))),
+            counted=unit_sums.merged(map(read_units, facts(UNITS))),
             sample=self.sample,
             profile=self.profile,
             repeated=next(map(orjson.loads, facts(REPEATED)), None),

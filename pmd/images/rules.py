@@ -274,13 +274,13 @@ def spread(
     image_ids = pc.coalesce(kept, own_ids)
     reasons = np.full(len(pairs), None, dtype=object)
     reasons[~in_sample(image_ids, asked.sample)] = "not_sampled"
+    both = (own_ids, image_ids)
     if len(held_out):
-        held = pc.or_(pc.is_in(own_ids, value_set=held_out), pc.is_in(image_ids, value_set=held_out))
-        reasons[held.to_numpy(zero_copy_only=False)] = "evaluation_copy"
+        reasons[_any_is_in(both, held_out)] = "evaluation_copy"
     taken = np.zeros(len(pairs), bool)  # with their pictures
     if takedown:
         ids = pa.array(sorted(takedown.ids), KEY)
-        taken = takedown.pictures(pairs) | suppressed.is_in(own_ids, ids) | suppressed.is_in(image_ids, ids)
+        taken = takedown.pictures(pairs) | _any_is_in(both, ids)
         reasons[takedown.names(pairs) | suppressed.is_in(pairs["pair_id"], ids)] = takedowns.REASON
     if kept_out:
         taken |= suppressed.pictures(kept_out, pairs)
@@ -290,17 +290,16 @@ def spread(
         reasons[amiss.is_valid().to_numpy(zero_copy_only=False) & _without(reasons)] = "licence"
         amiss = pc.if_else(pa.array(reasons == "licence"), amiss, pa.scalar(None, pa.string()))
     for rule in verdicts:
-        named_ids = [pairs["pair_id"]] if rule.column == "pair_id" else [own_ids, image_ids]
-        listed = np.logical_or.reduce([rule.has(_whole(ids)) for ids in named_ids])
-        out = ~listed if rule.rejects_missing else listed
-        reasons[out & _without(reasons)] = "score"
+        listed = np.logical_or.reduce(
+            [rule.has(ids) for ids in ([pairs["pair_id"]] if rule.column == "pair_id" else both)]
+        )
+        reasons[(~listed if rule.rejects_missing else listed) & _without(reasons)] = "score"
+    archives_of = [_locate(name, index) for name in pairs["file_name"].to_pylist()] if index else [None] * len(pairs)
     columns = {
         "image_id": image_ids,
         "identity": pc.coalesce(identities, pairs["identity"]),
         "own_id": own_ids,
-        "archive": pa.array([_locate(name, index) for name in pairs["file_name"].to_pylist()], pa.string())
-        if index
-        else pa.nulls(len(pairs), pa.string()),
+        "archive": pa.array(archives_of, pa.string()),
         "mirrors": pc.binary_join(pairs["mirrors"], "\n"),
         "attribution": credit.lines(pairs["image_licence"], pairs["identity"], pairs["also"]),
         "reason": pa.array(reasons, pa.string()),
@@ -377,13 +376,15 @@ def heed_others(rows: pa.Table) -> pa.Table:
     return rows
 
 
+def _any_is_in(columns: Iterable[pa.Array], wanted: pa.Array) -> npt.NDArray[np.bool_]:
+    """Return which rows have one of some keys in any of several columns."""
+    found: npt.NDArray[np.bool_] = np.logical_or.reduce([suppressed.is_in(column, wanted) for column in columns])
+    return found
+
+
 def _without(reasons: np.ndarray) -> np.ndarray:
     """Return which rows have no reason yet."""
     return np.array([reason is None for reason in reasons], bool)
-
-
-def _whole(ids: pa.Array | pa.ChunkedArray) -> pa.Array:
-    return ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
 
 
 @dataclasses.dataclass(frozen=True)

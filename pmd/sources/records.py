@@ -20,7 +20,6 @@ from pmd.formats.json_stream import Spoiled
 from pmd.formats.lines import INVALID_UTF8
 from pmd.formats.streams import HEAD_BYTES as MAGIC_BYTES
 from pmd.formats.streams import compression_of
-from pmd.manifests import integrity
 from pmd.schema import keys
 from pmd.sources.contract import DraftBuilder, InputFile
 from pmd.store import storage
@@ -195,6 +194,8 @@ def told_of(start: bytes) -> tuple[str, str] | None:
     Args:
         start: Its first bytes, decompressed.
     """
+    from pmd.manifests import integrity  # late: a build that has nothing to do reads no manifests
+
     if integrity.is_page(start):
         return integrity.A_PAGE, "download the file anew: a server has sent this in its place"
     if start.startswith(_PARQUET):

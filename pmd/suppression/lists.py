@@ -237,11 +237,6 @@ def standing(root: str, named: Iterable[str]) -> Suppression:
     return read(digests(paths(root, named)))
 
 
-def standing_named(named: Iterable[str]) -> Suppression:
-    """Read the lists of some paths."""
-    return read(digests(named))
-
-
 def own(root: str) -> List | None:
     """Return a ROOT's own list; None where it has none."""
     path = path_of(root)

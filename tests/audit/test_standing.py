@@ -18,7 +18,6 @@ from pmd.images.aliases import ALIASES, Aliases
 from pmd.schema import keys
 from pmd.schema.tables import KEY
 from pmd.store import commits, root
-from pmd.text import language
 from tests.audit.batches import WHOLE, batch, pair
 from tests.pipelines import building
 from tests.takedown import world
@@ -26,9 +25,7 @@ from tests.takedown import world
 SAMPLE = 4
 
 
-@pytest.fixture(autouse=True)
-def _english(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(language, "languages", lambda texts: pa.array(["en"] * len(texts), pa.string()))
+pytestmark = pytest.mark.usefixtures("english")
 
 
 def is_in(identity: str) -> bool:
