@@ -56,7 +56,9 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     work = root.work_folder(config.root, "audit")
     side = root.work_folder(config.root, "audit-side")
     by_engine = config.engine.is_shuffling
-    given = tuple(_put(side, number, one) for number, one in enumerate(attributes.read(config.audit.attributes)))
+    given = tuple(
+        _put_attribute(side, number, one) for number, one in enumerate(attributes.read(config.audit.attributes))
+    )
 
     def wire(pipeline: beam.Pipeline) -> Any:
         # RUNS, and OUTPUTS
@@ -112,7 +114,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     running.run_and_commit(config.root, [wanted.folder], wire, flags, work, running.parquet_bytes(needed.files))
 
 
-def _put(folder: str, number: int, attribute: attributes.Attribute) -> str:
+def _put_attribute(folder: str, number: int, attribute: attributes.Attribute) -> str:
     """Write a file that workers keep in memory by its path: another run's has another."""
     content = attributes.to_bytes(attribute)
     return storage.join(folder, commits.put_content(folder, f"attribute-{number}", "", content, 0, durable=False).name)

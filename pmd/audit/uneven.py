@@ -56,7 +56,7 @@ def tests(
     for section, question in TESTED.items():
         if section == "gendered" and absent is not None:
             continue
-        asked = [one for one in _asked(question, counted, told, ran) if one.test.effect is not None]
+        asked = [one for one in _tests_of_section(question, counted, told, ran) if one.test.effect is not None]
         judged = findings.judge([one.test for one in asked])
         decimals = _DECIMALS if question.kind else None
         rows += [{"section": section, **one.told(said, decimals)} for one, said in zip(asked, judged, strict=True)]
@@ -94,7 +94,7 @@ class _Asked:
         }
 
 
-def _asked(
+def _tests_of_section(
     question: _Question, counted: unit_sums.Counted, told: Mapping[str, steps.Source], ran: Sequence[str]
 ) -> Iterator[_Asked]:
     """Yield the tests of a section."""

@@ -47,7 +47,7 @@ class Proxies:
     """
 
     def __init__(self, environment: Mapping[str, str] | None) -> None:
-        self._told = _told(environment or {})
+        self._told = _proxy_variables(environment or {})
         self._by_scheme = {
             scheme: _proxy(scheme, url)
             for scheme in _PORTS
@@ -81,7 +81,7 @@ def is_inside(host: str) -> bool:
     return len(labels) == 1 or bool({labels[-1], ".".join(labels[-2:])} & _INSIDE)
 
 
-def _told(environment: Mapping[str, str]) -> dict[str, str]:
+def _proxy_variables(environment: Mapping[str, str]) -> dict[str, str]:
     """Return what variables say: of two of one name, that in small letters counts, as for curl."""
     told: dict[str, str] = {}
     for name, value in sorted(environment.items()):  # capitals come first

@@ -174,7 +174,7 @@ def settle_shard(order: Order, lane: Fetcher) -> Done | None:
         order.waiting.leave(later)
     if standing is None:
         return None
-    left = _left(order, known, ledger, standing, blocklist)
+    left = _count_left(order, known, ledger, standing, blocklist)
     return Done(standing, left, heard if standing is commit else None)
 
 
@@ -244,7 +244,7 @@ def _told_at_the_end(met: Sequence[Exception]) -> Iterator[None]:
         raise met[0]
 
 
-def _left(
+def _count_left(
     order: Order, before: tuple[Generation, ...], ledger: pa.Table, commit: Commit, blocklist: blocklists.Blocklist
 ) -> int:
     """Return how many images another fetch, asked alike, would ask for or judge anew when a generation stands."""

@@ -183,7 +183,7 @@ def told(error: BaseException, root: str | None = None) -> PmdError | None:
     if ours:  # Beam copies an exception, with words of its own behind ours
         return next(one for one in reversed(ours) if ours[0].problem.startswith(one.problem))
     for one in chain:
-        found = _of(one, root)
+        found = _meaning(one, root)
         if found is not None:
             return found
     return None
@@ -217,7 +217,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         left += [other for other in (one.__cause__, handled) if other is not None]
 
 
-def _of(error: BaseException, root: str | None) -> PmdError | None:
+def _meaning(error: BaseException, root: str | None) -> PmdError | None:
     said = f"{type(error).__name__}: {error}"
     if isinstance(error, ConnectionError | ChildProcessError | ProcessLookupError) and _path(error) is None:
         return None  # of a socket, or a process
