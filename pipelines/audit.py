@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import apache_beam as beam
-import pyarrow as pa
 from apache_beam.pvalue import AsList
 
 from pipelines import running
@@ -27,7 +26,7 @@ from pmd.audit.transforms import (
 )
 from pmd.config import Config
 from pmd.engines.committing import CommitStage, target
-from pmd.engines.transforms import OUTPUTS, Cross, Meet, Only, PerTask, Spread, WriteCommit, create
+from pmd.engines.transforms import OUTPUTS, Cross, Meet, Only, Spread, WriteCommit, create, per_task
 from pmd.fetch import partitions
 from pmd.publish import folder
 from pmd.store import commits, exchange, root, storage
@@ -66,17 +65,14 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             pipeline
             | "Parts" >> create(parts)
             | "Spread parts" >> Spread()
-            | "Fates of pairs"
-            >> beam.ParDo(PerTask(SpreadFates(config.root, cut, bits["fate"], work, len(parts)))).with_output_types(
-                pa.RecordBatch
-            )
+            | "Fates of pairs" >> per_task(SpreadFates(config.root, cut, bits["fate"], work, len(parts)))
         )
         # FILES
         fates = (
             spread
             # Always by run files: who reads pairs maps what comes of it.
             | "By pair" >> Meet(by_engine=False)
-            | "Pack" >> beam.ParDo(PerTask(PackFates(work))).with_output_types(pa.RecordBatch)
+            | "Pack" >> per_task(PackFates(work))
         )
         files = pipeline | "Files of pairs" >> create(of_pairs) | "Spread files" >> Spread()
         # OFTEN
@@ -84,12 +80,10 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             files
             | "Letters" >> Cross(SpreadLetters(bits["image"], work, len(of_pairs)), by_engine=by_engine)
             | "By letters" >> Meet(by_engine=by_engine)
-            | "Often" >> beam.ParDo(PerTask(FindOften(work))).with_output_types(pa.RecordBatch)
+            | "Often" >> per_task(FindOften(work))
         )
         # ALIASES
-        aliases = files | "Aliases" >> beam.ParDo(PerTask(FindAliases(work, len(of_pairs)))).with_output_types(
-            pa.RecordBatch
-        )
+        aliases = files | "Aliases" >> per_task(FindAliases(work, len(of_pairs)))
         beside_pairs = (fates, often, aliases) | "Beside pairs" >> beam.Flatten()
         counting = Counting(plan, names, bits, work, config.sample, given)
         counted = (

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
-import pyarrow as pa
 
 from pipelines import hashes, running
 from pmd.config import Config
@@ -19,7 +18,7 @@ from pmd.engines import choosing
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.partitions import part_batches
 from pmd.engines.progress import Total
-from pmd.engines.transforms import Cross, End, Meet, PerTask, Spread, WriteCommit, create
+from pmd.engines.transforms import Cross, End, Meet, Spread, WriteCommit, create, per_task
 from pmd.errors import NetworkError
 from pmd.fetch import (
     adopt,
@@ -234,7 +233,7 @@ def _run_lanes(config: Config, lane: FetchLane, shards: Sequence[int], flags: Se
             # LANES: few and long, so that they are dealt out in turn; as keys they would be by hash, several to one worker
             | "Lanes" >> create(lane_batches(shards, lane.lanes), spread=True)
             # SHARDS
-            | "Fetch" >> beam.ParDo(PerTask(lane)).with_output_types(pa.RecordBatch)
+            | "Fetch" >> per_task(lane)
             | "End" >> End(lane.work)
         )
 
@@ -287,7 +286,7 @@ def _listed(config: Config, shards: Sequence[int], flags: Sequence[str]) -> str 
             # RUNS by image
             | "Images" >> Cross(MeetNames(bits, cut.part_bits, work), by_engine=by_engine)
             | "By part" >> Meet(by_engine=by_engine)
-            | "Write" >> beam.ParDo(PerTask(WriteListed(folder, work))).with_output_types(pa.RecordBatch)
+            | "Write" >> per_task(WriteListed(folder, work))
             | "End" >> End(work)
         )
 
@@ -318,10 +317,7 @@ def commit_rejected(config: Config, flags: Sequence[str] = ()) -> None:
             pipeline
             | "Parts" >> create(part_batches(cut.part_bits))
             | "Spread" >> Spread()
-            | "Settle"
-            >> beam.ParDo(
-                PerTask(RejectPart(config.root, rejected.folder, available.folder, cut, work))
-            ).with_output_types(pa.RecordBatch)
+            | "Settle" >> per_task(RejectPart(config.root, rejected.folder, available.folder, cut, work))
             | "Commit" >> WriteCommit(CommitStage(work, targets))
         )
 

@@ -40,7 +40,7 @@ from pmd.audit import (
     units,
 )
 from pmd.dedupe import rules as dedupe_rules
-from pmd.engines.transforms import OUTPUTS, Collected, Cross, Meet, Only, PerTask, Spreads, outputs
+from pmd.engines.transforms import OUTPUTS, Collected, Cross, Meet, Only, Spreads, outputs, per_task
 from pmd.fetch import partitions
 from pmd.images import aliases as images_aliases
 from pmd.images import rules as images_rules
@@ -454,7 +454,7 @@ class CountMet(beam.PTransform):  # type: ignore[misc]
             | "Texts" >> Meet("text", by_engine=by_engine)
             | "Forms" >> Cross(CountForms(self._counting.bits["text"], work), by_engine=by_engine)
             | "All repeated" >> Meet(by_engine=by_engine)
-            | "Sum" >> beam.ParDo(PerTask(SumForms(work))).with_output_types(pa.RecordBatch)
+            | "Sum" >> per_task(SumForms(work))
         )
         return (
             counted | "Counts" >> Only(OUTPUTS),
@@ -476,11 +476,7 @@ class _Met(beam.PTransform):  # type: ignore[misc]
 
     def expand(self, counted: Any) -> Any:
         """PCollection[RecordBatch] with RUNS of a kind → PCollection[RecordBatch] of what `count` gives."""
-        return (
-            counted
-            | "Meet" >> Meet(self._kind, by_engine=self._by_engine)
-            | "Count" >> beam.ParDo(PerTask(self._count)).with_output_types(pa.RecordBatch)
-        )
+        return counted | "Meet" >> Meet(self._kind, by_engine=self._by_engine) | "Count" >> per_task(self._count)
 
 
 @dataclasses.dataclass(frozen=True)
