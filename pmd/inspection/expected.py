@@ -13,7 +13,7 @@ import itertools
 import posixpath
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -80,8 +80,8 @@ class Composition:
 
 
 @dataclasses.dataclass(frozen=True)
-class SourceFigures:
-    """What is expected of one source.
+class Known:
+    """What is known of one source by its own files.
 
     Attributes:
         name: Its name.
@@ -93,12 +93,6 @@ class SourceFigures:
         read_rows: Rows of its files that were read for this.
         rows: Rows of its files.
         pairs: Pairs that curate keeps.
-        taken: Pairs that the images stage keeps: in the sample, not taken down, of an allowed licence.
-        images: Distinct images of these.
-        groups: Host group → share of the images whose first location it has.
-        composition: What shards make of them.
-        local: Whether its configuration names archives of its images.
-        seen: Keys of the images that were looked at; empty where nothing was.
     """
 
     name: str
@@ -109,6 +103,21 @@ class SourceFigures:
     read_rows: int
     rows: Estimate
     pairs: Estimate
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceFigures(Known):
+    """What is expected of one source.
+
+    Attributes:
+        taken: Pairs that the images stage keeps: in the sample, not taken down, of an allowed licence.
+        images: Distinct images of these.
+        groups: Host group → share of the images whose first location it has.
+        composition: What shards make of them.
+        local: Whether its configuration names archives of its images.
+        seen: Keys of the images that were looked at; empty where nothing was.
+    """
+
     taken: Estimate
     images: Estimate
     groups: Mapping[str, float]
@@ -118,21 +127,19 @@ class SourceFigures:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Looked:
+class _Looked(Known):
     """What was found of a source before sources meet."""
 
     source: SourceConfig
-    input_bytes: int
-    missing: tuple[str, ...]
-    unreadable: str | None
-    basis: str
-    read_rows: int
-    rows: Estimate
-    pairs: Estimate
     table: pa.Table | None  # NEEDED of some pairs; None: nothing was read
     pieces: tuple[Piece, ...] = ()
     fraction: float = 1.0
     left_out: frozenset[bytes] = frozenset()  # evaluation images, as far as they were met
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """What is known of it, by name."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(Known)}
 
 
 _COLUMNS: Final = images_rules.NEEDED
@@ -310,13 +317,14 @@ def _from_commit(
                 commits.read_table(folder, file, images_needs.EVALUATION_COLUMNS)
             )
     return _Looked(
-        source,
+        source.name,
         size,
         *amiss,
         "committed",
         0,
         estimates.known(books.total),
         estimates.known(books.kept),
+        source,
         table,
         tuple(sampling.pieces(table["image_id"].to_pylist(), 0.0, read)),
         read,
@@ -327,7 +335,7 @@ def _from_commit(
 def _from_sample(config: Config, source: SourceConfig, files: Sequence[InputFile]) -> _Looked:
     sample = sampling.of_source(config, source, files)
     return _Looked(
-        source,
+        source.name,
         sum(file.bytes for file in files),
         (),
         None,
@@ -335,6 +343,7 @@ def _from_sample(config: Config, source: SourceConfig, files: Sequence[InputFile
         sample.read_rows,
         sample.rows,
         sample.kept,
+        source,
         _needed([sample.pairs.select(_COLUMNS)]),
         sample.pieces,
         sample.fraction,
@@ -403,14 +412,7 @@ def _figures(config: Config, looked: _Looked, rows: pa.Table | None, meeting: _M
         images = _part((estimates.distinct(kept, looked.fraction) * off).at_most(pairs), config.sample)
         taken = _part(looked.pairs * estimates.share(len(stays), len(rows)), config.sample)
     return SourceFigures(
-        name=looked.source.name,
-        input_bytes=looked.input_bytes,
-        missing=looked.missing,
-        unreadable=looked.unreadable,
-        basis=looked.basis,
-        read_rows=looked.read_rows,
-        rows=looked.rows,
-        pairs=looked.pairs,
+        **looked.known,
         taken=taken,
         images=images,
         groups=_shares(first_groups(gathered.images["locations"], meeting.group_of), whole=whole),
@@ -544,7 +546,7 @@ def _from_manifest(
     rows = float(manifest.upstream_rows) if sizes is None else _records(manifest, sizes)
     off = _BY_SIZE if sizes is not None else 0.0
     return _Looked(
-        source,
+        source.name,
         sum(file.bytes for file in files),
         missing,
         unreadable,
@@ -552,6 +554,7 @@ def _from_manifest(
         0,
         estimates.within(rows, off),
         estimates.within(pairs, max(off, _TABLE_2 if basis == "Table 2" else off)),
+        source,
         None,
     )
 
@@ -562,7 +565,7 @@ def _unread(
     """Return what is known of a source that nobody counted, where its files are not there or cannot be read: nothing."""
     size = sum(file.bytes for file in files)
     nothing = estimates.known(0)
-    return _Looked(source, size, missing, unreadable, UNKNOWN, 0, nothing, nothing, None)
+    return _Looked(source.name, size, missing, unreadable, UNKNOWN, 0, nothing, nothing, source, None)
 
 
 def _published_figures(config: Config, looked: _Looked) -> SourceFigures:
@@ -580,14 +583,7 @@ def _published_figures(config: Config, looked: _Looked) -> SourceFigures:
         images = (images * estimates.within(1.0, _IMAGES)).at_most(looked.rows)
     per_sample = per_image if regions or config.shard.unit == "pair" else 1.0
     return SourceFigures(
-        name=source.name,
-        input_bytes=looked.input_bytes,
-        missing=looked.missing,
-        unreadable=looked.unreadable,
-        basis=looked.basis,
-        read_rows=0,
-        rows=looked.rows,
-        pairs=looked.pairs,
+        **looked.known,
         taken=_part(looked.pairs, config.sample),
         images=_part(images, config.sample),
         groups={name: 1 / len(groups) for name in groups},
