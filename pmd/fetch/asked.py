@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd.fetch import partitions
+from pmd.fetch.stored import ORIGINAL
 from pmd.schema.statuses import OK, UNASKED
 from pmd.schema.tables import IMAGES, KEY
 from pmd.store import register
@@ -28,7 +29,6 @@ from pmd.text import urls
 ALL: Final = "all"
 
 ARCHIVE: Final = "archive"
-ORIGINAL: Final = "original"
 #: The status of what is gone from its place, and was had from a web archive.
 ARCHIVED: Final = "archived"
 

@@ -28,6 +28,8 @@ from pmd.store import commits, storage
 #: Where a ROOT keeps its own list.
 FOLDER: Final = "takedown"
 FILE: Final = "suppression.json"
+#: The same, as it stands under ROOT.
+PLACE: Final = f"{FOLDER}/{FILE}"
 #: In that folder, what tells that takedowns were carried out (`pmd.takedown.receipts`).
 RECEIPTS: Final = "receipts.jsonl"
 

@@ -70,8 +70,6 @@ _FIND: Final = f"{flow.RELEASE}/{folder.FIND}"
 _WITHDRAWN: Final = (f"{flow.RELEASE}/{withdrawn.FILE}", "column pair_id")
 _KEY_BYTES: Final = 16
 _DIGEST_BYTES: Final = 32
-#: ROOT's own suppression list.
-_OWN_LIST: Final = f"{lists.FOLDER}/{lists.FILE}"
 #: What is told in the place of a file where a bucket does not let its older versions be listed.
 OLDER: Final = "(older versions)"
 #: What is shorter is no picture.
@@ -202,7 +200,7 @@ def _found_in_file(look: _Look, name: str, file: BinaryIO) -> Counter[tuple[str,
             kinds = {"unread"}
         if (name, piece.place) == _WITHDRAWN:
             kinds -= {"pair", "image", "words"}
-        if name == _OWN_LIST:
+        if name == lists.PLACE:
             kinds.discard("looks")  # those that the person agreed to
         found.update((what, piece.place) for what in kinds)
     return found
