@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd.fetch import partitions
-from pmd.fetch.stored import ORIGINAL
 from pmd.schema.statuses import OK, UNASKED
 from pmd.schema.tables import IMAGES, KEY
 from pmd.store import register
@@ -28,6 +27,7 @@ from pmd.text import urls
 #: What stands for all sources.
 ALL: Final = "all"
 
+ORIGINAL: Final = "original"
 ARCHIVE: Final = "archive"
 #: The status of what is gone from its place, and was had from a web archive.
 ARCHIVED: Final = "archived"
