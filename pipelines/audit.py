@@ -29,7 +29,7 @@ from pmd.engines.committing import CommitStage, target
 from pmd.engines.transforms import OUTPUTS, Cross, Meet, Only, Spread, WriteCommit, create, per_task
 from pmd.fetch import partitions
 from pmd.publish import folder
-from pmd.store import commits, exchange, root, storage
+from pmd.store import commits, exchange, root
 
 #: Pairs in a partition, at most: what became of them (17 bytes each, twice in memory), their images (8 bytes), what else they
 #: come in (some 60 bytes for each user and host), and their texts.
@@ -56,7 +56,8 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     side = root.work_folder(config.root, "audit-side")
     by_engine = config.engine.is_shuffling
     given = tuple(
-        _put_attribute(side, number, one) for number, one in enumerate(attributes.read(config.audit.attributes))
+        commits.put_aside(side, f"attribute-{number}", attributes.to_bytes(one))
+        for number, one in enumerate(attributes.read(config.audit.attributes))
     )
 
     def wire(pipeline: beam.Pipeline) -> Any:
@@ -106,12 +107,6 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
         )
 
     running.run_and_commit(config.root, [wanted.folder], wire, flags, work, running.parquet_bytes(needed.files))
-
-
-def _put_attribute(folder: str, number: int, attribute: attributes.Attribute) -> str:
-    """Write a file that workers keep in memory by its path: another run's has another."""
-    content = attributes.to_bytes(attribute)
-    return storage.join(folder, commits.put_content(folder, f"attribute-{number}", "", content, 0, durable=False).name)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

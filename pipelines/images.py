@@ -133,18 +133,13 @@ def _write_index(archives: Sequence[str], name: str, pairs: Iterable[tuple[str, 
     note = images_rules.note_of_archives(name, _file_names(path for source, path, _ in pairs if source == name), index)
     if note is not None:
         told.warning("%s", note)
-    return _put_by_digest(folder, f"archives-{name}", orjson.dumps(index))
+    return commits.put_aside(folder, f"archives-{name}", orjson.dumps(index))
 
 
 def _file_names(paths: Iterable[str]) -> Iterator[str | None]:
     for path in paths:
         for batch in commits.iterate(path, ["file_name"]):
             yield from batch.column(0).to_pylist()
-
-
-def _put_by_digest(folder: str, name: str, content: bytes) -> str:
-    """Write a file that workers keep in memory by its path: another run's has another."""
-    return storage.join(folder, commits.put_content(folder, name, "", content, 0, durable=False).name)
 
 
 def write_held_out(
@@ -164,7 +159,7 @@ def write_held_out(
             path = storage.join(root.curate_folder(root_url, name), file.name)
             for batch in commits.iterate(path, needs.EVALUATION_COLUMNS):
                 ids |= needs.evaluation_images(batch)
-    return _put_by_digest(folder, "held-out", b"".join(sorted(images_rules.reached(frozenset(ids), links))))
+    return commits.put_aside(folder, "held-out", b"".join(sorted(images_rules.reached(frozenset(ids), links))))
 
 
 def write_aliases(found: Iterable[pa.RecordBatch], folder: str) -> str:
@@ -173,7 +168,7 @@ def write_aliases(found: Iterable[pa.RecordBatch], folder: str) -> str:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
-    return _put_by_digest(folder, "aliases", sink.getvalue().to_pybytes())
+    return commits.put_aside(folder, "aliases", sink.getvalue().to_pybytes())
 
 
 def main(argv: Sequence[str] | None = None) -> None:

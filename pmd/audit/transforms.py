@@ -356,8 +356,7 @@ def _together(batches: Iterable[pa.RecordBatch], number: int) -> Iterator[pa.Rec
 
 def _of_units(work: str, found: unit_sums.Counted) -> pa.RecordBatch:
     """Return OUTPUTS with the fact where a partition's units are told: in a file, since all of them together fill a worker."""
-    told = commits.put_content(work, "units", ".arrows", found.to_bytes(), found.rows, durable=False)
-    return outputs((), facts=[UNITS + storage.join(work, told.name)])
+    return outputs((), facts=[UNITS + commits.put_aside(work, "units", found.to_bytes(), ".arrows")])
 
 
 def read_units(path: str) -> unit_sums.Counted:
