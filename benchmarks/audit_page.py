@@ -33,6 +33,7 @@ from pmd.audit import (
     report,
     result,
     tables,
+    unit_sums,
     units,
 )
 from pmd.audit.measure import CLASSES
@@ -323,7 +324,7 @@ def content(number: int, folder: Path) -> dict[str, Any]:
         _books(partial, counts),
         plan,
         table2,
-        counted=units.merged(
+        counted=unit_sums.merged(
             [
                 units.count(pa.Table.from_batches(of_units, units.ROWS), beside.incomes),
                 distinct.count(pa.Table.from_batches(of_images), names),

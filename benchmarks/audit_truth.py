@@ -46,7 +46,7 @@ from pmd.audit import (
     measure,
     transforms,
     unit_losses,
-    units,
+    unit_sums,
 )
 from pmd.audit.estimates import Estimate, Part, Read
 from pmd.engines import ends
@@ -648,19 +648,19 @@ def on_beam(seed: int) -> list[str]:
             np.bincount(users[left], minlength=len(sizes)),
             {"female": np.bincount(users[left & (kind == 1)], minlength=len(sizes))},
         )
-        found = units.sums_of(known, "yfcc100m", "user", stage, "english")
+        found = known.sums_of("yfcc100m", "user", stage, "english")
         one = estimates.share_of_draw([Part(found, 1.0)], "female")
         other = estimates.share_of_draw([Part(expected, 1.0)], "female")
         if one != other:
             wrong.append(f"seed {seed}, stage {stage}: {one} and not {other}")
         for name, owner in (("user", users), ("host", np.arange(len(users)) % 50), ("image", np.arange(len(users)))):
-            counted = int(units.sizes_of(known, "yfcc100m", name, stage)[1].sum())
+            counted = int(known.sizes_of("yfcc100m", name, stage)[1].sum())
             if counted != len(np.unique(owner[left])):
                 wrong.append(f"seed {seed}, stage {stage}: {counted} of kind {name}")
     return wrong
 
 
-def _counted_on_beam(rows: list[dict[str, Any]], last: list[str]) -> units.Counted:
+def _counted_on_beam(rows: list[dict[str, Any]], last: list[str]) -> unit_sums.Counted:
     lists = lexicon.of({"female": ["woman"], "male": ["man"], "neutral": ["person"]})
     plan = measure.Plan({}, lists)
     with tempfile.TemporaryDirectory() as work:
@@ -700,7 +700,7 @@ def _counted_on_beam(rows: list[dict[str, Any]], last: list[str]) -> units.Count
                 | beam.Map(lambda fact: fact.removeprefix(transforms.UNITS))
                 | beam.io.WriteToText(str(target), shard_name_template="")
             )
-        return units.merged(map(transforms.read_units, target.read_text().splitlines()))
+        return unit_sums.merged(map(transforms.read_units, target.read_text().splitlines()))
 
 
 # Mutants of the estimator.

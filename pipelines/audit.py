@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import apache_beam as beam
-import pyarrow as pa
 from apache_beam.pvalue import AsList
 
 from pipelines import running
@@ -27,10 +26,10 @@ from pmd.audit.transforms import (
 )
 from pmd.config import Config
 from pmd.engines.committing import CommitStage, target
-from pmd.engines.transforms import OUTPUTS, Cross, Meet, Only, PerTask, Spread, WriteCommit, create
+from pmd.engines.transforms import OUTPUTS, Cross, Meet, Only, Spread, WriteCommit, create, per_task
 from pmd.fetch import partitions
 from pmd.publish import folder
-from pmd.store import commits, exchange, root, storage
+from pmd.store import commits, exchange, root
 
 #: Pairs in a partition, at most: what became of them (17 bytes each, twice in memory), their images (8 bytes), what else they
 #: come in (some 60 bytes for each user and host), and their texts.
@@ -56,7 +55,10 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     work = root.work_folder(config.root, "audit")
     side = root.work_folder(config.root, "audit-side")
     by_engine = config.engine.is_shuffling
-    given = tuple(_put(side, number, one) for number, one in enumerate(attributes.read(config.audit.attributes)))
+    given = tuple(
+        commits.put_aside(side, f"attribute-{number}", attributes.to_bytes(one))
+        for number, one in enumerate(attributes.read(config.audit.attributes))
+    )
 
     def wire(pipeline: beam.Pipeline) -> Any:
         # RUNS, and OUTPUTS
@@ -64,17 +66,14 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             pipeline
             | "Parts" >> create(parts)
             | "Spread parts" >> Spread()
-            | "Fates of pairs"
-            >> beam.ParDo(PerTask(SpreadFates(config.root, cut, bits["fate"], work, len(parts)))).with_output_types(
-                pa.RecordBatch
-            )
+            | "Fates of pairs" >> per_task(SpreadFates(config.root, cut, bits["fate"], work, len(parts)))
         )
         # FILES
         fates = (
             spread
             # Always by run files: who reads pairs maps what comes of it.
             | "By pair" >> Meet(by_engine=False)
-            | "Pack" >> beam.ParDo(PerTask(PackFates(work))).with_output_types(pa.RecordBatch)
+            | "Pack" >> per_task(PackFates(work))
         )
         files = pipeline | "Files of pairs" >> create(of_pairs) | "Spread files" >> Spread()
         # OFTEN
@@ -82,12 +81,10 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             files
             | "Letters" >> Cross(SpreadLetters(bits["image"], work, len(of_pairs)), by_engine=by_engine)
             | "By letters" >> Meet(by_engine=by_engine)
-            | "Often" >> beam.ParDo(PerTask(FindOften(work))).with_output_types(pa.RecordBatch)
+            | "Often" >> per_task(FindOften(work))
         )
         # ALIASES
-        aliases = files | "Aliases" >> beam.ParDo(PerTask(FindAliases(work, len(of_pairs)))).with_output_types(
-            pa.RecordBatch
-        )
+        aliases = files | "Aliases" >> per_task(FindAliases(work, len(of_pairs)))
         beside_pairs = (fates, often, aliases) | "Beside pairs" >> beam.Flatten()
         counting = Counting(plan, names, bits, work, config.sample, given)
         counted = (
@@ -110,12 +107,6 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
         )
 
     running.run_and_commit(config.root, [wanted.folder], wire, flags, work, running.parquet_bytes(needed.files))
-
-
-def _put(folder: str, number: int, attribute: attributes.Attribute) -> str:
-    """Write a file that workers keep in memory by its path: another run's has another."""
-    content = attributes.to_bytes(attribute)
-    return storage.join(folder, commits.put_content(folder, f"attribute-{number}", "", content, 0, durable=False).name)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -42,7 +42,6 @@ from pmd.engines.transforms import (
     Cross,
     Meet,
     Only,
-    PerTask,
     PerTaskBeside,
     RunsOf,
     Spread,
@@ -50,6 +49,7 @@ from pmd.engines.transforms import (
     TurnOver,
     WriteCommit,
     create,
+    per_task,
 )
 from pmd.fetch import asking, partitions
 from pmd.store import exchange, root
@@ -141,13 +141,13 @@ class _Steps:
             | "Hashes" >> self._cross(SpreadHashed(self.root, self.cut, self.work))
             | "All hashes" >> Together()
             # SEARCHES, LINKED, RUNS
-            | "Pack" >> _per_task(PackHashes(self.work))
+            | "Pack" >> per_task(PackHashes(self.work))
         )
         links = (
             hashed
             | "Searches" >> Only(SEARCHES)
             | "Spread searches" >> Spread()
-            | "Search" >> _per_task(FindLinks(self.asked, self.work))
+            | "Search" >> per_task(FindLinks(self.asked, self.work))
         )
         return (
             (links, hashed | "Equal hashes" >> Only(LINKED), hashed | "Rows" >> RunsOf())
@@ -172,7 +172,7 @@ class _Steps:
             | "Parts and groups" >> beam.Flatten()
             | "By part" >> beam.GroupByKey()
             # OUTPUTS, PARTS
-            | "Write groups" >> _per_task(WriteGroups(self.folder, bits, self.work))
+            | "Write groups" >> per_task(WriteGroups(self.folder, bits, self.work))
         )
 
     def held(self, parts: Any) -> Any:
@@ -180,7 +180,7 @@ class _Steps:
         return (
             parts
             | "Spread splits" >> Spread()
-            | "Held out of training" >> _per_task(FindHeld(self.root, self.cut, self.work))
+            | "Held out of training" >> per_task(FindHeld(self.root, self.cut, self.work))
         )
 
     def by_text(self, parts: Any) -> tuple[list[Any], list[Any]]:
@@ -258,10 +258,6 @@ class _Steps:
 def _by_part() -> beam.PTransform:
     """Key PARTS of one row by their part."""
     return beam.Map(by_part).with_output_types(tuple[int, pa.RecordBatch])
-
-
-def _per_task(transform: Any) -> beam.PTransform:
-    return beam.ParDo(PerTask(transform)).with_output_types(pa.RecordBatch)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
-import pyarrow as pa
 
 from pipelines import hashes, running
 from pmd.config import Config
@@ -19,7 +18,7 @@ from pmd.engines import choosing
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.partitions import part_batches
 from pmd.engines.progress import Total
-from pmd.engines.transforms import Cross, End, Meet, PerTask, Spread, WriteCommit, create
+from pmd.engines.transforms import Cross, End, Meet, Spread, WriteCommit, create, per_task
 from pmd.errors import NetworkError
 from pmd.fetch import (
     adopt,
@@ -171,13 +170,9 @@ def _download(
     index = _index(config)
     others = None if lost_only else _renamed(known, shards)
     listed = _listed(config, shards, flags)
-    waiting = Waiting(root.work_folder(config.root, "waiting"))
-    storage.remove_tree(waiting.folder)
+    waiting, reports = Waiting(_emptied(config, "waiting")), Reports(_emptied(config, "reports"))
     storage.make_folder(waiting.folder)
-    reports = Reports(root.work_folder(config.root, "reports"))
-    storage.remove_tree(reports.folder)
     leases.end_earlier(root.leases_folder(config.root))
-    heard = True
     lane = FetchLane(
         config.root,
         partitions.cut(config.root),
@@ -199,24 +194,9 @@ def _download(
         reports=reports,
         leases=None if running.is_ours(flags) else root.leases_folder(config.root),
     )
-
-    def wire(pipeline: beam.Pipeline) -> Any:
-        return (
-            pipeline
-            # LANES: few and long, so that they are dealt out in turn; as keys they would be by hash, several to one worker
-            | "Lanes" >> create(lane_batches(shards, lanes), spread=True)
-            # SHARDS
-            | "Fetch" >> beam.ParDo(PerTask(lane)).with_output_types(pa.RecordBatch)
-            | "End" >> End(work)
-        )
-
+    heard = True
     try:
-        if running.is_ours(flags):
-            with root.doing(work):
-                run_lanes(lane, shards, images)
-        else:
-            with leases.attended(root.leases_folder(config.root), map(lane_name, range(lanes))):
-                running.run(wire, flags, work, 0, lambda: None, Total("images", images) if images else None)
+        _run_lanes(config, lane, shards, flags, images)
     except NetworkError:
         heard = False
         raise
@@ -225,14 +205,40 @@ def _download(
         left_open = store.end_waiting(config.root, waiting, settle=heard and waiting.is_answered())
         done = reports.read()
         known = store.end(known, shards, lock.epoch, lock.check, [one.commit for one in done])
-        storage.remove_tree(waiting.folder)
-        storage.remove_tree(reports.folder)
         leases.remove_ended(root.leases_folder(config.root))
-        for name in ("adopt", "listed", "renamed"):
-            storage.remove_tree(root.work_folder(config.root, name))
+        for name in ("waiting", "reports", "adopt", "listed", "renamed"):
+            _emptied(config, name)
     if not lost_only and {one.shard for one in done if not one.left} >= {*shards}:
         register.answered(known, lock.epoch, needs.answers(config, Standing(config.root, known)))
     return Downloaded(left_open, summed(done))
+
+
+def _emptied(config: Config, name: str) -> str:
+    """Return a folder of the work folder, of which nothing is left."""
+    folder = root.work_folder(config.root, name)
+    storage.remove_tree(folder)
+    return folder
+
+
+def _run_lanes(config: Config, lane: FetchLane, shards: Sequence[int], flags: Sequence[str], images: int) -> None:
+    """Run lanes: processes of ours, or tasks of an engine's workers."""
+    if running.is_ours(flags):
+        with root.doing(lane.work):
+            run_lanes(lane, shards, images)
+        return
+
+    def wire(pipeline: beam.Pipeline) -> Any:
+        return (
+            pipeline
+            # LANES: few and long, so that they are dealt out in turn; as keys they would be by hash, several to one worker
+            | "Lanes" >> create(lane_batches(shards, lane.lanes), spread=True)
+            # SHARDS
+            | "Fetch" >> per_task(lane)
+            | "End" >> End(lane.work)
+        )
+
+    with leases.attended(root.leases_folder(config.root), map(lane_name, range(lane.lanes))):
+        running.run(wire, flags, lane.work, 0, lambda: None, Total("images", images) if images else None)
 
 
 def _index(config: Config) -> str | None:
@@ -280,7 +286,7 @@ def _listed(config: Config, shards: Sequence[int], flags: Sequence[str]) -> str 
             # RUNS by image
             | "Images" >> Cross(MeetNames(bits, cut.part_bits, work), by_engine=by_engine)
             | "By part" >> Meet(by_engine=by_engine)
-            | "Write" >> beam.ParDo(PerTask(WriteListed(folder, work))).with_output_types(pa.RecordBatch)
+            | "Write" >> per_task(WriteListed(folder, work))
             | "End" >> End(work)
         )
 
@@ -311,10 +317,7 @@ def commit_rejected(config: Config, flags: Sequence[str] = ()) -> None:
             pipeline
             | "Parts" >> create(part_batches(cut.part_bits))
             | "Spread" >> Spread()
-            | "Settle"
-            >> beam.ParDo(
-                PerTask(RejectPart(config.root, rejected.folder, available.folder, cut, work))
-            ).with_output_types(pa.RecordBatch)
+            | "Settle" >> per_task(RejectPart(config.root, rejected.folder, available.folder, cut, work))
             | "Commit" >> WriteCommit(CommitStage(work, targets))
         )
 

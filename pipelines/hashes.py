@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import apache_beam as beam
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines import running
 from pmd.config import Config
 from pmd.dedupe import rules as dedupe_rules
 from pmd.engines.progress import Total
-from pmd.engines.transforms import End, PerTask, Spread, create
+from pmd.engines.transforms import End, Spread, create, per_task
 from pmd.fetch import asking, engine, hashing, partitions, refusals, store
 from pmd.fetch.hash_transforms import HashShard
 from pmd.fetch.transforms import shard_batch
@@ -51,7 +50,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> bool:
             pipeline
             | "Shards" >> create([shard_batch(shard) for shard in sorted(missing)])
             | "Spread" >> Spread()
-            | "Hash" >> beam.ParDo(PerTask(hash_shard)).with_output_types(pa.RecordBatch)
+            | "Hash" >> per_task(hash_shard)
             | "End" >> End(work)
         )
 

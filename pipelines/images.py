@@ -10,7 +10,6 @@ from typing import Any
 import apache_beam as beam
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipelines import running
 from pmd import flow, stages
@@ -19,19 +18,14 @@ from pmd.config.asked import Asked
 from pmd.engines.committing import CommitStage
 from pmd.engines.transforms import ByPartition, WriteCommit, create
 from pmd.fetch import partitions
-from pmd.images import needs, takedowns
+from pmd.images import aliases, needs, takedowns
 from pmd.images import rules as images_rules
+from pmd.images.aliases import Aliases
 from pmd.images.transforms import GatherPartition, SpreadByImage, file_batch, targets
-from pmd.schema import keys
-from pmd.schema.tables import KEY
 from pmd.store import commits, exchange, register, root, storage
 from pmd.store.register import Generation
 from pmd.suppression import kept_out, lists
 from pmd.suppression.lists import Suppression
-
-#: image_id, identity, and another identity of the same photograph.
-TwoIdentities = tuple[bytes, str, str]
-_TWO_IDENTITIES = ("image_id", "identity", "also")
 
 
 def build(config: Config, flags: Sequence[str] = ()) -> None:
@@ -50,14 +44,14 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     indexes = tuple(
         (name, _write_index(archives, name, needed.pairs, side)) for name, archives in needed.archives.items()
     )
-    also = read_also(paths)
-    aliases = write_aliases(also, side)
+    found = [batch for path in paths for batch in aliases.found(path)]
+    known_links = aliases.links(found)
     listed = needs.taken_down(config)
     held = lists.digests(config.suppression) if needed.kept_out else ()
     kept = kept_out.read(needed.kept_out, held)
     links = takedowns.rejected_links(config.root, needed.sources) if listed or kept else set()
-    takedown = _taken_down(listed, kept, {*_links(also), *links})
-    held_out = write_held_out(config.root, needed.left_out, also, side)
+    takedown = _taken_down(listed, kept, known_links | links)
+    held_out = write_held_out(config.root, needed.left_out, known_links, side)
     verdicts = tuple(scores.put(rule.file, rule.keep, rule.missing, side) for rule in config.scores)
     views = root.views_folder(config.root)
 
@@ -73,7 +67,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
                     asked,
                     takedown,
                     indexes,
-                    aliases,
+                    write_aliases(found, side),
                     held_out,
                     verdicts,
                     needed.kept_out,
@@ -139,7 +133,7 @@ def _write_index(archives: Sequence[str], name: str, pairs: Iterable[tuple[str, 
     note = images_rules.note_of_archives(name, _file_names(path for source, path, _ in pairs if source == name), index)
     if note is not None:
         told.warning("%s", note)
-    return _put_by_digest(folder, f"archives-{name}", orjson.dumps(index))
+    return commits.put_aside(folder, f"archives-{name}", orjson.dumps(index))
 
 
 def _file_names(paths: Iterable[str]) -> Iterator[str | None]:
@@ -148,70 +142,33 @@ def _file_names(paths: Iterable[str]) -> Iterator[str | None]:
             yield from batch.column(0).to_pylist()
 
 
-def _put_by_digest(folder: str, name: str, content: bytes) -> str:
-    """Write a file that workers keep in memory by its path: another run's has another."""
-    return storage.join(folder, commits.put_content(folder, name, "", content, 0, durable=False).name)
-
-
 def write_held_out(
-    root_url: str, left_out: Iterable[tuple[str, commits.Commit]], also: Collection[TwoIdentities], folder: str
+    root_url: str, left_out: Iterable[tuple[str, commits.Commit]], links: Collection[tuple[bytes, bytes]], folder: str
 ) -> str:
     """Write the keys of the evaluation images that sources have left out, under every identity that sources know of them.
 
     Args:
         root_url: ROOT.
         left_out: The sources that say in their books that they have left some out, with their commits.
-        also: See `read_also`.
+        links: See `aliases.links`.
         folder: Where it is written.
     """
     ids: set[bytes] = set()
     for name, commit in left_out:
         for file in commit.under("rejected"):
             path = storage.join(root.curate_folder(root_url, name), file.name)
-            for batch in commits.iterate(path, ["image_id", "also", "reason"]):
-                left = batch.filter(pc.equal(batch["reason"], "evaluation_image"))
-                ids.update(key for key in left["image_id"].to_pylist() if key is not None)
-                ids.update(keys.image_id(other) for other in left["also"].drop_null().to_pylist())
-    return _put_by_digest(folder, "held-out", b"".join(sorted(images_rules.reached(frozenset(ids), _links(also)))))
+            for batch in commits.iterate(path, needs.EVALUATION_COLUMNS):
+                ids |= needs.evaluation_images(batch)
+    return commits.put_aside(folder, "held-out", b"".join(sorted(images_rules.reached(frozenset(ids), links))))
 
 
-def write_aliases(also: Collection[TwoIdentities], folder: str) -> str:
-    """Write image_id → the image that stands for it, from the pairs whose source knows two identities.
-
-    Where several images say that they are also one (COCO holds some photographs twice), the smallest key stands for it.
-    """
-    kept_of: dict[bytes, tuple[bytes, str]] = {}
-    for image_id, identity, other in also:
-        other_id, kept = keys.image_id(other), (image_id, identity)
-        if other_id != image_id:
-            kept_of[other_id] = min(kept_of.get(other_id, kept), kept)
-    ordered = sorted(kept_of.items())
-    table = pa.table(
-        {
-            "image_id": pa.array([other_id for other_id, _ in ordered], KEY),
-            "kept_id": pa.array([kept for _, (kept, _) in ordered], KEY),
-            "identity": pa.array([identity for _, (_, identity) in ordered], pa.string()),
-        }
-    )
+def write_aliases(found: Iterable[pa.RecordBatch], folder: str) -> str:
+    """Write which images stand for others, of batches of `ALIASES`."""
+    table = Aliases.of(found).table
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
-    return _put_by_digest(folder, "aliases", sink.getvalue().to_pybytes())
-
-
-def _links(also: Collection[TwoIdentities]) -> Iterator[tuple[bytes, bytes]]:
-    """Yield image_id and that of the other identity."""
-    return ((image_id, keys.image_id(other)) for image_id, _, other in also)
-
-
-def read_also(paths: Iterable[str]) -> set[TwoIdentities]:
-    """Return image_id, identity and `also` of the pairs that have one; few sources do, and of their images each once."""
-    also: set[TwoIdentities] = set()
-    for path in paths:
-        for rows in takedowns.with_also(path, _TWO_IDENTITIES):
-            table = rows.group_by([*_TWO_IDENTITIES], use_threads=False).aggregate([])
-            also.update(zip(*(table[name].to_pylist() for name in _TWO_IDENTITIES), strict=True))
-    return also
+    return commits.put_aside(folder, "aliases", sink.getvalue().to_pybytes())
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -15,7 +15,7 @@ from pmd.config import Config
 from pmd.config.asked import Asked
 from pmd.engines.committing import CommitStage
 from pmd.engines.partitions import part_batches
-from pmd.engines.transforms import OUTPUTS, ByPartition, Only, PerTask, Spread, Together, WriteCommit, create
+from pmd.engines.transforms import OUTPUTS, ByPartition, Only, Spread, Together, WriteCommit, create, per_task
 from pmd.fetch import partitions, refusals
 from pmd.shard import needs
 from pmd.shard.samples import window_bits
@@ -95,15 +95,13 @@ def _write(config: Config, flags: Sequence[str], *, keeps: bool) -> refusals.Ref
                 by_engine=config.engine.is_shuffling,
             )
         )
-        counted = (
-            windows | "Count" >> Together() | "Cut" >> beam.ParDo(PerTask(cutting)).with_output_types(pa.RecordBatch)
-        )
+        counted = windows | "Count" >> Together() | "Cut" >> per_task(cutting)
         written = (
             counted
             | "Shards" >> Only(PATCHES if keeps else SHARDS)
             | "Spread" >> Spread()
             # OUTPUTS, and SHARDS of what is handed on
-            | "Write" >> beam.ParDo(PerTask(writing)).with_output_types(pa.RecordBatch)
+            | "Write" >> per_task(writing)
         )
         beside = (
             counted | "Kept" >> Only(OUTPUTS)
@@ -113,7 +111,7 @@ def _write(config: Config, flags: Sequence[str], *, keeps: bool) -> refusals.Ref
             | "By shard" >> beam.Map(by_shard).with_output_types(tuple[int, pa.RecordBatch])
             | "Both parts" >> beam.GroupByKey()
             | "Joined" >> beam.Map(joined).with_output_types(pa.RecordBatch)
-            | "Write joined" >> beam.ParDo(PerTask(writing)).with_output_types(pa.RecordBatch)
+            | "Write joined" >> per_task(writing)
         )
         rejected = windows | "Rejected" >> beam.Map(window_outputs).with_output_types(pa.RecordBatch)
         return (

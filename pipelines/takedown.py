@@ -137,7 +137,7 @@ def apply(
     own_path = lists.path_of(config.root)
     own = lists.read_own(config.root)
     more = own.with_values(matched.values, matched.looks).with_entries(kept.entries_of(own.identity))
-    held = lists.Suppression((more, *lists.standing_named(config.suppression).lists))
+    held = lists.Suppression((more, *lists.read(lists.digests(config.suppression)).lists))
     receipt = receipts.begin(
         config.root, [request.number for request in asked], _purged(Purge(lock, held, is_dry=True), config)
     )

@@ -64,10 +64,3 @@ class Forest:
                 if np.array_equal(further, parent):
                     break
                 self._parent[hung] = further
-
-
-def components(count: int, one: Numbers, other: Numbers) -> Numbers:
-    """Return the component of each of `count` rows, given the pairs that connect them: the smallest row in it."""
-    forest = Forest(count)
-    forest.join(one, other)
-    return forest.roots(np.arange(count))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pmd.forest import Forest, components
+from pmd.forest import Forest
 
 
 def test_components_are_those_of_a_plain_search() -> None:
@@ -14,8 +14,10 @@ def test_components_are_those_of_a_plain_search() -> None:
     for _ in range(401):
         for i, j in zip(one.tolist(), other.tolist(), strict=True):
             expected[i] = expected[j] = min(expected[i], expected[j])
-    assert components(401, one, other).tolist() == expected
-    assert components(401, other[::-1], one[::-1]).tolist() == expected
+    for pairs in ((one, other), (other[::-1], one[::-1])):
+        forest = Forest(401)
+        forest.join(*pairs)
+        assert forest.roots(np.arange(401)).tolist() == expected
     forest = Forest(401)
     for i, j in zip(one.tolist(), other.tolist(), strict=True):
         forest.connect(i, j)

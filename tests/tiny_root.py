@@ -52,9 +52,9 @@ from pmd.fetch import asking, hashing, partitions, store
 from pmd.fetch import needs as fetch_needs
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.fetch.rejected_transforms import PAIRS, SUMS, RejectPart, with_ledger
+from pmd.images import aliases, takedowns
 from pmd.images import needs as images_needs
 from pmd.images import rules as images_rules
-from pmd.images import takedowns
 from pmd.images.transforms import GatherPartition, SpreadByImage, file_batch
 from pmd.images.transforms import targets as image_targets
 from pmd.publish import needs as publish_needs
@@ -233,13 +233,13 @@ def make_images(chosen: config.Config) -> None:
         for name, folder in folders.items()
         for file in commits.require(folder, "").under("pairs")
     ]
-    also = images_pipeline.read_also(path for _, path in files)
-    aliases = images_pipeline.write_aliases(also, work)
-    held_out = images_pipeline.write_held_out(chosen.root, images_needs.of(chosen).left_out, also, work)
+    found = [batch for _, path in files for batch in aliases.found(path)]
+    links = aliases.links(found)
+    held_out = images_pipeline.write_held_out(chosen.root, images_needs.of(chosen).left_out, links, work)
     takedown = images_rules.Takedown.of(takedowns.lines(chosen.takedown))
     views = root.views_folder(chosen.root)
     found = _meet(
-        SpreadByImage(work, SHARD_BITS, asked, takedown, (), aliases, held_out),
+        SpreadByImage(work, SHARD_BITS, asked, takedown, (), images_pipeline.write_aliases(found, work), held_out),
         GatherPartition(wanted.folder, views, SHARD_BITS, SHARD_BITS, asked, work),
         [file_batch([file]) for file in files],
     )

@@ -137,7 +137,7 @@ def by_term(rows: pa.Table) -> dict[str, Sums]:
     """Return the sums by the key of their term; of other domains none.
 
     Args:
-        rows: `units.SUMS` of a source, kind and stage.
+        rows: `unit_sums.SUMS` of a source, kind and stage.
     """
     mine = rows.filter(pc.starts_with(rows["domain"], pattern=_WITH)).sort_by([("domain", "ascending")])
     domains = mine["domain"].to_pylist()

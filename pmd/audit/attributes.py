@@ -153,7 +153,7 @@ def _coded(column: pa.Array, where: str) -> tuple[npt.NDArray[np.int16], tuple[s
         there = np.isfinite(numbers)
         if len(np.unique(numbers[there])) > CATEGORIES:
             return _binned(numbers, there)
-        said = _said(numbers[there])
+        said = _spelled_numbers(numbers[there])
         texts = pa.array([said.get(number) for number in numbers.tolist()], pa.string())
     elif pa.types.is_boolean(kind):
         texts = pc.if_else(column, "true", "false")
@@ -187,11 +187,11 @@ def _binned(
     inner = inner[inner > least]
     codes = np.where(there, np.searchsorted(inner, numbers, "right"), -1).astype(np.int16)
     ends = [least, *inner.tolist(), most]
-    said = _said(np.array(ends))
+    said = _spelled_numbers(np.array(ends))
     return codes, tuple(f"{said[low]} to {said[high]}" for low, high in itertools.pairwise(ends))
 
 
-def _said(numbers: npt.NDArray[np.float64]) -> dict[float, str]:
+def _spelled_numbers(numbers: npt.NDArray[np.float64]) -> dict[float, str]:
     """Return numbers as they are written: with six digits, or as many more as tell them apart, since counts go by names."""
     apart = np.unique(numbers).tolist()
     for digits in range(6, 18):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -180,12 +180,6 @@ def from_rows(table: pa.Table) -> Sums:
         {name: pair[0] for name, pair in found.items()},
         {name: pair[1] for name, pair in found.items()},
     )
-
-
-def merged(parts: Iterable[Sums]) -> Sums:
-    """Return the sums of clusters of several parts; every cluster stands in one of them alone."""
-    tables = [rows(part) for part in parts]
-    return from_rows(pa.concat_tables([ROWS.empty_table(), *tables]))
 
 
 def alike(pairs: int, having: Mapping[str, int]) -> Sums:

@@ -43,7 +43,7 @@ def countries(result: Mapping[str, Any]) -> str:
     rest = (
         '<p class="coverage">Shares are of the pairs whose geotag lies in a country; '
         f"{formatting.count(after['no_country'])} more are at sea or in no single one. "
-        f"Countries not shown: {escape(formatting.percent(_rest(after)))}.</p>"
+        f"Countries not shown: {escape(formatting.percent(_share_of_others(after)))}.</p>"
     )
     return (
         f'<p class="reading">{escape(_reading(after, last, names))}</p>'
@@ -94,5 +94,5 @@ def _amiss(countries: Mapping[str, Any]) -> str:
     return f'<p class="notice"><b>Not read as places:</b> {"; ".join(said)}.</p>' if said else ""
 
 
-def _rest(countries: Mapping[str, Any]) -> float:
+def _share_of_others(countries: Mapping[str, Any]) -> float:
     return float((countries["other"] or 0.0) + sum(row["share"] for row in countries["shares"][20:]))

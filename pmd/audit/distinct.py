@@ -1,7 +1,7 @@
 """Distinct images, and how many pairs each has, counted where all pairs of one have met.
 
     occurrences   pairs, and the last stage that each survived → `ROWS`, which meet by image
-    count         all rows of some images → `units.SIZES`, of each source and of all together
+    count         all rows of some images → `unit_sums.SIZES`, of each source and of all together
 
 There are as many rows as pairs, so a row is one number of eight bytes: the first bits are of the second half of the image's key,
 the last say the source and the stage. Rows in order of these numbers have the pairs of an image beside each other, and within it
@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pmd.audit import units
+from pmd.audit import unit_sums, units
 from pmd.audit.measure import CLASSES, by_source, classes, low_words
 
 ROWS: Final = pa.schema([pa.field("pair", pa.uint64(), nullable=False)])
@@ -49,7 +49,7 @@ def _rest_bits(sources: Sequence[str]) -> np.uint64:
     return np.uint64((len(sources) - 1).bit_length()) + _LAST_BITS
 
 
-def count(rows: pa.Table, sources: Sequence[str]) -> units.Counted:
+def count(rows: pa.Table, sources: Sequence[str]) -> unit_sums.Counted:
     """Return how many images have so many pairs after each stage.
 
     Args:
@@ -62,15 +62,15 @@ def count(rows: pa.Table, sources: Sequence[str]) -> units.Counted:
     last = (rest & np.uint32((1 << int(_LAST_BITS)) - 1)).astype(np.uint8)
     source = rest >> np.uint32(_LAST_BITS)
     del rest
-    found = [*_sizes(units.ALL, image, last)]
+    found = [*_sizes(unit_sums.ALL, image, last)]
     for place, name in enumerate(sources):
         mine = source == place
         found += _sizes(name, image[mine], last[mine])
-    return units.of_sizes(found)
+    return unit_sums.of_sizes(found)
 
 
 def _sizes(source: str, image: NDArray[np.uint64], last: NDArray[np.uint8]) -> Iterator[pa.Table]:
-    """Yield `units.SIZES` of images whose pairs stand beside each other.
+    """Yield `unit_sums.SIZES` of images whose pairs stand beside each other.
 
     Most images have one pair. Of these no table by image is made.
     """
@@ -82,4 +82,4 @@ def _sizes(source: str, image: NDArray[np.uint64], last: NDArray[np.uint8]) -> I
     place = np.repeat(np.arange(int((pairs > 1).sum())), pairs[pairs > 1])
     by_image = units.after(place, last[several].astype(np.int64), int((pairs > 1).sum()))
     for stage in range(len(CLASSES)):
-        yield units.sizes(source, _KIND, stage, by_image[:, stage], alone=int(singles[stage]))
+        yield unit_sums.sizes(source, _KIND, stage, by_image[:, stage], alone=int(singles[stage]))

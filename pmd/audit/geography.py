@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from pmd.audit import clusters, estimates, groups, places, steps, suppression, territories, traits, units
+from pmd.audit import clusters, estimates, groups, places, steps, suppression, territories, traits, unit_sums
 from pmd.audit.clusters import Counts
 from pmd.audit.estimates import Estimate, Part
 from pmd.audit.figures import Draw, coverage, figure
@@ -46,7 +46,7 @@ def mentioned(content: Mapping[str, Any]) -> set[str]:
 
 def geography(
     sources: Mapping[str, SourcePartial],
-    counted: units.Counted,
+    counted: unit_sums.Counted,
     ran: Sequence[str],
     beside: Beside,
     told: Mapping[str, Source],
@@ -99,7 +99,7 @@ class _Placed:
 
     source: str
     partial: SourcePartial
-    counted: units.Counted
+    counted: unit_sums.Counted
 
     def pairs(self, stage: str) -> dict[str, int]:
         """Return country → photographs after a stage."""
@@ -108,11 +108,11 @@ class _Placed:
 
     def users(self, stage: str) -> dict[str, int]:
         """Return country → users most of whose placed photographs are in it."""
-        found = units.groups_of(self.counted, self.source, "user", groups.COUNTRY)
+        found = self.counted.groups_of(self.source, "user", groups.COUNTRY)
         return {code: int(row[CLASSES.index(stage)]) for code, (_, row) in found.items() if row[CLASSES.index(stage)]}
 
     def all_users(self, stage: str) -> int:
-        return int(units.sizes_of(self.counted, self.source, "user", CLASSES.index(stage))[1].sum())
+        return int(self.counted.sizes_of(self.source, "user", CLASSES.index(stage))[1].sum())
 
 
 def _by_stage(placed: _Placed, ran: Sequence[str], beside: Beside, told: Source) -> dict[str, Any]:
@@ -255,7 +255,7 @@ def _high(by_class: Mapping[str, float], whole: int, draw: Estimate) -> dict[str
 
 
 def _draw(placed: _Placed, stage: str) -> Estimate:
-    sums = units.sums_of(placed.counted, placed.source, "user", CLASSES.index(stage), "income")
+    sums = placed.counted.sums_of(placed.source, "user", CLASSES.index(stage), "income")
     return estimates.share_of_draw([Part(sums, 1.0)], _HIGH)
 
 

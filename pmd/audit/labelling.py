@@ -192,11 +192,11 @@ def write(root_url: str, lexicon: Lexicon | Absent, number: int) -> list[Path]:
     for name in SHEETS:
         contents[name] = _csv(head, [[row.pair_id, escape.cell(row.text), *empty] for row in rows])
     with failures.at(root_url):
-        _put({folder / name: content for name, content in contents.items()})
+        _write_all_or_none({folder / name: content for name, content in contents.items()})
     return [folder / name for name in contents]
 
 
-def _put(contents: Mapping[Path, str]) -> None:
+def _write_all_or_none(contents: Mapping[Path, str]) -> None:
     """Write files that only their owner can read: all of them or, where one cannot be written, none.
 
     What people have filled in outlives a power cut, as it was or as it is to be.
@@ -243,7 +243,7 @@ def leave_out(root_url: str, pair_ids: Collection[str]) -> None:
         if len(left) == len(lines):
             continue
         names = [name for name in lines[0] if name is not None]
-        _put({path: _csv(names, [[line[name] or "" for name in names] for line in left])})
+        _write_all_or_none({path: _csv(names, [[line[name] or "" for name in names] for line in left])})
 
 
 def _sheets(root_url: str) -> list[Path]:

@@ -47,7 +47,7 @@ def section(result: Mapping[str, Any]) -> str:
     return (
         f'<p class="reading">{escape(reading)}</p>'
         + sizes
-        + _asked(tests)
+        + _questions(tests)
         + (page.table(_HEAD, shown, label="Findings, the largest first", shown=True) if shown else "")
         + _of_dead_links(result)
         + '<p class="soft">Points: how far the share of pairs moved; of users and hosts by their size, how much more, or less, '
@@ -92,7 +92,7 @@ def _of_dead_links(result: Mapping[str, Any]) -> str:
     )
 
 
-def _asked(tests: list[Mapping[str, Any]]) -> str:
+def _questions(tests: list[Mapping[str, Any]]) -> str:
     """Return what was asked, and how much of it could be answered."""
     rows = []
     for name, asked in _ASKED.items():

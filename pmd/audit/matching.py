@@ -54,11 +54,6 @@ class Found:
     terms: Numbers
 
 
-def find(words: Words, groups: Sequence[Forms]) -> Found:
-    """Return which terms of any group are in which texts."""
-    return Matcher.of(groups).find(words)
-
-
 @dataclasses.dataclass(frozen=True)
 class _Group:
     """A group, by the numbers of its words.

@@ -195,64 +195,27 @@ class SourcePartial:
         after = np.cumsum(table[:, ::-1], axis=1)[:, ::-1].T.tolist()
         return [{name: count for name, count in zip(self.tallies, counts, strict=True) if count} for counts in after]
 
+    def _fields(self) -> list[Any]:
+        return [getattr(self, field.name) for field in dataclasses.fields(self)]
+
     def __add__(self, other: SourcePartial) -> SourcePartial:
         """Return what is counted of both parts."""
-        return SourcePartial(
-            self.pairs + other.pairs,
-            self.words + other.words,
-            self.lengths + other.lengths,
-            self.sample + other.sample,
-            _add(self.languages, other.languages),
-            _add(self.countries, other.countries),
-            _add(self.tallies, other.tallies),
-            self.outside + other.outside,
-            {
-                kind: _add(self.traits.get(kind, {}), other.traits.get(kind, {}))
-                for kind in sorted({*self.traits, *other.traits})
-            },
-        )
+        return SourcePartial(*map(_sum, self._fields(), other._fields()))
 
     def in_order(self) -> SourcePartial:
         """Return the same with its names in order."""
-        return dataclasses.replace(
-            self,
-            languages=dict(sorted(self.languages.items())),
-            countries=dict(sorted(self.countries.items())),
-            tallies=dict(sorted(self.tallies.items())),
-            traits={kind: dict(sorted(rows.items())) for kind, rows in sorted(self.traits.items())},
-        )
+        return SourcePartial(*map(_ordered, self._fields()))
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON-like values."""
         return {
-            **{name: getattr(self, name).tolist() for name in ("pairs", "words", "lengths", "sample")},
-            "outside": self.outside,
-            "traits": {
-                kind: {value: counts.tolist() for value, counts in sorted(rows.items())}
-                for kind, rows in sorted(self.traits.items())
-            },
-            **{
-                name: {code: counts.tolist() for code, counts in sorted(getattr(self, name).items())}
-                for name in ("languages", "countries", "tallies")
-            },
+            field.name: _plain(value) for field, value in zip(dataclasses.fields(self), self._fields(), strict=True)
         }
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> SourcePartial:
         """Return what `to_json` wrote."""
-        return cls(
-            pairs=_counts(raw["pairs"]),
-            words=_counts(raw["words"]),
-            lengths=_counts(raw["lengths"]),
-            sample=_counts(raw["sample"]),
-            languages={code: _counts(row) for code, row in raw["languages"].items()},
-            countries={code: _counts(row) for code, row in raw["countries"].items()},
-            tallies={name: _counts(row) for name, row in raw["tallies"].items()},
-            outside=raw["outside"],
-            traits={
-                kind: {value: _counts(counts) for value, counts in rows.items()} for kind, rows in raw["traits"].items()
-            },
-        )
+        return cls(**{name: _parsed(value) for name, value in raw.items()})
 
 
 #: A source of which nothing is counted.
@@ -603,13 +566,28 @@ def _tally(values: pa.Array, classes: NDArray[np.intp]) -> dict[str, Counts]:
     return {name: counts.astype(np.int64) for name, counts in zip(names, table, strict=True) if name}
 
 
-def _add(left: Mapping[str, Counts], right: Mapping[str, Counts]) -> dict[str, Counts]:
-    # Of a batch little is added to much, of which no more is done than a copy of what names it.
+def _sum(left: Any, right: Any) -> Any:
+    """Return two counts, or mappings to counts, added up: of a batch little comes to much, of which only names are copied."""
+    if not isinstance(left, Mapping):
+        return left + right
     found = dict(left)
-    for code, counts in right.items():
-        found[code] = found[code] + counts if code in found else counts
+    for name, counts in right.items():
+        found[name] = _sum(found[name], counts) if name in found else counts
     return found
 
 
-def _counts(raw: Any) -> Counts:
-    return np.array(raw, dtype=np.int64)
+def _ordered(value: Any) -> Any:
+    return {name: _ordered(value[name]) for name in sorted(value)} if isinstance(value, Mapping) else value
+
+
+def _plain(value: Any) -> Any:
+    """Return counts, or a mapping to counts, as JSON has them, in order of names."""
+    if isinstance(value, Mapping):
+        return {name: _plain(value[name]) for name in sorted(value)}
+    return value if isinstance(value, int) else value.tolist()
+
+
+def _parsed(raw: Any) -> Any:
+    if isinstance(raw, Mapping):
+        return {name: _parsed(value) for name, value in raw.items()}
+    return raw if isinstance(raw, int) else np.array(raw, dtype=np.int64)

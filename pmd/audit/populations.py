@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from pmd.audit import attributes, estimates, inequality, lexicon, places, small_cells, steps, units, wording
+from pmd.audit import attributes, estimates, inequality, lexicon, places, small_cells, steps, unit_sums, units, wording
 from pmd.audit.estimates import Part
 from pmd.audit.figures import Draw, coverage, figure, plain
 from pmd.audit.measure import CLASSES, MAX_WORDS, Counts, SourcePartial, recorded
@@ -24,7 +24,7 @@ def populations(
     counted: Sequence[tuple[str, SourcePartial]],
     ran: Sequence[str],
     lists: lexicon.Lexicon | lexicon.Absent,
-    known: tuple[units.Counted, Mapping[str, steps.Source]],
+    known: tuple[unit_sums.Counted, Mapping[str, steps.Source]],
 ) -> dict[str, Any]:
     """Return the figures of some sources' pairs after each stage."""
     absent = lists if isinstance(lists, lexicon.Absent) else None
@@ -47,7 +47,7 @@ def _population(
     strata: Sequence[Stratum],
     first: Sequence[Stratum],
     absent: lexicon.Absent | None,
-    known: tuple[units.Counted, Mapping[str, steps.Source]],
+    known: tuple[unit_sums.Counted, Mapping[str, steps.Source]],
     stage: int,
 ) -> dict[str, Any]:
     pairs = sum(stratum.pairs for stratum in strata)
@@ -65,13 +65,18 @@ def _population(
 
 
 def _worded(
-    strata: Sequence[Stratum], lists: lexicon.Lexicon | lexicon.Absent, known: units.Counted, stage: int, *, last: bool
+    strata: Sequence[Stratum],
+    lists: lexicon.Lexicon | lexicon.Absent,
+    known: unit_sums.Counted,
+    stage: int,
+    *,
+    last: bool,
 ) -> dict[str, Any]:
     """Return the sections on what texts have beside gendered terms, and what carries those."""
     return wording.sections([_texts(stratum, known, stage) for stratum in strata], lists, last=last)
 
 
-def _texts(stratum: Stratum, known: units.Counted, stage: int) -> wording.Texts:
+def _texts(stratum: Stratum, known: unit_sums.Counted, stage: int) -> wording.Texts:
     source, read = stratum.source, texts_with([stratum], "read")
     return wording.Texts(
         source,
@@ -83,9 +88,9 @@ def _texts(stratum: Stratum, known: units.Counted, stage: int) -> wording.Texts:
         max(1 - read / stratum.pairs, 0.0),
         tallies_of([stratum]),
         units.clusters_of(source),
-        lambda kind, domain: units.sums_of(known, source, kind, stage, domain),
-        lambda kind: units.associations_of(known, source, kind, stage),
-        lambda kind: units.marked_of(known, source, kind, stage),
+        lambda kind, domain: known.sums_of(source, kind, stage, domain),
+        lambda kind: known.associations_of(source, kind, stage),
+        lambda kind: known.marked_of(source, kind, stage),
     )
 
 
@@ -232,7 +237,7 @@ def _of_country(code: str, strata: Sequence[Stratum], of: Known) -> dict[str, An
     if len(strata) != 1:
         return {}
     source = strata[0].source
-    sums = units.sums_of(of.counted, source, units.clusters_of(source)[0], of.stage, "placed")
+    sums = of.counted.sums_of(source, units.clusters_of(source)[0], of.stage, "placed")
     draw = estimates.share_of_draw([Part(sums, 1.0)], code)
     return {"low": draw.low, "high": draw.high, "refused": draw.refused}
 
@@ -254,7 +259,7 @@ def _users(strata: Sequence[Stratum], of: Known) -> dict[str, Any]:
     """Return the concentration of users, of a single source: names of users mean something only within one."""
     pairs = sum(stratum.pairs for stratum in strata)
     having = [stratum.source for stratum in strata if recorded(stratum.source).user is not None]
-    sizes = [units.sizes_of(of.counted, source, "user", of.stage) for source in having]
+    sizes = [of.counted.sizes_of(source, "user", of.stage) for source in having]
     with_user = sum(int(size @ number) for size, number in sizes)
     figures: dict[str, Any] = {
         "coverage": coverage(with_user, pairs, "pairs", "names no user"),
@@ -279,7 +284,7 @@ def _hosts(strata: Sequence[Stratum], of: Known) -> dict[str, Any]:
     }
     if not with_host:
         return figures | {"not_measured": "no pair has an image URL"}
-    largest = units.hosts_of(of.counted, of.name, of.stage)
+    largest = of.counted.hosts_of(of.name, of.stage)
     # By the numbers that are told: with the true ones it would follow what a host that hardly changed has lost.
     held = of.held_hosts()
     ten = sorted((held[host][1] if host in held else count for host, count in largest), reverse=True)[:10]

@@ -80,7 +80,7 @@ def _chart(rows: Sequence[Ratio], title: str, top: float) -> str:
             continue
         said = "; ".join(said for *_, said in row.marks)
         drawn.append(charts.drawn_row(row.label, lines + _marks(row, top), row.note, said))
-    axis = charts.ticks((_across(stop, top), _said(stop), bool(place % 2)) for place, stop in enumerate(stops))
+    axis = charts.ticks((_across(stop, top), _shortest(stop), bool(place % 2)) for place, stop in enumerate(stops))
     return charts.plot(drawn, title, axis)
 
 
@@ -106,5 +106,5 @@ def _across(value: float, top: float) -> str:
     return f"{50 + 50 * part:.2f}%"
 
 
-def _said(ratio: float) -> str:
+def _shortest(ratio: float) -> str:
     return f"{ratio:.2f}".rstrip("0").rstrip(".")

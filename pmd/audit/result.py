@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 import numpy as np
 import pycld2
 
-from pmd.audit import geography, lexicon, places, populations, small_cells, steps, uneven, units
+from pmd.audit import geography, lexicon, places, populations, small_cells, steps, uneven, unit_sums
 from pmd.audit.components import components
 from pmd.audit.figures import coverage
 from pmd.audit.measure import CLASSES, STAGES, Partial, Plan
@@ -44,7 +44,7 @@ def result(
     plan: Plan,
     table2: Mapping[str, Table2],
     *,
-    counted: units.Counted = units.EMPTY,
+    counted: unit_sums.Counted = unit_sums.EMPTY,
     sample: int = 1,
     profile: str | None = None,
     repeated: Mapping[str, Any] | None = None,
@@ -86,16 +86,7 @@ def result(
         "stages": ran,
         "books": {stage: {source: _book(books[stage][source]) for source in sorted(books[stage])} for stage in ran},
         "table2": _table2(partial, books, ran, sources, table2),
-        "sources": {
-            source: populations.populations(
-                [(source, partial.sources[source])] if source in partial.sources else [],
-                ran,
-                plan.lexicon,
-                (counted, told),
-            )
-            for source in sources
-        },
-        "all": populations.populations(sorted(partial.sources.items()), ran, plan.lexicon, (counted, told)),
+        **_populations(partial, sources, ran, plan, (counted, told)),
         "tests": uneven.tests(counted, told, ran, absent),
         "overlap": overlap,
         "steps": steps.steps(told, books, ran),
@@ -112,6 +103,23 @@ def result(
     small_cells.hide_attributes(content)
     content["labels"] = _labels(content)
     return cast(dict[str, Any], _tidy(content))
+
+
+def _populations(
+    partial: Partial,
+    sources: Sequence[str],
+    ran: Sequence[str],
+    plan: Plan,
+    known: tuple[unit_sums.Counted, Mapping[str, steps.Source]],
+) -> dict[str, Any]:
+    """Return what is told of each source's pairs after each stage, and of all."""
+    counted = {source: [(source, partial.sources[source])] for source in sources if source in partial.sources}
+    return {
+        "sources": {
+            source: populations.populations(counted.get(source, []), ran, plan.lexicon, known) for source in sources
+        },
+        "all": populations.populations(sorted(partial.sources.items()), ran, plan.lexicon, known),
+    }
 
 
 def _add_words(content: Mapping[str, Any], found: Sequence[Mapping[str, Any]], ran: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 
 from pmd import flow
-from pmd.audit import estimates, groups, places, suppression, traits, units
+from pmd.audit import estimates, groups, places, suppression, traits, unit_sums, units
 from pmd.audit.clusters import Counts
 from pmd.audit.estimates import Read
 from pmd.audit.findings import LEAST_EFFECT
@@ -99,7 +99,7 @@ class Source:
         cls,
         source: str,
         partial: SourcePartial,
-        counted: units.Counted,
+        counted: unit_sums.Counted,
         ran: Sequence[str],
         incomes: Mapping[str, str],
     ) -> Source:
@@ -112,9 +112,7 @@ class Source:
             for by, table in _values(source, partial, counted, incomes)
             if table
         }
-        hosts = [
-            int(sizes @ number) for sizes, number in (units.sizes_of(counted, source, "host", at) for at in places_of)
-        ]
+        hosts = [int(sizes @ number) for sizes, number in (counted.sizes_of(source, "host", at) for at in places_of)]
         totals = {by: hosts if by == "host" else [sum(at.values()) for at in table] for by, table in tables.items()}
         values = _told(tables, totals, order(taken), incomes)
         added_up = frozenset({"income"} if hides_high(tables.get("income", ()), values.get("income", ())) else ())
@@ -205,7 +203,7 @@ def steps(
 
 
 def _values(
-    source: str, partial: SourcePartial, counted: units.Counted, incomes: Mapping[str, str]
+    source: str, partial: SourcePartial, counted: unit_sums.Counted, incomes: Mapping[str, str]
 ) -> Iterator[tuple[str, Mapping[str, Counts]]]:
     """Yield by what pairs are told apart, and value → pairs that stand after each of `CLASSES`."""
     countries = {code: _after(row) for code, row in partial.countries.items() if code != places.NOWHERE}
@@ -216,9 +214,9 @@ def _values(
     yield "language", {code: row for code, row in languages.items() if code not in ALWAYS_TOLD}
     yield "known language", {code: row for code, row in languages.items() if code in ALWAYS_TOLD}
     for kind in units.LOST_BY:
-        sizes = units.groups_of(counted, source, kind, groups.SIZE)
+        sizes = counted.groups_of(source, kind, groups.SIZE)
         yield f"{kind}_size", {name: sizes[name][0] for _, name in groups.SIZES if name in sizes}
-    yield "host", units.large_hosts_of(counted, source)
+    yield "host", counted.large_hosts_of(source)
     for kind in ("year", "suffix"):
         yield kind, {value: _after(row) for value, row in partial.traits.get(kind, {}).items()}
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from pmd.audit import estimates, steps, units
+from pmd.audit import estimates, steps, unit_sums, units
 from pmd.audit.estimates import Part, Read
 from pmd.audit.figures import Draw, figure
 from pmd.audit.measure import CATEGORIES, CLASSES, Counts, SourcePartial
@@ -43,17 +43,17 @@ class Stratum:
 class Known:
     """What is known of the units of a population."""
 
-    counted: units.Counted
+    counted: unit_sums.Counted
     told: Mapping[str, steps.Source]
     strata: Sequence[Stratum]
     stage: int
 
     @property
     def name(self) -> str:
-        return self.strata[0].source if len(self.strata) == 1 else units.ALL
+        return self.strata[0].source if len(self.strata) == 1 else unit_sums.ALL
 
     def sizes(self, kind: str) -> tuple[Counts, Counts]:
-        return units.sizes_of(self.counted, self.name, kind, self.stage)
+        return self.counted.sizes_of(self.name, kind, self.stage)
 
     def held_hosts(self) -> dict[str, tuple[int, int]]:
         """Return the hosts that are given as they were at another stage: their pairs, and those that are told."""
@@ -61,10 +61,10 @@ class Known:
         for source in (stratum.source for stratum in self.strata):
             numbers = self.told[source].of_step("host", stage)
             if same := self.told[source].as_before("host", stage):
-                truly = units.large_hosts_of(self.counted, source)
+                truly = self.counted.large_hosts_of(source)
                 for host in same:
                     apart[host] = apart.get(host, 0) + numbers[host] - int(truly[host][self.stage])
-        large = units.large_hosts_of(self.counted, self.name) if apart else {}
+        large = self.counted.large_hosts_of(self.name) if apart else {}
         pairs = {host: int(large[host][self.stage]) for host in apart if host in large}
         return {host: (some, some + apart[host]) for host, some in pairs.items()}
 
@@ -76,7 +76,7 @@ class Known:
 
     def parts(self, kinds: Sequence[str], domain: str, having: Sequence[float]) -> list[Part]:
         return [
-            Part(units.sums_of(self.counted, stratum.source, kind, self.stage, domain), weight)
+            Part(self.counted.sums_of(stratum.source, kind, self.stage, domain), weight)
             for stratum, kind, weight in zip(self.strata, kinds, having, strict=True)
         ]
 

@@ -22,181 +22,99 @@ from pmd import escape
 #: Where the files of tables stand, beside the page.
 FOLDER: Final = "tables"
 
-_TEXT, _COUNT, _NUMBER = pa.string(), pa.int64(), pa.float64()
+_TEXT: Final = pa.string()
+_TYPES: Final = {
+    "text": _TEXT,
+    "count": pa.int64(),
+    "number": pa.float64(),
+    "truth": pa.bool_(),
+    "texts": pa.list_(_TEXT),
+}
 
 
-def _columns(**types: pa.DataType) -> pa.Schema:
-    return pa.schema(types.items())
+def _columns(said: str) -> pa.Schema:
+    """Return a schema of columns, each said as "NAME TYPE"."""
+    return pa.schema([(name, _TYPES[kind]) for name, kind in map(str.split, said.split(", "))])
 
 
-def _of_populations(**types: pa.DataType) -> pa.Schema:
-    return _columns(source=_TEXT, stage=_TEXT, **types)
+def _of_populations(said: str) -> pa.Schema:
+    return _columns(f"source text, stage text, {said}")
 
 
-_SHARED_BY: Final = _of_populations(images=_COUNT, pairs=_COUNT, share=_NUMBER, one_user_pairs=_COUNT)
-_CARRIED_BY: Final = _of_populations(list=_TEXT, term=_TEXT, texts=_COUNT)
-_CURVE: Final = _of_populations(largest=_NUMBER, pairs=_NUMBER)
+_SHARED_BY: Final = _of_populations("images count, pairs count, share number, one_user_pairs count")
+_CARRIED_BY: Final = _of_populations("list text, term text, texts count")
+_CURVE: Final = _of_populations("largest number, pairs number")
 
 #: Every table. Of a figure `low` and `high` are a 95 % interval, null for exact counts, and `enough` says whether there was
 #: enough to tell. A point of a curve: the share of the pairs that the largest of the users or hosts have.
 SCHEMAS: Final[Mapping[str, pa.Schema]] = {
-    "books": _columns(stage=_TEXT, source=_TEXT, **{"in": _COUNT}, kept=_COUNT, rejected=_COUNT),
-    "books.rejected": _columns(stage=_TEXT, source=_TEXT, reason=_TEXT, pairs=_COUNT),
+    "books": _columns("stage text, source text, in count, kept count, rejected count"),
+    "books.rejected": _columns("stage text, source text, reason text, pairs count"),
     "table2": _columns(
-        row=_TEXT,
-        stage=_TEXT,
-        sources=pa.list_(_TEXT),
-        sources_here=pa.list_(_TEXT),
-        read=_COUNT,
-        pairs=_COUNT,
-        published_pairs=_COUNT,
-        of_published=_NUMBER,
-        mean_words=_NUMBER,
-        published_mean_words=_NUMBER,
+        "row text, stage text, sources texts, sources_here texts, read count, pairs count, published_pairs count, "
+        "of_published number, mean_words number, published_mean_words number"
     ),
-    "figures": _of_populations(figure=_TEXT, value=_NUMBER, low=_NUMBER, high=_NUMBER, enough=pa.bool_()),
-    "notes": _of_populations(about=_TEXT, says=_TEXT),
-    "words.histogram": _of_populations(**{"from": _COUNT}, below=_COUNT, pairs=_COUNT),
-    "languages.shares": _of_populations(language=_TEXT, texts=_COUNT, share=_NUMBER, as_before=pa.bool_()),
+    "figures": _of_populations("figure text, value number, low number, high number, enough truth"),
+    "notes": _of_populations("about text, says text"),
+    "words.histogram": _of_populations("from count, below count, pairs count"),
+    "languages.shares": _of_populations("language text, texts count, share number, as_before truth"),
     "countries.shares": _of_populations(
-        country=_TEXT, pairs=_COUNT, share=_NUMBER, low=_NUMBER, high=_NUMBER, refused=_TEXT, as_before=pa.bool_()
+        "country text, pairs count, share number, low number, high number, refused text, as_before truth"
     ),
-    "hosts.largest": _of_populations(host=_TEXT, pairs=_COUNT, share=_NUMBER, as_before=pa.bool_()),
+    "hosts.largest": _of_populations("host text, pairs count, share number, as_before truth"),
     "hosts.curve": _CURVE,
     "users.curve": _CURVE,
-    "repeated.largest": _of_populations(text=_TEXT, images=_COUNT, pairs=_COUNT, users=_COUNT, as_before=pa.bool_()),
+    "repeated.largest": _of_populations("text text, images count, pairs count, users count, as_before truth"),
     "repeated.shared_by": _SHARED_BY,
-    "repeated.near.largest": _of_populations(
-        text=_TEXT, images=_COUNT, pairs=_COUNT, texts=_COUNT, as_before=pa.bool_()
-    ),
+    "repeated.near.largest": _of_populations("text text, images count, pairs count, texts count, as_before truth"),
     "repeated.near.shared_by": _SHARED_BY,
-    "overlap.by_source": _columns(source=_TEXT, images=_COUNT, only_here=_COUNT),
-    "overlap.pairs_of_sources": _columns(source=_TEXT, other=_TEXT, images=_COUNT, share=_NUMBER, other_share=_NUMBER),
+    "overlap.by_source": _columns("source text, images count, only_here count"),
+    "overlap.pairs_of_sources": _columns("source text, other text, images count, share number, other_share number"),
     "terms.carried_by": _CARRIED_BY,
     "age.carried_by": _CARRIED_BY,
     "identity.carried_by": _CARRIED_BY,
     "identity.beside": _of_populations(
-        term=_TEXT,
-        beside=_TEXT,
-        texts=_COUNT,
-        of_term=_COUNT,
-        odds=_NUMBER,
-        low=_NUMBER,
-        high=_NUMBER,
-        at_least=pa.bool_(),
-        score=_NUMBER,
-        npmi=_NUMBER,
-        cluster=_TEXT,
-        clusters=_COUNT,
-        degrees=_NUMBER,
-        p=_NUMBER,
-        finding=pa.bool_(),
-        refused=_TEXT,
+        "term text, beside text, texts count, of_term count, odds number, low number, high number, at_least truth, "
+        "score number, npmi number, cluster text, clusters count, degrees number, p number, finding truth, "
+        "refused text"
     ),
     "harm.carried_by": _CARRIED_BY,
-    "harm.hosts": _of_populations(host=_TEXT, list=_TEXT, texts=_COUNT, english=_COUNT, share=_NUMBER),
-    "harm.subreddits": _of_populations(subreddit=_TEXT, list=_TEXT, texts=_COUNT, english=_COUNT, share=_NUMBER),
+    "harm.hosts": _of_populations("host text, list text, texts count, english count, share number"),
+    "harm.subreddits": _of_populations("subreddit text, list text, texts count, english count, share number"),
     "associations.terms": _of_populations(
-        group=_TEXT,
-        term=_TEXT,
-        captions=_COUNT,
-        female=_COUNT,
-        male=_COUNT,
-        odds=_NUMBER,
-        low=_NUMBER,
-        high=_NUMBER,
-        score=_NUMBER,
-        npmi_female=_NUMBER,
-        npmi_male=_NUMBER,
-        cluster=_TEXT,
-        clusters=_COUNT,
-        degrees=_NUMBER,
-        p=_NUMBER,
-        finding=pa.bool_(),
-        refused=_TEXT,
-        carried_by=_TEXT,
+        "group text, term text, captions count, female count, male count, odds number, low number, high number, "
+        "score number, npmi_female number, npmi_male number, cluster text, clusters count, degrees number, p number, "
+        "finding truth, refused text, carried_by text"
     ),
     "attributes.values": _of_populations(
-        attribute=_TEXT,
-        value=_TEXT,
-        pairs=_COUNT,
-        share=_NUMBER,
-        english=_COUNT,
-        female=_NUMBER,
-        male=_NUMBER,
-        young=_NUMBER,
-        old=_NUMBER,
-        violent=_NUMBER,
-        sexual=_NUMBER,
-        adult=_NUMBER,
+        "attribute text, value text, pairs count, share number, english count, female number, male number, "
+        "young number, old number, violent number, sexual number, adult number"
     ),
     "geography.countries": _of_populations(
-        country=_TEXT,
-        pairs=_COUNT,
-        share=_NUMBER,
-        users=_COUNT,
-        user_share=_NUMBER,
-        per_million_people=_NUMBER,
-        to_people=_NUMBER,
-        per_million_internet_users=_NUMBER,
-        to_internet_users=_NUMBER,
-        as_before=pa.bool_(),
+        "country text, pairs count, share number, users count, user_share number, per_million_people number, "
+        "to_people number, per_million_internet_users number, to_internet_users number, as_before truth"
     ),
     "geography.incomes": _of_populations(
-        **{"class": _TEXT},
-        pairs=_COUNT,
-        pairs_share=_NUMBER,
-        users=_COUNT,
-        users_share=_NUMBER,
-        people=_COUNT,
-        people_share=_NUMBER,
-        internet_users=_COUNT,
-        internet_users_share=_NUMBER,
-        pairs_added_up=pa.bool_(),
-        users_added_up=pa.bool_(),
+        "class text, pairs count, pairs_share number, users count, users_share number, people count, "
+        "people_share number, internet_users count, internet_users_share number, pairs_added_up truth, "
+        "users_added_up truth"
     ),
     "geography.high_income": _of_populations(
-        of=_TEXT,
-        known=_COUNT,
-        share=_NUMBER,
-        low=_NUMBER,
-        high=_NUMBER,
-        at_least=_NUMBER,
-        at_most=_NUMBER,
-        added_up=pa.bool_(),
+        "of text, known count, share number, low number, high number, at_least number, at_most number, added_up truth"
     ),
-    "geography.years": _of_populations(date=_TEXT, year=_COUNT, pairs=_COUNT, share=_NUMBER, as_before=pa.bool_()),
-    "geography.suffixes": _of_populations(country=_TEXT, pairs=_COUNT, share=_NUMBER, as_before=pa.bool_()),
-    "steps.kept": _columns(source=_TEXT, step=_TEXT, pairs=_COUNT, kept=_NUMBER),
+    "geography.years": _of_populations("date text, year count, pairs count, share number, as_before truth"),
+    "geography.suffixes": _of_populations("country text, pairs count, share number, as_before truth"),
+    "steps.kept": _columns("source text, step text, pairs count, kept number"),
     "steps.ratios": _columns(
-        source=_TEXT,
-        by=_TEXT,
-        value=_TEXT,
-        step=_TEXT,
-        pairs=_COUNT,
-        ratio=_NUMBER,
-        low=_NUMBER,
-        high=_NUMBER,
-        as_before=pa.bool_(),
-        added_up=pa.bool_(),
+        "source text, by text, value text, step text, pairs count, ratio number, low number, high number, "
+        "as_before truth, added_up truth"
     ),
-    "pictures": _columns(source=_TEXT, table=_TEXT, value=_TEXT, images=_COUNT, share=_NUMBER),
+    "pictures": _columns("source text, table text, value text, images count, share number"),
     "tests": _of_populations(
-        section=_TEXT,
-        property=_TEXT,
-        cluster=_TEXT,
-        effect=_NUMBER,
-        error=_NUMBER,
-        degrees=_NUMBER,
-        clusters=_COUNT,
-        p=_NUMBER,
-        low=_NUMBER,
-        high=_NUMBER,
-        level=_NUMBER,
-        finding=pa.bool_(),
-        refused=_TEXT,
+        "section text, property text, cluster text, effect number, error number, degrees number, clusters count, "
+        "p number, low number, high number, level number, finding truth, refused text"
     ),
-    "labels": _columns(kind=_TEXT, code=_TEXT, name=_TEXT),
+    "labels": _columns("kind text, code text, name text"),
 }
 
 _Rows = defaultdict[str, list[dict[str, Any]]]

@@ -84,8 +84,8 @@ def years(dates: pa.Array, last_year: int) -> pa.DictionaryArray:
     told = [""]
     codes = np.zeros(len(dates), dtype=np.int32)
     for some, values, places in (
-        (is_number, [_told(one, last_year) for one in since.tolist()], of_days),
-        (is_day, [_told(one, last_year) for one in from_day.tolist()], of_begun),
+        (is_number, [_plausible_year(one, last_year) for one in since.tolist()], of_days),
+        (is_day, [_plausible_year(one, last_year) for one in from_day.tolist()], of_begun),
         (others, [year(fields.value(one), last_year) for one in dates.filter(pa.array(others)).to_pylist()], ...),
     ):
         codes[some] = np.arange(len(told), len(told) + len(values), dtype=np.int32)[places]
@@ -116,10 +116,10 @@ def year(date: Any, last_year: int) -> str:
         found = _year_of_day(text[:10])
         if found is None and _SECONDS.fullmatch(text):
             found = _year_since_1970(int(text) // _DAY_S)
-    return _told(found, last_year)
+    return _plausible_year(found, last_year)
 
 
-def _told(found: int | None, last_year: int) -> str:
+def _plausible_year(found: int | None, last_year: int) -> str:
     return str(found) if found is not None and FIRST_YEAR <= found <= last_year else ""
 
 

@@ -36,12 +36,15 @@ from pmd.audit import (
     result,
     standing,
     tables,
+    unit_sums,
     units,
 )
 from pmd.dedupe import rules as dedupe_rules
-from pmd.engines.transforms import OUTPUTS, Collected, Cross, Meet, Only, PerTask, Spreads, outputs
+from pmd.engines.transforms import OUTPUTS, Collected, Cross, Meet, Only, Spreads, outputs, per_task
 from pmd.fetch import partitions
+from pmd.images import aliases as images_aliases
 from pmd.images import rules as images_rules
+from pmd.images.aliases import ALIASES, Aliases
 from pmd.manifests import Table2
 from pmd.store import commits, exchange, root, storage
 from pmd.store.exchange import Rows
@@ -190,7 +193,7 @@ class Counting:
         self,
         batches: Iterable[tuple[pa.RecordBatch, pa.Array]],
         often: NDArray[np.uint32] | None = None,
-        aliases: standing.Aliases | None = None,
+        aliases: Aliases | None = None,
     ) -> Iterator[Rows | pa.RecordBatch]:
         """Count pairs, given with the last stage that each survived: → rows of `KINDS`, and OUTPUTS.
 
@@ -211,7 +214,7 @@ class Counting:
         pairs: pa.RecordBatch,
         last: pa.Array,
         often: NDArray[np.uint32] | None,
-        aliases: standing.Aliases | None,
+        aliases: Aliases | None,
     ) -> Generator[Rows, None, measure.Partial]:
         """Return what is counted of some pairs; yield what must meet."""
         outside = measure.Partial()
@@ -283,9 +286,9 @@ class FindAliases:
     tasks: int
 
     def __call__(self, task: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """PAIR_TASKS → `standing.ALIASES`."""
+        """PAIR_TASKS → `aliases.ALIASES`."""
         for path in task.column("pairs").to_pylist():
-            yield from standing.found(path)
+            yield from images_aliases.found(path)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -318,14 +321,14 @@ class CountFiles(Spreads):
         return self.counting.work
 
     def rows(self, task: pa.RecordBatch, beside: Iterable[pa.RecordBatch]) -> Iterator[Rows | pa.RecordBatch]:
-        """PAIR_TASKS, and all `fates.FILES`, `repeated.OFTEN` and `standing.ALIASES` → rows of `KINDS`, and OUTPUTS."""
+        """PAIR_TASKS, and all `fates.FILES`, `repeated.OFTEN` and `aliases.ALIASES` → rows of `KINDS`, and OUTPUTS."""
         told = list(beside)
         known = fates.Known.of(self.counting.bits["fate"], (batch for batch in told if batch.schema == fates.FILES))
         often = [batch.column(0).to_numpy() for batch in told if batch.schema == repeated.OFTEN]
         yield from self.counting.count(
             ((pairs, known.last(pairs.column("pair_id"))) for row in task.to_pylist() for pairs in self._read(**row)),
             np.sort(np.concatenate(often)) if often else None,
-            standing.Aliases.of(batch for batch in told if batch.schema == standing.ALIASES),
+            Aliases.of(batch for batch in told if batch.schema == ALIASES),
         )
 
     def _read(self, pairs: str, source: str) -> Iterator[pa.RecordBatch]:
@@ -351,16 +354,15 @@ def _together(batches: Iterable[pa.RecordBatch], number: int) -> Iterator[pa.Rec
         yield pa.concat_batches(waiting)
 
 
-def _of_units(work: str, found: units.Counted) -> pa.RecordBatch:
+def _of_units(work: str, found: unit_sums.Counted) -> pa.RecordBatch:
     """Return OUTPUTS with the fact where a partition's units are told: in a file, since all of them together fill a worker."""
-    told = commits.put_content(work, "units", ".arrows", found.to_bytes(), found.rows, durable=False)
-    return outputs((), facts=[UNITS + storage.join(work, told.name)])
+    return outputs((), facts=[UNITS + commits.put_aside(work, "units", found.to_bytes(), ".arrows")])
 
 
-def read_units(path: str) -> units.Counted:
+def read_units(path: str) -> unit_sums.Counted:
     """Return what the fact of a partition of units names."""
     try:
-        return units.Counted.from_bytes(storage.read_bytes(path))
+        return unit_sums.Counted.from_bytes(storage.read_bytes(path))
     except FileNotFoundError:
         raise exchange.not_reached(path) from None
 
@@ -451,7 +453,7 @@ class CountMet(beam.PTransform):  # type: ignore[misc]
             | "Texts" >> Meet("text", by_engine=by_engine)
             | "Forms" >> Cross(CountForms(self._counting.bits["text"], work), by_engine=by_engine)
             | "All repeated" >> Meet(by_engine=by_engine)
-            | "Sum" >> beam.ParDo(PerTask(SumForms(work))).with_output_types(pa.RecordBatch)
+            | "Sum" >> per_task(SumForms(work))
         )
         return (
             counted | "Counts" >> Only(OUTPUTS),
@@ -473,11 +475,7 @@ class _Met(beam.PTransform):  # type: ignore[misc]
 
     def expand(self, counted: Any) -> Any:
         """PCollection[RecordBatch] with RUNS of a kind → PCollection[RecordBatch] of what `count` gives."""
-        return (
-            counted
-            | "Meet" >> Meet(self._kind, by_engine=self._by_engine)
-            | "Count" >> beam.ParDo(PerTask(self._count)).with_output_types(pa.RecordBatch)
-        )
+        return counted | "Meet" >> Meet(self._kind, by_engine=self._by_engine) | "Count" >> per_task(self._count)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -505,7 +503,7 @@ class WithReport:
             books,
             self.plan,
             self.table2,
-            counted=units.merged(map(read_units, facts(UNITS))),
+            counted=unit_sums.merged(map(read_units, facts(UNITS))),
             sample=self.sample,
             profile=self.profile,
             repeated=next(map(orjson.loads, facts(REPEATED)), None),

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from pmd.audit import findings, lexicon, losses, steps, suppression, unit_losses, units
+from pmd.audit import findings, lexicon, losses, steps, suppression, unit_losses, unit_sums, units
 from pmd.audit.measure import CLASSES
 
 
@@ -45,7 +45,7 @@ _DECIMALS: Final = 3
 
 
 def tests(
-    counted: units.Counted, told: Mapping[str, steps.Source], ran: Sequence[str], absent: lexicon.Absent | None
+    counted: unit_sums.Counted, told: Mapping[str, steps.Source], ran: Sequence[str], absent: lexicon.Absent | None
 ) -> list[dict[str, Any]]:
     """Return all tests, findings or not: of each section, source, step and property one.
 
@@ -56,7 +56,7 @@ def tests(
     for section, question in TESTED.items():
         if section == "gendered" and absent is not None:
             continue
-        asked = [one for one in _asked(question, counted, told, ran) if one.test.effect is not None]
+        asked = [one for one in _tests_of_section(question, counted, told, ran) if one.test.effect is not None]
         judged = findings.judge([one.test for one in asked])
         decimals = _DECIMALS if question.kind else None
         rows += [{"section": section, **one.told(said, decimals)} for one, said in zip(asked, judged, strict=True)]
@@ -94,8 +94,8 @@ class _Asked:
         }
 
 
-def _asked(
-    question: _Question, counted: units.Counted, told: Mapping[str, steps.Source], ran: Sequence[str]
+def _tests_of_section(
+    question: _Question, counted: unit_sums.Counted, told: Mapping[str, steps.Source], ran: Sequence[str]
 ) -> Iterator[_Asked]:
     """Yield the tests of a section."""
     for source, one in sorted(told.items()):
@@ -104,7 +104,7 @@ def _asked(
         if question.kind and _number(counted, source, kind) < 2:
             continue
         for stage in steps.of(ran)[1:]:
-            table = units.losses_of(counted, source, kind, CLASSES.index(stage), question.domain)
+            table = counted.losses_of(source, kind, CLASSES.index(stage), question.domain)
             names = [*(question.properties or _commonest(table))]
             if question.by is not None:
                 names = [name for name in names if name in one.changed(question.by, stage)]
@@ -120,11 +120,11 @@ def _rounded(value: float | None, decimals: int | None) -> float | None:
     return value if value is None or decimals is None else round(value, decimals)
 
 
-def _number(counted: units.Counted, source: str, kind: str) -> int:
-    return int(units.sizes_of(counted, source, kind, 0)[1].sum())
+def _number(counted: unit_sums.Counted, source: str, kind: str) -> int:
+    return int(counted.sizes_of(source, kind, 0)[1].sum())
 
 
-def _lost_by(counted: units.Counted, source: str) -> str:
+def _lost_by(counted: unit_sums.Counted, source: str) -> str:
     """Return the coarsest of hosts and users that a source has; hosts are none where all pairs lie on one."""
     numbers = {kind: _number(counted, source, kind) for kind in units.LOST_BY}
     some = [kind for kind in units.LOST_BY if numbers[kind] > 1]

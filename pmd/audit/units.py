@@ -1,10 +1,9 @@
 """What pairs come in: users, images, hosts, pages and subreddits, counted where all pairs of one have met.
 
     occurrences   pairs, what was seen of them, the last stage each survived → `ROWS`, which meet by unit
-    count         all rows of some units → a `Counted`, which merges in any order
+    count         all rows of some units → a `Counted` (`pmd.audit.unit_sums`), which merges in any order
 
-Only sums leave: how many units have so many pairs (`SIZES`), the sums that intervals need (`pmd.audit.clusters`) and tests of
-losses (`pmd.audit.losses`), and the names of the hosts with most pairs. No list of users, and no sample of them, is handed on.
+Only sums leave. No list of users, and no sample of them, is handed on.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -25,6 +24,22 @@ from pmd.audit import associations, clusters, groups, losses
 from pmd.audit.clusters import Counts, Having
 from pmd.audit.marks import BITS, OF_ENGLISH, OF_READ
 from pmd.audit.measure import CATEGORIES, CLASSES, DATA, NOT_READ, Seen, by_source, classes, low_words
+from pmd.audit.unit_sums import (
+    ALL,
+    EMPTY,
+    GROUPS,
+    HOSTS,
+    LISTED_HOSTS,
+    LOSSES,
+    MARKED,
+    SIZES,
+    SUMS,
+    Counted,
+    added_up,
+    largest_hosts,
+    most_marked,
+    sizes,
+)
 
 #: What is counted, and in which source where not in all.
 KINDS: Final = ("image", "user", "subreddit", "page", "host")
@@ -43,23 +58,13 @@ UNTESTED: Final = frozenset({*BITS, "young+old", "young both old"})
 SIZED: Final = "sized"
 DATED: Final = "dated"
 
-#: All sources together, where a source is named otherwise.
-ALL: Final = ""
-
 #: Years are below this.
 _YEARS: Final = 2**12
 
 #: Kinds whose units are named.
 NAMED: Final = ("subreddit", "host")
-#: Texts with a mark from which a host or a subreddit is named beside it, and how many are.
+#: Texts with a mark from which a host or a subreddit is named beside it.
 LEAST_MARKED: Final = 20
-LISTED_MARKED: Final = 20
-
-#: Pairs from which the sizes of units are sorted. Smaller ones are counted in a table, which is as long as the largest.
-_LARGE: Final = 2**16
-
-#: Hosts that are listed, of each source and stage.
-LISTED_HOSTS: Final = 20
 
 ROWS: Final = pa.schema(
     [
@@ -74,36 +79,6 @@ ROWS: Final = pa.schema(
         pa.field("name", pa.string(), nullable=False),  # of hosts and subreddits alone
         pa.field("year", pa.int16(), nullable=False),  # of `LOST_BY` alone; 0: no date
         pa.field("pairs", pa.int64(), nullable=False),  # that are alike in all of these
-    ]
-)
-
-_AT: Final = [
-    pa.field("source", pa.string(), nullable=False),
-    pa.field("kind", pa.string(), nullable=False),
-    pa.field("stage", pa.int64(), nullable=False),
-]
-_AT_NAMES: Final = tuple(field.name for field in _AT)
-#: Units by how many pairs they have after a stage.
-SIZES: Final = pa.schema([*_AT, pa.field("size", pa.int64()), pa.field("units", pa.int64())])
-#: `clusters.ROWS` of each source, kind, stage and domain: what the shares are shares of.
-SUMS: Final = pa.schema([*_AT, pa.field("domain", pa.string(), nullable=False), *clusters.ROWS])
-#: `losses.ROWS` of the step that a stage is.
-LOSSES: Final = pa.schema([*_AT, pa.field("domain", pa.string(), nullable=False), *losses.ROWS])
-#: `groups.ROWS` of each source and kind.
-GROUPS: Final = pa.schema([*_AT[:2], *groups.ROWS])
-#: The hosts with most pairs after any stage, after each.
-HOSTS: Final = pa.schema(
-    [*_AT, pa.field("name", pa.string(), nullable=False), pa.field("pairs", pa.int64(), nullable=False)]
-)
-
-#: The hosts and subreddits with most texts that have a mark, with the texts that were read of them and are English.
-MARKED: Final = pa.schema(
-    [
-        *_AT,
-        pa.field("mark", pa.string(), nullable=False),
-        pa.field("name", pa.string(), nullable=False),
-        pa.field("english", pa.int64(), nullable=False),
-        pa.field("texts", pa.int64(), nullable=False),
     ]
 )
 
@@ -282,173 +257,6 @@ def _years(found: Seen) -> Counts:
     return of_pairs
 
 
-@dataclasses.dataclass(frozen=True)
-class _Ordered:
-    """A table in the order of the columns that say what its rows are of: the rows of one thing are a slice, found once for all.
-
-    Attributes:
-        table: The rows.
-        slices: Values of these columns → where their rows begin, and how many there are.
-    """
-
-    table: pa.Table
-    slices: Mapping[tuple[object, ...], tuple[int, int]]
-
-    @classmethod
-    def by(cls, table: pa.Table, *columns: str) -> _Ordered:
-        """Return a table that stands in the order of some columns."""
-        whole = table.select(columns).combine_chunks()
-        is_first = np.arange(len(whole)) == 0
-        for column in whole.columns:
-            differs = pc.not_equal(column.slice(1), column.slice(0, max(len(column) - 1, 0)))
-            is_first[1:] |= differs.to_numpy()
-        starts = np.flatnonzero(is_first)
-        lengths = np.diff(np.r_[starts, len(whole)]).tolist()
-        heads = whole.take(pa.array(starts))
-        values = zip(*(column.to_pylist() for column in heads.columns), strict=True)
-        slices = dict(zip(values, zip(starts.tolist(), lengths, strict=True), strict=True))
-        assert len(slices) == len(starts), "rows of the same values stand beside each other"
-        return cls(table, slices)
-
-    def at(self, *values: object) -> pa.Table:
-        """Return the rows of some values."""
-        return self.table.slice(*self.slices.get(values, (0, 0)))
-
-
-@dataclasses.dataclass(frozen=True)
-class Counted:
-    """What is known of units: tables whose rows are added up, in the order of what they are of once they are `merged`."""
-
-    sizes: pa.Table
-    sums: pa.Table
-    losses: pa.Table
-    hosts: pa.Table
-    groups: pa.Table
-    marked: pa.Table
-
-    @property
-    def rows(self) -> int:
-        """How many all tables have."""
-        return sum(getattr(self, field.name).num_rows for field in dataclasses.fields(self))
-
-    def to_bytes(self) -> bytes:
-        """Return its tables as packed streams of Arrow, one behind the other."""
-        sink = pa.BufferOutputStream()
-        options = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
-        for field in dataclasses.fields(self):
-            table = getattr(self, field.name)
-            with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
-                writer.write_table(table)
-        return bytes(sink.getvalue().to_pybytes())
-
-    @classmethod
-    def from_bytes(cls, content: bytes) -> Counted:
-        """Return what `to_bytes` wrote."""
-        source = pa.BufferReader(content)
-        return cls(*(pa.ipc.open_stream(source).read_all() for _ in dataclasses.fields(cls)))
-
-    @functools.cached_property
-    def ordered(self) -> Mapping[str, _Ordered]:
-        """Its tables by source, kind and stage, those of domains by domain too: each is asked for hundreds of times."""
-        whole = {name: _Ordered.by(getattr(self, name), *_AT_NAMES) for name in ("sizes", "sums", "hosts", "marked")}
-        parts = {
-            f"{name} of domains": _Ordered.by(getattr(self, name), *_AT_NAMES, "domain") for name in ("sums", "losses")
-        }
-        return whole | parts
-
-    @functools.cached_property
-    def summed(self) -> dict[tuple[str, str, int, str], clusters.Sums]:
-        """What `sums_of` has made already: all figures of a domain are of the same clusters."""
-        return {}
-
-
-EMPTY: Final = Counted(*(schema.empty_table() for schema in (SIZES, SUMS, LOSSES, HOSTS, GROUPS, MARKED)))
-
-
-def merged(parts: Iterable[Counted]) -> Counted:
-    """Return what is known of the units of all parts, sorted; each unit stands in one part alone.
-
-    Parts are taken one by one. As soon as those that wait have as many rows as all before them together, they are added up: so
-    no more is held than twice what comes out and a part, and a row is added up a few times, not once a part.
-    """
-    waiting = [EMPTY]
-    for part in parts:
-        waiting.append(part)
-        if len(waiting) > 2 and sum(one.rows for one in waiting[1:]) >= waiting[0].rows:
-            waiting = [_merged(waiting)]
-    return _merged(waiting)
-
-
-def _merged(some: Sequence[Counted]) -> Counted:
-    """Return what is known of the units of all parts, added up at once."""
-    hosts = pa.concat_tables([part.hosts for part in some])
-    return Counted(
-        _added(SIZES, [part.sizes for part in some], 4),
-        _added(SUMS, [part.sums for part in some], 6),
-        _added(LOSSES, [part.losses for part in some], 7),
-        _largest(hosts),
-        _added(GROUPS, [part.groups for part in some], 5),
-        _most_marked(pa.concat_tables([part.marked for part in some])),
-    )
-
-
-def _added(schema: pa.Schema, tables: Iterable[pa.Table], key_columns: int) -> pa.Table:
-    """Return the rows of all tables, in order of their first columns; rows with the same values in these are added up.
-
-    Each source, kind and stage is added up by itself: that takes several times the room of its rows.
-
-    Args:
-        schema: What the rows are.
-        tables: Each in order of its source, kind and stage; no two rows of one have the same values in their first columns.
-        key_columns: How many columns say what a row is of.
-    """
-    at = [name for name in _AT_NAMES if name in schema.names]
-    parts = [_Ordered.by(table, *at) for table in tables]
-    found = [schema.empty_table()]
-    for one in sorted({one for part in parts for one in part.slices}):
-        some = [part.at(*one) for part in parts if one in part.slices]
-        rows = some[0] if len(some) == 1 else _summed(pa.concat_tables(some), schema, key_columns)
-        found.append(rows.sort_by([(name, "ascending") for name in schema.names[:key_columns]]))
-    return pa.concat_tables(found).combine_chunks()
-
-
-def _summed(rows: pa.Table, schema: pa.Schema, key_columns: int) -> pa.Table:
-    """Return rows of which no two have the same values in their first columns, in any order."""
-    names = schema.names[:key_columns]
-    summed = rows.group_by(names, use_threads=False).aggregate([(name, "sum") for name in schema.names[key_columns:]])
-    named = summed.rename_columns([name.removesuffix("_sum") for name in summed.schema.names])
-    return named.select(schema.names).cast(schema)
-
-
-def _largest(hosts: pa.Table) -> pa.Table:
-    """Return the rows of hosts that are among the `LISTED_HOSTS` with most pairs of their source after some stage, sorted."""
-    order = [("source", "ascending"), ("stage", "ascending"), ("pairs", "descending"), ("name", "ascending")]
-    ranked = hosts.sort_by(order)
-    sources, stages, names = (ranked[column].to_pylist() for column in ("source", "stage", "name"))
-    held: dict[tuple[str, int], int] = {}
-    large: set[tuple[str, str]] = set()
-    for source, stage, name in zip(sources, stages, names, strict=True):
-        held[source, stage] = held.get((source, stage), 0) + 1
-        if held[source, stage] <= LISTED_HOSTS:
-            large.add((source, name))
-    found = [place for place, at in enumerate(zip(sources, names, strict=True)) if at in large]
-    return ranked.take(pa.array(found, pa.int64()))
-
-
-def _most_marked(rows: pa.Table) -> pa.Table:
-    """Return the `LISTED_MARKED` of each source, kind, stage and mark that have most texts with it, sorted."""
-    at = ["source", "kind", "stage", "mark"]
-    order = [*((name, "ascending") for name in at), ("texts", "descending"), ("name", "ascending")]
-    ranked = rows.sort_by(order)
-    held: dict[tuple[object, ...], int] = {}
-    found = []
-    for place, where in enumerate(zip(*(ranked[name].to_pylist() for name in at), strict=True)):
-        held[where] = held.get(where, 0) + 1
-        if held[where] <= LISTED_MARKED:
-            found.append(place)
-    return ranked.take(pa.array(found, pa.int64()))
-
-
 def count(rows: pa.Table, incomes: Mapping[str, str] | None = None) -> Counted:
     """Return what is known of units.
 
@@ -469,13 +277,7 @@ def count(rows: pa.Table, incomes: Mapping[str, str] | None = None) -> Counted:
             found.append(_count(sources[place], kind, mine, incomes or {}))
         if kind == "host":
             found.append(_count(ALL, kind, some.filter(pa.array(of_kind)), {}))
-    return _merged([EMPTY, *found])
-
-
-def of_sizes(tables: Iterable[pa.Table]) -> Counted:
-    """Return units of which only `SIZES` are known."""
-    sizes = pa.concat_tables([SIZES.empty_table(), *tables]).sort_by([(name, "ascending") for name in _AT_NAMES])
-    return merged([dataclasses.replace(EMPTY, sizes=sizes)])
+    return added_up([EMPTY, *found])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -731,18 +533,6 @@ def _at(source: str, kind: str, stage: int, domain: str, rows: pa.Table) -> pa.T
     return pa.table([*arrays, *rows.columns], schema=schema)
 
 
-def sizes(source: str, kind: str, stage: int, pairs: Counts, alone: int = 0) -> pa.Table:
-    """Return `SIZES` of units with so many pairs each, and of some more that have one."""
-    is_large = pairs >= _LARGE
-    units = np.bincount(pairs[~is_large], minlength=2)
-    units[1] += alone
-    found = np.flatnonzero(units[1:]) + 1
-    large, units_of_large = np.unique(pairs[is_large], return_counts=True)
-    found, units = np.r_[found, large], np.r_[units[found], units_of_large]
-    length = len(found)
-    return pa.table([[source] * length, [kind] * length, [stage] * length, found, units.astype(np.int64)], schema=SIZES)
-
-
 def _marked(source: str, kind: str, units: _Units, rows: pa.Table) -> pa.Table:
     """Return the units that have `LEAST_MARKED` texts or more with a mark of `harm`."""
     read = units.only(np.isin(units.category, sorted(READ["english"])))
@@ -755,7 +545,7 @@ def _marked(source: str, kind: str, units: _Units, rows: pa.Table) -> pa.Table:
             head = [[value] * len(some) for value in (source, kind, stage, mark)]
             columns = [*head, names.take(pa.array(some)), english[some, stage], having.pairs[often, stage]]
             found.append(pa.table(columns, schema=MARKED))
-    return _most_marked(pa.concat_tables(found))
+    return most_marked(pa.concat_tables(found))
 
 
 def _hosts(source: str, units: _Units, pairs: Counts, rows: pa.Table) -> pa.Table:
@@ -769,7 +559,7 @@ def _hosts(source: str, units: _Units, pairs: Counts, rows: pa.Table) -> pa.Tabl
     # A host that is large after one stage is told of after each, also where it was not among the largest.
     large: set[str] = set()
     for stage in range(len(CLASSES)):
-        large |= {*_largest(after(stage, _at_least(pairs[:, stage], LISTED_HOSTS)))["name"].to_pylist()}
+        large |= {*largest_hosts(after(stage, _at_least(pairs[:, stage], LISTED_HOSTS)))["name"].to_pylist()}
     of_large = np.flatnonzero(pc.is_in(names, value_set=pa.array(sorted(large), pa.string())))
     return pa.concat_tables([after(stage, of_large[pairs[of_large, stage] > 0]) for stage in range(len(CLASSES))])
 
@@ -778,63 +568,3 @@ def _at_least(counts: Counts, number: int) -> NDArray[np.intp]:
     """Return where the largest counts stand, so many, and all that are as large as the least of these; none is zero."""
     least = np.partition(counts, -number)[-number] if len(counts) > number else 0
     return np.flatnonzero(counts >= max(least, 1))
-
-
-def sizes_of(counted: Counted, source: str, kind: str, stage: int) -> tuple[Counts, Counts]:
-    """Return how many pairs units have after a stage, ascending, and how many units have so many."""
-    rows = counted.ordered["sizes"].at(source, kind, stage)
-    return rows["size"].to_numpy(), rows["units"].to_numpy()
-
-
-def sums_of(counted: Counted, source: str, kind: str, stage: int, domain: str) -> clusters.Sums:
-    """Return the sums over the clusters of a source after a stage."""
-    at = (source, kind, stage, domain)
-    if at not in counted.summed:
-        rows = counted.ordered["sums of domains"].at(*at)
-        counted.summed[at] = clusters.from_rows(rows.select(clusters.ROWS.names))
-    return counted.summed[at]
-
-
-def associations_of(counted: Counted, source: str, kind: str, stage: int) -> dict[str, clusters.Sums]:
-    """Return the sums over the clusters of a source after a stage, by the term that all their pairs have."""
-    return associations.by_term(counted.ordered["sums"].at(source, kind, stage))
-
-
-def marked_of(counted: Counted, source: str, kind: str, stage: int) -> pa.Table:
-    """Return the hosts or subreddits of `MARKED`."""
-    return counted.ordered["marked"].at(source, kind, stage)
-
-
-def losses_of(counted: Counted, source: str, kind: str, stage: int, domain: str) -> pa.Table:
-    """Return what clusters of a source lost at a stage."""
-    return counted.ordered["losses of domains"].at(source, kind, stage, domain).select(losses.ROWS.names)
-
-
-def hosts_of(counted: Counted, source: str, stage: int) -> list[tuple[str, int]]:
-    """Return the hosts with most pairs, each with its pairs."""
-    rows = counted.ordered["hosts"].at(source, "host", stage)
-    return list(zip(rows["name"].to_pylist(), rows["pairs"].to_pylist(), strict=True))[:LISTED_HOSTS]
-
-
-def large_hosts_of(counted: Counted, source: str) -> dict[str, Counts]:
-    """Return the pairs, after each of `CLASSES`, of every host that is among those with most pairs after some stage."""
-    rows = counted.hosts.filter(pc.equal(counted.hosts["source"], source))
-    found: dict[str, Counts] = {}
-    for name, stage, pairs in zip(*(rows[column].to_pylist() for column in ("name", "stage", "pairs")), strict=True):
-        found.setdefault(name, np.zeros(len(CLASSES), dtype=np.int64))[stage] = pairs
-    return dict(sorted(found.items()))
-
-
-def groups_of(counted: Counted, source: str, kind: str, by: str) -> dict[str, tuple[Counts, Counts]]:
-    """Return group → its pairs, and its units that have any, after each of `CLASSES`."""
-    table = counted.groups
-    at = pc.and_(pc.equal(table["source"], source), pc.and_(pc.equal(table["kind"], kind), pc.equal(table["by"], by)))
-    rows = table.filter(at)
-    found: dict[str, tuple[Counts, Counts]] = {}
-    for name, stage, pairs, some in zip(
-        *(rows[column].to_pylist() for column in ("group", "class", "pairs", "units")), strict=True
-    ):
-        zeros = np.zeros(len(CLASSES), dtype=np.int64)
-        of_pairs, of_units = found.setdefault(name, (zeros, zeros.copy()))
-        of_pairs[stage], of_units[stage] = pairs, some
-    return dict(sorted(found.items()))

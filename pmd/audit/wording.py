@@ -60,7 +60,7 @@ class Texts:
         kinds: What another draw would draw: one or two kinds of clusters.
         sums: Kind and domain → sums over its clusters.
         associated: Kind → sums over its clusters by term.
-        marked: Kind ("host", "subreddit") → rows of `units.MARKED`.
+        marked: Kind ("host", "subreddit") → rows of `unit_sums.MARKED`.
     """
 
     source: str

@@ -39,7 +39,7 @@ def led(known: Register) -> Iterator[pa.RecordBatch]:
             if "/attempts/" not in file.name:
                 continue
             for batch in commits.iterate(commits.path_of(generation.folder, file.name), _COLUMNS):
-                yield from filter(len, (_followed(batch), _told(batch)))
+                yield from filter(len, (_followed(batch), _led(batch)))
 
 
 def _followed(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -48,7 +48,7 @@ def _followed(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([moved["image_id"], moved["final_url"]], schema=LED)
 
 
-def _told(batch: pa.RecordBatch) -> pa.RecordBatch:
+def _led(batch: pa.RecordBatch) -> pa.RecordBatch:
     # Few answers have the header.
     some = batch.filter(pc.match_substring(batch["headers"], _HEADER)).select(_COLUMNS).to_pylist()
     told = [(row["image_id"], _address(row)) for row in some]

@@ -73,7 +73,7 @@ def main() -> None:
     with endings.command(as_json=as_json):
         try:
             # Not by typer, which sets a hook of its own.
-            typer.main.get_command(_asked(sys.argv[1:]))(standalone_mode=True)
+            typer.main.get_command(_only_the_command(sys.argv[1:]))(standalone_mode=True)
         except SystemExit as ended:
             # typer makes an interrupt, wherever it comes, an exit code without a word.
             if (interrupt := _interrupt(ended)) is not None:
@@ -81,7 +81,7 @@ def main() -> None:
             raise
 
 
-def _asked(words: Sequence[str]) -> typer.Typer:
+def _only_the_command(words: Sequence[str]) -> typer.Typer:
     """Return the command line with the one command that is asked for, where there is such a one.
 
     typer makes all that it has before it runs one of them: .03 s.

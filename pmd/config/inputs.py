@@ -271,10 +271,10 @@ def local(paths: Iterable[str], name_of: Callable[[str], str] = str) -> dict[str
 
 
 def _expand(patterns: Iterable[str]) -> list[str]:
-    return _each_once(places.found(path, pattern) for pattern in patterns for path in _found(pattern))
+    return _each_once(places.found(path, pattern) for pattern in patterns for path in _files_matching(pattern))
 
 
-def _found(pattern: str) -> list[str]:
+def _files_matching(pattern: str) -> list[str]:
     archive, member = archives.split_member(pattern)
     if member is None:
         paths = files_of(archive)

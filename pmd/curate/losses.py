@@ -23,12 +23,12 @@ def notes(standing: Standing, names: Iterable[str]) -> Iterator[str]:
     for name in names:
         commit = standing.commit(root.curate_folder(standing.root, name))
         books = None if commit is None else commit.sources.get(name)
-        said = None if books is None else _said(books)
+        said = None if books is None else _sentence(books)
         if said is not None:
             yield f"{name}: {said}"
 
 
-def _said(books: Books) -> str | None:
+def _sentence(books: Books) -> str | None:
     if not books.total:
         return "no pair was kept, since its annotation files hold no row; see that these are the files that were meant"
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(books.rejected.items(), key=_largest))

@@ -456,13 +456,7 @@ def _members(file: Any) -> Iterator[tuple[str, str, Any]]:
             if info.isreg() and stem:
                 yield posixpath.join(folder, stem), ending.lower(), info
     except archives.Damaged as damage:
-        raise InputError(
-            "the tar file is damaged or truncated",
-            where=getattr(file, "name", None) or "a tar",
-            expected="members up to an end-of-archive block",
-            found=str(damage),
-            remedy="fetch it again",
-        ) from None
+        raise archives.bad_tar(getattr(file, "name", None) or "a tar", str(damage), "fetch it again") from None
 
 
 def _sample(file: Any, members: Iterable[tuple[str, Any]]) -> dict[str, Any] | Spoiled:

@@ -246,7 +246,7 @@ def judge(
     if repeated is None or not outcome.repeats.any():
         return kept, rejected
     over = views.filter(pa.array(outcome.repeats))
-    at = _found(over["pair_id"], repeated["pair_id"])
+    at = pc.index_in(over["pair_id"].combine_chunks(), value_set=repeated["pair_id"].combine_chunks())
     reasons, details = (repeated[name].take(at) for name in ("reason", "detail"))
     rejected = pa.concat_tables([rejected, images_rules.reject(over, STAGE, reasons, details)])
     return kept, rejected.take(pc.sort_indices(rejected, [("pair_id", "ascending")])).combine_chunks()
@@ -284,11 +284,6 @@ def outcomes(views: pa.Table, ledger: pa.Table, found: pa.Table, repeated: pa.Ta
 def _leaving(found: pa.Table) -> pa.Table:
     """Return the rows of images that leave."""
     return found.filter(pc.is_in(found["relation"], value_set=pa.array(LEAVING))).combine_chunks()
-
-
-def _found(values: pa.ChunkedArray, among: pa.ChunkedArray) -> pa.Array:
-    """Return the place of each value among others; null where it is not there."""
-    return pc.index_in(values.combine_chunks(), value_set=among.combine_chunks())
 
 
 def judge_again(

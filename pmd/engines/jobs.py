@@ -114,12 +114,12 @@ def cancel(place: Place, job: str | None) -> None:
     """
     if place.cluster is None or job is None:
         return
-    for found in _asked("GET", f"{place.cluster}/jobs/overview")["jobs"]:
+    for found in _ask_for_json("GET", f"{place.cluster}/jobs/overview")["jobs"]:
         if job.rpartition("_")[0] == found["name"] and found["state"] not in _ENDED:
-            _asked("PATCH", f"{place.cluster}/jobs/{found['jid']}?mode=cancel")
+            _ask_for_json("PATCH", f"{place.cluster}/jobs/{found['jid']}?mode=cancel")
 
 
-def _asked(method: str, url: str) -> Any:
+def _ask_for_json(method: str, url: str) -> Any:
     asking = urllib.request.Request(url, method=method)  # noqa: S310  the address is the configuration's
     with urllib.request.urlopen(asking, timeout=_ASK_S) as answer:  # noqa: S310
         return json.loads(answer.read())

@@ -453,7 +453,7 @@ def _flink(starting: _Starting) -> tuple[str, str | None]:
     entry = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
     told = starting.configured("job-manager", both)
     starting.start("job-manager", [*manager, entry, "--configDir", told], environment)
-    starting.wait("job-manager", lambda: _asked(rest))
+    starting.wait("job-manager", lambda: _task_managers(rest))
     heap = {"taskmanager.memory.task.heap.size": f"{starting.heap_mb - _FRAMEWORK_MB}mb"}
     for number in range(1, TASK_MANAGERS + 1):
         part = f"task-manager-{number}"
@@ -482,7 +482,8 @@ def _flink(starting: _Starting) -> tuple[str, str | None]:
         environment,
     )
     starting.wait(
-        "task-manager-1", lambda: _asked(rest) if (_asked(rest) or "").count("task-manager-") >= TASK_MANAGERS else None
+        "task-manager-1",
+        lambda: _task_managers(rest) if (_task_managers(rest) or "").count("task-manager-") >= TASK_MANAGERS else None,
     )
     return listening, f"http://{_HOST}:{rest}"
 
@@ -516,7 +517,7 @@ def _taken(port: int) -> str | None:
     return None
 
 
-def _asked(rest: int) -> str | None:
+def _task_managers(rest: int) -> str | None:
     """Return what Flink's job manager says of its task managers; None: it does not answer yet."""
     with (
         contextlib.suppress(OSError),

@@ -270,6 +270,11 @@ class PerTask(beam.DoFn):  # type: ignore[misc]
             self._counts.write()
 
 
+def per_task(work: Any) -> beam.ParDo:
+    """Return the step that does some work on each record batch, as `PerTask`, and yields record batches."""
+    return beam.ParDo(PerTask(work)).with_output_types(pa.RecordBatch)
+
+
 def _name(function: Work) -> str:
     """Return what a person is told that a function does: rows are read, or made, and the way that they go is none of it."""
     return type(function.spreads if isinstance(function, ToParcels) else function).__name__
@@ -403,7 +408,7 @@ class Cross(beam.PTransform):  # type: ignore[misc]
             | "Rows" >> beam.Filter(_is_of_a_parcel).with_output_types(tuple[bytes, pa.RecordBatch])
             | "Shuffle" >> beam.GroupByKey()
             # RUNS of one row
-            | "Land" >> beam.ParDo(PerTask(land)).with_output_types(pa.RecordBatch)
+            | "Land" >> per_task(land)
         )
         beside = cut | "Beside" >> beam.FlatMap(_beside).with_output_types(pa.RecordBatch)
         return (landed, beside) | "Both" >> beam.Flatten()
@@ -443,7 +448,7 @@ class ByPartition(beam.PTransform):  # type: ignore[misc]
             # (partition, RUNS)
             | "Meet" >> Meet(by_engine=self._by_engine)
             # OUTPUTS
-            | "Merge" >> beam.ParDo(PerTask(self._merge)).with_output_types(pa.RecordBatch)
+            | "Merge" >> per_task(self._merge)
         )
 
 

@@ -38,7 +38,7 @@ _6TO4: Final = ipaddress.IPv6Network("2002::/16")
 #: What only carries an IPv4 address, and is judged by that alone.
 _CARRIERS: Final = (_MAPPED, _NAT64, _TEREDO, _6TO4)
 _LOW: Final = 0xFFFF_FFFF
-_PORTS: Final = {"http": 80, "https": 443}
+PORTS: Final = {"http": 80, "https": 443}
 #: Ports of other protocols, to which browsers send no request either (WHATWG Fetch, "port blocking"): a redirect could have us
 #: talk to somebody's mail server.
 _OTHERS_PORTS: Final = frozenset(
@@ -87,7 +87,7 @@ class Target(NamedTuple):
     def origin(self) -> str:
         """Scheme, host and port: what one robots.txt is for."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
+        port = "" if self.port == PORTS[self.scheme] else f":{self.port}"
         return f"{self.scheme}://{host}{port}"
 
 
@@ -100,8 +100,8 @@ def parse(url: str, base: str | None = None) -> Target:
     simple = _SIMPLE.fullmatch(url) if base is None else None
     if simple is not None and not ("/." in url or "%2e" in url or "%2E" in url or "xn--" in url):
         scheme, host, port, path = simple.groups()
-        if port is None or int(port) != _PORTS[scheme]:
-            return Target(url, scheme, host, _allowed(port) if port else _PORTS[scheme], path)
+        if port is None or int(port) != PORTS[scheme]:
+            return Target(url, scheme, host, _allowed(port) if port else PORTS[scheme], path)
     try:
         parts = ada_url.URL(url, base=base) if base is not None else ada_url.URL(url)
     except ValueError:
@@ -112,7 +112,7 @@ def parse(url: str, base: str | None = None) -> Target:
     scheme, host, port, path = match.groups()
     authority = host if port is None else f"{host}:{port}"
     return Target(
-        f"{scheme}://{authority}{path}", scheme, host.strip("[]"), _allowed(port) if port else _PORTS[scheme], path
+        f"{scheme}://{authority}{path}", scheme, host.strip("[]"), _allowed(port) if port else PORTS[scheme], path
     )
 
 

@@ -20,15 +20,15 @@ import pyarrow.compute as pc
 from pmd.fetch import partitions
 from pmd.schema.statuses import OK, UNASKED
 from pmd.schema.tables import IMAGES, KEY
-from pmd.store import commits, register
+from pmd.store import register
 from pmd.store.register import Generation
 from pmd.text import urls
 
 #: What stands for all sources.
 ALL: Final = "all"
 
-ARCHIVE: Final = "archive"
 ORIGINAL: Final = "original"
+ARCHIVE: Final = "archive"
 #: The status of what is gone from its place, and was had from a web archive.
 ARCHIVED: Final = "archived"
 
@@ -72,13 +72,10 @@ def of_part(root_url: str, part: int, ledger: pa.Table, generations: Iterable[It
 
 
 def ended(generations: Iterable[Generation]) -> dict[int, dict[int, datetime.datetime]]:
-    """Return fetch shard → generation → when it ended. A register of an earlier version does not say: then the commit does."""
+    """Return fetch shard → generation → when it ended; without those whose commit was made again from its files."""
     found: dict[int, dict[int, datetime.datetime]] = {}
     for generation in generations:
         said = generation.run.get("ended")
-        if said is None:
-            commit = commits.read(generation.folder)
-            said = None if commit is None else commit.run.get("ended")
         if said is not None:
             when = datetime.datetime.fromisoformat(said)
             found.setdefault(generation.shard, {})[generation.number] = when

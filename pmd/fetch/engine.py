@@ -398,7 +398,7 @@ class Lane:
                 await tasks.end()
             finally:
                 if tasks.failed is not None:
-                    run.results.put(_told(tasks.failed))
+                    run.results.put(_in_words(tasks.failed))
                 run.results.put(None)
 
     def _let_go(self, task: asyncio.Task[None]) -> None:
@@ -551,7 +551,7 @@ def _open_more_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _told(error: BaseException) -> BaseException:
+def _in_words(error: BaseException) -> BaseException:
     """Return an error as the user is to be told of it."""
     if not (isinstance(error, OSError) and error.errno in shortage.OUT_OF_FILES):
         return error

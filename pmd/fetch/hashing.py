@@ -80,7 +80,7 @@ def run_shard(order: Order, progress: Callable[[], None] = lambda: None) -> Comm
     found = []
     with reading.Pictures(order.root, rows) as pictures:
         for row in sorted(rows.to_pylist(), key=_place):
-            found.append(_found(order, row, pictures))
+            found.append(_hashed(order, row, pictures))
             progress()
     return commit(order, generation, found)
 
@@ -89,7 +89,7 @@ def _place(row: Mapping[str, Any]) -> tuple[str, int]:
     return row["store_file"], row["offset"]
 
 
-def _found(order: Order, row: Mapping[str, Any], pictures: reading.Pictures) -> Found:
+def _hashed(order: Order, row: Mapping[str, Any], pictures: reading.Pictures) -> Found:
     content = pictures.read(row)
     pixels = (row["width_px"] or 0) * (row["height_px"] or 0)
     try:

@@ -243,7 +243,7 @@ class Img2dataset:
                     item.attempts += fetched.attempts
                 else:
                     del waiting[fetched.image_id]
-                    yield _told(fetched, progress)
+                    yield _reported(fetched, progress)
         left = list(waiting.values())
         while left and not self.stopping:
             again: list[_Waiting] = []
@@ -252,7 +252,7 @@ class Img2dataset:
                     if ended is None:
                         again.append(item)
                     else:
-                        yield _told(ended, progress)
+                        yield _reported(ended, progress)
                     if self.stopping:
                         return
             left = again
@@ -445,7 +445,7 @@ def _in_archives(images: pa.Table) -> pa.Table:
     )
 
 
-def _told(fetched: Fetched, progress: Progress | None) -> Fetched:
+def _reported(fetched: Fetched, progress: Progress | None) -> Fetched:
     if progress is not None:
         progress(fetched)
     return fetched

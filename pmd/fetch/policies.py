@@ -166,9 +166,9 @@ _SHORT: Final = 512
 #: What a line says of the rest of itself: a byte that flips in a robots.txt must not turn a no into a yes.
 _DIGEST: Final = "digest"
 
-#: A file's name tells the latest date in it, and by which run it was written; one of an earlier version only the former.
+#: A file's name tells the latest date in it, and by which run it was written.
 _STAMP: Final = "%Y%m%dT%H%M%S.%fZ"
-_NAME: Final = re.compile(r"([a-z]+)-([^-]+)-(?:([0-9]{6,})-)?.*\.jsonl")
+_NAME: Final = re.compile(r"([a-z]+)-([^-]+)-([0-9]{6,})-.*\.jsonl")
 
 
 def hosts_folder(root: str) -> str:
@@ -205,7 +205,7 @@ def _file(name: str) -> _File | None:
     told = _NAME.fullmatch(name)
     try:
         return told and _File(
-            name, datetime.datetime.strptime(told[2], _STAMP).replace(tzinfo=datetime.UTC), int(told[3] or 0)
+            name, datetime.datetime.strptime(told[2], _STAMP).replace(tzinfo=datetime.UTC), int(told[3])
         )
     except ValueError:
         return None

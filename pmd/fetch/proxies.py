@@ -14,10 +14,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from pmd.errors import ConfigError
+from pmd.fetch.addresses import PORTS
 
 #: Domains that are nobody's in the public DNS (IANA's special-use domain names; ICANN's of 2024 for private use).
 _INSIDE: Final = frozenset({"localhost", "local", "internal", "home.arpa"})
-_PORTS: Final = {"http": 80, "https": 443}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,10 +47,10 @@ class Proxies:
     """
 
     def __init__(self, environment: Mapping[str, str] | None) -> None:
-        self._told = _told(environment or {})
+        self._told = _proxy_variables(environment or {})
         self._by_scheme = {
             scheme: _proxy(scheme, url)
-            for scheme in _PORTS
+            for scheme in PORTS
             if (url := self._told.get(scheme) or self._told.get("all")) is not None
         }
 
@@ -81,7 +81,7 @@ def is_inside(host: str) -> bool:
     return len(labels) == 1 or bool({labels[-1], ".".join(labels[-2:])} & _INSIDE)
 
 
-def _told(environment: Mapping[str, str]) -> dict[str, str]:
+def _proxy_variables(environment: Mapping[str, str]) -> dict[str, str]:
     """Return what variables say: of two of one name, that in small letters counts, as for curl."""
     told: dict[str, str] = {}
     for name, value in sorted(environment.items()):  # capitals come first
@@ -94,8 +94,8 @@ def _told(environment: Mapping[str, str]) -> dict[str, str]:
 def _proxy(scheme: str, url: str) -> Proxy:
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
-        if parts.scheme in _PORTS and parts.hostname:
-            return Proxy(url if "://" in url else f"http://{url}", parts.hostname, parts.port or _PORTS[parts.scheme])
+        if parts.scheme in PORTS and parts.hostname:
+            return Proxy(url if "://" in url else f"http://{url}", parts.hostname, parts.port or PORTS[parts.scheme])
     except ValueError:
         pass
     raise ConfigError(

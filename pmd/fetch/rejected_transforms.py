@@ -56,12 +56,10 @@ class RejectPart:
         name = flow.part(part, self.cut.part_bits)
         files = [commits.put_table(self.folder, name, rejected)] if rejected.num_rows else []
         rows = asked.of_part(self.root, part, ledger, generations)
-        yield of_kind(SUMS, outputs(sums.put(self.sums, name, rows), facts=[_fact(ledger)]))
+        yield of_kind(
+            SUMS, outputs(sums.put(self.sums, name, rows), facts=[orjson.dumps(sums.facts([ledger])).decode()])
+        )
         yield of_kind(PAIRS, outputs(files, images_rules.count_books(views.filter(pc.invert(out)), rejected)))
-
-
-def _fact(ledger: pa.Table) -> str:
-    return orjson.dumps(sums.facts([ledger])).decode()
 
 
 def with_ledger(proposal: Proposal, found: Collected) -> Proposal:

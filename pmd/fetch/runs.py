@@ -112,11 +112,11 @@ def _sums(root_folder: str, run: Run) -> Sums:
         for generation in () if known is None else known.of(shard):
             if generation.number >= first and (shard, generation.number) not in found.generations:
                 commit = commits.require(generation.folder, f"run: {flow.FETCH.command}")
-                found.add(commit, _heard(generation.folder, commit))
+                found.add(commit, _read_generation(generation.folder, commit))
     return found
 
 
-def _heard(folder: str, commit: Commit) -> Heard:
+def _read_generation(folder: str, commit: Commit) -> Heard:
     """Return what a generation's files say."""
     size = 0
     locations: list[str] = []

@@ -65,9 +65,6 @@ _NO_OUTCOME: Final = frozenset(
 )
 
 
-#: The end of the path of ROOT's own suppression list.
-_SUPPRESSION: Final = f"{lists.FOLDER}/{lists.FILE}"
-
 #: What of an outcome a row of the ledger holds.
 _OUTCOME: Final = tuple(field.name for field in dataclasses.fields(Fetched) if field.name in LEDGER.names)
 _outcome: Final = operator.attrgetter(*_OUTCOME)
@@ -174,7 +171,7 @@ def settle_shard(order: Order, lane: Fetcher) -> Done | None:
         order.waiting.leave(later)
     if standing is None:
         return None
-    left = _left(order, known, ledger, standing, blocklist)
+    left = _count_left(order, known, ledger, standing, blocklist)
     return Done(standing, left, heard if standing is commit else None)
 
 
@@ -244,7 +241,7 @@ def _told_at_the_end(met: Sequence[Exception]) -> Iterator[None]:
         raise met[0]
 
 
-def _left(
+def _count_left(
     order: Order, before: tuple[Generation, ...], ledger: pa.Table, commit: Commit, blocklist: blocklists.Blocklist
 ) -> int:
     """Return how many images another fetch, asked alike, would ask for or judge anew when a generation stands."""
@@ -396,7 +393,7 @@ def generation_hash(options: FetchOptions, image_ids: Iterable[bytes]) -> str:
     """Return the hash of the options and images of a generation."""
     chosen = {name: value for name, value in options.told().items() if name not in _NO_OUTCOME}
     # ROOT's own list of what was taken down comes to be later than most generations, which are what they were.
-    chosen["blocklists"] = [path for path in chosen["blocklists"] if not path.endswith(f"/{_SUPPRESSION}")]
+    chosen["blocklists"] = [path for path in chosen["blocklists"] if not path.endswith(f"/{lists.PLACE}")]
     return commits.options_hash([chosen, sorted(image_id.hex() for image_id in image_ids)])
 
 

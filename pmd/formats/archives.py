@@ -312,7 +312,7 @@ def _is_tar_header(path: str, block: bytes) -> bool:
     except (tarfile.HeaderError, ValueError) as error:
         where, magic = _TAR_MAGIC
         if block[where] == magic:
-            raise _bad_tar(path, f"{path}:byte 0", str(error)) from None
+            raise bad_tar(f"{path}:byte 0", str(error)) from None
         return False
     return True
 
@@ -460,7 +460,7 @@ def _tar_directory(path: str) -> _Directory:
                 end = tar.offset
         except _TAR_DAMAGE as error:
             shortage.refuse_of_storage(error)
-            raise _bad_tar(path, f"{path}:byte {file.tell()}", str(error)) from None
+            raise bad_tar(f"{path}:byte {file.tell()}", str(error)) from None
         # tarfile takes a cut between two members, and rubbish after one, for the end of the archive; a whole one ends
         # in zeros. It has read past the end marker where there is one.
         last = max(end - _TAR_BLOCK, 0)
@@ -468,7 +468,7 @@ def _tar_directory(path: str) -> _Directory:
         blocks = read_head(file, 2 * _TAR_BLOCK)
         marks = [at for at in (0, _TAR_BLOCK) if blocks[at : at + _TAR_BLOCK] == bytes(_TAR_BLOCK)]
         if not marks:
-            raise _bad_tar(path, f"{path}:byte {end}", "no end-of-archive block")
+            raise bad_tar(f"{path}:byte {end}", "no end-of-archive block")
         file.seek(last + marks[0])
         _read_to_end(path, file)
     return _Directory.of(files)
@@ -480,7 +480,7 @@ def _compressed_tar_directory(path: str) -> _Directory:
             files = [Member(info.name, info.size, None) for info in tar if _is_file(path, info)]
         except _TAR_DAMAGE as error:
             shortage.refuse_of_storage(error)
-            raise _bad_tar(path, path, str(error)) from None
+            raise bad_tar(path, str(error)) from None
         _read_to_end(path, cast(BinaryIO, tar.fileobj))
     return _Directory.of(files)
 
@@ -494,10 +494,10 @@ def _read_to_end(path: str, rest: BinaryIO) -> None:
     for _ in range(_MAX_TRAILING_BLOCKS):
         data = rest.read(_TRAILING_BLOCK)
         if data.count(0) != len(data):
-            raise _bad_tar(path, path, "more behind its end", _OF_JOINED)
+            raise bad_tar(path, "more behind its end", _OF_JOINED)
         if not data:
             return
-    raise _bad_tar(path, path, f"over {_MAX_TRAILING_BLOCKS * _TRAILING_BLOCK} bytes behind its end")
+    raise bad_tar(path, f"over {_MAX_TRAILING_BLOCKS * _TRAILING_BLOCK} bytes behind its end")
 
 
 class _Ending:
@@ -525,7 +525,7 @@ def _tar_stream(path: str, plain: BinaryIO) -> tarfile.TarFile:
         return tarfile.open(fileobj=cast(BinaryIO, _Ending(plain)), mode="r|", tarinfo=_Header)
     except _TAR_DAMAGE as error:
         shortage.refuse_of_storage(error)
-        raise _bad_tar(path, path, str(error)) from None
+        raise bad_tar(path, str(error)) from None
 
 
 def _open_in_compressed_tar(path: str, name: str, label: str, time: int) -> BinaryIO:
@@ -538,7 +538,7 @@ def _open_in_compressed_tar(path: str, name: str, label: str, time: int) -> Bina
         content = tar.extractfile(info) if info is not None else None
     except _TAR_DAMAGE as error:
         shortage.refuse_of_storage(error)
-        raise _bad_tar(path, path, str(error)) from None
+        raise bad_tar(path, str(error)) from None
     if info is None or content is None:
         plain.close()
         raise _no_such_member(path, name)
@@ -557,7 +557,8 @@ def _is_file(path: str, info: tarfile.TarInfo) -> bool:
     return info.isreg()
 
 
-def _bad_tar(path: str, where: str, found: str, remedy: str = FETCH_AGAIN) -> InputError:
+def bad_tar(where: str, found: str, remedy: str = FETCH_AGAIN) -> InputError:
+    """Return what is told of a tar that is damaged or truncated."""
     return InputError(
         "the tar file is damaged or truncated",
         where=where,

@@ -158,7 +158,7 @@ def read(said: str, sources: Collection[str], path_of: Callable[[str], str | Non
     if _IDENTITY.fullmatch(said):
         return Named("an identity", identities=(said,))
     row = _ROW.fullmatch(said)
-    named = _all(
+    named = _either(
         Named("a source id", rows=((row[1], row[2]),)) if row is not None and row[1] in sources else None,
         _file(said, path_of),
     )
@@ -173,10 +173,10 @@ def _file(said: str, path_of: Callable[[str], str | None]) -> Named | None:
         return None
     path, page = path_of(said), pages.coco_file(said)
     seen = picture(storage.read_bytes(path)) if path is not None and _is_picture(path) else None
-    return _all(seen, None if page is None else _page(page))
+    return _either(seen, None if page is None else _page(page))
 
 
-def _all(one: Named | None, other: Named | None) -> Named | None:
+def _either(one: Named | None, other: Named | None) -> Named | None:
     """Return what words mean that may mean either: of a row, a picture and a page, each has fields of its own."""
     if one is None or other is None:
         return one or other

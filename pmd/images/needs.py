@@ -7,10 +7,14 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from pmd import flow
 from pmd.config import Config, inputs, places, told
 from pmd.curate import needs as curate_needs
 from pmd.images import takedowns
+from pmd.schema import keys
 from pmd.store import root, storage
 from pmd.store.commits import Commit, File, options_hash
 from pmd.store.standing import Standing
@@ -21,6 +25,10 @@ VIEW_FORMAT: Final = 2
 #: The same, where there are takedown lists. 1: they know an address in other spellings, too (`urls.alike`). 2: a picture that is
 #: named by one of its addresses, or by the page of a post, leaves with all its captions.
 SPELLINGS: Final = 2
+
+#: The reason of rows that curate leaves out because models are tested on their images, and what tells which images these are.
+_EVALUATION_IMAGE: Final = "evaluation_image"
+EVALUATION_COLUMNS: Final = ("image_id", "also", "reason")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,4 +135,11 @@ def taken_down(config: Config, standing: Standing | None = None) -> list[takedow
 def leaves_out_evaluation_images(commit: Commit, source: str) -> bool:
     """Return whether a source's curate rejected some rows as `evaluation_image`, by its books."""
     books = commit.sources.get(source)
-    return books is not None and bool(books.rejected.get("evaluation_image"))
+    return books is not None and bool(books.rejected.get(_EVALUATION_IMAGE))
+
+
+def evaluation_images(rejected: pa.RecordBatch | pa.Table) -> set[bytes]:
+    """Return the keys of the evaluation images among rows that curate rejected (`EVALUATION_COLUMNS`), under both identities."""
+    left = rejected.filter(pc.equal(rejected["reason"], _EVALUATION_IMAGE))
+    own = left["image_id"].drop_null().to_pylist()
+    return {*own, *map(keys.image_id, left["also"].drop_null().to_pylist())}

@@ -25,6 +25,7 @@ from pmd.config import scores
 from pmd.config.asked import Asked
 from pmd.formats import archives
 from pmd.images import takedowns
+from pmd.images.aliases import Aliases
 from pmd.schema import keys, licences
 from pmd.schema.tables import IMAGES, KEY, LOCATION, REGION, REJECTED, VIEWS
 from pmd.store import exchange, root, storage
@@ -97,6 +98,7 @@ NEEDED: Final = (
 
 
 _NONE: Final = pa.array([], KEY)
+_OF_NONE: Final = Aliases.of([])
 _NOTHING: Final = Suppression()
 #: The detail of rows that are taken down for their picture, until these have met (`heed_takedowns`).
 _PICTURE: Final = "its picture"
@@ -244,7 +246,7 @@ def spread(
     pairs: pa.RecordBatch,
     asked: Asked,
     *,
-    aliases: Mapping[bytes, tuple[bytes, str]],
+    aliases: Aliases = _OF_NONE,
     index: Mapping[str, Sequence[str]],
     takedown: Takedown,
     kept_out: Suppression = _NOTHING,
@@ -256,7 +258,7 @@ def spread(
     Args:
         pairs: A batch with the columns `NEEDED`.
         asked: What the configuration asks of images.
-        aliases: image_id → (image_id, identity) of the identity that stands for it.
+        aliases: Which images stand for others.
         index: Base name → locations, of this source's archives.
         takedown: What must not be used.
         kept_out: What sources have kept of rows that suppression lists keep out (`pmd.suppression.kept_out`): the same pictures.
@@ -268,22 +270,17 @@ def spread(
         The same rows as `IMAGE_ROWS`. Of those that are taken down for their picture the detail says so, to `gather` alone.
     """
     own_ids = pairs["image_id"]
-    image_ids = own_ids
-    identities = pairs["identity"]
-    if aliases:
-        stand = [aliases.get(own) for own in own_ids.to_pylist()]
-        if any(item is not None for item in stand):
-            image_ids = pc.coalesce(pa.array([item[0] if item else None for item in stand], KEY), own_ids)
-            identities = pc.coalesce(pa.array([item[1] if item else None for item in stand], pa.string()), identities)
+    kept, identities = aliases.standing_for(own_ids)
+    image_ids = pc.coalesce(kept, own_ids)
     reasons = np.full(len(pairs), None, dtype=object)
     reasons[~in_sample(image_ids, asked.sample)] = "not_sampled"
+    both = (own_ids, image_ids)
     if len(held_out):
-        held = pc.or_(pc.is_in(own_ids, value_set=held_out), pc.is_in(image_ids, value_set=held_out))
-        reasons[held.to_numpy(zero_copy_only=False)] = "evaluation_copy"
+        reasons[_any_is_in(both, held_out)] = "evaluation_copy"
     taken = np.zeros(len(pairs), bool)  # with their pictures
     if takedown:
         ids = pa.array(sorted(takedown.ids), KEY)
-        taken = takedown.pictures(pairs) | suppressed.is_in(own_ids, ids) | suppressed.is_in(image_ids, ids)
+        taken = takedown.pictures(pairs) | _any_is_in(both, ids)
         reasons[takedown.names(pairs) | suppressed.is_in(pairs["pair_id"], ids)] = takedowns.REASON
     if kept_out:
         taken |= suppressed.pictures(kept_out, pairs)
@@ -293,17 +290,16 @@ def spread(
         reasons[amiss.is_valid().to_numpy(zero_copy_only=False) & _without(reasons)] = "licence"
         amiss = pc.if_else(pa.array(reasons == "licence"), amiss, pa.scalar(None, pa.string()))
     for rule in verdicts:
-        named_ids = [pairs["pair_id"]] if rule.column == "pair_id" else [own_ids, image_ids]
-        listed = np.logical_or.reduce([rule.has(_whole(ids)) for ids in named_ids])
-        out = ~listed if rule.rejects_missing else listed
-        reasons[out & _without(reasons)] = "score"
+        listed = np.logical_or.reduce(
+            [rule.has(ids) for ids in ([pairs["pair_id"]] if rule.column == "pair_id" else both)]
+        )
+        reasons[(~listed if rule.rejects_missing else listed) & _without(reasons)] = "score"
+    archives_of = [_locate(name, index) for name in pairs["file_name"].to_pylist()] if index else [None] * len(pairs)
     columns = {
         "image_id": image_ids,
-        "identity": identities,
+        "identity": pc.coalesce(identities, pairs["identity"]),
         "own_id": own_ids,
-        "archive": pa.array([_locate(name, index) for name in pairs["file_name"].to_pylist()], pa.string())
-        if index
-        else pa.nulls(len(pairs), pa.string()),
+        "archive": pa.array(archives_of, pa.string()),
         "mirrors": pc.binary_join(pairs["mirrors"], "\n"),
         "attribution": credit.lines(pairs["image_licence"], pairs["identity"], pairs["also"]),
         "reason": pa.array(reasons, pa.string()),
@@ -380,13 +376,15 @@ def heed_others(rows: pa.Table) -> pa.Table:
     return rows
 
 
+def _any_is_in(columns: Iterable[pa.Array], wanted: pa.Array) -> npt.NDArray[np.bool_]:
+    """Return which rows have one of some keys in any of several columns."""
+    found: npt.NDArray[np.bool_] = np.logical_or.reduce([suppressed.is_in(column, wanted) for column in columns])
+    return found
+
+
 def _without(reasons: np.ndarray) -> np.ndarray:
     """Return which rows have no reason yet."""
     return np.array([reason is None for reason in reasons], bool)
-
-
-def _whole(ids: pa.Array | pa.ChunkedArray) -> pa.Array:
-    return ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
 
 
 @dataclasses.dataclass(frozen=True)

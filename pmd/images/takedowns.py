@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from pmd.books import redirects
 from pmd.errors import InputError
 from pmd.formats import encoding
-from pmd.images import names
+from pmd.images import aliases, names
 from pmd.images.names import Named
 from pmd.schema import keys
 from pmd.store import commits, root, sealed, storage
@@ -266,7 +266,7 @@ def rejected_links(root_url: str, sources: Iterable[str]) -> set[tuple[bytes, by
     for source in sources:
         folder = root.curate_folder(root_url, source)
         for file in commits.require(folder, "run: pmd curate CONFIG").under("rejected"):
-            for table in with_also(storage.join(folder, file.name), ["image_id", "also"]):
+            for table in aliases.with_also(storage.join(folder, file.name), ["image_id", "also"]):
                 linked = (
                     table.filter(pc.is_valid(table["image_id"]))
                     .group_by(["image_id", "also"], use_threads=False)
@@ -275,19 +275,6 @@ def rejected_links(root_url: str, sources: Iterable[str]) -> set[tuple[bytes, by
                 others = map(keys.image_id, linked["also"].to_pylist())
                 found.update(zip(linked["image_id"].to_pylist(), others, strict=True))
     return found
-
-
-def with_also(path: str, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """Yield the rows of a file of curate's that tell of another identity (`also`); few files have any."""
-    with sealed.open_checked(path) as file:
-        parquet = pq.ParquetFile(file)
-        column = parquet.schema_arrow.get_field_index("also")
-        for group in range(parquet.num_row_groups):
-            statistics = parquet.metadata.row_group(group).column(column).statistics
-            if statistics is not None and statistics.null_count == parquet.metadata.row_group(group).num_rows:
-                continue
-            table = parquet.read_row_group(group, columns=[*columns], use_threads=False)
-            yield table.filter(pc.is_valid(table["also"]))
 
 
 def unmatched(

@@ -16,6 +16,7 @@ from pmd.config.asked import Asked
 from pmd.engines.committing import Target, target
 from pmd.engines.transforms import Spreads, outputs
 from pmd.images import rules as images_rules
+from pmd.images.aliases import Aliases
 from pmd.schema.tables import KEY
 from pmd.store import commits, exchange, storage
 from pmd.store.exchange import Rows
@@ -36,10 +37,8 @@ def _index(path: str) -> dict[str, list[str]]:
 
 
 @functools.lru_cache(maxsize=1)
-def _aliases(path: str) -> dict[bytes, tuple[bytes, str]]:
-    table = pa.ipc.open_file(storage.read_bytes(path)).read_all()
-    kept = zip(table["kept_id"].to_pylist(), table["identity"].to_pylist(), strict=True)
-    return dict(zip(table["image_id"].to_pylist(), kept, strict=True))
+def _aliases(path: str) -> Aliases:
+    return Aliases(pa.ipc.open_file(storage.read_bytes(path)).read_all())
 
 
 @functools.lru_cache(maxsize=1)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypedDict, Unpack
 
 from pmd import manifests
 from pmd.errors import ConfigError
@@ -24,6 +24,22 @@ from pmd.schema.statuses import STATUSES
 DATA: Final = "data"
 
 _IMAGES: Final[tuple[Kind, ...]] = ("images",)
+
+
+class Which(TypedDict, total=False):
+    """Which of the sources' files are meant, and who is told; without any of these the annotation files.
+
+    Attributes:
+        images: Archives of images too.
+        optional: Variants too.
+        files: Only these files, by name, whatever their kind.
+        progress: Who is told.
+    """
+
+    images: bool
+    optional: bool
+    files: Sequence[str]
+    progress: Progress | None
 
 
 def sources() -> list[dict[str, Any]]:
@@ -118,24 +134,13 @@ def spell(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def fetch_files(
-    names: Sequence[str],
-    folder: Path,
-    *,
-    images: bool = False,
-    optional: bool = False,
-    files: Sequence[str] = (),
-    progress: Progress | None = None,
-) -> list[dict[str, Any]]:
+def fetch_files(names: Sequence[str], folder: Path, **which: Unpack[Which]) -> list[dict[str, Any]]:
     """Download upstream's files of some sources to FOLDER/data/SOURCE/NAME.
 
     Args:
         names: Sources; none means all.
         folder: Local folder.
-        images: Archives of images too.
-        optional: Variants too.
-        files: Only these files, by name, whatever their kind.
-        progress: Who is told.
+        which: Of which files, and who is told.
 
     Returns:
         One entry a file: source, name, state (`pmd.manifests.outcome.Status`), what there is to say, and whether it is not
@@ -147,14 +152,22 @@ def fetch_files(
     """
     if folder.exists() and not folder.is_dir():
         raise ConfigError("not a folder", where="--folder", expected="a folder, be it new", found=str(folder))
-    chosen = _chosen(names)
-    kinds = _kinds(images=images)
-    wanted = _wanted(chosen, kinds, optional=optional, files=files)
-    outcomes = manifests.fetch(chosen, folder / DATA, names=wanted, kinds=kinds, progress=progress)
-    return [_entry(outcome) for outcome in outcomes]
+    return _see_to(manifests.fetch, names, folder, **which)
 
 
-def verify_files(
+def verify_files(names: Sequence[str], folder: Path, **which: Unpack[Which]) -> list[dict[str, Any]]:
+    """Compare upstream's files under FOLDER/data with what was published of them; arguments as `fetch_files`.
+
+    Without `files` and `optional`, files that a build does without are checked where they are there.
+
+    Raises:
+        ConfigError: No such source or file.
+    """
+    return _see_to(manifests.verify, names, folder, **which)
+
+
+def _see_to(
+    work: Callable[..., Iterable[Outcome]],
     names: Sequence[str],
     folder: Path,
     *,
@@ -163,36 +176,13 @@ def verify_files(
     files: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
-    """Compare upstream's files under FOLDER/data with what was published of them; arguments as `fetch_files`.
-
-    Without `files` and `optional`, files that a build does without are checked where they are there.
-
-    Raises:
-        ConfigError: No such source or file.
-    """
-    chosen = _chosen(names)
-    kinds = _kinds(images=images)
-    wanted = _wanted(chosen, kinds, optional=optional, files=files)
-    outcomes = manifests.verify(chosen, folder / DATA, names=wanted, kinds=kinds, progress=progress)
+    chosen = [manifests.load(name) for name in dict.fromkeys(names)] or list(manifests.load_all().values())
+    kinds: tuple[Kind, ...] = ("annotations", *_IMAGES) if images else ("annotations",)
+    wanted = list(files) or None
+    if optional and not files:
+        wanted = [file.name for manifest in chosen for file in manifest.files if file.kind in kinds]
+    outcomes = work(chosen, folder / DATA, names=wanted, kinds=kinds, progress=progress)
     return [_entry(outcome) for outcome in outcomes]
-
-
-def _chosen(names: Sequence[str]) -> list[Manifest]:
-    return [manifests.load(name) for name in dict.fromkeys(names)] or list(manifests.load_all().values())
-
-
-def _kinds(*, images: bool) -> tuple[Kind, ...]:
-    return ("annotations", "images") if images else ("annotations",)
-
-
-def _wanted(
-    chosen: Iterable[Manifest], kinds: Collection[Kind], *, optional: bool, files: Sequence[str]
-) -> list[str] | None:
-    if files:
-        return list(files)
-    if not optional:
-        return None
-    return [file.name for manifest in chosen for file in manifest.files if file.kind in kinds]
 
 
 def _entry(outcome: Outcome) -> dict[str, Any]:

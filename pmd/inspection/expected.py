@@ -13,7 +13,7 @@ import itertools
 import posixpath
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,13 +25,13 @@ from pmd.curate import needs as curate_needs
 from pmd.errors import InputError
 from pmd.fetch import addresses, forecast, hosts
 from pmd.formats import archives
+from pmd.images import aliases, takedowns
 from pmd.images import needs as images_needs
 from pmd.images import rules as images_rules
-from pmd.images import takedowns
+from pmd.images.aliases import Aliases
 from pmd.inspection import estimates, sampling
 from pmd.inspection.estimates import Estimate, Piece
 from pmd.manifests.model import Manifest, ManifestFile
-from pmd.schema import keys
 from pmd.schema.tables import BARE_VIEWS, KEY, PAIRS
 from pmd.shard import samples
 from pmd.sources.contract import InputFile
@@ -80,8 +80,8 @@ class Composition:
 
 
 @dataclasses.dataclass(frozen=True)
-class SourceFigures:
-    """What is expected of one source.
+class Known:
+    """What is known of one source by its own files.
 
     Attributes:
         name: Its name.
@@ -93,12 +93,6 @@ class SourceFigures:
         read_rows: Rows of its files that were read for this.
         rows: Rows of its files.
         pairs: Pairs that curate keeps.
-        taken: Pairs that the images stage keeps: in the sample, not taken down, of an allowed licence.
-        images: Distinct images of these.
-        groups: Host group → share of the images whose first location it has.
-        composition: What shards make of them.
-        local: Whether its configuration names archives of its images.
-        seen: Keys of the images that were looked at; empty where nothing was.
     """
 
     name: str
@@ -109,6 +103,21 @@ class SourceFigures:
     read_rows: int
     rows: Estimate
     pairs: Estimate
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceFigures(Known):
+    """What is expected of one source.
+
+    Attributes:
+        taken: Pairs that the images stage keeps: in the sample, not taken down, of an allowed licence.
+        images: Distinct images of these.
+        groups: Host group → share of the images whose first location it has.
+        composition: What shards make of them.
+        local: Whether its configuration names archives of its images.
+        seen: Keys of the images that were looked at; empty where nothing was.
+    """
+
     taken: Estimate
     images: Estimate
     groups: Mapping[str, float]
@@ -118,21 +127,19 @@ class SourceFigures:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Looked:
+class _Looked(Known):
     """What was found of a source before sources meet."""
 
     source: SourceConfig
-    input_bytes: int
-    missing: tuple[str, ...]
-    unreadable: str | None
-    basis: str
-    read_rows: int
-    rows: Estimate
-    pairs: Estimate
     table: pa.Table | None  # NEEDED of some pairs; None: nothing was read
     pieces: tuple[Piece, ...] = ()
     fraction: float = 1.0
     left_out: frozenset[bytes] = frozenset()  # evaluation images, as far as they were met
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """What is known of it, by name."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(Known)}
 
 
 _COLUMNS: Final = images_rules.NEEDED
@@ -306,15 +313,18 @@ def _from_commit(
     left_out: set[bytes] = set()
     if images_needs.leaves_out_evaluation_images(commit, source.name):
         for file in commit.under("rejected"):
-            left_out |= _left_out(commits.read_table(folder, file, ["image_id", "also", "reason"]))
+            left_out |= images_needs.evaluation_images(
+                commits.read_table(folder, file, images_needs.EVALUATION_COLUMNS)
+            )
     return _Looked(
-        source,
+        source.name,
         size,
         *amiss,
         "committed",
         0,
         estimates.known(books.total),
         estimates.known(books.kept),
+        source,
         table,
         tuple(sampling.pieces(table["image_id"].to_pylist(), 0.0, read)),
         read,
@@ -325,7 +335,7 @@ def _from_commit(
 def _from_sample(config: Config, source: SourceConfig, files: Sequence[InputFile]) -> _Looked:
     sample = sampling.of_source(config, source, files)
     return _Looked(
-        source,
+        source.name,
         sum(file.bytes for file in files),
         (),
         None,
@@ -333,10 +343,11 @@ def _from_sample(config: Config, source: SourceConfig, files: Sequence[InputFile
         sample.read_rows,
         sample.rows,
         sample.kept,
+        source,
         _needed([sample.pairs.select(_COLUMNS)]),
         sample.pieces,
         sample.fraction,
-        frozenset(_left_out(sample.rejected)),
+        frozenset(images_needs.evaluation_images(sample.rejected)),
     )
 
 
@@ -347,12 +358,6 @@ def _needed(tables: Sequence[pa.Table]) -> pa.Table:
     return pa.concat_tables([schema.empty_table(), *plain]).combine_chunks()
 
 
-def _left_out(rejected: pa.Table) -> set[bytes]:
-    left = rejected.filter(pc.equal(rejected["reason"], "evaluation_image"))
-    ids = {key for key in left["image_id"].to_pylist() if key is not None}
-    return ids | {keys.image_id(other) for other in left["also"].drop_null().to_pylist()}
-
-
 # --- where sources meet ----------------------------------------------------------------------------------------------
 
 
@@ -360,7 +365,7 @@ def _left_out(rejected: pa.Table) -> set[bytes]:
 class _Meeting:
     """What the images stage knows of all sources together."""
 
-    aliases: Mapping[bytes, tuple[bytes, str]]
+    aliases: Aliases
     takedown: images_rules.Takedown
     held_out: pa.Array
     verdicts: tuple[scores.Verdicts, ...]
@@ -368,25 +373,14 @@ class _Meeting:
 
     @classmethod
     def of(cls, config: Config, looked: Sequence[_Looked]) -> _Meeting:
-        also = {
-            (row["image_id"], row["identity"], row["also"])
-            for item in looked
-            if item.table is not None
-            for row in item.table.filter(pc.is_valid(item.table["also"]))
-            .select(["image_id", "identity", "also"])
-            .to_pylist()
-        }
-        links = [(image_id, keys.image_id(other)) for image_id, _, other in also]
-        aliases: dict[bytes, tuple[bytes, str]] = {}
-        for image_id, identity, other in also:
-            other_id, stands = keys.image_id(other), (image_id, identity)
-            if other_id != image_id:
-                aliases[other_id] = min(aliases.get(other_id, stands), stands)
+        tables = [item.table for item in looked if item.table is not None]
+        told = [aliases.of_pairs(table.filter(pc.is_valid(table["also"]))) for table in tables]
+        links = aliases.links(told)
         left_out: frozenset[bytes] = frozenset()
         if config.images.evaluation_copies == "reject":
             left_out = images_rules.reached(frozenset().union(*(item.left_out for item in looked)), links)
         return cls(
-            aliases,
+            Aliases.of(told),
             images_rules.widened(images_rules.Takedown.of(takedowns.lines(config.takedown)), links),
             pa.array(sorted(left_out), KEY),
             tuple(scores.put(rule.file, rule.keep, rule.missing, spools.folder()).mapped() for rule in config.scores),
@@ -418,14 +412,7 @@ def _figures(config: Config, looked: _Looked, rows: pa.Table | None, meeting: _M
         images = _part((estimates.distinct(kept, looked.fraction) * off).at_most(pairs), config.sample)
         taken = _part(looked.pairs * estimates.share(len(stays), len(rows)), config.sample)
     return SourceFigures(
-        name=looked.source.name,
-        input_bytes=looked.input_bytes,
-        missing=looked.missing,
-        unreadable=looked.unreadable,
-        basis=looked.basis,
-        read_rows=looked.read_rows,
-        rows=looked.rows,
-        pairs=looked.pairs,
+        **looked.known,
         taken=taken,
         images=images,
         groups=_shares(first_groups(gathered.images["locations"], meeting.group_of), whole=whole),
@@ -559,7 +546,7 @@ def _from_manifest(
     rows = float(manifest.upstream_rows) if sizes is None else _records(manifest, sizes)
     off = _BY_SIZE if sizes is not None else 0.0
     return _Looked(
-        source,
+        source.name,
         sum(file.bytes for file in files),
         missing,
         unreadable,
@@ -567,6 +554,7 @@ def _from_manifest(
         0,
         estimates.within(rows, off),
         estimates.within(pairs, max(off, _TABLE_2 if basis == "Table 2" else off)),
+        source,
         None,
     )
 
@@ -577,7 +565,7 @@ def _unread(
     """Return what is known of a source that nobody counted, where its files are not there or cannot be read: nothing."""
     size = sum(file.bytes for file in files)
     nothing = estimates.known(0)
-    return _Looked(source, size, missing, unreadable, UNKNOWN, 0, nothing, nothing, None)
+    return _Looked(source.name, size, missing, unreadable, UNKNOWN, 0, nothing, nothing, source, None)
 
 
 def _published_figures(config: Config, looked: _Looked) -> SourceFigures:
@@ -595,14 +583,7 @@ def _published_figures(config: Config, looked: _Looked) -> SourceFigures:
         images = (images * estimates.within(1.0, _IMAGES)).at_most(looked.rows)
     per_sample = per_image if regions or config.shard.unit == "pair" else 1.0
     return SourceFigures(
-        name=source.name,
-        input_bytes=looked.input_bytes,
-        missing=looked.missing,
-        unreadable=looked.unreadable,
-        basis=looked.basis,
-        read_rows=0,
-        rows=looked.rows,
-        pairs=looked.pairs,
+        **looked.known,
         taken=_part(looked.pairs, config.sample),
         images=_part(images, config.sample),
         groups={name: 1 / len(groups) for name in groups},

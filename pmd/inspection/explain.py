@@ -59,7 +59,7 @@ def explain(root_url: str, what: str) -> dict[str, Any]:
     root.require(root_url)
     what = what.strip()
     book = _Book(root_url)
-    taken_for, pair_ids, image_ids = _meant(book, what)
+    taken_for, pair_ids, image_ids = _keys_meant(book, what)
     # Every image of the pairs, and every pair of the images that were asked for.
     pairs = [*book.curated(pair_ids)]
     wanted = {*image_ids}
@@ -122,7 +122,7 @@ def _unknown(root_url: str, what: str, taken_for: str) -> PmdError:
     )
 
 
-def _meant(book: _Book, what: str) -> tuple[str, set[bytes], set[bytes]]:
+def _keys_meant(book: _Book, what: str) -> tuple[str, set[bytes], set[bytes]]:
     """Return what a name may mean: in words, pair_ids and image_ids."""
     own = book.by_source_id(what) if storage.is_text(what) else set()
     named = names.read(what, book.sources)
@@ -206,7 +206,7 @@ class _Book:
 
     def curated(self, pair_ids: Collection[bytes]) -> list[dict[str, Any]]:
         """Return the rows of pairs and of curate's rejected rows with these keys."""
-        return [row for path in self._curated_files() for row in _find(path, "pair_id", pair_ids)]
+        return [row for path in self._curated_files() for row in _rows_with(path, "pair_id", pair_ids)]
 
     def by_source_id(self, what: str) -> set[bytes]:
         """Return the keys of the pairs with an upstream id, repeats ("#2") too."""
@@ -227,7 +227,7 @@ class _Book:
 
     def by_own_image(self, image_ids: Collection[bytes]) -> list[dict[str, Any]]:
         """Return curate's rows whose image had this identity in its own source: a pass over one column."""
-        return [row for path in self._curated_files() for row in _find(path, "image_id", image_ids)]
+        return [row for path in self._curated_files() for row in _rows_with(path, "image_id", image_ids)]
 
     def known(self, image_ids: Collection[bytes]) -> set[bytes]:
         """Return those of some images that stand here, under this identity or another one."""
@@ -266,12 +266,12 @@ class _Book:
     def images(self, image_ids: Collection[bytes]) -> list[dict[str, Any]]:
         """Return rows of `images`."""
         paths = self._part_files(root.images_folder(self.root), None, image_ids)
-        return [row for path in paths for row in _find(path, "image_id", image_ids)]
+        return [row for path in paths for row in _rows_with(path, "image_id", image_ids)]
 
     def of_images(self, image_ids: Collection[bytes]) -> list[dict[str, Any]]:
         """Return the views of images, and curate's rows of them that never became views."""
         paths = self._part_files(root.views_folder(self.root), "pairs", image_ids)
-        views = [row for path in paths for row in _find(path, "image_id", image_ids)]
+        views = [row for path in paths for row in _rows_with(path, "image_id", image_ids)]
         return views or self.by_own_image(image_ids)
 
     def viewed(self, pair_ids: Collection[bytes]) -> list[dict[str, Any]]:
@@ -279,7 +279,7 @@ class _Book:
         return [
             row
             for path, _ in self._files(root.views_folder(self.root), "pairs")
-            for row in _find(path, "pair_id", pair_ids)
+            for row in _rows_with(path, "pair_id", pair_ids)
         ]
 
     def rejected(self, pair_id: bytes) -> list[dict[str, Any]]:
@@ -289,7 +289,7 @@ class _Book:
             row
             for folder in folders
             for path, _ in self._files(storage.join(self.root, folder.path), (folder.rejects or "").rstrip("/") or None)
-            for row in _find(path, "pair_id", {pair_id})
+            for row in _rows_with(path, "pair_id", {pair_id})
         ]
 
     def generations(self, image_id: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
@@ -304,7 +304,7 @@ class _Book:
             lost = {"lost": True} if image_id in state.lost_images(commit).to_pylist() else {}
             for file in commit.files:
                 if file.name.endswith(".parquet"):
-                    entries = _find(commits.path_of(folder, file.name), "image_id", {image_id})
+                    entries = _rows_with(commits.path_of(folder, file.name), "image_id", {image_id})
                     if state.is_hashes(file.name):
                         hashes += [entry | {"generation": number} for entry in entries]
                     elif file.name.startswith("../"):
@@ -324,7 +324,7 @@ class _Book:
         """Return the groups in which an image stands, or gives way."""
         groups = []
         for path, _ in self._files(root.dedupe_folder(self.root), "groups"):
-            rows = _find(path, "image_id", {image_id}) + _find(path, "kept_id", {image_id})
+            rows = _rows_with(path, "image_id", {image_id}) + _rows_with(path, "kept_id", {image_id})
             groups += [row for position, row in enumerate(rows) if row not in rows[:position]]
         return groups
 
@@ -332,10 +332,10 @@ class _Book:
         """Return a text's row among the near-duplicate captions, with the form of the one that leads its group."""
         (text_id,) = captions.text_ids(pa.array([text])).to_pylist()
         files = [path for path, _ in self._files(root.dedupe_folder(self.root), "near_texts")]
-        rows = [row for path in files for row in _find(path, "text_id", {text_id})]
+        rows = [row for path in files for row in _rows_with(path, "text_id", {text_id})]
         if not rows:
             return None
-        leader = [row for path in files for row in _find(path, "text_id", {rows[0]["group_id"]})]
+        leader = [row for path in files for row in _rows_with(path, "text_id", {rows[0]["group_id"]})]
         return {**rows[0], "leader": leader[0]["form"] if leader else None}
 
     def samples(self, names: Collection[str]) -> list[dict[str, Any]]:
@@ -356,7 +356,7 @@ class _Book:
         return [
             f"{flow.LISTS.at(source=source)}/{file.name}"
             for path, file in self._files(folder)
-            if _find(path, "pair_id", {pair_id.hex()})
+            if _rows_with(path, "pair_id", {pair_id.hex()})
         ]
 
 
@@ -374,7 +374,7 @@ def _as_in_memory(row: dict[str, Any]) -> dict[str, Any]:
     return {"generation" if name == SETTLED_IN else name: value for name, value in row.items()}
 
 
-def _find(path: str, column: str, values: Collection[Any]) -> list[dict[str, Any]]:
+def _rows_with(path: str, column: str, values: Collection[Any]) -> list[dict[str, Any]]:
     """Return the rows of a Parquet file in which a column has one of some values."""
     if not values:
         return []

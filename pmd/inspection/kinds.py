@@ -6,7 +6,7 @@ from typing import Literal
 
 from pmd.books import list_files
 from pmd.errors import InputError
-from pmd.publish import lists
+from pmd.formats import parquet
 from pmd.store import root, storage
 
 #: `other` is a file that is no Parquet: an annotation file, maybe.
@@ -29,7 +29,7 @@ def kind(url: str) -> Kind:
             remedy=root.meant_by(url),
         )
     if not storage.is_folder(url):
-        return "list" if lists.is_file(url) else "other"
+        return "list" if parquet.is_parquet(url) else "other"
     if root.identity(url) is not None or root.curated_sources(url):
         return "root"
     inner = root.within(url)

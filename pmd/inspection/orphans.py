@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable
 from typing import Final
 
 from pmd import flow
+from pmd.publish.checking import READ_BY_PATTERN
 from pmd.store import written
 from pmd.store.commits import STAGE_FILE
 
@@ -25,13 +26,11 @@ FOREIGN: Final = "a commit in a folder that no stage has"
 
 #: Folders that are handed on, where people and loaders put files of their own: cards, indexes (`.nv-meta`, `*.tar.idx`).
 _HANDED_ON: Final = frozenset({flow.LISTS.top, *(folder.top for folder in flow.SHARDS.values())})
-#: How the names of files end that readers take in by a pattern: one that is nobody's would be read as ours.
-_READ: Final = (".parquet", ".tar", ".tfrecord")
 
 
 def _is_beside(name: str) -> bool:
     """Return whether a file that no run writes may stand where it does: it takes no part in what is read there."""
-    return name.partition("/")[0] in _HANDED_ON and not name.endswith(_READ)
+    return name.partition("/")[0] in _HANDED_ON and not name.endswith(READ_BY_PATTERN)
 
 
 def classify(

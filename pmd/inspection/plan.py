@@ -482,7 +482,7 @@ def _written(config: Config, images: _Images, fetched: Estimate, stored: _Stored
     if done and _fresh(config, flow.DEDUPE) and _fresh(config, flow.SHARD):
         return _committed_shards({form: commit for form, commit in there.items() if commit is not None})
     asked = Asked.of(config, flow.SHARD.name)
-    left, basis = _left(config, fetched, stored, done=done)
+    left, basis = _left_by_dedupe(config, fetched, stored, done=done)
     made = images.composition
     samples = left.scaled(made.samples)
     texts = config.dedupe.max_images_per_text is not None
@@ -516,7 +516,7 @@ def _committed_shards(there: Mapping[str, Commit]) -> _Written:
     )
 
 
-def _left(config: Config, fetched: Estimate, stored: _Stored, *, done: bool) -> tuple[Estimate, str]:
+def _left_by_dedupe(config: Config, fetched: Estimate, stored: _Stored, *, done: bool) -> tuple[Estimate, str]:
     """Return the images that dedupe leaves: as committed, as of those that it has seen before, else by a guess."""
     commit = commits.read(root.dedupe_folder(config.root))
     if commit is not None:

@@ -177,7 +177,7 @@ def _fetch(fetch: Mapping[str, Any], basis: str) -> Iterator[Any]:
             [
                 [
                     host["host"],
-                    mark + _asked(host["images"], mark),
+                    mark + _count_shown(host["images"], mark),
                     f"{host['images_per_s']:,.2f}",
                     host["limit"],
                     mark + _time(host["hours"]),
@@ -200,12 +200,12 @@ def _decides(fetch: Mapping[str, Any], mark: str) -> str:
     between = " to ".join(map(_time, fetch["ranges"].get("hours", ())))
     return (
         f"Fetching takes {mark}{_time(fetch['hours'])}{f' ({between})' if between else ''} or more. What decides is {who}: "
-        f"{mark}{_asked(slowest['images'], mark)} images, {slowest['images_per_s']:,.2f} a second ({slowest['limit']}), "
+        f"{mark}{_count_shown(slowest['images'], mark)} images, {slowest['images_per_s']:,.2f} a second ({slowest['limit']}), "
         f"{mark}{_time(slowest['hours'])}."
     )
 
 
-def _asked(count: int, mark: str) -> str:
+def _count_shown(count: int, mark: str) -> str:
     """Return a count of images, to three digits where it is estimated."""
     return f"{_three(count) if mark else count:,}"
 
@@ -227,7 +227,7 @@ def _time(hours: float) -> str:
 def _hashes(hashes: Mapping[str, Any], mark: str) -> str:
     if hashes["asked_by"] is None:
         return "Perceptual hashes: nothing asks for them, and none is computed."
-    said = [f"{mark}{_asked(hashes['fetched'], mark)} with the fetch"] if hashes["fetched"] else []
+    said = [f"{mark}{_count_shown(hashes['fetched'], mark)} with the fetch"] if hashes["fetched"] else []
     said += [f"{hashes['stored']:,} of pictures that are stored, without the web"] if hashes["stored"] else []
     return f"Perceptual hashes ({hashes['asked_by']} asks for them): {', '.join(said) or 'all are known'}."
 

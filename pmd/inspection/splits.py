@@ -49,7 +49,8 @@ def check(root_url: str, cut: Cut, dedupe: Committed, groups: Groups, report: Re
     if MOVED not in dedupe.commit.facts:  # of an earlier version, which left pairs in upstream's splits
         return
     parts = range(2**cut.part_bits)
-    restricted = {part: views for part in parts if (views := _restricted(root_url, part)).num_rows}
+    all_views = ((part, partitions.read_views(root_url, part, splits.NEEDED)) for part in parts)
+    restricted = {part: some for part, views in all_views if (some := splits.restricted(views)).num_rows}
     together: pa.Table | None = None
     if restricted and dedupe.commit.run.get("options", {}).get("same_bytes") == "keep":
         related = (groups.part(part).select(dedupe_rules.RELATED.names) for part in parts)
@@ -74,10 +75,6 @@ def check(root_url: str, cut: Cut, dedupe: Committed, groups: Groups, report: Re
         for source, counts in splits.count_moved(kept, should).items():
             moved.update({(source, split): count for split, count in counts.items()})
     _compare_sums(moved, dedupe.commit.facts[MOVED], report)
-
-
-def _restricted(root_url: str, part: int) -> pa.Table:
-    return splits.restricted(partitions.read_views(root_url, part, splits.NEEDED))
 
 
 def _ledger(root_url: str, cut: Cut, part: int) -> pa.Table:

@@ -122,7 +122,7 @@ def _at_least(where: str) -> str:
     return f"{found['file']}: in the bzip2 block from byte {int(found['bit']) // 8:,} on" if found else where
 
 
-def _said(row: bytes | str) -> str:
+def _shortened(row: bytes | str) -> str:
     text = row.decode("utf-8", "replace") if isinstance(row, bytes) else row
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
@@ -161,7 +161,7 @@ class _Lines:
         row = self._content.readline(lines.MAX_LINE_BYTES)
         place = f"{self._file}:line {self._line:,}" if self._counts else f"{self._file}: {start:,} bytes from its start"
         self._at, self._line = self._at + len(row), self._line + row.count(b"\n")
-        return Row(place, _said(row.rstrip(b"\r\n")))
+        return Row(place, _shortened(row.rstrip(b"\r\n")))
 
 
 def _at_bytes(file: str, wanted: _Wanted) -> Iterator[tuple[str, Row]]:
@@ -193,7 +193,7 @@ def _in_blocks(file: str, wanted: _Wanted) -> Iterator[tuple[str, Row]]:
                 row = data[byte:].partition(b"\n")[0]
                 number = line + data.count(b"\n", 0, byte)
                 place = f"{file}:line {number:,}" if near else _at_least(where)
-                yield where, Row(place, _said(row.rstrip(b"\r")))
+                yield where, Row(place, _shortened(row.rstrip(b"\r")))
             break
 
 
@@ -203,7 +203,7 @@ def _at_lines(file: str, wanted: _Wanted) -> Iterator[tuple[str, Row]]:
     places = {line: where for (line, _), where in wanted}
     for row in tsv.read_csv(path, member=member):
         if row.line in places:
-            yield places[row.line], Row(places[row.line], _said(row.raw))
+            yield places[row.line], Row(places[row.line], _shortened(row.raw))
         if row.line >= max(places):
             return
 
@@ -226,7 +226,7 @@ def _in_lists(file: str, wanted: _Wanted) -> Iterator[tuple[str, Row]]:
             break
     for where, part in parts.items():
         says = part if len(part) > 1 else next(iter(part.values()))
-        yield where, Row(where, _said(says if isinstance(says, str) else orjson.dumps(says)))
+        yield where, Row(where, _shortened(says if isinstance(says, str) else orjson.dumps(says)))
 
 
 def _beside(named: Iterable[str | None]) -> list[str]:

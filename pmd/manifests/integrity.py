@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -28,7 +29,12 @@ _BEGINNINGS: Final = {".gz": b"\x1f\x8b", ".bz2": b"BZh", ".zip": b"PK", ".jsonl
 _ENDINGS: Final = {".jsonl": b"}"}
 _END_BYTES: Final = 16
 #: How pages begin that a portal, a proxy or a server that has moved sends in a file's place, with a status of 200.
-_PAGES: Final = (b"<!doctype html", b"<html", b"<head", b"<!--")
+_PAGE: Final = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*<(?:(?:!doctype html|html|head|body|error|\?xml)\b|!--)", re.IGNORECASE
+)
+
+#: What is said of one.
+A_PAGE: Final = "a web page, or a server's error"
 
 _SILENT: Final = Silent()
 
@@ -115,6 +121,11 @@ def write_record(path: Path, url: str, digests: Digests) -> None:
     temporary.replace(note)
 
 
+def is_page(start: bytes) -> bool:
+    """Return whether what begins with some bytes is a page or a server's error, which no file of annotations is."""
+    return _PAGE.match(start) is not None
+
+
 def foreign(name: str, path: Path) -> str | None:
     """Return what a file is in place of the one that its name says, as its first and last bytes show; None: it may be that one.
 
@@ -130,8 +141,8 @@ def foreign(name: str, path: Path) -> str | None:
         end = content.read().rstrip()
     if not head:
         return "the file is empty"
-    if head.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(_PAGES):
-        return "a web page was found in place of the file"
+    if is_page(head):
+        return f"{A_PAGE}, was found in place of the file"
     suffix = Path(name).suffix
     if not head.startswith(_BEGINNINGS.get(suffix, b"")):
         return f"the file does not begin as one in {suffix} does: {head[:8]!r} was found"

@@ -26,8 +26,8 @@ UNLISTED: Final = "no checksum of the release lists this file, and whoever reads
 MENDED: Final = frozenset({GONE, OTHER})
 
 _LINE: Final = re.compile(r"([0-9a-f]{64})  (.+)")
-#: How the names of files end that readers take in by a pattern.
-_READ: Final = (".parquet", ".tar", ".tfrecord")
+#: How the names of files end that readers take in by a pattern: one that is nobody's would be read as ours.
+READ_BY_PATTERN: Final = (".parquet", ".tar", ".tfrecord")
 #: Files that no checksum is kept of.
 _UNSUMMED: Final = frozenset({folder.README, folder.NEW_README, folder.SUMS})
 
@@ -124,7 +124,9 @@ def _check(top: str, there: set[str], lists: Mapping[str, File] | None) -> Check
     unlisted = [name for name in unlisted if name not in lacking]
     left = [name for name in unlisted if written.is_temporary(name)]
     read = [
-        name for name in unlisted if name not in {*left, *theirs} and (name.endswith(_READ) or folder.is_ours(name))
+        name
+        for name in unlisted
+        if name not in {*left, *theirs} and (name.endswith(READ_BY_PATTERN) or folder.is_ours(name))
     ]
     problems += [_finding(UNLISTED, name, "nothing", "it") for name in read]
     others = [name for name in unlisted if name not in {*left, *read}]

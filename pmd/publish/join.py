@@ -149,7 +149,10 @@ def _refilled(config: Config, names: Mapping[str, str], rows: pa.Table, result: 
             continue
         terms = config.sources[name].terms
         said = pa.concat_tables(
-            [_said(PAIRS.empty_table(), terms), *(_said(pairs, terms) for pairs in _own(config, name, wanted))]
+            [
+                _with_digests(PAIRS.empty_table(), terms),
+                *(_with_digests(pairs, terms) for pairs in _own(config, name, wanted)),
+            ]
         )
         rows = _filled(rows, mine, said.combine_chunks(), joined)
     return rows
@@ -169,7 +172,7 @@ def _own(config: Config, name: str, wanted: pa.Array) -> Iterator[pa.Table]:
             yield pairs.filter(pc.is_in(pairs["pair_id"], value_set=keys))
 
 
-def _said(pairs: pa.Table, terms: Terms) -> pa.Table:
+def _with_digests(pairs: pa.Table, terms: Terms) -> pa.Table:
     """Return what a list with all of it would say of pairs."""
     full = publish_rules.said(pairs, terms)
     return pa.table(

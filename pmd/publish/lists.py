@@ -21,11 +21,6 @@ ROWS: Final = commits.without_dictionaries(PUBLISHED.empty_table()).schema
 _REMEDY: Final = "give a ROOT, ROOT/publish or one of its folders, or a copy of them"
 
 
-def is_file(url: str) -> bool:
-    """Return whether a file may be one of a list: whether it begins as Parquet does."""
-    return parquet.is_parquet(url)
-
-
 def files(url: str) -> list[str]:
     """Return `paths`, each of which is a file of a list.
 

@@ -32,7 +32,13 @@ def statements(audit: Mapping[str, Any] | None) -> list[str]:
         return []
     last = audit["stages"][-1]
     population = audit["all"][last]
-    return [*_about(audit, last), *_said(population), *_mentioned(population), *_placed(audit, last), *_lost(audit)]
+    return [
+        *_about(audit, last),
+        *_sentences(population),
+        *_mentioned(population),
+        *_placed(audit, last),
+        *_lost(audit),
+    ]
 
 
 def _about(audit: Mapping[str, Any], last: str) -> Iterator[str]:
@@ -54,7 +60,7 @@ def _mentioned(population: Mapping[str, Any]) -> Iterator[str]:
         if rates:
             yield (
                 f"Terms in English captions, which tell what was written and not what is shown: {', '.join(rates)} "
-                f"({_of(found)})."
+                f"({_coverage(found)})."
             )
 
 
@@ -109,23 +115,23 @@ def still_there(found: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def _said(found: Mapping[str, Any]) -> Iterator[str]:
+def _sentences(found: Mapping[str, Any]) -> Iterator[str]:
     """Yield sentences of the sections that are there; another version of the audit may have others."""
     words, languages, gendered = (found.get(name, {}) for name in ("words", "languages", "gendered"))
     if words.get("mean") is not None:
-        yield f"Captions have {words['mean']:.1f} words on average (median {words['median']}), of {_of(words)}."
+        yield f"Captions have {words['mean']:.1f} words on average (median {words['median']}), of {_coverage(words)}."
     if _value(languages.get("english")) is not None:
-        yield f"{_share(languages['english'])} of the texts are English by an automatic identifier, of {_of(languages)}."
+        yield f"{_share(languages['english'])} of the texts are English by an automatic identifier, of {_coverage(languages)}."
     terms = {name: gendered.get(name) for name in ("female", "male", "neither")}
     if all(_value(share) is not None for share in terms.values()):
         yield (
             f"Of the English texts {_share(terms['female'])} have a term for women or girls and {_share(terms['male'])} one for "
-            f"men or boys; {_share(terms['neither'])} have neither (GenBit's word lists; {_of(gendered)})."
+            f"men or boys; {_share(terms['neither'])} have neither (GenBit's word lists; {_coverage(gendered)})."
         )
     countries = found.get("countries", {})
     largest = [f"{row['country']} {row['share']:.0%}" for row in countries.get("shares", [])[:5]]
     if largest:
-        yield f"Geotags lie most often in {', '.join(largest)}, of {_of(countries)}."
+        yield f"Geotags lie most often in {', '.join(largest)}, of {_coverage(countries)}."
     hosts = found.get("hosts", {})
     names = [escape.html(row["host"]) for row in hosts.get("largest", [])[:5]]
     if names and hosts.get("top_10") is not None:
@@ -163,6 +169,6 @@ def _intervals(estimate: Mapping[str, Any]) -> Iterator[tuple[float, float]]:
         yield low, high
 
 
-def _of(section: Mapping[str, Any]) -> str:
+def _coverage(section: Mapping[str, Any]) -> str:
     coverage = section["coverage"]
     return f"{coverage['measured']:,} of {coverage['eligible']:,} {coverage['of']}"

@@ -135,7 +135,9 @@ def rows(pairs: pa.Table, fate: pa.Table, terms: Terms, asked: Asked) -> pa.Tabl
     withheld, nothing = WITHHELD[level(terms, asked)], pa.nulls(pairs.num_rows, pa.string())
     columns |= full | dict.fromkeys(withheld, nothing)
     columns["withheld_digest"] = digests(full) if withheld else nothing
-    table = pa.table([columns.get(field.name, _of(pairs, field.name)) for field in PUBLISHED], names=PUBLISHED.names)
+    table = pa.table(
+        [columns.get(field.name, _column_or_none(pairs, field.name)) for field in PUBLISHED], names=PUBLISHED.names
+    )
     return table.cast(PUBLISHED).take(pc.sort_indices(table, [("pair_id", "ascending")])).combine_chunks()
 
 
@@ -231,7 +233,7 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
     return pa.concat_arrays([pa.array([], column.type), *column.chunks])
 
 
-def _of(pairs: pa.Table, name: str) -> pa.ChunkedArray | None:
+def _column_or_none(pairs: pa.Table, name: str) -> pa.ChunkedArray | None:
     return pairs[name] if name in pairs.schema.names else None
 
 

@@ -54,7 +54,7 @@ def update(
     bits = exchange.bits_for(sum(map(storage.size, [*known, *stand])), _PARTITION_BYTES)
     with tempfile.TemporaryDirectory(prefix="pmd-withdrawn-", dir=spools.folder()) as work:
         runs = list(exchange.write(work, _ROWS, bits, _rows(known, stand), "pair_id"))
-        ids = (_left(exchange.read(work, [run], _ROWS)) for _, run in exchange.by_partition(runs))
+        ids = (_gone_ids(exchange.read(work, [run], _ROWS)) for _, run in exchange.by_partition(runs))
         return _written(folder, _groups(ids), announce)
 
 
@@ -67,7 +67,7 @@ def _rows(known: Sequence[str], stand: Sequence[str]) -> Iterator[pa.RecordBatch
                 yield pa.RecordBatch.from_arrays([column, pa.repeat(stands, len(ids))], schema=_ROWS)
 
 
-def _left(rows: pa.Table) -> pa.Array:
+def _gone_ids(rows: pa.Table) -> pa.Array:
     """Return the ids that do not stand, in order, each once."""
     first, last = keys.halves(rows["pair_id"].combine_chunks())
     stands = rows["stands"].combine_chunks().to_numpy(zero_copy_only=False)

@@ -34,7 +34,7 @@ def figures(parts: Iterable[pa.Table]) -> dict[str, Any]:
         ``other_hosts``: the number, the images and the alive of all others.
     """
     counted = sums.added(parts)
-    hosts = _of(counted, sums.HOST)
+    hosts = _sums_by(counted, sums.HOST)
     sources = [_source(name, hosts) for name in _names(hosts)]
     named, others = _shown(hosts.filter(pc.equal(hosts["source"], ALL)))
     return {
@@ -44,15 +44,15 @@ def figures(parts: Iterable[pa.Table]) -> dict[str, Any]:
         "sources": sources,
         "statuses": [
             {name: row[name] for name in ("source", "status", "images")}
-            for row in _of(counted, sums.STATUS).to_pylist()
+            for row in _sums_by(counted, sums.STATUS).to_pylist()
         ],
-        "days": [_with_share(row) for row in _of(counted, sums.DAY).to_pylist()],
+        "days": [_with_share(row) for row in _sums_by(counted, sums.DAY).to_pylist()],
         "hosts": named,
         "other_hosts": others,
     }
 
 
-def _of(counted: pa.Table, by: str) -> pa.Table:
+def _sums_by(counted: pa.Table, by: str) -> pa.Table:
     """Return the sums of one cut, in order of source and name; the name's column is called as the cut is."""
     mine = counted.filter(pc.equal(counted["by"], by)).drop_columns(["by"])
     return mine.rename_columns([by if name == "name" else name for name in mine.schema.names])

@@ -50,27 +50,27 @@ def table(found: Mapping[str, Any]) -> str:
 def _rows(found: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     fetched = found["fetched"]
     for row in fetched["sources"]:
-        yield {"by": "source", **_of(row, "images"), **_ends("draw", row["another_draw"])}
+        yield {"by": "source", **_counts(row, "images"), **_ends("draw", row["another_draw"])}
     for row in fetched["statuses"]:
         yield {"by": "status", "source": row["source"], "name": row["status"], "images": row["images"]}
     for row in fetched["hosts"]:
-        yield {"by": "host", "source": ALL, "name": row["host"], **_of(row, "images")}
+        yield {"by": "host", "source": ALL, "name": row["host"], **_counts(row, "images")}
     if fetched["other_hosts"]["images"]:
         yield {"by": "host", "source": ALL, **{name: fetched["other_hosts"][name] for name in ("images", "alive")}}
     for row in fetched["days"]:
-        yield {"by": "day", "name": row["day"], **_of(row, "images")}
+        yield {"by": "day", "name": row["day"], **_counts(row, "images")}
     for wave in found["waves"]:
         for row in wave["sources"]:
             yield {
                 "by": "wave",
                 "name": wave["wave"],
-                **_of(row, "asked"),
+                **_counts(row, "asked"),
                 **_ends("table", row["this_table"]),
                 **_ends("draw", row["another_draw"]),
             }
 
 
-def _of(row: Mapping[str, Any], count: str) -> dict[str, Any]:
+def _counts(row: Mapping[str, Any], count: str) -> dict[str, Any]:
     said = {"images": row[count], "alive": row["alive"], "share": row["share"]}
     return said | ({"source": row["source"]} if "source" in row else {})
 

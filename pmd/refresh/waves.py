@@ -21,7 +21,7 @@ from pmd.errors import ConfigError, RootError
 from pmd.refresh.sampling import DRAWN, Bound, Drawn
 from pmd.schema.tables import KEY
 from pmd.store import commits, storage
-from pmd.store.commits import Commit, File
+from pmd.store.commits import Commit
 
 #: A wave: one row an image that was asked for. In order of image_id.
 WAVE: Final = pa.schema(
@@ -183,11 +183,8 @@ def commit(folder: str, date: str, drawn: Drawn, answered: Mapping[bytes, Answer
     """
     file = commits.put_table(folder, flow.part(0, 0), rows_of(drawn, answered))
     facts = {"wave": date, "bounds": {name: dataclasses.asdict(bound) for name, bound in drawn.bounds.items()}}
-    commits.write(folder, _commit((file,), facts, {"pmd": __version__, **run}))
-
-
-def _commit(files: tuple[File, ...], facts: Mapping[str, Any], run: Mapping[str, Any]) -> Commit:
-    return Commit(flow.REFRESH.name, files, {}, commits.options_hash(run.get("asked_for")), run, facts)
+    options = commits.options_hash(run.get("asked_for"))
+    commits.write(folder, Commit(flow.REFRESH.name, (file,), {}, options, {"pmd": __version__, **run}, facts))
 
 
 def rows_of(drawn: Drawn, answered: Mapping[bytes, Answer]) -> pa.Table:

@@ -57,7 +57,7 @@ def hashed(values: pa.Array, of: Callable[[bytes], bytes] = xxhash.xxh3_128_dige
     # By way of NumPy, which makes the objects in half the time of `to_pylist`, and of one buffer for all digests.
     objects = binary.to_numpy(zero_copy_only=False).tolist()
     if not values.null_count:
-        return _from_digests(b"".join(map(of, objects)), len(objects))
+        return pa.Array.from_buffers(KEY, len(objects), [None, pa.py_buffer(b"".join(map(of, objects)))])
     return key_array(None if value is None else of(value) for value in objects)
 
 
@@ -142,10 +142,6 @@ def _looked_up(wanted: pa.Array, among: pa.Array) -> npt.NDArray[np.int64]:
     found = pc.fill_null(pc.index_in(wanted, value_set=among), -1)
     at: npt.NDArray[np.int64] = found.to_numpy(zero_copy_only=False).astype(np.int64)
     return at
-
-
-def _from_digests(joined: bytes, count: int) -> pa.Array:
-    return pa.Array.from_buffers(KEY, count, [None, pa.py_buffer(joined)])
 
 
 def _digests(prefix: bytes, texts: pa.Array) -> pa.Array:

@@ -127,8 +127,8 @@ def misfits(rows: pa.Table, ledger: pa.Table, asked: Asked, stored_long_side_px:
     has_region = pc.is_valid(rows["region"]).to_numpy(zero_copy_only=False)
     sides = np.zeros((len(rows), 4))
     sides[has_region] = np.array(rows["region"].filter(pa.array(has_region)).to_pylist()).reshape(-1, 4)
-    stored_width = _known(ledger["stored_width_px"].take(at), width)
-    stored_height = _known(ledger["stored_height_px"].take(at), height)
+    stored_width = _stored_or_original(ledger["stored_width_px"].take(at), width)
+    stored_height = _stored_or_original(ledger["stored_height_px"].take(at), height)
     across = np.where(has_region, _pixels_between(sides[:, 0], sides[:, 2], stored_width), width)
     down = np.where(has_region, _pixels_between(sides[:, 1], sides[:, 3], stored_height), height)
     short, long = np.minimum(across, down), np.maximum(across, down)
@@ -186,7 +186,7 @@ def check_sizes(rows: pa.Table, ledger: pa.Table, asked: Asked) -> None:
     )
 
 
-def _known(stored: pa.ChunkedArray, original: np.ndarray) -> np.ndarray:
+def _stored_or_original(stored: pa.ChunkedArray, original: np.ndarray) -> np.ndarray:
     sizes = stored.to_numpy(zero_copy_only=False).astype(np.float64)
     return np.where(np.isnan(sizes), original, sizes)
 

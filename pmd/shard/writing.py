@@ -119,9 +119,6 @@ def _of_tars() -> list[dict[str, Any]]:
 
 _FEATURES: Final = b"dataset_info:\n  features: " + orjson.dumps(_of_tars()) + b"\n"
 
-#: What earlier versions write in the place of `tars`.
-OLDER_TARS: Final = (_TARS, _TARS + _FEATURES)
-
 #: What is stored has passed the limit of the fetch stage, which may be another than the codec's own.
 _ANY_PIXELS: Final = 2**62
 

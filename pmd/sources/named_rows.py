@@ -216,7 +216,7 @@ def _tsv_parts(table: Table, chunk: Chunk, names: Mapping[str, str]) -> Iterator
             yield Part(nothing, pa.array([], pa.string()), (lost,))
             continue
         for part, places in column_drafts.slices(batch):
-            body, where = _said(part, places)
+            body, where = _without_blank_lines(part, places)
             if not len(body):
                 continue
             if first:  # the names
@@ -231,7 +231,7 @@ def _tsv_parts(table: Table, chunk: Chunk, names: Mapping[str, str]) -> Iterator
             yield Part(columns, column_drafts.take(where, cut.good), tuple(bad))
 
 
-def _said(part: pa.Array, places: pa.Array) -> tuple[pa.Array, pa.Array]:
+def _without_blank_lines(part: pa.Array, places: pa.Array) -> tuple[pa.Array, pa.Array]:
     """Return lines and their places without those that are blank; tabs are rows of empty fields."""
     blank = column_drafts.mask(pc.match_substring_regex(part, "^[ \r]*$"))
     if not blank.any():

@@ -46,7 +46,7 @@ _NAME_SHOWN: Final = 60
 _KIND_SHOWN: Final = 120
 #: How a chunk of a table is told from one of the source's own forms.
 PREFIX: Final = "table:"
-_SPLITS: Final = {
+SPLITS: Final = {
     "train": "train",
     "training": "train",
     "val": "validation",
@@ -251,13 +251,13 @@ def _refuse_another(start: bytes, label: str) -> None:
 def split_of(path: str) -> str | None:
     """Return the split that a file's name has in it ("train-00000-of-00002.parquet"), else its folder's; None where none has."""
     folder, name = posixpath.split(path)
-    return split_in(name) or _SPLITS.get(posixpath.basename(folder).lower())
+    return split_in(name) or SPLITS.get(posixpath.basename(folder).lower())
 
 
 def split_in(name: str) -> str | None:
     """Return the split that a name has in it; None where it has none."""
     words = re.split("[^a-z]+", name.lower())
-    return next((_SPLITS[word] for word in words if word in _SPLITS), None)
+    return next((SPLITS[word] for word in words if word in SPLITS), None)
 
 
 def is_chunk(chunk: Chunk) -> bool:

@@ -44,13 +44,6 @@ _WHOLE: Final = re.compile(r"(-?[0-9]{1,19})(?:\.0)?")
 _LIST: Final = re.compile(rb"\s*\[(?:[^\n]*,)?\s*\n")
 #: Rows looked at to tell which data set a table is of.
 _HEAD_ROWS: Final = 100
-_SPLITS: Final[dict[str, str]] = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "validation": "validation",
-    "test": "test",
-}
 #: What a `dataset_id` or file name has in it, by data set.
 _MARKS: Final[dict[str, re.Pattern[str]]] = {
     "openimages": re.compile(r"open_?images", re.IGNORECASE),
@@ -339,7 +332,7 @@ def split_of(dataset_id: str, image_id: str, document: str) -> str | None:
     """
     for name in (dataset_id, image_id, re.split(r"[/\\]", document)[-1]):
         if match := re.search(r"(?<![a-z])(train(?:ing)?|val(?:idation)?|test)(?![a-z])", name, re.IGNORECASE):
-            return _SPLITS[match[1].lower()]
+            return named_tables.SPLITS[match[1].lower()]
     return None
 
 

@@ -15,7 +15,7 @@ import orjson
 import pyarrow as pa
 
 from pmd.errors import InputError
-from pmd.formats import archives, compression, encoding
+from pmd.formats import archives, compression, encoding, parquet
 from pmd.formats.json_stream import Spoiled
 from pmd.formats.lines import INVALID_UTF8
 from pmd.formats.streams import HEAD_BYTES as MAGIC_BYTES
@@ -176,8 +176,6 @@ _OTHERS: Final = {
     # The length of what follows, of less than 16 MiB.
     re.compile(rb"PARE[\s\S]{3}\0"): ("an encrypted Parquet table", "write it without encryption"),
 }
-_PARQUET: Final = b"PAR1"
-_PAGE: Final = re.compile(rb"\s*<(?:!doctype html|html|head|body|error|\?xml)\b|\s*<!--", re.IGNORECASE)
 
 
 def of_another(start: bytes) -> tuple[str, str] | None:
@@ -195,9 +193,11 @@ def told_of(start: bytes) -> tuple[str, str] | None:
     Args:
         start: Its first bytes, decompressed.
     """
-    if _PAGE.match(start):
-        return "a web page, or a server's error", "download the file anew: a server has sent this in its place"
-    if start.startswith(_PARQUET):
+    from pmd.manifests import integrity  # late: a build that has nothing to do reads no manifests
+
+    if integrity.is_page(start):
+        return integrity.A_PAGE, "download the file anew: a server has sent this in its place"
+    if start.startswith(parquet.MAGIC):
         return (
             "a Parquet table",
             "give upstream's own file: docs/sources.md says which sources have mirrors that are read",

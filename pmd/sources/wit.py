@@ -389,12 +389,12 @@ def _mirrored(chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
         except records.Malformed as malformed:
             lost.append(records.lost(row, "malformed_row", str(malformed), where))
         if max(len(good), len(lost)) >= DRAFT_ROWS or held_bytes >= _BATCH_BYTES:
-            yield from _both(good, places, lost, split, options)
+            yield from _good_and_lost(good, places, lost, split, options)
             good, places, lost, held_bytes = [], [], [], 0
-    yield from _both(good, places, lost, split, options)
+    yield from _good_and_lost(good, places, lost, split, options)
 
 
-def _both(
+def _good_and_lost(
     good: Sequence[Sequence[str]], places: Sequence[str], lost: Sequence[dict[str, Any]], split: str, options: Options
 ) -> Iterator[pa.RecordBatch]:
     if good:

@@ -304,7 +304,7 @@ def draft(rows: Rows, options: Options) -> Iterator[pa.RecordBatch]:
             "reason": pa.concat_arrays([pa.array(reasons[lost], pa.string()), captions.reasons]).take(order),
             "detail": pa.concat_arrays([pa.array(details[lost], pa.string()), captions.details]).take(order),
         }
-        known = _known(rows, np.sort(left), ids)
+        known = _columns_of_every_row(rows, np.sort(left), ids)
         if known["source_id"].null_count:  # the picture of such a row is known by its address alone
             addresses = column_drafts.take(download_urls, np.sort(left))
             said["image_url"] = pc.if_else(pc.is_null(known["source_id"]), addresses, pa.scalar(None, pa.string()))
@@ -318,7 +318,7 @@ def _pairs(rows: Rows, kept: Indices, ids: pa.Array, download_urls: pa.Array, ca
     hashes = rows.column("hash", kept) if "hash" in rows.names else None
     return column_drafts.drafts(
         len(kept),
-        _known(rows, kept, ids)
+        _columns_of_every_row(rows, kept, ids)
         | {
             "image_url": urls_of_kept,
             "mirrors": urls.yfcc_mirror_lists(urls_of_kept, hashes),
@@ -331,7 +331,7 @@ def _pairs(rows: Rows, kept: Indices, ids: pa.Array, download_urls: pa.Array, ca
     )
 
 
-def _known(rows: Rows, some: Indices, ids: pa.Array) -> dict[str, Any]:
+def _columns_of_every_row(rows: Rows, some: Indices, ids: pa.Array) -> dict[str, Any]:
     """Return what is told of each row, whether it stays or leaves."""
     ids = column_drafts.take(ids, some)
     return {

@@ -529,6 +529,11 @@ def put_content(folder: str, prefix: str, suffix: str, content: bytes, rows: int
     return File(name, len(content), rows, digest)
 
 
+def put_aside(folder: str, prefix: str, content: bytes, suffix: str = "") -> str:
+    """Write a file that a run's workers know by its path, so that another run's has another; return that path."""
+    return storage.join(folder, put_content(folder, prefix, suffix, content, 0, durable=False).name)
+
+
 def put_table(folder: str, prefix: str, table: pa.Table, *, durable: bool = True, page_index: bool = False) -> File:
     """Write a table as one committed Parquet file; see `put_content` and `parquet_bytes`."""
     content = parquet_bytes(table, page_index=page_index)

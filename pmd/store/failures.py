@@ -67,13 +67,10 @@ _MEANING: Final[dict[int, tuple[str, str]]] = {
     getattr(errno, "EREMOTEIO", -1): ("the storage fails", _SOUND),
 }  # fmt: skip
 
-#: They say that something could not be written, whatever was asked.
-_WRITING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
-
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 #: They may come of a file that is open, and then name none; the others say nothing of storage without a path.
-_OF_OPEN_FILES: Final = _WRITING | {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ENOTCONN}
+_OF_OPEN_FILES: Final = spools.WRITING | {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ENOTCONN}
 
 #: A fault of ours, whatever was being handled when it came: only what it was raised from says more.
 _OURS: Final = (LookupError, TypeError, AttributeError, NameError, AssertionError, ArithmeticError)
@@ -183,7 +180,7 @@ def told(error: BaseException, root: str | None = None) -> PmdError | None:
     if ours:  # Beam copies an exception, with words of its own behind ours
         return next(one for one in reversed(ours) if ours[0].problem.startswith(one.problem))
     for one in chain:
-        found = _of(one, root)
+        found = _meaning(one, root)
         if found is not None:
             return found
     return None
@@ -217,7 +214,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         left += [other for other in (one.__cause__, handled) if other is not None]
 
 
-def _of(error: BaseException, root: str | None) -> PmdError | None:
+def _meaning(error: BaseException, root: str | None) -> PmdError | None:
     said = f"{type(error).__name__}: {error}"
     if isinstance(error, ConnectionError | ChildProcessError | ProcessLookupError) and _path(error) is None:
         return None  # of a socket, or a process
@@ -325,7 +322,7 @@ def _words(number: int, path: str | None, said: str, root: str | None) -> PmdErr
     if meaning is None or (path is None and number not in _OF_OPEN_FILES):
         return None
     problem, remedy = meaning
-    is_written = number in _WRITING
+    is_written = number in spools.WRITING
     if number in _NO_ROOM and path is not None and spools.is_in(path):
         remedy = _TEMPORARY_ROOM
     if number in {errno.EMFILE, errno.ENFILE}:
@@ -334,7 +331,7 @@ def _words(number: int, path: str | None, said: str, root: str | None) -> PmdErr
         path, is_written = posixpath.dirname(path), True  # nobody knows the name of what is being written
     root = root or (_root_above(path) if path is not None else None)
     if path is None or (root is not None and (_is_in(path, root) or _is_in(root, path))):  # or a folder that ROOT is in
-        kind: type[PmdError] = RootError if root is not None or number in _WRITING else PmdError
+        kind: type[PmdError] = RootError if root is not None or number in spools.WRITING else PmdError
     else:
         kind = PmdError if is_written else InputError
     return kind(problem, where=path or root, found=said, remedy=remedy)

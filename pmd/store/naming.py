@@ -24,7 +24,7 @@ _RENAME_NOREPLACE = 1
 _RENAME_EXCL = 4
 
 
-def _is(path: str, identity: tuple[int, int]) -> bool:
+def _is_name_of(path: str, identity: tuple[int, int]) -> bool:
     """Return whether a name is that of a file."""
     try:
         found = os.stat(path)
@@ -38,7 +38,7 @@ def replaced(temporary: str, path: str, identity: tuple[int, int]) -> None:
     try:
         os.replace(temporary, path)
     except FileNotFoundError:
-        if not _is(path, identity):
+        if not _is_name_of(path, identity):
             raise
 
 
@@ -59,7 +59,7 @@ def named(temporary: str, path: str, identity: tuple[int, int]) -> bool:
                 found=os.strerror(failure),
                 remedy="choose a root on another file system",
             )
-    if failure in {errno.EEXIST, errno.ENOENT} and _is(path, identity):
+    if failure in {errno.EEXIST, errno.ENOENT} and _is_name_of(path, identity):
         return True
     if failure not in {0, errno.EEXIST}:
         raise OSError(failure, os.strerror(failure), path)

@@ -77,7 +77,7 @@ def accept(proposals: Sequence[Proposal], lock: Lock) -> None:
         if proposal.fixed:
             commits.open_for_change(proposal.folder, lock.epoch)
         for name, content in sorted(proposal.fixed.items()):
-            _put(storage.join(proposal.folder, name), content, lock)
+            _put_of_fixed_name(storage.join(proposal.folder, name), content, lock)
             files.append(File(name, len(content), 0, commits.sha256(content)))
         lock.check()
         run = {**proposal.commit.run, commits.EPOCH: lock.epoch}
@@ -86,7 +86,7 @@ def accept(proposals: Sequence[Proposal], lock: Lock) -> None:
         commits.sweep(proposal.folder, lock.check)
 
 
-def _put(path: str, content: bytes, lock: Lock) -> None:
+def _put_of_fixed_name(path: str, content: bytes, lock: Lock) -> None:
     """Write a file of a fixed name, unless another writer has done so since this one held the lock."""
     seen = versions.read(path)
     lock.check()

@@ -21,8 +21,8 @@ from pmd.store import patience
 
 #: How the names begin of all that pmd makes in the folder for temporary files.
 _OURS: Final = "pmd-"
-#: What is told of a file that could not be written.
-_WRITING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
+#: They say that something could not be written, whatever was asked.
+WRITING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
 
 _one: Final = threading.Lock()
 #: The folder of this process, with the open file through which it is locked.
@@ -58,7 +58,7 @@ def named() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _WRITING:
+        if error.errno in WRITING:
             patience.name(error, above())
         raise
 

@@ -287,7 +287,7 @@ def _read_s3(fs: Any, path: str) -> Versioned | None:
 
     def read() -> Versioned:
         answer = fs.call_s3("get_object", Bucket=bucket, Key=key)
-        return Versioned(_body(fs, answer["Body"]), _told(fs, path, answer, "ETag"))
+        return Versioned(_body(fs, answer["Body"]), _version_told(fs, path, answer, "ETag"))
 
     try:
         return patience.wholly(read)
@@ -295,7 +295,7 @@ def _read_s3(fs: Any, path: str) -> Versioned | None:
         return None
 
 
-def _told(fs: Any, path: str, answer: Mapping[str, Any], name: str) -> str:
+def _version_told(fs: Any, path: str, answer: Mapping[str, Any], name: str) -> str:
     """Return what an answer tells of an object's version.
 
     Raises:
@@ -331,7 +331,7 @@ def _swap_s3(fs: Any, path: str, content: bytes, seen: Versioned | None) -> bool
 def _version_s3(fs: Any, path: str) -> str | None:
     bucket, key, _ = fs.split_path(path)
     try:
-        return _told(fs, path, fs.call_s3("head_object", Bucket=bucket, Key=key), "ETag")
+        return _version_told(fs, path, fs.call_s3("head_object", Bucket=bucket, Key=key), "ETag")
     except FileNotFoundError:
         return None
 
@@ -344,14 +344,14 @@ def _remove_s3(fs: Any, path: str, version: str) -> bool:
 
 
 def _list_s3(fs: Any, path: str, ending: str) -> dict[str, Listed]:
-    return _found(fs, path, ending, "ETag")
+    return _listed_ending(fs, path, ending, "ETag")
 
 
 def _list_gcs(fs: Any, path: str, ending: str) -> dict[str, Listed]:
-    return _found(fs, path, ending, "generation")
+    return _listed_ending(fs, path, ending, "generation")
 
 
-def _found(fs: Any, path: str, ending: str, version: str) -> dict[str, Listed]:
+def _listed_ending(fs: Any, path: str, ending: str, version: str) -> dict[str, Listed]:
     return {
         name: Listed(str(entry[version]), int(entry["size"]))
         for name, entry in fs.find(path, detail=True).items()
@@ -365,7 +365,7 @@ def _read_gcs(fs: Any, path: str) -> Versioned | None:
         headers, content = fs.call("GET", "b/{}/o/{}", bucket, key, alt="media")
     except FileNotFoundError:
         return None
-    return Versioned(bytes(content), _told(fs, path, headers, "x-goog-generation"))
+    return Versioned(bytes(content), _version_told(fs, path, headers, "x-goog-generation"))
 
 
 def _swap_gcs(fs: Any, path: str, content: bytes, seen: Versioned | None) -> bool:

@@ -28,6 +28,8 @@ from pmd.store import commits, storage
 #: Where a ROOT keeps its own list.
 FOLDER: Final = "takedown"
 FILE: Final = "suppression.json"
+#: The same, as it stands under ROOT.
+PLACE: Final = f"{FOLDER}/{FILE}"
 #: In that folder, what tells that takedowns were carried out (`pmd.takedown.receipts`).
 RECEIPTS: Final = "receipts.jsonl"
 
@@ -235,11 +237,6 @@ def read(of: Iterable[tuple[str, str]]) -> Suppression:
 def standing(root: str, named: Iterable[str]) -> Suppression:
     """Read the lists that hold in a ROOT now; see `paths`."""
     return read(digests(paths(root, named)))
-
-
-def standing_named(named: Iterable[str]) -> Suppression:
-    """Read the lists of some paths."""
-    return read(digests(named))
 
 
 def own(root: str) -> List | None:

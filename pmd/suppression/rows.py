@@ -33,7 +33,7 @@ _BY_URL: Final = "url:"
 
 def pairs(lists: Suppression, table: pa.Table | pa.RecordBatch) -> Mask:
     """Return which `PAIRS` are named: by key, by row, or by their pictures."""
-    return _of(lists, "pair", table["pair_id"]) | _by_row(lists, "row", table) | pictures(lists, table)
+    return _is_named(lists, "pair", table["pair_id"]) | _by_row(lists, "row", table) | pictures(lists, table)
 
 
 def pictures(lists: Suppression, table: pa.Table | pa.RecordBatch) -> Mask:
@@ -56,7 +56,7 @@ def pictures(lists: Suppression, table: pa.Table | pa.RecordBatch) -> Mask:
 
 def rejected(lists: Suppression, table: pa.Table | pa.RecordBatch) -> Mask:
     """Return which `REJECTED` rows are named: by key, row or image, or by an address in what they say."""
-    found = _of(lists, "pair", table["pair_id"]) | _by_row(lists, "row", table) | _by_row(lists, "post", table)
+    found = _is_named(lists, "pair", table["pair_id"]) | _by_row(lists, "row", table) | _by_row(lists, "post", table)
     found |= by_image(lists, table)
     if lists.has("url") or lists.has("host"):
         said = [(row, _ADDRESS.findall(detail or "")) for row, detail in enumerate(table["detail"].to_pylist())]
@@ -68,7 +68,7 @@ def rejected(lists: Suppression, table: pa.Table | pa.RecordBatch) -> Mask:
 
 def by_image(lists: Suppression, table: pa.Table | pa.RecordBatch) -> Mask:
     """Return which pairs or rejected rows are named by their image, under any identity."""
-    found = _of(lists, "image", table["image_id"])
+    found = _is_named(lists, "image", table["image_id"])
     if lists.has("image"):
         others = _whole(table["also"])
         named = lists.among("image", map(keys.image_id, pc.unique(others).drop_null().to_pylist()))
@@ -99,10 +99,10 @@ def images_of(table: pa.Table | pa.RecordBatch) -> set[str | bytes]:
 
 def fetched(lists: Suppression, table: pa.Table) -> Mask:
     """Return which rows of a ledger, of attempts or of hashes are named: by image or, where they have them, digests or looks."""
-    found = _of(lists, "image", table["image_id"])
+    found = _is_named(lists, "image", table["image_id"])
     for kind, column in (("sha256", "sha256"), ("stored", "stored_digest")):
         if column in table.schema.names:
-            found |= _of(lists, kind, table[column])
+            found |= _is_named(lists, kind, table[column])
     if lists.looks and "perceptual_hash" in table.schema.names:
         found |= alike(lists, table["perceptual_hash"].to_pylist())
     return found
@@ -125,7 +125,7 @@ def _by_row(lists: Suppression, kind: str, table: pa.Table | pa.RecordBatch) -> 
     if not lists.has(kind):
         return np.zeros(len(table), bool)
     own, repeated = named_as(table)
-    return _of(lists, kind, own) | _of(lists, kind, repeated)
+    return _is_named(lists, kind, own) | _is_named(lists, kind, repeated)
 
 
 def named_as(table: pa.Table | pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
@@ -134,7 +134,7 @@ def named_as(table: pa.Table | pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
     return own, pc.replace_substring_regex(own, REPEAT, "")
 
 
-def _of(lists: Suppression, kind: str, column: pa.Array | pa.ChunkedArray) -> Mask:
+def _is_named(lists: Suppression, kind: str, column: pa.Array | pa.ChunkedArray) -> Mask:
     named = lists.among(kind, pc.unique(column).to_pylist()) if lists.has(kind) else ()
     return is_in(column, pa.array(sorted(named), column.type)) if named else np.zeros(len(column), bool)
 
@@ -149,7 +149,7 @@ def _is_address(lists: Suppression, column: pa.Array) -> Mask:
         found[there] = named[hosts.indices.drop_null().to_numpy()]
     if lists.has("url"):
         forms = urls.canonical(column)
-        found |= _of(lists, "url", forms) | _of(lists, "url", urls.alike(forms))
+        found |= _is_named(lists, "url", forms) | _is_named(lists, "url", urls.alike(forms))
     return found
 
 

@@ -113,7 +113,7 @@ def _closed(file: BinaryIO, place: str, depth: int) -> Iterator[Piece]:
     raise ValueError("nothing here unpacks it")
 
 
-def _by(unpack: Callable[[bytes], bytes], name: str) -> Callable[[BinaryIO, str, int], Iterator[Piece]]:
+def _unpacked_by(unpack: Callable[[bytes], bytes], name: str) -> Callable[[BinaryIO, str, int], Iterator[Piece]]:
     """Return what yields the pieces of compressed bytes."""
 
     def yielding(file: BinaryIO, place: str, depth: int) -> Iterator[Piece]:
@@ -338,10 +338,10 @@ _BY_MAGIC: Final[Mapping[bytes, Callable[[BinaryIO, str, int], Iterator[Piece]]]
     _ARROW_STREAM: _arrow_stream,
     _SQLITE: _sqlite,
     b"PK\x03\x04": _zipped,
-    b"\x1f\x8b": _by(gzip.decompress, "gzip"),
-    b"BZh": _by(bz2.decompress, "bzip2"),
-    b"\xfd7zXZ\x00": _by(lzma.decompress, "xz"),
-    b"\x28\xb5\x2f\xfd": _by(_by_arrow("zstd"), "zstd"),
-    b"\x04\x22\x4d\x18": _by(_by_arrow("lz4"), "lz4"),
+    b"\x1f\x8b": _unpacked_by(gzip.decompress, "gzip"),
+    b"BZh": _unpacked_by(bz2.decompress, "bzip2"),
+    b"\xfd7zXZ\x00": _unpacked_by(lzma.decompress, "xz"),
+    b"\x28\xb5\x2f\xfd": _unpacked_by(_by_arrow("zstd"), "zstd"),
+    b"\x04\x22\x4d\x18": _unpacked_by(_by_arrow("lz4"), "lz4"),
     **dict.fromkeys(_CLOSED, _closed),
 }

@@ -108,7 +108,7 @@ def resolve(
     kept = kept_out or _NOTHING
     held = Suppression((*standing.lists, *kept.lists))
     pairs = _Pairs(root_url, _Meant(words, by_bytes), kept)
-    theirs = _Meant(_some(words, agreed), _some(by_bytes, agreed))
+    theirs = _Meant(_where(words, agreed), _where(by_bytes, agreed))
     (led, met_by_led), (of_theirs, _) = _led_to(known, [(pairs.meant, held), (theirs, _NOTHING)])
     also = pairs.also | takedowns.rejected_links(root_url, root.curated_sources(root_url))
     # Of an image that a source knows under another identity the pairs have that one.
@@ -137,7 +137,7 @@ def resolve(
     if any(agreed):
         mine = _Pairs(root_url, theirs).images | of_theirs
         seen = {row["perceptual_hash"] for row in own if row["image_id"] in mine and row["sha256"] not in shared}
-        seen |= {word.named.pdq for word in _some(words, agreed) if word.named is not None}
+        seen |= {word.named.pdq for word in _where(words, agreed) if word.named is not None}
         matched.looks |= {look for look in seen if look is not None and codec.is_telling(look)}
     return matched
 
@@ -167,7 +167,7 @@ def _in_part(
     return found
 
 
-def _some(things: Sequence[T], which: Iterable[bool]) -> list[T]:
+def _where(things: Sequence[T], which: Iterable[bool]) -> list[T]:
     return [*itertools.compress(things, which)]
 
 

@@ -70,8 +70,6 @@ _FIND: Final = f"{flow.RELEASE}/{folder.FIND}"
 _WITHDRAWN: Final = (f"{flow.RELEASE}/{withdrawn.FILE}", "column pair_id")
 _KEY_BYTES: Final = 16
 _DIGEST_BYTES: Final = 32
-#: ROOT's own suppression list.
-_OWN_LIST: Final = f"{lists.FOLDER}/{lists.FILE}"
 #: What is told in the place of a file where a bucket does not let its older versions be listed.
 OLDER: Final = "(older versions)"
 #: What is shorter is no picture.
@@ -172,20 +170,20 @@ def prove(
         try:
             size += storage.size(path)
             with storage.open_raw(path) as file:
-                found += _found(look, name, file)
+                found += _found_in_file(look, name, file)
         except (OSError, PmdError):
             if storage.exists(path):  # else it was a temporary of somebody who writes
                 found["unread", ""] += 1
-        left += _left(name, found)
+        left += _as_left(name, found)
         progress(number + 1, total)
     for number, one in enumerate(versions):
         size += one.bytes
         try:
             with older.opened(root_url, one) as file:
-                found = _found(look, one.name, file)
+                found = _found_in_file(look, one.name, file)
         except (OSError, PmdError):
             found = Counter({("unread", ""): 1})
-        left += _left(f"{one.name} (older version {one.version})", found)
+        left += _as_left(f"{one.name} (older version {one.version})", found)
         progress(len(names) + number + 1, total)
     if kept.unlisted is not None:
         left.append(Left(OLDER, kept.unlisted, "unread", 1))
@@ -193,7 +191,7 @@ def prove(
     return Proof(total, size, tuple(left), () if held_back is None else (held_back,))
 
 
-def _found(look: _Look, name: str, file: BinaryIO) -> Counter[tuple[str, str]]:
+def _found_in_file(look: _Look, name: str, file: BinaryIO) -> Counter[tuple[str, str]]:
     """Return what is found in a file: (what of `LEFT`, the place) → how often."""
     found: Counter[tuple[str, str]] = Counter()
     for piece in decoded.pieces(file):
@@ -202,13 +200,13 @@ def _found(look: _Look, name: str, file: BinaryIO) -> Counter[tuple[str, str]]:
             kinds = {"unread"}
         if (name, piece.place) == _WITHDRAWN:
             kinds -= {"pair", "image", "words"}
-        if name == _OWN_LIST:
+        if name == lists.PLACE:
             kinds.discard("looks")  # those that the person agreed to
         found.update((what, piece.place) for what in kinds)
     return found
 
 
-def _left(name: str, found: Counter[tuple[str, str]]) -> list[Left]:
+def _as_left(name: str, found: Counter[tuple[str, str]]) -> list[Left]:
     return [Left(name, place, what, count) for (what, place), count in sorted(found.items())]
 
 
@@ -381,7 +379,7 @@ class _Needles:
 
     def __init__(self, words: Iterable[Word]) -> None:
         by_run: dict[bytes, set[bytes]] = defaultdict(set)
-        for said, (before, behind) in _said(words):
+        for said, (before, behind) in _spelled(words):
             needle = said.encode().lower()
             pattern = before + re.escape(needle) + behind
             by_run[max(_RUN.findall(needle), key=len, default=b"")].add(pattern)
@@ -402,7 +400,7 @@ def _any_of(patterns: frozenset[bytes]) -> re.Pattern[bytes]:
     return re.compile(b"|".join(sorted(patterns)), re.IGNORECASE)
 
 
-def _said(words: Iterable[Word]) -> Iterator[tuple[str, tuple[bytes, bytes]]]:
+def _spelled(words: Iterable[Word]) -> Iterator[tuple[str, tuple[bytes, bytes]]]:
     """Yield what is looked for as it stands, and what must stand before and behind it."""
     for word in words:
         if word.user is not None:

@@ -149,12 +149,12 @@ class _KeptOut:
 def _commit_source(purge: Purge, folder: str, source: str, before: Commit, now: Commit) -> None:
     """Write the commit of a source: fresh where it was fresh, of the lists that hold now."""
     inputs = dict(before.run.get("inputs", {}))
-    is_fresh = before.hash == _wanted(source, folder, before, inputs).hash
+    is_fresh = before.hash == _wanted_of_curate(source, folder, before, inputs).hash
     inputs.pop(curate_needs.SUPPRESSION, None)
     inputs |= curate_needs.suppression_input(purge.held)
     now = dataclasses.replace(
         now,
-        hash=_wanted(source, folder, before, inputs).hash if is_fresh else before.hash,
+        hash=_wanted_of_curate(source, folder, before, inputs).hash if is_fresh else before.hash,
         run={**before.run, "inputs": inputs, **purge.told},
     )
     if now == before:
@@ -165,7 +165,7 @@ def _commit_source(purge: Purge, folder: str, source: str, before: Commit, now: 
     commits.sweep(folder, purge.lock.check)
 
 
-def _wanted(source: str, folder: str, commit: Commit, inputs: Mapping[str, str]) -> Wanted:
+def _wanted_of_curate(source: str, folder: str, commit: Commit, inputs: Mapping[str, str]) -> Wanted:
     return Wanted(flow.CURATE.name, source, folder, commit.run.get("options", {}), inputs)
 
 

@@ -26,13 +26,13 @@ class Receipt:
         requests: The numbers of those that it carried out.
         date: The day on which it ended.
         removed: Kind → count.
-        after: Receipts that stood when it began. None: of an `apply` of an earlier version, which is known by its requests.
+        after: Receipts that stood when it began.
     """
 
     requests: tuple[int, ...]
     date: str
     removed: Mapping[str, int]
-    after: int | None = dataclasses.field(default=None, compare=False)
+    after: int = dataclasses.field(default=0, compare=False)
 
 
 def _path(root: str, name: str) -> str:
@@ -47,10 +47,7 @@ def read(root: str) -> list[Receipt]:
 
 def _receipt(row: Any) -> Receipt:
     removed = {str(kind): int(count) for kind, count in row["removed"].items()}
-    after = row.get("after")
-    return Receipt(
-        tuple(map(int, row["requests"])), str(row["date"]), removed, None if after is None else max(int(after), 0)
-    )
+    return Receipt(tuple(map(int, row["requests"])), str(row["date"]), removed, max(int(row.get("after", 0)), 0))
 
 
 def _written(receipt: Receipt) -> dict[str, Any]:
@@ -77,9 +74,6 @@ def end(root: str, receipt: Receipt, today: datetime.date) -> Receipt:
     ended = dataclasses.replace(receipt, date=today.isoformat())
     # Behind those that stood when it began there is what it has kept itself, where it was killed after that.
     before = read(root)[: receipt.after]
-    if receipt.after is None:
-        carried_out = {*ended.requests}  # what that one was about to do, and what was asked for since
-        before = [one for one in before if not one.requests or not carried_out.issuperset(one.requests)]
     told = [*before, ended] if ended.requests or ended.removed else before
     if told:
         lines = (orjson.dumps(_written(one), option=orjson.OPT_APPEND_NEWLINE) for one in told)

@@ -199,11 +199,11 @@ def _forms(word: Word) -> tuple[str, ...]:
 
 def _parsed(content: bytes, path: str) -> list[Request]:
     return kept.lines(
-        content, path, lambda row: Request(int(row["number"]), _said(row["said"]), row["keeps_looks"] is True)
+        content, path, lambda row: Request(int(row["number"]), _strings(row["said"]), row["keeps_looks"] is True)
     )
 
 
-def _said(words: Any) -> tuple[str, ...]:
+def _strings(words: Any) -> tuple[str, ...]:
     if not isinstance(words, list):
         raise TypeError(words)
     return tuple(map(str, words))

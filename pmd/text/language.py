@@ -212,7 +212,7 @@ def ask_cld2(texts: list[str], least_score: float = SURE_SCORE) -> Guesses:
     """Return CLD2's best guesses of texts without what it cannot read."""
     if not texts:
         return Guesses(np.zeros(0, object), np.zeros(0), np.zeros(0, np.bool_))
-    reliable, codes, percents, scores = zip(*_told(texts), strict=True)
+    reliable, codes, percents, scores = zip(*_guesses_of_cld2(texts), strict=True)
     coded = pa.array(codes, pa.string()).dictionary_encode()
     names = np.array([_language_of(code) for code in coded.dictionary.to_pylist()], object)
     places = coded.indices.to_numpy()
@@ -223,7 +223,7 @@ def ask_cld2(texts: list[str], least_score: float = SURE_SCORE) -> Guesses:
     return Guesses(names[places], np.where(known, percent / 100, 0.0), sure)
 
 
-def _told(texts: list[str]) -> list[tuple[bool, str, int, float]]:
+def _guesses_of_cld2(texts: list[str]) -> list[tuple[bool, str, int, float]]:
     """Return whether CLD2 calls its guess of each text reliable, and its first language: code, percent, score."""
     try:
         # One tuple a text is kept, and no text's own: the collector walks whatever is kept, over and over.
@@ -235,7 +235,7 @@ def _told(texts: list[str]) -> list[tuple[bool, str, int, float]]:
         if len(texts) == 1:
             return [_UNREAD]
     middle = len(texts) // 2
-    return _told(texts[:middle]) + _told(texts[middle:])
+    return _guesses_of_cld2(texts[:middle]) + _guesses_of_cld2(texts[middle:])
 
 
 def _language_of(code: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from pmd.audit import distinct, measure, units
+from pmd.audit import distinct, measure, unit_sums, units
 from pmd.audit.lexicon import Lexicon, of
 from pmd.audit.measure import Plan
 from pmd.schema import keys
@@ -54,9 +54,9 @@ def batch(rows: Iterable[Mapping[str, Any]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(list(rows), schema=PAIRS)
 
 
-def counted(pairs: pa.RecordBatch, last: pa.Array, plan: Plan = WHOLE) -> units.Counted:
+def counted(pairs: pa.RecordBatch, last: pa.Array, plan: Plan = WHOLE) -> unit_sums.Counted:
     """Return what is known of the units of a batch."""
     rows = units.occurrences(pairs, last, measure.look(pairs, plan))
     sources = sorted(set(pairs["source"].to_pylist()))
     images = pa.Table.from_batches([distinct.occurrences(pairs, last, sources)])
-    return units.merged([units.count(pa.Table.from_batches(rows, units.ROWS)), distinct.count(images, sources)])
+    return unit_sums.merged([units.count(pa.Table.from_batches(rows, units.ROWS)), distinct.count(images, sources)])

@@ -9,15 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pmd.audit import associations, clusters, measure, units, vocabulary
+from pmd.audit import associations, clusters, measure, unit_sums, units, vocabulary
 from pmd.audit.associations import Captions
-from pmd.text import language
 from tests.audit.batches import WHOLE, batch, counted, pair
 
-
-@pytest.fixture(autouse=True)
-def _english(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(language, "languages", lambda tokens: pa.array(["en"] * len(tokens), pa.string()))
+pytestmark = pytest.mark.usefixtures("english")
 
 
 def _photographs() -> tuple[pa.RecordBatch, pa.Array]:
@@ -37,7 +33,7 @@ def _photographs() -> tuple[pa.RecordBatch, pa.Array]:
 
 def test_sums_over_clusters_by_hand() -> None:
     known = counted(*_photographs())
-    before, after = (units.associations_of(known, "yfcc100m", "user", stage) for stage in (0, 4))
+    before, after = (known.associations_of("yfcc100m", "user", stage) for stage in (0, 4))
     doctor = before["occupations/doctor"]
     # Captions with a gendered term: of user 0 a woman, and a man with a woman; of user 1 a man. "a doctor" has none.
     assert (doctor.sizes.tolist(), doctor.units.tolist()) == ([1, 2], [1, 1])
@@ -57,7 +53,7 @@ def test_sums_do_not_depend_on_how_units_are_dealt_out() -> None:
     rows = pa.Table.from_batches(units.occurrences(pairs, last, measure.look(pairs, WHOLE)), units.ROWS)
     ids = rows["unit"].to_numpy()
     parts = [rows.filter(pa.array(ids % 3 == part)) for part in range(3)]
-    merged = units.merged(units.count(part) for part in parts if part.num_rows)
+    merged = unit_sums.merged(units.count(part) for part in parts if part.num_rows)
     assert merged.sums.equals(units.count(rows).sums)
 
 

@@ -13,13 +13,9 @@ from pmd.audit import attributes, measure
 from pmd.audit.result import result
 from pmd.errors import InputError
 from pmd.store.commits import Books
-from pmd.text import language
 from tests.audit.batches import WHOLE, batch, pair
 
-
-@pytest.fixture(autouse=True)
-def _english(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(language, "languages", lambda tokens: pa.array(["en"] * len(tokens), pa.string()))
+pytestmark = pytest.mark.usefixtures("english")
 
 
 def _pairs(number: int) -> pa.RecordBatch:

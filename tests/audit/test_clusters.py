@@ -31,15 +31,19 @@ def test_no_clusters_have_no_sums() -> None:
     assert clusters.alike(0, {}).clusters == 0
 
 
+def _merged(parts: list[clusters.Sums]) -> clusters.Sums:
+    return clusters.from_rows(pa.concat_tables([clusters.rows(part) for part in parts]))
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 6), st.integers(0, 6)), max_size=40), st.integers(1, 5))
 def test_sums_do_not_depend_on_how_clusters_are_dealt_out(drawn: list[tuple[int, int]], parts: int) -> None:
     sizes = np.array([size for size, _ in drawn], dtype=np.int64)
     having = np.array([min(size, some) for size, some in drawn], dtype=np.int64)
-    whole = clusters.rows(clusters.merged([clusters.of(sizes, {"term": having})]))
+    whole = clusters.rows(_merged([clusters.of(sizes, {"term": having})]))
     dealt = [clusters.of(sizes[place::parts], {"term": having[place::parts]}) for place in range(parts)]
     for order in (dealt, dealt[::-1]):
-        assert clusters.rows(clusters.merged(order)).equals(whole)
+        assert clusters.rows(_merged(order)).equals(whole)
 
 
 def test_a_table_of_many_users_has_few_rows() -> None:

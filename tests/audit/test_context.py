@@ -13,7 +13,6 @@ import pytest
 from pmd.audit import clusters, context, estimates, measure
 from pmd.audit.estimates import Part
 from pmd.audit.measure import Plan
-from pmd.text import language
 from tests.audit.batches import WHOLE, batch, pair
 
 #: Caption → how many users wrote it, once each.
@@ -27,9 +26,7 @@ _TEXTS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _english(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(language, "languages", lambda tokens: pa.array(["en"] * len(tokens), pa.string()))
+pytestmark = pytest.mark.usefixtures("english")
 
 
 def _pairs(texts: dict[str, int], *, users: int = 0) -> tuple[pa.RecordBatch, pa.Array]:

@@ -9,7 +9,7 @@ from collections import Counter
 import numpy as np
 import pyarrow as pa
 
-from pmd.audit import distinct, units
+from pmd.audit import distinct, unit_sums
 from pmd.audit.measure import CLASSES
 from tests.audit.batches import batch, pair
 
@@ -31,12 +31,12 @@ def _build() -> tuple[list[tuple[str, str, str]], pa.Table]:
 def test_images_have_as_many_pairs_as_one_counts() -> None:
     made, rows = _build()
     found = distinct.count(rows, SOURCES)
-    for source in (units.ALL, *SOURCES):
+    for source in (unit_sums.ALL, *SOURCES):
         for stage in range(len(CLASSES)):
             by_image = Counter(
-                image for name, image, last in made if source in (units.ALL, name) and CLASSES.index(last) >= stage
+                image for name, image, last in made if source in (unit_sums.ALL, name) and CLASSES.index(last) >= stage
             )
-            sizes, number = units.sizes_of(found, source, "image", stage)
+            sizes, number = found.sizes_of(source, "image", stage)
             assert dict(zip(sizes.tolist(), number.tolist(), strict=True)) == Counter(by_image.values())
 
 
@@ -46,7 +46,7 @@ def test_images_do_not_depend_on_how_they_are_dealt_out() -> None:
     is_first = rows["pair"].to_numpy() >> np.uint64(40) < np.uint64(2**24 // 3)
     turned = rows.take(pa.array(range(rows.num_rows - 1, -1, -1)))
     parts = [distinct.count(turned.filter(pa.array(some[::-1])), SOURCES) for some in (is_first, ~is_first)]
-    assert units.merged(parts).to_bytes() == units.merged([whole]).to_bytes()
+    assert unit_sums.merged(parts).to_bytes() == unit_sums.merged([whole]).to_bytes()
     assert distinct.count(distinct.ROWS.empty_table(), SOURCES).sizes.num_rows == 0
 
 

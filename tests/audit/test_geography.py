@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
-import pyarrow as pa
 import pytest
 
 from pmd.audit import geography_section, report, tables
-from pmd.text import language
 from tests.audit import planted
 
-
-@pytest.fixture(autouse=True)
-def _english(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(language, "languages", lambda texts: pa.array(["en"] * len(texts), pa.string()))
+pytestmark = pytest.mark.usefixtures("english")
 
 
 def test_countries_by_photograph_and_by_user() -> None:

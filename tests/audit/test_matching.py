@@ -101,14 +101,14 @@ def test_words_by_hand(text: str, found: list[str]) -> None:
 @settings(max_examples=100, deadline=None)
 @given(_TEXTS)
 def test_the_native_matcher_finds_what_the_plain_one_finds(texts: list[str]) -> None:
-    found = matching.find(words.split(_tokens(texts)), KNOWN.groups)
+    found = matching.Matcher.of(KNOWN.groups).find(words.split(_tokens(texts)))
     mine = [set(found.terms[found.rows == row].tolist()) for row in range(len(texts))]
     assert mine == [set().union(*(plain_matcher.numbers(group, text) for group in KNOWN.groups)) for text in texts]
 
 
 def test_groups_do_not_hinder_each_other() -> None:
     one, other = matching.Forms({("hot", "dog"): 0}), matching.Forms({("dog",): 1, ("dog", "days"): matching.NONE})
-    found = matching.find(words.split(_tokens(["a hot dog", "hot dog days", "dog"])), [one, other])
+    found = matching.Matcher.of([one, other]).find(words.split(_tokens(["a hot dog", "hot dog days", "dog"])))
     assert list(zip(found.rows.tolist(), found.terms.tolist(), strict=True)) == [(0, 0), (0, 1), (1, 0), (2, 1)]
 
 

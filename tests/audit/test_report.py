@@ -23,7 +23,6 @@ from pmd.audit.script import SCRIPT
 from pmd.audit.style import CSS
 from pmd.config import reference
 from pmd.store.commits import Books
-from pmd.text import language
 from tests.audit.batches import WHOLE, batch, counted, pair
 from tests.audit.test_result import TABLE2
 
@@ -93,9 +92,7 @@ def _figures(
     )
 
 
-@pytest.fixture(autouse=True)
-def _english(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(language, "languages", lambda texts: pa.array(["en"] * len(texts), pa.string()))
+pytestmark = pytest.mark.usefixtures("english")
 
 
 def test_the_page_loads_nothing() -> None:

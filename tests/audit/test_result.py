@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import orjson
 import pyarrow as pa
 import pytest
@@ -17,8 +16,6 @@ from pmd.audit.result import result
 from pmd.errors import VerificationError
 from pmd.manifests import Table2
 from pmd.store.commits import Books
-from pmd.text import language
-from pmd.text.tokens import Tokens
 from tests.audit.batches import WHOLE, batch, counted, pair
 
 
@@ -34,13 +31,7 @@ TABLE2: dict[str, Table2] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _english(monkeypatch: pytest.MonkeyPatch) -> None:
-    def marked(tokens: Tokens) -> pa.Array:
-        texts = tokens.joined(np.arange(len(tokens))).to_pylist()
-        return pa.array(["de" if "(de)" in text else "en" for text in texts], pa.string())
-
-    monkeypatch.setattr(language, "languages", marked)
+pytestmark = pytest.mark.usefixtures("marked_language")
 
 
 def _pairs() -> tuple[pa.RecordBatch, pa.Array]:

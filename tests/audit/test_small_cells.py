@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from pmd.audit import groups, population, small_cells, steps, suppression, tables, units
+from pmd.audit import groups, population, small_cells, steps, suppression, tables, unit_sums
 from pmd.audit.lexicon import Absent
 from pmd.audit.measure import CATEGORIES, CLASSES, MAX_WORDS, Partial, Plan, SourcePartial
 from pmd.audit.population import Population
@@ -79,23 +79,23 @@ def _after(counts: NDArray[np.int64]) -> list[int]:
     return [int(counts[place:].sum()) for place in range(len(CLASSES))]
 
 
-def _counted(hosts: Mapping[str, _Counts]) -> units.Counted:
+def _counted(hosts: Mapping[str, _Counts]) -> unit_sums.Counted:
     of_all = {host: sum((some[host] for some in hosts.values()), np.zeros(len(CLASSES), np.int64)) for host in _HOSTS}
     rows, sizes = [], []
-    for source, some in sorted({**hosts, units.ALL: of_all}.items()):
+    for source, some in sorted({**hosts, unit_sums.ALL: of_all}.items()):
         after = np.array([_after(counts) for counts in some.values()])
         for stage in range(len(CLASSES)):
-            sizes.append(units.sizes(source, "host", stage, after[:, stage]))
+            sizes.append(unit_sums.sizes(source, "host", stage, after[:, stage]))
             for host, number in zip(some, after[:, stage].tolist(), strict=True):
                 if number:
                     rows.append({"source": source, "kind": "host", "stage": stage, "name": host, "pairs": number})
-    by_size = [units.GROUPS.empty_table()]
+    by_size = [unit_sums.GROUPS.empty_table()]
     for source, some in hosts.items():
         found = groups.by_size(np.array([_after(counts) for counts in some.values()]))
         head = [pa.array([name] * found.num_rows, pa.string()) for name in (source, "host")]
-        by_size.append(pa.table([*head, *found.columns], schema=units.GROUPS))
-    tables = {"hosts": pa.Table.from_pylist(rows, units.HOSTS), "sizes": pa.concat_tables(sizes)}
-    return units.merged([dataclasses.replace(units.EMPTY, groups=pa.concat_tables(by_size), **tables)])
+        by_size.append(pa.table([*head, *found.columns], schema=unit_sums.GROUPS))
+    tables = {"hosts": pa.Table.from_pylist(rows, unit_sums.HOSTS), "sizes": pa.concat_tables(sizes)}
+    return unit_sums.merged([dataclasses.replace(unit_sums.EMPTY, groups=pa.concat_tables(by_size), **tables)])
 
 
 def _content(countries: Mapping[str, _Counts], hosts: Mapping[str, _Counts]) -> dict[str, Any]:

@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from pmd.audit import attributes, measure, transforms
-from pmd.audit.standing import ALIASES, OWN_ID, Aliases, with_standing
+from pmd.audit.standing import OWN_ID, with_standing
 from pmd.audit.transforms import Counting
 from pmd.images import rules
+from pmd.images.aliases import ALIASES, Aliases
 from pmd.schema import keys
 from pmd.schema.tables import KEY
 from pmd.store import commits, root
-from pmd.text import language
 from tests.audit.batches import WHOLE, batch, pair
 from tests.pipelines import building
 from tests.takedown import world
@@ -25,9 +25,7 @@ from tests.takedown import world
 SAMPLE = 4
 
 
-@pytest.fixture(autouse=True)
-def _english(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(language, "languages", lambda texts: pa.array(["en"] * len(texts), pa.string()))
+pytestmark = pytest.mark.usefixtures("english")
 
 
 def is_in(identity: str) -> bool:
@@ -37,7 +35,8 @@ def is_in(identity: str) -> bool:
 def aliases(numbers: range) -> Aliases:
     """Return that COCO's image of each number is Flickr's of the same."""
     others, kept = ([keys.image_id(f"{name}:{number}") for number in numbers] for name in ("flickr", "coco"))
-    halves = [pa.record_batch([others[start::2], kept[start::2]], ALIASES) for start in (0, 1)]
+    identities = [f"coco:{number}" for number in numbers]
+    halves = [pa.record_batch([column[start::2] for column in (others, kept, identities)], ALIASES) for start in (0, 1)]
     return Aliases.of(halves)
 
 
@@ -76,8 +75,8 @@ def test_the_sample_goes_by_it() -> None:
 def test_of_several_images_the_one_with_the_smallest_key_stands_for_another() -> None:
     other, *kept = (keys.image_id(one) for one in ("flickr:1", "coco:1", "coco:2"))
     for order in (kept, kept[::-1]):
-        known = Aliases.of([pa.record_batch([[other], [one]], ALIASES) for one in order])
-        assert known.kept.to_pylist() == [min(kept)]
+        known = Aliases.of([pa.record_batch([[other], [one], [""]], ALIASES) for one in order])
+        assert known.table["kept_id"].to_pylist() == [min(kept)]
     pairs = flickr(range(1, 3))
     assert with_standing(pairs, Aliases.of([])) is pairs
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
 import pytest
 
 from pmd.audit import steps, steps_section
-from pmd.text import language
 from tests.audit import planted
 
-
-@pytest.fixture(autouse=True)
-def _english(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(language, "languages", lambda texts: pa.array(["en"] * len(texts), pa.string()))
+pytestmark = pytest.mark.usefixtures("english")
 
 
 def _rows(by: str) -> dict[str, dict[str, object]]:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from pmd.audit import measure, repeated, transforms, units
+from pmd.audit import measure, repeated, transforms, unit_sums
 from pmd.audit.transforms import KINDS, CountFiles, Counting
 from pmd.images import rules
 from pmd.store import exchange
@@ -47,12 +47,12 @@ def test_pairs_outside_the_sample_are_counted_apart(tmp_path: Path, monkeypatch:
     assert found.outside == 200 - number
     (images,) = transforms.CountImages(str(tmp_path), ("coco",))((0, of["image"]))
     (known,) = transforms.CountUnits(str(tmp_path))((0, of["unit"]))
-    counted = units.merged(
+    counted = unit_sums.merged(
         transforms.read_units(one["fact"][0].as_py().removeprefix(transforms.UNITS)) for one in (images, known)
     )
-    assert int(units.sizes_of(counted, "coco", "image", 0)[1].sum()) == number
+    assert int(counted.sizes_of("coco", "image", 0)[1].sum()) == number
     assert known.nbytes < 1000  # it is told in a file: that of all partitions together is one element
-    assert units.hosts_of(counted, "coco", 1) == [("a.org", number - 5)]
+    assert counted.hosts_of("coco", 1) == [("a.org", number - 5)]
     assert pc.sum(known["count"]).as_py() is None
 
 

@@ -12,15 +12,11 @@ import pyarrow.compute as pc
 import pytest
 
 from pmd import manifests
-from pmd.audit import groups, losses, measure, units
+from pmd.audit import groups, losses, measure, unit_sums, units
 from pmd.audit.measure import CLASSES
-from pmd.text import language
 from tests.audit.batches import WHOLE, batch, counted, pair
 
-
-@pytest.fixture(autouse=True)
-def _english(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(language, "languages", lambda tokens: pa.array(["en"] * len(tokens), pa.string()))
+pytestmark = pytest.mark.usefixtures("english")
 
 
 def _build() -> tuple[pa.RecordBatch, pa.Array]:
@@ -69,21 +65,19 @@ def test_counts_by_hand() -> None:
     found = counted(pairs, pa.array(["shard", "curate", "shard", "curate"]))
 
     def sizes(source: str, kind: str, stage: int) -> list[list[int]]:
-        return [one.tolist() for one in units.sizes_of(found, source, kind, stage)]
+        return [one.tolist() for one in found.sizes_of(source, kind, stage)]
 
     assert sizes("yfcc100m", "user", 0) == [[1, 2], [1, 1]]
     assert sizes("yfcc100m", "user", 1) == [[1], [2]]
-    assert sizes(units.ALL, "host", 0) == [[1, 3], [1, 1]]
-    assert sizes(units.ALL, "user", 0) == [[], []]  # users are of one source
-    assert units.hosts_of(found, units.ALL, 0) == [("a.org", 3), ("b.org", 1)]
-    sums = units.sums_of(found, "yfcc100m", "user", 0, "english")
-    assert units.sums_of(found, "yfcc100m", "user", 0, "english") is sums  # made once, whoever asks
+    assert sizes(unit_sums.ALL, "host", 0) == [[1, 3], [1, 1]]
+    assert sizes(unit_sums.ALL, "user", 0) == [[], []]  # users are of one source
+    assert found.hosts_of(unit_sums.ALL, 0) == [("a.org", 3), ("b.org", 1)]
+    sums = found.sums_of("yfcc100m", "user", 0, "english")
+    assert found.sums_of("yfcc100m", "user", 0, "english") is sums  # made once, whoever asks
     assert (sums.pairs, sums.clusters, sums.having("female"), sums.having("neither")) == (3, 2, 1, 1)
     assert (sums.second["female+male"].tolist(), sums.sizes.tolist()) == ([0, 4], [1, 2])
-    assert units.losses_of(found, "yfcc100m", "host", 1, "english").num_rows > 0
-    assert (
-        losses.uneven(units.losses_of(found, "yfcc100m", "host", 2, "english"), "female").effect is None
-    )  # none was lost
+    assert found.losses_of("yfcc100m", "host", 1, "english").num_rows > 0
+    assert losses.uneven(found.losses_of("yfcc100m", "host", 2, "english"), "female").effect is None  # none was lost
 
 
 def test_the_largest_hosts_are_those_of_a_count_by_name() -> None:
@@ -95,39 +89,39 @@ def test_the_largest_hosts_are_those_of_a_count_by_name() -> None:
             name = url.split("/")[2]
             by_name[name] = by_name.get(name, 0) + 1
     expected = sorted(by_name.items(), key=lambda item: (-item[1], item[0]))
-    assert units.hosts_of(found, "wit", 0) == expected
+    assert found.hosts_of("wit", 0) == expected
 
 
 def test_units_do_not_depend_on_how_they_are_dealt_out() -> None:
     pairs, last = _build()
     rows = pa.Table.from_batches(units.occurrences(pairs, last, measure.look(pairs, WHOLE)), units.ROWS)
-    whole = units.merged([units.count(rows)])
+    whole = unit_sums.merged([units.count(rows)])
     is_first = rows["unit"].to_numpy() < 2**64 // 3
     parts = [units.count(rows.filter(pa.array(some))) for some in (is_first, ~is_first)]
     for order in (parts, parts[::-1]):
-        assert units.merged(order).to_bytes() == whole.to_bytes()
-    assert units.Counted.from_bytes(whole.to_bytes()).to_bytes() == whole.to_bytes()
+        assert unit_sums.merged(order).to_bytes() == whole.to_bytes()
+    assert unit_sums.Counted.from_bytes(whole.to_bytes()).to_bytes() == whole.to_bytes()
 
 
 def test_parts_of_units_are_let_go_of_while_others_are_added() -> None:
     pairs, last = _build()
     rows = pa.Table.from_batches(units.occurrences(pairs, last, measure.look(pairs, WHOLE)), units.ROWS)
     content = units.count(rows).to_bytes()
-    alive: list[weakref.ref[units.Counted]] = []
+    alive: list[weakref.ref[unit_sums.Counted]] = []
     most = 0
 
-    def parts() -> Iterator[units.Counted]:
+    def parts() -> Iterator[unit_sums.Counted]:
         nonlocal most
         for _ in range(40):
-            part = units.Counted.from_bytes(content)
+            part = unit_sums.Counted.from_bytes(content)
             alive.append(weakref.ref(part))
             most = max(most, sum(one() is not None for one in alive))
             yield part
             del part
 
-    found = units.merged(parts())
+    found = unit_sums.merged(parts())
     assert most <= 4
-    one = units.Counted.from_bytes(content)
+    one = unit_sums.Counted.from_bytes(content)
     assert pc.sum(found.sums["first"]).as_py() == 40 * pc.sum(one.sums["first"]).as_py() > 0
     assert found.losses.num_rows == one.losses.num_rows > 0
 
@@ -140,7 +134,7 @@ def test_units_that_lost_nothing_count_where_others_lost() -> None:
     rows = pa.Table.from_batches(units.occurrences(pairs, last, measure.look(pairs, WHOLE)), units.ROWS)
     parts = [units.count(rows.filter(pc.equal(rows["unit"], unit))) for unit in rows["unit"].unique()]
     assert len(parts) > 1
-    assert units.merged(parts).losses.equals(units.count(rows).losses)
+    assert unit_sums.merged(parts).losses.equals(units.count(rows).losses)
 
 
 def test_a_host_of_all_pairs_is_a_few_rows() -> None:
@@ -159,7 +153,7 @@ def test_a_host_that_is_among_the_largest_in_the_end_is_told_of_from_the_first_o
         for number in range(10 if host < 20 else 5):
             rows.append(pair("coco", str(len(rows)), "a dog", url=f"http://host{host}.org/x.jpg"))
             last.append("shard" if host >= 20 or not number else "curate")
-    found = units.large_hosts_of(counted(batch(rows), pa.array(last)), "coco")
+    found = counted(batch(rows), pa.array(last)).large_hosts_of("coco")
     assert len(found) == 25
     assert found["host20.org"].tolist() == [5] * len(CLASSES)
     assert found["host0.org"].tolist() == [10, *[1] * (len(CLASSES) - 1)]
@@ -204,7 +198,7 @@ def test_what_is_of_one_thing_is_found_as_a_filter_would_find_it() -> None:
 
 def test_sizes_take_no_memory_by_how_many_pairs_the_largest_unit_has() -> None:
     pairs = np.array([2**16, 1, 10**12, 0, 3, 2**16 - 1, 10**12, 1], np.int64)
-    found = units.sizes("coco", "host", 2, pairs, alone=5)
+    found = unit_sums.sizes("coco", "host", 2, pairs, alone=5)
     assert dict(zip(found["size"].to_pylist(), found["units"].to_pylist(), strict=True)) == {
         1: 7,
         3: 1,
@@ -213,4 +207,4 @@ def test_sizes_take_no_memory_by_how_many_pairs_the_largest_unit_has() -> None:
         10**12: 2,
     }
     assert found["size"].to_pylist() == sorted(found["size"].to_pylist())
-    assert units.sizes("coco", "image", 0, np.zeros(0, np.int64)).num_rows == 0
+    assert unit_sums.sizes("coco", "image", 0, np.zeros(0, np.int64)).num_rows == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -12,18 +11,9 @@ from pmd.audit import lexicon, measure, report
 from pmd.audit.measure import Plan
 from pmd.audit.result import result
 from pmd.store.commits import Books
-from pmd.text import language
-from pmd.text.tokens import Tokens
 from tests.audit.batches import WHOLE, batch, counted, pair
 
-
-@pytest.fixture(autouse=True)
-def _english(monkeypatch: pytest.MonkeyPatch) -> None:
-    def marked(tokens: Tokens) -> pa.Array:
-        texts = tokens.joined(np.arange(len(tokens))).to_pylist()
-        return pa.array(["de" if "(de)" in text else "en" for text in texts], pa.string())
-
-    monkeypatch.setattr(language, "languages", marked)
+pytestmark = pytest.mark.usefixtures("marked_language")
 
 
 def _content(texts: dict[str, int], plan: Plan = WHOLE, *, lost: int = 0) -> dict[str, Any]:

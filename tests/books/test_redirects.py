@@ -31,6 +31,6 @@ def test_a_location_is_read_as_the_address(said: str, addresses: list[str]) -> N
         "final_url": "http://a.example/to/here",
         "headers": json.dumps({"location": said}, separators=(",", ":")),
     }
-    told = redirects._told(pa.RecordBatch.from_pylist([attempt]))
+    told = redirects._led(pa.RecordBatch.from_pylist([attempt]))
     assert told.schema == redirects.LED
     assert told.to_pylist() == [{"image_id": IMAGE, "address": address} for address in addresses]

@@ -62,5 +62,5 @@ def test_lanes_tell_what_the_files_of_their_generations_say(tmp_path: Path, monk
     by_files = runs.tell(chosen, Run(first, 2.0))
     assert by_files["images"] == sum(one.commit.run["images"] for one in mine)
     assert by_files["bytes"] > 0
-    monkeypatch.setattr(runs, "_heard", lambda *_: pytest.fail("a generation's files were read"))
+    monkeypatch.setattr(runs, "_read_generation", lambda *_: pytest.fail("a generation's files were read"))
     assert runs.tell(chosen, Run(first, 2.0, told=runs.summed(mine))) == by_files

@@ -20,8 +20,10 @@ from pmd.config.asked import Asked
 from pmd.config.options import LicenceOptions
 from pmd.errors import InputError
 from pmd.formats import archives
+from pmd.images import aliases as images_aliases
 from pmd.images import rules as images_rules
 from pmd.images import takedowns
+from pmd.images.aliases import Aliases
 from pmd.images.rules import Takedown
 from pmd.schema import keys
 from pmd.schema.tables import IMAGES, KEY, PAIRS, REJECTED, VIEWS
@@ -48,19 +50,18 @@ def pair(source: str, source_id: str, identity: str, **columns: Any) -> dict[str
 
 #: What asks for nothing.
 ASKED = Asked.only()
+NO_ALIASES = Aliases.of([])
 
 
 def spread(
     *pairs: dict[str, Any],
-    aliases: dict[bytes, tuple[bytes, str]] | None = None,
+    aliases: Aliases = NO_ALIASES,
     index: dict[str, list[str]] | None = None,
     sample: int = 1,
     takedown: Takedown = NOTHING,
 ) -> pa.RecordBatch:
     batch = pa.RecordBatch.from_pylist(list(pairs), schema=PAIRS).select(list(images_rules.NEEDED))
-    rows = images_rules.spread(
-        batch, Asked.only(sample=sample), aliases=aliases or {}, index=index or {}, takedown=takedown
-    )
+    rows = images_rules.spread(batch, Asked.only(sample=sample), aliases=aliases, index=index or {}, takedown=takedown)
     assert rows.schema == images_rules.IMAGE_ROWS
     return rows
 
@@ -96,10 +97,19 @@ def write_pairs(folder: Path, *pairs: dict[str, Any]) -> str:
     return str(folder / commits.put_table(str(folder), "pairs", table).name)
 
 
-def aliases_of(tmp_path: Path, *files: str) -> dict[bytes, tuple[bytes, str]]:
-    path = pipeline.write_aliases(pipeline.read_also(files), str(tmp_path / "side"))
-    table = pa.ipc.open_file(Path(path).read_bytes()).read_all()
-    return {row["image_id"]: (row["kept_id"], row["identity"]) for row in table.to_pylist()}
+def standing(stands: dict[str, str]) -> Aliases:
+    """Return aliases by identity: which stands for which."""
+    rows = [
+        {"image_id": keys.image_id(other), "kept_id": keys.image_id(kept), "identity": kept}
+        for other, kept in stands.items()
+    ]
+    return Aliases.of([pa.RecordBatch.from_pylist(rows, schema=images_aliases.ALIASES)])
+
+
+def aliases_of(tmp_path: Path, *files: str) -> Aliases:
+    found = [batch for file in files for batch in images_aliases.found(file)]
+    path = pipeline.write_aliases(found, str(tmp_path / "side"))
+    return Aliases(pa.ipc.open_file(Path(path).read_bytes()).read_all())
 
 
 def test_a_flickr_photograph_that_coco_has_gives_way_to_it(tmp_path: Path) -> None:
@@ -110,7 +120,7 @@ def test_a_flickr_photograph_that_coco_has_gives_way_to_it(tmp_path: Path) -> No
     flickr = pair("yfcc100m", "4242", "flickr:4242", image_url=FLICKR, mirrors=["http://mirror.org/4242"])
     files = [write_pairs(tmp_path, coco), write_pairs(tmp_path, flickr), write_pairs(tmp_path, genome)]
     aliases = aliases_of(tmp_path, *files)
-    assert aliases == {keys.image_id("flickr:4242"): (keys.image_id("coco:9"), "coco:9")}
+    assert aliases == standing({"flickr:4242": "coco:9"})
     gathered = gather(
         spread(coco, aliases=aliases, index={"000000000009.jpg": ["train2017.zip!/train2017/000000000009.jpg"]}),
         spread(flickr, aliases=aliases),
@@ -134,15 +144,15 @@ def test_a_flickr_photograph_that_coco_has_gives_way_to_it(tmp_path: Path) -> No
 
 def test_the_smallest_key_stands_for_a_photograph_that_coco_holds_twice(tmp_path: Path) -> None:
     twice = [pair("coco", str(n), f"coco:{n}", image_url=COCO, also="flickr:1") for n in (1, 2)]
-    smallest = min((row["image_id"], row["identity"]) for row in twice)
+    _, smallest = min((row["image_id"], row["identity"]) for row in twice)
     for files in ([twice], [[twice[0]], [twice[1]]], [[twice[1]], [twice[0]]]):
         found = aliases_of(tmp_path, *(write_pairs(tmp_path, *rows) for rows in files))
-        assert found == {keys.image_id("flickr:1"): smallest}
+        assert found == standing({"flickr:1": smallest})
 
 
 def test_an_alias_of_itself_or_none_changes_nothing(tmp_path: Path) -> None:
     rows = [pair("coco", "1", "flickr:1", also="flickr:1"), pair("coco", "2", "coco:2")]
-    assert aliases_of(tmp_path, write_pairs(tmp_path, *rows)) == {}
+    assert aliases_of(tmp_path, write_pairs(tmp_path, *rows)) == NO_ALIASES
 
 
 def test_a_place_that_is_named_twice_is_tried_once() -> None:
@@ -233,11 +243,11 @@ def test_what_workers_keep_in_memory_by_its_path_has_another_path_when_it_change
     side = str(tmp_path / "side")
     rows = [pair("coco", str(n), f"coco:{n}", image_url=COCO, also=f"flickr:{n}") for n in (1, 2)]
     paths = [
-        pipeline.write_aliases(pipeline.read_also([write_pairs(tmp_path, *some)]), side)
+        pipeline.write_aliases(images_aliases.found(write_pairs(tmp_path, *some)), side)
         for some in (rows[:1], rows, rows[:1])
     ]
     assert paths[0] == paths[2] != paths[1]
-    found = [pipeline._put_by_digest(side, "archives-coco", content) for content in (b"{}", b"[]", b"{}")]
+    found = [commits.put_aside(side, "archives-coco", content) for content in (b"{}", b"[]", b"{}")]
     assert found[0] == found[2] != found[1]
 
 
@@ -313,7 +323,7 @@ def test_a_takedown_is_by_url_image_or_pair(tmp_path: Path, line: str) -> None:
     path = tmp_path / "takedown.txt"
     path.write_text(f"# as asked\n\n  # indented\n{line}\n", encoding="utf-8")
     takedown = Takedown.of(takedowns.lines([str(path)]))
-    aliases = {keys.image_id("flickr:4242"): (keys.image_id("coco:9"), "coco:9")}
+    aliases = standing({"flickr:4242": "coco:9"})
     rows = spread(
         pair("coco", "1", "coco:9", image_url=COCO, also="flickr:4242"),
         pair("coco", "3", "coco:10", image_url="http://images.cocodataset.org/train2017/000000000010.jpg"),
@@ -327,7 +337,7 @@ def test_a_takedown_of_an_image_takes_all_its_pairs(tmp_path: Path) -> None:
     path = tmp_path / "takedown.txt"
     path.write_text(f"{keys.image_id('coco:9').hex()}\n", encoding="utf-8")
     takedown = Takedown.of(takedowns.lines([str(path)]))
-    aliases = {keys.image_id("flickr:4242"): (keys.image_id("coco:9"), "coco:9")}
+    aliases = standing({"flickr:4242": "coco:9"})
     rows = spread(
         pair("coco", "1", "coco:9", image_url=COCO),
         pair("coco", "2", "coco:9", image_url="http://elsewhere.org/9.jpg"),
@@ -351,7 +361,6 @@ def test_what_is_held_out_leaves_under_each_identity() -> None:
     rows = images_rules.spread(
         batch,
         ASKED,
-        aliases={},
         index={},
         takedown=NOTHING,
         held_out=pa.array(held_out, PAIRS.field("image_id").type),
@@ -441,7 +450,7 @@ def reasons_of(*rules: scores.Verdicts, takedown: Takedown = NOTHING) -> list[st
     """The reasons of pairs 1, 2 and 3 of photographs a, b and c; b is known as A too, which stands for it."""
     pairs = [pair("wit", str(n), f"url:{name}", image_url=f"http://e.org/{name}") for n, name in enumerate("abc", 1)]
     batch = pa.RecordBatch.from_pylist(pairs, schema=PAIRS).select(list(images_rules.NEEDED))
-    aliases = {keys.image_id("url:b"): (keys.image_id("url:A"), "url:A")}
+    aliases = standing({"url:b": "url:A"})
     rows = images_rules.spread(
         batch, ASKED, aliases=aliases, index={}, takedown=takedown, held_out=pa.array([], KEY), verdicts=rules
     )
@@ -499,7 +508,7 @@ def licensed(*allowed: str) -> list[tuple[str | None, str | None]]:
         pair("wit", "7", "url:e.org/a", image_licence="CC0-1.0"),
     ]
     batch = pa.RecordBatch.from_pylist(pairs, schema=PAIRS).select(list(images_rules.NEEDED))
-    aliases = {keys.image_id("flickr:43"): (keys.image_id("coco:10"), "coco:10")}
+    aliases = standing({"flickr:43": "coco:10"})
     asked = Asked.only(licence=LicenceOptions(image_allow=allowed or None))
     gathered = images_rules.gather(
         pa.Table.from_batches(

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import images as images_pipeline
 from pmd import config
 from pmd.config import Config
 from pmd.dedupe import rules as dedupe_rules
 from pmd.errors import VerificationError
 from pmd.fetch import partitions, runs, state
 from pmd.fetch.runs import Run
+from pmd.images import aliases
 from pmd.inspection import damage, explain, peek
 from pmd.inspection.damage import Damage
 from pmd.refresh import results
@@ -53,7 +53,8 @@ def _images(chosen: Config) -> None:
 
 def _pairs(chosen: Config) -> None:
     folder = Path(chosen.root) / "curate/source=coco"
-    images_pipeline.read_also(str(path) for path in folder.glob("pairs/*.parquet"))
+    for path in folder.glob("pairs/*.parquet"):
+        list(aliases.found(str(path)))
 
 
 def _groups(chosen: Config) -> None:

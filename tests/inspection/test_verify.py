@@ -31,7 +31,7 @@ from pmd.fetch import state, stored
 from pmd.inspection import verify
 from pmd.inspection.recount import Recounting
 from pmd.schema.tables import KEY, LEDGER, LEDGER_LATER
-from pmd.shard import recount, writing
+from pmd.shard import recount
 from pmd.store import commits, lock, sealed, storage, written
 from tests import tiny_root
 
@@ -525,16 +525,6 @@ def test_a_file_that_says_otherwise_what_the_data_are_is_told(copy: Path) -> Non
     path.write_text(path.read_text().replace("*.tar", "*.json"))
     recommit(path, folder, 0)
     assert '"*.json"' in told(copy, "what is data in the folder", "shards/webdataset/.huggingface.yaml")["found"]
-
-
-@pytest.mark.parametrize("version", range(len(writing.OLDER_TARS)))
-def test_what_an_earlier_version_said_of_the_data_is_no_fault(copy: Path, version: int) -> None:
-    folder = copy / "shards/webdataset"
-    path = folder / ".huggingface.yaml"
-    assert path.read_bytes() not in writing.OLDER_TARS
-    path.write_bytes(writing.OLDER_TARS[version])
-    recommit(path, folder, 0)
-    assert problems(copy) == []
 
 
 def test_what_loaders_leave_beside_the_shards_is_no_fault(copy: Path) -> None:

@@ -83,10 +83,15 @@ def test_a_file_of_which_nothing_is_published_is_taken_as_it_is(
     ("name", "content", "says"),
     [
         ("a.jsonl", b"", "the file is empty"),
-        ("a.jsonl", b"\xef\xbb\xbf\n<!DOCTYPE html><title>Log in</title>", "a web page was found in place of the file"),
-        ("a.tsv", b"<HTML lang=en>", "a web page was found in place of the file"),
+        (
+            "a.jsonl",
+            b"\xef\xbb\xbf\n<!DOCTYPE html><title>Log in</title>",
+            "a web page, or a server's error, was found in place of the file",
+        ),
+        ("a.tsv", b"<?xml version='1.0'?><Error>", "a web page, or a server's error, was found in place of the file"),
+        ("a.tsv", b"<HTML lang=en>", "a web page, or a server's error, was found in place of the file"),
         ("a.zip", b"\x1f\x8b\x08", "does not begin as one in .zip does"),
-        ("a.tar.gz", b"<?xml version='1.0'?><Error>", "does not begin as one in .gz does"),
+        ("a.tar.gz", b"PK\x03\x04", "does not begin as one in .gz does"),
         ("a.jsonl", b"version https://git-lfs.github.com/spec/v1\n", "does not begin as one in .jsonl does"),
         ("a.jsonl", b'{"caption": "a"}\n{"capt', "ends within a row, as one that was cut short"),
         ("a.jsonl", b'{"caption": "<html>"}\n', ""),

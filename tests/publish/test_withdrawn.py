@@ -66,13 +66,13 @@ def test_memory_is_that_of_a_part_and_the_bytes_those_of_the_ids_alone(
     rows = pa.table([sorted(ids[1000:])], schema=withdrawn.WITHDRAWN)
     assert whole == commits.parquet_bytes(rows)
     sizes: list[int] = []
-    left = withdrawn._left
+    left = withdrawn._gone_ids
 
     def counted(table: pa.Table) -> pa.Array:
         sizes.append(table.num_rows)
         return left(table)
 
-    monkeypatch.setattr(withdrawn, "_left", counted)
+    monkeypatch.setattr(withdrawn, "_gone_ids", counted)
     monkeypatch.setattr(withdrawn, "_PARTITION_BYTES", 4096)
     assert update(tmp_path / "parts", before, now) == whole
     assert sum(sizes) == 3000 + 1100

@@ -15,6 +15,7 @@ from pmd.sources.coco import SOURCE, folder_of, licence_of, split_of
 from pmd.sources.contract import InputFile
 from pmd.sources.records import row_digest
 from tests.sources.planting import NAME, planted
+from tests.sources.rows import columns
 
 ReadAll = Callable[..., list[dict[str, Any]]]
 
@@ -92,10 +93,6 @@ def karpathy_file(tmp_path: Path) -> Path:
     return path
 
 
-def _columns(rows: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
-    return [tuple(row[name] for name in names) for row in rows]
-
-
 def test_a_caption_fills_every_column(captions: Path, read_all: ReadAll) -> None:
     image = {
         "license": 4,
@@ -134,7 +131,7 @@ def test_a_caption_fills_every_column(captions: Path, read_all: ReadAll) -> None
 
 def test_golden_rows(captions: Path, read_all: ReadAll) -> None:
     rows = read_all(SOURCE, captions)
-    assert _columns(rows, "source_id", "identity", "text", "reason", "detail") == [
+    assert columns(rows, "source_id", "identity", "text", "reason", "detail") == [
         ("101", "coco:9", 'A man says "hello" to a dog.', None, None),
         ("102", "coco:7", "Un café — 東京 🚀\n", None, None),
         ("103", "coco:9", "  two  spaces \t", None, None),
@@ -152,7 +149,7 @@ def test_golden_rows(captions: Path, read_all: ReadAll) -> None:
     ]
     assert rows[0]["row_digest"] == rows[5]["row_digest"]
     assert len({row["row_digest"] for row in rows}) == len(rows) - 1
-    assert _columns(rows[:1] + rows[6:7], "file_name", "image_url", "image_licence", "licence_evidence", "split") == [
+    assert columns(rows[:1] + rows[6:7], "file_name", "image_url", "image_licence", "licence_evidence", "split") == [
         (
             "train2017/000000000009.jpg",
             "http://images.cocodataset.org/train2017/000000000009.jpg",
@@ -220,7 +217,7 @@ def test_plan_names_karpathys_file_as_companion(captions: Path, karpathy_file: P
 
 def test_captions_as_karpathy_has_them(karpathy_file: Path, read_all: ReadAll) -> None:
     rows = read_all(SOURCE, karpathy_file)
-    assert _columns(rows, "source_id", "text", "identity", "split", "reason", "detail") == [
+    assert columns(rows, "source_id", "text", "identity", "split", "reason", "detail") == [
         ("501", "A cat.", "coco:7", "test", None, None),
         ("502", ' "café"\n', "coco:7", "test", None, None),
         ("503", "false", "coco:9", "train", None, None),
@@ -249,7 +246,7 @@ def test_captions_as_karpathy_has_them(karpathy_file: Path, read_all: ReadAll) -
 
 def test_karpathys_own_file_needs_no_other_to_exclude(karpathy_file: Path, read_all: ReadAll) -> None:
     rows = read_all(SOURCE, karpathy_file, profile="hub")
-    assert _columns(rows, "source_id", "reason") == [
+    assert columns(rows, "source_id", "reason") == [
         ("501", "evaluation_image"),
         ("502", "evaluation_image"),
         ("503", None),
@@ -373,7 +370,7 @@ def test_a_caption_that_cannot_be_read_is_one_row(
     annotations = b", ".join([good % 5, caption, good % 6])
     path.write_bytes(b'{"licenses": [], "images": %s, "annotations": [%s]}' % (IMAGES.encode(), annotations))
     first, bad, last = read_all(SOURCE, path)
-    assert _columns([first, last], "source_id", "reason") == [("5", None), ("6", None)]
+    assert columns([first, last], "source_id", "reason") == [("5", None), ("6", None)]
     assert bad["reason"] == reason
     assert bad["detail"].startswith(detail)
     assert bad["where"] == f"{path}:annotations[1]"

@@ -20,6 +20,7 @@ from pmd.sources.localized_narratives__coco import SOURCE
 from pmd.sources.narratives import split_of
 from pmd.sources.records import row_digest
 from tests.sources.planting import write_named_narratives
+from tests.sources.rows import columns
 
 ReadAll = Callable[..., list[dict[str, Any]]]
 
@@ -61,10 +62,6 @@ def captions(tmp_path: Path) -> Path:
     return Path(*write_golden(tmp_path))
 
 
-def _columns(rows: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
-    return [tuple(row[name] for name in names) for row in rows]
-
-
 def _hash(narrative: str) -> str:
     return keys.digest(narrative).hex()
 
@@ -97,7 +94,7 @@ def test_a_sentence_fills_every_column(captions: Path, read_all: ReadAll) -> Non
 def test_golden_rows(captions: Path, read_all: ReadAll) -> None:
     rows = read_all(SOURCE, captions)
     unicode = _hash('He says "hi". A café 東...')
-    assert _columns(rows, "source_id", "text", "split", "reason") == [
+    assert columns(rows, "source_id", "text", "split", "reason") == [
         (f"mscoco_val2017/381639/89/{GIRL}/0", "A girl.", "validation", None),
         (f"mscoco_val2017/381639/89/{GIRL}/1", "These are  cones.", "validation", None),
         (f"mscoco_val2017/7/1/{unicode}/0", 'He says "hi".', "validation", None),
@@ -146,7 +143,7 @@ def test_whole_narratives(captions: Path, read_all: ReadAll) -> None:
     assert rows[0]["source_id"] == f"mscoco_val2017/381639/89/{GIRL}"
     assert rows[0]["text"] == "A girl. These are  cones."
     assert json.loads(rows[0]["meta"]) == json.loads(LINES[0])
-    assert _columns(rows[3:5], "text", "reason") == [("", None), (" . .. ", None)]
+    assert columns(rows[3:5], "text", "reason") == [("", None), (" . .. ", None)]
 
 
 def test_ranges_read_every_line_once(captions: Path, read_all: ReadAll, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +164,7 @@ def test_files_that_are_split_already_have_the_same_ids(tmp_path: Path, captions
     rows = read_all(SOURCE, multi)
     split_here = read_all(SOURCE, captions)[:2]
     kept = ("source_id", "text", "meta", "image_url")
-    assert _columns(rows[:2], *kept) == _columns(split_here, *kept)
+    assert columns(rows[:2], *kept) == columns(split_here, *kept)
     assert rows[2]["source_id"] == f"mscoco_val2017/381639/89/{GIRL}/{_hash('Not in it.')}"
     assert read_all(SOURCE, multi, split_sentences=False) == rows
 
@@ -179,7 +176,7 @@ def test_an_original_caption_that_is_empty_is_none(
     path = tmp_path / "val.jsonl"
     path.write_text(json.dumps(json.loads(LINES[0]) | {"original_caption": nothing}) + "\n")
     kept = ("source_id", "row_digest", "text", "meta")
-    assert _columns(read_all(SOURCE, path), *kept) == _columns(read_all(SOURCE, captions)[:2], *kept)
+    assert columns(read_all(SOURCE, path), *kept) == columns(read_all(SOURCE, captions)[:2], *kept)
 
 
 def test_karpathy_images_leave(tmp_path: Path, captions: Path, read_all: ReadAll) -> None:
@@ -245,7 +242,7 @@ def test_the_genuine_row(samples: Path, read_all: ReadAll) -> None:
     upstream = json.loads(path.read_text())
     rows = read_all(SOURCE, path)
     stem = f"mscoco_val2017/381639/89/{keys.digest(upstream['caption']).hex()}"
-    assert _columns(rows, "source_id", "text") == [
+    assert columns(rows, "source_id", "text") == [
         (f"{stem}/0", "In the image we can see girl standing and holding a doll in her hand."),
         (f"{stem}/1", "These are the road cone."),
         (f"{stem}/2", "There are even other people who are getting into airplane, there is a building."),

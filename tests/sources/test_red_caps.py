@@ -16,6 +16,7 @@ from pmd.sources.contract import InputFile
 from pmd.sources.records import row_digest
 from pmd.sources.red_caps import SOURCE, pictures, runs
 from tests.sources.planting import NAME, planted
+from tests.sources.rows import columns
 
 ReadAll = Callable[..., list[dict[str, Any]]]
 
@@ -64,10 +65,6 @@ def archive(tmp_path: Path) -> Path:
     return Path(*write_golden(tmp_path))
 
 
-def _columns(rows: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
-    return [tuple(row[name] for name in names) for row in rows]
-
-
 def test_an_annotation_fills_every_column(archive: Path, read_all: ReadAll) -> None:
     upstream = json.loads(CATS)["annotations"][0]
     assert read_all(SOURCE, archive)[0] == {
@@ -95,7 +92,7 @@ def test_an_annotation_fills_every_column(archive: Path, read_all: ReadAll) -> N
 
 def test_golden_rows(archive: Path, read_all: ReadAll) -> None:
     rows = read_all(SOURCE, archive)
-    assert _columns(rows, "source_id", "image_url", "text", "reason", "detail") == [
+    assert columns(rows, "source_id", "image_url", "text", "reason", "detail") == [
         ("aa1", "https://i.redd.it/aa1.jpg", 'my "cat"', None, None),
         ("aa2", "http://i.imgur.com/aa2.jpg", "cafe by <usr>", None, None),
         ("aa3", "https://i.redd.it/aa3.jpg", "", None, None),

@@ -18,6 +18,7 @@ from pmd.schema import keys
 from pmd.sources.contract import InputFile
 from pmd.sources.sbu_captions import SOURCE
 from tests.sources.planting import named
+from tests.sources.rows import columns
 
 ReadAll = Callable[..., list[dict[str, Any]]]
 
@@ -62,10 +63,6 @@ def _pair(folder: Path, urls: bytes, captions: bytes) -> list[Path]:
     return paths
 
 
-def _columns(rows: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
-    return [tuple(row[name] for name in names) for row in rows]
-
-
 def test_a_row_fills_every_column(document: Path, read_all: ReadAll) -> None:
     assert read_all(SOURCE, document)[0] == {
         "source_id": None,
@@ -92,7 +89,7 @@ def test_a_row_fills_every_column(document: Path, read_all: ReadAll) -> None:
 
 def test_golden_rows(document: Path, read_all: ReadAll) -> None:
     rows = read_all(SOURCE, document)
-    assert _columns(rows, "image_url", "text", "reason", "detail") == [
+    assert columns(rows, "image_url", "text", "reason", "detail") == [
         *zip(LISTS["image_urls"][:7], LISTS["captions"][:7], [None] * 7, [None] * 7, strict=True),
         ("", "no URL", "no_image", "image_url is empty"),
         (None, None, "malformed_row", "image_url: expected a string"),
@@ -129,7 +126,7 @@ def test_the_text_pair(tmp_path: Path, read_all: ReadAll) -> None:
     captions = [b" This is 0", ' "Café" 東京 '.encode(), b" bad \xff", b" no URL", b" This is 0"]
     paths = _pair(tmp_path, b"\n".join(urls), b"\n".join(captions) + b"\n")
     rows = read_all(SOURCE, *paths)
-    assert _columns(rows, "image_url", "text", "meta", "reason") == [
+    assert columns(rows, "image_url", "text", "meta", "reason") == [
         ("http://a.example/1.jpg", " This is 0", '{"image_url":"http://a.example/1.jpg","caption":" This is 0"}', None),
         (
             "http://a.example/2.jpg",
@@ -166,7 +163,7 @@ def test_both_forms_in_upstreams_tars(tmp_path: Path, document: Path, read_all: 
 
 def test_a_text_that_begins_as_json_is_none(tmp_path: Path, read_all: ReadAll) -> None:
     rows = read_all(SOURCE, *_pair(tmp_path, b"{\nhttp://static.flickr.com/1/2_a.jpg\n", b"a brace\n a dog\n"))
-    assert _columns(rows, "image_url", "text") == [("{", "a brace"), ("http://static.flickr.com/1/2_a.jpg", " a dog")]
+    assert columns(rows, "image_url", "text") == [("{", "a brace"), ("http://static.flickr.com/1/2_a.jpg", " a dog")]
 
 
 def test_texts_of_unequal_length_are_refused(tmp_path: Path, read_all: ReadAll) -> None:
@@ -203,7 +200,7 @@ def test_genuine_rows_field_for_field(samples: Path, read_all: ReadAll) -> None:
     path = samples / "sbu" / "sbu-captions-all.json"
     upstream = json.loads(path.read_text())
     rows = read_all(SOURCE, path)
-    assert _columns(rows, "image_url", "text") == list(zip(upstream["image_urls"], upstream["captions"], strict=True))
+    assert columns(rows, "image_url", "text") == list(zip(upstream["image_urls"], upstream["captions"], strict=True))
     assert [json.loads(row["meta"])["user_id"] for row in rows] == upstream["user_ids"]
     assert {row["reason"] for row in rows} == {None}
 
@@ -212,7 +209,7 @@ def test_the_text_pair_of_the_samples(samples: Path, read_all: ReadAll) -> None:
     paths = [samples / "sbu" / name for name in NAMES]
     rows = read_all(SOURCE, *paths)
     urls, captions = (path.read_text().splitlines() for path in paths)
-    assert _columns(rows, "image_url", "text") == list(zip(urls, captions, strict=True))
+    assert columns(rows, "image_url", "text") == list(zip(urls, captions, strict=True))
     assert all(row["text"].startswith(" ") for row in rows)
 
 

@@ -16,6 +16,7 @@ from pmd.sources.contract import InputFile
 from pmd.sources.records import canonical
 from pmd.sources.visual_genome import SOURCE, fractions
 from tests.sources.planting import planted
+from tests.sources.rows import columns
 
 ReadAll = Callable[..., list[dict[str, Any]]]
 
@@ -75,10 +76,6 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     return Path(regions), Path(images)
 
 
-def _columns(rows: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
-    return [tuple(row[name] for name in names) for row in rows]
-
-
 def test_a_region_fills_every_column(files: tuple[Path, Path], read_all: ReadAll) -> None:
     region = {"region_id": 20, "width": 320, "height": 240, "image_id": 2, "phrase": "false", "y": 240, "x": 320}
     image = json.loads(IMAGES)[1]
@@ -109,7 +106,7 @@ def test_a_region_fills_every_column(files: tuple[Path, Path], read_all: ReadAll
 
 def test_golden_rows(files: tuple[Path, Path], read_all: ReadAll) -> None:
     rows = read_all(SOURCE, *files)
-    assert _columns(rows, "source_id", "identity", "text", "region", "reason", "detail") == [
+    assert columns(rows, "source_id", "identity", "text", "region", "reason", "detail") == [
         ("10", "visual_genome:1", 'the clock is "green"', [421 / 800, 57 / 600, 82 / 800, 139 / 600], None, None),
         ("11", "visual_genome:1", "café 東京 ", [0, 0, 1, 1], None, None),
         ("12", "visual_genome:1", "", [1 / 800, 1 / 600, 10 / 800, 10 / 600], None, None),
@@ -162,7 +159,7 @@ def test_release_1_0_differs_in_two_keys_only(tmp_path: Path, files: tuple[Path,
     files[0].write_text(REGIONS.replace('"region_id"', '"id"').replace('"image_id"', '"image"'))
     older = read_all(SOURCE, *files)
     kept = ("source_id", "identity", "text", "region", "file_name", "reason", "where")
-    assert _columns(older, *kept) == _columns(newer, *kept)
+    assert columns(older, *kept) == columns(newer, *kept)
     assert json.loads(older[0]["meta"])["image"] == 1
 
 
@@ -182,7 +179,7 @@ def test_karpathy_images_leave(tmp_path: Path, files: tuple[Path, Path], read_al
     split.write_text('{"images": [{"cocoid": 77, "split": "val"}, {"cocoid": 1, "split": "train"}], "dataset": "coco"}')
     rows = read_all(SOURCE, *files, profile="recommended", karpathy=str(split))
     left = [row for row in rows if row["reason"] == "evaluation_image"]
-    assert _columns(left, "source_id", "identity", "detail") == [("20", "coco:77", "Karpathy val")]
+    assert columns(left, "source_id", "identity", "detail") == [("20", "coco:77", "Karpathy val")]
 
 
 def test_each_release_takes_the_image_table_beside_it(tmp_path: Path, files: tuple[Path, Path]) -> None:

@@ -20,6 +20,7 @@ from pmd.schema import keys
 from pmd.sources.contract import InputFile
 from pmd.sources.wit import COLUMNS, SOURCE, Options, choose
 from tests.sources.planting import planted
+from tests.sources.rows import columns
 
 ReadAll = Callable[..., list[dict[str, Any]]]
 
@@ -62,10 +63,6 @@ def _shard(folder: Path, content: bytes = GOLDEN, name: str = "wit_v1.train.all-
     path = folder / name
     path.write_bytes(content)
     return path
-
-
-def _columns(rows: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
-    return [tuple(row[name] for name in names) for row in rows]
 
 
 def test_a_row_fills_every_column(tmp_path: Path, read_all: ReadAll) -> None:
@@ -202,7 +199,7 @@ def test_splits_are_the_files(tmp_path: Path, read_all: ReadAll) -> None:
         ("wit_v1.test.all-00000-of-00005.tsv.gz", "test"),
         ("wit_v1.train.all-1percent_sample.tsv.gz", "train"),
     ):
-        assert _columns(read_all(SOURCE, _shard(tmp_path, one_row, name)), "split") == [(split,)]
+        assert columns(read_all(SOURCE, _shard(tmp_path, one_row, name)), "split") == [(split,)]
 
 
 def test_the_header_decides_and_a_further_column_is_kept(tmp_path: Path, read_all: ReadAll) -> None:
@@ -219,7 +216,7 @@ def test_the_header_decides_and_a_further_column_is_kept(tmp_path: Path, read_al
 
 def test_other_languages_may_be_asked_for(tmp_path: Path, read_all: ReadAll) -> None:
     rows = read_all(SOURCE, _shard(tmp_path), languages=["de"])
-    assert _columns([row for row in rows if row["reason"] is None], "text") == [("Eine Tasse Tee",)]
+    assert columns([row for row in rows if row["reason"] is None], "text") == [("Eine Tasse Tee",)]
 
 
 def _caption_columns(reference: str, attribution: str, alt_text: str) -> dict[str, pa.Array]:
@@ -350,7 +347,7 @@ def test_genuine_rows(samples: Path, read_all: ReadAll, file: str, languages: li
         assert draft["image_url"] == row["image_url"]
         assert draft["row_digest"] == keys.digest(*row.values())
         assert (draft["width_px"], draft["height_px"]) == (int(row["original_width"]), int(row["original_height"]))
-    assert _columns(read_all(SOURCE, path), "reason", "detail") == [
+    assert columns(read_all(SOURCE, path), "reason", "detail") == [
         ("language", f"language {language!r}") for language in languages
     ]
 

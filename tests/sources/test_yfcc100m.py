@@ -25,6 +25,7 @@ from pmd.schema.tables import DRAFTS
 from pmd.sources.contract import InputFile
 from pmd.sources.yfcc100m import COLUMNS, LAYOUTS, SOURCE, Options, choose
 from tests.sources.planting import planted
+from tests.sources.rows import columns
 
 ReadAll = Callable[..., list[dict[str, Any]]]
 
@@ -119,10 +120,6 @@ def write_golden(folder: Path) -> list[str]:
 
 def _options(**overrides: Any) -> Options:
     return Options(**{**Options.profile_values("paper"), **overrides})
-
-
-def _columns(rows: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
-    return [tuple(row[name] for name in names) for row in rows]
 
 
 @pytest.fixture
@@ -259,7 +256,7 @@ def test_each_form_of_lines_gives_the_same_drafts(tsv: Path, tmp_path: Path, rea
     other = tmp_path / "other.tsv.bz2"
     other.write_bytes(content)
     order = ("source_id", "row_digest", "text", "reason", "mirrors")
-    both = [sorted(_columns(read_all(SOURCE, path), *order), key=repr) for path in (tsv, other)]
+    both = [sorted(columns(read_all(SOURCE, path), *order), key=repr) for path in (tsv, other)]
     # A line that is lost for its columns or its bytes is keyed as it stands.
     kept = [[row for row in rows if row[3] != "malformed_row"] for rows in both]
     assert kept[0] == kept[1]
@@ -273,7 +270,7 @@ def test_the_dump_gives_the_same_drafts(tmp_path: Path, tsv: Path, read_all: Rea
     assert _decided(rows) == _EXPECTED[:11]
     lines = read_all(SOURCE, tsv)[:11]
     names = ("source_id", "row_digest", "image_url", "identity", "text", "image_licence", "reason", "detail")
-    assert _columns(rows, *names) == _columns(lines, *names)
+    assert columns(rows, *names) == columns(lines, *names)
     assert rows[0]["where"] == f"{dump}:yfcc100m_dataset, photoid 101"
     meta = json.loads(rows[0]["meta"])
     assert list(meta) == [*COLUMNS, "_pmd"]
@@ -287,7 +284,7 @@ def test_a_row_of_the_dump_that_is_not_utf8_is_rejected(tmp_path: Path, read_all
     with sqlite3.connect(dump) as connection:
         connection.execute("UPDATE yfcc100m_dataset SET title = CAST(x'636166e9' AS TEXT) WHERE photoid = 101")
     connection.close()
-    assert _columns(read_all(SOURCE, dump), "source_id", "reason", "where") == [
+    assert columns(read_all(SOURCE, dump), "source_id", "reason", "where") == [
         (None, "bad_encoding", f"{dump}:yfcc100m_dataset, photoid 101"),
         ("102", None, f"{dump}:yfcc100m_dataset, photoid 102"),
     ]
@@ -345,7 +342,7 @@ def test_of_a_row_that_is_malformed_the_picture_is_known_by_its_address(tmp_path
     rows = [fields, fields | {"marker": "7"}, fields | {"photoid": "6", "marker": "7", "downloadurl": ""}]
     path.write_text("".join("\t".join(row[name] for name in COLUMNS) + "\n" for row in rows))
     found = read_all(SOURCE, path)
-    assert _columns(found, "identity", "reason") == [
+    assert columns(found, "identity", "reason") == [
         ("flickr:5", "empty_text"), (None, "malformed_row"), (None, "malformed_row"),
     ]  # fmt: skip
     assert [row["image_url"] for row in found][:2] == [None, "http://example.org/5.jpg"]

@@ -137,11 +137,11 @@ def test_a_stored_picture_that_finds_no_memory_stays_in_the_store(monkeypatch: p
 
     order: Any = type("Order", (), {"max_pixels": 10**6})
     row = {"width_px": 64, "height_px": 64}
-    assert hashing._found(order, row, Pictures()).refusal is None  # type: ignore[arg-type]
+    assert hashing._hashed(order, row, Pictures()).refusal is None  # type: ignore[arg-type]
     fail_to_decode(monkeypatch, MemoryError())
     no_room(monkeypatch)
     with pytest.raises(PmdError, match="there is not enough memory"):
-        hashing._found(order, row, Pictures())  # type: ignore[arg-type]
+        hashing._hashed(order, row, Pictures())  # type: ignore[arg-type]
 
 
 UNDER_A_LIMIT = """

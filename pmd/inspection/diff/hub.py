@@ -77,7 +77,7 @@ def compare(root_url: str, path: str, limit: int, tell: Tell | None = None) -> d
     captions = hub_files.read_back(path, {row["line"] for row in shown if row["line"] is not None})
     for row in shown:
         row["theirs"] = captions.get(row.pop("line"), {})
-    lines = [_told(source, counts) for source in sorted(sources)]
+    lines = [_entry(source, counts) for source in sorted(sources)]
     agree = all(line["same_text"] == line["ours"] == line["theirs"] for line in lines)
     return {
         "equal": agree and not (read.unreadable or read.unidentified or read.not_curated),
@@ -193,7 +193,7 @@ def _met(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _told(source: str, counts: Counter[tuple[str, str]]) -> dict[str, Any]:
+def _entry(source: str, counts: Counter[tuple[str, str]]) -> dict[str, Any]:
     prefix = "only_theirs: "
     shared = sum(counts[source, verdict] for verdict in ("same_text", "alike", "other_text"))
     union = counts[source, "ours"] + counts[source, "theirs"] - shared
