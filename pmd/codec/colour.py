@@ -19,15 +19,17 @@ _SAME_COLOUR: Final = 2
 _KEPT_PROFILE_BYTES: Final = 2 << 20
 
 _WHITE: Final = (255, 255, 255)
+#: The highest value of a channel of eight bits.
+_MOST: Final = 255
 
 
 def eight_bits(image: Image.Image) -> Image.Image:
     """Return any mode as RGB, L, CMYK, LAB or, where there is transparency, RGBA: what can be scaled and has profiles."""
-    mode = image.mode
+    mode, clear = image.mode, image.info.get("transparency")
     if mode in {"I", "F"} or mode.startswith("I;16"):
-        return _eight_bit_grey(np.asarray(image), upper_half=mode.startswith("I;16"))
-    if "transparency" in image.info and mode in {"P", "L", "RGB"}:
-        return image.convert("RGBA")
+        return _eight_bit_grey(np.asarray(image), clear, upper_half=mode.startswith("I;16"))
+    if clear is not None and mode in {"1", "P", "L", "RGB"}:
+        return _with_clear(image, clear).convert("RGBA")
     if mode in {"La", "RGBa"}:  # premultiplied
         return image.convert("LA" if mode == "La" else "RGBA").convert("RGBA")
     if mode in {"LA", "PA"}:
@@ -37,10 +39,30 @@ def eight_bits(image: Image.Image) -> Image.Image:
     return image if mode in {"RGB", "L", "CMYK", "LAB", "RGBA"} else image.convert("RGB")
 
 
-def _eight_bit_grey(values: np.ndarray[tuple[int, ...], np.dtype[Any]], *, upper_half: bool) -> Image.Image:
-    """Return grey of 16 bits as eight by their upper half; of 32 bits, or of floats, by their own range."""
+def _with_clear(image: Image.Image, clear: object) -> Image.Image:
+    """Return an image whose clear colour has eight bits, as its pixels have them: of a PNG of sixteen Pillow keeps all of it."""
+    if isinstance(clear, tuple) and max(clear) > _MOST:
+        image = image.copy()
+        image.info["transparency"] = tuple(value >> 8 for value in clear)
+    return image
+
+
+def _eight_bit_grey(
+    values: np.ndarray[tuple[int, ...], np.dtype[Any]], clear: object, *, upper_half: bool
+) -> Image.Image:
+    """Return grey of 16 bits as eight by their upper half; of 32 bits, or of floats, by their own range.
+
+    Args:
+        values: The pixels.
+        clear: Their value where they are clear; None: nowhere.
+        upper_half: Whether they have 16 bits.
+    """
     if upper_half:
-        return Image.fromarray((values >> 8).astype(np.uint8))
+        grey = Image.fromarray((values >> 8).astype(np.uint8))
+        if not isinstance(clear, int):
+            return grey
+        alpha = Image.fromarray(np.where(values == clear, 0, _MOST).astype(np.uint8))
+        return Image.merge("RGBA", (grey, grey, grey, alpha))
     finite = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(finite.min()), float(finite.max())
     scaled = (finite - low) * (255.0 / (high - low)) if high > low else np.zeros_like(finite)

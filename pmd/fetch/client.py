@@ -42,6 +42,9 @@ _FILE_REDIRECTS: Final = 5
 #: of it is done, with the last URL of each, and a host may send 300 kB of one with every answer. Ours.
 _LONGEST_URL: Final = 1 << 14
 
+#: The first of the statuses that say that it is the server's fault (RFC 9110 §15.6).
+_SERVER_ERRORS: Final = 500
+
 _ROBOTS_PATH: Final = "/robots.txt"
 
 #: Seconds between two looks whether requests may be sent again.
@@ -329,8 +332,10 @@ class Client:
         def heard(head: Head) -> None:
             answer.answered = True
             self._hosts.heard(turn)
-            if outcome.status_of_http(head.http_status) == "rate_limited":
-                after = outcome.retry_after_s(head.first("retry-after"), self._clock())
+            status = outcome.status_of_http(head.http_status)
+            after = outcome.retry_after_s(head.first("retry-after"), self._clock())
+            # RFC 9110 §10.2.3: whatever it says it with, a host that cannot serve us says when to come again.
+            if status == "rate_limited" or (after is not None and head.http_status >= _SERVER_ERRORS):
                 turn.group.refused(turn.sent_at, after, chance)
             else:
                 turn.group.served()

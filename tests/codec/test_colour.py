@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
 from pmd import codec
 from tests.codec.pictures import difference, encoded, gradient, opened
+from tests.fetch import hostile
 
 #: Pillow warns of odd metadata; the tests' own setting would make errors of it.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -32,6 +36,29 @@ def test_colours_become_srgb_on_white() -> None:
         assert picture.mode == "RGB"
         colour = np.asarray(picture).reshape(-1, 3).mean(0)
         assert np.abs(colour - expected).max() <= 2, name
+
+
+def test_the_clear_colour_of_a_png_is_clear_at_any_depth() -> None:
+    """PNG (third edition) §11.3.1.1: what has this value has no colour, and all else is opaque."""
+    other, ten = 0x80_00, 0x12_34
+    grey = np.tile(np.array([ten, other], np.uint16), (2, 1))
+    colours = zlib.compress(b"".join(b"\0" + row.astype(">u2").tobytes() for row in np.repeat(grey, 3, axis=1)))
+    header = struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0)
+    pictures = {
+        "one bit": encoded(Image.fromarray(grey == other), "PNG", transparency=0),
+        "16 bits of grey": encoded(Image.fromarray(grey), "PNG", transparency=ten),
+        "16 bits of colours": b"\x89PNG\r\n\x1a\n"
+        + hostile.chunk(b"IHDR", header)
+        + hostile.chunk(b"tRNS", struct.pack(">HHH", ten, ten, ten))
+        + hostile.chunk(b"IDAT", colours)
+        + hostile.chunk(b"IEND", b""),
+    }
+    found = {name: np.asarray(codec.upright_rgb(content))[..., 0].tolist() for name, content in pictures.items()}
+    assert found == {
+        "one bit": [[255, 255]] * 2,
+        "16 bits of grey": [[255, 128]] * 2,
+        "16 bits of colours": [[255, 128]] * 2,
+    }
 
 
 def test_profiles_are_followed_and_srgb_is_left_alone() -> None:

@@ -360,6 +360,28 @@ def test_a_host_that_asks_for_more_than_patience_is_left_alone(web: Web) -> None
     assert sum("not asked" in (attempt.error or "") for fetched in got.values() for attempt in fetched.attempts) == 9
 
 
+def test_a_host_that_says_when_to_come_again_is_heeded_whatever_is_wrong_with_it(web: Web) -> None:
+    web.routes |= {
+        "asks.test/0": reply(status=502, Retry_After="3600"),
+        "fails.test/0": reply(status=502),
+        "lacks.test/0": reply(status=404, Retry_After="3600"),  # a page's own, which is missing
+    }
+    web.routes |= {f"{host}.test/1": reply(JPEG) for host in ("asks", "fails", "lacks")}
+    hosts_in_order = ("asks", "fails", "lacks")
+    with Lane(options(web), contact="", patience=HASTE) as lane:
+        first, then = (
+            {
+                fetched.location: fetched.status
+                for fetched in lane.fetch(
+                    table(*(image_row(f"{host} {number}", f"http://{host}.test/{number}") for host in hosts_in_order))
+                )
+            }
+            for number in range(2)
+        )
+    assert list(first.values()).count("server_error") == 2
+    assert then == {"http://asks.test/1": "rate_limited", "http://fails.test/1": "ok", "http://lacks.test/1": "ok"}
+
+
 @pytest.mark.parametrize("after", [{}, {"Retry_After": "0"}, {"Retry_After": "Fri, 02 Jan 1970 00:00:00 GMT"}])
 def test_a_host_that_refuses_everything_is_left_alone(web: Web, after: dict[str, str]) -> None:
     """It would else keep the shard for as many waits as it has images."""
