@@ -32,8 +32,9 @@ from tests.test_imports import ORDER
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [README, *(ROOT / f"{name}.md" for name in ("CHANGELOG", "CONTRIBUTING", "SECURITY")), *DOCS]
+PAGE_NAMES = {page: str(page.relative_to(ROOT)) for page in PAGES}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LONGEST_README = 200
 
@@ -102,7 +103,7 @@ def test_every_command_has_help_and_is_documented(words: tuple[str, ...]) -> Non
     assert f"`pmd {' '.join(words)}`" in read(README)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_NAMES.get)
 def test_commands_in_the_documents_exist(page: Path) -> None:
     """Lines of code that begin with `pmd`, and their flags up to Beam's."""
     lines = [line for block in fences(read(page)) for line in block.splitlines() if line.startswith("pmd ")]
@@ -114,7 +115,7 @@ def test_commands_in_the_documents_exist(page: Path) -> None:
         assert {word for word in words if word.startswith("--")} <= known, line
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_NAMES.get)
 def test_links_resolve(page: Path) -> None:
     text = re.sub(r"^```.*?^```", "", read(page), flags=re.MULTILINE | re.DOTALL)
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
@@ -122,14 +123,16 @@ def test_links_resolve(page: Path) -> None:
             continue
         path, _, anchor = link.partition("#")
         target = (page.parent / path).resolve() if path else page
-        assert target.is_file(), f"{page.name}: {link}"
-        assert not anchor or anchor in anchors(read(target)), f"{page.name}: {link}"
+        assert target.is_file(), f"{PAGE_NAMES[page]}: {link}"
+        assert not anchor or anchor in anchors(read(target)), f"{PAGE_NAMES[page]}: {link}"
 
 
-@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", DOCS, ids=PAGE_NAMES.get)
 def test_every_document_can_be_found(page: Path) -> None:
-    linked = {link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", read(README))}
-    assert f"docs/{page.name}" in linked
+    """From README, or for pages of a folder from the page that is called so."""
+    above = README if page.parent == ROOT / "docs" else page.parent.with_suffix(".md")
+    linked = {link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", read(above))}
+    assert str(page.relative_to(above.parent)) in linked
 
 
 def test_the_changelog_has_the_version() -> None:
@@ -291,13 +294,13 @@ EXAMPLES = {"jz_wit.py"}
 BASES = (ROOT, ROOT / "pmd", ROOT / "benchmarks")
 
 
-@pytest.mark.parametrize("page", [README, *DOCS], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [README, *DOCS], ids=PAGE_NAMES.get)
 def test_files_of_this_repository_exist(page: Path) -> None:
     for name in re.findall(
         r"`(?:python )?([\w/]+\.py|(?:pmd|pipelines|tests|benchmarks|manifests)/[\w/]*)`", read(page)
     ):
         if name.rpartition("/")[2] not in EXAMPLES and "NAME" not in name:
-            assert any((base / name).exists() for base in BASES), f"{page.name}: {name}"
+            assert any((base / name).exists() for base in BASES), f"{PAGE_NAMES[page]}: {name}"
 
 
 def test_the_order_of_modules_is_told() -> None:

@@ -48,8 +48,8 @@ def perceptual_hash(image: Image.Image) -> bytes:
     64 x 64. Of that it takes the DCT's 16 x 16 lowest frequencies above the constant. Each gives a bit: is it above their median?
     All up to the median is linear, and so is done at once: each frequency is a sum of the pixels, by weights along either side.
 
-    These are the bits of the reference implementation, which holds the GIL and takes several times as long; docs/benchmarks.md
-    has the distances. Only where that one compares rounding errors, as in flat pictures, nothing is above here. An image
+    These are the bits of the reference implementation, which holds the GIL and takes several times as long. The distances are in
+    docs/benchmarks/search.md. Only where that one compares rounding errors, as in flat pictures, nothing is above here. An image
     that has been scaled, or decoded to a smaller one, has another hash than the whole.
     """
     frequencies = np.round(_frequencies(_shortened(image)), _PDQ_DECIMALS).ravel()

@@ -21,7 +21,7 @@ from pmd.fetch import hosts
 #: (RFC 6928) that doubles with each, as after every pause of a paced connection (RFC 5681 §4.1).
 IMAGE_S: Final = 0.36
 
-#: Images a second of one lane on a core of its own, resized: 520 in two lanes (docs/benchmarks.md, Fetching, HTTP).
+#: Images a second of one lane on a core of its own, resized: 520 in two lanes (docs/benchmarks/pictures.md, Fetching).
 LANE_IMAGES_PER_S: Final = 260.0
 
 #: In the place of a host group: images of archives, and those of more hosts than are known. No host holds them up.

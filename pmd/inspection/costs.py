@@ -29,7 +29,7 @@ _NEAR_ROWS: Final = 1e7
 _NEAR_POWER: Final = 0.35
 
 
-#: What the search for near-duplicates takes of an image, at `_NEAR_ROWS` (docs/benchmarks.md).
+#: What the search for near-duplicates takes of an image, at `_NEAR_ROWS` (docs/benchmarks/search.md).
 _NEAR_S: Final = 64e-6
 
 

@@ -65,8 +65,8 @@ _LEFT: Final = Estimate(0.98, 0.85, 1.0)
 ASSUMPTIONS: Final = (
     f"{forecast.IMAGE_S:g} s that an image keeps a connection: four round trips of 90 ms (across the Atlantic, by Verizon's "
     "service level agreement), which 163 kB take from TCP's first window",
-    f"{forecast.LANE_IMAGES_PER_S:g} images a second decoded and resized in a lane with a core of its own (docs/benchmarks.md: "
-    "520 in two)",
+    f"{forecast.LANE_IMAGES_PER_S:g} images a second decoded and resized in a lane with a core of its own "
+    "(docs/benchmarks/pictures.md: 520 in two)",
     "the first location of each image has it, no host asks for patience; robots.txt and redirects not counted",
 )
 #: More of them where nothing tells of …

@@ -8,7 +8,7 @@ code that could download another one runs. Models load once a process, at the fi
 Why two: CLD2 takes half of fastText's time, and is right wherever its score is high; of many short texts it says nothing.
 fastText finds those, and is often unsure of titles of three or four words, some of which CLD2 knows. So CLD2 decides where
 it is sure, then fastText where it is, and what neither is sure of is what CLD2 makes of it. Measured by
-benchmarks/language.py; the figures stand in docs/benchmarks.md.
+benchmarks/language.py; the figures stand in docs/benchmarks/rows.md.
 """
 
 from __future__ import annotations
