@@ -158,7 +158,7 @@ BODIES: Final[dict[str, Case]] = {
     "gzip-member-cut": Case(
         reply(gzip.compress(JPEG[:500]) + gzip.compress(JPEG[500:])[:99], Content_Encoding="gzip"), "undecodable"
     ),
-    "gzip-no-members": Case(reply(gzip.compress(b"") * 100_000, Content_Encoding="gzip"), "not_an_image"),
+    "gzip-no-members": Case(reply(gzip.compress(b"") * 1000, Content_Encoding="gzip"), "not_an_image"),
     "gzip-many": Case(reply(gzip.compress(JPEG), Content_Encoding="gzip, " * 10_000), "ok"),
     "gzip-checksum": Case(reply(gzip.compress(JPEG)[:-8] + bytes(8), Content_Encoding="gzip"), "ok"),
     "no-coding": Case(reply(JPEG, Content_Encoding="utf-8"), "ok"),
