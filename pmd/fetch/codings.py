@@ -23,6 +23,9 @@ _GZIP_OR_ZLIB: Final = zlib.MAX_WBITS | 32
 _MOST: Final = 5
 _PIECE: Final = 1 << 16
 
+#: Members of a gzip that are read: each is a copy of all that follows it. Ours.
+_MEMBERS: Final = 16
+
 #: How gzip's and zlib's streams begin (RFC 1952 §2.3.1; RFC 1950 §2.2).
 _GZIP: Final = b"\x1f\x8b"
 _DEFLATE_METHOD, _ZLIB_CHECK = 8, 31
@@ -104,13 +107,29 @@ def _inflated(body: bytes, limit: int) -> tuple[bytes, str]:
     damage = ""
     for bits in (_GZIP_OR_ZLIB, -zlib.MAX_WBITS):  # "deflate" is zlib by the book and raw in the wild
         try:
-            return zlib.decompressobj(bits).decompress(body, limit + 1), damage
+            return _whole(body, bits, limit), damage
         except zlib.error as error:
             damage = damage or str(error)
             content = _up_to_damage(body, bits, limit)
             if content:
                 return content, damage
     return b"", damage
+
+
+def _whole(body: bytes, bits: int, limit: int) -> bytes:
+    """Return what a sound body decompresses to; several of gzip's members, one behind the other, are one (RFC 1952 §2.2).
+
+    Raises:
+        zlib.error: It is damaged.
+    """
+    content = b""
+    for _ in range(_MEMBERS):
+        inflating = zlib.decompressobj(bits)
+        content += inflating.decompress(body, limit + 1 - len(content))
+        body = inflating.unused_data
+        if len(content) > limit or not body.startswith(_GZIP):
+            break
+    return content
 
 
 def _up_to_damage(body: bytes, bits: int, limit: int) -> bytes:

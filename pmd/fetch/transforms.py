@@ -62,8 +62,8 @@ from pmd.text import urls
 #: Seconds in which this process hears of a signal that a lane has heard of.
 _SIGNAL_S: Final = 0.5
 
-#: Seconds that are waited at once: the system's call takes no more than 2^31 ms, some 25 days.
-_WAIT_S: Final = 3600.0
+#: Seconds that are waited at once: so late a clock that was set meanwhile is seen.
+_WAIT_S: Final = 60.0
 
 _NOTES: Final = logging.getLogger("pmd.notes")
 
@@ -330,6 +330,7 @@ class _Process:
         self._process = context.Process(
             target=_run_lane, args=(lane, batch, tells), name=f"lane {batch['lane'][0].as_py()} of {lane.lanes}"
         )
+        self._ends_well = {0}
 
     def start(self) -> None:
         """Start it."""
@@ -349,10 +350,11 @@ class _Process:
     def failed(self) -> bool:
         """Whether it has not ended well; asked when it is ending, which it may be a little before it has ended."""
         self._process.join()
-        return self._process.exitcode != 0
+        return self._process.exitcode not in self._ends_well
 
     def ask_to_end(self) -> None:
         """Ask it to end with what it has."""
+        self._ends_well.add(-signal.SIGTERM)
         if self.is_alive:
             self._process.terminate()
 
@@ -390,12 +392,23 @@ def _start(processes: Sequence[_Process]) -> None:
 
 
 def _first_that_fails(processes: Sequence[_Process], until: datetime.datetime | None) -> _Process | None:
-    """Wait until one fails, or all have ended well, or should have."""
+    """Wait until one fails, or all have ended well, or should have.
+
+    Lanes ask themselves to end when it is time. Their timers stand still where a machine sleeps, and heed no clock that is set
+    while they run: so they are asked from here too, by the clock, and only then should have ended.
+    """
     left = {process.ended: process for process in processes}
+    ends_at: float | None = None  # of those that were asked, by a clock that is never set
     while left:
-        wait_s = None if until is None else max(0.0, (until - utc_now()).total_seconds() + stopping.END_S)
-        ready = multiprocessing.connection.wait(list(left), None if wait_s is None else min(wait_s, _WAIT_S))
-        if not ready and wait_s is not None and wait_s <= _WAIT_S:
+        wait_s = None if until is None else min(_WAIT_S, (until - utc_now()).total_seconds())
+        if ends_at is not None:
+            wait_s = max(0.0, ends_at - time.monotonic())
+        elif wait_s is not None and wait_s <= 0:
+            for process in left.values():
+                process.ask_to_end()
+            wait_s, ends_at = stopping.END_S, time.monotonic() + stopping.END_S
+        ready = multiprocessing.connection.wait(list(left), wait_s)
+        if not ready and ends_at is not None:
             return None
         for ended in ready:
             process = left.pop(cast(int, ended))

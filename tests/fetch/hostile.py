@@ -152,6 +152,13 @@ BODIES: Final[dict[str, Case]] = {
     "deflate-bomb": Case(reply(zlib.compress(JPEG + bytes(50 << 20), 1), Content_Encoding="deflate"), "too_large"),
     "gzip-in-gzip": Case(reply(gzip.compress(gzip.compress(JPEG)), Content_Encoding="gzip"), "not_an_image"),
     "gzip-twice": Case(reply(gzip.compress(gzip.compress(JPEG)), Content_Encoding="gzip, gzip"), "ok"),
+    "gzip-members": Case(
+        reply(gzip.compress(JPEG[:500]) + gzip.compress(JPEG[500:]) + b"\0" * 9, Content_Encoding="gzip"), "ok"
+    ),
+    "gzip-member-cut": Case(
+        reply(gzip.compress(JPEG[:500]) + gzip.compress(JPEG[500:])[:99], Content_Encoding="gzip"), "undecodable"
+    ),
+    "gzip-no-members": Case(reply(gzip.compress(b"") * 1000, Content_Encoding="gzip"), "not_an_image"),
     "gzip-many": Case(reply(gzip.compress(JPEG), Content_Encoding="gzip, " * 10_000), "ok"),
     "gzip-checksum": Case(reply(gzip.compress(JPEG)[:-8] + bytes(8), Content_Encoding="gzip"), "ok"),
     "no-coding": Case(reply(JPEG, Content_Encoding="utf-8"), "ok"),
@@ -283,6 +290,16 @@ FILES: Final[dict[str, Case]] = {
         reply(JPEG),
         "ok",
         others=(("/robots.txt", reply(gzip.compress(bytes(50 << 20), 1), Content_Encoding="gzip")),),
+    ),
+    "robots-members": Case(
+        reply(JPEG),
+        "opted_out",
+        others=(
+            (
+                "/robots.txt",
+                reply(gzip.compress(b"User-agent: *\n") + gzip.compress(b"Disallow: /\n"), Content_Encoding="gzip"),
+            ),
+        ),
     ),
     "robots-rules": Case(reply(JPEG), "ok", others=(("/robots.txt", reply(_MANY_RULES)),)),
     "robots-patterns": Case(

@@ -390,8 +390,8 @@ def test_a_lane_that_does_not_end_in_its_time_is_ended(
     assert 0 <= waited[0] <= stopping.END_S
 
 
-def test_a_long_time_is_waited_for_an_hour_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever `--for` takes: the system's call has its milliseconds in an int."""
+def test_a_long_time_is_waited_for_a_minute_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever `--for` takes: the system's call has its milliseconds in an int, and clocks are set."""
     now = transforms.utc_now()
     clock = [now]
     waited: list[float] = []
@@ -405,10 +405,40 @@ def test_a_long_time_is_waited_for_an_hour_at_once(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(transforms.multiprocessing.connection, "wait", wait)
     until = stopping.asked_at(now, stopping.duration_s("25d"))
     assert transforms._first_that_fails([ended_never()], until) is None  # type: ignore[list-item]
-    assert max(waited) == 3600
-    assert len(waited) == 25 * 24
+    assert max(waited) == 60
+    assert len(waited) == 25 * 24 * 60 + 1
     assert clock[0] == until + datetime.timedelta(seconds=stopping.END_S)
 
 
-def ended_never() -> object:
-    return type("Process", (), {"ended": 0})()
+def test_where_a_machine_has_slept_past_the_time_lanes_are_asked_before_they_are_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Their own timers stand still in its sleep: they were killed, and what they had settled was asked for again."""
+    now = transforms.utc_now()
+    clock = [now]
+    lane = ended_never()
+
+    def wait(_: object, timeout: float) -> list[object]:
+        clock[0] += datetime.timedelta(hours=8)
+        told.append((timeout, lane.asked))
+        return []
+
+    told: list[tuple[float, int]] = []
+    monkeypatch.setattr(transforms, "utc_now", lambda: clock[0])
+    monkeypatch.setattr(transforms.multiprocessing.connection, "wait", wait)
+    until = stopping.asked_at(now, stopping.duration_s("6h"))
+    assert transforms._first_that_fails([lane], until) is None  # type: ignore[list-item]
+    assert told == [(60.0, 0), (stopping.END_S, 1)]
+
+
+class Never:
+    """A lane's process that never ends, however often it is asked."""
+
+    ended, asked = 0, 0
+
+    def ask_to_end(self) -> None:
+        self.asked += 1
+
+
+def ended_never() -> Never:
+    return Never()
