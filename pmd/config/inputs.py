@@ -38,8 +38,11 @@ _NOTE_BESIDE: Final = ".aria2"
 #: How files of lines end that need nothing at their end, and which size tells a download from a sample.
 _LINES: Final = ".tsv"
 _NO_SAMPLE_BYTES: Final = 2**20
-#: What Spark, Hadoop, Dask, Databricks and pmd itself write beside their tables, in folders and globs: it has no rows of its own.
-_DESCRIBING: Final = re.compile(r"_SUCCESS|_stage\.json|_(?:common_)?metadata|_(?:committed|started)_[0-9]+")
+#: What Spark, Hadoop, Dask, Databricks, the Hub and pmd itself have beside their tables, in folders and globs: it has no rows.
+_DESCRIBING: Final = re.compile(
+    r"_SUCCESS|_stage\.json|_(?:common_)?metadata|_(?:committed|started)_[0-9]+"
+    r"|(?:README|LICEN[CS]E)(?:\.(?:md|txt))?|dataset_infos?\.json"
+)
 #: How like each other two names of files must be, 0…1, for one to be mistyped for the other.
 _NEAR: Final = 0.9
 

@@ -113,7 +113,9 @@ class TwoColumns:
 
     def _drafts(self, part: pa.Array, places: pa.Array, split: str, order: Sequence[str]) -> Iterator[pa.RecordBatch]:
         digests = column_drafts.digests(part)
-        cut = tsv.split_columns(part, columns=[len(order)])
+        # Tabs behind that of the last column are the caption's, as whoever reads upstream's file for the Hub takes them.
+        most = len(order) if order[-1] == "caption" else None
+        cut = tsv.split_columns(part, columns=[len(order)], most=most)
         if len(cut.good):
             columns = {name: cut.column(order.index(name)) for name in self.columns}
             keyed = (

@@ -90,7 +90,19 @@ def test_what_aria2_notes_beside_a_file_tells_that_it_is_not_whole(tmp_path: Pat
         assert raised.value.found == str(tmp_path / "cc12m.tsv.aria2")
 
 
-@pytest.mark.parametrize("name", ["_SUCCESS", "_metadata", "_common_metadata", "_committed_4711", "_stage.json"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "_SUCCESS",
+        "_metadata",
+        "_common_metadata",
+        "_committed_4711",
+        "_stage.json",
+        "README.md",
+        "LICENSE",
+        "dataset_infos.json",
+    ],
+)
 def test_what_programs_write_beside_their_tables_is_no_table(tmp_path: Path, name: str) -> None:
     (tmp_path / "part-00000.tsv").write_text("1")
     (tmp_path / "_pairs.tsv").write_text("1")

@@ -116,6 +116,23 @@ def test_columns_are_those_of_a_slow_split(rows: list[list[bytes]]) -> None:
 @settings(max_examples=150, deadline=None)
 @given(
     rows=st.lists(
+        st.lists(st.sampled_from([b"", b"a", b"\xff", "日本".encode()]), min_size=1, max_size=5), max_size=20
+    ),
+    most=st.integers(1, 4),
+)
+def test_the_last_field_may_have_what_is_left(rows: list[list[bytes]], most: int) -> None:
+    lines = [b"\t".join(row) for row in rows]
+    split = split_columns(lines_of(lines), columns=[most], most=most)
+    cut = [line.split(b"\t", most - 1) for line in lines]
+    assert split.fields.tolist() == [len(fields) for fields in cut]
+    good = [fields for line, fields in zip(lines, cut, strict=True) if len(fields) == most and b"\xff" not in line]
+    for column in range(most):
+        assert split.column(column).to_pylist() == [fields[column].decode() for fields in good]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    rows=st.lists(
         st.lists(st.sampled_from([b"", b"a", b"bcd", b"\xff", "日本".encode()]), min_size=1, max_size=6), max_size=20
     ),
     fields=st.sampled_from([[0], [1], [0, 1], [0, 2], [1, 3], [0, 2, 3]]),

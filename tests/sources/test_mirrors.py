@@ -97,6 +97,18 @@ def test_captions_and_urls(tmp_path: Path, read_all: ReadAll, name: str, url: st
     assert _pairs(read_all(source, mirror)) == _pairs(read_all(source, _captions_upstream(tmp_path, name)))
 
 
+@pytest.mark.parametrize("text", ["one\ttwo", "\tone", "one\t", "one\t\ttwo"])
+def test_tabs_in_a_caption_of_conceptual_12m_are_the_captions(tmp_path: Path, read_all: ReadAll, text: str) -> None:
+    """The Hub's script cuts a line at its first tab."""
+    source, url = sources.load("conceptual_12m"), "https://img.example.com/1.jpg"
+    upstream = tmp_path / "cc12m.tsv"
+    upstream.write_text(f"https://img.example.com/0.jpg\tnone\n{url}\t{text}\n")
+    rows = [{"image_url": url, "caption": text}]
+    _, found = read_all(source, upstream)
+    assert (found["image_url"], found["text"]) == (url, text)
+    assert _pairs([found]) == _pairs(read_all(source, _parquet(tmp_path / "0000.parquet", rows)))
+
+
 def test_the_hubs_conceptual_12m_has_a_new_line_at_the_end_of_every_caption(tmp_path: Path, read_all: ReadAll) -> None:
     # 2,794,168,030 bytes of 12,423,374 rows, as its card says, are those of upstream's file with the line ends.
     source = sources.load("conceptual_12m")
