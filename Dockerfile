@@ -14,7 +14,8 @@ RUN /opt/pmd/bin/python -m pip install --no-cache-dir --no-compile --no-deps --n
 # Tests, headers and what builds packages are no use here. What is left is compiled: who runs it may not write there.
 RUN cd /opt/pmd/lib/python3.11/site-packages \
     && find . -depth -type d -name tests -exec rm -rf {} + \
-    && find . -type f -regex '.*\(_test\.py\|\.pyx\|\.pxd\|\.c\|\.cpp\|\.h\|\.hpp\)' -delete \
+    && find . -type f -regex '.*\.\(pyx\|pxd\|c\|cpp\|h\|hpp\)' -delete \
+    && find apache_beam -type f -name '*_test.py' -delete \
     && rm -rf apache_beam/examples pip setuptools \
     && /opt/pmd/bin/python -m compileall -q -j 0 /opt/pmd/lib
 

@@ -58,6 +58,27 @@ def pmd(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     return run
 
 
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (["peek", "root", "--out", "s3://bucket/peek.html"], "--out"),
+        (["demo", "--out", "s3://bucket/peek.html"], "--out"),
+        (["manifests", "fetch", "coco", "--folder", "s3://bucket/peek.html"], "--folder"),
+        (["manifests", "verify", "coco", "--folder", "s3://bucket/peek.html"], "--folder"),
+    ],
+)
+def test_a_url_where_files_are_written_here_makes_no_folder_of_its_name(
+    pmd: Pmd, tmp_path: Path, words: list[str], option: str
+) -> None:
+    ended = pmd(*words)
+    assert ended.code == 2
+    assert ended.err == (
+        f"pmd: {option}: this is written on this machine alone\n  expected: a path of this machine\n"
+        "  found: s3://bucket/peek.html\n  remedy: write it here, then copy it there\n"
+    )
+    assert not [*tmp_path.iterdir()]
+
+
 def commands() -> Iterator[tuple[str, ...]]:
     """Yield the words of every command."""
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import subprocess
+import sysconfig
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -86,6 +89,24 @@ def test_images_are_made_of_files_that_are_there() -> None:
         (python,) = {line.split(":")[1].split("-")[0] for line in lines if line.startswith("FROM python:")}
         assert PROJECT["requires-python"].startswith(f">={python},")
     assert "USER pmd" in IMAGES[0].read_text(encoding="utf-8").splitlines()
+
+
+def test_an_image_keeps_every_module_that_another_one_imports() -> None:
+    """Not all that are called so are tests: `scipy.stats` reads `_bws_test` in."""
+    packages = Path(sysconfig.get_paths()["purelib"])
+    deleting = re.findall(r"find [^&]*-delete", IMAGES[0].read_text(encoding="utf-8"))
+    assert deleting
+    gone: set[Path] = set()
+    for command in deleting:
+        found = subprocess.run(shlex.split(command)[:-1], cwd=packages, capture_output=True, text=True, check=True)
+        gone |= {packages / name for name in found.stdout.splitlines() if "/tests/" not in name}
+    assert packages / "apache_beam/pipeline_test.py" in gone
+    modules = {path for path in gone if path.suffix == ".py"}
+    for folder in {path.parent for path in modules}:
+        stems = "|".join(path.stem for path in modules if path.parent == folder)
+        imports = re.compile(rf"^ *(?:from \.(?:{stems}) import|from \. import (?:{stems})\b)", re.MULTILINE)
+        stays = [path for path in folder.glob("*.py") if path not in modules]
+        assert not [path for path in stays if imports.search(path.read_text(encoding="utf-8"))]
 
 
 def test_the_worker_image_has_the_beam_that_drives() -> None:

@@ -11,7 +11,7 @@ import typer
 
 from pmd import escape, flow
 from pmd.cli.stages import report, say_above_progress, show_status, writer
-from pmd.cli.words import ConfigPath, EngineName, Json, RootPath, Sample, WithBeam, load
+from pmd.cli.words import ConfigPath, EngineName, Json, RootPath, Sample, WithBeam, load, on_this_machine
 from pmd.errors import ConfigError
 from pmd.schema.exits import DIFFERENT, TIME_IS_UP
 from pmd.terminal import output
@@ -248,7 +248,7 @@ def hashes(
 def peek(
     root: RootPath,
     *,
-    out: Annotated[Path | None, typer.Option(help="The page; default: peek.html.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The page; default: peek.html.", callback=on_this_machine)] = None,
     pairs: Annotated[int, typer.Option(help="Pairs to show.")] = 48,
     rejected: Annotated[int, typer.Option(help="Rejected rows to show.")] = 48,
     source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
@@ -293,7 +293,9 @@ def label(
 def demo(
     context: typer.Context,
     *,
-    out: Annotated[Path, typer.Option(help="Where everything goes; made anew.")] = Path("out/demo"),
+    out: Annotated[Path, typer.Option(help="Where everything goes; made anew.", callback=on_this_machine)] = Path(
+        "out/demo"
+    ),
     profile: Annotated[str, typer.Option(help="paper, hub or recommended.")] = "recommended",
     engine: EngineName = None,
 ) -> None:

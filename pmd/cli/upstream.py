@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pmd.cli.words import Json, Sources, chosen
+from pmd.cli.words import Json, Sources, chosen, on_this_machine
 from pmd.schema.exits import GATED
 from pmd.terminal import output
 
@@ -100,7 +100,9 @@ Files = Annotated[list[str] | None, typer.Option(help="Only the file of this nam
 def manifests_fetch(
     names: Names = None,
     *,
-    folder: Annotated[Path, typer.Option(help="Where files go: FOLDER/data/SOURCE/NAME.")] = Path(),
+    folder: Annotated[
+        Path, typer.Option(help="Where files go: FOLDER/data/SOURCE/NAME.", callback=on_this_machine)
+    ] = Path(),
     images: Images = False,
     optional: Optional = False,
     file: Files = None,
@@ -117,7 +119,9 @@ def manifests_fetch(
 def manifests_verify(
     names: Names = None,
     *,
-    folder: Annotated[Path, typer.Option(help="Where files are: FOLDER/data/SOURCE/NAME.")] = Path(),
+    folder: Annotated[
+        Path, typer.Option(help="Where files are: FOLDER/data/SOURCE/NAME.", callback=on_this_machine)
+    ] = Path(),
     images: Images = False,
     optional: Optional = False,
     file: Files = None,

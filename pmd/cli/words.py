@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 import typer.core
 
 from pmd import escape
+from pmd.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,6 +42,25 @@ class Group(typer.core.TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         with _shown():
             return super().invoke(ctx)
+
+
+def on_this_machine(parameter: typer.CallbackParam, path: Path | None) -> Path | None:
+    """Return what an option names on this machine, and refuse a URL: its file would be written here, in a folder `s3:`.
+
+    Raises:
+        ConfigError: It is a URL.
+    """
+    from pmd.config import places
+
+    if path is not None and (url := places.url(str(path))) is not None:
+        raise ConfigError(
+            "this is written on this machine alone",
+            where=parameter.opts[0],
+            expected="a path of this machine",
+            found=url,
+            remedy="write it here, then copy it there",
+        )
+    return path
 
 
 ConfigPath = Annotated[str, typer.Argument(metavar="CONFIG", help="The configuration file (see pmd init).")]

@@ -19,7 +19,7 @@ from typing import Final
 
 from pmd.engines import ends, meanwhile
 from pmd.errors import PmdError, RootError, WorkerFault
-from pmd.store import failures, storage
+from pmd.store import failures, shortage, storage
 
 _PREFIX = "mistake-"
 #: Seconds between two looks for errors while a job runs, and those for which a look is waited for at its end.
@@ -33,7 +33,8 @@ _TRACEBACK: Final = "Traceback (most recent call last)"
 def left_in(work: str) -> Iterator[None]:
     """Leave an error that is met here for the driver; it goes on its way all the same, unlogged."""
     try:
-        yield
+        with shortage.panics_as_errors():
+            yield
     except ends.CalledOffError:
         _be_silent()  # nobody reads there any more
         raise

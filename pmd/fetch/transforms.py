@@ -55,7 +55,7 @@ from pmd.fetch.reports import Done, Reports
 from pmd.fetch.stopping import Stop
 from pmd.fetch.waiting import Waiting
 from pmd.schema import keys
-from pmd.store import storage
+from pmd.store import shortage, storage
 from pmd.terminal import endings
 from pmd.text import urls
 
@@ -442,8 +442,9 @@ def _run_lane(lane: FetchLane, batch: pa.RecordBatch, tells: Connection) -> None
     endings.hear(ask)
     gc.freeze()  # what was imported stays: collecting looks through it no more
     try:
-        for _ in lane.fetched(batch, stop):
-            pass
+        with shortage.panics_as_errors():
+            for _ in lane.fetched(batch, stop):
+                pass
     except Exception as error:  # noqa: BLE001  the driver raises it
         tells.send(mistakes.told_of(error, lane.work))
         sys.exit(1)

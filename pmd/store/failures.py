@@ -233,9 +233,7 @@ def _meaning(error: BaseException, root: str | None) -> PmdError | None:
         )
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return shortage.no_memory(said)
-    if (isinstance(error, RuntimeError) and shortage.NO_THREAD in said) or (
-        isinstance(error, BlockingIOError) and _is_of(error, _STARTING)
-    ):
+    if shortage.is_of_threads(error) or (isinstance(error, BlockingIOError) and _is_of(error, _STARTING)):
         return PmdError(
             "the system starts no more processes or threads",
             found=said,

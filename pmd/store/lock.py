@@ -275,7 +275,7 @@ def _locked(root: str) -> int:
     for tries_left in reversed(range(_TRIES)):
         storage.make_folder(root)  # a writer that made it and wrote nothing takes it away again
         try:
-            number = patiently(lambda: os.open(_lock_path(root), os.O_RDWR | os.O_CREAT, 0o644))
+            number = patiently(lambda: os.open(_lock_path(root), os.O_RDWR | os.O_CREAT, 0o666))
         except FileNotFoundError:
             continue
         try:

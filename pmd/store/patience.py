@@ -157,7 +157,7 @@ def alone(path: str, otherwise: Exception) -> Iterator[None]:
         path: The file; local.
         otherwise: Raised where another process has it.
     """
-    number = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    number = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:
             lock(number, fcntl.LOCK_EX | fcntl.LOCK_NB, path)

@@ -7,10 +7,12 @@ here first. Where something is lacking, the command ends with that.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import mmap
 import re
 import socket
+from collections.abc import Iterator
 from typing import Final
 
 from pmd.errors import PmdError
@@ -26,8 +28,8 @@ _OF_BYTES: Final = frozenset(
 OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
 OUT_OF_MEMORY: Final = frozenset({errno.ENOMEM, errno.ENOBUFS})
 
-#: How Python says that the system starts no further thread.
-NO_THREAD: Final = "can't start new thread"
+#: How Python, and Polars' panic, say that the system starts no further thread.
+_NO_THREAD: Final = re.compile(r"can't start new thread|spawn\b.*\bthreads?\b.*\bWouldBlock\b")
 #: How decoders say in words that they were given no memory.
 _NO_MEMORY: Final = re.compile(
     r"out of memory|insufficient memory|not enough memory|cannot allocate memory", re.IGNORECASE
@@ -55,9 +57,25 @@ def refuse_of_storage(error: BaseException) -> None:
         raise error
 
 
+def is_of_threads(error: BaseException) -> bool:
+    """Return whether an error is that the system starts no further thread."""
+    return isinstance(error, RuntimeError) and _NO_THREAD.search(str(error)) is not None
+
+
+@contextlib.contextmanager
+def panics_as_errors() -> Iterator[None]:
+    """Raise a panic of Polars' as a `RuntimeError`: it is no `Exception`, and passes by all who look for what may be raised."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as panic:
+        raise RuntimeError(f"{type(panic).__name__}: {panic}") from panic
+
+
 def is_ours(error: BaseException) -> bool:
     """Return whether an error of asking a host is that this process can have no more files, memory or threads."""
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and NO_THREAD in str(error)):
+    if isinstance(error, MemoryError) or is_of_threads(error):
         return True
     if isinstance(error, socket.gaierror):
         return error.errno == socket.EAI_MEMORY

@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any, Final, Never
 
 from pmd.errors import PmdError, WorkerFault
-from pmd.store import failures
+from pmd.store import failures, shortage
 from pmd.terminal import output
 
 #: What ends a command. A signal that the process was started to ignore (`nohup`) stays ignored.
@@ -70,7 +70,7 @@ def command(*, as_json: bool = False) -> Iterator[None]:
     _left.clear()
     error: BaseException
     try:
-        with _attended():
+        with _attended(), shortage.panics_as_errors():
             yield
         return
     except KeyboardInterrupt as stopped:

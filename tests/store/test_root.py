@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -440,6 +441,18 @@ def test_a_folder_that_leads_into_another_root_is_refused(tmp_path: Path, linked
     with root.writer(str(one), "test"):
         pass
     assert picture.exists()
+
+
+def test_whoever_may_write_in_a_root_may_take_its_lock(tmp_path: Path) -> None:
+    """As in a group's folder: one of another user that only its owner may write to cannot be locked on NFS, nor opened here."""
+    before = os.umask(0o002)
+    try:
+        with root.writer(str(tmp_path / "root"), "test"):
+            root.create(str(tmp_path / "root"), 0)
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "root").iterdir() if path.is_file()}
+    assert modes == dict.fromkeys(("root.json", "writer.json", "writer.lock"), 0o664)
 
 
 @pytest.mark.parametrize("inner", ["images/small", "_work/x", "publish/source=coco/x", "release/deep/x"])

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from polars.exceptions import PanicException
 
 from pmd.errors import InputError, WorkerFault
 from pmd.store import storage
@@ -167,6 +168,17 @@ def test_every_ending_is_told_with_its_code(capsys: pytest.CaptureFixture[str]) 
         + "  remedy: mend its permissions, or choose another place\n"
         + "Traceback …\nKeyError: 1\n"
     )
+
+
+def test_a_panic_of_a_library_is_told_as_an_error_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the system starts no further thread, Polars panics; that is no `Exception`."""
+    with pytest.raises(SystemExit) as ended, endings.command():
+        raise PanicException('could not spawn threads: IOError(Os { code: 11, kind: WouldBlock, message: "" })')
+    assert ended.value.code == 1
+    assert capsys.readouterr().err.startswith("pmd: the system starts no more processes or threads\n")
+    with pytest.raises(RuntimeError, match="PanicException: a fault of its own") as fault, endings.command():
+        raise PanicException("a fault of its own")
+    assert isinstance(fault.value.__cause__, PanicException)
 
 
 def test_a_folder_that_is_gone_from_under_a_command_is_told(
