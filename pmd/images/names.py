@@ -227,8 +227,7 @@ def _url(said: str) -> Named | None:
     if form is None or identity is None:
         return None
     # Both are one host, and upstream may have either.
-    bare_form = urls.without_root_dot(form)
-    dotless = identity if bare_form == form else urls.identity_one(bare_form)
+    dotless = urls.identity_one(urls.without_root_dot(form))
     identities = tuple(dict.fromkeys(found for found in (identity, dotless) if found is not None))
     page = pages.meant(said)
     if page is not None:

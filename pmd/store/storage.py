@@ -57,8 +57,6 @@ _S3_TRIES: Final = 1
 #: A range as gcsfs asks for it, and how an answer tells the bytes of the whole.
 _SPAN: Final = re.compile(r"bytes=(\d+)-(\d+)")
 _SIZE: Final = re.compile(r"/(\d+)$")
-#: What stands in a name, as Python has it, for bytes that are no UTF-8.
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 def _filesystem(protocol: str) -> Any:
@@ -175,7 +173,7 @@ def join(*parts: str) -> str:
 
 def is_text(name: str) -> bool:
     """Return whether the name of a file is text, which tables and commits can hold: locally, and in a tar, it is any bytes."""
-    return name.isascii() or _SURROGATE.search(name) is None
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def refuse_other_than_text(path: str, kind: type[PmdError]) -> None:

@@ -9,7 +9,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import ada_url
 import pytest
 from PIL import Image
 
@@ -118,15 +117,6 @@ def test_an_id_of_ones_own_rows_may_be_any_text(tmp_path: Path) -> None:
     assert str(takedowns.note([read], [read])).endswith(
         "; lines with a blank, comma or semicolon, all of which is taken for one name: 1"
     )
-
-
-def test_an_address_is_parsed_a_few_times_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lists of people who opt out have a million lines, and each build reads them several times."""
-    parsed: list[str] = []
-    parse = ada_url.normalize_url
-    monkeypatch.setattr(ada_url, "normalize_url", lambda url: parsed.append(url) or parse(url))
-    assert names.read("https://live.staticflickr.com/65535/4242_abcdef_b.jpg", ()) is not None
-    assert len(parsed) == 3  # its form, its identity, and whether it is a page
 
 
 def test_a_picture_may_be_called_like_a_comment(tmp_path: Path) -> None:
