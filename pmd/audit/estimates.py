@@ -516,7 +516,8 @@ def _of_domain(spreads: Sequence[Spread], read: Sequence[Read], of: str) -> Spre
     )
     whole = math.fsum(source.weight * size for source, size in zip(read, sizes, strict=True))
     effective = whole**2 / squares if squares else math.inf
-    some = [spread for spread in spreads if spread.clusters > 1] or list(spreads)
+    # Of a source of which one text was read nothing is known of how they vary, and of one without any there is no part.
+    some = [spread for spread in spreads if spread.clusters > 1] or [spread for spread in spreads if spread.clusters]
     joined = _together(some, [1.0] * len(some))
     largest = max((source.weight / whole for source, size in zip(read, sizes, strict=True) if size), default=1.0)
     return dataclasses.replace(joined, clusters=sum(sizes), largest=largest, effective=effective)

@@ -217,6 +217,17 @@ def test_a_part_of_a_table_has_the_factor_of_what_was_not_read() -> None:
     assert errors[2] / errors[0] == pytest.approx(0.1)
 
 
+def test_a_source_of_which_no_text_is_left_is_no_part_of_the_others() -> None:
+    """Of two large sources a fetch may leave one text that was read, and none of the other's."""
+    none, one = Read({}, 1.0, 0.9), Read({WOMAN: 1}, 40.0, 0.9)
+    for read in ([none, one], [one, none], [one]):
+        share = estimates.share_of_table(read, "female", "english")
+        assert (share.value, share.enough) == (1.0, False)
+        assert not estimates.ratio_of_table(read, "female", "male", "english").enough
+        change = estimates.change_of_table(read, read, "female", ("english", "english"))
+        assert (change.value, change.enough) == (0.0, False)
+
+
 def test_a_change_in_a_table_has_no_variance_from_what_both_have() -> None:
     left = {WOMAN | {"left"}: 300, ENGLISH | {"left"}: 700}
     same = [Read(left, 5.0, 0.8)]
