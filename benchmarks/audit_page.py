@@ -30,13 +30,13 @@ from pmd.audit import (
     pictures,
     population,
     repeated,
-    report,
     result,
     tables,
     unit_sums,
     units,
 )
 from pmd.audit.measure import CLASSES
+from pmd.audit.report import sections as report
 from pmd.config.options import AuditOptions
 from pmd.config.reference import Row
 from pmd.schema import keys

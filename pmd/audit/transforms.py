@@ -32,13 +32,13 @@ from pmd.audit import (
     pictures,
     population,
     repeated,
-    report,
     result,
     standing,
     tables,
     unit_sums,
     units,
 )
+from pmd.audit.report import sections as report
 from pmd.dedupe import rules as dedupe_rules
 from pmd.engines.transforms import OUTPUTS, Collected, Cross, Meet, Only, Spreads, outputs, per_task
 from pmd.fetch import partitions

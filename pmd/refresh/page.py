@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from pmd.audit import charts, formatting
-from pmd.audit.charts import Bar, Dots, Mark
-from pmd.audit.page import chart, key, table
-from pmd.audit.style import CSS
+from pmd.audit.report import charts, formatting
+from pmd.audit.report.charts import Bar, Dots, Mark
+from pmd.audit.report.page import chart, key, table
+from pmd.audit.report.style import CSS
 from pmd.config.reasons import REASONS
 from pmd.escape import html as escape
 from pmd.fetch.asked import ALL

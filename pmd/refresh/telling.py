@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pmd import escape
-from pmd.audit import formatting
+from pmd.audit.report import formatting
 from pmd.refresh import figures, page, waves
 from pmd.refresh.asking import Asked
 from pmd.terminal import tables

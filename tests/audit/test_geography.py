@@ -6,7 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from pmd.audit import geography_section, report, tables
+from pmd.audit import tables
+from pmd.audit.report import geography_section
+from pmd.audit.report import sections as report
 from tests.audit import planted
 
 pytestmark = pytest.mark.usefixtures("english")

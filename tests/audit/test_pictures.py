@@ -6,7 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from pmd.audit import pictures, pictures_section
+from pmd.audit import pictures
+from pmd.audit.report import pictures_section
 from pmd.schema.tables import GROUPS, KEY, LEDGER
 from tests.audit.page_tables import Page
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from benchmarks import audit_page
-from pmd.audit import formatting, report
-from pmd.audit.steps_section import NAMES
+from pmd.audit.report import formatting
+from pmd.audit.report import sections as report
+from pmd.audit.report.steps_section import NAMES
 from tests.audit.page_tables import Page
 
 _DOCS = Path(__file__).parents[2] / "docs" / "audit.md"

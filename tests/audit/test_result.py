@@ -9,9 +9,10 @@ import orjson
 import pyarrow as pa
 import pytest
 
-from pmd.audit import balance, formatting, measure
+from pmd.audit import measure
 from pmd.audit.lexicon import Absent
 from pmd.audit.measure import Partial, Plan
+from pmd.audit.report import balance, formatting
 from pmd.audit.result import result
 from pmd.errors import VerificationError
 from pmd.manifests import Table2

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pmd.audit import steps, steps_section
+from pmd.audit import steps
+from pmd.audit.report import steps_section
 from tests.audit import planted
 
 pytestmark = pytest.mark.usefixtures("english")

@@ -7,8 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pmd.audit import lexicon, measure, report
+from pmd.audit import lexicon, measure
 from pmd.audit.measure import Plan
+from pmd.audit.report import sections as report
 from pmd.audit.result import result
 from pmd.store.commits import Books
 from tests.audit.batches import WHOLE, batch, counted, pair

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tzfpy
 
-from pmd.audit import worldmap
+from pmd.audit.report import worldmap
 
 
 def test_the_file_has_what_is_put_together(monkeypatch: pytest.MonkeyPatch) -> None:

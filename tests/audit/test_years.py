@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pmd.audit import years_section
+from pmd.audit.report import years_section
 
 
 def told(shares: dict[str, float]) -> dict[str, Any]:

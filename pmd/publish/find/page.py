@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from pmd.audit.style import CSS
+from pmd.audit.report.style import CSS
 from pmd.config.options import CardOptions
 from pmd.escape import html as escape
 from pmd.publish.census import Listed

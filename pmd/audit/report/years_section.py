@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pmd.audit import charts, formatting, page
+from pmd.audit.report import charts, formatting, page
 from pmd.escape import html as escape
 
 #: Years that are drawn one by one; earlier ones are together.

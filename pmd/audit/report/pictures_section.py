@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from pmd.audit import charts, formatting, page
 from pmd.audit.pictures import BINS, NO_COPY, labels, low
+from pmd.audit.report import charts, formatting, page
 from pmd.audit.suppression import NOT_SHOWN
 from pmd.escape import html as escape
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pmd.audit import charts, formatting, page, rates
-from pmd.audit.charts import Bar, Dots
+from pmd.audit.report import charts, formatting, page, rates
+from pmd.audit.report.charts import Bar, Dots
 from pmd.escape import html as escape
 
 #: Texts of a sample below which the share of one language is written as "3 of 512".

@@ -23,7 +23,8 @@ import orjson
 import tzfpy
 from numpy.typing import NDArray
 
-from pmd.audit import cells, charts, places, territories
+from pmd.audit import cells, places, territories
+from pmd.audit.report import charts
 from pmd.escape import html as escape
 
 WIDTH: Final = 1040.0

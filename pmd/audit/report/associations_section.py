@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pmd.audit import formatting, page, ratios
-from pmd.audit.ratios import Ratio
+from pmd.audit.report import formatting, page, ratios
+from pmd.audit.report.ratios import Ratio
 from pmd.escape import html as escape
 
 #: Rows that are shown from either end of a ranking.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pmd.audit import formatting
-from pmd.audit.style import ROW_COLOURS
+from pmd.audit.report import formatting
+from pmd.audit.report.style import ROW_COLOURS
 from pmd.audit.suppression import LEAST
 from pmd.escape import html as escape
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pmd.audit import charts, formatting, page
-from pmd.audit.charts import Segment, Stack
 from pmd.audit.measure import STAGES
-from pmd.audit.style import ROW_COLOURS
+from pmd.audit.report import charts, formatting, page
+from pmd.audit.report.charts import Segment, Stack
+from pmd.audit.report.style import ROW_COLOURS
 from pmd.config.reasons import REASONS
 from pmd.escape import html as escape
 

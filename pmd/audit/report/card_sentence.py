@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from pmd.audit import formatting, page
+from pmd.audit.report import formatting, page
 from pmd.escape import html as escape
 
 #: What the card says (facebook/pmd on the Hub; Singh et al., arXiv 2112.04482), its parts between stars.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pmd.audit import formatting, page, tables
+from pmd.audit import tables
+from pmd.audit.report import formatting, page
 from pmd.escape import html as escape
 
 #: What a build cannot say, and any data set otherwise or not at all, having neither our stages nor our sources.

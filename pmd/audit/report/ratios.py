@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from pmd.audit import charts
+from pmd.audit.report import charts
 from pmd.escape import html as escape
 
 #: Ratios further out are drawn at the edge.

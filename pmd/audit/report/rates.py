@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pmd.audit import charts, formatting, page
-from pmd.audit.charts import Dots, Mark
+from pmd.audit.report import charts, formatting, page
+from pmd.audit.report.charts import Dots, Mark
 from pmd.escape import html as escape
 
 #: What all sources together are called.

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pmd import flow
-from pmd.audit import formatting, page, ratios
 from pmd.audit.measure import ASKED
-from pmd.audit.ratios import Ratio
+from pmd.audit.report import formatting, page, ratios
+from pmd.audit.report.ratios import Ratio
 from pmd.escape import html as escape
 from pmd.escape import isolated
 

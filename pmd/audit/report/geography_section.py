@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pmd.audit import formatting, page, worldmap
-from pmd.audit.steps_section import NAMES
+from pmd.audit.report import formatting, page, worldmap
+from pmd.audit.report.steps_section import NAMES
 from pmd.escape import html as escape
 
 #: Ratios to the share of people at which the map changes its colour.

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from pmd import flow
-from pmd.audit import formatting, page
-from pmd.audit.steps_section import NAMES, OF_SIZES, value
+from pmd.audit.report import formatting, page
+from pmd.audit.report.steps_section import NAMES, OF_SIZES, value
 from pmd.escape import html as escape
 
 #: Findings that are listed, and tests of dead links: the page stays readable however many there are.

@@ -14,7 +14,7 @@ import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from pmd.audit import (
+from pmd.audit.report import (
     ages_section,
     associations_section,
     attributes_section,
@@ -38,8 +38,8 @@ from pmd.audit import (
     steps_section,
     years_section,
 )
-from pmd.audit.script import POLICY, SCRIPT
-from pmd.audit.style import CSS
+from pmd.audit.report.script import POLICY, SCRIPT
+from pmd.audit.report.style import CSS
 from pmd.escape import html as escape
 
 #: The questions that sections answer, in the page's order.

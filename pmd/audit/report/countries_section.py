@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pmd.audit import charts, formatting, page
-from pmd.audit.charts import Bar
+from pmd.audit.report import charts, formatting, page
+from pmd.audit.report.charts import Bar
 from pmd.escape import html as escape
 
 #: What is amiss with numbers that are no geotag → what may help.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pmd.audit import charts, formatting, page
-from pmd.audit.charts import Dots, Mark
+from pmd.audit.report import charts, formatting, page
+from pmd.audit.report.charts import Dots, Mark
 from pmd.audit.suppression import LEAST
 from pmd.escape import html as escape
 from pmd.escape import isolated
