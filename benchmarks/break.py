@@ -11,7 +11,7 @@ First come the *named* trials: SIGKILL at the first call of each kind (which fun
 storage, before and after the change), in the driver, in lanes and in Beam's workers. Among them the others are *drawn*: rounds
 of each stage, process and signal (9, 15, 2), at any moment. So a run that is cut off has seen a share of each.
 
-How the killed run ended is looked at too: within ten seconds, in the words and with the exit code that docs/running.md gives, and
+How the killed run ended is looked at too: within ten seconds, in the words and with the exit code that docs/trouble.md gives, and
 with no process left.
 
 What the web is asked for is counted. No image that is settled is asked for again. Asked for twice are, after SIGKILL, at most the

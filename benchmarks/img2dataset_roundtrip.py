@@ -9,7 +9,7 @@ On a loopback server that writes down every request:
    bytes as they came, once it makes its own copies of short side 256;
 3. for each, a second ROOT is built that adopts the shards and is checked against the list: the log must stay empty;
 4. a further ROOT is built from the web with `engine = "img2dataset"`: its ledger must say what the first one's says, but for
-   what docs/running.md names as not promised, and every address is asked for once.
+   what docs/img2dataset.md names as not promised, and every address is asked for once.
 
 Also measured: the processor time that starting img2dataset costs a fetch shard. What was checked is printed; the last line
 is JSON; the exit code is 1 where a check fails, or img2dataset is not installed.
@@ -46,7 +46,7 @@ SOURCE = "conceptual_captions"
 TIMEOUT_S = 2.0
 ENVIRONMENT = {**os.environ, "NO_ALBUMENTATIONS_UPDATE": "1", "WANDB_MODE": "disabled"}
 
-#: Where img2dataset does otherwise than our own engine: the status by either. docs/running.md tells why.
+#: Where img2dataset does otherwise than our own engine: the status by either. docs/img2dataset.md tells why.
 DIFFERENCES = {
     "inside.jpg": ("blocked_address", "connection"),  # it goes wherever a redirect leads
 }

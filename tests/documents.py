@@ -80,7 +80,7 @@ def _table(rows: Iterator[Sequence[str]]) -> str:
 
 #: Document → the heading of a section, and its tables in order.
 MADE = {
-    "docs/running.md": {"Options of the stages": (rules, settings)},
+    "docs/options.md": {"Options of the stages": (rules, settings)},
     "docs/contract.md": {"Reasons": (reasons,)},
 }
 _TABLE = re.compile(r"^\|.*\n(?:\|.*\n)*", re.MULTILINE)

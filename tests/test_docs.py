@@ -86,9 +86,10 @@ def fences(text: str, kind: str = "") -> list[str]:
 
 
 def anchors(text: str) -> set[str]:
-    """Return the anchors of a page's headings, as GitHub makes them."""
+    """Return the anchors of a page's headings, as GitHub makes them, and those that stand in it."""
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    made = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return made | set(re.findall(r'<a id="([\w-]+)"></a>', text))
 
 
 def test_the_readme_is_short() -> None:
@@ -157,7 +158,7 @@ def test_tables_that_are_made_are_those_of_the_declarations(name: str) -> None:
 
 
 def test_a_default_is_written_as_a_configuration_has_it() -> None:
-    """What docs/running.md shows of it can be written in a configuration, and says the same."""
+    """What docs/options.md shows of it can be written in a configuration, and says the same."""
     for model in TABLES.values():
         for name in model.model_fields.keys() - model.rules():
             field = model.model_fields[name]
@@ -182,10 +183,10 @@ def test_a_section_that_is_to_be_filled_has_its_tables(tmp_path: Path, monkeypat
 
 
 def test_options_of_the_engines() -> None:
-    """docs/running.md has exactly the options of `[engine]`, with their defaults."""
+    """docs/clusters.md has exactly the options of `[engine]`, with their defaults."""
     said: dict[tuple[str, str], str] = {}
     where = ""
-    for row in table(section(read(ROOT / "docs/running.md"), "Engines")):
+    for row in table(section(read(ROOT / "docs/clusters.md"), "Engines")):
         if row[0] != "where":
             where = row[0].strip("[]") or where
             said[where, row[1]] = row[2]
@@ -263,9 +264,9 @@ FACTS = [
     ),
     ("decisions.md", f"{lines.MAX_LINE_BYTES >> 20} MiB a line, {tsv.MAX_ROW_BYTES >> 20} MiB a row of quoted text"),
     ("decisions.md", f"{json_stream.MAX_VALUE_BYTES >> 20} MiB a value of a JSON list, {json_stream.MAX_DEPTH} levels"),
-    ("running.md", f"where of the first {network.FIRST_HOSTS} hosts"),
-    ("running.md", f"raises its limit of open files to {engine.FILES:,}"),
-    ("running.md", f"frames are counted to {header.MAX_FRAMES:,}"),
+    ("fetching.md", f"where of the first {network.FIRST_HOSTS} hosts"),
+    ("fetching.md", f"raises its limit of open files to {engine.FILES:,}"),
+    ("hostile-web.md", f"frames are counted to {header.MAX_FRAMES:,}"),
     ("architecture.md", f"a lease of {lock.LEASE_S:.0f} s in `writer.json`, renewed every {lock.RENEW_S:.0f} s"),
     ("architecture.md", f"renewed every {leases.RENEW_S:.0f} s by compare-and-swap"),
     ("architecture.md", f"has been silent for {leases.LEASE_S:.0f} s by the clock of who waits"),
@@ -275,10 +276,10 @@ FACTS = [
         "decisions.md",
         f"renewed every {leases.RENEW_S:.0f} s, no request after {leases.ASK_S:g} s, over after {leases.LEASE_S:.0f} s of",
     ),
-    ("running.md", f"{leases.LEASE_S:.0f} to {leases.LEASE_S + 3 * leases._LOOK_S:.0f} s after it fell silent"),
+    ("fetching.md", f"{leases.LEASE_S:.0f} to {leases.LEASE_S + 3 * leases._LOOK_S:.0f} s after it fell silent"),
     ("dataflow.md", f"has been silent for {leases.LEASE_S:.0f} s"),
-    ("running.md", f"lanes every {leases.RENEW_S:.0f} s, whether the run is still wanted"),
-    ("running.md", f"their leases are over: {leases.LEASE_S:.0f} s at most"),
+    ("trouble.md", f"lanes every {leases.RENEW_S:.0f} s, whether the run is still wanted"),
+    ("trouble.md", f"their leases are over: {leases.LEASE_S:.0f} s at most"),
     ("decisions.md", f"{parcels.KEY_BYTES >> 20} MiB a key and {parcels.PIECE_BYTES >> 20} MiB an element"),
     ("architecture.md", f"dealt out to {near.SHARES} shares"),
 ]

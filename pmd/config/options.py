@@ -183,7 +183,7 @@ class LicenceOptions(StageOptions):
         default=None,
         description=(
             'licences that images may have, as SPDX expressions, `"NOASSERTION"` among them for images of which '
-            "none is stated; [below](#licences-of-images)"
+            "none is stated; [more](choosing.md#licences-of-images)"
         ),
     )
 
@@ -200,16 +200,14 @@ class CardOptions(StageOptions):
         default="PMD, rebuilt",
         min_length=1,
         max_length=200,
-        description=(
-            "what the [card of the lists](#handing-on-the-lists) is headed by; nothing in this table changes a list"
-        ),
+        description="what the [card of the lists](releasing.md) is headed by; nothing in this table changes a list",
     )
     version: str = Field(default="1.0.0", description="of the release: three numbers")
     released: str | None = Field(
         default=None,
         description=(
             'its day, `"2026-11-30"`; no other date is in what is published, but for the days in the figures of '
-            "[what is still there](#what-is-still-there)"
+            "[what is still there](releasing.md#what-is-still-there)"
         ),
     )
     authors: tuple[str, ...] = Field(default=(), description="who is cited for it")
@@ -287,9 +285,7 @@ class FetchOptions(StageOptions):
             "crops are judged by the pixels that are there"
         ),
     )
-    resize_mode: Mode = Field(
-        default="keep_ratio", description="what pictures are brought to: [below](#sizes-and-formats-of-pictures)"
-    )
+    resize_mode: Mode = Field(default="keep_ratio", description="what pictures are brought to: [modes](pictures.md)")
     image_size: int | None = Field(
         default=None, ge=16, le=LARGEST_IMAGE_SIZE, description="the size of `resize_mode`; none: `short_side_px`"
     )
@@ -330,7 +326,12 @@ class FetchOptions(StageOptions):
     concurrency: int = Field(
         default=64, ge=1, le=10_000, description="images under way in a lane"
     )  # each is a connection, and a connection is a file
-    lanes: int = Field(default=1, ge=1, le=1000, description="see above")
+    lanes: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="[processes that fetch](fetching.md#lanes), each with its share of every host's rate",
+    )
     timeout_s: float = Field(default=30.0, gt=0, le=3600, description="deadline of one request")
     max_bytes: int = Field(default=64 * 2**20, ge=1, le=2**31, description="a larger body is `too_large`")
     max_pixels: int = Field(
@@ -363,7 +364,7 @@ class FetchOptions(StageOptions):
         description=(
             '`"environment"` asks the proxies that `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy` name, '
             "where the lanes run; otherwise no proxy is asked, whatever they say ([what cannot be checked "
-            "then](#fetching))"
+            "then](fetching.md#addresses-and-proxies))"
         ),
     )
     robots: bool = Field(default=True, description="heed robots.txt")
@@ -645,8 +646,7 @@ class ShardOptions(StageOptions):
     resize_mode: Mode | None = Field(
         default=None,
         description=(
-            "what pictures and crops are brought to: [below](#sizes-and-formats-of-pictures); none: "
-            '`"keep_ratio"` where there is a size'
+            'what pictures and crops are brought to: [modes](pictures.md); none: `"keep_ratio"` where there is a size'
         ),
     )
     resize_only_if_bigger: bool = Field(default=True, description="`false`: smaller pictures are enlarged")

@@ -8,7 +8,7 @@ the same function as one that we fetched. Images that have more locations go rou
 What happens between img2dataset and a host is out of our hands: how often it asks, where a redirect leads, how long and how
 large an answer is. What each answer said before its body is written down (`pmd.fetch.img2dataset_program`), also of each
 redirect, and judged when the pictures are there: what a host, a robots.txt or a takedown says no to is not kept.
-docs/running.md says what holds and what does not.
+docs/img2dataset.md says what holds and what does not.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ from pmd.text import urls
 #: Bytes of a sample's JSON, at most: img2dataset writes some thousand, and as many as captions and EXIF have.
 MAX_JSON_BYTES: Final = 1 << 20
 
-#: What is passed over, and how it is told: a closed list (docs/running.md).
+#: What is passed over, and how it is told: a closed list (docs/img2dataset.md).
 ODD: Final[Mapping[str, str]] = {
     "folder": "a folder, as img2dataset's output format `files` has",
     "format": "a file of another output format (Parquet, TFRecord), or of statistics",

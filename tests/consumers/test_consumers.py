@@ -114,7 +114,7 @@ def test_checksums_are_those_of_the_files(published: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-# --- shards: docs/contract.md has these lines
+# --- shards: docs/training.md has these lines
 
 
 def samples_of(built: Path) -> int:

@@ -1,6 +1,6 @@
 """The worst that a web can answer: a table of hosts, each with one way to harm who asks, and the status it must end in.
 
-`docs/running.md` has the same list in words. Answers are written byte by byte, pictures are crafted, and none is larger than
+`docs/hostile-web.md` has the same list in words. Answers are written byte by byte, pictures are crafted, and none is larger than
 `MAX_BYTES`. `python -m tests.fetch.hostile PORT COPIES` fetches all of them from a web that answers so, and prints the
 highest memory of its process in bytes.
 """

@@ -1,4 +1,4 @@
-"""The real img2dataset on published lists, by the command that docs/running.md gives."""
+"""The real img2dataset on published lists, by the command that docs/img2dataset.md gives."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pmd.publish import rules as publish_rules
 from pmd.store import commits
 from tests.fetch.conftest import Web, photo, reply
 
-DOCS = Path(__file__).parents[2] / "docs/running.md"
+DOCS = Path(__file__).parents[2] / "docs/img2dataset.md"
 PHOTO = photo(320, 240, seed=3)
 SHA256 = hashlib.sha256(PHOTO).hexdigest()
 

@@ -622,7 +622,7 @@ def in_every_form(folder: Path) -> list[tuple[str, str]]:
 
 
 def test_webdatasets_one_liners_give_every_picture_in_rgb(tmp_path: Path) -> None:
-    """docs/contract.md has them."""
+    """docs/training.md has them."""
     written = in_every_form(tmp_path)
     tars = [str(tmp_path / "webdataset/00000-of-00001.tar")]
     forms = ["jpg", "png", "webp", "gif", "avif", "tif", "bmp"]
