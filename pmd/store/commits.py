@@ -194,12 +194,13 @@ def _refuse_elsewhere(commit: Commit, where: str) -> None:
     Believed, it would have what stands beside it be nobody's: a repair would take it for lost.
     """
     folder = where.rpartition("/")[0]
-    last = folder.rpartition("/")[2]
+    parts = folder.split("/")
     told: set[str] = set()
-    if commit.stage == flow.CURATE.name and last.startswith("source="):  # else it is a proposal
-        told = {f"source={name}" for name in commit.sources}
-    elif commit.stage == flow.FETCH.name and last.startswith("generation="):
-        told = {beside[1] for beside in (_OF_GENERATION.search(file.name) for file in commit.files) if beside}
+    if commit.stage == flow.CURATE.name and flow.PAIRS.holds("/".join(parts[-2:])):  # else it is a proposal
+        told = {flow.PAIRS.at(source=name) for name in commit.sources}
+    elif commit.stage == flow.FETCH.name and flow.GENERATION.holds("/".join(parts[-4:])):
+        beside = (_OF_GENERATION.search(file.name) for file in commit.files)
+        told = {f"{flow.GENERATION.above}/{found[1]}" for found in beside if found}
     others = sorted(name for name in told if not f"/{folder}".endswith(f"/{name}"))
     if others:
         raise VerificationError(

@@ -72,8 +72,8 @@ class _Cutter:
 
     def __init__(self, kind: int, schema: pa.Schema, unit: Unit) -> None:
         self._kind, self._unit = kind, unit
-        # What a batch costs beside its rows: its schema, and where its buffers are.
-        self._head = 2 * schema.serialize().size
+        # What a message costs beside its batch: the schema, and what packing adds where nothing gets smaller.
+        self._head = schema.serialize().size + 512
         self._buffer = Buffer()
         self._seen: Counter[tuple[int, int]] = Counter()
 
@@ -84,7 +84,7 @@ class _Cutter:
     def emptied(self) -> Iterator[tuple[bytes, pa.RecordBatch]]:
         for partition, rows in self._buffer.emptied():
             for piece in _pieces(rows, PIECE_BYTES - self._head):
-                level = max(_LEAST_LEVEL, (piece.nbytes + self._head - 1).bit_length())
+                level = max(_LEAST_LEVEL, (pa.ipc.get_record_batch_size(piece) + self._head - 1).bit_length())
                 yield self._key(partition, level), piece
                 self._seen[partition, level] += 1
 
@@ -97,8 +97,8 @@ class _Cutter:
 
 
 def _pieces(rows: pa.RecordBatch, most: int) -> Iterator[pa.RecordBatch]:
-    """Yield rows in pieces of so many bytes at most, or of one row."""
-    if rows.nbytes <= most or rows.num_rows == 1:
+    """Yield rows in pieces that are written in so many bytes at most, or of one row."""
+    if rows.num_rows == 1 or pa.ipc.get_record_batch_size(rows) <= most:
         yield rows
         return
     half = rows.num_rows // 2

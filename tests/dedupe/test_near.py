@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from pmd.codec import SET_BITS
 from pmd.dedupe import near, packed
-from pmd.forest import Forest, components
+from pmd.forest import Forest
 from pmd.store import mapped, spools, storage
 
 Row = tuple[bytes, np.ndarray, int, int, bool, bool]
@@ -262,7 +262,9 @@ def test_clumps_and_chains_are_connected_as_by_brute_force(count: int) -> None:
     bits += bits[:3]
     hashes = np.stack([np.packbits(row) for row in bits]).view(">u8").astype(np.uint64)
     one, other = np.nonzero(near.distances(hashes[:, None], hashes) <= 31)
-    expected = components(len(hashes), one, other)
+    forest = Forest(len(hashes))
+    forest.join(one, other)
+    expected = forest.roots(np.arange(len(hashes)))
     assert 40 < len(np.unique(expected)) < len(hashes)
     bands = near.Bands(count, 31)
     found = near.connect(hashes, 31, bands, bands.searches()).roots(np.arange(len(hashes)))

@@ -371,13 +371,18 @@ class SlowNames:
 
     def __init__(self) -> None:
         self._route = Route("one.test", 80, ("93.184.215.14",))
-        self._at = asyncio.get_running_loop().time() + 3.0
+        self._began = asyncio.get_running_loop().time()
+        self._at = self._began + 3.0
+        self.looked_up = 0
 
     def ready(self, *_: object) -> Route | None:
         return self._route if asyncio.get_running_loop().time() >= self._at else None
 
     def answers_at_once(self, *_: object) -> bool:
         return False
+
+    def began(self, *_: object) -> float:
+        return self._began
 
     async def route(self, *_: object) -> Route:
         await asyncio.sleep(max(0.0, self._at - asyncio.get_running_loop().time()))

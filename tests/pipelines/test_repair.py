@@ -195,8 +195,8 @@ def test_the_commit_of_a_source_is_made_anew(copy: Path, content: bytes | None) 
 @pytest.mark.parametrize(
     ("one_of", "other_of", "said"),
     [
-        ("curate/source=coco", "curate/source=visual_genome", "that of source=visual_genome"),
-        ("fetch/ledger/shard=*", "fetch/ledger/shard=*", "that of shard=0000"),
+        ("curate/source=coco", "curate/source=visual_genome", "that of curate/source=visual_genome"),
+        ("fetch/ledger/shard=*", "fetch/ledger/shard=*", "that of fetch/ledger/shard=0000"),
     ],
 )
 def test_a_commit_that_stands_in_another_folder_takes_nothing_along(

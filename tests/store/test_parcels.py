@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pmd.engines.coder import RecordBatchCoder
@@ -65,6 +65,7 @@ _UNITS = st.lists(st.lists(_BATCHES, max_size=3), min_size=1, max_size=9)
 
 @settings(max_examples=25, deadline=None)
 @given(_UNITS, st.integers(0, 2**32 - 1), st.integers(200, 20_000))
+@example([[(52, 261, 1, "")]], 0, 200)  # four pieces that were written in some bytes more than they had
 def test_no_key_holds_more_than_its_share_and_no_row_is_lost(
     shape: list[list[tuple[int, int, int, str]]], seed: int, buffer_bytes: int
 ) -> None:
