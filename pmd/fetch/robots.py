@@ -60,7 +60,7 @@ _KEYS: Final = {
     "allow": "allow",
     "crawl-delay": "crawl-delay",
 }
-_SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
+_SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?|\.[0-9]{1,9}")
 _NO_COLON: Final = re.compile(r"(\S+)\s+(\S+)")
 #: A byte order mark, also in part: what is left of one where somebody cut it.
 _MARK: Final = re.compile(b"\xef(?:\xbb\xbf?)?(?=[\x00-\x7f]|$)")

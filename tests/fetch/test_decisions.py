@@ -478,6 +478,7 @@ def test_robots_rules(agent: str, path: str, *, allowed: bool) -> None:
         ("User-agent: *\nCrawl-delay: " + "9" * 400, 2.0),
         ("User-agent: *\nCrawl-delay: -1\nCrawl-delay: often\nCrawl-delay:\nCrawl-delay: nan\nCrawl-delay: inf", 0.0),
         ("User-agent: *\nCrawl-delay 1.7", 1.7),
+        ("User-agent: *\nCrawl-delay: .5", 0.5),
         ("", 0.0),
     ],
 )
@@ -781,7 +782,12 @@ def test_a_delay_holds_for_its_host_alone_and_lanes_keep_it_together(monkeypatch
         over.set()
         (await behind[1]).leave()
         known.keep(*slow, 0.0)
-        (await group.turn(circuit)).leave()
+        turn = await group.turn(circuit)
+        sent_at = circuit.tried_at
+        await sleep(0.001)
+        turn.sent_again()  # the host had closed the connection that was kept
+        assert circuit.tried_at > sent_at, "the next keeps its distance from the request that was heard"
+        turn.leave()
         assert len(waits) == 2
 
     run(story())
