@@ -7,7 +7,7 @@ import io
 from typing import Any, Final, cast
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageFile
 
 from pmd.codec import opening
 from pmd.store import shortage
@@ -21,6 +21,19 @@ _KEPT_PROFILE_BYTES: Final = 2 << 20
 _WHITE: Final = (255, 255, 255)
 #: The highest value of a channel of eight bits.
 _MOST: Final = 255
+#: How Pillow calls greys of fewer bits → by how much it multiplies them.
+_SPREAD: Final = {"L;2": 85, "L;4": 17}
+
+
+def spread_clear(image: ImageFile.ImageFile) -> None:
+    """Have the clear grey of a PNG of two or four bits be as its pixels will be: Pillow spreads only these over eight bits.
+
+    Args:
+        image: Opened, and not decoded yet: then nobody can tell any more.
+    """
+    clear = image.info.get("transparency")
+    if isinstance(clear, int) and image.tile:
+        image.info["transparency"] = clear * _SPREAD.get(str(image.tile[0].args), 1)
 
 
 def eight_bits(image: Image.Image) -> Image.Image:

@@ -102,6 +102,7 @@ def load(opened: opening.Opened, way: Way = WHOLE) -> Loaded:
             image = opened.image
             if isinstance(image, JpegImagePlugin.JpegImageFile) and way.scale > 1 and opened.scalable:
                 image.draft(None, (max(1, opened.size[0] // way.scale), max(1, opened.size[1] // way.scale)))
+            colour.spread_clear(image)
             image.load()
             pixels = colour.eight_bits(image)
         described = outline.of(opened)

@@ -45,8 +45,10 @@ _PAIRS_ONLY: Final = (
     "licence_evidence",
 )
 
-#: What an id ends in that looks like the number of a row that repeats another's (RE2).
-_NUMBER: Final = "(?:#[0-9]+)+$"
+#: What an id ends in that looks like the number of a row that repeats another's (RE2), from #2 to #9999. Rows that differ in it
+#: alone meet in one partition, so there must be an end: a file may call all its rows `set#123456`. Beyond it one of ours may be
+#: upstream's own, too: of an id with ten thousand rows.
+_NUMBER: Final = "(?:#(?:[2-9]|[1-9][0-9]{1,3}))+$"
 
 #: Input bytes of a partition, uncompressed. A partition's rows stand in memory, with their upstream fields and copies
 #: about ten times that.

@@ -242,7 +242,7 @@ class Turn:
 
     def sent_again(self) -> None:
         """Note that the request went out once more, since the host had closed the connection that was kept."""
-        self.group.sent_again()
+        self.group.sent_again(self.circuit)
 
     def hang_up(self) -> None:
         """Give the connection back, the slot still held."""
@@ -410,10 +410,11 @@ class Group:
             seconds = max(seconds, self._patience.open_s)
         self._paused_until = max(self._paused_until, now + seconds)
 
-    def sent_again(self) -> None:
+    def sent_again(self, circuit: Circuit) -> None:
         """Count a request more, and let the next one leave as much later."""
         self.requests += 1
-        self._next = max(self._next, self._loop.time()) + self._spacing_s
+        circuit.tried_at = self._loop.time()
+        self._next = max(self._next, circuit.tried_at) + self._spacing_s
 
     def hung_up(self) -> None:
         """Note the end of a request, whose connection the next may have."""

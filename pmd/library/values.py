@@ -153,14 +153,16 @@ def _is_text(value: Any) -> bool:
     """Return whether a value is a text; what pandas has in the place of a missing one is none.
 
     Raises:
-        InputError: It holds several values, and would silently give one answer for all.
+        InputError: It holds several values, and would silently give one answer for all; or it is one of Arrow's, which is no str.
     """
-    if isinstance(value, Iterable) and not isinstance(value, str):
+    if isinstance(value, Iterable | pa.Scalar) and not isinstance(value, str):
         raise InputError(
             "neither a text nor an Arrow array",
             expected="a str, None, or an Arrow array of them",
             found=_kind(value),
-            remedy="make a column of it: pyarrow.array(VALUES)",
+            remedy="give what it holds: VALUE.as_py()"
+            if isinstance(value, pa.Scalar)
+            else "make a column of it: pyarrow.array(VALUES)",
         )
     return isinstance(value, str)
 

@@ -509,6 +509,8 @@ def _ledger_rows(known: Register, images: set[bytes]) -> list[dict[str, bytes | 
 
 #: Bits of 256 at which a picture is listed for a person to look at: twice what is taken for the same.
 NEAR: Final = 2 * pictures.MATCH
+#: More bits than a hash has: of a picture of which nobody knows how it looks.
+_UNKNOWN: Final = 257
 
 
 @dataclasses.dataclass(frozen=True)
@@ -547,7 +549,7 @@ def find(root_url: str, content: bytes) -> tuple[list[Near], int]:
         content: The picture's bytes.
     """
     named = names.picture(content)
-    turned = _turned(content) if named.pdq is not None else []
+    ways = [] if named.pdq is None else [named.pdq, *_turned(content)]
     known = register.current(root_url)
     found: dict[bytes, Near] = {}
     unknown = 0
@@ -555,19 +557,30 @@ def find(root_url: str, content: bytes) -> tuple[list[Near], int]:
         ledger = state.standing(known.of(shard))
         ledger = ledger.filter(pc.equal(ledger["status"], OK))
         unknown += int(ledger["perceptual_hash"].null_count)
-        for row in ledger.select([*_OF_LEDGER, "location"]).to_pylist():
-            same = row["sha256"] == named.sha256 or row["stored_digest"] == named.stored
-            seen = row["perceptual_hash"]
-            bits = is_turned = None
-            if named.pdq is not None and seen is not None:
-                far = pictures.distances(pictures.words([named.pdq, *turned]), seen)
-                bits, is_turned = int(far.min()), bool(far[0] > far.min())
-            if same or (bits is not None and bits <= NEAR):
-                found[row["image_id"]] = Near(row["image_id"], None, row["location"], bits, same, bool(is_turned))
+        far = _bits_apart(ledger["perceptual_hash"], ways)
+        same = rows.is_in(ledger["sha256"], pa.array([named.sha256], ledger["sha256"].type))
+        same |= rows.is_in(ledger["stored_digest"], pa.array([named.stored], KEY))
+        places = np.flatnonzero(same | (far.min(axis=1) <= NEAR))
+        for place, row in zip(places, ledger.select(["image_id", "location"]).take(places).to_pylist(), strict=True):
+            nearest = int(far[place].min())
+            bits = nearest if nearest < _UNKNOWN else None
+            found[row["image_id"]] = Near(
+                **row, identity=None, bits=bits, is_same=bool(same[place]), is_turned=bool(far[place, 0] > nearest)
+            )
     identities = _identities(root_url, found)
     listed = [dataclasses.replace(near, identity=identities.get(key)) for key, near in found.items()]
     order = sorted(listed, key=lambda near: (not near.is_same, NEAR if near.bits is None else near.bits, near.image_id))
     return order, unknown
+
+
+def _bits_apart(hashes: pa.ChunkedArray, ways: Sequence[bytes]) -> npt.NDArray[np.int64]:
+    """Return in how many bits each of some hashes (rows) differs from each of others (columns, one at least)."""
+    far = np.full((len(hashes), max(len(ways), 1)), _UNKNOWN)
+    there = hashes.is_valid().to_numpy()
+    words = pictures.words(hashes.drop_null().to_pylist())
+    for column, way in enumerate(ways):
+        far[there, column] = pictures.distances(words, way)
+    return far
 
 
 def _turned(content: bytes) -> list[bytes]:

@@ -45,6 +45,13 @@ def test_the_clear_colour_of_a_png_is_clear_at_any_depth() -> None:
     colours = zlib.compress(b"".join(b"\0" + row.astype(">u2").tobytes() for row in np.repeat(grey, 3, axis=1)))
     header = struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0)
     pictures = {
+        f"{depth} bits of grey": b"\x89PNG\r\n\x1a\n"
+        + hostile.chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 2, depth, 0, 0, 0, 0))
+        + hostile.chunk(b"tRNS", struct.pack(">H", 1))
+        + hostile.chunk(b"IDAT", zlib.compress(bytes([0, first, 0, first])))
+        + hostile.chunk(b"IEND", b"")
+        for depth, first in ((2, 0b0110_0000), (4, 0b0001_1000))
+    } | {
         "one bit": encoded(Image.fromarray(grey == other), "PNG", transparency=0),
         "16 bits of grey": encoded(Image.fromarray(grey), "PNG", transparency=ten),
         "16 bits of colours": b"\x89PNG\r\n\x1a\n"
@@ -55,6 +62,8 @@ def test_the_clear_colour_of_a_png_is_clear_at_any_depth() -> None:
     }
     found = {name: np.asarray(codec.upright_rgb(content))[..., 0].tolist() for name, content in pictures.items()}
     assert found == {
+        "2 bits of grey": [[255, 170]] * 2,
+        "4 bits of grey": [[255, 136]] * 2,
         "one bit": [[255, 255]] * 2,
         "16 bits of grey": [[255, 128]] * 2,
         "16 bits of colours": [[255, 128]] * 2,

@@ -284,6 +284,26 @@ def test_all_rows_that_may_come_to_have_one_id_meet() -> None:
     assert len({one, other, word}) == 3
 
 
+def test_rows_that_are_numbered_by_upstream_do_not_all_meet() -> None:
+    """A file may call all its rows so; those of a partition stand in memory."""
+    numbers = [0, 1, 9_999, 10_000, 10_001, 123_456]
+    batch = judge(*(draft(source_id=name) for name in ("set", *(f"set#{number}" for number in numbers), "set#02")))
+    partitions = dict(zip(batch["source_id"].to_pylist(), batch["key"].to_pylist(), strict=True))
+    assert [name for name, key in partitions.items() if key == partitions["set"]] == ["set", "set#9999"]
+    assert len({*partitions.values()}) == len(partitions) - 1
+    settled = resolve(KEEP, batch)
+    assert ids(settled.pairs) == sorted(partitions)
+    for row in settled.pairs.to_pylist():
+        assert row["pair_id"] == keys.pair_id("sbu_captions", row["source_id"])
+
+
+@pytest.mark.parametrize("name", ["set#12345", "set#1", "set#02", "set#2"])
+def test_the_second_of_a_numbered_row_is_in_its_partition(name: str) -> None:
+    batch = judge(draft(source_id=name), draft(source_id=name, text="again"), draft(source_id=f"{name}#2"))
+    assert len({*batch["key"].to_pylist()}) == 1
+    assert ids(resolve(KEEP, batch).pairs) == sorted([name, f"{name}#2", f"{name}#3"])
+
+
 @given(names=st.lists(st.sampled_from(["a", "a#2", "a#3", "a#2#2", "b"]), max_size=8), data=st.data())
 def test_every_row_has_an_id_of_its_own(names: list[str], data: st.DataObject) -> None:
     rows = [draft(source_id=name, text=f"text {number}") for number, name in enumerate(names)]

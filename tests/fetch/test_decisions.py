@@ -465,17 +465,20 @@ def test_robots_rules(agent: str, path: str, *, allowed: bool) -> None:
 @pytest.mark.parametrize(
     ("file", "delay_s"),
     [
-        ("User-agent: *\nCrawl-delay: 5", 5.0),
+        ("User-agent: *\nCrawl-delay: 1", 1.0),
+        ("User-agent: *\nCrawl-delay: 2", 2.0),
+        ("User-agent: *\nCrawl-delay: 2.5", 2.0),  # no longer than `MOST_DELAY_S`
+        ("User-agent: *\nCrawl-delay: 10", 2.0),
         ("User-agent: *\nDisallow: /private\nCRAWL-DELAY : 0.5 # half\nAllow: /", 0.5),
-        ("User-agent: pmd\nCrawl-delay: 2\n\nUser-agent: *\nCrawl-delay: 9", 2.0),
+        ("User-agent: pmd\nCrawl-delay: 1\n\nUser-agent: *\nCrawl-delay: 2", 1.0),
         ("User-agent: pmd\nDisallow:\n\nUser-agent: *\nCrawl-delay: 9", 0.0),  # ours says none
         ("User-agent: otherbot\nCrawl-delay: 9\nDisallow: /\n\nUser-agent: *\nDisallow:", 0.0),
-        ("User-agent: otherbot\nUser-agent: *\nCrawl-delay: 3\nCrawl-delay: 4", 4.0),
+        ("User-agent: otherbot\nUser-agent: *\nCrawl-delay: 0.3\nCrawl-delay: 0.4", 0.4),
         ("Crawl-delay: 5", 0.0),
-        ("User-agent: *\nCrawl-delay: 3600", robots.MOST_DELAY_S),
-        ("User-agent: *\nCrawl-delay: " + "9" * 400, robots.MOST_DELAY_S),
+        ("User-agent: *\nCrawl-delay: " + "9" * 400, 2.0),
         ("User-agent: *\nCrawl-delay: -1\nCrawl-delay: often\nCrawl-delay:\nCrawl-delay: nan\nCrawl-delay: inf", 0.0),
-        ("User-agent: *\nCrawl-delay 7", 7.0),
+        ("User-agent: *\nCrawl-delay 1.7", 1.7),
+        ("User-agent: *\nCrawl-delay: .5", 0.5),
         ("", 0.0),
     ],
 )
@@ -779,7 +782,12 @@ def test_a_delay_holds_for_its_host_alone_and_lanes_keep_it_together(monkeypatch
         over.set()
         (await behind[1]).leave()
         known.keep(*slow, 0.0)
-        (await group.turn(circuit)).leave()
+        turn = await group.turn(circuit)
+        sent_at = circuit.tried_at
+        await sleep(0.001)
+        turn.sent_again()  # the host had closed the connection that was kept
+        assert circuit.tried_at > sent_at, "the next keeps its distance from the request that was heard"
+        turn.leave()
         assert len(waits) == 2
 
     run(story())

@@ -369,6 +369,8 @@ def test_requests_keep_their_distance_while_a_name_is_resolved_anew() -> None:
 class SlowNames:
     """A resolver that has the answer after three seconds."""
 
+    looked_up = 0
+
     def __init__(self) -> None:
         self._route = Route("one.test", 80, ("93.184.215.14",))
         self._began = asyncio.get_running_loop().time()

@@ -27,6 +27,7 @@ from pmd.fetch.engine import Lane
 from pmd.fetch.outcome import Fetched
 from pmd.fetch.receiving import ImageBody
 from pmd.fetch.resolver import Resolver, Route
+from pmd.fetch.stopping import Stop
 from pmd.fetch.transfers import Then
 from pmd.schema import keys
 from pmd.schema.tables import LEDGER
@@ -608,6 +609,27 @@ def test_requests_to_a_host_keep_its_crawl_delay(web: Web, monkeypatch: pytest.M
     assert {fetched.status for fetched in got.values()} == {"ok"}
     assert len(sent) == 4, "tdmrep.json and the pictures of one host"
     assert min(sent) > 0.199
+
+
+def test_images_that_wait_for_a_delay_hold_up_no_other_host_and_end_when_they_are_asked_to(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slot or a connection that one of them held would have the others wait for an hour, and so would the lane's end."""
+    monkeypatch.setattr(robots, "MOST_DELAY_S", 3599.0)
+    web.routes["slow.test/robots.txt"] = reply(b"User-agent: *\nCrawl-delay: 3599\n")
+    web.routes |= {f"{host}.test/{number}": reply(JPEG) for host in ("slow", "quick") for number in range(6)}
+    rows = table(*(image_row(f"{host} {n}", f"http://{host}.test/{n}") for host in ("slow", "quick") for n in range(6)))
+    stop = Stop()
+    with Lane(
+        options(web, concurrency=1, tdmrep=False), contact="mailto:us@example.org", patience=HASTE, stop=stop
+    ) as lane:
+        settled = []
+        for fetched in lane.fetch(rows):
+            settled.append(fetched.location)
+            if len(settled) == 6:
+                stop.ask()
+    assert sorted(map(str, settled)) == [f"http://quick.test/{number}" for number in range(6)]
+    assert [request.path for request in web.asked("slow.test", robots=True)] == ["/robots.txt"]
 
 
 def test_a_clock_that_goes_back_has_robots_txt_asked_for_once_more(web: Web) -> None:

@@ -127,6 +127,14 @@ def test_several_values_that_are_no_column_are_refused_and_not_taken_for_none(
     assert refused.value.remedy == "make a column of it: pyarrow.array(VALUES)"
 
 
+@pytest.mark.parametrize("function", [pmd.canonical_url, pmd.identity, pmd.is_english])
+def test_a_value_of_arrows_is_refused_and_not_taken_for_none(function: Callable[[object], object]) -> None:
+    (one,) = pa.array(["http://a.example/b.jpg"])
+    with pytest.raises(InputError, match="neither a text nor an Arrow array") as refused:
+        function(one)
+    assert refused.value.remedy == "give what it holds: VALUE.as_py()"
+
+
 @pytest.mark.parametrize("missing", [float("nan"), pd.NA, pd.NaT, None])
 def test_what_pandas_has_for_a_missing_value_is_none(missing: object) -> None:
     assert pmd.canonical_url(missing) is None  # type: ignore[call-overload]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import io
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -310,7 +311,8 @@ def test_a_list_that_is_lost_brings_nothing_back(done: Done, tmp_path: Path) -> 
 
 
 def test_the_list_and_what_is_kept_beside_it_name_nobody(done: Done) -> None:
-    kept = b"".join(path.read_bytes() for path in (Path(done.config.root) / lists.FOLDER).iterdir())
+    whole = b"".join(path.read_bytes() for path in (Path(done.config.root) / lists.FOLDER).iterdir())
+    kept = re.sub(rb"[0-9a-f]{32,}", b"", whole)  # a digest has any four digits
     for word in (world.USER, "5005", "one.example", "portrait", "flickr"):
         assert word.encode() not in kept
     assert lists.read_own(done.config.root).looks == frozenset()
