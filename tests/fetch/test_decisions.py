@@ -670,6 +670,14 @@ def test_signals_of_headers(http_status: int, lines: list[str], denied: tuple[st
     assert receiving.denial(head, "pmd", tdmrep_counts=False) == denied
 
 
+def test_signals_of_more_patterns_than_are_looked_through_are_a_no() -> None:
+    lines = "".join(f"Content-Usage: *{'a' * 40}{number}*a train-ai=y\n" for number in range(6_000))
+    policy = robots.Policy(NOON, 200, f"User-agent: *\n{lines}")
+    found = robots.verdict(policy, "https://a.test", "/" + "a" * 4_000, "pmd")
+    assert (found.allowed, found.evidence) == (False, "https://a.test/robots.txt " + robots.TOO_MUCH.format(4_001))
+    assert robots.verdict(policy, "https://a.test", "/a", "pmd").allowed
+
+
 @given(st.text(alphabet='ai-tran=,;n yes/*\t"bots'))
 def test_no_signal_is_an_error(said: str) -> None:
     assert signals.allows(said) in (True, False, None)
