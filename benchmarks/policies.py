@@ -39,6 +39,8 @@ def name(number: int) -> str:
             return word
 
 
+_KINDS: Final = ("allow", "content-signal", "content-usage")
+
 #: The n-th line of a file of each family.
 FAMILIES: Final[dict[str, Callable[[int], str]]] = {
     "the same": lambda _: "allow:*b*",
@@ -56,6 +58,7 @@ FAMILIES: Final[dict[str, Callable[[int], str]]] = {
     "thousands of *a": lambda number: f"allow:{'*a' * 1900}*{name(number)}",
     "one of *a": lambda _: f"allow:{'*a' * 200_000}",
     "escapes": lambda number: f"allow:*%{number % 256:02x}{name(number)}",
+    "with signals": lambda number: f"{_KINDS[number % 3]}:*{'a' * 40}{name(number)}{'a' * 40} ai-train=yes",
     "groups": lambda number: f"user-agent:*\nallow:*{name(number)}",
     "of every length": lambda number: f"allow:/{'a' * (number % 1000 + 1)}b*{name(number)}",
 }

@@ -367,7 +367,9 @@ class FetchOptions(StageOptions):
             "then](fetching.md#addresses-and-proxies))"
         ),
     )
-    robots: bool = Field(default=True, description="heed robots.txt")
+    robots: bool = Field(
+        default=True, description="heed robots.txt, with its lines `Content-Signal` and `Content-Usage`"
+    )
     tdmrep: bool = Field(
         default=True, description="heed TDMRep: `/.well-known/tdmrep.json` and the `tdm-reservation` header"
     )

@@ -1,7 +1,7 @@
 """One URL asked for once: redirects by hand, every check again at each hop, headers before bodies, all of it bounded.
 
 The order at each hop: scheme and address, placeholder, name, robots.txt, TDMRep, the host's turn, the request, the
-status, X-Robots-Tag and TDMRep's header, the first bytes, the rest. What fails is a status with its evidence, never an exception.
+status, headers that forbid its use, the first bytes, the rest. What fails is a status with its evidence, never an exception.
 """
 
 from __future__ import annotations

@@ -136,25 +136,24 @@ class Patterns:
         self._all = _Begins(self._patterns, firsts.values())
         self._apart = _Begins(self._patterns, [place for place in firsts.values() if self._patterns[place].is_apart])
 
-    def first(self, path: str) -> int | None:
+    def first(self, path: str, most_steps: int = MOST_STEPS) -> int | None:
         """Return the place of the first pattern that matches a path and query, as sent; None where none does.
 
         Raises:
-            TooMuch: It cannot be told within `MOST_STEPS`, or the path is too long (`LONGEST_PATH`).
+            TooMuch: It cannot be told within so many steps, or the path is too long (`LONGEST_PATH`).
         """
         if not self._patterns:
             return None
         if len(path) > LONGEST_PATH:
             raise TooMuch
         form, *apart = forms(path)
-        places = [self._first(form, self._all.of(form))]
-        places += [self._first(other, self._apart.of(other)) for other in apart]
+        places = [self._first(form, self._all.of(form), most_steps)]
+        places += [self._first(other, self._apart.of(other), most_steps) for other in apart]
         return min((place for place in places if place is not None), default=None)
 
-    def _first(self, path: str, places: Sequence[int]) -> int | None:
+    def _first(self, path: str, places: Sequence[int], steps: int) -> int | None:
         """Return the first of some places whose pattern matches a path that begins as it must."""
         heads = _heads(path) if len(places) > _MANY else None
-        steps = MOST_STEPS
         for place in places:
             pattern = self._patterns[place]
             if pattern.rest:

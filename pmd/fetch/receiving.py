@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Final
 
 from pmd import codec
 from pmd.config.options import FetchOptions
-from pmd.fetch import addresses, codings, hosts, outcome, tdmrep
+from pmd.fetch import addresses, codings, hosts, outcome, signals, tdmrep
 from pmd.fetch.answer import Answer, Ended
 from pmd.fetch.head import ENDLESS, Head
 from pmd.fetch.hosts import Slot
 from pmd.fetch.transfers import READ, Then
 from pmd.schema.statuses import OK
 
-#: Headers that may forbid the use of an answer.
-_DENYING: Final = frozenset(
-    {"x-robots-tag", "x-archive-orig-x-robots-tag", "tdm-reservation", "x-archive-orig-tdm-reservation"}
-)
-
 #: What comes before the name of a header; web archives (Wayback, pywb) tell so what the host itself said then.
 _PREFIXES: Final = ("", "x-archive-orig-")
+
+#: Headers that may forbid the use of an answer.
+_DENYING: Final = frozenset(
+    f"{prefix}{name}".lower() for prefix in _PREFIXES for name in ("x-robots-tag", "tdm-reservation", *signals.NAMES)
+)
 
 
 def denial(head: Head, agent: str, *, tdmrep_counts: bool) -> tuple[str, str] | None:
@@ -39,6 +40,10 @@ def denial(head: Head, agent: str, *, tdmrep_counts: bool) -> tuple[str, str] | 
     tag = outcome.denying_tag(said, agent, outcome.tags_of(head.http_status))
     if tag is not None:
         return "X-Robots-Tag", f"X-Robots-Tag: {tag}"
+    for name, prefix in itertools.product(signals.NAMES, _PREFIXES):
+        signal = signals.denying_header(name, head.all(f"{prefix}{name}".lower()))
+        if signal is not None:
+            return name, signal
     for prefix in _PREFIXES if tdmrep_counts else ():
         reserved = tdmrep.reserving_header(head.all(f"{prefix}tdm-reservation"), head.all(f"{prefix}tdm-policy"))
         if reserved is not None:

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
-from pmd.fetch import outcome, patterns
+from pmd.fetch import outcome, patterns, signals
 from pmd.fetch.patterns import Patterns, TooMuch
 from pmd.schema.statuses import OK
 
@@ -59,7 +59,10 @@ _KEYS: Final = {
     **dict.fromkeys(("disallow", "dissallow", "dissalow", "disalow", "diasllow", "disallaw"), "disallow"),
     "allow": "allow",
     "crawl-delay": "crawl-delay",
+    **{name.lower(): name for name in signals.NAMES},
 }
+#: Those that RFC 9309 does not know: they end no list of agents but that of their own kind.
+_BESIDE: Final = frozenset({"crawl-delay", *signals.NAMES})
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?|\.[0-9]{1,9}")
 _NO_COLON: Final = re.compile(r"(\S+)\s+(\S+)")
 #: A byte order mark, also in part: what is left of one where somebody cut it.
@@ -70,13 +73,20 @@ _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rule:
-    """One line: allow or disallow paths that match a pattern."""
+    """One line: allow or disallow paths that match a pattern.
+
+    Attributes:
+        pattern: It.
+        allow: Whether it allows.
+        said: The line, where it is a signal (`pmd.fetch.signals`).
+    """
 
     pattern: str
     allow: bool
+    said: str = ""
 
     def __str__(self) -> str:
-        return f"{'Allow' if self.allow else 'Disallow'}: {self.pattern}"
+        return self.said or f"{'Allow' if self.allow else 'Disallow'}: {self.pattern}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,18 +97,48 @@ class Rules:
         rules: In the order in which they count (§2.2.2).
         patterns: Theirs.
         delay_s: Seconds that it wants between two requests.
+        signals: What it says of training, by each of `signals.NAMES` apart.
     """
 
     rules: tuple[Rule, ...]
     patterns: Patterns
     delay_s: float = 0.0
+    signals: tuple[Rules, ...] = ()
 
     @classmethod
-    def of(cls, rules: Iterable[Rule], delay_s: float) -> Rules:
-        """Prepare rules: the longest pattern counts first, of two as long the one that allows; empty ones never do."""
+    def of(cls, rules: Iterable[Rule], *, wins: bool = True) -> Rules:
+        """Prepare rules: the longest pattern counts first; empty ones never do.
+
+        Args:
+            rules: In any order.
+            wins: Of two as long, whether the one that allows counts. It does of rules; of signals it is the no (AIPREF's draft).
+        """
         made = [(rule, patterns.prepared(rule.pattern)) for rule in dict.fromkeys(rules) if rule.pattern]
-        made.sort(key=lambda pair: (-pair[1].octets, not pair[0].allow))
-        return cls(tuple(rule for rule, _ in made), Patterns(pattern for _, pattern in made), delay_s)
+        made.sort(key=lambda pair: (-pair[1].octets, pair[0].allow is not wins))
+        return cls(tuple(rule for rule, _ in made), Patterns(pattern for _, pattern in made))
+
+
+class _Group:
+    """What a file's groups for one agent say, line by line."""
+
+    def __init__(self) -> None:
+        self._rules: list[Rule] = []
+        self._delay_s = 0.0
+        self._signals: dict[str, list[Rule]] = {name: [] for name in signals.NAMES}
+
+    def add(self, key: str, value: str) -> None:
+        """Add a line; a signal that says nothing of training is passed over."""
+        if key == "crawl-delay":
+            self._delay_s = max(self._delay_s, _seconds(value))
+        elif key not in self._signals:
+            self._rules.append(Rule(value, key == "allow"))
+        elif (signal := signals.line(value)) is not None:
+            self._signals[key].append(Rule(*signal, f"{key}: {value}"))
+
+    def prepared(self) -> Rules:
+        """Return all of it, prepared."""
+        said = tuple(Rules.of(rules, wins=False) for rules in self._signals.values() if rules)
+        return dataclasses.replace(Rules.of(self._rules), delay_s=self._delay_s, signals=said)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,29 +235,23 @@ def rules_for(body: str, agent: str) -> Rules:
 
 
 def _rules_for(body: str, agent: str) -> Rules:
-    rules: dict[str, list[Rule]] = {agent: [], "*": []}
-    delays = dict.fromkeys(rules, 0.0)
+    groups = {agent: _Group(), "*": _Group()}
     named = False
-    # Whose rules come, and whose delay, which ends no list of agents but its own: the RFC does not know it.
-    ruled, delayed = set[str](), set[str]()
+    # Whose rules come, and whose lines that the RFC does not know.
+    ruled, beside = set[str](), set[str]()
     in_rules = in_group = True
     for line in _LINE_END.split(body.lstrip("\ufeff")):
         key, value = _parted(line)
         if key == "user-agent":
             names = _names(value)
-            ruled, delayed = names | (set() if in_rules else ruled), names | (set() if in_group else delayed)
+            ruled, beside = names | (set() if in_rules else ruled), names | (set() if in_group else beside)
             in_rules = in_group = False
             named = named or agent in ruled
-        elif key == "crawl-delay":
-            in_group = True
-            for name in delayed & delays.keys():
-                delays[name] = max(delays[name], _seconds(value))
         elif key is not None:
-            in_rules = in_group = True
-            for name in ruled & rules.keys():
-                rules[name].append(Rule(value, key == "allow"))
-    whose = agent if named else "*"
-    return Rules.of(rules[whose], delays[whose])
+            in_rules, in_group = in_rules or key not in _BESIDE, True
+            for name in (beside if key in _BESIDE else ruled) & groups.keys():
+                groups[name].add(key, value)
+    return groups[agent if named else "*"].prepared()
 
 
 def _seconds(value: str) -> float:
@@ -248,8 +282,14 @@ def _names(value: str) -> set[str]:
     return names | {token.group().lower()} if token else names
 
 
+#: What a look at the signals of one name may cost: those of both cost no more than half of what the rules do.
+_SIGNAL_STEPS: Final = patterns.MOST_STEPS // 4
+
+
 def decide(rules: Rules, path: str) -> Rule | None:
     """Return the rule that decides for a path: the longest pattern that matches, of two the one that allows (§2.2.2).
+
+    Where the path may be asked for, a signal that forbids training on what is there decides: that would not be kept.
 
     Args:
         rules: As `rules_for` returns them.
@@ -259,7 +299,14 @@ def decide(rules: Rules, path: str) -> Rule | None:
         TooMuch: It cannot be told at a bounded cost (`patterns.MOST_STEPS`).
     """
     place = rules.patterns.first(path)
-    return None if place is None else rules.rules[place]
+    rule = None if place is None else rules.rules[place]
+    if rule is not None and not rule.allow:
+        return rule
+    for said in rules.signals:
+        place = said.patterns.first(path, _SIGNAL_STEPS)
+        if place is not None and not said.rules[place].allow:
+            return said.rules[place]
+    return rule
 
 
 def verdict(policy: Policy, origin: str, path: str, agent: str) -> Verdict:
@@ -277,6 +324,6 @@ def verdict(policy: Policy, origin: str, path: str, agent: str) -> Verdict:
     return Verdict(rule.allow, f"{where}: {rule}", rules.delay_s)
 
 
-_NONE: Final = Rules.of((), 0.0)
+_NONE: Final = Rules.of(())
 #: What is said of a verdict that was not looked for to the end.
 TOO_MUCH: Final = "has more patterns than are looked through for a path of {} characters: taken as a no"

@@ -34,7 +34,7 @@ WITHOUT_OPTION: Final[dict[str, tuple[str, str]]] = {
     "not_fetched": ("fetch", "the image has not been tried yet, or only by runs that no host answered"),
     "dead": ("fetch", "no location has it: 404, 410 and the like"),
     "forbidden": ("fetch", "every location refuses it: 401, 403, 451, or the host's picture for where it shows none"),
-    "opted_out": ("fetch", "robots.txt, TDMRep or an X-Robots-Tag says no"),
+    "opted_out": ("fetch", "robots.txt, TDMRep, an X-Robots-Tag, Content-Signal or Content-Usage says no"),
     "rate_limited": ("fetch", "the host kept asking for fewer requests: 429, 503"),
     "server_error": ("fetch", "the host answered with another 5xx, or with something that is not HTTP"),
     "dns": ("fetch", "the host's name does not resolve"),

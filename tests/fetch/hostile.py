@@ -305,6 +305,11 @@ FILES: Final[dict[str, Case]] = {
     "robots-patterns": Case(
         reply(JPEG), "ok", others=(("/robots.txt", reply(b"User-agent:*\n" + b"allow:*b*\n" * 50_000)),)
     ),
+    "robots-signals": Case(
+        reply(JPEG),
+        "ok",
+        others=(("/robots.txt", reply(b"User-agent:*\nContent-Usage:" + b"bots " * 90_000 + b"bots  " * 10_000)),),
+    ),
     "robots-octets": Case(reply(JPEG), "ok", others=(("/robots.txt", reply(b"\xff\xfe" + NOISE)),)),
     "robots-to-octets": Case(
         reply(JPEG),

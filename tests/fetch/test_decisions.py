@@ -22,8 +22,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pmd.config.options import FetchOptions
-from pmd.fetch import addresses, dates, hosts, outcome, policies, robots, special, tdmrep
+from pmd.fetch import addresses, dates, hosts, outcome, policies, receiving, robots, signals, special, tdmrep
 from pmd.fetch import resolver as names
+from pmd.fetch.head import Head
 from pmd.schema.statuses import OK, STATUSES, TRANSIENT
 
 NOON = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.UTC)
@@ -520,6 +521,170 @@ def test_robots_patterns(pattern: str, path: str, *, matches: bool) -> None:
 @given(st.text(), st.text())
 def test_no_robots_file_is_an_error(body: str, path: str) -> None:
     robots.verdict(robots.Policy(NOON, 200, body), "https://a.test", "/" + path, "pmd")
+
+
+@pytest.mark.parametrize(
+    ("said", "allows"),
+    [
+        ("", None),
+        ("search=yes, ai-input=no", None),
+        ("search=yes,ai-train=no,use=reference", False),
+        ("search=yes, ai-train=yes", True),
+        ("AI-Train = No", False),
+        ('"ai-train=no, search=yes"', False),
+        ("search=yes ai-train=no", False),
+        ("search=yes; ai-train=no", False),
+        ("ai-train=disallow, ai-input=allow", False),
+        ("ai-train", None),
+        ("ai-train=", None),
+        ("ai-train=maybe", None),
+        ("ai-train=nobody", None),
+        ("x-ai-train=no, ai-train-x=no, ai-training=no", None),
+        ("train-ai=n", False),
+        ("train-ai=y", True),
+        ("search=n, ai-use=n", None),
+        ("train-ai;why=none, search=y", None),
+        ('train-ai=n;why="a, b"', False),
+        ("train-ai=y, train-ai=n", False),  # the no counts
+        ("train-ai=n, train-ai=y", False),
+        ("bots=n", False),  # all use, in drafts up to -04
+        ("bots=n, search=y", False),
+        ("bots=n, train-ai=y", True),  # what is said of training itself counts
+        ("bots=y, train-ai=n", False),
+        ("train-ai=y, train-genai=n", False),
+        ("\udce4=n, é=no, ai-traın=no", None),
+    ],
+)
+def test_signals_on_training(said: str, *, allows: bool | None) -> None:
+    assert signals.allows(said) is allows
+
+
+CLOUDFLARE = """# BEGIN Cloudflare Managed content
+User-agent: *
+Content-Signal: search=yes,ai-train=no,use=reference
+Allow: /
+
+User-agent: CCBot
+Disallow: /
+# END Cloudflare Managed Content
+
+User-agent: *
+Disallow: /private
+"""
+#: The example of draft-ietf-aipref-attach-05.
+AIPREF = """User-Agent: *
+Allow: /
+Disallow: /never/
+Content-Usage: train-ai=n
+Content-Usage: /ai-ok/ train-ai=y
+
+User-Agent: ExampleBot
+Allow: /
+Content-Usage: train-ai=y
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "agent", "path", "evidence"),
+    [
+        (CLOUDFLARE, "pmd", "/x.jpg", "Content-Signal: search=yes,ai-train=no,use=reference"),
+        (CLOUDFLARE, "pmd", "/private/x.jpg", "Disallow: /private"),
+        (AIPREF, "pmd", "/test", "Content-Usage: train-ai=n"),
+        (AIPREF, "pmd", "/never/test", "Disallow: /never/"),
+        (AIPREF, "pmd", "/ai-ok/test", None),
+        (AIPREF, "examplebot", "/test", None),
+        ("User-agent: *\nContent-Signal: search=no, ai-input=no", "pmd", "/x", None),
+        (
+            "User-agent: *\nContent-Signal: /blog ai-train=no # ours",
+            "pmd",
+            "/blog/x",
+            "Content-Signal: /blog ai-train=no",
+        ),
+        ("User-agent: *\nContent-Signal: /blog ai-train=no", "pmd", "/x", None),
+        (
+            "User-agent: *\nCONTENT-USAGE :\t/*.jpg$\ttrain-ai=n",
+            "pmd",
+            "/a/x.jpg",
+            "Content-Usage: /*.jpg$\ttrain-ai=n",
+        ),
+        ("User-agent: *\nContent-Usage: /*.jpg$ train-ai=n", "pmd", "/a/x.png", None),
+        ("User-agent: *\nContent-Usage: /caf%C3%A9 train-ai=n", "pmd", "/café", "train-ai=n"),
+        ("User-agent: *\nContent-Signal ai-train=no", "pmd", "/x", "Content-Signal: ai-train=no"),
+        # The longest that says something of training counts, and of two as long the no; one name does not undo the other.
+        ("User-agent: *\nContent-Usage: train-ai=n\nContent-Usage: /a search=y", "pmd", "/a", "train-ai=n"),
+        ("User-agent: *\nContent-Signal: ai-train=yes\nContent-Signal: / ai-train=no", "pmd", "/a", "/ ai-train=no"),
+        ("User-agent: *\nContent-Signal: /a ai-train=yes\nContent-Usage: train-ai=n", "pmd", "/a", "train-ai=n"),
+        # Whose they are.
+        ("User-agent: pmd\nDisallow:\n\nUser-agent: *\nContent-Signal: ai-train=no", "pmd", "/x", None),
+        ("User-agent: otherbot\nContent-Signal: ai-train=no\nUser-agent: *\nDisallow: /a", "pmd", "/x", None),
+        ("User-agent: otherbot\nContent-Signal: ai-train=no\nUser-agent: *\nDisallow: /a", "otherbot", "/a", "/a"),
+        (
+            "User-agent: *\nCrawl-delay: 2\nContent-Signal: ai-train=no\nUser-agent: b\nAllow: /",
+            "pmd",
+            "/x",
+            "ai-train=no",
+        ),
+        ("Content-Signal: ai-train=no", "pmd", "/x", None),
+        # What cannot be read.
+        (
+            "User-agent: *\nContent-Signal: /a?ai-train=no\nContent-Usage:\nContent-Usage: =\nContent-Usage: /",
+            "pmd",
+            "/a",
+            None,
+        ),
+    ],
+)
+def test_signals_of_robots_txt(file: str, agent: str, path: str, evidence: str | None) -> None:
+    found = robots.verdict(robots.Policy(NOON, 200, file), "https://a.test", path, agent)
+    assert found.allowed == (evidence is None)
+    assert found.evidence.startswith("https://a.test/robots.txt")
+    assert found.evidence.endswith(evidence or "")
+
+
+@pytest.mark.parametrize(
+    ("http_status", "lines", "denied"),
+    [
+        (
+            200,
+            ["Content-Signal: ai-train=no, search=yes"],
+            ("Content-Signal", "Content-Signal: ai-train=no, search=yes"),
+        ),
+        (200, ["content-usage: train-ai=n"], ("Content-Usage", "Content-Usage: train-ai=n")),
+        (
+            200,
+            ["Content-Usage: search=y", "Content-Usage: train-ai=n"],
+            ("Content-Usage", "Content-Usage: search=y, train-ai=n"),
+        ),
+        (
+            200,
+            ["Content-Signal: ai-train=yes", "Content-Usage: train-ai=n"],
+            ("Content-Usage", "Content-Usage: train-ai=n"),
+        ),
+        (302, ["Content-Usage: train-ai=n"], ("Content-Usage", "Content-Usage: train-ai=n")),
+        (404, ["Content-Signal: ai-train=no"], ("Content-Signal", "Content-Signal: ai-train=no")),
+        (200, ["X-Archive-Orig-Content-Usage: train-ai=n"], ("Content-Usage", "Content-Usage: train-ai=n")),
+        (200, ["Content-Signal: ai-input=no, search=no", "Content-Usage: search=n"], None),
+        (200, ["Content-Signal: ai-train=yes", "Content-Usage: train-ai=y"], None),
+        (200, ["Content-Security-Policy: ai-train=no"], None),
+    ],
+)
+def test_signals_of_headers(http_status: int, lines: list[str], denied: tuple[str, str] | None) -> None:
+    head = Head.of([f"{line}\r\n".encode() for line in (f"HTTP/1.1 {http_status} X", *lines)])
+    assert receiving.denial(head, "pmd", tdmrep_counts=False) == denied
+
+
+def test_signals_of_more_patterns_than_are_looked_through_are_a_no() -> None:
+    lines = "".join(f"Content-Usage: *{'a' * 40}{number}*a train-ai=y\n" for number in range(6_000))
+    policy = robots.Policy(NOON, 200, f"User-agent: *\n{lines}")
+    found = robots.verdict(policy, "https://a.test", "/" + "a" * 4_000, "pmd")
+    assert (found.allowed, found.evidence) == (False, "https://a.test/robots.txt " + robots.TOO_MUCH.format(4_001))
+    assert robots.verdict(policy, "https://a.test", "/a", "pmd").allowed
+
+
+@given(st.text(alphabet='ai-tran=,;n yes/*\t"bots'))
+def test_no_signal_is_an_error(said: str) -> None:
+    assert signals.allows(said) in (True, False, None)
+    robots.verdict(robots.Policy(NOON, 200, f"User-agent: *\nContent-Signal: {said}"), "https://a.test", "/x", "pmd")
 
 
 RESERVED = """[

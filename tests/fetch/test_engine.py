@@ -498,6 +498,17 @@ ROBOTS = {
         "(Content-Encoding br",
     ),
     "utf-16": (reply(DENIES.decode().encode("utf-16")), "opted_out", "Disallow: /*.jpg$"),
+    "signals": (
+        reply(b"User-agent: *\nContent-Signal: search=yes,ai-train=no\nAllow: /\n"),
+        "opted_out",
+        "http://signals.test/robots.txt: Content-Signal: search=yes,ai-train=no",
+    ),
+    "prefers": (
+        reply(b"User-agent: *\nAllow: /\nContent-Usage: /*.jpg$ train-ai=n\n"),
+        "opted_out",
+        "http://prefers.test/robots.txt: Content-Usage: /*.jpg$ train-ai=n",
+    ),
+    "prefers-else": (reply(b"User-agent: *\nContent-Usage: train-ai=y, search=n\n"), "ok", "has no rule"),
 }
 
 
@@ -727,6 +738,10 @@ NOES = {
     "gone-noai": (reply(status=404, X_Robots_Tag="noindex, noimageai"), "opted_out"),
     "gone-reserved": (reply(status=410, tdm_reservation="1"), "opted_out"),
     "busy-noml": (reply(status=503, X_Robots_Tag="noml"), "opted_out"),
+    "to-signal": (reply(status=301, Location="/y", Content_Signal="search=yes, ai-train=no"), "opted_out"),
+    "gone-usage": (reply(status=404, Content_Usage="train-ai=n"), "opted_out"),
+    "has-usage": (reply(JPEG, Content_Usage="search=y, train-ai=n"), "opted_out"),
+    "has-signal": (reply(JPEG, Content_Signal="search=no, ai-input=no"), "ok"),
     "gone-noindex": (
         reply(status=404, X_Robots_Tag="noindex, noimageindex, none"),
         "dead",
@@ -744,6 +759,12 @@ def test_a_redirect_and_an_error_say_no_as_a_picture_does(web: Web) -> None:
     (attempt,) = got["to-noai"].attempts
     assert (attempt.policy, attempt.policy_evidence) == ("denied by X-Robots-Tag", "X-Robots-Tag: noai")
     assert (attempt.http_status, attempt.final_url) == (301, "http://to-noai.test/x")
+    (attempt,) = got["has-usage"].attempts
+    assert (attempt.policy, attempt.policy_evidence) == (
+        "denied by Content-Usage",
+        "Content-Usage: search=y, train-ai=n",
+    )
+    assert '"content-usage":"search=y, train-ai=n"' in (attempt.headers or "")
     assert [request.host for request in web.asked() if request.path == "/y"] == ["to-otherbot.test"]
     got = run(table(image_row("x", "http://to-reserved.test/x")), options(web, tdmrep=False))
     assert got["x"].status == "ok"

@@ -220,7 +220,7 @@ def test_where_redirects_lead_is_looked_at_when_the_picture_is_there(web: Web, t
     taken_down = lists.new().with_values({"url": [f"{base}/taken"]})
     (tmp_path / "suppression.json").write_bytes(lists.to_bytes(taken_down))
     serve(web, **{"robots.txt": reply(b"User-agent: *\nDisallow: /private\n", Content_Type="text/plain")})
-    names = ("there", "taken", "private", "tagged", "starred", "reserved")
+    names = ("there", "taken", "private", "tagged", "starred", "reserved", "usage")
     serve(
         web,
         there=reply(PHOTO, ETag="7"),
@@ -229,6 +229,7 @@ def test_where_redirects_lead_is_looked_at_when_the_picture_is_there(web: Web, t
         tagged=reply(PHOTO),
         starred=reply(PHOTO, X_Robots_Tag="*: noai"),
         reserved=reply(PHOTO, tdm_reservation="1"),
+        usage=reply(PHOTO, Content_Usage="train-ai=n"),
     )
     serve(web, **{f"to-{name}": reply(b"", 302, Location=f"/{name}") for name in names if name != "tagged"})
     serve(web, **{"to-tagged": reply(b"", 302, Location="/tagged", X_Robots_Tag="noimageai")})
@@ -241,6 +242,7 @@ def test_where_redirects_lead_is_looked_at_when_the_picture_is_there(web: Web, t
         "to-tagged": "opted_out",
         "to-starred": "opted_out",
         "to-reserved": "opted_out",
+        "to-usage": "opted_out",
     }
     tries = {name: found for name, (found,) in attempts(tmp_path, rows).items()}
     assert {name: found["policy"] for name, found in tries.items()} == {
@@ -250,6 +252,7 @@ def test_where_redirects_lead_is_looked_at_when_the_picture_is_there(web: Web, t
         "to-tagged": "denied by X-Robots-Tag",
         "to-starred": "denied by X-Robots-Tag",
         "to-reserved": "denied by TDMRep",
+        "to-usage": "denied by Content-Usage",
     }
     assert (tries["to-there"]["final_url"], tries["to-there"]["http_status"]) == (f"{base}/there", 200)
     assert '"etag":"7"' in tries["to-there"]["headers"]

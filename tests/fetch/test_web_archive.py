@@ -60,7 +60,11 @@ def test_a_no_is_not_gone_round(web: Web, tmp_path: Path, answer: bytes, status:
 
 def test_what_the_host_said_when_the_copy_was_taken_holds(web: Web, tmp_path: Path) -> None:
     for number, said in enumerate(
-        ({"X_Archive_Orig_X_Robots_Tag": "noimageai"}, {"X_Archive_Orig_TDM_Reservation": "1"})
+        (
+            {"X_Archive_Orig_X_Robots_Tag": "noimageai"},
+            {"X_Archive_Orig_TDM_Reservation": "1"},
+            {"X_Archive_Orig_Content_Signal": "ai-train=no"},
+        )
     ):
         web.routes[COPY] = reply(photo(), **said)
         assert fetched(tmp_path / str(number), web, "http://gone.example/a.jpg", tdmrep=True)["status"] == "opted_out"
