@@ -32,7 +32,7 @@ from pmd.text import language
 REMOVES: Final[Mapping[str, str]] = {
     flow.CURATE.name: "the sources' own filters and repeated rows",
     flow.IMAGES.name: "takedowns, licences, scores and copies of evaluation images",
-    ASKED: "opt-outs (robots.txt, TDMRep and X-Robots-Tag), and what may not be asked for or kept",
+    ASKED: "opt-outs (robots.txt, TDMRep and answers' headers), and what may not be asked for or kept",
     flow.FETCH.name: "dead links, refusals and files that are no pictures",
     flow.DEDUPE.name: "placeholders, evaluation images and repeated captions",
     flow.SHARD.name: "cropping, and pictures that are too small",

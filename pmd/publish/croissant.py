@@ -121,11 +121,11 @@ def _responsibly(
 
 
 def _allowed(fetch: FetchOptions) -> str:
-    """Return by whose leave images were fetched: X-Robots-Tag is always heeded, the others unless they are switched off."""
-    asked = {"robots.txt": fetch.robots, "TDMRep": fetch.tdmrep, "X-Robots-Tag": True}
+    """Return by whose leave images were fetched: headers are always heeded, the others unless they are switched off."""
+    asked = {"robots.txt": fetch.robots, "TDMRep": fetch.tdmrep, "answers' headers": True}
     heeded, others = ([name for name, is_asked in asked.items() if is_asked is wanted] for wanted in (True, False))
     *first, last = heeded
-    said = f"as {', '.join(first)} and {last} allow." if first else f"as {last} allows."
+    said = f"as {', '.join(first)} and {last} allow." if first else f"as {last} allow."
     return f"{said} Not heeded: {' and '.join(others)}." if others else said
 
 

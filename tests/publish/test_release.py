@@ -344,9 +344,9 @@ def test_croissant_says_of_images_that_are_alike_what_was_asked(mine: Config, as
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
-        ({}, "as robots.txt, TDMRep and X-Robots-Tag allow."),
-        ({"robots": False}, "as TDMRep and X-Robots-Tag allow. Not heeded: robots.txt."),
-        ({"robots": False, "tdmrep": False}, "as X-Robots-Tag allows. Not heeded: robots.txt and TDMRep."),
+        ({}, "as robots.txt, TDMRep and answers' headers allow."),
+        ({"robots": False}, "as TDMRep and answers' headers allow. Not heeded: robots.txt."),
+        ({"robots": False, "tdmrep": False}, "as answers' headers allow. Not heeded: robots.txt and TDMRep."),
     ],
 )
 def test_croissant_says_by_whose_leave_images_were_fetched(mine: Config, asked: dict[str, Any], says: str) -> None:
