@@ -565,7 +565,9 @@ class Search:
             "not looked through: pictures that are not in the store",
         ]
         if not self.can_look:
-            said.append("by looks nothing can be found: the picture cannot be decoded, or has nothing in it that tells it apart")
+            said.append(
+                "by looks nothing can be found: the picture cannot be decoded, or has nothing in it that tells it apart"
+            )
         elif self.without_hash:
             said.append(
                 f"{self.without_hash:,} stored pictures have no perceptual hash: copies among them that were scaled or saved anew "
