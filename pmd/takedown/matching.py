@@ -570,8 +570,8 @@ class Search:
             )
         elif self.without_hash:
             said.append(
-                f"{self.without_hash:,} stored pictures have no perceptual hash: copies among them that were scaled or saved anew "
-                "are not found. To have them hashed without purging anything: name the file in a list of takedown, run "
+                f"{self.without_hash:,} stored pictures have no perceptual hash: copies among them that were scaled or saved "
+                "anew are not found. To have them hashed without purging anything: name the file in a list of takedown, run "
                 "pmd fetch CONFIG, take the line out, and look again"
             )
         return "\n".join(said)

@@ -422,7 +422,7 @@ def test_what_has_left_is_never_taken_for_rows_of_a_release_without_any(mine: Co
         commits.write(str(path), dataclasses.replace(commits.require(str(path), ""), files=()))
     folder.write(mine)
     assert [path.name for path in released(mine).rglob("*.parquet")] == ["withdrawn.parquet"]
-    with pytest.raises(FileNotFoundError, match="No .*data files"):
+    with pytest.raises(FileNotFoundError, match=r"No .*data files"):
         datasets.load_dataset(str(released(mine)), cache_dir=str(tmp_path / "cache"))
 
 
