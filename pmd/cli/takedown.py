@@ -73,9 +73,9 @@ def find(
     content = b"" if storage.is_folder(photo) else storage.read_bytes(photo)
     if codec.sniff(content) is None:
         raise InputError("no picture", where=photo, expected="a file of a picture format that is read")
-    found, unknown = matching.find(loaded.root, content)
+    search = matching.find(loaded.root, content)
     if as_json:
-        output.json({"near": [near.describe() for near in found], "without_hash": unknown})
+        output.json(search.describe())
         return
     output.table(
         None,
@@ -88,15 +88,10 @@ def find(
                 f"{near.bits}, mirrored or turned" if near.is_turned else near.bits,
                 near.location,
             ]
-            for near in found
+            for near in search.near
         ],
     )
-    if unknown:
-        output.say(
-            f"{unknown:,} stored pictures have no perceptual hash, and were compared by their bytes alone: "
-            "pmd takedown apply hashes them where a request names a picture file",
-            err=True,
-        )
+    output.say(search.says(), err=True)
 
 
 @app.command("apply", cls=WithBeam)

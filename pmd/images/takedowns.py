@@ -29,13 +29,18 @@ from pmd.text import urls
 #: The reason of pairs that are taken down.
 REASON: Final = "takedown"
 
-#: What shows that a line is more than one name: columns of a table, a comment behind it, another address. All of it would be one
-#: address, which matches nothing.
-_MORE: Final = re.compile(r"\t|\s#|[\s,;]https?://", re.IGNORECASE)
+#: What shows that a line is more than one name: columns of a table, a comment behind it, another address; behind the file of a
+#: picture a separator with nothing, a date, or words. All of it would be one address, which matches nothing.
+_MORE: Final = re.compile(
+    r"\t|\s#|[\s,;]https?://|\.(?:jpe?g|png|gif|webp)[,;](?:$|\d{4}-\d\d-\d\d|[^/=?&#]*\s)", re.IGNORECASE
+)
 #: What may show it: such an address there may be, too.
 _PERHAPS_MORE: Final = re.compile(r"[\s,;]")
 #: How files begin that programs for tables write in place of text: zips (xlsx, ods) and xls.
 _TABLES: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+
+#: What a line with more on it is told.
+_ALONE: Final = "one name a line, and nothing behind it; a comma of the address itself may be written %2C"
 
 #: Lines that are shown of many.
 _SHOWN: Final = 5
@@ -125,7 +130,7 @@ def lines(paths: Iterable[str], sources: Collection[str] = ()) -> list[Line]:
         whose = any(people.user(said, known) or people.host(said) for _, said in wrong)
         added = "; whom or which host it is of, pmd takedown add takes" if whose else ""
         begins = "" if url is None else f" (a URL begins with its scheme: {url})"
-        begins += " (one name a line, and nothing behind it)" if any(_MORE.search(said) for _, said in wrong) else ""
+        begins += f" ({_ALONE})" if any(_MORE.search(said) for _, said in wrong) else ""
         more = f"; and {len(wrong) - _SHOWN:,} more" if len(wrong) > _SHOWN else ""
         raise InputError(
             "takedown: a line names nothing" if len(wrong) == 1 else f"takedown: {len(wrong):,} lines name nothing",
@@ -334,11 +339,15 @@ def note(listed: Sequence[Line], without: Sequence[Line]) -> str | None:
     """Return in words which lines have taken nothing down, or None where all have."""
     if not without:
         return None
-    shown = ", ".join(line.place for line in without[:_SHOWN]) + (", …" if len(without) > _SHOWN else "")
-    said = f"takedown: {len(without):,} of {len(listed):,} lines match no pair of this ROOT: {shown}"
+    said = f"takedown: {len(without):,} of {len(listed):,} lines match no pair of this ROOT: {_places(without)}"
     if any(line.named.is_of_bytes for line in without):
         said += "; a picture that is named by its bytes is known only when it has been fetched, and leaves then"
-    more = sum(line.named.is_in_words and _PERHAPS_MORE.search(line.said) is not None for line in without)
+    more = [line for line in without if line.named.is_in_words and _PERHAPS_MORE.search(line.said) is not None]
     if more:
-        said += f"; lines with a blank, comma or semicolon, all of which is taken for one name: {more:,}"
+        said += f"; lines with a blank, comma or semicolon, all of which is taken for one name: {len(more):,} ({_places(more)}). "
+        said += "Where they are columns, leave one name a line"
     return said
+
+
+def _places(listed: Sequence[Line]) -> str:
+    return ", ".join(line.place for line in listed[:_SHOWN]) + (", …" if len(listed) > _SHOWN else "")

@@ -40,6 +40,7 @@ from pmd.inspection import orphans, splits
 from pmd.inspection.groups import Groups
 from pmd.inspection.recount import Progress, Recounting
 from pmd.publish import checking
+from pmd.publish.folder import README
 from pmd.schema.statuses import OK
 from pmd.schema.tables import BARE_VIEWS
 from pmd.store import commits, lock, register, root, storage
@@ -300,6 +301,10 @@ def _note_others(found: checking.Checked, top: str, report: Report) -> None:
     ):
         if files:
             report.note(what, f"{top}{files[0]}", f"{len(files):,} files")
+    if found.is_card_changed:
+        what = "the card is another than was written: where nobody has edited it, remove it, "
+        what += "and copy it again or run pmd repair CONFIG"
+        report.note(what, f"{top}{README}", "other bytes")
 
 
 def _expectation(standing: Mapping[str, Committed]) -> Expectation:

@@ -30,7 +30,7 @@ class Corpus:
     ['source', 'reason', 'detail']
 
     Attributes:
-        where: The ROOT, or the lists.
+        where: The ROOT, or the lists, by a path that leads there from every folder.
         kind: Which of the two it is: "root" or "list".
     """
 
@@ -117,7 +117,7 @@ class Load:
             RootError: It is a ROOT of another version.
             VerificationError: Its `root.json` is damaged.
         """
-        where = os.fspath(root_or_lists)
+        where = _from_everywhere(os.fspath(root_or_lists))
         if not where or not storage.exists(where):
             raise InputError("nothing is here", where=where, expected="a ROOT or a published list")
         kind = kinds.kind(where)
@@ -136,13 +136,21 @@ class Load:
         Raises:
             InputError: There is nothing.
         """
-        where = os.fspath(root_or_folder)
+        where = _from_everywhere(os.fspath(root_or_folder))
         if not where or not storage.exists(where):
             raise InputError("nothing is here", where=where, expected="a ROOT, or the folder of an audit")
         folder = where.rstrip("/")
         if posixpath.basename(folder) == flow.AUDIT.name and storage.exists(f"{folder}/audit.json"):
-            where = posixpath.dirname(posixpath.abspath(folder) if storage.is_local(folder) else folder)
+            where = posixpath.dirname(folder)
         return Audit(where)
+
+
+def _from_everywhere(path: str) -> str:
+    """Return a path that leads to the same place from every folder: tables are read later, and by workers of a loader.
+
+    What a ".." means is left to the file system, since a folder may be a link.
+    """
+    return os.path.join(os.getcwd(), path) if path and "://" not in path else path
 
 
 load: Final = Load()

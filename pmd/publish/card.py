@@ -180,9 +180,9 @@ def _patterns(listed: Iterable[Listed], *, with_url: bool = False) -> dict[str, 
 
 
 def _configs(listed: Sequence[Listed]) -> Iterator[str]:
-    found = configs(listed)
-    if found:
-        yield "configs:"
+    # Without rows these are named all the same: else loaders take whatever table stands beside for the rows.
+    found = configs(listed) or {ALL: {flow.SPLITS[0]: [f"{flow.LISTS.at(source='*').rpartition('/')[2]}/*.parquet"]}}
+    yield "configs:"
     # `datasets` files what it keeps of a folder under these words and the folder's name. Without a digest the rows of another
     # release, or of an earlier one in this place, would be given again.
     digest = commits.options_hash([part.sha256 for item in listed for part in item.parts])

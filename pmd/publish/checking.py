@@ -1,7 +1,8 @@
 """The release held to its own checksums: what is gone, has other bytes than were written, or is listed nowhere.
 
 No commit lists a release, which becomes others' (`pmd.publish.folder`). SHA256SUMS tells of each file but itself and the card,
-which people edit, and of the lists the commits tell too. What people and loaders put beside these is theirs, but for files of
+and of the lists the commits tell too. A card that people have edited is theirs: it must be text, and that it is another than
+was written is told. What people and loaders put beside these is theirs, but for files of
 rows: who reads the folder by a pattern reads them too.
 """
 
@@ -16,7 +17,7 @@ from pmd import flow
 from pmd.books.committed import Committed
 from pmd.publish import census, folder, withdrawn
 from pmd.store import sealed, storage, written
-from pmd.store.commits import File
+from pmd.store.commits import File, sha256
 
 #: What may be wrong with a file.
 GONE: Final = "a file of the release is gone"
@@ -52,6 +53,7 @@ class Checked:
         stale: A list of which the release has another, or none, or which it alone has; None: they are those that stand.
         left: Files that a run which was killed has left.
         others: Files that are nobody's of pmd.
+        is_card_changed: Whether the card is another than was written, by whose hand nobody knows.
     """
 
     files: int = 0
@@ -59,6 +61,7 @@ class Checked:
     stale: str | None = None
     left: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    is_card_changed: bool = False
 
 
 def names_in(names: Iterable[str]) -> list[str]:
@@ -116,6 +119,8 @@ def _check(top: str, there: set[str], lists: Mapping[str, File] | None) -> Check
         if state is None or state[1] != digest:
             found = "nothing" if state is None else f"{state[0]} bytes, sha256 {state[1]}"
             problems.append(_finding(GONE if name not in there else OTHER, name, f"sha256 {digest}", found))
+    card, is_card_changed = _card(top, there)
+    problems += card
     unlisted = sorted(there - sums.keys() - _UNSUMMED) if folder.SUMS in there else []
     # Who holds a copy of a release that had no such list puts a later one's beside it.
     theirs = {withdrawn.FILE} if lists is None and not folder.has_withdrawn(top) else set()
@@ -131,7 +136,18 @@ def _check(top: str, there: set[str], lists: Mapping[str, File] | None) -> Check
     problems += [_finding(UNLISTED, name, "nothing", "it") for name in read]
     others = [name for name in unlisted if name not in {*left, *read}]
     stale = None if lists is None else next(_stale(sums, lists), None)
-    return Checked(len(sums), tuple(problems), stale, tuple(left), tuple(others))
+    return Checked(len(sums), tuple(problems), stale, tuple(left), tuple(others), is_card_changed)
+
+
+def _card(top: str, there: set[str]) -> tuple[list[Finding], bool]:
+    """Return what is wrong with the card that stands, and whether it is another than was written."""
+    if folder.README not in there:
+        return [], False
+    content, written_as = storage.read_bytes(storage.join(top, folder.README)), folder.card_written(top)
+    if not folder.is_card(content):
+        expected = "text, by pmd or edited" if written_as is None else f"sha256 {written_as}, or an edited card"
+        return [_finding(OTHER, folder.README, expected, f"{len(content)} bytes that are no text")], False
+    return [], written_as is not None and sha256(content) != written_as
 
 
 def _sums(top: str, there: set[str]) -> tuple[dict[str, str], list[Finding]]:

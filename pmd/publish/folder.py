@@ -54,11 +54,13 @@ WHOLE: Final = (
 
 #: In build.json: the digest of the list of what has left, or null.
 _WITHDRAWN: Final = "withdrawn"
-#: And of the one that it is about to replace, until the release is whole.
+#: And of the card that pmd has written.
+CARD: Final = "card"
+#: And of the list of what has left that is about to be replaced, until the release is whole.
 _REPLACED: Final = "withdrawn_before"
 
-#: Raised when the files would be written otherwise of the same lists.
-FORMAT: Final = 5
+#: Raised when the files would be written otherwise of the same lists. 6: `configs` also without rows.
+FORMAT: Final = 6
 
 
 def write(config: Config, standing: Standing | None = None) -> bool:
@@ -101,7 +103,7 @@ def write(config: Config, standing: Standing | None = None) -> bool:
     # Before any list that it is told by is removed: killed then, the next one finds it here.
     left = _put_withdrawn(folder, before, [path for path, _ in files.values()])
     sums |= {} if left is None else {withdrawn.FILE: left}
-    told = {"made_of": made_of, "card": commits.sha256(readme), "index": indexed, _WITHDRAWN: left}
+    told = {"made_of": made_of, CARD: commits.sha256(readme), "index": indexed, _WITHDRAWN: left}
     content[BUILD] = _json(orjson.loads(content[BUILD]) | told)
     sums |= {name: commits.sha256(each) for name, each in content.items()}
     gone = ((there_before.keys() | standing_files & {withdrawn.FILE}) - sums.keys()) | _left_half_written(folder)
@@ -112,7 +114,7 @@ def write(config: Config, standing: Standing | None = None) -> bool:
         storage.remove_folder(storage.join(folder, name))
     for name, (path, _) in files.items():
         storage.share(path, storage.join(folder, name))
-    _put_card(folder, readme, before.get("card"))
+    _put_card(folder, readme, before.get(CARD))
     content[SUMS] = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)).encode()
     _put_all(folder, content, sums)
     return True
@@ -222,8 +224,23 @@ def _check_withdrawn(folder: str, before: Mapping[str, Any], sums: Mapping[str, 
 def _put_card(folder: str, readme: bytes, ours: Any) -> None:
     """Write the card; where somebody has changed the one that stands, or written it, beside it."""
     path, beside = storage.join(folder, README), storage.join(folder, NEW_README)
-    is_ours = not storage.exists(path) or commits.sha256(storage.read_bytes(path)) in {ours, commits.sha256(readme)}
+    stands = storage.read_bytes(path) if storage.exists(path) else b""
+    is_ours = not is_card(stands) or commits.sha256(stands) in {ours, commits.sha256(readme)}
     storage.put(path if is_ours else beside, readme)
+
+
+def is_card(content: bytes) -> bool:
+    """Return whether somebody may have written a card so: it is text, and not empty. A power cut leaves NULs, or nothing."""
+    try:
+        return bool(content.decode().strip()) and b"\0" not in content
+    except UnicodeDecodeError:
+        return False
+
+
+def card_written(folder: str) -> str | None:
+    """Return the digest of the card that was written for a release; None where it is not known."""
+    digest = _before(folder).get(CARD)
+    return digest if isinstance(digest, str) else None
 
 
 def _before(folder: str) -> dict[str, Any]:

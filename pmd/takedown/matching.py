@@ -538,8 +538,49 @@ class Near:
         return {**dataclasses.asdict(self), "image_id": self.image_id.hex()}
 
 
-def find(root_url: str, content: bytes) -> tuple[list[Near], int]:
-    """Return the images that are near a picture, nearest first, and of how many pictures nobody knows how they look.
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """What a picture was looked for among, and what was found.
+
+    Attributes:
+        near: The images that may show the same, nearest first.
+        by_bytes: Stored pictures whose bytes were compared: all of them.
+        by_looks: Those of them whose looks were compared, too.
+        without_hash: Those whose looks nobody knows.
+        can_look: Whether the picture has looks that tell it from others: none of one colour has.
+    """
+
+    near: list[Near]
+    by_bytes: int
+    by_looks: int
+    without_hash: int
+    can_look: bool
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as `--json` tells it."""
+        return {**dataclasses.asdict(self), "near": [near.describe() for near in self.near]}
+
+    def says(self) -> str:
+        """Return in words what was looked through, and what was not."""
+        said = [
+            f"looked through: by their bytes all {self.by_bytes:,} stored pictures, by their looks {self.by_looks:,} of them",
+            "not looked through: pictures that are not in the store",
+        ]
+        if not self.can_look:
+            said.append(
+                "by looks nothing can be found: the picture cannot be decoded, or has nothing in it that tells it apart"
+            )
+        elif self.without_hash:
+            said.append(
+                f"{self.without_hash:,} stored pictures have no perceptual hash: copies among them that were scaled or saved "
+                "anew are not found. To have them hashed without purging anything: name the file in a list of takedown, run "
+                "pmd fetch CONFIG, take the line out, and look again"
+            )
+        return "\n".join(said)
+
+
+def find(root_url: str, content: bytes) -> Search:
+    """Return the images that are near a picture, and what was looked through.
 
     Those that are near it mirrored or turned are listed too. To a perceptual hash these are other pictures, and no stage takes
     them for the same, but copies are made so.
@@ -552,10 +593,11 @@ def find(root_url: str, content: bytes) -> tuple[list[Near], int]:
     ways = [] if named.pdq is None else [named.pdq, *_turned(content)]
     known = register.current(root_url)
     found: dict[bytes, Near] = {}
-    unknown = 0
+    stored = unknown = 0
     for shard in known.shards:
         ledger = state.standing(known.of(shard))
         ledger = ledger.filter(pc.equal(ledger["status"], OK))
+        stored += ledger.num_rows
         unknown += int(ledger["perceptual_hash"].null_count)
         far = _bits_apart(ledger["perceptual_hash"], ways)
         same = rows.is_in(ledger["sha256"], pa.array([named.sha256], ledger["sha256"].type))
@@ -570,7 +612,8 @@ def find(root_url: str, content: bytes) -> tuple[list[Near], int]:
     identities = _identities(root_url, found)
     listed = [dataclasses.replace(near, identity=identities.get(key)) for key, near in found.items()]
     order = sorted(listed, key=lambda near: (not near.is_same, NEAR if near.bits is None else near.bits, near.image_id))
-    return order, unknown
+    can_look = named.pdq is not None
+    return Search(order, stored, stored - unknown if can_look else 0, unknown, can_look)
 
 
 def _bits_apart(hashes: pa.ChunkedArray, ways: Sequence[bytes]) -> npt.NDArray[np.int64]:

@@ -81,6 +81,10 @@ def test_a_line_that_names_nothing_is_refused_with_its_place(tmp_path: Path) -> 
         "http://one.example/1.jpg,https://one.example/2.jpg",
         "https://www.flickr.com/photos/somebody/4242/; HTTPS://www.flickr.com/photos/somebody/4243/",
         "coco/12345\tmine",
+        "http://one.example/1.jpg,John Smith",
+        "http://one.example/1.jpg; please remove",
+        "http://one.example/1.JPEG;2026-05-01;mine",
+        "http://one.example/1.png,",
     ],
 )
 def test_a_page_of_many_pictures_and_columns_are_no_line(tmp_path: Path, line: str) -> None:
@@ -93,7 +97,8 @@ def test_a_line_with_more_than_a_name_is_told_what_a_line_is(tmp_path: Path) -> 
     with pytest.raises(InputError, match="a line names nothing") as told:
         takedowns.lines([write(tmp_path / "list", "http://one.example/1.jpg # asked for in May")])
     assert told.value.remedy == (
-        "mend the lines (one name a line, and nothing behind it); nothing was run, so that nobody's request is passed over"
+        "mend the lines (one name a line, and nothing behind it; a comma of the address itself may be written %2C); "
+        "nothing was run, so that nobody's request is passed over"
     )
 
 
@@ -102,6 +107,9 @@ def test_a_line_with_more_than_a_name_is_told_what_a_line_is(tmp_path: Path) -> 
     [
         "http://one.example/w_300,h_200/1.jpg",
         "http://one.example/1.jpg;width=300",
+        "http://one.example/1.jpg,12345.html",
+        "http://one.example/1.jpg,v2",
+        "http://one.example/1.jpg%2CJohn%20Smith",
         "https://web.archive.org/web/2019/http://one.example/1.jpg",
         "http://one.example/my picture.jpg",
     ],
@@ -115,7 +123,8 @@ def test_an_id_of_ones_own_rows_may_be_any_text(tmp_path: Path) -> None:
     (read,) = takedowns.lines([write(tmp_path / "list", "my_pairs/the house #2, again")], ["my_pairs"])
     assert read.rows == {"my_pairs/the house #2, again"}
     assert str(takedowns.note([read], [read])).endswith(
-        "; lines with a blank, comma or semicolon, all of which is taken for one name: 1"
+        "; lines with a blank, comma or semicolon, all of which is taken for one name: "
+        f"1 ({read.place}). Where they are columns, leave one name a line"
     )
 
 
@@ -205,7 +214,8 @@ def test_lines_that_match_nothing(built: config.Config, tmp_path: Path) -> None:
     tables = takedowns.lines([write(tmp_path / "table", f"{tiny_root.C4},please", f"{tiny_root.C4};x", tiny_root.C1)])
     assert takedowns.note(tables, tables) == (
         f"takedown: 3 of 3 lines match no pair of this ROOT: {tmp_path}/table:line 1, {tmp_path}/table:line 2, "
-        f"{tmp_path}/table:line 3; lines with a blank, comma or semicolon, all of which is taken for one name: 2"
+        f"{tmp_path}/table:line 3; lines with a blank, comma or semicolon, all of which is taken for one name: 2 "
+        f"({tmp_path}/table:line 1, {tmp_path}/table:line 2). Where they are columns, leave one name a line"
     )
     assert takedowns.unmatched(built.root, sorted(built.sources), []) == []
 

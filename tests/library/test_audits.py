@@ -179,6 +179,9 @@ def test_an_audit_is_found_by_the_folder_of_its_page(tmp_path: Path, monkeypatch
     assert pmd.load.audit(folder)["books"].to_table() == pmd.load.audit(tmp_path)["books"].to_table()
     monkeypatch.chdir(tmp_path)
     assert pmd.load.audit("audit/").books.equals(pmd.load.audit(".").books)
+    relative = pmd.load.audit("audit/")["books"]
+    monkeypatch.chdir("/")
+    assert relative.to_table() == pmd.load.audit(tmp_path)["books"].to_table()
     memory = fsspec.filesystem("memory")
     for path in (one for one in tmp_path.rglob("*") if one.is_file()):
         memory.pipe(f"/{tmp_path.name}/far/{path.relative_to(tmp_path)}", path.read_bytes())

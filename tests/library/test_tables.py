@@ -157,6 +157,20 @@ def test_a_table_goes_to_other_processes(tiny: str) -> None:
     assert pickle.loads(pickle.dumps(some)).to_table() == some.to_table()
 
 
+def test_a_relative_path_leads_to_the_same_place_from_another_folder(
+    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(copied.parent)
+    corpus = pmd.load(copied.name)
+    lists = pmd.load(f"{copied.name}/publish")
+    expected = corpus.pairs.to_table()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert corpus.pairs.to_table() == pickle.loads(pickle.dumps(corpus)).pairs.to_table() == expected
+    assert lists.published.count_rows() == corpus.published.count_rows() > 0
+    assert corpus.where == str(copied)
+
+
 def test_what_is_printed_reads_nothing(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commits, "read", lambda folder: pytest.fail("read"))
     table = pmd.load(tiny).rejected

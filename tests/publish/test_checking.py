@@ -78,7 +78,10 @@ def test_a_copy_of_a_release_is_held_to_its_checksums_without_a_root(mine: Confi
     files = len((copy / folder.SUMS).read_text().splitlines())
     found = verify.verify(str(copy))
     assert (found["kind"], found["released"], found["problems"]) == ("release", files, [])
-    assert [(note["place"], note["found"]) for note in found["notes"]] == [(".gitattributes", "1 files")]
+    assert [(note["place"], note["found"]) for note in found["notes"]] == [
+        (".gitattributes", "1 files"),
+        ("README.md", "other bytes"),
+    ]
     assert "all of them are as they were written" in verify.render(found)
     list_ = next(copy.glob("source=*/*.parquet"))
     flip(list_)
@@ -145,6 +148,33 @@ def test_every_file_that_is_gone_or_damaged_is_told(mine: Config, *, is_gone: bo
         path.unlink(missing_ok=True)
         path.write_bytes(content)
     assert problems(mine) == []
+
+
+@pytest.mark.parametrize("left", [b"", b" \n", bytes(4096), b"\xff\xfe card"])
+def test_a_card_that_is_no_text_is_told_and_written_anew(mine: Config, left: bytes) -> None:
+    path = release(mine) / "README.md"
+    whole = path.read_bytes()
+    path.write_bytes(left)
+    (found,) = problems(mine)
+    assert (found["what"], found["place"]) == (checking.OTHER, "release/README.md")
+    assert found["expected"] == f"sha256 {hashlib.sha256(whole).hexdigest()}, or an edited card"
+    assert [mended.name for mended in damage.survey(mine.root)] == ["release/README.md"]
+    (release(mine) / folder.SUMS).unlink()  # as `pmd repair` does
+    folder.write(mine)
+    assert path.read_bytes() == whole
+    assert problems(mine) == []
+
+
+@pytest.mark.parametrize(
+    "edit", [lambda whole: whole + b"\nOurs: see our page.\n", lambda whole: whole[: len(whole) // 2]]
+)
+def test_an_edited_card_is_a_note(mine: Config, edit: Callable[[bytes], bytes]) -> None:
+    path = release(mine) / "README.md"
+    path.write_bytes(edit(path.read_bytes()))
+    assert problems(mine) == []
+    (note,) = [note for note in verify.verify(mine.root)["notes"] if note["place"].startswith("release")]
+    assert note["place"] == "release/README.md"
+    assert "where nobody has edited it, remove it, and copy it again or run pmd repair CONFIG" in note["what"]
 
 
 def test_a_damaged_line_of_checksums_is_told(mine: Config) -> None:

@@ -413,7 +413,17 @@ def test_datasets_gives_no_rows_of_another_release_that_it_has_kept(
 
 def test_a_card_of_empty_lists_is_one(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text(card.readme(CardOptions(), [], {}, 0, [], [], "1"))
-    assert "configs" not in front(tmp_path)
+    assert [entry["config_name"] for entry in front(tmp_path)["configs"]] == ["all"]
+
+
+def test_what_has_left_is_never_taken_for_rows_of_a_release_without_any(mine: Config, tmp_path: Path) -> None:
+    folder.write(mine)
+    for path in Path(mine.root).glob("publish/source=*"):
+        commits.write(str(path), dataclasses.replace(commits.require(str(path), ""), files=()))
+    folder.write(mine)
+    assert [path.name for path in released(mine).rglob("*.parquet")] == ["withdrawn.parquet"]
+    with pytest.raises(FileNotFoundError, match=r"No .*data files"):
+        datasets.load_dataset(str(released(mine)), cache_dir=str(tmp_path / "cache"))
 
 
 def _in_languages(name: str, written_in: tuple[str, ...] | None, rows: int = 8) -> census.Listed:

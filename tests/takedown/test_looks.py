@@ -6,12 +6,15 @@ import dataclasses
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from pipelines import takedown
-from pmd import codec
+from pmd import cli, codec
 from pmd.config import Config
 from pmd.schema import keys
 from pmd.suppression import lists
@@ -62,6 +65,41 @@ def test_looks_that_may_be_kept_are_known_and_take_copies_along(unhashed: Config
     assert done.removed["pairs"] == 2
     assert not image_ids(unhashed.root) & {keys.image_id("flickr:5002"), MIRROR}
     assert lists.read_own(unhashed.root).looks == {codec.hash_of(world.picture(5002), codec.Limits())}
+
+
+def found(config: Config, photo: Path) -> tuple[dict[str, Any], str]:
+    """What `pmd takedown find` tells of a picture: as JSON, and in words."""
+    command = ["takedown", "find", f"{config.root}.toml", str(photo)]
+    as_json = CliRunner().invoke(cli.app, [*command, "--json"])
+    return orjson.loads(as_json.stdout), CliRunner().invoke(cli.app, command).stderr
+
+
+def test_find_says_what_was_looked_through_and_how_the_rest_is(unhashed: Config, tmp_path: Path) -> None:
+    photo, listed, toml = tmp_path / "mine.jpg", tmp_path / "asked.txt", Path(f"{unhashed.root}.toml")
+    photo.write_bytes(saved_anew(5006))
+    told, said = found(unhashed, photo)
+    stored = told["by_bytes"]
+    assert (told["near"], told["by_looks"], told["without_hash"], told["can_look"]) == ([], 0, stored, True)
+    assert f"by their bytes all {stored} stored pictures, by their looks 0 of them" in said
+    assert "without purging anything: name the file in a list of takedown, run pmd fetch CONFIG" in said
+
+    before = toml.read_text()
+    listed.write_text(f"{photo}\n")
+    toml.write_text(f'takedown = ["{listed}"]\n{before}')
+    assert CliRunner().invoke(cli.app, ["fetch", str(toml)]).exit_code == 0
+    toml.write_text(before)
+    told, said = found(unhashed, photo)
+    assert [near["identity"] for near in told["near"]] == ["flickr:5006"]
+    assert (told["by_bytes"], told["by_looks"], told["without_hash"]) == (stored, stored, 0)
+    assert "without purging" not in said
+    assert keys.image_id("flickr:5006") in image_ids(unhashed.root)
+
+
+def test_find_says_that_a_picture_has_no_looks(unhashed: Config, tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64), "white").save(tmp_path / "white.png")
+    told, said = found(unhashed, tmp_path / "white.png")
+    assert (told["can_look"], told["by_looks"]) == (False, 0)
+    assert "by looks nothing can be found" in said
 
 
 def test_copies_that_nobody_can_see_are_told(unhashed: Config) -> None:
