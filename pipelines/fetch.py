@@ -167,7 +167,7 @@ def _download(
     known = store.begin(known, shards, lock.epoch, lock.check)
     work = root.work_folder(config.root, "fetch")
     lanes = min(config.fetch.lanes, len(shards))
-    index = _index(config)
+    index = _index(config, shards)
     others = None if lost_only else _renamed(known, shards)
     listed = _listed(config, shards, flags)
     waiting, reports = Waiting(_emptied(config, "waiting")), Reports(_emptied(config, "reports"))
@@ -241,14 +241,17 @@ def _run_lanes(config: Config, lane: FetchLane, shards: Sequence[int], flags: Se
         running.run(wire, flags, lane.work, 0, lambda: None, Total("images", images) if images else None)
 
 
-def _index(config: Config) -> str | None:
-    """Write down what may be taken over, for the workers; return where."""
+def _index(config: Config, shards: Sequence[int]) -> str | None:
+    """Write down what may be taken over for images of some shards, for the workers; return where."""
     if not config.fetch.adopt:
         return None
     folder = root.work_folder(config.root, "adopt")
     storage.make_folder(folder)
     path = storage.join(folder, "index.parquet")
-    adopt.write(path, adopt.index(config.fetch.adopt, max_bytes=config.fetch.max_bytes))
+    cut, committed = partitions.cut(config.root), partitions.image_files(config.root)
+    parts = {cut.part_of(shard) for shard in shards}
+    images = (partitions.read_images(config.root, part, adopt.NEEDED, committed) for part in sorted(parts))
+    adopt.write(path, adopt.of_images(adopt.index(config.fetch.adopt, max_bytes=config.fetch.max_bytes), images))
     return path
 
 

@@ -243,9 +243,12 @@ class _Repair:
 
     def _freshness(self) -> Iterator[tuple[tuple[str, str], bool | None]]:
         """Yield `_is_fresh` of each unit, up to a damaged commit that would say which units follow."""
+        # Where a generation's commit cannot be read, the ledger is another one to whoever asks, and nothing is told by that.
+        unknown = any(item.is_fetched and item.name.endswith(f"/{commits.STAGE_FILE}") for item in self._damaged)
         with contextlib.suppress(PmdError):
             for unit in self._units():
-                yield unit.name, _is_fresh(unit)
+                fresh = _is_fresh(unit)
+                yield unit.name, None if unknown and not fresh else fresh
 
     def _mend_root(self) -> None:
         """Write `root.json` anew, from what the commits of the images say or, like a build, from what was fetched and curated."""

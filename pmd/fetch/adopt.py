@@ -19,7 +19,7 @@ import datetime
 import hashlib
 import itertools
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -52,6 +52,14 @@ INDEX: Final = pa.schema(
         pa.field("is_plain", pa.bool_(), nullable=False),  # `samples.is_plain`
     ]
 )
+
+_ORDER: Final = [(name, "ascending") for name in ("image_id", "tar", "offset")]
+
+#: Columns of images by which it is told under which keys their addresses stand.
+NEEDED: Final = ("image_id", "identity", "locations")
+
+#: An image, and the key that one of its addresses has by itself.
+_NAMES: Final = pa.schema([pa.field("image_id", KEY), pa.field("own_id", KEY)])
 
 #: How far the shape of a smaller copy may differ: rounding to whole pixels at 64 px and more, and no crop. Ours.
 _ASPECT: Final = 0.01
@@ -86,7 +94,46 @@ def index(patterns: Sequence[str], *, max_bytes: int | None = None) -> pa.Table:
     unproven = pc.sum(pc.and_(pc.is_valid(table["width_px"]), pc.invert(table["is_plain"]))).as_py()
     if unproven:
         _NOTES.warning(_UNPROVEN, unproven, table.num_rows)
-    return table.sort_by([(name, "ascending") for name in ("image_id", "tar", "offset")])
+    return table.sort_by(_ORDER)
+
+
+def of_images(known: pa.Table, parts: Iterable[pa.Table]) -> pa.Table:
+    """Return an index with the rows of images whose key is not that of their URL, too: a photograph may have two identities.
+
+    Args:
+        known: See `index`, whose rows have the keys of their URLs.
+        parts: What may be asked for: `IMAGES`, with the columns `NEEDED` at least.
+    """
+    if not known.num_rows:
+        return known
+    there = keys.halves(pc.unique(known["image_id"]))  # in order, as the index is
+    named = [_NAMES.empty_table()]
+    for images in parts:
+        names = _names(images)
+        at = keys.places_in_order(keys.halves(names["own_id"].combine_chunks()), there)
+        named.append(names.filter(pa.array(at >= 0)))
+    names = pa.concat_tables(named)
+    theirs = known.rename_columns(["own_id" if name == "image_id" else name for name in known.schema.names])
+    more = names.join(theirs, "own_id", join_type="inner").select(INDEX.names).cast(INDEX)
+    return pa.concat_tables([known, more]).sort_by(_ORDER)
+
+
+def _names(images: pa.Table) -> pa.Table:
+    """Return `_NAMES` of images, each once: those of their addresses on the web that have another identity."""
+    images = images.combine_chunks()
+    if not images.num_rows:
+        return _NAMES.empty_table()
+    places = images["locations"].chunk(0)
+    flat, whose = places.flatten(), pc.list_parent_indices(places)
+    identities, url = images["identity"].chunk(0).take(whose), flat.field("url")
+    on_web = pc.not_equal(flat.field("kind"), "archive").to_numpy(zero_copy_only=False)
+    others = pa.array(on_web & ~urls.is_of(identities, url))
+    said = urls.identity(url.filter(others))
+    odd = pc.fill_null(pc.not_equal(said, identities.filter(others)), fill_value=False)
+    whose = whose.filter(others).filter(odd)
+    ids = images["image_id"].chunk(0).take(whose)
+    names = pa.table([ids, keys.image_ids(said.filter(odd))], schema=_NAMES)
+    return names.group_by(_NAMES.names, use_threads=False).aggregate([])
 
 
 _UNPROVEN: Final = (

@@ -1,8 +1,8 @@
 """Which images the web was asked for, and what it said: of the committed images and ledger, a part at a time.
 
 An image counts where it has an address on the web and its fate was decided there: what came out of an archive that upstream
-hands out says nothing of the web, and neither does a copy of a web archive of the picture's own place, which is gone. Nor does
-what nobody may ask for, or keep (`statuses.UNASKED`).
+hands out, or of img2dataset's shards, says nothing of the web, and neither does a copy of a web archive of the picture's own
+place, which is gone. Nor does what nobody may ask for, or keep (`statuses.UNASKED`).
 """
 
 from __future__ import annotations
@@ -98,10 +98,11 @@ def asked(
     chosen = pa.array(np.flatnonzero(places.counts & may_be.to_numpy(zero_copy_only=False)))
     mine, at = images.take(chosen), at.take(chosen)
     settled = ledger.select(["status", "location", "sha256", "generation"]).take(at)
-    on_web = pa.array(places.on_web).take(chosen)
-    status = pc.if_else(
-        pc.and_(pc.equal(settled["status"], OK), pc.invert(on_web)), pa.scalar(ARCHIVED), settled["status"]
-    )
+    elsewhere = pc.and_(pc.equal(settled["status"], OK), pc.invert(pa.array(places.on_web).take(chosen)))
+    copies = _copies(mine.filter(elsewhere), settled["location"].filter(elsewhere))
+    archived = np.zeros(len(chosen), np.bool_)
+    archived[np.flatnonzero(elsewhere.to_numpy())] = copies
+    status = pc.if_else(pa.array(archived), pa.scalar(ARCHIVED), settled["status"])
     fetched = [
         when.get(shard, {}).get(number)
         for shard, number in zip(mine["fetch_shard"].to_pylist(), settled["generation"].to_pylist(), strict=True)
@@ -118,6 +119,12 @@ def asked(
         }
     )
     return table.cast(ASKED), mine.select(IMAGES.names)
+
+
+def _copies(images: pa.Table, used: pa.ChunkedArray) -> list[bool]:
+    """Return which images were had from a web archive: its address holds theirs. Others were had where upstream had them once."""
+    places = zip(images["locations"].to_pylist(), used.to_pylist(), strict=True)
+    return [any(place["url"] in url for place in own if place["kind"] == ORIGINAL) for own, url in places]
 
 
 class _Places:
@@ -149,7 +156,11 @@ class _Places:
         domains = iter(named.to_pylist())
         found = [next(domains) if place >= 0 else None for place in first.tolist()]
         self.hosts = [None if host is None else urls.registrable_domain(host) for host in found]
+        settled = ledger["location"].take(at)
+        on_web = pc.fill_null(pc.match_substring_regex(settled, "^https?://", ignore_case=True), True)
+        # Archives may lie elsewhere by now, and img2dataset's shards are no place of an image.
         by_archive = np.bincount(row[is_used & ~is_web], minlength=rows) > 0
+        by_archive |= ~on_web.to_numpy()
         self.on_web = np.bincount(row[is_used & is_web], minlength=rows) > 0
         self.counts = np.array([host is not None for host in self.hosts]) & ~(by_archive & ~self.on_web)
 

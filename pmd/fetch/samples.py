@@ -45,6 +45,7 @@ ODD: Final[Mapping[str, str]] = {
     "large": "a JSON of over 1 MiB, or a picture of more than max_bytes",
     "half": "a picture without its JSON, or a JSON without its picture",
     "json": "a JSON that cannot be read",
+    "status": "a JSON without the status that img2dataset writes",
     "url": "a JSON without a URL of http or https",
     "size": "an original size that is none",
 }
@@ -303,6 +304,8 @@ class _Said:
         Raises:
             _OddError: It says something odd.
         """
+        if not isinstance(content.get("status"), str):
+            raise _OddError("status", f"keys: {', '.join(sorted(content))}"[:200])
         if content.get("status") != _SUCCESS:
             return cls(None, None, None, None, is_plain=False)
         given = content.get("url")

@@ -13,6 +13,7 @@ import functools
 import io
 import itertools
 import lzma
+import stat
 import struct
 import tarfile
 import zipfile
@@ -43,6 +44,7 @@ _ZIP_LOCAL_HEADER_BYTES: Final = 30
 _ZIP_END_BYTES: Final = 22 + 65_535
 _ZIP_MANY: Final = 65_536
 _ZIP_ENCRYPTED: Final = 0x1
+_ZIP_UNIX: Final = 3  # who wrote an entry: its mode is in the upper half of its attributes
 _ZIP_UTF8: Final = 0x800  # a name's; otherwise code page 437
 _ZIP_DAMAGE: Final = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, ValueError)
 #: What `tarfile` raises at headers that are none: of attributes and of long names it reads numbers and text unchecked.
@@ -355,7 +357,7 @@ def _zip_entries_of_version(path: str, _fingerprint: str) -> list[zipfile.ZipInf
             count = _entry_count(file, storage.size(path))
             if count is not None and len(entries) % _ZIP_MANY != count:
                 raise zipfile.BadZipFile(f"{count} entries told, {len(entries)} found")
-            return [info for info in entries if not info.is_dir()]
+            return [info for info in entries if not (info.is_dir() or _is_link(info))]
         except (zipfile.BadZipFile, struct.error, EOFError, OSError, ValueError, NotImplementedError) as error:
             shortage.refuse_of_storage(error)
             raise InputError(
@@ -365,6 +367,11 @@ def _zip_entries_of_version(path: str, _fingerprint: str) -> list[zipfile.ZipInf
                 found=str(error),
                 remedy=FETCH_AGAIN,
             ) from None
+
+
+def _is_link(info: zipfile.ZipInfo) -> bool:
+    """Return whether an entry is a symbolic link, as `zip --symlinks` keeps them: its content is the path that it leads to."""
+    return info.create_system == _ZIP_UNIX and stat.S_ISLNK(info.external_attr >> 16)
 
 
 def _entry_count(file: BinaryIO, size: int) -> int | None:

@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import itertools
 import posixpath
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
@@ -212,7 +213,7 @@ def index_archives(
         if note is not None:
             tell(note)
         for name in filter(storage.is_text, names):  # no annotation file has another
-            by_name[posixpath.basename(name.replace("\\", "/"))].append(f"{name_of(path)}!/{name}")
+            by_name[_base(name)].append(f"{name_of(path)}!/{name}")
     return {name: sorted(locations) for name, locations in sorted(by_name.items())}
 
 
@@ -235,11 +236,26 @@ def note_of_archives(source: str, file_names: Iterable[str | None], index: Mappi
 
 
 def _locate(file_name: str | None, index: Mapping[str, Sequence[str]]) -> str | None:
+    """Return the location of a file: the one of just that path in an archive, else of a path that ends so, else of its name."""
     if file_name is None:
         return None
-    locations = index.get(posixpath.basename(file_name), ())
-    exact = [location for location in locations if location.endswith(f"/{file_name}")]
-    return next(iter(exact or locations), None)
+    found = index.get(_base(file_name), ())
+    return found[0] if len(found) == 1 else min(found, key=lambda one: (_unlike(one, file_name), one), default=None)
+
+
+def _unlike(location: str, file_name: str) -> int:
+    path, place = _composed(file_name.removeprefix("./")), _composed(location)
+    ends = (f"{archives.MEMBER_SEPARATOR}{path}", f"{archives.MEMBER_SEPARATOR}./{path}", f"/{path}")
+    return next((at for at, end in enumerate(ends) if place.endswith(end)), len(ends))
+
+
+def _base(name: str) -> str:
+    return _composed(posixpath.basename(name.replace("\\", "/")))
+
+
+def _composed(name: str) -> str:
+    """Return a name in Unicode's form NFC: macOS writes "é" as two characters, annotation files as one."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def spread(

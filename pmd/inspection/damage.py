@@ -8,7 +8,7 @@ web stands in a generation of the fetch (`pmd.fetch.mend`).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from pmd import flow
 from pmd.books.committed import Committed, read, stage_of
@@ -79,6 +79,7 @@ def survey(root_url: str, progress: Progress | None = None, only: Collection[str
         there = {folder for folder in stage.together if f"{folder.path}/{commits.STAGE_FILE}" in names}
         for lacking in (folder for folder in stage.together if there and folder not in there):
             damaged.append(Damage(lacking.path, f"{lacking.path}/{commits.STAGE_FILE}", "a commit", "nothing"))
+    damaged += _skipped(names)
     for name in names:
         folder, _, last = name.rpartition("/")
         if last != commits.STAGE_FILE or not folder or folder.startswith(f"{root.WORK}/"):
@@ -95,6 +96,21 @@ def survey(root_url: str, progress: Progress | None = None, only: Collection[str
     if only is None or flow.RELEASE in only:
         damaged += _released(root_url, names, standing)
     return sorted([*damaged, *_files(root_url, standing, progress)], key=lambda damage: damage.name)
+
+
+def _skipped(names: Sequence[str]) -> Iterator[Damage]:
+    """Yield the commits that are gone, of stages that are not a source's own: of what they made another stage's commit stands.
+
+    So it is where a repair was killed between the removal of a damaged commit and the next one.
+    """
+    folders = [name.rpartition("/")[0] for name in names if name.endswith(f"/{commits.STAGE_FILE}")]
+    there = {stage.name for stage in flow.STAGES if any(map(stage.books.holds, folders))}
+    for stage in flow.STAGES:
+        before = flow.BY_NAME[stage.after] if stage.after is not None and stage.counts_pairs else None
+        if before is None or stage.name not in there or before.name in there or before.unit == "source":
+            continue
+        if not any(folder.path in folders for folder in before.together):  # else it is half of a stage's commits
+            yield Damage(before.books.path, f"{before.books.path}/{commits.STAGE_FILE}", "a commit", "nothing")
 
 
 def _root_file(root_url: str) -> list[Damage]:

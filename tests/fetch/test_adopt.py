@@ -175,6 +175,24 @@ def test_a_tar_that_is_gone_again_is_left_to_the_web(web: Web, tmp_path: Path) -
     assert [request.path for request in web.asked()] == ["/same"]
 
 
+def test_each_image_that_has_a_pictures_address_is_offered_it(tmp_path: Path) -> None:
+    """COCO holds some photographs twice; and an image's own address, an archive's, or that of none, adds nothing."""
+    flickr, own = "http://farm1.staticflickr.com/2/42_abcdef.jpg", "http://a.test/own.jpg"
+    index = adopt.index([written(tmp_path, entry(flickr, ORIGINAL), entry(own, ORIGINAL))])
+    images = table(
+        image_row("coco:1", "http://images.cocodataset.org/train2017/000000000001.jpg", flickr, "a.zip!/1.jpg"),
+        image_row("coco:2", flickr.replace("http:", "https:"), "mailto:nobody"),
+        image_row("coco:3", "http://b.test/3.jpg"),
+        image_row("url:a.test/own.jpg", own),
+        image_row("ade20k:4", "a.zip!/4.jpg"),
+    )
+    found = adopt.of_images(index, [images.slice(0, 2), images.slice(2), images.slice(0, 0)])
+    expected = [("coco:1", flickr), ("coco:2", flickr), ("flickr:42", flickr), ("url:a.test/own.jpg", own)]
+    got = [(row["image_id"], row["url"]) for row in found.to_pylist()]
+    assert got == sorted((keys.image_id(identity), urls.canonical_one(url)) for identity, url in expected)
+    assert adopt.of_images(index.slice(0, 0), [images]).num_rows == 0
+
+
 IMG2DATASET = """
 import sys
 from img2dataset import download

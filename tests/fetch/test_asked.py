@@ -29,7 +29,10 @@ COPY = "https://web.archive.org/web/2020id_/http://www.one.example/a.jpg"
         ((A, ONE), "ok", A[1], None),  # an archive says nothing of the web
         ((A, ONE), "ok", ONE[1], ("one.example", "ok")),  # the archive had it not
         ((A,), "ok", A[1], None),
+        ((A, ONE), "ok", "moved/images.zip!/a.jpg", None),
+        ((ONE,), "ok", "/data/00000.tar!/000000001.jpg", None),  # img2dataset's
         ((ONE,), "ok", COPY, ("one.example", "archived")),
+        ((ONE,), "ok", "http://old.example/a.jpg", ("one.example", "ok")),  # upstream had it there once
         ((ONE, TWO), "dead", TWO[1], ("one.example", "dead")),
         ((), "no_location", None, None),
         *(((ONE,), status, ONE[1], None) for status in UNASKED),  # they say nothing of the web

@@ -137,6 +137,8 @@ ODD: dict[str, tuple[str, list[Write]]] = {
     "a long number": ("json", [json_of(f'{{{SUCCESS}, "n": {"9" * 5000}}}'.encode())]),
     "a key twice": ("json", [json_of(f'{{{SUCCESS}, "url": "{URL}"}}'.encode())]),
     "a large JSON": ("large", [json_of(b" " * samples.MAX_JSON_BYTES + b"{}")]),
+    "another program's": ("status", [json_of(f'{{"url": "{URL}", "caption": "x"}}'.encode())]),
+    "a status that is none": ("status", [described(status=None)]),
     "no URL": ("url", [described(url=None)]),
     "a URL that is a number": ("url", [described(url=7)]),
     "another scheme": ("url", [described(url="file:///etc/passwd")]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import stat
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -374,3 +375,15 @@ def test_a_member_under_another_name_is_damage(tmp_path: Path) -> None:
     assert "b.txt" in [member.name for member in members(str(path))]
     with pytest.raises(InputError, match="as the directory has it"):
         open_member(str(path), "b.txt")
+
+
+def test_a_link_in_a_zip_is_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "links.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("real/1.jpg", b"1")
+        link = zipfile.ZipInfo("1.jpg")
+        link.create_system, link.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+        file.writestr(link, "real/1.jpg")
+    assert [member.name for member in members(str(path))] == ["real/1.jpg"]
+    with pytest.raises(InputError, match="no such member"):
+        open_member(str(path), "1.jpg")

@@ -274,6 +274,35 @@ def test_an_image_is_found_by_its_path_else_by_its_name(file_name: str | None, a
     assert rows["archive"].to_pylist() == [archive]
 
 
+@pytest.mark.parametrize(
+    ("file_name", "member"),
+    [
+        ("1.jpg", "1.jpg"),
+        ("./1.jpg", "1.jpg"),
+        ("large/1.jpg", "data/large/1.jpg"),
+        ("thumbs/1.jpg", "thumbs/1.jpg"),
+        ("cafe\u0301.jpg", "caf\u00e9.jpg"),
+        ("t/caf\u00e9.jpg", "t/cafe\u0301.jpg"),
+    ],
+)
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_a_file_of_just_that_path_goes_before_others_of_its_name(
+    tmp_path: Path, file_name: str, member: str, is_folder: bool
+) -> None:
+    """Archives and folders hold small copies beside the pictures, and macOS writes accents as characters of their own."""
+    names = ("1.jpg", "0/1.jpg", "thumbs/1.jpg", "data/large/1.jpg", "caf\u00e9.jpg", "t/cafe\u0301.jpg")
+    place = tmp_path / "place"
+    for name in names if is_folder else ():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(b"1")
+    if not is_folder:
+        with zipfile.ZipFile(place, "w") as file:
+            for name in names:
+                file.writestr(name, b"1")
+    rows = spread(pair("coco", "1", "coco:1", file_name=file_name), index=images_rules.index_archives([str(place)]))
+    assert rows["archive"].to_pylist() == [f"{place}!/{member}"]
+
+
 def key_array(count: int) -> pa.Array:
     return pa.array([keys.digest(str(i)) for i in range(count)], KEY)
 

@@ -561,6 +561,36 @@ def test_it_goes_on_where_it_was_ended_before_anything_was_fetched(copy: Path, m
     assert verify.verify(str(copy / "pmd"))["problems"] == []
 
 
+@pytest.mark.parametrize("beside", [None, "audit/audit.json"])
+def test_it_goes_on_where_it_was_ended_after_a_damaged_commit_was_removed(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, beside: str | None
+) -> None:
+    before = contents(copy)
+    (copy / "pmd/fetch/rejected/_stage.json").write_bytes(b"")
+    if beside is not None:
+        flip(copy / "pmd" / beside)
+    monkeypatch.setattr(repair.fetch, "commit_rejected", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(copy)
+    assert not (copy / "pmd/fetch/rejected/_stage.json").exists()
+    monkeypatch.undo()
+    assert ("fetch", "all") in {unit[:2] for unit in mend(copy).ran}
+    now = contents(copy)
+    assert {name for name in before if before[name] != now.get(name)} <= {beside, "audit/report.html"}
+
+
+def test_what_follows_a_generation_whose_commit_was_unreadable_is_run_where_pictures_are_lost(copy: Path) -> None:
+    shard = keys.partition_of(GREEN, building.SHARD_BITS)
+    other = next(number for number in state.shards(str(copy / "pmd")) if number != shard)
+    for path in (copy / f"pmd/fetch/ledger/shard={other:05d}").glob("*/_stage.json"):
+        path.write_bytes(b"")
+    path, row = store_of(copy, GREEN)
+    flip(path, row["offset"])
+    assert CheckingLane.web is not None
+    del CheckingLane.web[GREEN]
+    assert mend(copy).fetched == {"dead": 1}
+
+
 def test_the_command_tells_what_it_did(copy: Path) -> None:
     path = one(copy, "publish/source=coco/*.parquet")
     flip(path)
