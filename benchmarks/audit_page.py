@@ -40,6 +40,7 @@ from pmd.audit.report import sections as report
 from pmd.config.options import AuditOptions
 from pmd.config.reference import Row
 from pmd.schema import keys
+from pmd.schema.licences import NOASSERTION
 from pmd.schema.tables import PAIRS
 from pmd.store.commits import Books
 
@@ -270,6 +271,11 @@ def _text(maker: Maker, chance: np.random.Generator) -> tuple[str, bool]:
     return there, who == "female"
 
 
+#: Sources that state licences of images here, and which.
+_LICENSED = ("coco", "yfcc100m")
+_IMAGE_LICENCES = ("CC-BY-2.0", "CC-BY-NC-2.0", NOASSERTION)
+
+
 def _row(source: str, index: int, text: str, meta: dict[str, Any], url: str) -> dict[str, Any]:
     return {
         "pair_id": keys.pair_id(source, str(index)),
@@ -280,6 +286,8 @@ def _row(source: str, index: int, text: str, meta: dict[str, Any], url: str) -> 
         "identity": f"{source}/{index}",
         "text": text,
         "meta": orjson.dumps(meta).decode(),
+        "text_licence": manifests.load(source).text_licence,
+        "image_licence": _IMAGE_LICENCES[index % len(_IMAGE_LICENCES)] if source in _LICENSED else NOASSERTION,
     }
 
 

@@ -327,13 +327,14 @@ def _labels(path: Path, key: Sequence[Row]) -> dict[str, dict[str, str]]:
     seen: set[str] = set()
     found: dict[str, dict[str, str]] = {question: {} for question in QUESTIONS}
     for number, line in _lines(path):
+        _require_columns(path, line)
         pair_id = _named(line)
-        if pair_id not in known or any(question not in line for question in QUESTIONS):
+        if pair_id not in known:
             raise InputError(
                 "a line that was not drawn",
                 where=f"{path}:{number}",
-                expected=f"a pair_id of {KEY}, and the columns {', '.join(QUESTIONS)}",
-                found=str(line.get("pair_id")),
+                expected=f"a pair_id of {KEY}",
+                found=str(line["pair_id"]),
             )
         if pair_id in seen:
             raise InputError(
@@ -356,6 +357,17 @@ def _labels(path: Path, key: Sequence[Row]) -> dict[str, dict[str, str]]:
             if answer:
                 found[question][pair_id] = answer
     return found
+
+
+def _require_columns(path: Path, line: Mapping[str, Any]) -> None:
+    if not line.keys() >= {"pair_id", *QUESTIONS}:
+        raise InputError(
+            "a sheet without its columns",
+            where=f"{path}:1",
+            expected=f"a head with pair_id, {' and '.join(QUESTIONS)}",
+            found=", ".join(repr(name) for name in line if name is not None),
+            remedy="put the head back as it was written; others may stand beside these, without commas in their names",
+        )
 
 
 def agreed(key: Sequence[Row], labels: Sequence[Mapping[str, Mapping[str, str]]]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ what             of which pairs                                 how it is kept
 pairs, words     all                                            exact; lengths as a histogram
 countries        all whose source has geotags                   exact
 years, suffixes  all that have a date, or a URL                 exact (`pmd.audit.traits`)
+licences         all, but of any data set                       exact (`pmd.audit.licensing`)
 languages        a sample by hash of pair_id (`plan`)           exact counts of the sample
 gendered terms   those of the sample that are English           exact counts of the sample
 other terms      those of the sample that are English           exact counts of the sample, by term (`marks`)
@@ -36,7 +37,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from pmd import flow, manifests
-from pmd.audit import fields, marks, places, traits, vocabulary
+from pmd.audit import fields, licensing, marks, places, traits, vocabulary
 from pmd.audit.lexicon import Absent, Lexicon
 from pmd.audit.marks import Marked
 from pmd.config.options import AuditOptions
@@ -85,7 +86,7 @@ NOT_READ: Final = -1
 EVERYTHING: Final = 2**64 - 1
 
 #: Columns of PAIRS that `measure` reads.
-COLUMNS: Final = ("pair_id", "image_id", "source", "image_url", "text", "meta")
+COLUMNS: Final = ("pair_id", "image_id", "source", "image_url", "text", "meta", *licensing.COLUMNS)
 
 
 def columns_of(source: str) -> tuple[str, ...]:
@@ -120,7 +121,7 @@ _CLASS_NAMES: Final = pa.array(CLASSES)
 ENGLISH: Final = 2
 #: Texts of a source whose words are counted whatever they are (`pmd.audit.context`), so that memory is bounded.
 OPENED: Final = 200_000
-_FORMAT: Final = 4
+_FORMAT: Final = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,7 +176,8 @@ class SourcePartial:
         countries: ISO 3166 code → pairs, shape (classes,).
         tallies: What `marks.tally` counts → texts of the sample, shape (classes,).
         outside: Pairs of images outside the sample that the build is of; no other figure counts them.
-        traits: "year", "suffix" (`pmd.audit.traits`) or "amiss" (`places.amiss`) → value → pairs, shape (classes,).
+        traits: "year", "suffix" (`pmd.audit.traits`), "licences" (`licensing.stated`) or "amiss" (`places.amiss`) → value →
+            pairs, shape (classes,).
     """
 
     pairs: Counts
@@ -291,7 +293,8 @@ class Seen:
         nowhere: Whether there is a geotag in no single country; shape (pairs,).
         marked: What the texts that were read have, in their order.
         units: "user", "subreddit", "page" or "host" → of each pair its name, "" for none; without kinds that the source lacks.
-        traits: "year", "suffix" or "amiss" → of each pair its value, "" for none; without kinds that the source lacks.
+        traits: "year", "suffix", "licences" or "amiss" → of each pair its value, "" for none; without kinds that the source
+            lacks.
 
     Names and values are dictionaries, so that what is asked of each is asked once.
     """
@@ -382,6 +385,8 @@ def _look(
             found["amiss"] = places.amiss(*(given[field] for field in said.geotag))
     else:
         countries, nowhere = pa.repeat("", len(mine)), np.zeros(len(mine), dtype=bool)
+    if source != DATA:  # whose columns say anything; of licences there the family is told (`attributes.of_columns`)
+        found[licensing.TRAIT] = licensing.stated(*(_some(pairs.column(name), mine) for name in licensing.COLUMNS))
     if said.date is not None and said.last_year is not None:
         found["year"] = traits.years(given[said.date], said.last_year)
     return Seen(source, categories, codes, countries, nowhere, marked, units, found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pmd.audit import attributes, pictures, wording
+from pmd.audit import attributes, licensing, pictures, wording
 from pmd.audit.datasets import OF_BUILDS
 from pmd.audit.measure import MAX_WORDS
 
@@ -12,6 +12,7 @@ METHODS: Final = {
     **wording.METHODS,
     "attributes": attributes.METHOD,
     "pictures": pictures.METHOD,
+    licensing.TRAIT: licensing.METHOD,
     "books": "Rows of the committed files of each stage: kept, and rejected by reason.",
     "readers": "What the readers gave is known by number only: a row that curate rejects is kept without its text.",
     "words": "Words are what white space separates, in all pairs. Means are exact, and so are median and 95th "

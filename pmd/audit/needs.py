@@ -28,7 +28,8 @@ from pmd.store.wanted import Wanted
 #: have one name. 10: pairs are those of the images that stand for theirs, which the sample goes by.
 #: 11: no age is heard in "25 year old", "middle aged" or "senior doctor"; terms are named by what captions say, and what stands
 #: with gendered terms by female and male ones alone; plugs, beds and more animals are no people; long captions are told.
-AUDIT_FORMAT: Final = 11
+#: 12: pairs are told by the licences of their text and their image.
+AUDIT_FORMAT: Final = 12
 
 
 @dataclasses.dataclass(frozen=True)

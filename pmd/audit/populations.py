@@ -9,7 +9,19 @@ from typing import Any, Final
 
 import numpy as np
 
-from pmd.audit import attributes, estimates, inequality, lexicon, places, small_cells, steps, unit_sums, units, wording
+from pmd.audit import (
+    attributes,
+    estimates,
+    inequality,
+    lexicon,
+    licensing,
+    places,
+    small_cells,
+    steps,
+    unit_sums,
+    units,
+    wording,
+)
 from pmd.audit.estimates import Part
 from pmd.audit.figures import Draw, coverage, figure, plain
 from pmd.audit.measure import CLASSES, MAX_WORDS, Counts, SourcePartial, recorded
@@ -38,6 +50,8 @@ def populations(
         by_stage[stage] |= _worded(strata, lists, known[0], CLASSES.index(stage), last=stage == ran[-1])
         tallies[stage] = (by_stage[stage]["pairs"], tallies_of(strata))
         first = first or strata
+    for stage, section in zip(ran, _licences(counted, ran), strict=True):
+        by_stage[stage]["licences"] = section
     for stage, section in attributes.figures(tallies, rates=len(counted) == 1).items():
         by_stage[stage]["attributes"] = section
     return by_stage
@@ -240,6 +254,20 @@ def _of_country(code: str, strata: Sequence[Stratum], of: Known) -> dict[str, An
     sums = of.counted.sums_of(source, units.clusters_of(source)[0], of.stage, "placed")
     draw = estimates.share_of_draw([Part(sums, 1.0)], code)
     return {"low": draw.low, "high": draw.high, "refused": draw.refused}
+
+
+# Licences.
+
+
+def _licences(counted: Sequence[tuple[str, SourcePartial]], ran: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the section after each stage; of several sources what each of them tells, added up."""
+    of_sources = []
+    for _, partial in counted:
+        after = [slice(CLASSES.index(stage), None) for stage in ran]
+        of_all = partial.traits.get(licensing.TRAIT, {})
+        tables = [{both: n for both, counts in of_all.items() if (n := int(counts[some].sum()))} for some in after]
+        of_sources.append(licensing.figures(tables, [int(partial.pairs[some].sum()) for some in after]))
+    return [licensing.added_up(sections[place] for sections in of_sources) for place in range(len(ran))]
 
 
 # Concentration.

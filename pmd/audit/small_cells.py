@@ -141,7 +141,7 @@ def _add_up(content: Mapping[str, Any], stage: str, section: str, figures: dict[
 
 
 def hide_texts(content: Mapping[str, Any]) -> None:
-    """Show no repeated text of which a few pairs were lost, and how many users have it only where they are not few.
+    """Show no repeated text of which a few pairs were lost, and how many users have it only where no few of them follow.
 
     Of all sources together a text is shown where all that have it show it.
     """
@@ -158,7 +158,7 @@ def hide_texts(content: Mapping[str, Any]) -> None:
                 rows = [
                     row for row in section["largest"] if row["pairs"] == sum(one.get(row["text"], 0) for one in told)
                 ]
-                section["largest"] = [_few_users(row) for row in rows]
+                section["largest"] = rows
 
 
 def _repeated(population: Mapping[str, Any], *, near: bool) -> dict[str, Any]:
@@ -179,13 +179,22 @@ def _texts(populations: Sequence[Mapping[str, Any]], *, near: bool) -> list[dict
             if (pairs := numbers.get(row["text"])) is not None:
                 marked = {"as_before": True} if row["text"] in same else {}
                 images = min(pairs, row["images"] + pairs - row["pairs"])
-                rows.append({**_few_users(row), **marked, "pairs": pairs, "images": images})
+                rows.append({**row, **marked, "pairs": pairs, "images": images})
         section["largest"] = rows
+    _cut_users(sections)
     return found
 
 
-def _few_users(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {**row, "users": None} if row.get("users", suppression.LEAST) < suppression.LEAST else dict(row)
+def _cut_users(sections: Sequence[Mapping[str, Any]]) -> None:
+    """Tell how many users have a text only where they are not few, and not a few more or fewer than after another stage."""
+    told: dict[str, list[int]] = {}
+    for place in suppression.order(len(sections)):
+        for row in (row for row in sections[place]["largest"] if "users" in row):
+            users, known = row["users"], told.setdefault(row["text"], [])
+            if users < suppression.LEAST or any(0 < abs(users - other) < suppression.LEAST for other in known):
+                row["users"] = None
+            else:
+                known.append(users)
 
 
 def hide_attributes(content: Mapping[str, Any]) -> None:

@@ -61,6 +61,9 @@ SCHEMAS: Final[Mapping[str, pa.Schema]] = {
     "countries.shares": _of_populations(
         "country text, pairs count, share number, low number, high number, refused text, as_before truth"
     ),
+    "licences.shares": _of_populations(
+        "text_licence text, image_licence text, pairs count, share number, as_before truth"
+    ),
     "hosts.largest": _of_populations("host text, pairs count, share number, as_before truth"),
     "hosts.curve": _CURVE,
     "users.curve": _CURVE,

@@ -46,7 +46,7 @@ _OTHER_LETTERS: Final[Mapping[str, str]] = {
 }
 
 _DAY_S: Final = 86_400
-_SECONDS: Final = re.compile("[0-9]{1,11}")
+_SECONDS: Final = re.compile(r"([0-9]{1,11})(?:\.[0-9]*)?")
 _DAY: Final = re.compile(r"([0-9]{4})-[0-9]{2}-[0-9]{2}")
 
 
@@ -107,15 +107,16 @@ def year(date: Any, last_year: int) -> str:
     """Return the year of a date; "" where it has none, or none in which a photograph can be of its source.
 
     Args:
-        date: "2011-05-03 10:20:30.0", or seconds since 1970, as a number or in digits.
+        date: "2011-05-03 10:20:30.0", or seconds since 1970, as a number or in digits, with a fraction where pandas
+            has written them.
         last_year: The year in which the source was gathered: no photograph of it is younger.
     """
     found = _year_of_day(date[:10]) if isinstance(date, str) else None
     if found is None:
         text = str(date if date is not None else "").strip()
         found = _year_of_day(text[:10])
-        if found is None and _SECONDS.fullmatch(text):
-            found = _year_since_1970(int(text) // _DAY_S)
+        if found is None and (seconds := _SECONDS.fullmatch(text)):
+            found = _year_since_1970(int(seconds[1]) // _DAY_S)
     return _plausible_year(found, last_year)
 
 

@@ -285,6 +285,15 @@ def test_sheets_that_do_not_say_one_thing_are_refused(sheets: Path) -> None:
         key.write_bytes(held[key])
 
 
+def test_of_a_sheet_that_lacks_a_column_the_columns_are_told(sheets: Path) -> None:
+    sheet = sheets / labelling.SHEETS[0]
+    _changed(sheet, lambda lines: [line[:-1] for line in lines])
+    with pytest.raises(InputError, match="a sheet without its columns") as caught:
+        labelling.read(str(sheets.parent))
+    assert caught.value.found == "'pair_id', 'text', 'female'"
+    assert caught.value.where == f"{sheet}:1"
+
+
 def test_what_is_taken_down_leaves_copies_of_sheets_too(sheets: Path) -> None:
     """Somebody has copied a sheet, and summed it up below: that line names no pair, and is no reason to stop."""
     copy = sheets / "labeller-1 (Anna).CSV"

@@ -161,5 +161,18 @@ def test_a_table_of_sources_that_have_other_bins_is_in_order_of_the_bins() -> No
     )
     result = _result(told)
     page = Page(f'<h2 id="pictures">Pictures</h2>{pictures_section.section(result)}')
-    table = page.table("pictures", column="Longer side ÷ shorter")
-    assert [row[0] for row in table.rows] == [*(bins[place] for place in (0, 1, 4, 5, 6)), "not shown"]
+    table = page.table("pictures", "Longer side ÷ shorter")
+    assert table.head == ["source", *(bins[place] for place in (0, 1, 4, 5, 6)), "not shown"]
+
+
+def test_tables_are_no_wider_the_more_sources_there_are() -> None:
+    """A dozen sources beside each other were cut off on paper, and all else was printed small."""
+    sides = pictures.labels("short_side_px")
+    names = [f"source_{number}" for number in range(14)]
+    counts = [[name, "short_side_px", side, 20] for name in names for side in sides]
+    told = pictures.figures([[*counts, *([name, "format", "jpeg", 20 * len(sides)] for name in names)]])
+    content = _result(told)
+    page = Page(f'<h2 id="pictures">Pictures</h2>{pictures_section.section(content)}')
+    table = page.table("pictures", "Shorter side, pixels", column="source")
+    assert table.head == ["source", *sides]
+    assert {row[0] for row in table.rows} == {*names}

@@ -1,4 +1,4 @@
-"""Eleven questions of an auditor, answered from the page of generated pairs; and every section of it has something to say."""
+"""Twelve questions of an auditor, answered from the page of generated pairs; and every section of it has something to say."""
 
 from __future__ import annotations
 
@@ -151,6 +151,15 @@ def _half_of_users(page: Page, content: Content) -> Answers:
     return [(table.cell("hold half of the pairs", "yfcc100m", "after shard"), f"{users['hold_half']:,}")]
 
 
+def _licences(page: Page, content: Content) -> Answers:
+    table = page.table("licences", "The same by source")
+    rows = content["sources"]["coco"]["shard"]["licences"]["shares"]
+    assert {row["image_licence"] for row in rows} == {"CC-BY-2.0", "CC-BY-NC-2.0", "NOASSERTION"}
+    return [
+        (table.cell("share", "coco", row["text_licence"], row["image_licence"]), _percent(row["share"])) for row in rows
+    ]
+
+
 #: Question → where it is answered, and what is read there; they stand in docs/audit.md.
 QUESTIONS: dict[str, tuple[str, Callable[[Page, Content], Answers]]] = {
     "Which share of YFCC100M's geotagged users is in high-income countries, before and after dead links?": (
@@ -167,6 +176,7 @@ QUESTIONS: dict[str, tuple[str, Callable[[Page, Content], Answers]]] = {
     "How many of RedCaps' captions have adult terms?": ("harm", _adult),
     "How many pairs did opt-outs remove?": ("flow", _opt_outs),
     "How many of YFCC100M's users hold half of its photographs?": ("users", _half_of_users),
+    "Which share of COCO's pairs has which licences?": ("licences", _licences),
 }
 
 

@@ -348,6 +348,34 @@ def test_what_is_rounded_is_not_told_as_all_or_nothing(share: float) -> None:
     assert small_cells._rounded(share, 0.02) == pytest.approx(share, abs=0.02)
 
 
+@pytest.mark.parametrize(
+    ("users", "told"),
+    [
+        ((54, 46, 40), (54, None, 40)),  # of the end is told before what is between
+        ((54, 50, 46), (54, None, None)),
+        ((54, 54, 30), (54, 54, 30)),
+        ((30, 20, 9), (30, 20, None)),
+        ((9, 8, 7), (None, None, None)),
+    ],
+)
+def test_no_few_users_of_a_text_follow_from_two_stages(users: tuple[int, ...], told: tuple[int | None, ...]) -> None:
+    stages = ("curate", "fetch", "shard")
+    nothing: dict[str, Any] = {"largest": [], "shared_by": [{"pairs": 0}]}
+
+    def populations() -> dict[str, Any]:
+        found = {}
+        for stage, number, pairs in zip(stages, users, (300, 200, 100), strict=True):
+            row = {"text": "blue sky", "pairs": pairs, "images": pairs, "users": number}
+            repeated = {"largest": [row], "shared_by": [{"pairs": 2 * pairs}], "near": nothing}
+            found[stage] = {"pairs": 2 * pairs, "repeated": repeated}
+        return found
+
+    content = {"sources": {"yfcc100m": populations()}, "all": populations()}
+    small_cells.hide_texts(content)
+    for of in (content["sources"]["yfcc100m"], content["all"]):
+        assert tuple(row["users"] for stage in stages for row in of[stage]["repeated"]["largest"]) == told
+
+
 def test_terms_of_harm_do_not_tell_of_a_host_that_is_hidden() -> None:
     values = {"host": [{"large.example": 500, "small.example": 90, "told.example": 80}] * 2}
     values["host"][1] = {"large.example": 500, "told.example": 60}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import orjson
+import pyarrow as pa
 import pytest
 
 from pmd import manifests
@@ -23,12 +25,21 @@ from pmd.audit import traits
         ("red_caps", -5, ""),
         ("red_caps", 10**15, ""),
         ("red_caps", True, ""),
+        ("red_caps", 1514764799.0, "2017"),  # pandas has made floats of them
+        ("red_caps", "1514764800.0", "2018"),
+        ("red_caps", -5.0, ""),
+        ("red_caps", 1e15, ""),
+        ("yfcc100m", "1969-12-31 23:59:59", "1969"),
+        ("yfcc100m", "0000-00-00 00:00:00", ""),
+        ("yfcc100m", "11-05-03 10:20:30", ""),
     ],
 )
 def test_years(source: str, date: object, year: str) -> None:
     last_year = manifests.load(source).recorded.last_year
     assert last_year is not None
     assert traits.year(date, last_year) == year
+    spelled = None if date is None else orjson.dumps(date).decode()
+    assert traits.years(pa.array([spelled], pa.string()), last_year).to_pylist() == [year]
 
 
 @pytest.mark.parametrize(

@@ -99,18 +99,17 @@ def _short(value: str) -> str:
 
 
 def _table(pictures: Mapping[str, Any], sources: Sequence[str], table: str, title: str) -> str:
-    by_value: dict[str, dict[str, str]] = {}
-    for source in sources:
-        for row in pictures[source]["values"]:
-            if row["table"] == table:
-                by_value.setdefault(row["value"], {})[source] = formatting.percent(row["share"])
+    """Return a row a source: of a dozen sources, columns would be cut off on paper."""
+    shares = {
+        source: {row["value"]: row["share"] for row in pictures[source]["values"] if row["table"] == table}
+        for source in sources
+    }
+    values = sorted({value for some in shares.values() for value in some}, key=lambda value: _place(table, value))
     rows = [
-        f'<tr><th scope="row">{escape(value)}</th>'
-        + "".join(f"<td>{escape(shares.get(source, '–'))}</td>" for source in sources)
-        + "</tr>"
-        for value, shares in sorted(by_value.items(), key=lambda row: _place(table, row[0]))
+        page.row(source, *(formatting.percent(some[value]) if value in some else "–" for value in values))
+        for source, some in shares.items()
     ]
-    return f"<h3>{escape(title)}</h3>{page.table((f'<{title}', *sources), rows, label=f'{title}, by source')}"
+    return f"<h3>{escape(title)}</h3>{page.table(('<source', *values), rows, label=f'{title}, by source')}"
 
 
 def _place(table: str, value: str) -> tuple[bool, float, str]:

@@ -28,6 +28,7 @@ from pmd.audit.report import (
     identity_section,
     languages_section,
     lengths_section,
+    licences_section,
     losses_section,
     missing,
     overview,
@@ -184,6 +185,15 @@ SECTIONS: Final = (
         WHOSE,
         concentration.hosts,
         "who made or owns an image, or where",
+    ),
+    Section(
+        "licences",
+        "Licences",
+        WHOSE,
+        licences_section.section,
+        "that a licence is true, or that a use is lawful: people upload what is not theirs, licences change, and where none is "
+        "stated nothing is allowed by it",
+        builds=True,
     ),
     Section(
         "overlap",

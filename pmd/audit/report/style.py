@@ -201,7 +201,7 @@ ul { padding-left: 20px; max-width: 84ch; } li { margin: 5px 0; }
   tbody tr:last-child { break-before: avoid; }
   /* What is folded is printed, also where no script opens it. */
   details::details-content { content-visibility: visible; display: block; height: auto; }
-  .table { overflow: visible; } th, td { padding: 2px 5px; } tbody th, .wide { white-space: normal; }
+  .table { overflow: visible; } th, td { padding: 2px 5px; } tbody th, .wide, td.words { white-space: normal; }
   td.wide { min-width: 0; } }
 """
     + "".join(
