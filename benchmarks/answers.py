@@ -41,9 +41,9 @@ import pyarrow as pa
 from benchmarks import answering
 from pmd.config.options import FetchOptions, PerHost
 from pmd.fetch import outcome
-from pmd.fetch.engine import Lane
-from pmd.fetch.hosts import Patience
+from pmd.fetch.lane.engine import Lane
 from pmd.fetch.outcome import Fetched
+from pmd.fetch.politeness.hosts import Patience
 from pmd.schema import keys
 from pmd.schema.statuses import OK, STATUSES
 from pmd.schema.tables import IMAGES

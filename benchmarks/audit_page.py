@@ -20,23 +20,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pmd import manifests
-from pmd.audit import (
-    attributes,
-    context,
-    distinct,
-    lexicon,
-    measure,
-    overlap,
-    pictures,
-    population,
-    repeated,
-    result,
-    tables,
-    unit_sums,
-    units,
-)
-from pmd.audit.measure import CLASSES
+from pmd.audit.counting import context, distinct, measure, overlap, repeated, unit_sums, units
+from pmd.audit.counting.measure import CLASSES
+from pmd.audit.figures import attributes, pictures, result, tables
+from pmd.audit.places import population
 from pmd.audit.report import sections as report
+from pmd.audit.texts import lexicon
 from pmd.config.options import AuditOptions
 from pmd.config.reference import Row
 from pmd.schema import keys

@@ -49,10 +49,11 @@ import pyarrow.parquet as pq
 from benchmarks.scaling.measuring import cost
 from pipelines import audit
 from pmd import config
-from pmd.audit import context, distinct, fates, lexicon, measure, repeated, units, vocabulary
+from pmd.audit.counting import context, distinct, fates, measure, repeated, units
+from pmd.audit.texts import lexicon, vocabulary
 from pmd.dedupe import rules as dedupe_rules
 from pmd.engines import transforms
-from pmd.fetch import partitions
+from pmd.fetch.ledger import partitions
 from pmd.store import commits, root, storage
 from pmd.text import language
 from pmd.text.tokens import Tokens

@@ -21,7 +21,7 @@ from audit_rows import CHUNK, SHARES, Rows
 from near_memory import Mixture
 
 from pmd import config, flow, manifests
-from pmd.fetch import store
+from pmd.fetch.generations import store
 from pmd.images.rules import PART_ROWS
 from pmd.schema.tables import GROUPS, IMAGES, KEY, LEDGER, LEDGER_FILE, PAIRS, REJECTED, VIEWS
 from pmd.store import commits, exchange, root, storage

@@ -21,8 +21,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pmd.audit import lexicon, marks, measure, personal_data, result, units, vocabulary, words
-from pmd.audit.measure import Plan
+from pmd.audit.counting import measure, units
+from pmd.audit.counting.measure import Plan
+from pmd.audit.figures import result
+from pmd.audit.texts import lexicon, marks, personal_data, vocabulary, words
 from pmd.schema import keys
 from pmd.schema.tables import PAIRS
 from pmd.store.commits import Books

@@ -35,20 +35,11 @@ from scipy import special
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from pmd.audit import (
-    clusters,
-    estimates,
-    fates,
-    findings,
-    groups,
-    lexicon,
-    losses,
-    measure,
-    transforms,
-    unit_losses,
-    unit_sums,
-)
-from pmd.audit.estimates import Estimate, Part, Read
+from pmd.audit import transforms
+from pmd.audit.counting import fates, measure, unit_sums
+from pmd.audit.statistics import clusters, estimates, findings, groups, losses, unit_losses
+from pmd.audit.statistics.estimates import Estimate, Part, Read
+from pmd.audit.texts import lexicon
 from pmd.engines import ends
 from pmd.engines.transforms import Cross, Meet, PerTask, create
 from pmd.schema import keys

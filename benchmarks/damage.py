@@ -38,7 +38,8 @@ from pmd.books import committed
 from pmd.config import Config
 from pmd.demo.config import open_web, write_demo
 from pmd.errors import PmdError
-from pmd.fetch import policies, state, stored
+from pmd.fetch.ledger import state, stored
+from pmd.fetch.politeness import policies
 from pmd.inspection import verify
 from pmd.schema import keys
 from pmd.store import commits, root, sealed, storage

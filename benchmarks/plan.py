@@ -40,7 +40,7 @@ from fetch import generated
 from pipelines import curate, images
 from pmd import config as configuration
 from pmd.config import Config
-from pmd.fetch import partitions, state
+from pmd.fetch.ledger import partitions, state
 from pmd.inspection import plan, status
 from pmd.schema.statuses import OK
 from pmd.store import commits, root, storage

@@ -23,7 +23,7 @@ from typing import Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from pmd.fetch import patterns, robots
+from pmd.fetch.politeness import patterns, robots
 
 _LETTERS: Final = string.ascii_letters + string.digits
 _CHANCE: Final = random.Random(0)

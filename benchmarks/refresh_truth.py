@@ -31,8 +31,8 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from pmd.audit import clusters, estimates
-from pmd.fetch.asked import ASKED
+from pmd.audit.statistics import clusters, estimates
+from pmd.fetch.ledger.asked import ASKED
 from pmd.refresh import figures, sampling, waves
 from pmd.refresh.availability import ALIVE
 from pmd.refresh.sampling import Drawn

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pmd.audit import repeated
+from pmd.audit.counting import repeated
 from pmd.schema.tables import PAIRS
 
 STARTS = ("ba", "co", "du", "fe", "gri", "ha", "ki", "lo", "mu", "ne", "po", "ra", "si", "tu", "vo")

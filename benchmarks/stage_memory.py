@@ -3,7 +3,7 @@
     python benchmarks/stage_memory.py [--rows 100000 1000000] [--only curate verify …] [--out FOLDER]
 
 Conceptual 12M is generated (`benchmarks/curate.py`), with scores of its pairs. The ledger and the store are not fetched: the
-production's own code writes them (`pmd.fetch.store.run_shard`), from a lane that makes a tiny JPEG of each image in place of
+production's own code writes them (`generations.store.run_shard`), from a lane that makes a tiny JPEG of each image in place of
 asking for it. 12 % are dead, and 5 % show one of so few pictures that several images have its bytes. Each stage and command is
 then a process of its own, in two worker processes. What it and all that it started hold is looked at five times a second: pages
 of no file (RssAnon), which nothing can take back, beside pages of files (RssFile, RssShmem); of each process, and of all
@@ -35,7 +35,8 @@ from PIL import Image
 
 from benchmarks.scaling.measuring import Watch, tree
 from pmd import config
-from pmd.fetch import partitions, store
+from pmd.fetch.generations import store
+from pmd.fetch.ledger import partitions
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.store import register, root
 from pmd.text.minhash import mixed
@@ -167,7 +168,7 @@ class _Lane:
         self._jpeg = buffer.getvalue()
 
     def fetch(self, images: pa.Table, *, generation: int = 0, **_: Any) -> Generator[Fetched, None, None]:
-        """Yield each image settled; see `pmd.fetch.engine.Lane.fetch`."""
+        """Yield each image settled; see `pmd.fetch.lane.engine.Lane.fetch`."""
         fates, kinds = (_drawn(images["image_id"], 100, seed).tolist() for seed in (1, 2))
         copies = _drawn(images["image_id"], max(1, images.num_rows * _COPIED_PERCENT // 100 // _OF_A_COPY), 3).tolist()
         when = store.utc_now()

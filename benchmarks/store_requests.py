@@ -37,8 +37,9 @@ from pipelines import fetch as fetch_pipeline
 from pmd import config, flow, stages
 from pmd.config import Config
 from pmd.demo.config import open_web, write_demo
-from pmd.fetch import asked, store, sums
-from pmd.fetch.reports import Done, Heard
+from pmd.fetch.generations import store
+from pmd.fetch.generations.reports import Done, Heard
+from pmd.fetch.ledger import asked, sums
 from pmd.fetch.transforms import FetchLane
 from pmd.schema.tables import IMAGES, LEDGER, LEDGER_FILE
 from pmd.store import commits, root, storage

@@ -31,7 +31,7 @@ from benchmarks.scaling import upstream
 from benchmarks.scaling.measuring import cost
 from pipelines import running
 from pmd import config, flow
-from pmd.fetch import partitions
+from pmd.fetch.ledger import partitions
 from pmd.store import root
 
 #: How a stage is run → Beam's flags that make it so.

@@ -40,9 +40,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import pmd
 from pmd import config as configuration
 from pmd.config import Config
-from pmd.fetch import policies
-from pmd.fetch.engine import Fetcher, Lane
-from pmd.fetch.stopping import Stop
+from pmd.fetch.lane.engine import Fetcher, Lane
+from pmd.fetch.lane.stopping import Stop
+from pmd.fetch.politeness import policies
 from pmd.inspection import diff
 from pmd.refresh import asking, figures, sampling, standing, waves
 from pmd.refresh.waves import Answer, Wave

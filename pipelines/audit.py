@@ -10,7 +10,10 @@ from apache_beam.pvalue import AsList
 
 from pipelines import running
 from pmd import flow, manifests, stages
-from pmd.audit import attributes, lexicon, measure, needs
+from pmd.audit import needs
+from pmd.audit.counting import measure
+from pmd.audit.figures import attributes
+from pmd.audit.texts import lexicon
 from pmd.audit.transforms import (
     CountFiles,
     Counting,
@@ -27,7 +30,7 @@ from pmd.audit.transforms import (
 from pmd.config import Config
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.transforms import OUTPUTS, Cross, Meet, Only, Spread, WriteCommit, create, per_task
-from pmd.fetch import partitions
+from pmd.fetch.ledger import partitions
 from pmd.publish import folder
 from pmd.store import commits, exchange, root
 

@@ -10,8 +10,11 @@ import apache_beam as beam
 from pipelines import running
 from pipelines.audit import bits_of
 from pmd import flow
-from pmd.audit import data_columns, lexicon, measure, population
-from pmd.audit.datasets import Described
+from pmd.audit import data_columns
+from pmd.audit.counting import measure
+from pmd.audit.figures.datasets import Described
+from pmd.audit.places import population
+from pmd.audit.texts import lexicon
 from pmd.audit.transforms import Counting, CountMet, WithReport
 from pmd.config.options import AuditOptions
 from pmd.datasets import files as data_files

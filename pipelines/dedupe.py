@@ -51,7 +51,7 @@ from pmd.engines.transforms import (
     create,
     per_task,
 )
-from pmd.fetch import asking, partitions
+from pmd.fetch.ledger import asking, partitions
 from pmd.store import exchange, root
 from pmd.text import neighbours
 

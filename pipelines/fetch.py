@@ -20,24 +20,18 @@ from pmd.engines.partitions import part_batches
 from pmd.engines.progress import Total
 from pmd.engines.transforms import Cross, End, Meet, Spread, WriteCommit, create, per_task
 from pmd.errors import NetworkError
-from pmd.fetch import (
-    adopt,
-    asking,
-    engine,
-    leases,
-    needs,
-    partitions,
-    reference_lists,
-    renamed,
-    store,
-    summary,
-)
+from pmd.fetch import needs, summary
+from pmd.fetch.adoption import adopt, renamed
+from pmd.fetch.generations import store
+from pmd.fetch.generations.reports import Reports
+from pmd.fetch.generations.waiting import Waiting
+from pmd.fetch.lane import engine, leases
+from pmd.fetch.ledger import asking, partitions
+from pmd.fetch.lists import reference_lists
 from pmd.fetch.reference_transforms import MeetNames, SpreadNames, WriteListed
 from pmd.fetch.rejected_transforms import PAIRS, SUMS, RejectPart, with_ledger
-from pmd.fetch.reports import Reports
 from pmd.fetch.runs import Run, Sums, summed
 from pmd.fetch.transforms import FetchLane, lane_batches, lane_name, run_lanes
-from pmd.fetch.waiting import Waiting
 from pmd.publish import transforms as lists
 from pmd.store import commits, exchange, register, root, storage
 from pmd.store.register import Register

@@ -15,8 +15,10 @@ from pmd.config import Config
 from pmd.dedupe import rules as dedupe_rules
 from pmd.engines.progress import Total
 from pmd.engines.transforms import End, Spread, create, per_task
-from pmd.fetch import asking, engine, hashing, partitions, refusals, store
+from pmd.fetch.generations import hashing, refusals, store
 from pmd.fetch.hash_transforms import HashShard
+from pmd.fetch.lane import engine
+from pmd.fetch.ledger import asking, partitions
 from pmd.fetch.transforms import shard_batch
 from pmd.schema import keys
 from pmd.store import register, root

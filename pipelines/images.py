@@ -17,7 +17,7 @@ from pmd.config import Config, places, scores
 from pmd.config.asked import Asked
 from pmd.engines.committing import CommitStage
 from pmd.engines.transforms import ByPartition, WriteCommit, create
-from pmd.fetch import partitions
+from pmd.fetch.ledger import partitions
 from pmd.images import aliases, needs, takedowns
 from pmd.images import rules as images_rules
 from pmd.images.aliases import Aliases

@@ -15,8 +15,9 @@ from pmd.config.asked import Asked
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.transforms import ByPartition, WriteCommit, create
 from pmd.errors import RootError
-from pmd.fetch import asking, blocklists, partitions
 from pmd.fetch import needs as fetch_needs
+from pmd.fetch.ledger import asking, partitions
+from pmd.fetch.lists import blocklists
 from pmd.images import takedowns
 from pmd.publish import folder, needs
 from pmd.publish.transforms import SourceList, SpreadBoth, WriteList, tasks, with_named

@@ -1,7 +1,7 @@
 """Repair: make or fetch anew what damage has taken from a ROOT, just that, and what followed from it.
 
 In the order of the flow: `root.json`; the units whose files are damaged, each by its own pipeline, which gives the same bytes
-again; the generations of the fetch (`pmd.fetch.mend`), and from the web what only the web has. A unit that was fresh before
+again; the generations of the fetch (`generations.mend`), and from the web what only the web has. A unit that was fresh before
 and is stale then, because an image is gone for good or stands elsewhere, is run too; what was stale before is left to a build.
 """
 
@@ -23,8 +23,9 @@ from pmd import config, escape, flow
 from pmd.config import Config
 from pmd.engines import choosing
 from pmd.errors import ConfigError, PmdError, RootError
-from pmd.fetch import mend, partitions, state
-from pmd.fetch.mend import Mended
+from pmd.fetch.generations import mend
+from pmd.fetch.generations.mend import Mended
+from pmd.fetch.ledger import partitions, state
 from pmd.inspection import damage
 from pmd.inspection.damage import Damage
 from pmd.publish import folder as publish_folder

@@ -16,7 +16,8 @@ from pmd.config.asked import Asked
 from pmd.engines.committing import CommitStage
 from pmd.engines.partitions import part_batches
 from pmd.engines.transforms import OUTPUTS, ByPartition, Only, Spread, Together, WriteCommit, create, per_task
-from pmd.fetch import partitions, refusals
+from pmd.fetch.generations import refusals
+from pmd.fetch.ledger import partitions
 from pmd.shard import needs
 from pmd.shard.samples import window_bits
 from pmd.shard.transforms import (

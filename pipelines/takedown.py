@@ -19,7 +19,7 @@ from pmd.audit import labelling
 from pmd.config import Config
 from pmd.curate import needs as curate_needs
 from pmd.engines import choosing
-from pmd.fetch import asking
+from pmd.fetch.ledger import asking
 from pmd.publish import folder as publish_folder
 from pmd.store import commits, leftovers, older, register, root, storage, written
 from pmd.store import lock as lock_state

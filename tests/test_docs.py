@@ -15,14 +15,17 @@ import typer
 from pydantic import BaseModel
 
 from pmd import config, manifests, sources
-from pmd.audit import data_columns, estimates, findings, suppression
+from pmd.audit import data_columns
+from pmd.audit.statistics import estimates, findings, suppression
 from pmd.cli import app
 from pmd.codec import SET_BITS, header, structure
 from pmd.config.engine import ENGINES, DataflowEngine, Engine, Prices
 from pmd.config.tables import TABLES
 from pmd.curate import rules
 from pmd.dedupe import near
-from pmd.fetch import engine, hosts, leases, network, policies, robots
+from pmd.fetch import network
+from pmd.fetch.lane import engine, leases
+from pmd.fetch.politeness import hosts, policies, robots
 from pmd.formats import json_stream, lines, tsv
 from pmd.inspection import catalogue
 from pmd.sources import contract

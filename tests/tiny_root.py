@@ -48,8 +48,9 @@ from pmd.dedupe.transforms import (
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.partitions import part_batches, part_of
 from pmd.engines.transforms import OUTPUTS, collect, outputs
-from pmd.fetch import asking, hashing, partitions, store
 from pmd.fetch import needs as fetch_needs
+from pmd.fetch.generations import hashing, store
+from pmd.fetch.ledger import asking, partitions
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.fetch.rejected_transforms import PAIRS, SUMS, RejectPart, with_ledger
 from pmd.images import aliases, takedowns

@@ -27,7 +27,7 @@ def facts(root_url: str, *, verified: bool) -> dict[str, Any]:
     Between two stages of a second build that finds much: what is behind is yet to follow. It takes longer than all the rest.
     """
     from pmd import flow
-    from pmd.fetch import state
+    from pmd.fetch.ledger import state
     from pmd.inspection import verify
     from pmd.schema.tables import LEDGER_OUTCOME
     from pmd.store.commits import sha256
@@ -75,7 +75,7 @@ def differences(root_url: str, wanted: dict[str, Any], *, verified: bool) -> lis
 
 def settled(root_url: str) -> list[str]:
     """Return the URLs of images of which a commit says what became."""
-    from pmd.fetch import state
+    from pmd.fetch.ledger import state
 
     ledgers = [state.read_ledger(root_url, shard) for shard in state.shards(root_url)]
     return sorted({url for ledger in ledgers for urls in ledger["tried"].to_pylist() for url in urls or ()})
@@ -83,6 +83,6 @@ def settled(root_url: str) -> list[str]:
 
 def largest_shard(root_url: str) -> int:
     """Return the images of the fetch shard that has most."""
-    from pmd.fetch import state
+    from pmd.fetch.ledger import state
 
     return max(state.read_ledger(root_url, shard).num_rows for shard in range(2**SHARD_BITS))

@@ -20,7 +20,8 @@ from benchmarks.breaking import calls
 from benchmarks.breaking.calls import Call
 from pmd import flow
 from pmd.errors import PmdError, RootError
-from pmd.fetch import state, store
+from pmd.fetch.generations import store
+from pmd.fetch.ledger import state
 from pmd.store import commits, leftovers, lock, proposals, register, root, storage
 from pmd.store.commits import Commit, File
 from pmd.store.lock import Holder, Lock

@@ -32,8 +32,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import escape
-from pmd.audit import measure, vocabulary, words
-from pmd.audit.lexicon import Absent, Lexicon
+from pmd.audit.counting import measure
+from pmd.audit.texts import vocabulary, words
+from pmd.audit.texts.lexicon import Absent, Lexicon
 from pmd.errors import ConfigError, InputError, RootError
 from pmd.formats import encoding
 from pmd.store import commits, failures, root, storage

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from pmd import flow
-from pmd.audit import population
+from pmd.audit.places import population
 from pmd.config import Config, inputs, places, reference, told
 from pmd.curate import needs as curate_needs
 from pmd.store import root, storage

@@ -1,7 +1,7 @@
 """The audit on Beam: what became of pairs is brought to where they are read; what must meet of them meets by partition.
 
-fates    parts of images, and what the shards left out → what became of each pair, in files by key (`pmd.audit.fates`)
-letters  files of pairs → which texts may be repeated: of others no more is asked than their words (`pmd.audit.repeated`)
+fates    parts of images, and what the shards left out → what became of each pair, in files by key (`pmd.audit.counting.fates`)
+letters  files of pairs → which texts may be repeated: of others no more is asked than their words (`pmd.audit.counting.repeated`)
 pairs    files of pairs beside these → counts, and rows by image, unit, text and word
 the rest images, units, texts and words are counted where all rows of one have met; what is repeated goes to one worker
 """
@@ -21,27 +21,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pmd import flow
-from pmd.audit import (
-    attributes,
-    context,
-    datasets,
-    distinct,
-    fates,
-    measure,
-    overlap,
-    pictures,
-    population,
-    repeated,
-    result,
-    standing,
-    tables,
-    unit_sums,
-    units,
-)
+from pmd.audit.counting import context, distinct, fates, measure, overlap, repeated, standing, unit_sums, units
+from pmd.audit.figures import attributes, datasets, pictures, result, tables
+from pmd.audit.places import population
 from pmd.audit.report import sections as report
 from pmd.dedupe import rules as dedupe_rules
 from pmd.engines.transforms import OUTPUTS, Collected, Cross, Meet, Only, Spreads, outputs, per_task
-from pmd.fetch import partitions
+from pmd.fetch.ledger import partitions
 from pmd.images import aliases as images_aliases
 from pmd.images import rules as images_rules
 from pmd.images.aliases import ALIASES, Aliases

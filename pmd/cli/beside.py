@@ -59,7 +59,7 @@ def refresh(
 ) -> None:
     """Ask a wave; what the command shows is said in `pmd.flow`."""
     began = datetime.datetime.now(datetime.UTC)
-    from pmd.fetch import stopping
+    from pmd.fetch.lane import stopping
     from pmd.refresh import asking
     from pmd.refresh import telling as words
 
@@ -276,7 +276,8 @@ def label(
     as_json: Json = False,
 ) -> None:
     """Write sheets of texts for two people who label by hand what gendered terms mean; without --number, read the filled ones."""
-    from pmd.audit import labelling, lexicon
+    from pmd.audit import labelling
+    from pmd.audit.texts import lexicon
 
     if number is not None:
         for path in labelling.write(root, lexicon.load(), number):

@@ -204,7 +204,8 @@ def fetch(
 ) -> None:
     """Run the fetch; what its command shows is said in `pmd.flow`."""
     began = datetime.datetime.now(datetime.UTC)
-    from pmd.fetch import runs, stopping
+    from pmd.fetch import runs
+    from pmd.fetch.lane import stopping
 
     until = None if for_ is None else stopping.asked_at(began, stopping.duration_s(for_))
     statuses = _statuses(retry)

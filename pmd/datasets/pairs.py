@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import manifests
-from pmd.audit.measure import DATA
+from pmd.audit.counting.measure import DATA
 from pmd.datasets import files
 from pmd.formats import json_stream
 from pmd.schema import keys

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from pmd.dedupe import rules, splits
-from pmd.fetch import partitions
+from pmd.fetch.ledger import partitions
 from pmd.schema.tables import KEY, VIEWS
 
 #: `VIEWS` with `stands_id`: the image with which the pair is in the end. `split` is never null.

@@ -6,7 +6,7 @@ from typing import Final
 
 from pmd import flow
 from pmd.config import Config, places, told
-from pmd.fetch import asking
+from pmd.fetch.ledger import asking
 from pmd.store import commits, root, storage
 from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted

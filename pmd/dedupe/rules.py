@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pmd import flow
 from pmd.config.asked import Asked
 from pmd.dedupe import captions, evaluation, near
-from pmd.fetch import partitions
+from pmd.fetch.ledger import partitions
 from pmd.images import rules as images_rules
 from pmd.schema.statuses import OK
 from pmd.schema.tables import GROUPS, GROUPS_LATER, KEY, NEAR_TEXTS, REJECTED

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from pmd import flow
 from pmd.dedupe import rules
-from pmd.fetch import partitions
+from pmd.fetch.ledger import partitions
 from pmd.schema.tables import KEY, SPLITS
 from pmd.store import commits, root
 

@@ -18,7 +18,7 @@ from pmd.dedupe import captions, near_texts
 from pmd.dedupe.transforms import kept_texts
 from pmd.engines.partitions import part_of
 from pmd.engines.transforms import Spreads, outputs
-from pmd.fetch import partitions
+from pmd.fetch.ledger import partitions
 from pmd.schema.tables import NEAR_TEXTS
 from pmd.store import commits, exchange, storage
 from pmd.store.exchange import Rows

@@ -24,7 +24,7 @@ from pmd.dedupe import rules as dedupe_rules
 from pmd.dedupe.group_transforms import MARKS, Groups, marks, related
 from pmd.engines.partitions import part_of
 from pmd.engines.transforms import Collected, Spreads, outputs
-from pmd.fetch import partitions
+from pmd.fetch.ledger import partitions
 from pmd.images import rules as images_rules
 from pmd.schema.tables import BARE_VIEWS, KEY, SPLITS
 from pmd.store import commits, exchange, storage

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from pmd.engines import progress
 from pmd.engines.transforms import outputs
-from pmd.fetch import hashing, partitions
+from pmd.fetch.generations import hashing
+from pmd.fetch.ledger import partitions
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from pmd import flow
 from pmd.config import Config
 from pmd.errors import ConfigError
-from pmd.fetch import asking, blocklists, partitions, reference_lists, sums
+from pmd.fetch.ledger import asking, partitions, sums
+from pmd.fetch.lists import blocklists, reference_lists
 from pmd.schema.statuses import BLOCKED_ADDRESS
 from pmd.store import commits, root, storage
 from pmd.store.standing import Standing
@@ -35,7 +36,7 @@ def check(config: Config) -> None:
     """
     reference_lists.files(config.fetch.against)
     if config.fetch.engine == "img2dataset":
-        from pmd.fetch import img2dataset  # late: it reads in all that asks the web
+        from pmd.fetch.adoption import img2dataset  # late: it reads in all that asks the web
 
         img2dataset.require()
 

@@ -1,6 +1,6 @@
 """Whether it is the network that is broken, not the hosts: then a run stops, instead of writing down losses that are none.
 
-Counted by host group (`pmd.fetch.hosts`), the latest outcome of each: a big host that is down is one, and old lists of URLs
+Counted by host group (`politeness.hosts`), the latest outcome of each: a big host that is down is one, and old lists of URLs
 have many hosts that are gone. Failures come at once and answers take their time, so groups that are being asked and were not
 lost before count as answers. Only names that do not resolve, connections that fail and TLS that does not come about are looked
 at: a host that is slow says nothing. Pure: told of outcomes, it says when to stop.

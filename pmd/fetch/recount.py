@@ -15,7 +15,9 @@ from pmd import codec, flow
 from pmd.books import recount
 from pmd.books.committed import Committed
 from pmd.books.recount import HEAD_BYTES, Keys, Table, Tally
-from pmd.fetch import mend, reference_lists, state, stored, sums
+from pmd.fetch.generations import mend
+from pmd.fetch.ledger import state, stored, sums
+from pmd.fetch.lists import reference_lists
 from pmd.schema import keys
 from pmd.schema.statuses import OK, STATUSES
 from pmd.schema.tables import ATTEMPTS, HASHES, LEDGER_FILE, ledger_file

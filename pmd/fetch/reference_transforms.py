@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd.engines.transforms import Spreads, outputs
-from pmd.fetch import partitions, reference_lists
+from pmd.fetch.ledger import partitions
+from pmd.fetch.lists import reference_lists
 from pmd.store import exchange
 from pmd.store.exchange import Rows
 

@@ -14,7 +14,7 @@ from pmd import flow
 from pmd.engines.committing import of_kind
 from pmd.engines.partitions import part_of
 from pmd.engines.transforms import Collected, outputs
-from pmd.fetch import asked, partitions, sums
+from pmd.fetch.ledger import asked, partitions, sums
 from pmd.images import rules as images_rules
 from pmd.schema.statuses import OK
 from pmd.store import commits

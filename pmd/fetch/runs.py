@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 
 from pmd import flow
 from pmd.config import Config
-from pmd.fetch import hosts
-from pmd.fetch.reports import Done, Heard, waited
+from pmd.fetch.generations.reports import Done, Heard, waited
+from pmd.fetch.politeness import hosts
 from pmd.schema.statuses import OK
 from pmd.store import commits, register, root
 from pmd.store.commits import Commit

@@ -35,25 +35,18 @@ from pmd import lean
 from pmd.config.options import FetchOptions
 from pmd.engines import counters, ends, mistakes, progress, workers
 from pmd.errors import NetworkError, PmdError, WorkerFault
-from pmd.fetch import (
-    adopt,
-    blocklists,
-    hosts,
-    leases,
-    partitions,
-    policies,
-    reference_lists,
-    renamed,
-    state,
-    stopping,
-    store,
-)
-from pmd.fetch.engine import Lane, utc_now
-from pmd.fetch.img2dataset import Img2dataset
+from pmd.fetch.adoption import adopt, renamed
+from pmd.fetch.adoption.img2dataset import Img2dataset
+from pmd.fetch.generations import store
+from pmd.fetch.generations.reports import Done, Reports
+from pmd.fetch.generations.waiting import Waiting
+from pmd.fetch.lane import leases, stopping
+from pmd.fetch.lane.engine import Lane, utc_now
+from pmd.fetch.lane.stopping import Stop
+from pmd.fetch.ledger import partitions, state
+from pmd.fetch.lists import blocklists, reference_lists
 from pmd.fetch.outcome import Fetched
-from pmd.fetch.reports import Done, Reports
-from pmd.fetch.stopping import Stop
-from pmd.fetch.waiting import Waiting
+from pmd.fetch.politeness import hosts, policies
 from pmd.schema import keys
 from pmd.store import shortage, storage
 from pmd.terminal import endings

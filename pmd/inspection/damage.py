@@ -2,7 +2,7 @@
 
 A ROOT is looked through once, front to back. Here nothing is mended and no row is judged: `pmd verify` recounts. What can be
 had back, and how, follows from whose file it is: a stage makes its own again from what stands before it; what came from the
-web stands in a generation of the fetch (`pmd.fetch.mend`).
+web stands in a generation of the fetch (`pmd.fetch.generations.mend`).
 """
 
 from __future__ import annotations

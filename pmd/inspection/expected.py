@@ -23,7 +23,8 @@ from pmd.config import Config, SourceConfig, inputs, scores
 from pmd.config.asked import Asked
 from pmd.curate import needs as curate_needs
 from pmd.errors import InputError
-from pmd.fetch import addresses, forecast, hosts
+from pmd.fetch.http import addresses
+from pmd.fetch.politeness import forecast, hosts
 from pmd.formats import archives
 from pmd.images import aliases, takedowns
 from pmd.images import needs as images_needs

@@ -24,7 +24,7 @@ from pmd.books import pictures
 from pmd.dedupe import captions
 from pmd.dedupe.rules import MERGED
 from pmd.errors import PmdError
-from pmd.fetch import state, stored
+from pmd.fetch.ledger import state, stored
 from pmd.formats import archives
 from pmd.images import names, takedowns
 from pmd.inspection import upstream

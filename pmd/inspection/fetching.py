@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from pmd import flow
 from pmd.config import Config
 from pmd.config.asked import Asked
-from pmd.fetch import forecast, partitions, state
+from pmd.fetch.ledger import partitions, state
+from pmd.fetch.politeness import forecast
 from pmd.inspection import expected
 from pmd.inspection.expected import Composition
 from pmd.schema.statuses import OK

@@ -19,7 +19,7 @@ from pmd.books.committed import Committed
 from pmd.books.report import DAMAGE, Report, first_line, refuse_ours
 from pmd.dedupe import rules as dedupe_rules
 from pmd.errors import PmdError
-from pmd.fetch import partitions
+from pmd.fetch.ledger import partitions
 from pmd.schema.tables import GROUPS, KEY
 from pmd.store import commits, exchange, root
 

@@ -2,7 +2,7 @@
 
 What is committed is counted. What is not is estimated: a source's rows by a bounded sample of its own files, what is fetched by
 what was fetched already, and only what nothing tells by what was published or is assumed; each figure says which, and between
-what it is expected to be. Nothing is asked of the web. Hours are `pmd.fetch.forecast`'s, what people read is
+what it is expected to be. Nothing is asked of the web. Hours are `pmd.fetch.politeness.forecast`'s, what people read is
 `pmd.inspection.plan_text`'s.
 """
 
@@ -21,8 +21,9 @@ from pmd import flow, manifests, stages
 from pmd.config import Config, inputs
 from pmd.config.asked import Asked
 from pmd.errors import InputError, RootError
-from pmd.fetch import asking, forecast, hosts, state
-from pmd.fetch.forecast import Forecast, Shard
+from pmd.fetch.ledger import asking, state
+from pmd.fetch.politeness import forecast, hosts
+from pmd.fetch.politeness.forecast import Forecast, Shard
 from pmd.images.rules import fetch_shard_bits
 from pmd.inspection import estimates, expected, fetching, picture_sizes, sampling
 from pmd.inspection.estimates import Estimate, known

@@ -18,8 +18,8 @@ from pmd.books.committed import Committed
 from pmd.books.report import Report
 from pmd.dedupe import rules as dedupe_rules
 from pmd.dedupe import splits
-from pmd.fetch import partitions
-from pmd.fetch.partitions import Cut
+from pmd.fetch.ledger import partitions
+from pmd.fetch.ledger.partitions import Cut
 from pmd.inspection.groups import Groups
 from pmd.schema.tables import SPLITS
 from pmd.store import commits, exchange, root, storage

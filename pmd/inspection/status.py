@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pmd import escape, flow
 from pmd.books.balance import balance
 from pmd.books.committed import Account, Committed, accounts_by_stage, made_of, read_all, stage_of
-from pmd.fetch import state, sums
+from pmd.fetch.ledger import state, sums
 from pmd.schema.statuses import OK
 from pmd.store import lock, register, root, storage
 from pmd.store.commits import STAGE_FILE

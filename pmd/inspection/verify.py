@@ -32,8 +32,9 @@ from pmd.books.recount import Tally
 from pmd.books.report import DAMAGE, Report, first_line, refuse_ours
 from pmd.dedupe import rules as dedupe_rules
 from pmd.errors import PmdError, RootError, VerificationError
-from pmd.fetch import asked, partitions, policies, sums
-from pmd.fetch.partitions import Cut
+from pmd.fetch.ledger import asked, partitions, sums
+from pmd.fetch.ledger.partitions import Cut
+from pmd.fetch.politeness import policies
 from pmd.images import recount as images_recount
 from pmd.inspection import groups as committed_groups
 from pmd.inspection import orphans, splits

@@ -1,4 +1,4 @@
-"""A ROOT's audit, or that of any data set, as tables and DataFrames (`pmd.audit.tables` says which there are)."""
+"""A ROOT's audit, or that of any data set, as tables and DataFrames (`pmd.audit.figures.tables` says which there are)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import orjson
 import pyarrow as pa
 
 from pmd import flow
-from pmd.audit.tables import SCHEMAS, tables
+from pmd.audit.figures.tables import SCHEMAS, tables
 from pmd.library import reading
 from pmd.library.tables import Selection, Table, matching
 from pmd.store import commits, failures, root, sealed, storage

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from pmd import codec
 from pmd.config.reasons import REASONS
 from pmd.errors import ConfigError, InputError, PmdError
-from pmd.fetch import stored
+from pmd.fetch.ledger import stored
 from pmd.inspection import explain
 from pmd.schema.statuses import OK, TRANSIENT
 from pmd.store import failures

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from pmd import flow, manifests
 from pmd.books import list_files
 from pmd.errors import RootError
-from pmd.fetch import partitions, state
+from pmd.fetch.ledger import partitions, state
 from pmd.inspection import rejected as rejections
 from pmd.library.tables import Selection, Table, matching
 from pmd.publish import lists

@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 
 from pmd import flow
 from pmd.config.asked import Asked
-from pmd.fetch import partitions
+from pmd.fetch.ledger import partitions
 from pmd.manifests import Terms
 from pmd.manifests.model import Redistribute
 from pmd.schema.statuses import OK

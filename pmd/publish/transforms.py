@@ -19,7 +19,7 @@ from pmd.config.asked import Asked
 from pmd.dedupe import left
 from pmd.engines.committing import of_kind
 from pmd.engines.transforms import Collected, Spreads, outputs
-from pmd.fetch import partitions
+from pmd.fetch.ledger import partitions
 from pmd.manifests import Terms
 from pmd.publish import named
 from pmd.publish import rules as publish_rules

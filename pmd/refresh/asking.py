@@ -17,11 +17,15 @@ import pyarrow.compute as pc
 
 from pmd.config import Config
 from pmd.errors import ConfigError, NetworkError, RootError
-from pmd.fetch import asked, blocklists, needs, network, policies, stopping
-from pmd.fetch.asked import ARCHIVE
-from pmd.fetch.engine import Fetcher, Lane, utc_now
+from pmd.fetch import needs, network
+from pmd.fetch.lane import stopping
+from pmd.fetch.lane.engine import Fetcher, Lane, utc_now
+from pmd.fetch.lane.stopping import Stop
+from pmd.fetch.ledger import asked
+from pmd.fetch.ledger.asked import ARCHIVE
+from pmd.fetch.lists import blocklists
 from pmd.fetch.outcome import Fetched
-from pmd.fetch.stopping import Stop
+from pmd.fetch.politeness import policies
 from pmd.refresh import sampling, waves
 from pmd.refresh.sampling import Drawn
 from pmd.refresh.waves import Answer

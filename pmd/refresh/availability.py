@@ -1,7 +1,7 @@
 """The share of the images that was there when it was asked for: counted, by source, host, status and day.
 
 All were asked, so shares are exact of this table; the interval is that of another draw of such hosts. An image of several sources
-counts in each of them, and once in all. Hosts of few images are summed up (`pmd.audit.suppression`): a name that stands for
+counts in each of them, and once in all. Hosts of few images are summed up (`statistics.suppression`): a name that stands for
 one person's page is not listed.
 
 Memory grows with the pairs of a source and a host, not with the images.
@@ -15,10 +15,10 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd.audit import clusters, estimates, suppression
-from pmd.audit.estimates import Estimate, Part
-from pmd.fetch import sums
-from pmd.fetch.asked import ALL
+from pmd.audit.statistics import clusters, estimates, suppression
+from pmd.audit.statistics.estimates import Estimate, Part
+from pmd.fetch.ledger import sums
+from pmd.fetch.ledger.asked import ALL
 
 ALIVE: Final = "alive"
 #: Hosts that are told by name, at most: those of most images.

@@ -1,7 +1,7 @@
 """What waves say: the share that is still there among what was there, of this table and of another draw of hosts.
 
 *This table*: the share that all its images would give, had all been asked for; an image was drawn by lot. *Another draw*: the
-share of many more such hosts, since one host that goes takes all its images with it (`pmd.audit.estimates` has both).
+share of many more such hosts, since one host that goes takes all its images with it (`pmd.audit.statistics.estimates` has both).
 
 A half-life is told from `WAVES` waves on. It supposes that what is there goes at one rate, whatever its age: then the share of
 images that are still there is the mean of e^(-rate · age), and the one rate that gives the share of all waves together is
@@ -21,10 +21,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd.audit import clusters, estimates
-from pmd.audit.clusters import Sums
-from pmd.audit.estimates import Part, Read
-from pmd.fetch.asked import ALL
+from pmd.audit.statistics import clusters, estimates
+from pmd.audit.statistics.clusters import Sums
+from pmd.audit.statistics.estimates import Part, Read
+from pmd.fetch.ledger.asked import ALL
 from pmd.refresh.availability import ALIVE, told
 from pmd.refresh.sampling import Bound
 from pmd.refresh.waves import Wave

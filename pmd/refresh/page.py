@@ -11,7 +11,7 @@ from pmd.audit.report.page import chart, key, table
 from pmd.audit.report.style import CSS
 from pmd.config.reasons import REASONS
 from pmd.escape import html as escape
-from pmd.fetch.asked import ALL
+from pmd.fetch.ledger.asked import ALL
 from pmd.refresh import figures
 from pmd.schema.statuses import OK
 

@@ -7,8 +7,8 @@ import io
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from pmd.fetch import sums
-from pmd.fetch.asked import ALL
+from pmd.fetch.ledger import sums
+from pmd.fetch.ledger.asked import ALL
 from pmd.refresh import availability, figures, waves
 from pmd.store.standing import Standing
 

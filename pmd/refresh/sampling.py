@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd.fetch.asked import ALL, ASKED
+from pmd.fetch.ledger.asked import ALL, ASKED
 from pmd.schema import keys
 from pmd.schema.statuses import OK
 from pmd.schema.tables import IMAGES

@@ -1,7 +1,7 @@
 """The tables: one Arrow schema each, of what crosses from one stage into another.
 
 A table that a stage hands to people alone stands in its own folder: samples in `pmd.shard.writing`, lists in `pmd.publish.rules`,
-sums in `pmd.fetch.sums`, waves in `pmd.refresh.waves`. Each stage's `recount` tells those that are documented
+sums in `pmd.fetch.ledger.sums`, waves in `pmd.refresh.waves`. Each stage's `recount` tells those that are documented
 (`Recount.tables`); what no commit keeps stands where it is made.
 
 Keys (`pair_id`, `image_id`) are 16 bytes, made by `pmd.schema.keys` from content alone.

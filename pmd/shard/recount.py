@@ -16,7 +16,7 @@ from pmd.books.committed import Committed
 from pmd.books.recount import Keys, Table, Tally
 from pmd.books.report import first_line
 from pmd.config.options import ShardOptions
-from pmd.fetch import judging
+from pmd.fetch.lane import judging
 from pmd.schema import keys
 from pmd.shard import writing
 from pmd.store import storage

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from pmd import flow
 from pmd.config.asked import Asked
 from pmd.errors import ConfigError
-from pmd.fetch import partitions, stored
+from pmd.fetch.ledger import partitions, stored
 from pmd.images import rules as images_rules
 from pmd.schema import keys, licences
 from pmd.schema.tables import KEY, REGION

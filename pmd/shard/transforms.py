@@ -18,7 +18,8 @@ from pmd.dedupe import left
 from pmd.engines.committing import Target, target
 from pmd.engines.partitions import part_of
 from pmd.engines.transforms import Collected, Spreads, outputs
-from pmd.fetch import partitions, reading, refusals
+from pmd.fetch.generations import refusals
+from pmd.fetch.ledger import partitions, reading
 from pmd.images import rules as images_rules
 from pmd.shard import patching, samples, windows, writing
 from pmd.store import commits, exchange, sealed, storage

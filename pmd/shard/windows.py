@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from pmd.fetch import reading
+from pmd.fetch.ledger import reading
 from pmd.store import commits, storage
 
 #: Shards of a task, at least: a tenth of what it reads is handed on, at most.

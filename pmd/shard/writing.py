@@ -20,8 +20,10 @@ import pyarrow.parquet as pq
 
 from pmd import codec
 from pmd.config.asked import Asked
-from pmd.fetch import judging, reading, store
-from pmd.fetch.refusals import Undecodable
+from pmd.fetch.generations import store
+from pmd.fetch.generations.refusals import Undecodable
+from pmd.fetch.lane import judging
+from pmd.fetch.ledger import reading
 from pmd.schema import keys
 from pmd.schema.tables import REGION
 from pmd.shard.samples import PAIR, STATED

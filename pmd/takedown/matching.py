@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from pmd import codec, flow
 from pmd.books import pictures, redirects
 from pmd.dedupe import rules as dedupe_rules
-from pmd.fetch import state
+from pmd.fetch.ledger import state
 from pmd.images import names, takedowns
 from pmd.images import rules as images_rules
 from pmd.schema import keys

@@ -27,7 +27,9 @@ from pmd.audit import labelling
 from pmd.config.options import FetchOptions
 from pmd.curate import needs as curate_needs
 from pmd.curate import rules as curate_rules
-from pmd.fetch import partitions, policies, state, store
+from pmd.fetch.generations import store
+from pmd.fetch.ledger import partitions, state
+from pmd.fetch.politeness import policies
 from pmd.refresh import waves as refresh_waves
 from pmd.schema import keys
 from pmd.schema.statuses import OK

@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from pmd.audit import distinct, measure, unit_sums, units
-from pmd.audit.lexicon import Lexicon, of
-from pmd.audit.measure import Plan
+from pmd.audit.counting import distinct, measure, unit_sums, units
+from pmd.audit.counting.measure import Plan
+from pmd.audit.texts.lexicon import Lexicon, of
 from pmd.schema import keys
 from pmd.schema.tables import PAIRS
 

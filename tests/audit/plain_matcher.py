@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pmd.audit import matching, words
-from pmd.audit.lexicon import Lexicon
+from pmd.audit.texts import matching, words
+from pmd.audit.texts.lexicon import Lexicon
 
 
 def mentions(lexicon: Lexicon, text: str) -> set[str]:

@@ -7,10 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from pmd.audit import measure, population, units
-from pmd.audit.measure import CLASSES
-from pmd.audit.population import Population
-from pmd.audit.result import result
+from pmd.audit.counting import measure, units
+from pmd.audit.counting.measure import CLASSES
+from pmd.audit.figures.result import result
+from pmd.audit.places import population
+from pmd.audit.places.population import Population
 from pmd.config.reference import Row
 from pmd.store.commits import Books
 from tests.audit.batches import WHOLE, batch, pair

@@ -9,8 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pmd.audit import associations, clusters, measure, unit_sums, units, vocabulary
-from pmd.audit.associations import Captions
+from pmd.audit.counting import associations, measure, unit_sums, units
+from pmd.audit.counting.associations import Captions
+from pmd.audit.statistics import clusters
+from pmd.audit.texts import vocabulary
 from tests.audit.batches import WHOLE, batch, counted, pair
 
 pytestmark = pytest.mark.usefixtures("english")

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pmd.audit import attributes, measure
-from pmd.audit.result import result
+from pmd.audit.counting import measure
+from pmd.audit.figures import attributes
+from pmd.audit.figures.result import result
 from pmd.errors import InputError
 from pmd.store.commits import Books
 from tests.audit.batches import WHOLE, batch, pair

@@ -7,7 +7,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pmd.audit import clusters
+from pmd.audit.statistics import clusters
 
 
 def test_sums_by_hand() -> None:

@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pmd.audit import clusters, context, estimates, measure
-from pmd.audit.estimates import Part
-from pmd.audit.measure import Plan
+from pmd.audit.counting import context, measure
+from pmd.audit.counting.measure import Plan
+from pmd.audit.statistics import clusters, estimates
+from pmd.audit.statistics.estimates import Part
 from tests.audit.batches import WHOLE, batch, pair
 
 #: Caption → how many users wrote it, once each.

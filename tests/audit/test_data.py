@@ -17,7 +17,9 @@ import pytest
 
 import pmd
 from pipelines import audit_data
-from pmd.audit import data_columns, measure, population
+from pmd.audit import data_columns
+from pmd.audit.counting import measure
+from pmd.audit.places import population
 from pmd.datasets import files as data_files
 from pmd.datasets import pairs as data_pairs
 from pmd.errors import ConfigError, InputError, PmdError

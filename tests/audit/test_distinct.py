@@ -9,8 +9,8 @@ from collections import Counter
 import numpy as np
 import pyarrow as pa
 
-from pmd.audit import distinct, unit_sums
-from pmd.audit.measure import CLASSES
+from pmd.audit.counting import distinct, unit_sums
+from pmd.audit.counting.measure import CLASSES
 from tests.audit.batches import batch, pair
 
 SOURCES = ("coco", "visual_genome", "wit")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import special
 
-from pmd.audit import clusters, estimates
-from pmd.audit.estimates import TOO_CONCENTRATED, TOO_FEW, Estimate, Part, Read
+from pmd.audit.statistics import clusters, estimates
+from pmd.audit.statistics.estimates import TOO_CONCENTRATED, TOO_FEW, Estimate, Part, Read
 
 ENGLISH = frozenset({"english"})
 WOMAN = frozenset({"english", "female"})

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pmd.audit import fates
-from pmd.audit.measure import CLASSES
+from pmd.audit.counting import fates
+from pmd.audit.counting.measure import CLASSES
 from pmd.dedupe import captions
 from pmd.schema import keys
 from pmd.schema.tables import GROUPS, KEY

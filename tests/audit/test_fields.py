@@ -9,7 +9,9 @@ import orjson
 import pyarrow as pa
 import pytest
 
-from pmd.audit import fields, places, traits
+from pmd.audit import fields
+from pmd.audit.counting import traits
+from pmd.audit.places import places
 
 NAMES = ("uid", "longitude", "created_utc")
 

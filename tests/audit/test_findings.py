@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pmd.audit import estimates, findings
-from pmd.audit.losses import Test as Loss
+from pmd.audit.statistics import estimates, findings
+from pmd.audit.statistics.losses import Test as Loss
 
 
 def test_the_rule_is_benjamini_and_yekutielis() -> None:

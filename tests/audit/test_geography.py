@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from pmd.audit import tables
+from pmd.audit.figures import tables
 from pmd.audit.report import geography_section
 from pmd.audit.report import sections as report
 from tests.audit import planted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pmd.audit import clusters, groups
+from pmd.audit.statistics import clusters, groups
 
 
 def _told(table: object) -> dict[tuple[str, int], tuple[int, int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pmd.audit import suppression
+from pmd.audit.statistics import suppression
 
 
 def test_a_large_row_that_hardly_changed_is_shown_as_it_was() -> None:

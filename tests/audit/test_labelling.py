@@ -16,7 +16,7 @@ import pytest
 
 from pmd.audit import labelling
 from pmd.audit.labelling import NO, NO_TERM, OTHER, UNSURE, YES, Candidate, Row
-from pmd.audit.lexicon import Absent
+from pmd.audit.texts.lexicon import Absent
 from pmd.errors import ConfigError, InputError, RootError
 from pmd.store import root
 from tests.audit.batches import WORDS

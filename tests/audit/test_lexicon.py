@@ -8,8 +8,8 @@ from importlib import metadata
 
 import pytest
 
-from pmd.audit import lexicon, words
 from pmd.audit.report import missing
+from pmd.audit.texts import lexicon, words
 from tests.audit.batches import WORDS
 from tests.audit.plain_matcher import mentions
 

@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pmd.audit import licensing, measure
+from pmd.audit.counting import licensing, measure
+from pmd.audit.figures.result import result
 from pmd.audit.report import licences_section
-from pmd.audit.result import result
 from pmd.store.commits import Books
 from tests.audit.batches import WHOLE, batch, pair
 

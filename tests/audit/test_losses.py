@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pmd.audit import losses
-from pmd.audit.estimates import TOO_CONCENTRATED, TOO_FEW
+from pmd.audit.statistics import losses
+from pmd.audit.statistics.estimates import TOO_CONCENTRATED, TOO_FEW
 
 
 def _table(before: np.ndarray, after: np.ndarray, had: np.ndarray, has: np.ndarray) -> losses.Test:

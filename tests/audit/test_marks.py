@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pmd.audit import marks, personal_data, vocabulary
-from pmd.audit.marks import BITS, key
+from pmd.audit.texts import marks, personal_data, vocabulary
+from pmd.audit.texts.marks import BITS, key
 from pmd.text.tokens import Tokens
 from tests.audit.batches import WORDS
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pmd.audit import lexicon, matching, vocabulary, words
+from pmd.audit.texts import lexicon, matching, vocabulary, words
 from pmd.text.tokens import Tokens
 from tests.audit import plain_matcher
 from tests.audit.batches import WORDS

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pmd.audit import lexicon, measure
-from pmd.audit.measure import CATEGORIES, CLASSES, Partial, Plan
+from pmd.audit.counting import measure
+from pmd.audit.counting.measure import CATEGORIES, CLASSES, Partial, Plan
+from pmd.audit.texts import lexicon
 from pmd.config.options import AuditOptions
 from pmd.errors import PmdError
 from pmd.text import language

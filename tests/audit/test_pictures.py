@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pmd.audit import pictures
+from pmd.audit.figures import pictures
 from pmd.audit.report import pictures_section
 from pmd.schema.tables import GROUPS, KEY, LEDGER
 from tests.audit.page_tables import Page

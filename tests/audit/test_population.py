@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pmd.audit import population
-from pmd.audit.lexicon import Absent
-from pmd.audit.population import Population
+from pmd.audit.places import population
+from pmd.audit.places.population import Population
+from pmd.audit.texts.lexicon import Absent
 
 CSV = b"""LocID,Location,Year,Sex,AgeGrp,AgeGrpStart,Value
 276,Germany,2005,Male,0-4,0,1

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 from pmd import manifests
-from pmd.audit import measure, units
-from pmd.audit.lexicon import Absent
-from pmd.audit.measure import Plan
+from pmd.audit.counting import measure, units
+from pmd.audit.counting.measure import Plan
+from pmd.audit.texts.lexicon import Absent
 from pmd.publish import named
 from pmd.schema import keys
 from pmd.schema.tables import PAIRS

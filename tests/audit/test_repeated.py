@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pmd.audit import overlap, repeated, tables
-from pmd.audit.measure import STAGES
+from pmd.audit.counting import overlap, repeated
+from pmd.audit.counting.measure import STAGES
+from pmd.audit.figures import tables
 from pmd.dedupe import captions
 from tests.audit.batches import batch, pair
 

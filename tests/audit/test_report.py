@@ -14,14 +14,15 @@ import pyarrow as pa
 import pytest
 
 from pmd import escape
-from pmd.audit import measure, overlap, repeated, tables
-from pmd.audit.lexicon import Absent
-from pmd.audit.measure import Partial, Plan
+from pmd.audit.counting import measure, overlap, repeated
+from pmd.audit.counting.measure import Partial, Plan
+from pmd.audit.figures import tables
+from pmd.audit.figures.result import result
 from pmd.audit.report import card_sentence, charts, formatting, page, ratios, sharing
 from pmd.audit.report.script import SCRIPT
 from pmd.audit.report.sections import CARD, MISSING, SECTIONS, html
 from pmd.audit.report.style import CSS
-from pmd.audit.result import result
+from pmd.audit.texts.lexicon import Absent
 from pmd.config import reference
 from pmd.store.commits import Books
 from tests.audit.batches import WHOLE, batch, counted, pair

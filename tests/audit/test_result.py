@@ -9,11 +9,11 @@ import orjson
 import pyarrow as pa
 import pytest
 
-from pmd.audit import measure
-from pmd.audit.lexicon import Absent
-from pmd.audit.measure import Partial, Plan
+from pmd.audit.counting import measure
+from pmd.audit.counting.measure import Partial, Plan
+from pmd.audit.figures.result import result
 from pmd.audit.report import balance, formatting
-from pmd.audit.result import result
+from pmd.audit.texts.lexicon import Absent
 from pmd.errors import VerificationError
 from pmd.manifests import Table2
 from pmd.store.commits import Books

@@ -12,11 +12,14 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from pmd.audit import groups, population, small_cells, steps, suppression, tables, unit_sums
-from pmd.audit.lexicon import Absent
-from pmd.audit.measure import CATEGORIES, CLASSES, MAX_WORDS, Partial, Plan, SourcePartial
-from pmd.audit.population import Population
-from pmd.audit.result import result
+from pmd.audit.counting import unit_sums
+from pmd.audit.counting.measure import CATEGORIES, CLASSES, MAX_WORDS, Partial, Plan, SourcePartial
+from pmd.audit.figures import small_cells, steps, tables
+from pmd.audit.figures.result import result
+from pmd.audit.places import population
+from pmd.audit.places.population import Population
+from pmd.audit.statistics import groups, suppression
+from pmd.audit.texts.lexicon import Absent
 from pmd.config.reference import Row
 from pmd.store.commits import Books
 

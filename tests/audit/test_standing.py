@@ -10,8 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pmd.audit import attributes, measure, transforms
-from pmd.audit.standing import OWN_ID, with_standing
+from pmd.audit import transforms
+from pmd.audit.counting import measure
+from pmd.audit.counting.standing import OWN_ID, with_standing
+from pmd.audit.figures import attributes
 from pmd.audit.transforms import Counting
 from pmd.images import rules
 from pmd.images.aliases import ALIASES, Aliases

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pmd.audit import steps
+from pmd.audit.figures import steps
 from pmd.audit.report import steps_section
 from tests.audit import planted
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pmd.audit import suppression
+from pmd.audit.statistics import suppression
 
 
 def test_rows_of_few_pairs_are_summed_up() -> None:

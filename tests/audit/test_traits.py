@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from pmd import manifests
-from pmd.audit import traits
+from pmd.audit.counting import traits
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from pmd.audit import measure, repeated, transforms, unit_sums
+from pmd.audit import transforms
+from pmd.audit.counting import measure, repeated, unit_sums
 from pmd.audit.transforms import KINDS, CountFiles, Counting
 from pmd.images import rules
 from pmd.store import exchange

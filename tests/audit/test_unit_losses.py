@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
-from pmd.audit import findings, losses, unit_losses
-from pmd.audit.estimates import TOO_FEW
+from pmd.audit.statistics import findings, losses, unit_losses
+from pmd.audit.statistics.estimates import TOO_FEW
 
 
 def _table(before: np.ndarray, after: np.ndarray, is_one: np.ndarray) -> pa.Table:

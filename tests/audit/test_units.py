@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 import pytest
 
 from pmd import manifests
-from pmd.audit import groups, losses, measure, unit_sums, units
-from pmd.audit.measure import CLASSES
+from pmd.audit.counting import measure, unit_sums, units
+from pmd.audit.counting.measure import CLASSES
+from pmd.audit.statistics import groups, losses
 from tests.audit.batches import WHOLE, batch, counted, pair
 
 pytestmark = pytest.mark.usefixtures("english")

@@ -7,10 +7,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pmd.audit import lexicon, measure
-from pmd.audit.measure import Plan
+from pmd.audit.counting import measure
+from pmd.audit.counting.measure import Plan
+from pmd.audit.figures.result import result
 from pmd.audit.report import sections as report
-from pmd.audit.result import result
+from pmd.audit.texts import lexicon
 from pmd.store.commits import Books
 from tests.audit.batches import WHOLE, batch, counted, pair
 

@@ -15,7 +15,7 @@ from pmd import config, manifests, sources
 from pmd.config import Config, InvalidConfig, Problem, options, tables
 from pmd.config.options import PerHost
 from pmd.errors import ConfigError
-from pmd.fetch import trust
+from pmd.fetch.http import trust
 from pmd.sources.contract import PROFILES
 from pmd.store import root
 

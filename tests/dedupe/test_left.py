@@ -9,7 +9,7 @@ import pytest
 
 from pmd import config
 from pmd.dedupe import left
-from pmd.fetch import partitions
+from pmd.fetch.ledger import partitions
 from pmd.schema import keys
 from pmd.store import commits, root
 from pmd.text import urls

@@ -16,7 +16,7 @@ from pmd.config.asked import Asked
 from pmd.config.options import DedupeOptions
 from pmd.dedupe import rules as dedupe_rules
 from pmd.errors import RootError
-from pmd.fetch import partitions
+from pmd.fetch.ledger import partitions
 from pmd.schema import keys
 from pmd.schema.tables import GROUPS, KEY, LEDGER, REJECTED, VIEWS
 from pmd.store import commits, exchange, root, sealed

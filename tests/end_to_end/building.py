@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from pipelines import build
 from pmd import config
 from pmd.config import Config
-from pmd.fetch import partitions
+from pmd.fetch.ledger import partitions
 from pmd.schema.tables import LEDGER_OUTCOME
 from pmd.store import commits, root
 

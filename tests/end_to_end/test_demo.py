@@ -10,7 +10,7 @@ import pytest
 
 from pmd.demo import rows
 from pmd.demo.config import SOURCES
-from pmd.fetch import partitions
+from pmd.fetch.ledger import partitions
 from pmd.inspection import verify
 from pmd.schema.statuses import UNASKED
 from pmd.store import commits

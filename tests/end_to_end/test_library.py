@@ -12,7 +12,7 @@ import pytest
 
 import pmd
 from pmd import manifests
-from pmd.audit import tables
+from pmd.audit.figures import tables
 from tests.end_to_end.conftest import Demo
 from tests.library import examples
 

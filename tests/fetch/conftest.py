@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from PIL import Image, ImageDraw
 
 from pmd.config.options import FetchOptions, PerHost
-from pmd.fetch.hosts import Patience
+from pmd.fetch.politeness.hosts import Patience
 from pmd.schema import keys
 from pmd.schema.tables import IMAGES
 

@@ -28,8 +28,9 @@ from typing import Any, Final
 from PIL import Image
 
 from pmd.config.options import FetchOptions
-from pmd.fetch import engine, policies
+from pmd.fetch.lane import engine
 from pmd.fetch.outcome import EVIDENCE_HEADERS
+from pmd.fetch.politeness import policies
 from tests.fetch.conftest import HASTE, Behaviour, image_row, options, photo, reply, table
 
 JPEG: Final = photo()

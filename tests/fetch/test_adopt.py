@@ -21,8 +21,11 @@ from PIL import ExifTags, Image, ImageCms
 
 from pmd import codec
 from pmd.config.options import FetchOptions
-from pmd.fetch import adopt, outcome, state, store, stored
-from pmd.fetch.engine import Lane
+from pmd.fetch import outcome
+from pmd.fetch.adoption import adopt
+from pmd.fetch.generations import store
+from pmd.fetch.lane.engine import Lane
+from pmd.fetch.ledger import state, stored
 from pmd.schema import keys
 from pmd.store import commits
 from pmd.text import urls

@@ -19,7 +19,8 @@ from pmd import cli, config
 from pmd.config import Config
 from pmd.errors import NetworkError
 from pmd.fetch import needs as fetch_needs
-from pmd.fetch import policies, state
+from pmd.fetch.ledger import state
+from pmd.fetch.politeness import policies
 from pmd.inspection import verify
 from pmd.schema import keys
 from pmd.schema.statuses import TRANSIENT
@@ -246,7 +247,7 @@ def test_a_run_that_is_killed_before_it_is_known_leaves_images_open(
     web.routes |= {"lost.test/robots.txt": drop}
     chosen = known(tmp_path, web, [*lost, *here])
     with monkeypatch.context() as patch:
-        patch.setattr("pmd.fetch.store.end_waiting", kill)
+        patch.setattr("pmd.fetch.generations.store.end_waiting", kill)
         with pytest.raises(Killed), root.writer(chosen.root, "test"):
             fetch.build(chosen)
     assert statuses(chosen) == {"dead": 3}

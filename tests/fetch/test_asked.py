@@ -7,7 +7,7 @@ import datetime
 import pytest
 
 from pmd import config
-from pmd.fetch import asked
+from pmd.fetch.ledger import asked
 from pmd.schema import keys
 from pmd.schema.statuses import UNASKED
 from tests import tiny_root

@@ -15,9 +15,12 @@ from PIL import Image
 from pmd import codec, config
 from pmd.codec import decoding
 from pmd.config import Config
-from pmd.fetch import asking, judging, reference_lists, state, store
-from pmd.fetch.blocklists import read
-from pmd.fetch.engine import Lane
+from pmd.fetch.generations import store
+from pmd.fetch.lane import judging
+from pmd.fetch.lane.engine import Lane
+from pmd.fetch.ledger import asking, state
+from pmd.fetch.lists import reference_lists
+from pmd.fetch.lists.blocklists import read
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 
 PDQ = codec.hash_of(photo(seed=5), codec.Limits())

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pmd.config.options import PerHost
-from pmd.fetch.beginning import Line
-from pmd.fetch.engine import Lane
-from pmd.fetch.images import Image
+from pmd.fetch.lane.beginning import Line
+from pmd.fetch.lane.engine import Lane
+from pmd.fetch.lane.images import Image
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 
 

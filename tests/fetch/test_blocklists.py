@@ -12,8 +12,11 @@ from PIL import Image
 
 from pmd import codec
 from pmd.errors import InputError
-from pmd.fetch import blocklists, outcome, state, store
-from pmd.fetch.engine import Lane
+from pmd.fetch import outcome
+from pmd.fetch.generations import store
+from pmd.fetch.lane.engine import Lane
+from pmd.fetch.ledger import state
+from pmd.fetch.lists import blocklists
 from pmd.schema import keys
 from pmd.schema.tables import LEDGER
 from pmd.store import commits, storage

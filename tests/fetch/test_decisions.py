@@ -22,9 +22,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pmd.config.options import FetchOptions
-from pmd.fetch import addresses, dates, hosts, outcome, policies, receiving, robots, signals, special, tdmrep
-from pmd.fetch import resolver as names
-from pmd.fetch.head import Head
+from pmd.fetch import dates, outcome
+from pmd.fetch.http import addresses, receiving, special
+from pmd.fetch.http import resolver as names
+from pmd.fetch.http.head import Head
+from pmd.fetch.politeness import hosts, policies, robots, signals, tdmrep
 from pmd.schema.statuses import OK, STATUSES, TRANSIENT
 
 NOON = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.UTC)

@@ -16,14 +16,17 @@ import pytest
 
 from pmd import codec
 from pmd.config.options import PerHost
-from pmd.fetch import addresses, blocklists, hosts, judging
-from pmd.fetch.addresses import Target
-from pmd.fetch.answer import Answer, Ended
-from pmd.fetch.client import Client
-from pmd.fetch.driving import Clock, Deadlines, Driver
-from pmd.fetch.engine import Lane
-from pmd.fetch.hosts import Permits
-from pmd.fetch.resolver import Route
+from pmd.fetch.http import addresses
+from pmd.fetch.http.addresses import Target
+from pmd.fetch.http.answer import Answer, Ended
+from pmd.fetch.http.client import Client
+from pmd.fetch.http.driving import Clock, Deadlines, Driver
+from pmd.fetch.http.resolver import Route
+from pmd.fetch.lane import judging
+from pmd.fetch.lane.engine import Lane
+from pmd.fetch.lists import blocklists
+from pmd.fetch.politeness import hosts
+from pmd.fetch.politeness.hosts import Permits
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 from tests.fetch.test_forecast import Waiting
 

@@ -22,13 +22,16 @@ import pytest
 
 from pmd.config.options import FetchOptions, PerHost
 from pmd.errors import ConfigError, InputError
-from pmd.fetch import addresses, blocklists, hosts, outcome, robots, tdmrep
-from pmd.fetch.engine import Lane
+from pmd.fetch import outcome
+from pmd.fetch.http import addresses
+from pmd.fetch.http.receiving import ImageBody
+from pmd.fetch.http.resolver import Resolver, Route
+from pmd.fetch.http.transfers import Then
+from pmd.fetch.lane.engine import Lane
+from pmd.fetch.lane.stopping import Stop
+from pmd.fetch.lists import blocklists
 from pmd.fetch.outcome import Fetched
-from pmd.fetch.receiving import ImageBody
-from pmd.fetch.resolver import Resolver, Route
-from pmd.fetch.stopping import Stop
-from pmd.fetch.transfers import Then
+from pmd.fetch.politeness import hosts, robots, tdmrep
 from pmd.schema import keys
 from pmd.schema.tables import LEDGER
 from pmd.suppression import lists
@@ -299,7 +302,7 @@ class Strict(dict[str, bytes]):
 
 LANE = """
 import sys
-from pmd.fetch.engine import Lane
+from pmd.fetch.lane.engine import Lane
 from tests.fetch.conftest import image_row, options, table
 port, number, images = map(int, sys.argv[1:])
 rows = table(*(image_row(f"{number} {image}", f"http://h{image % 3}.one.test/{number}-{image}.jpg") for image in range(images)))

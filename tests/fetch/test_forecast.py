@@ -10,8 +10,8 @@ import pytest
 
 from pmd.config.options import FetchOptions, PerHost
 from pmd.errors import ConfigError
-from pmd.fetch import forecast, hosts
-from pmd.fetch.forecast import ARCHIVES, MANY, Shard
+from pmd.fetch.politeness import forecast, hosts
+from pmd.fetch.politeness.forecast import ARCHIVES, MANY, Shard
 from pmd.text import urls
 
 

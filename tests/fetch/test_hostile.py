@@ -15,9 +15,10 @@ import pytest
 
 from pmd.config.options import PerHost
 from pmd.demo.web import Authority
-from pmd.fetch import resolver, robots
-from pmd.fetch.engine import Lane
+from pmd.fetch.http import resolver
+from pmd.fetch.lane.engine import Lane
 from pmd.fetch.outcome import Fetched
+from pmd.fetch.politeness import robots
 from tests.fetch import hostile
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 
@@ -203,7 +204,7 @@ def test_nothing_of_an_answer_that_broke_off_is_left_for_the_next(web: Web, brok
 MANY_HOSTS = """
 import resource, sys
 from pmd.errors import PmdError
-from pmd.fetch.engine import Lane
+from pmd.fetch.lane.engine import Lane
 from tests.fetch.conftest import image_row, options, table
 port, hard = map(int, sys.argv[1:])
 resource.setrlimit(resource.RLIMIT_NOFILE, (70, hard))

@@ -25,11 +25,14 @@ from pmd import config
 from pmd.config import InvalidConfig
 from pmd.config.options import FetchOptions
 from pmd.errors import ConfigError, NetworkError, PmdError
-from pmd.fetch import blocklists, img2dataset, reference_lists, state, store, stored
-from pmd.fetch.blocklists import Blocklist
-from pmd.fetch.engine import Lane
-from pmd.fetch.images import Image
-from pmd.fetch.img2dataset import Img2dataset
+from pmd.fetch.adoption import img2dataset
+from pmd.fetch.adoption.img2dataset import Img2dataset
+from pmd.fetch.generations import store
+from pmd.fetch.lane.engine import Lane
+from pmd.fetch.lane.images import Image
+from pmd.fetch.ledger import state, stored
+from pmd.fetch.lists import blocklists, reference_lists
+from pmd.fetch.lists.blocklists import Blocklist
 from pmd.suppression import lists
 from pmd.suppression.lists import Suppression
 from pmd.text import urls
@@ -371,7 +374,7 @@ def test_it_is_ended_where_its_lane_is_to_end(tmp_path: Path, monkeypatch: pytes
 
 def test_it_does_not_outlive_us(tmp_path: Path) -> None:
     script = (
-        "from pathlib import Path; from pmd.fetch import img2dataset; "
+        "from pathlib import Path; from pmd.fetch.adoption import img2dataset; "
         f"log = Path({str(tmp_path / 'log')!r}); "
         'img2dataset._run(\'{"url_list": "x"}\', img2dataset._environment(None, Path(), log), log, bool)'
     )

@@ -23,7 +23,7 @@ import pytest
 
 from pipelines import build
 from pmd import config
-from pmd.fetch import state, stored
+from pmd.fetch.ledger import state, stored
 from pmd.schema.tables import LEDGER_OUTCOME
 from pmd.store import commits, root, storage
 from tests.fetch.conftest import Web, photo, reply
@@ -73,11 +73,15 @@ if __name__ == "__main__":
 """
 
 POINTS = (
-    ("before", "pmd.fetch.receiving:ImageBody.take", 70),  # inside a download: the headers are here, the body is not
-    ("after", "pmd.fetch.store:StoreTar.add", 50),
-    ("after", "pmd.fetch.store:StoreTar.finish", 2),
+    (
+        "before",
+        "pmd.fetch.http.receiving:ImageBody.take",
+        70,
+    ),  # inside a download: the headers are here, the body is not
+    ("after", "pmd.fetch.generations.store:StoreTar.add", 50),
+    ("after", "pmd.fetch.generations.store:StoreTar.finish", 2),
     ("before", "pmd.store.commits:put_table", 2),  # attempts are written, the ledger is not
-    ("before", "pmd.fetch.store:commit_generation", 2),
+    ("before", "pmd.fetch.generations.store:commit_generation", 2),
     (
         "after",
         "pmd.store.commits:write_if_absent",

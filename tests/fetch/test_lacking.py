@@ -13,9 +13,9 @@ import pycurl
 import pytest
 
 from pmd.errors import PmdError
-from pmd.fetch import addresses, broken
-from pmd.fetch.engine import Lane
-from pmd.fetch.resolver import Resolver, Route
+from pmd.fetch.http import addresses, broken
+from pmd.fetch.http.resolver import Resolver, Route
+from pmd.fetch.lane.engine import Lane
 from tests.fetch.conftest import HASTE, Web, image_row, options, reply, table
 from tests.fetch.hostile import JPEG
 
@@ -102,7 +102,7 @@ def test_what_libcurl_lacks_is_no_answer_of_the_hosts() -> None:
     assert isinstance(broken.of(pycurl.error(pycurl.E_COULDNT_CONNECT, "Failed to connect")), broken.Broken)
 
 
-@pytest.mark.parametrize("where", ["pmd.fetch.judging.judge_at_once", "pmd.fetch.engine.Line.begin"])
+@pytest.mark.parametrize("where", ["pmd.fetch.lane.judging.judge_at_once", "pmd.fetch.lane.engine.Line.begin"])
 @pytest.mark.parametrize("lacking", [MemoryError("no more"), RuntimeError("can't start new thread")])
 def test_a_lane_ends_with_what_it_lacks(
     web: Web, monkeypatch: pytest.MonkeyPatch, lacking: Exception, where: str

@@ -24,8 +24,10 @@ from pipelines import curate, fetch, images
 from pmd import config
 from pmd.config import Config
 from pmd.errors import PmdError
-from pmd.fetch import leases, state, stopping, transforms
 from pmd.fetch import needs as fetch_needs
+from pmd.fetch import transforms
+from pmd.fetch.lane import leases, stopping
+from pmd.fetch.ledger import state
 from pmd.schema.exits import TIME_IS_UP
 from pmd.store import lock, register, root
 from pmd.terminal import endings

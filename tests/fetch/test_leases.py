@@ -21,11 +21,13 @@ import pytest
 
 from pmd.config.options import FetchOptions, PerHost
 from pmd.engines import alive, ends
-from pmd.fetch import addresses, hosts, leases
-from pmd.fetch.answer import Answer
-from pmd.fetch.client import Client
-from pmd.fetch.leases import ASK_S, LEASE_S, LOST_S, RENEW_S
-from pmd.fetch.stopping import Stop
+from pmd.fetch.http import addresses
+from pmd.fetch.http.answer import Answer
+from pmd.fetch.http.client import Client
+from pmd.fetch.lane import leases
+from pmd.fetch.lane.leases import ASK_S, LEASE_S, LOST_S, RENEW_S
+from pmd.fetch.lane.stopping import Stop
+from pmd.fetch.politeness import hosts
 from pmd.fetch.transforms import lane_name
 from pmd.store import storage, versions
 from tests.fetch.test_forecast import Waiting
@@ -217,7 +219,7 @@ def test_what_was_lost_while_a_renewal_was_on_its_way_stays_lost(
 
 DIES: Final = """
 import sys, time
-from pmd.fetch import leases
+from pmd.fetch.lane import leases
 leases.take(sys.argv[1], lambda: None)
 print("taken", flush=True)
 time.sleep(600)
@@ -305,7 +307,7 @@ def test_what_is_none_of_ours_is_somebodys(tmp_path: Path, clock: Clock, content
 ENDED_BY_ITS_ENGINE: Final = """
 import sys, threading
 from pmd.engines import leaving
-from pmd.fetch import leases
+from pmd.fetch.lane import leases
 leaving.at_sigterm()
 def fails():
     raise RuntimeError("what comes before keeps nothing from being done")

@@ -12,7 +12,8 @@ import pytest
 from pipelines import build
 from pmd import config
 from pmd.errors import ConfigError
-from pmd.fetch import needs, partitions
+from pmd.fetch import needs
+from pmd.fetch.ledger import partitions
 from pmd.store.standing import Standing
 from tests import tiny_root
 

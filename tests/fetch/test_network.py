@@ -9,8 +9,9 @@ import pyarrow as pa
 import pytest
 
 from pmd.errors import NetworkError
-from pmd.fetch import network, store
-from pmd.fetch.engine import Lane
+from pmd.fetch import network
+from pmd.fetch.generations import store
+from pmd.fetch.lane.engine import Lane
 from pmd.schema import keys
 from pmd.schema.tables import LEDGER
 from pmd.store import storage

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pmd.fetch import partitions, state
+from pmd.fetch.ledger import partitions, state
 from pmd.schema.tables import KEY
 
 #: A key of each quarter of all, in order.

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pmd.fetch import patterns, robots, tdmrep
-from pmd.fetch.engine import Lane
+from pmd.fetch.lane.engine import Lane
+from pmd.fetch.politeness import patterns, robots, tdmrep
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 
 NOON = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.UTC)

@@ -11,9 +11,9 @@ import pytest
 
 from pmd.config.options import FetchOptions
 from pmd.errors import ConfigError
-from pmd.fetch.engine import Lane
+from pmd.fetch.http.proxies import Proxies, is_inside
+from pmd.fetch.lane.engine import Lane
 from pmd.fetch.outcome import Fetched
-from pmd.fetch.proxies import Proxies, is_inside
 from tests.fetch.conftest import HASTE, Loopback, Web, image_row, options, photo, reply, table
 
 JPEG = photo()

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pmd.errors import VerificationError
-from pmd.fetch import reading, stored
+from pmd.fetch.ledger import reading, stored
 from pmd.schema import keys
 from pmd.store import spools, storage
 from tests.store.failing_storage import FailingStorage

@@ -14,9 +14,12 @@ from PIL import Image
 
 from pmd import codec
 from pmd.errors import InputError
-from pmd.fetch import adopt, reference_lists, state, store
-from pmd.fetch.engine import Lane
-from pmd.fetch.reference_lists import Known
+from pmd.fetch.adoption import adopt
+from pmd.fetch.generations import store
+from pmd.fetch.lane.engine import Lane
+from pmd.fetch.ledger import state
+from pmd.fetch.lists import reference_lists
+from pmd.fetch.lists.reference_lists import Known
 from pmd.schema import keys
 from pmd.store import commits
 from pmd.text import urls

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from pmd.fetch import partitions, renamed
-from pmd.fetch.partitions import Cut
+from pmd.fetch.adoption import renamed
+from pmd.fetch.ledger import partitions
+from pmd.fetch.ledger.partitions import Cut
 from pmd.schema import keys
 from pmd.schema.tables import ATTEMPTS, KEY, LEDGER
 from pmd.store.register import Generation, Register

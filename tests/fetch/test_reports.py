@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pmd.fetch import reports, runs, store
-from pmd.fetch.reports import Done, Heard, Reports
+from pmd.fetch import runs
+from pmd.fetch.generations import reports, store
+from pmd.fetch.generations.reports import Done, Heard, Reports
 from pmd.fetch.runs import Run
 from pmd.store.commits import Books, Commit
 from tests import tiny_root

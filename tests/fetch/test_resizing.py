@@ -13,8 +13,11 @@ from PIL import Image
 
 from pmd import codec
 from pmd.config.options import FetchOptions
-from pmd.fetch import img2dataset, judging, state, store, stored
-from pmd.fetch.engine import Lane
+from pmd.fetch.adoption import img2dataset
+from pmd.fetch.generations import store
+from pmd.fetch.lane import judging
+from pmd.fetch.lane.engine import Lane
+from pmd.fetch.ledger import state, stored
 from pmd.inspection import explain
 from pmd.schema.statuses import STATUSES
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table

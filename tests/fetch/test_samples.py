@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pmd.errors import InputError
-from pmd.fetch import adopt, samples
+from pmd.fetch.adoption import adopt, samples
 from pmd.formats import archives
 from pmd.store import storage
 from tests.fetch.conftest import photo

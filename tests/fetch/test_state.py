@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pmd.fetch import state
+from pmd.fetch.ledger import state
 from pmd.schema import keys
 from pmd.schema.tables import LEDGER, LEDGER_FILE
 from pmd.store import commits

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import pytest
 
 from pmd.errors import ConfigError
-from pmd.fetch import stopping, summary
+from pmd.fetch import summary
+from pmd.fetch.lane import stopping
 
 NOW = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
 

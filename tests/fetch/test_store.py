@@ -18,10 +18,11 @@ from PIL import Image
 
 from pmd.config.options import FetchOptions
 from pmd.errors import InputError, NetworkError, RootError
-from pmd.fetch import state, store, stored
-from pmd.fetch.engine import Lane
+from pmd.fetch.generations import store
+from pmd.fetch.generations.waiting import Waiting
+from pmd.fetch.lane.engine import Lane
+from pmd.fetch.ledger import state, stored
 from pmd.fetch.outcome import Fetched
-from pmd.fetch.waiting import Waiting
 from pmd.schema import keys
 from pmd.schema.tables import ATTEMPTS, LEDGER, LEDGER_OUTCOME
 from pmd.store import commits, patience, register, root, storage

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pmd.errors import VerificationError
-from pmd.fetch import stored
+from pmd.fetch.ledger import stored
 from pmd.schema import keys
 
 CONTENT = bytes(range(200))

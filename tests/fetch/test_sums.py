@@ -12,7 +12,8 @@ import pytest
 
 from pmd import config, flow
 from pmd.books import committed
-from pmd.fetch import asked, needs, state, sums
+from pmd.fetch import needs
+from pmd.fetch.ledger import asked, state, sums
 from pmd.inspection import status
 from pmd.inspection.diff import roots
 from pmd.refresh import results

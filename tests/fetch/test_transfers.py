@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pmd.config.options import PerHost
-from pmd.fetch import hosts, second_look, transfers, trust
-from pmd.fetch.broken import Broken
-from pmd.fetch.engine import Lane
-from pmd.fetch.head import ENDLESS, Head
+from pmd.fetch.http import second_look, transfers, trust
+from pmd.fetch.http.broken import Broken
+from pmd.fetch.http.head import ENDLESS, Head
+from pmd.fetch.lane.engine import Lane
+from pmd.fetch.politeness import hosts
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 
 JPEG = photo()

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from pmd.config.options import FetchOptions
-from pmd.fetch import state, store
-from pmd.fetch.engine import Lane
+from pmd.fetch.generations import store
+from pmd.fetch.lane.engine import Lane
+from pmd.fetch.ledger import state
 from pmd.schema import keys
 from tests.fetch.conftest import Web, image_row, options, photo, reply, table
 

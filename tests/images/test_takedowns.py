@@ -15,7 +15,7 @@ from PIL import Image
 from pipelines import build
 from pmd import config, perceptual_hash
 from pmd.errors import InputError, PmdError
-from pmd.fetch import stored
+from pmd.fetch.ledger import stored
 from pmd.images import names, takedowns
 from pmd.images import needs as images_needs
 from pmd.inspection import explain

@@ -13,7 +13,8 @@ from pmd import config
 from pmd.config import Config
 from pmd.dedupe import rules as dedupe_rules
 from pmd.errors import VerificationError
-from pmd.fetch import partitions, runs, state
+from pmd.fetch import runs
+from pmd.fetch.ledger import partitions, state
 from pmd.fetch.runs import Run
 from pmd.images import aliases
 from pmd.inspection import damage, explain, peek

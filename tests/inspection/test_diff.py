@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from pmd import cli, codec, config
 from pmd.errors import ConfigError, InputError
-from pmd.fetch import state
+from pmd.fetch.ledger import state
 from pmd.formats import lines
 from pmd.inspection import diff
 from pmd.inspection.diff import hub_files, join

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from pmd import cli, config
 from pmd.errors import PmdError, RootError
-from pmd.fetch import stored
+from pmd.fetch.ledger import stored
 from pmd.images import names
 from pmd.inspection import explain
 from pmd.schema import keys

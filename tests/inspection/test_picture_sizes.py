@@ -10,7 +10,7 @@ import pytest
 
 from pmd import codec, config
 from pmd.config.options import FetchOptions
-from pmd.fetch import judging
+from pmd.fetch.lane import judging
 from pmd.inspection import picture_sizes, plan
 from tests.config.test_model import LEAST, SBU
 

@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 
 from pipelines import curate, images
 from pmd import cli, config, manifests, sources
-from pmd.fetch import forecast, hosts, partitions, state
+from pmd.fetch.ledger import partitions, state
+from pmd.fetch.politeness import forecast, hosts
 from pmd.inspection import expected, plan, plan_text, sampling, status
 from pmd.manifests.select import human_bytes
 from pmd.store import commits, root

@@ -27,7 +27,7 @@ from pmd import cli, config, flow
 from pmd.books import reconciliation
 from pmd.books.committed import Committed
 from pmd.errors import RootError
-from pmd.fetch import state, stored
+from pmd.fetch.ledger import state, stored
 from pmd.inspection import verify
 from pmd.inspection.recount import Recounting
 from pmd.schema.tables import KEY, LEDGER, LEDGER_LATER

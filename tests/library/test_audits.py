@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 import pmd
-from pmd.audit import tables
+from pmd.audit.figures import tables
 from pmd.errors import ConfigError, RootError, VerificationError
 from pmd.library import audits
 from pmd.store import commits, root

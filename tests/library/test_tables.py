@@ -20,7 +20,7 @@ import pytest
 import pmd
 from pmd import config
 from pmd.errors import ConfigError, InputError, RootError, VerificationError
-from pmd.fetch import partitions
+from pmd.fetch.ledger import partitions
 from pmd.publish.rules import PUBLISHED
 from pmd.schema import keys
 from pmd.schema.tables import PAIRS

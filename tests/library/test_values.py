@@ -14,7 +14,7 @@ from PIL import Image
 
 import pmd
 from pmd.errors import InputError
-from pmd.fetch import stored
+from pmd.fetch.ledger import stored
 from tests import tiny_root
 
 URLS = [

@@ -7,7 +7,7 @@ import random
 import pyarrow as pa
 import pytest
 
-from pmd.fetch import reading
+from pmd.fetch.ledger import reading
 from pmd.schema import keys
 from tests.fetch.test_reading import write
 from tests.object_stores.conftest import Emulated

@@ -16,9 +16,9 @@ import pytest
 import pmd.fetch.transforms
 from pipelines import audit, build, curate, running
 from pmd import config, flow
-from pmd.audit import repeated
+from pmd.audit.counting import repeated
 from pmd.config import Config
-from pmd.fetch import state
+from pmd.fetch.ledger import state
 from pmd.fetch.outcome import Fetched
 from pmd.images import rules as images_rules
 from pmd.schema.tables import LEDGER_OUTCOME

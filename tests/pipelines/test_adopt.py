@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipelines import build
 from pmd import config
-from pmd.fetch import partitions
+from pmd.fetch.ledger import partitions
 from pmd.inspection import verify
 from pmd.schema import keys
 from pmd.store import root, storage

@@ -14,7 +14,7 @@ from PIL import Image
 
 from pipelines import build
 from pmd import config
-from pmd.fetch import state
+from pmd.fetch.ledger import state
 from pmd.schema.statuses import OK
 from pmd.store import commits, root, storage
 

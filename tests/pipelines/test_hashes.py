@@ -22,7 +22,8 @@ from pipelines import build, publish, repair
 from pmd import codec, config, flow
 from pmd.config import Config
 from pmd.errors import RootError, VerificationError, WorkerFault
-from pmd.fetch import asking, hashing, partitions, state, store
+from pmd.fetch.generations import hashing, store
+from pmd.fetch.ledger import asking, partitions, state
 from pmd.inspection import explain, plan, plan_text, status, verify
 from pmd.store import commits, register, root, sealed, storage
 from pmd.store.standing import Standing

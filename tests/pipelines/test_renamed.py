@@ -17,7 +17,7 @@ from pipelines import build
 from pmd import codec, config
 from pmd.books import redirects
 from pmd.config import Config
-from pmd.fetch import partitions, stored
+from pmd.fetch.ledger import partitions, stored
 from pmd.inspection import verify
 from pmd.schema import keys
 from pmd.store import register, root

@@ -18,7 +18,8 @@ from pipelines import build, repair
 from pmd import cli, config
 from pmd.config import Config
 from pmd.errors import ConfigError, PmdError, VerificationError
-from pmd.fetch import reference_lists, state
+from pmd.fetch.ledger import state
+from pmd.fetch.lists import reference_lists
 from pmd.fetch.outcome import Fetched
 from pmd.inspection import explain, verify
 from pmd.schema import keys

@@ -16,7 +16,7 @@ from PIL import Image
 from pmd import config
 from pmd.config import Config
 from pmd.errors import ConfigError
-from pmd.fetch import partitions
+from pmd.fetch.ledger import partitions
 from pmd.inspection import explain, plan, status, verify
 from pmd.store import root
 from tests.fetch.conftest import Web, photo, reply

@@ -25,7 +25,7 @@ from pmd.config import Config
 from pmd.config.engine import Engine, Shuffle
 from pmd.engines import transforms
 from pmd.engines.coder import RecordBatchCoder
-from pmd.fetch import leases
+from pmd.fetch.lane import leases
 from pmd.store import parcels, storage, versions
 from tests.pipelines import building
 

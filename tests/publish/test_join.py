@@ -15,7 +15,7 @@ from pmd import config
 from pmd.config import Config
 from pmd.curate import needs as curate_needs
 from pmd.errors import InputError
-from pmd.fetch import reference_lists
+from pmd.fetch.lists import reference_lists
 from pmd.inspection import diff
 from pmd.publish import join, lists, withdrawn
 from pmd.publish import rules as publish_rules

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pyarrow as pa
 
-from pmd.fetch.asked import ASKED
+from pmd.fetch.ledger.asked import ASKED
 from pmd.schema import keys
 from pmd.schema.tables import IMAGES, LEDGER
 

@@ -19,8 +19,8 @@ from pmd import cli, config
 from pmd.config import Config
 from pmd.config.options import FetchOptions, PerHost
 from pmd.errors import ConfigError, NetworkError, RootError
+from pmd.fetch.lane.stopping import Stop
 from pmd.fetch.outcome import Attempt, Fetched
-from pmd.fetch.stopping import Stop
 from pmd.inspection import diff, verify
 from pmd.publish import folder
 from pmd.refresh import asking, figures, telling, waves

@@ -8,8 +8,8 @@ import itertools
 
 import pytest
 
-from pmd.audit.suppression import LEAST
-from pmd.fetch import sums
+from pmd.audit.statistics.suppression import LEAST
+from pmd.fetch.ledger import sums
 from pmd.refresh import availability, figures, page, results
 from tests.refresh.populations import asked
 

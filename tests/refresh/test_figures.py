@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pmd.audit import clusters, estimates
-from pmd.fetch.asked import ALL
+from pmd.audit.statistics import clusters, estimates
+from pmd.fetch.ledger.asked import ALL
 from pmd.refresh import figures, page
 from pmd.refresh.sampling import Bound
 from pmd.refresh.waves import WAVE, Wave

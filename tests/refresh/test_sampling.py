@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from pmd.fetch.asked import ALL
+from pmd.fetch.ledger.asked import ALL
 from pmd.refresh import figures, sampling
 from tests.refresh.populations import asked, places
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pmd.engines.transforms import OUTPUTS, collect
-from pmd.fetch import reading
+from pmd.fetch.ledger import reading
 from pmd.shard import windows
 from pmd.shard.samples import SAMPLES
 from pmd.shard.transforms import SHARDS, WINDOWS, CutShards, WriteShard, by_shard, joined

@@ -23,7 +23,7 @@ from pmd import config
 from pmd.books import reconciliation
 from pmd.dedupe import packed
 from pmd.errors import ConfigError, InputError, PmdError, RootError
-from pmd.fetch import trust
+from pmd.fetch.http import trust
 from pmd.store import failures, naming, patience, root, spools, storage
 from tests import tiny_root
 

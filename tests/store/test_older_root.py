@@ -14,8 +14,9 @@ from pmd import config, flow, manifests
 from pmd.curate import needs as curate_needs
 from pmd.curate import transforms as curate_transforms
 from pmd.dedupe import needs as dedupe_needs
-from pmd.fetch import asking, partitions, state, store
 from pmd.fetch import needs as fetch_needs
+from pmd.fetch.generations import store
+from pmd.fetch.ledger import asking, partitions, state
 from pmd.images import needs as images_needs
 from pmd.images import rules as images_rules
 from pmd.inspection import explain, verify

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 
 from pmd.errors import RootError, VerificationError
-from pmd.fetch import stored
-from pmd.fetch.store import StoreTar
+from pmd.fetch.generations.store import StoreTar
+from pmd.fetch.ledger import stored
 from pmd.store import exchange, naming, patience, sealed, storage, versions
 from tests.store.failing_storage import PASSING, FailingStorage
 

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pytest
 
 from pmd.errors import PmdError
-from pmd.fetch import state, store
+from pmd.fetch.generations import store
+from pmd.fetch.ledger import state
 from pmd.store import commits, lock, proposals, register, root
 from pmd.store.commits import Books, Commit
 from pmd.store.lock import Lock, State

@@ -19,8 +19,10 @@ from PIL import Image, ImageFile
 from pmd import codec
 from pmd.codec import Limits
 from pmd.errors import PmdError, VerificationError
-from pmd.fetch import archives, hashing, mend, stored
-from pmd.fetch.store import StoreTar
+from pmd.fetch.generations import hashing, mend
+from pmd.fetch.generations.store import StoreTar
+from pmd.fetch.lane import archives
+from pmd.fetch.ledger import stored
 from pmd.schema import keys
 from pmd.store import sealed, shortage
 from tests.store.failing_storage import FailingStorage, error

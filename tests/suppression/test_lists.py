@@ -9,7 +9,7 @@ import pytest
 
 from pmd import config
 from pmd.errors import InputError
-from pmd.fetch import blocklists
+from pmd.fetch.lists import blocklists
 from pmd.schema import keys
 from pmd.schema.tables import PAIRS, REJECTED
 from pmd.suppression import lists, people, rows

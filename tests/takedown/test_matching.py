@@ -24,8 +24,8 @@ from pmd.config.asked import Asked
 from pmd.curate import needs
 from pmd.dedupe import rules as dedupe_rules
 from pmd.errors import InputError, PmdError, RootError
-from pmd.fetch import policies
 from pmd.fetch.outcome import Attempt
+from pmd.fetch.politeness import policies
 from pmd.images import needs as images_needs
 from pmd.images import rules as images_rules
 from pmd.images import takedowns

@@ -6,5 +6,5 @@
     formatting   how figures are written
 
 Every other module is a section, or what several sections say alike. None of them counts anything: all they know is the content of
-audit.json (`pmd.audit.result`).
+audit.json (`pmd.audit.figures.result`).
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pmd.audit.attributes import RATES
+from pmd.audit.figures.attributes import RATES
 from pmd.audit.report import formatting, page, rates
 from pmd.escape import html as escape
 

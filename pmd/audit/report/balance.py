@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pmd.audit.measure import STAGES
+from pmd.audit.counting.measure import STAGES
 from pmd.audit.report import charts, formatting, page
 from pmd.audit.report.charts import Segment, Stack
 from pmd.audit.report.style import ROW_COLOURS

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pmd.audit.findings import LEAST_EFFECT
 from pmd.audit.report import charts, formatting, page, rates
 from pmd.audit.report.charts import Dots
+from pmd.audit.statistics.findings import LEAST_EFFECT
 from pmd.escape import html as escape
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pmd.audit.marks import OF_ENGLISH
 from pmd.audit.report import formatting, page, rates
+from pmd.audit.texts.marks import OF_ENGLISH
 from pmd.escape import html as escape
 
 #: Kind of identity → its article.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pmd.audit.measure import MAX_WORDS
+from pmd.audit.counting.measure import MAX_WORDS
 from pmd.audit.report import charts, formatting, page
 from pmd.audit.report.charts import Dots, Mark
 from pmd.escape import html as escape

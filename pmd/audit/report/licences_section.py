@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pmd.audit.report import formatting, page, rates
-from pmd.audit.suppression import NOT_SHOWN
+from pmd.audit.statistics.suppression import NOT_SHOWN
 from pmd.escape import html as escape
 from pmd.schema.licences import NOASSERTION
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pmd.audit import tables
+from pmd.audit.figures import tables
 from pmd.audit.report import formatting, page
 from pmd.escape import html as escape
 

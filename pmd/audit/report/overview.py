@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pmd.audit.measure import STAGES
+from pmd.audit.counting.measure import STAGES
 from pmd.audit.report import formatting, page
 from pmd.escape import html as escape
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pmd.audit.report import formatting
 from pmd.audit.report.style import ROW_COLOURS
-from pmd.audit.suppression import LEAST
+from pmd.audit.statistics.suppression import LEAST
 from pmd.escape import html as escape
 
 #: Rows of a table that stands on one sheet of paper, where that is printed.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pmd.audit.marks import OF_READ
 from pmd.audit.report import formatting, page, rates
+from pmd.audit.texts.marks import OF_READ
 from pmd.escape import html as escape
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from pmd.audit.pictures import BINS, NO_COPY, labels, low
+from pmd.audit.figures.pictures import BINS, NO_COPY, labels, low
 from pmd.audit.report import charts, formatting, page
-from pmd.audit.suppression import NOT_SHOWN
+from pmd.audit.statistics.suppression import NOT_SHOWN
 from pmd.escape import html as escape
 
 #: Table → what it is called.

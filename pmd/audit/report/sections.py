@@ -269,7 +269,7 @@ def html(result: Mapping[str, Any]) -> str:
     """Return the page.
 
     Args:
-        result: The content of audit.json, as `pmd.audit.result.result` makes it or as read from the file.
+        result: The content of audit.json, as `pmd.audit.figures.result.result` makes it or as read from the file.
     """
     audited = posixpath.basename(result["data_set"]["path"].rstrip("/")) if "data_set" in result else "a PMD build"
     title = f"Bias audit of {audited}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from pmd.audit.report import charts, formatting, page
 from pmd.audit.report.charts import Dots, Mark
-from pmd.audit.suppression import LEAST
+from pmd.audit.statistics.suppression import LEAST
 from pmd.escape import html as escape
 from pmd.escape import isolated
 

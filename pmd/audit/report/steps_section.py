@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pmd import flow
-from pmd.audit.measure import ASKED
+from pmd.audit.counting.measure import ASKED
 from pmd.audit.report import formatting, page, ratios
 from pmd.audit.report.ratios import Ratio
 from pmd.escape import html as escape

@@ -1,6 +1,6 @@
 """A map of the world: countries as shapes, filled by class, in an equal-area projection, so that what is large looks large.
 
-Shapes are those of the time zones (tzfpy), put together by country as `pmd.audit.places` has it and rounded to the drawing: no
+Shapes are those of the time zones (tzfpy), put together by country as `places.places` has it and rounded to the drawing: no
 other geometry is needed, and the map's borders are the ones that points are counted by. They reach twelve miles out to sea, which
 is less than a pixel, and keeps small islands visible. To put them together takes half a second, so what comes of it stands in
 `shapes.bin`, written by benchmarks/place_cells.py from tzfpy's polygons (© OpenStreetMap contributors, ODbL 1.0) of one version;
@@ -23,7 +23,7 @@ import orjson
 import tzfpy
 from numpy.typing import NDArray
 
-from pmd.audit import cells, places, territories
+from pmd.audit.places import cells, places, territories
 from pmd.audit.report import charts
 from pmd.escape import html as escape
 

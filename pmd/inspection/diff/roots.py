@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from pmd import flow
 from pmd.books.committed import Committed, accounts_by_stage, made_of, read_all
-from pmd.fetch import state
+from pmd.fetch.ledger import state
 from pmd.inspection.diff import details, join, pairs, texts
 from pmd.inspection.diff.join import A, B, Examples, Meeting, Passed, Tell
 from pmd.schema.statuses import OK

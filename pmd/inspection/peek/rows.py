@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from pmd import flow
 from pmd.config.reasons import REASONS
 from pmd.errors import VerificationError
-from pmd.fetch import partitions, state, stored
+from pmd.fetch.ledger import partitions, state, stored
 from pmd.inspection import rejected as rejections
 from pmd.inspection import upstream
 from pmd.inspection.peek import pictures, sampling

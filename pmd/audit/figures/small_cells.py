@@ -1,0 +1,216 @@
+"""What audit.json shows of countries, hosts, languages, repeated texts and attributes, so that no few pairs follow from it.
+
+The same pairs stand in several tables: by source and in all, by country and by income class, after each stage. `figures.steps`
+says what is told of each source; here every table of a source is cut to that, and what is said of all sources follows from it: it
+is what their lists have together, so that a small cell of one of them is in "other" here too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from pmd.audit.figures import attributes
+from pmd.audit.figures.steps import ALWAYS_TOLD, Source
+from pmd.audit.statistics import suppression
+
+#: Section → its list, the labels and the counts of it, and what `Source` calls it.
+_LISTS: Final = {
+    "countries": ("shares", "country", "pairs", "country"),
+    "hosts": ("largest", "host", "pairs", "host"),
+    "languages": ("shares", "language", "texts", "language"),
+}
+#: Rows that are listed of all sources together; the rest is summed as "other".
+LISTED: Final = {"languages": 25, "countries": 40, "hosts": 20}
+#: How near figures of hosts' sizes are told, in pairs: what is hidden lies within.
+_NEAR: Final = 2 * suppression.LEAST
+#: Shares that would be told no nearer than this are not told.
+_FAR: Final = 0.25
+
+
+def hide(content: Mapping[str, Any], told: Mapping[str, Source]) -> None:
+    """Cut the lists of countries, hosts and languages of every population to what is told."""
+    for name, populations in content["sources"].items():
+        for section in _LISTS:
+            for stage, population in populations.items():
+                if name in told:
+                    _cut(section, stage, population[section], populations, told[name])
+        for stage, population in populations.items():
+            _cut_sizes(population["hosts"])
+            if name in told:
+                _cut_marked(stage, population, told[name])
+    for section in _LISTS:
+        for stage, population in content["all"].items():
+            _add_up(content, stage, section, population[section])
+
+
+def _cut(section: str, stage: str, figures: dict[str, Any], populations: Mapping[str, Any], told: Source) -> None:
+    key, label, count, by = _LISTS[section]
+    if key not in figures:
+        return
+    numbers, same = told.of_step(by, stage), told.as_before(by, stage)
+    total, rows = _total(figures), []
+    for row in figures[key]:
+        name = row[label]
+        if section == "languages" and name in ALWAYS_TOLD:
+            rows.append(row)
+        elif name in numbers:
+            rows.append({**row, count: numbers[name], "share": numbers[name] / total})
+            if name in same:
+                rows[-1] |= {"as_before": True, **_ends(populations, section, same[name], name)}
+    figures[key] = rows
+    figures["other"] = max(1 - math.fsum(row["share"] for row in rows), 0.0) if total else None
+
+
+def _cut_sizes(figures: dict[str, Any]) -> None:
+    """Round what follows from the hosts' sizes to `_NEAR` pairs, where not all of these are told: no exact size follows then.
+
+    Hosts that are given as they were are in these figures as they are told. A pair more changes a share by its part of all pairs,
+    Gini's coefficient by up to twice that, and the chance that two pairs have one host by twice the host's part of that.
+    """
+    if "largest" not in figures:
+        return
+    total, rows = _total(figures), figures["largest"]
+    rest = total - sum(row["pairs"] for row in rows)
+    if rest == 0 and not any(row.get("as_before") for row in rows):
+        return
+    largest = max([min(rest, suppression.HELD), *(row["pairs"] for row in rows)])
+    near = _NEAR / total
+    for name, step in (("gini", 2 * near), ("top_1_percent", near), ("top_10", near)):
+        figures[name] = _rounded(figures[name], step)
+    figures["curve"] = [[fraction, _rounded(share, near)] for fraction, share in figures["curve"] if near <= _FAR]
+    figures["two_pairs_share_one"] = _rounded(figures["two_pairs_share_one"], 2 * near * largest / total)
+
+
+def _rounded(value: float | None, near: float) -> float | None:
+    """Return a share to the nearest multiple; None where that says little. Only all and nothing are told as such."""
+    if value is None or value in {0.0, 1.0}:
+        return value
+    if near > _FAR:
+        return None
+    most = math.ceil(1 / near) - 1
+    return min(max(round(value / near), 1), most) * near
+
+
+def _cut_marked(stage: str, population: Mapping[str, Any], told: Source) -> None:
+    """List no host with terms of harm whose pairs are told after another step and hidden here: its texts would tell of them."""
+    named = {host for step in told.taken for host in told.of_step("host", step)}
+    hidden = named - ({*told.of_step("host", stage)} - {*told.as_before("host", stage)})
+    population["harm"]["hosts"] = [row for row in population["harm"]["hosts"] if row["host"] not in hidden]
+
+
+def _ends(populations: Mapping[str, Any], section: str, stage: str, name: str) -> dict[str, Any]:
+    """Return the interval that a row had when it was last told: another would tell by how much it changed."""
+    key, label, _, _ = _LISTS[section]
+    earlier: Mapping[str, Any] = next(
+        (row for row in populations.get(stage, {}).get(section, {}).get(key, []) if row[label] == name), {}
+    )
+    return {end: earlier.get(end) for end in ("low", "high", "refused")} if section == "countries" else {}
+
+
+def _total(figures: Mapping[str, Any]) -> int:
+    return int(figures["coverage"]["measured"]) - int(figures.get("no_country", 0))
+
+
+def _add_up(content: Mapping[str, Any], stage: str, section: str, figures: dict[str, Any]) -> None:
+    """Show of all sources together what they show one by one, added up, and no more: texts with the weight of their pairs."""
+    key, label, count, _ = _LISTS[section]
+    populations = [source[stage] for source in content["sources"].values()]
+    having = [one for one in populations if one[section]["coverage"]["measured"]]
+    if key not in figures or not having:
+        return
+    if len(having) == 1:
+        # But for the coverage: other sources may have pairs of which nothing was measured.
+        taken = having[0][section].keys() - {"coverage"} if section == "hosts" else {key, "other"}
+        figures |= {name: having[0][section][name] for name in taken}
+        return
+    weights = [one["pairs"] if section == "languages" else _total(one[section]) for one in having]
+    found: dict[str, dict[str, Any]] = {}
+    for one, weight in zip(having, weights, strict=True):
+        for row in one[section].get(key, []):
+            added = found.setdefault(row[label], {label: row[label], count: 0, "share": 0.0})
+            added[count] += row[count]
+            added["share"] += row["share"] * weight / sum(weights)
+            if row.get("as_before"):
+                added["as_before"] = True
+    ranked = sorted(found.values(), key=lambda row: (-row["share"], row[label]))
+    figures[key] = ranked[: LISTED[section]]
+    figures["other"] = max(1 - math.fsum(row["share"] for row in figures[key]), 0.0)
+    if section == "hosts":
+        _cut_sizes(figures)
+
+
+def hide_texts(content: Mapping[str, Any]) -> None:
+    """Show no repeated text of which a few pairs were lost, and how many users have it only where no few of them follow.
+
+    Of all sources together a text is shown where all that have it show it.
+    """
+    for near in (False, True):
+        parts = [_texts([*populations.values()], near=near) for populations in content["sources"].values()]
+        sources = [*content["sources"].values()]
+        for place, (stage, population) in enumerate(content["all"].items()):
+            section = _repeated(population, near=near)
+            having = [_repeated(one[stage], near=near) for one in sources if one[stage]["pairs"]]
+            if len(having) == 1:
+                section["largest"] = having[0]["largest"]
+            else:
+                told = [part[place] for part in parts]
+                rows = [
+                    row for row in section["largest"] if row["pairs"] == sum(one.get(row["text"], 0) for one in told)
+                ]
+                section["largest"] = rows
+
+
+def _repeated(population: Mapping[str, Any], *, near: bool) -> dict[str, Any]:
+    found: dict[str, Any] = population["repeated"]["near"] if near else population["repeated"]
+    return found
+
+
+def _texts(populations: Sequence[Mapping[str, Any]], *, near: bool) -> list[dict[str, int]]:
+    sections = [_repeated(one, near=near) for one in populations]
+    tables = [{row["text"]: row["pairs"] for row in one["largest"]} for one in sections]
+    totals = [one["shared_by"][0]["pairs"] for one in sections]
+    found = suppression.told(tables, totals, suppression.order(len(sections)))
+    for place, (section, numbers) in enumerate(zip(sections, found, strict=True)):
+        others = [one for other, one in enumerate(found) if place and other != place]
+        same = set().union(*(suppression.hardly_changed(numbers, one) for one in others))
+        rows = []
+        for row in section["largest"]:
+            if (pairs := numbers.get(row["text"])) is not None:
+                marked = {"as_before": True} if row["text"] in same else {}
+                images = min(pairs, row["images"] + pairs - row["pairs"])
+                rows.append({**row, **marked, "pairs": pairs, "images": images})
+        section["largest"] = rows
+    _cut_users(sections)
+    return found
+
+
+def _cut_users(sections: Sequence[Mapping[str, Any]]) -> None:
+    """Tell how many users have a text only where they are not few, and not a few more or fewer than after another stage."""
+    told: dict[str, list[int]] = {}
+    for place in suppression.order(len(sections)):
+        for row in (row for row in sections[place]["largest"] if "users" in row):
+            users, known = row["users"], told.setdefault(row["text"], [])
+            if users < suppression.LEAST or any(0 < abs(users - other) < suppression.LEAST for other in known):
+                row["users"] = None
+            else:
+                known.append(users)
+
+
+def hide_attributes(content: Mapping[str, Any]) -> None:
+    """Show of all sources together what they show one by one, added up."""
+    having = [source for source in content["sources"].values() if any(one["pairs"] for one in source.values())]
+    if len(having) < 2:
+        return
+    for stage, population in content["all"].items():
+        found: dict[tuple[str, str], dict[str, Any]] = {}
+        totals: dict[str, int] = {}
+        for row in (row for source in having for row in source[stage]["attributes"]["values"]):
+            name, value = row["attribute"], row["value"]
+            empty = {**dict.fromkeys(row), "attribute": name, "value": value, "pairs": 0}
+            found.setdefault((name, value), empty)["pairs"] += row["pairs"]
+            totals[name] = totals.get(name, 0) + row["pairs"]
+        last = sorted(found, key=lambda at: (at[0], at[1] == suppression.NOT_SHOWN, attributes.in_order(at[1])))
+        rows = [{**found[at], "share": found[at]["pairs"] / totals[at[0]]} for at in last]
+        population["attributes"]["values"] = rows
