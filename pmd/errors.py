@@ -28,7 +28,7 @@ class PmdError(Exception):
     ...     pmd.load("nowhere")
     ... except pmd.PmdError as error:
     ...     print(error)
-    nowhere: nothing is here
+    /.../nowhere: nothing is here
       expected: a ROOT or a published list
 
     Args:
