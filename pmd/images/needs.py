@@ -26,6 +26,9 @@ VIEW_FORMAT: Final = 2
 #: named by one of its addresses, or by the page of a post, leaves with all its captions.
 SPELLINGS: Final = 2
 
+#: The same, where there are archives or folders of images. 1: of files of one name, that of just the annotation's path is taken.
+LOCATED: Final = 1
+
 #: The reason of rows that curate leaves out because models are tested on their images, and what tells which images these are.
 _EVALUATION_IMAGE: Final = "evaluation_image"
 EVALUATION_COLUMNS: Final = ("image_id", "also", "reason")
@@ -94,13 +97,13 @@ def of(config: Config, standing: Standing | None = None) -> Needs:
     if pictures:
         digests["takedown, by bytes"] = options_hash(pictures)
     rules = [places.options_written(rule, places.written) for rule in config.scores]
-    spellings = {"spellings": SPELLINGS} if config.takedown else {}
+    where_used = ({"spellings": SPELLINGS} if config.takedown else {}) | ({"located": LOCATED} if archives else {})
     options = {
         "format": VIEW_FORMAT,
         "sample": config.sample,
         "scores": rules,
         **told.of(config, flow.IMAGES.name),
-    } | spellings
+    } | where_used
     return Needs(
         Wanted(
             flow.IMAGES.name,

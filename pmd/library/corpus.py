@@ -150,7 +150,8 @@ def _from_everywhere(path: str) -> str:
 
     What a ".." means is left to the file system, since a folder may be a link.
     """
-    return os.path.join(os.getcwd(), path) if path and "://" not in path else path
+    is_relative = path and "://" not in path and not os.path.isabs(path)
+    return os.path.join(os.getcwd(), path) if is_relative else path
 
 
 load: Final = Load()

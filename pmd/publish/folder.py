@@ -225,7 +225,8 @@ def _put_card(folder: str, readme: bytes, ours: Any) -> None:
     """Write the card; where somebody has changed the one that stands, or written it, beside it."""
     path, beside = storage.join(folder, README), storage.join(folder, NEW_README)
     stands = storage.read_bytes(path) if storage.exists(path) else b""
-    is_ours = not is_card(stands) or commits.sha256(stands) in {ours, commits.sha256(readme)}
+    # One in another encoding than UTF-8 is somebody's work, too: it is told by `pmd verify`, and only `pmd repair` replaces it.
+    is_ours = not stands.strip(b"\0 \t\r\n") or commits.sha256(stands) in {ours, commits.sha256(readme)}
     storage.put(path if is_ours else beside, readme)
 
 

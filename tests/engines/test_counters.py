@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -48,6 +49,11 @@ def test_the_counters_of_a_stage_are_its_books(monkeypatch: pytest.MonkeyPatch) 
         for source, book in books.items()
         for reason, count in {counters.KEPT: book.kept, **book.rejected}.items()
     } == found
+
+
+def test_the_documentation_names_the_space_of_the_pictures() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/first-build.md").read_text()
+    assert f'"pmd.{counters.IMAGES}" by source and status' in page
 
 
 class Silent:

@@ -33,6 +33,8 @@ COPY = "https://web.archive.org/web/2020id_/http://www.one.example/a.jpg"
         ((ONE,), "ok", "/data/00000.tar!/000000001.jpg", None),  # img2dataset's
         ((ONE,), "ok", COPY, ("one.example", "archived")),
         ((ONE,), "ok", "http://old.example/a.jpg", ("one.example", "ok")),  # upstream had it there once
+        ((ONE,), "ok", "http://old.example/a.jpg?of=/http://b.example/", ("one.example", "ok")),
+        ((ONE,), "ok", COPY.replace("www.one", "old"), ("one.example", "archived")),  # and it was gone from there
         ((ONE, TWO), "dead", TWO[1], ("one.example", "dead")),
         ((), "no_location", None, None),
         *(((ONE,), status, ONE[1], None) for status in UNASKED),  # they say nothing of the web

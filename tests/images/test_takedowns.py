@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import io
 import logging
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -457,6 +458,21 @@ def test_images_are_stale_that_were_made_when_lists_knew_fewer_spellings(
     assert images_needs.of(listing).wanted.hash != now.hash
     assert images_needs.of(nobody).wanted.hash == without.hash
     assert "spellings" not in without.options
+
+
+def test_images_are_stale_that_were_located_in_archives_otherwise(
+    built: config.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The archives and the pairs are as they were; without archives nothing is made anew."""
+    with zipfile.ZipFile(tmp_path / "pictures.zip", "w") as file:
+        file.writestr("1.jpg", b"1")
+    coco = dataclasses.replace(built.sources["coco"], images=(str(tmp_path / "pictures.zip"),))
+    having = dataclasses.replace(built, sources={**built.sources, "coco": coco})
+    now, without = images_needs.of(having).wanted, images_needs.of(built).wanted
+    monkeypatch.setattr(images_needs, "LOCATED", 0)
+    assert images_needs.of(having).wanted.hash != now.hash
+    assert images_needs.of(built).wanted.hash == without.hash
+    assert "located" not in without.options
 
 
 def test_a_photo_page_takes_down_its_photograph(tmp_path: Path) -> None:

@@ -171,6 +171,15 @@ def test_a_relative_path_leads_to_the_same_place_from_another_folder(
     assert corpus.where == str(copied)
 
 
+def test_a_whole_path_leads_there_also_from_a_folder_that_is_gone(
+    tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert pmd.load(tiny).where == tiny
+
+
 def test_what_is_printed_reads_nothing(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commits, "read", lambda folder: pytest.fail("read"))
     table = pmd.load(tiny).rejected

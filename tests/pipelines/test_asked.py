@@ -1,6 +1,6 @@
 """Every stage's workers are handed what the configuration asks of it whole, so that a new option needs no hand-over.
 
-Fetch takes no option but its own table, which its lanes have; the audit's table is read by the driver (`audit.measure.plan`).
+Fetch takes no option but its own table, which its lanes have; the audit's table is read by the driver (`counting.measure.plan`).
 """
 
 from __future__ import annotations

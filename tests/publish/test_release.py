@@ -229,11 +229,13 @@ def test_a_card_that_somebody_changed_stays_and_what_is_no_list_of_ours(mine: Co
     assert "coco/" not in found["SHA256SUMS"].decode()
 
 
-def test_a_readme_that_was_there_before_is_somebodys(mine: Config) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "utf-16"])
+def test_a_readme_that_was_there_before_is_somebodys(mine: Config, encoding: str) -> None:
+    """Whatever it was saved in: editors of Windows still write others than UTF-8."""
     released(mine).mkdir()
-    (released(mine) / "README.md").write_text("mine")
+    (released(mine) / "README.md").write_text("José's", encoding=encoding)
     folder.write(mine)
-    assert (released(mine) / "README.md").read_text() == "mine"
+    assert (released(mine) / "README.md").read_text(encoding=encoding) == "José's"
     assert (released(mine) / "README.new.md").exists()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
@@ -31,6 +32,9 @@ ORIGINAL: Final = "original"
 ARCHIVE: Final = "archive"
 #: The status of what is gone from its place, and was had from a web archive.
 ARCHIVED: Final = "archived"
+
+#: An address with another one in its path, as in https://web.archive.org/web/2014id_/http://a.example/1.jpg.
+_HELD: Final = re.compile(r"https?://[^?#]*/https?://", re.IGNORECASE)
 
 #: When a picture was fetched.
 WHEN: Final = pa.timestamp("ms", tz="UTC")
@@ -122,9 +126,15 @@ def asked(
 
 
 def _copies(images: pa.Table, used: pa.ChunkedArray) -> list[bool]:
-    """Return which images were had from a web archive: its address holds theirs. Others were had where upstream had them once."""
+    """Return which images were had from a web archive. Others were had where upstream had them once.
+
+    The address of a copy holds one of theirs, or in its path another whole one: that of a place that upstream names no more.
+    """
     places = zip(images["locations"].to_pylist(), used.to_pylist(), strict=True)
-    return [any(place["url"] in url for place in own if place["kind"] == ORIGINAL) for own, url in places]
+    return [
+        any(place["url"] in url for place in own if place["kind"] == ORIGINAL) or _HELD.match(url) is not None
+        for own, url in places
+    ]
 
 
 class _Places:

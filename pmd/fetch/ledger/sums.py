@@ -47,8 +47,8 @@ KEYS: Final = ("by", "source", "name")
 #: The folder's unit, as the stage names it.
 UNIT: Final = "availability"
 #: What the counts depend on beside images and ledger. Places 2: what img2dataset's shards had is not counted, and what an address
-#: had that upstream names no more is alive.
-OPTIONS: Final[dict[str, Any]] = {"unasked": list(UNASKED), "places": 2}
+#: had that upstream names no more is alive. 3: not where a web archive had it.
+OPTIONS: Final[dict[str, Any]] = {"unasked": list(UNASKED), "places": 3}
 #: Rows that are kept apart before they are added up.
 _PENDING: Final = 1 << 20
 
