@@ -96,7 +96,9 @@ class Aliases:
 
     def standing_for(self, images: pa.Array) -> tuple[pa.Array, pa.Array]:
         """Return the keys and the identities of the images that stand for some, by their keys; null where none does."""
-        at = keys.places_in_order(keys.halves(images), self._halves) if self else np.full(len(images), -1)
+        if not self:
+            return pa.nulls(len(images), KEY), pa.nulls(len(images), pa.string())
+        at = keys.places_in_order(keys.halves(images), self._halves)
         some = pa.array(at, mask=at < 0)
         kept, identities = (self.table[name].combine_chunks() for name in ("kept_id", "identity"))
         return kept.take(some), identities.take(some)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 from pipelines import build
@@ -15,7 +14,7 @@ from pmd.store import root, storage
 from tests.end_to_end.building import rows
 from tests.fetch.conftest import Web, photo, reply
 from tests.fetch.test_adopt import entry, written
-from tests.pipelines.test_renamed import COCO, PHOTO
+from tests.pipelines.test_renamed import PHOTO, of_both, run
 
 
 def test_a_build_takes_over_what_is_there(tmp_path: Path) -> None:
@@ -51,32 +50,11 @@ resolve = {{ "*:80" = "127.0.0.1:{web.port}" }}
 
 def test_what_is_there_under_an_address_of_another_identity_is_taken_over(tmp_path: Path) -> None:
     """A photograph that COCO has too is `coco:9`, and its address says `flickr:5151`."""
-    (tmp_path / "cc3m.tsv").write_text(f"a dog on the grass\t{PHOTO}\n")
-    (tmp_path / "captions_train2017.json").write_text(json.dumps(COCO))
     picture = photo(640, 480, seed=1)
     written(tmp_path, entry(PHOTO, picture, sha256=hashlib.sha256(picture).hexdigest()))
     with Web() as web:
-        chosen = config.parse(
-            f"""
-root = "{tmp_path}/root"
-profile = "paper"
-contact = "mailto:tests@example.org"
-[sources.conceptual_captions]
-annotations = ["{tmp_path}/cc3m.tsv"]
-[sources.coco]
-annotations = ["{tmp_path}/captions_train2017.json"]
-karpathy = "none"
-[fetch]
-retries = 0
-adopt = ["{tmp_path}/0*.tar"]
-allow_addresses = ["127.0.0.1/32"]
-resolve = {{ "*:80" = "127.0.0.1:{web.port}" }}
-"""
-        )
-        root.create(chosen.root, 4)
-        with root.writer(chosen.root, "test"):
-            for stage in ("curate", "images", "fetch"):
-                build.build(chosen, only=stage)
+        chosen = of_both(tmp_path, web, f"a dog on the grass\t{PHOTO}\n", f'adopt = ["{tmp_path}/0*.tar"]')
+        run(chosen)
         assert web.log == []
     ledger = partitions.standing(partitions.own_generations(chosen.root, range(16))).to_pylist()
     assert [(row["image_id"], row["status"]) for row in ledger] == [(keys.image_id("coco:9"), "ok")]

@@ -48,9 +48,9 @@ def web() -> Iterator[Web]:
         yield server
 
 
-def configured(folder: Path, web: Web) -> Config:
-    """Return a configuration of both sources; the photograph of one has been fetched, and its hosts have lost it since."""
-    (folder / "cc3m.tsv").write_text(f"a dog on the grass\t{PHOTO}\na cat in a box\thttp://a.test/2.jpg\n")
+def of_both(folder: Path, web: Web, lines: str, more: str = "") -> Config:
+    """Return a configuration of both sources, with the lines of one, and with more of `[fetch]`; its ROOT is made."""
+    (folder / "cc3m.tsv").write_text(lines)
     (folder / "captions_train2017.json").write_text(json.dumps(COCO))
     chosen = config.parse(
         f"""
@@ -66,9 +66,16 @@ karpathy = "none"
 retries = 0
 allow_addresses = ["127.0.0.1/32"]
 resolve = {{ "*:80" = "127.0.0.1:{web.port}" }}
+{more}
 """
     )
     root.create(chosen.root, 4)
+    return chosen
+
+
+def configured(folder: Path, web: Web) -> Config:
+    """Return a configuration of both sources; the photograph of one has been fetched, and its hosts have lost it since."""
+    chosen = of_both(folder, web, f"a dog on the grass\t{PHOTO}\na cat in a box\thttp://a.test/2.jpg\n")
     web.routes[PHOTO.removeprefix("http://")] = reply(status=302, Location="http://moved.test/5151.jpg")
     web.routes["moved.test/5151.jpg"] = reply(PICTURE)
     web.routes["a.test/2.jpg"] = reply(photo(640, 480, seed=2))

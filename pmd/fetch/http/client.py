@@ -335,10 +335,12 @@ class Client:
         def heard(head: Head) -> None:
             answer.answered = True
             self._hosts.heard(turn)
-            status = outcome.status_of_http(head.http_status)
-            after = outcome.retry_after_s(head.first("retry-after"), self._clock())
-            # RFC 9110 §10.2.3: whatever it says it with, a host that cannot serve us says when to come again.
-            if status == "rate_limited" or (after is not None and head.http_status >= _SERVER_ERRORS):
+            asks = outcome.status_of_http(head.http_status) == "rate_limited"
+            after = None
+            if asks or head.http_status >= _SERVER_ERRORS:
+                # RFC 9110 §10.2.3: whatever it says it with, a host that cannot serve us says when to come again.
+                after = outcome.retry_after_s(head.first("retry-after"), self._clock())
+            if asks or after is not None:
                 turn.group.refused(turn.sent_at, after, chance)
             else:
                 turn.group.served()
