@@ -141,7 +141,17 @@ _Bytes = bytes
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _FORBIDDEN: Final = frozenset({401, 402, 403, 407, 451})
-_RATE_LIMITED: Final = frozenset({429, 503})
+#: That the host is asked too much, by whoever it may be. The registry has 429 and 503. The others are in use without it: 420 and 430
+#: (Twitter, Shopify) are older words for 429; 509 and 529 (cPanel, Qualys) say that a site has served all that it may; 999
+#: (Yahoo, LinkedIn) that it serves no programs for now.
+_RATE_LIMITED: Final = frozenset({420, 429, 430, 503, 509, 529, 999})
+#: 2xx that never come with a body (RFC 9110 §15.3.5, §15.3.6).
+_WITHOUT_BODY: Final = frozenset({204, 205})
+#: Which bytes of how many an answer has (RFC 9110 §14.4).
+_CONTENT_RANGE: Final = re.compile(r"bytes +0*([0-9]{1,18}) *- *([0-9]{1,18}) */ *([0-9]{1,18}|\*)", re.IGNORECASE)
+#: Amazon's firewall answers with 202 and 405 to those whom it wants to prove that they are people, and names it in this header
+#: (AWS WAF Developer Guide, "CAPTCHA and Challenge").
+_WALL: Final = "x-amzn-waf-action"
 #: Directives that have a value behind a colon, which ends no agent's name.
 _WITH_VALUE: Final = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
 
@@ -240,8 +250,8 @@ def is_redirect(http_status: int) -> bool:
 
 def status_of_http(http_status: int) -> str:
     """Return the status that an HTTP answer without a redirect means; ok is that there is a body to look at."""
-    if http_status in {200, 203}:
-        return OK
+    if 200 <= http_status < 300:
+        return "not_an_image" if http_status in _WITHOUT_BODY else OK
     if http_status in _RATE_LIMITED:
         return "rate_limited"
     if http_status in _FORBIDDEN:
@@ -250,8 +260,41 @@ def status_of_http(http_status: int) -> str:
         return "timeout"
     if 400 <= http_status < 500:
         return "dead"
-    # 204 and 205 have no body, 206 was not asked for, 304 neither, and 1xx is no answer.
-    return "not_an_image" if http_status in {204, 205} else "server_error"
+    return "server_error"  # 304 was not asked for, and 1xx is no answer
+
+
+def status_of(http_status: int, headers: Mapping[str, Sequence[str]]) -> str:
+    """Return what `status_of_http` does of a status, and what headers say beside it.
+
+    A refusal that says when to come again is one for now, and half a body is none. Whoever is to prove that they are people is
+    refused.
+
+    Args:
+        http_status: Of an answer without a redirect.
+        headers: By their names in small letters, each with its values.
+    """
+    status = status_of_http(http_status)
+    if _WALL in headers:
+        return "forbidden"
+    if status == "forbidden" and "retry-after" in headers:
+        return "rate_limited"
+    if http_status == 206 and not _is_whole(headers.get("content-range", ())):
+        return "server_error"
+    return status
+
+
+def _is_whole(ranges: Sequence[str]) -> bool:
+    """Return whether the part that an answer has is all that there is, as far as it says; nobody has asked for a part."""
+    found = [_CONTENT_RANGE.fullmatch(value.strip()) for value in ranges]
+    return all(part is None or (int(part[1]) == 0 and part[3] in {"*", str(int(part[2]) + 1)}) for part in found)
+
+
+def without_picture(http_status: int) -> str:
+    """Return the status of an answer that has a body, and no picture in it.
+
+    Whoever says 202 may have one later, and whoever says 206 or 201 has not said that this is it (RFC 9110 §15.3).
+    """
+    return "not_an_image" if http_status in {200, 203} else "server_error"
 
 
 def most_informative(statuses: Iterable[str]) -> str:
@@ -345,18 +388,19 @@ def _cut(values: Sequence[str]) -> str:
 
 #: The longest wait that a host is taken at its word for: runs are shorter, and what is behind it is no wish for patience.
 RETRY_AFTER_MOST_S: Final = 30 * 86_400.0
+#: Whole seconds, by the book. Shopify and others write 2.0.
+_SECONDS: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 
 def retry_after_s(value: str | None, now: datetime.datetime) -> float | None:
     """Return the seconds that a Retry-After header asks for (RFC 9110 §10.2.3: seconds or a date), or None for neither.
 
-    Never less than 0, nor more than `RETRY_AFTER_MOST_S`.
+    Seconds may have a fraction. Never less than 0, nor more than `RETRY_AFTER_MOST_S`.
     """
     if value is None:
         return None
     value = value.strip()
-    if value.isascii() and value.isdigit():
-        digits = value.lstrip("0") or "0"
-        return min(RETRY_AFTER_MOST_S, float(digits)) if len(digits) < 10 else RETRY_AFTER_MOST_S
+    if _SECONDS.fullmatch(value) is not None:
+        return min(RETRY_AFTER_MOST_S, float(value))
     until = dates.parse(value, now)
     return None if until is None else min(RETRY_AFTER_MOST_S, max(0.0, (until - now).total_seconds()))

@@ -35,7 +35,7 @@ WITHOUT_OPTION: Final[dict[str, tuple[str, str]]] = {
     "dead": ("fetch", "no location has it: 404, 410 and the like"),
     "forbidden": ("fetch", "every location refuses it: 401, 403, 451, or the host's picture for where it shows none"),
     "opted_out": ("fetch", "robots.txt, TDMRep, an X-Robots-Tag, Content-Signal or Content-Usage says no"),
-    "rate_limited": ("fetch", "the host kept asking for fewer requests: 429, 503"),
+    "rate_limited": ("fetch", "the host kept asking for fewer requests, or refused for now: 429, 503 and the like"),
     "server_error": ("fetch", "the host answered with another 5xx, or with something that is not HTTP"),
     "dns": ("fetch", "the host's name does not resolve"),
     "tls": ("fetch", "the host's certificate or TLS handshake is not acceptable"),

@@ -43,7 +43,35 @@ def test_the_order_of_statuses_is_complete_and_puts_what_may_pass_before_what_wi
     assert set(STATUSES) >= outcome.RETRIED
 
 
-@given(st.integers(100, 599))
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        (None, "ok"),
+        ("bytes 0-9/10", "ok"),
+        ("bytes 00-9/10", "ok"),
+        ("Bytes  0-9 / 10", "ok"),
+        ("bytes 0-9/*", "ok"),
+        ("bytes 0-9/11", "server_error"),
+        ("bytes 1-9/10", "server_error"),
+        ("bytes 0-9/5", "server_error"),
+        ("bytes */10", "ok"),  # says of no part which it is: the body decides
+        ("pages 0-9/10", "ok"),
+    ],
+)
+def test_part_of_a_picture_is_none_unless_it_is_all_of_it(said: str | None, status: str) -> None:
+    assert outcome.status_of(206, {} if said is None else {"content-range": [said]}) == status
+    assert outcome.status_of(200, {} if said is None else {"content-range": [said]}) == "ok"
+
+
+def test_a_refusal_for_now_is_told_from_one_for_good() -> None:
+    assert outcome.status_of(403, {}) == "forbidden"
+    assert outcome.status_of(403, {"retry-after": ["60"]}) == "rate_limited"
+    assert outcome.status_of(451, {"retry-after": ["60"]}) == "rate_limited"
+    assert outcome.status_of(404, {"retry-after": ["60"]}) == "dead"
+    assert outcome.status_of(500, {"retry-after": ["60"]}) == "server_error"
+
+
+@given(st.integers(100, 999))
 def test_every_http_status_has_one_of_ours(http_status: int) -> None:
     assert outcome.status_of_http(http_status) in STATUSES
 
@@ -113,7 +141,13 @@ def test_x_robots_tag(values: list[str], *, denied: bool) -> None:
         ("1e400", None),
         ("inf", None),
         ("nan", None),
-        ("1.5", None),
+        ("1.5", 1.5),
+        ("2.0", 2),
+        ("0.5", 0.5),
+        ("2592000.5", MOST),
+        ("1.", None),
+        (".5", None),
+        ("1.5.2", None),
         ("٣", None),
         ("", None),
         ("\udce4", None),

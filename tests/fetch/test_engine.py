@@ -81,7 +81,22 @@ ANSWERS = {
     "forbidden": (reply(status=403), "forbidden"),
     "legal": (reply(status=451), "forbidden"),
     "error": (reply(status=500), "server_error"),
-    "partial": (reply(JPEG, 206), "server_error"),
+    "unasked-part": (reply(JPEG, 206), "ok"),
+    "whole-part": (reply(JPEG, 206, Content_Range=f"bytes 0-{len(JPEG) - 1}/{len(JPEG)}"), "ok"),
+    "part": (reply(JPEG[:900], 206, Content_Range=f"bytes 0-899/{len(JPEG)}"), "server_error"),
+    "created": (reply(JPEG, 201), "ok"),
+    "accepted": (reply(JPEG, 202), "ok"),
+    "accepted-page": (reply(b"<html>come again</html>" * 9, 202), "server_error"),
+    "accepted-packed": (reply(gzip.compress(b"<html>come again</html>"), 202, Content_Encoding="gzip"), "server_error"),
+    "accepted-empty": (reply(status=202), "server_error"),
+    "enhance-your-calm": (reply(status=420), "rate_limited"),
+    "shopify": (reply(status=430), "rate_limited"),
+    "bandwidth": (reply(status=509), "rate_limited"),
+    "overloaded": (reply(status=529), "rate_limited"),
+    "request-denied": (reply(status=999), "rate_limited"),
+    "for-now": (reply(status=403, Retry_After="60"), "rate_limited"),
+    "challenge": (reply(status=202, X_Amzn_Waf_Action="challenge"), "forbidden"),
+    "captcha": (reply(status=405, X_Amzn_Waf_Action="captcha"), "forbidden"),
     "no-content": (b"HTTP/1.1 204 X\r\n\r\n", "not_an_image"),
     "truncated": (reply(JPEG[: len(JPEG) // 2]), "undecodable"),
     "small": (reply(photo(20, 20)), "too_small"),
@@ -259,6 +274,17 @@ def test_a_domain_shares_its_pace_redirects_included(web: Web) -> None:
     spacing = hosts.spacing_s(80, lanes=2, lane=0)
     assert times[-1] - times[0] >= 11 * spacing * 0.97
     assert min(later - earlier for earlier, later in zip(times, times[2:], strict=False)) > spacing
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [*(reply(status=status) for status in (420, 429, 430, 503, 509, 529, 999)), reply(status=403, Retry_After="0.01")],
+    ids=["420", "429", "430", "503", "509", "529", "999", "403 for now"],
+)
+def test_who_asks_for_fewer_requests_is_asked_again_later(web: Web, refusal: bytes) -> None:
+    web.routes["a.test/x"] = [refusal, reply(JPEG)]
+    got = run(table(image_row("x", "http://a.test/x")), options(web, robots=False, retries=1))["x"]
+    assert [attempt.status for attempt in got.attempts] == ["rate_limited", "ok"]
 
 
 def test_a_503_is_waited_out_and_nobody_else_asks_meanwhile(web: Web) -> None:
@@ -940,3 +966,13 @@ def test_more_lanes_than_connections_cannot_be() -> None:
     assert raised.value.remedy
     with pytest.raises(ConfigError, match="more lanes than requests a second"):
         Lane(options(per_host=PerHost(requests_per_s=1.5, connections=2)), contact="", lanes=2)
+
+
+@pytest.mark.parametrize("status", [201, 206])
+def test_a_robots_txt_of_any_success_is_heeded(web: Web, status: int) -> None:
+    """Its host's pictures were all `server_error`: such a file counted as one that cannot be had."""
+    web.routes["a.test/robots.txt"] = reply(b"User-agent: *\nDisallow: /no", status, Content_Type="text/plain")
+    web.routes |= {f"a.test/{name}": reply(JPEG) for name in ("no", "yes")}
+    rows = table(*(image_row(name, f"http://a.test/{name}") for name in ("no", "yes")))
+    got = run(rows, options(web))
+    assert {name: fetched.status for name, fetched in got.items()} == {"no": "opted_out", "yes": "ok"}

@@ -335,7 +335,7 @@ class Client:
         def heard(head: Head) -> None:
             answer.answered = True
             self._hosts.heard(turn)
-            asks = outcome.status_of_http(head.http_status) == "rate_limited"
+            asks = outcome.status_of(head.http_status, head.headers) == "rate_limited"
             after = None
             if asks or head.http_status >= _SERVER_ERRORS:
                 # RFC 9110 §10.2.3: whatever it says it with, a host that cannot serve us says when to come again.

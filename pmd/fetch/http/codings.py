@@ -40,8 +40,14 @@ def named(values: Sequence[str]) -> list[str]:
     return [coding for coding in named if coding not in {"", "identity"}]
 
 
-def undone(body: bytes, codings: Sequence[str], limit: int) -> bytes:
+def undone(body: bytes, codings: Sequence[str], limit: int, without: str) -> bytes:
     """Undo content codings, which were sent unasked, until there is an image: what the header says may be a lie.
+
+    Args:
+        body: With them.
+        codings: They.
+        limit: Bytes that it may have without them.
+        without: The status where no image is in it.
 
     Raises:
         Ended: It grows beyond the limit, is damaged, or holds no image.
@@ -55,7 +61,7 @@ def undone(body: bytes, codings: Sequence[str], limit: int) -> bytes:
             raise Ended("too_large", f"{len(body)} bytes that decompress to more than {limit}")
     if codec.sniff(content[:HEAD_BYTES]) is None:
         said = damage or f"begins with {content[:16]!r}"
-        raise Ended("not_an_image", f"Content-Encoding {', '.join(codings)}, which was not asked for; {said}")
+        raise Ended(without, f"Content-Encoding {', '.join(codings)}, which was not asked for; {said}")
     return content
 
 

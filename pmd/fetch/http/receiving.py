@@ -81,6 +81,7 @@ class ImageBody:
         self._length = 0
         self._room = 0  # bytes that it may hold without asking
         self._said = ""
+        self._without = ""  # the status where no picture is in it
         self._codings: list[str] = []
         self._reserved = hosts.UNKNOWN_BYTES
         self._judged = False
@@ -93,7 +94,7 @@ class ImageBody:
         if outcome.is_redirect(head.http_status):
             then = self._redirected(head)
             return self._denied(head, Then.DRAIN) or then
-        status = outcome.status_of_http(head.http_status)
+        status = outcome.status_of(head.http_status, head.headers)
         if status != OK:
             end = self._end(Then.DRAIN, status, f"HTTP {head.http_status}")
             return self._denied(head, Then.DRAIN) or end
@@ -122,6 +123,7 @@ class ImageBody:
         if length is not None and length > limit:
             return self._end(Then.HANG_UP, "too_large", f"Content-Length {length} over {limit}")
         self._said = head.first("content-type") or "no Content-Type"
+        self._without = outcome.without_picture(head.http_status)
         self._codings = codings.named(head.all("content-encoding"))
         self._judged = bool(self._codings)
         if length is not None and not self._codings:
@@ -138,7 +140,7 @@ class ImageBody:
         if not self._judged and length >= codings.HEAD_BYTES:
             self._judged = True
             if codec.sniff(self._beginning(codings.HEAD_BYTES)) is None:
-                return self._end(Then.DRAIN, "not_an_image", self._begins())
+                return self._end(Then.DRAIN, *self._no_picture())
         return READ
 
     def _make_room(self, length: int) -> Then | asyncio.Future[None] | None:
@@ -174,18 +176,23 @@ class ImageBody:
             limit = self._options.max_bytes
             await self._slot.reserve(limit)
             undone = asyncio.get_running_loop().run_in_executor(
-                threads, codings.undone, b"".join(self._pieces), self._codings, limit
+                threads, codings.undone, b"".join(self._pieces), self._codings, limit, self._without
             )
             self._answer.content = await undone
         elif not self._judged and codec.sniff(self._beginning(codings.HEAD_BYTES)) is None:
-            raise Ended("not_an_image", self._begins())
+            raise Ended(*self._no_picture())
         else:
             self._answer.content = b"".join(self._pieces)
         return None
 
-    def _begins(self) -> str:
+    def _no_picture(self) -> tuple[str, str]:
+        """Return what is said of an answer without a picture: its status and the evidence."""
         content = self._beginning(16)
-        return f"{self._said}, begins with {content!r}" if content else f"{self._said}, no body"
+        begins = f"{self._said}, begins with {content!r}" if content else f"{self._said}, no body"
+        return (
+            self._without,
+            begins if self._without == "not_an_image" else f"HTTP {self._answer.http_status}, {begins}",
+        )
 
     def _end(self, then: Then, status: str, error: str) -> Then:
         self._end_with = (status, error)
@@ -220,7 +227,7 @@ class FileBody:
         if outcome.is_redirect(head.http_status) and location is not None:
             self._location = addresses.location(location)
             return Then.DRAIN
-        status = outcome.status_of_http(head.http_status)
+        status = outcome.status_of(head.http_status, head.headers)
         if status != OK:
             self._end_with = (status, f"HTTP {head.http_status}")
             return Then.DRAIN
