@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import re
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, Final
 
 import orjson
@@ -82,16 +82,32 @@ PLACEHOLDERS: Final = (
         re.compile(r"(?:[^/]*\.)?(?:flickr|staticflickr|yimg)\.com/.*photo_(?:unavailable|not_found)[^/]*"),
         "Flickr's picture for lost photos",
     ),
+    # Where Tumblr sends those who ask for a picture that it has taken down: kept by several projects.
+    (
+        re.compile(r"assets\.tumblr\.com/images/media_violation/[^/]+"),
+        "Tumblr's picture for what its guidelines forbid",
+    ),
 )
 
 #: Any of them.
 _PLACEHOLDER: Final = re.compile("|".join(pattern.pattern for pattern, _ in PLACEHOLDERS))
 
-#: Where hosts have a picture today whose older address they refuse: host and path, the answer, and host and path of today.
-MOVED: Final = (
+#: Widths that Wikimedia makes thumbnails of (mediawiki.org, "Common thumbnail sizes", 2026).
+_WIDTHS_PX: Final = (20, 40, 60, 120, 250, 330, 500, 960, 1280, 1920, 3840)
+
+
+def _of_width_made(thumbnail: re.Match[str]) -> str:
+    """Return a thumbnail of the next width that is made, which pages are given too (phabricator.wikimedia.org, T388792)."""
+    wanted = int(thumbnail[2])
+    return f"{thumbnail[1]}{next((width for width in _WIDTHS_PX if width >= wanted), _WIDTHS_PX[-1])}{thumbnail[3]}"
+
+
+#: Where hosts have a picture today whose older address they refuse: host and path, the answer, and host and path of today. The
+#: first that fits counts.
+MOVED: Final[tuple[tuple[re.Pattern[str], int, str | Callable[[re.Match[str]], str]], ...]] = (
     # Flickr's first hosts were reported to answer so to all (2025); its documentation has the same paths on this one.
     (re.compile(r"(?:farm[0-9]+\.)?static\.flickr\.com(/.+)"), 403, r"live.staticflickr.com\1"),
-    # Thumbnails are made of eleven widths alone (phabricator.wikimedia.org, T414805). The file of a drawing (SVG) is no picture.
+    # Thumbnails are made of eleven widths alone (phabricator.wikimedia.org, T414805).
     (
         re.compile(
             r"(?:upload|thumb)\.wikimedia\.org(/[^/]+/[^/]+)/thumb"
@@ -99,6 +115,15 @@ MOVED: Final = (
         ),
         400,
         r"upload.wikimedia.org\1\2",
+    ),
+    # The file of a drawing (SVG), a document or a film is no picture that is read.
+    (
+        re.compile(
+            r"((?:upload|thumb)\.wikimedia\.org/[^/]+/[^/]+/thumb/(?:archive/)?[0-9a-f]/[0-9a-f]{2}/[^/]+/(?:[^/]+?-)??)"
+            r"([0-9]{1,6})(px-[^/]+)"
+        ),
+        400,
+        _of_width_made,
     ),
 )
 
@@ -141,9 +166,9 @@ _Bytes = bytes
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _FORBIDDEN: Final = frozenset({401, 402, 403, 407, 451})
-#: That the host is asked too much, by whoever it may be. The registry has 429 and 503. The others are in use without it: 420 and 430
-#: (Twitter, Shopify) are older words for 429; 509 and 529 (cPanel, Qualys) say that a site has served all that it may; 999
-#: (Yahoo, LinkedIn) that it serves no programs for now.
+#: That the host is asked too much, by whoever it may be. The registry has 429 and 503. The others are in use without it: 420 and
+#: 430 (Twitter, Shopify) mean 429; 509 and 529 (cPanel, Qualys) that a site has served all that it may; 999 (Yahoo, LinkedIn)
+#: that programs are not served for now.
 _RATE_LIMITED: Final = frozenset({420, 429, 430, 503, 509, 529, 999})
 #: 2xx that never come with a body (RFC 9110 §15.3.5, §15.3.6).
 _WITHOUT_BODY: Final = frozenset({204, 205})
@@ -317,7 +342,8 @@ def moved(host: str, path: str, http_status: int | None) -> str | None:
     """Return host and path of where a picture is today whose host has answered so for its older address, or None."""
     for pattern, status, today in MOVED:
         if status == http_status and (found := pattern.fullmatch(host + path)):
-            return found.expand(today)
+            place = found.expand(today) if isinstance(today, str) else today(found)
+            return place if place != host + path else None
     return None
 
 

@@ -71,6 +71,18 @@ def test_a_refusal_for_now_is_told_from_one_for_good() -> None:
     assert outcome.status_of(500, {"retry-after": ["60"]}) == "server_error"
 
 
+@pytest.mark.parametrize(
+    ("wanted", "made"),
+    [("1px-D.svg.png", "20px-D.svg.png"), ("331px-D.svg.png", "500px-D.svg.png"), ("99999px-D.svg.png", "3840px-D.svg.png"),
+     ("page7-600px-D.pdf.jpg", "page7-960px-D.pdf.jpg"), ("langde-600px-D.svg.png", "langde-960px-D.svg.png"),
+     ("600px-12px-D.svg.png", "960px-12px-D.svg.png"), ("500px-D.svg.png", None), ("D.svg.png", None)],
+)  # fmt: skip
+def test_a_thumbnail_of_a_width_that_is_made_no_more_is_had_of_the_next(wanted: str, made: str | None) -> None:
+    folder = "/wikipedia/commons/thumb/archive/a/ab/D.svg/"
+    found = outcome.moved("upload.wikimedia.org", folder + wanted, 400)
+    assert found == (made and f"upload.wikimedia.org{folder}{made}")
+
+
 @given(st.integers(100, 999))
 def test_every_http_status_has_one_of_ours(http_status: int) -> None:
     assert outcome.status_of_http(http_status) in STATUSES
@@ -232,6 +244,8 @@ def test_a_location_of_any_octets_leads_where_browsers_go(octets: bytes, url: st
         ("combo.staticflickr.com", "/pw/images/en-us/photo_unavailable.png", True),
         ("s.yimg.com", "/pw/images/en-us/photo_unavailable.png", True),
         ("live.staticflickr.com", "/1/2_3.jpg", False),
+        ("assets.tumblr.com", "/images/media_violation/community_guidelines_v1_1280.png", True),
+        ("assets.tumblr.com", "/images/default_avatar.png", False),
         ("notflickr.com", "/photo_unavailable.png", False),
         ("notflickr.com.evil.test", "/photo_unavailable.png", False),
     ],

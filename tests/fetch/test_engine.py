@@ -820,7 +820,19 @@ OLDER = (
     (
         "upload.wikimedia.org/wikipedia/commons/thumb/a/ab/D.svg/600px-D.svg.png",
         reply(status=400),
-        "upload.wikimedia.org/wikipedia/commons/a/ab/D.svg",
+        "upload.wikimedia.org/wikipedia/commons/thumb/a/ab/D.svg/960px-D.svg.png",
+        "ok",
+    ),
+    (
+        "thumb.wikimedia.org/wikipedia/en/thumb/a/ab/T.tif/lossy-page1-5000px-T.tif.jpg",
+        reply(status=400),
+        "thumb.wikimedia.org/wikipedia/en/thumb/a/ab/T.tif/lossy-page1-3840px-T.tif.jpg",
+        "ok",
+    ),
+    (
+        "upload.wikimedia.org/wikipedia/commons/thumb/a/ab/E.svg/960px-E.svg.png",
+        reply(status=400),
+        "upload.wikimedia.org/wikipedia/commons/thumb/a/ab/E.svg/1280px-E.svg.png",
         "dead",
     ),
 )
