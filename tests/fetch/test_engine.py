@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import dataclasses
 import datetime
 import gzip
 import hashlib
 import io
 import itertools
+import socket
 import subprocess
 import sys
 import tarfile
@@ -23,7 +25,7 @@ import pytest
 from pmd.config.options import FetchOptions, PerHost
 from pmd.errors import ConfigError, InputError
 from pmd.fetch import outcome
-from pmd.fetch.http import addresses
+from pmd.fetch.http import addresses, resolver
 from pmd.fetch.http.receiving import ImageBody
 from pmd.fetch.http.resolver import Resolver, Route
 from pmd.fetch.http.transfers import Then
@@ -229,6 +231,61 @@ def test_a_lookup_is_timed_from_its_own_beginning() -> None:
             end.set()
             await asyncio.gather(first, second)
             assert (names.looked_up, names.began("http", "a.test", 80)) == (2, None)
+
+    asyncio.run(story())
+
+
+def test_a_name_of_which_the_resolver_could_not_say_is_looked_up_again(web: Web) -> None:
+    """A busy resolver lost all images of a host for five minutes: as fast as they were asked for, a shard in seconds."""
+    fails = {"busy.test": 2, "lame.test": 3}
+    asked: collections.Counter[str] = collections.Counter()
+
+    def lookup(host: str) -> list[str]:
+        asked[host] += 1
+        if host == "unknown.test":
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        if asked[host] <= fails[host]:
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return ["127.0.0.1"]
+
+    urls = {
+        f"{host} {number}": f"http://{host}:{web.port}/{number}"
+        for host in (*fails, "unknown.test")
+        for number in "123"
+    }
+    for number in "123":
+        web.routes[f"busy.test:{web.port}/{number}"] = reply(JPEG)
+    rows = table(*(image_row(name, url) for name, url in urls.items()))
+    got = run(rows, options(resolve={}, robots=False, retries=2), lookup=lookup)
+    assert {name: fetched.status for name, fetched in got.items()} == {
+        name: "ok" if name.startswith("busy") else "dns" for name in urls
+    }
+    assert asked == {"busy.test": 3, "lame.test": 3, "unknown.test": 1}
+
+
+def test_addresses_are_used_on_while_the_resolver_cannot_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FOUND_S", "NOT_FOUND_S"):
+        monkeypatch.setattr(resolver, name, 0.0)
+    said: list[list[str] | OSError] = [
+        ["93.184.215.14"],
+        socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"),
+        socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"),
+        socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
+    ]
+
+    def lookup(_: str) -> list[str]:
+        answer = said.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    async def story() -> None:
+        with ThreadPoolExecutor(1) as threads:
+            names = Resolver(addresses.AddressPolicy(), addresses.Routes({}), threads, lookup)
+            for _ in range(3):
+                assert (await names.route("http", "a.test", 80)).addresses == ("93.184.215.14",)
+            with pytest.raises(addresses.NameUnknown):
+                await names.route("http", "a.test", 80)
 
     asyncio.run(story())
 

@@ -12,9 +12,9 @@ import functools
 import math
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from typing import Final
+from typing import Final, NamedTuple
 
 from pmd.fetch.http import addresses, proxies
 from pmd.fetch.http.proxies import Proxies, Proxy
@@ -63,7 +63,7 @@ class Route:
 
 
 class Resolver:
-    """Names to checked addresses: each name asked for once, failures included.
+    """Names to checked addresses: each name asked for once, failures included, but for those that may pass.
 
     Args:
         policy: Which addresses may be asked.
@@ -71,6 +71,7 @@ class Resolver:
         threads: Where the system's resolver, which blocks, is called.
         lookup: What resolves a name.
         proxies: Asked for what no route leads elsewhere.
+        again_s: Seconds to wait before each further try of a name of which the resolver could not say whether there is one.
     """
 
     def __init__(
@@ -80,7 +81,9 @@ class Resolver:
         threads: Executor,
         lookup: Lookup = system_lookup,
         proxies: Proxies = NO_PROXIES,
+        again_s: Sequence[float] = (),
     ) -> None:
+        self._again_s = again_s
         self._policy = policy
         self._routes = routes
         self._threads = threads
@@ -171,42 +174,88 @@ class Resolver:
         loop = asyncio.get_running_loop()
         expires, answer = self._known.get(host, _UNKNOWN)
         if answer is None or expires <= loop.time():
-            answer = loop.create_future()
-            self._known[host] = (loop.time() + FOUND_S, answer)
+            name = _Name(host, loop, loop.create_future(), _found(answer), iter(self._again_s))
+            self._known[host] = (loop.time() + FOUND_S, name.answer)
             try:
-                asked = loop.run_in_executor(self._threads, self._look_up, host, loop.time)
+                self._ask(name)
             except BaseException:  # no thread is to be had: nobody may wait for an answer
                 del self._known[host]
                 raise
-            asked.add_done_callback(functools.partial(self._learn, host, answer, loop))
+            answer = name.answer
         return await asyncio.shield(answer)
 
+    def _ask(self, name: _Name) -> None:
+        asked = name.loop.run_in_executor(self._threads, self._look_up, name.host, name.loop.time)
+        asked.add_done_callback(functools.partial(self._learn, name))
+
+    def _ask_again(self, name: _Name) -> None:
+        try:
+            self._ask(name)
+        except RuntimeError as error:  # the same
+            self._drop(name, error)
+
     def _look_up(self, host: str, now: Callable[[], float]) -> list[str]:
-        self._began[host] = now()
+        self._began.setdefault(host, now())
         return self._lookup(host)
 
-    def _learn(
-        self,
-        host: str,
-        answer: asyncio.Future[list[str]],
-        loop: asyncio.AbstractEventLoop,
-        asked: asyncio.Future[list[str]],
-    ) -> None:
-        self._began.pop(host, None)
+    def _learn(self, name: _Name, asked: asyncio.Future[list[str]]) -> None:
         self.looked_up += 1
         error = None if asked.cancelled() else asked.exception()
         lacking = _lacking(error)
         if lacking is not None:
-            self._known.pop(host, None)
-            answer.set_exception(lacking)
-            answer.exception()  # seen
+            self._drop(name, lacking)
+        elif _is_temporary(error) and not name.before and (wait_s := next(name.waits, None)) is not None:
+            name.loop.call_later(wait_s, self._ask_again, name)
         elif asked.cancelled() or error is not None or not asked.result():
-            # UnicodeError: a label that is empty or too long for DNS.
-            self._known[host] = (loop.time() + NOT_FOUND_S, answer)
-            answer.set_exception(addresses.NameUnknown(f"{host}: {error or 'no address'}"))
-            answer.exception()  # seen: nobody may be waiting any more
+            self._have_not(name, error)
         else:
-            answer.set_result(asked.result())
+            self._began.pop(name.host, None)
+            name.answer.set_result(asked.result())
+
+    def _have_not(self, name: _Name, error: BaseException | None) -> None:
+        """Note for a while that a name does not resolve, or that what is known of it may have changed."""
+        self._began.pop(name.host, None)
+        self._known[name.host] = (name.loop.time() + NOT_FOUND_S, name.answer)
+        if _is_temporary(error) and name.before:
+            name.answer.set_result(name.before)
+            return
+        # UnicodeError: a label that is empty or too long for DNS.
+        name.answer.set_exception(addresses.NameUnknown(f"{name.host}: {error or 'no address'}"))
+        name.answer.exception()  # seen: nobody may be waiting any more
+
+    def _drop(self, name: _Name, error: BaseException) -> None:
+        """Tell whoever waits what this process lacks; nothing is known of the name by that."""
+        self._began.pop(name.host, None)
+        self._known.pop(name.host, None)
+        name.answer.set_exception(error)
+        name.answer.exception()  # seen
+
+
+class _Name(NamedTuple):
+    """A name that is looked up.
+
+    Attributes:
+        host: It.
+        loop: Whose thread learns of it.
+        answer: Its addresses, once they are known.
+        before: Those that it had until now, if any: they are used on where the resolver cannot say for now (RFC 8767).
+        waits: Seconds to wait before each further try, where it cannot say and there are none.
+    """
+
+    host: str
+    loop: asyncio.AbstractEventLoop
+    answer: asyncio.Future[list[str]]
+    before: list[str]
+    waits: Iterator[float]
+
+
+def _found(answer: asyncio.Future[list[str]] | None) -> list[str]:
+    return answer.result() if answer is not None and answer.done() and answer.exception() is None else []
+
+
+def _is_temporary(error: BaseException | None) -> bool:
+    """Return whether a resolver could not say whether there is such a name: it failed, or was asked too much."""
+    return isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN
 
 
 def _lacking(error: BaseException | None) -> BaseException | None:

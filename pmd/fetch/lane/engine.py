@@ -339,7 +339,8 @@ class Lane:
         slots = hosts.Slots(self._options.concurrency, self._options.max_bytes)
         self._slots = slots
         self._hosts = hosts.Hosts(self._options, self._lanes, self._number, slots, self._patience)
-        names = resolver.Resolver(self._address_policy, self._routes, self._names, self._lookup, self._proxies)
+        again_s = [self._patience.backoff(tries + 1, 0.0) for tries in range(self._options.retries)]
+        names = resolver.Resolver(self._address_policy, self._routes, self._names, self._lookup, self._proxies, again_s)
         self._authorities = Authorities(self._options.ca_file)
         self._transfers = Transfers(
             self._address_policy,
