@@ -284,10 +284,13 @@ def explain(config: Config, names: Sequence[str] | None = None) -> list[Step]:
 
     A stage behind one that will run cannot be judged before that has run: it follows, unless the outcome is the same.
     """
+    from pmd.fetch import needs as fetch_needs  # late, as above
+
     root.refuse_others_folders(config.root)
     config = lists.held(config)
     chosen = sorted(config.sources if names is None else names)
     inputs.check(config, chosen)
+    fetch_needs.check_lists(config)
     steps: list[Step] = []
     pending: str | None = None
     standing = Standing(config.root)

@@ -491,9 +491,14 @@ class FetchOptions(StageOptions):
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for network in value:
             try:
-                ipaddress.ip_network(network)
+                whole = ipaddress.ip_network(network, strict=False)
             except ValueError:
                 raise ValueError('addresses with a prefix length, such as "127.0.0.1/32"') from None
+            if "/" in network and ipaddress.ip_interface(network).ip != whole.network_address:
+                one = ipaddress.ip_interface(network).ip
+                raise ValueError(
+                    f'"{whole}" for all of the network that "{network}" is in, or "{one}/{one.max_prefixlen}" for that address'
+                )
         return value
 
 

@@ -32,13 +32,23 @@ def check(config: Config) -> None:
 
     Raises:
         ConfigError: The engine is not installed.
-        InputError: A list of `fetch.against` is missing, or none.
+        InputError: As `check_lists`.
     """
-    reference_lists.files(config.fetch.against)
+    check_lists(config)
     if config.fetch.engine == "img2dataset":
         from pmd.fetch.adoption import img2dataset  # late: it reads in all that asks the web
 
         img2dataset.require()
+
+
+def check_lists(config: Config) -> None:
+    """Find out whether the lists that a fetch is to heed can be read.
+
+    Raises:
+        InputError: One of `fetch.against` or `fetch.blocklists` is missing, or none.
+    """
+    reference_lists.files(config.fetch.against)
+    blocklists.read(config.fetch.blocklists)
 
 
 def require_contact(config: Config) -> None:

@@ -21,6 +21,7 @@ from pmd import flow, manifests, stages
 from pmd.config import Config, inputs
 from pmd.config.asked import Asked
 from pmd.errors import InputError, RootError
+from pmd.fetch import needs
 from pmd.fetch.ledger import asking, state
 from pmd.fetch.politeness import forecast, hosts
 from pmd.fetch.politeness.forecast import Forecast, Shard
@@ -144,6 +145,7 @@ def plan(config: Config) -> dict[str, Any]:
     """
     root.refuse_others_folders(config.root)
     config = lists.held(config)
+    needs.check_lists(config)
     fresh = _fresh(config, flow.IMAGES)
     if fresh:
         found: Sequence[SourceFigures] = expected.booked(config)

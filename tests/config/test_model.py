@@ -307,6 +307,20 @@ def test_a_misspelt_key_is_told_the_nearest(text: str, key: str, remedy: str) ->
             'addresses with a prefix length, such as "127.0.0.1/32"',
             '["localhost"]',
         ),
+        (
+            "fetch",
+            'allow_addresses = ["10.0.0.0/8", "127.0.0.1/8"]',
+            "allow_addresses",
+            '"127.0.0.0/8" for all of the network that "127.0.0.1/8" is in, or "127.0.0.1/32" for that address',
+            '["10.0.0.0/8", "127.0.0.1/8"]',
+        ),
+        (
+            "fetch",
+            'allow_addresses = ["fd00::1/8"]',
+            "allow_addresses",
+            '"fd00::/8" for all of the network that "fd00::1/8" is in, or "fd00::1/128" for that address',
+            '["fd00::1/8"]',
+        ),
         ("fetch", "ca_file = 1", "ca_file", "a string", "1"),
         ("fetch", 'proxy = "http://proxy:3128"', "proxy", '"none" or "environment"', '"http://proxy:3128"'),
         (
