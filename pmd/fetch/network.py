@@ -2,8 +2,8 @@
 
 Counted by host group (`politeness.hosts`), the latest outcome of each: a big host that is down is one, and old lists of URLs
 have many hosts that are gone. Failures come at once and answers take their time, so groups that are being asked and were not
-lost before count as answers. Only names that do not resolve, connections that fail and TLS that does not come about are looked
-at: a host that is slow says nothing. Pure: told of outcomes, it says when to stop.
+lost before count as answers. Only names that do not resolve or lead inside a network, connections that fail and TLS that does not
+come about are looked at: a host that is slow says nothing. Pure: told of outcomes, it says when to stop.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Collection
 from typing import Final
 
 from pmd.errors import NetworkError
+from pmd.schema.statuses import BLOCKED_ADDRESS
 
 #: With no answer from anybody so far, so many hosts are enough. If as many as 60 % of a list's hosts are gone, which is
 #: more than is known of any source, a run on a sound network stops once in 27,000 times. Ours.
@@ -26,11 +27,12 @@ _SAYS: Final = {
     "dns": "names that do not resolve",
     "connection": "connections that fail",
     "tls": "TLS that does not come about",
+    BLOCKED_ADDRESS: "names that lead to private addresses",
 }
 
 #: Statuses that may be the network's: of so many hosts they are. TLS fails with all where a clock is wrong, a certificate
 #: authority is missing, or somebody in between has one of his own.
-SIGNS: Final = frozenset(_SAYS)
+SIGNS: Final = frozenset(_SAYS) - {BLOCKED_ADDRESS}
 
 #: Statuses of an image whose host was not reached.
 UNREACHED: Final = SIGNS - {"tls"}
@@ -41,9 +43,18 @@ UNHEARD: Final = UNREACHED | {"timeout"}
 
 #: What does not work then, and what of it is to be mended.
 _BROKEN: Final = {
-    "dns": ("DNS", "the resolver"),
-    "connection": ("network", "the connection, proxy or firewall"),
-    "tls": ("TLS", "the clock, or name the certificate authorities that are missing in fetch.ca_file; or the proxy"),
+    "dns": ("DNS", "the resolver of this machine"),
+    "connection": ("network", "the connection, proxy or firewall of this machine"),
+    "tls": (
+        "TLS",
+        "the clock, or name the certificate authorities that are missing in fetch.ca_file; or the proxy of this machine",
+    ),
+    # Of names alone, not of addresses in URLs. Clash and others hand out 198.18.0.0/15 ("fake IP").
+    BLOCKED_ADDRESS: (
+        "DNS",
+        "the resolver of this machine; or, where a VPN or a proxy gives names addresses of its own, name their network in "
+        "fetch.allow_addresses",
+    ),
 }
 
 
@@ -66,7 +77,7 @@ class Network:
 
         Args:
             group: Its group.
-            status: One of `SIGNS`.
+            status: One of `SIGNS`, or `BLOCKED_ADDRESS` of a name.
             error: What was told, for the diagnosis.
             asking: Groups with requests under way.
 
@@ -90,7 +101,7 @@ class Network:
             where="fetch",
             expected=f"answers from some of the last {len(self._latest)} hosts",
             found=f"{statuses}; last {group}: {error}",
-            remedy=f"mend {mend} of this machine, then "
+            remedy=f"mend {mend}; then "
             "run the same command again: it goes on after what is committed. Images that were lost to it before it was "
             f"noticed: --retry {','.join(sorted(counts))}. If it is the hosts that are gone: --settle-unreached",
         )

@@ -119,3 +119,24 @@ def test_a_network_that_breaks_later_is_noticed_and_bad_luck_is_not() -> None:
     seen.unreached("one", "connection", "refused", ["two", "three"])
     with pytest.raises(NetworkError, match="network does not work"):
         seen.unreached("two", "connection", "refused", ["one", "two", "three"])
+
+
+def test_where_every_name_leads_inside_a_run_stops_and_leaves_nothing(tmp_path: Path) -> None:
+    """Clash and others answer for DNS with addresses of their own: all images were settled as `blocked_address`."""
+    with (
+        Lane(
+            options(resolve={}, allow_addresses=()), contact="", patience=HASTE, lookup=lambda _: ["198.18.0.7"]
+        ) as lane,
+        pytest.raises(NetworkError, match="DNS does not work") as raised,
+    ):
+        store.run_shard(store.Order(str(tmp_path), 0, rows(), options()), lane)
+    assert "20 × names that lead to private addresses" in (raised.value.found or "")
+    assert "198.18.0.7 is not a public address" in (raised.value.found or "")
+    assert "fetch.allow_addresses" in (raised.value.remedy or "")
+    assert storage.list_files(str(tmp_path)) == []
+
+
+def test_private_addresses_in_urls_say_nothing_of_the_network() -> None:
+    inside = table(*(image_row(str(n), f"http://10.0.0.{n}/x.jpg") for n in range(60)))
+    with Lane(options(resolve={}, allow_addresses=()), contact="", patience=HASTE, lookup=unknown) as lane:
+        assert {fetched.status for fetched in lane.fetch(inside)} == {"blocked_address"}

@@ -42,7 +42,7 @@ from pmd.fetch.ledger.state import WEB_ARCHIVE
 from pmd.fetch.lists import blocklists, reference_lists
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.fetch.politeness import hosts, robots
-from pmd.schema.statuses import OK
+from pmd.schema.statuses import BLOCKED_ADDRESS, OK
 from pmd.store import shortage
 
 #: Threads that decode and encode in one lane. Measured on two cores: a third one gains nothing.
@@ -478,9 +478,12 @@ class Lane:
         Raises:
             NetworkError: It is the network.
         """
-        if self._stops and answer.status in network.SIGNS and not (answer.answered or image.was_unreached):
-            assert answer.asked is not None
-            self._hosts.unreached(answer.asked[0], answer.status, answer.error)
+        if not self._stops or answer.answered or image.was_unreached or answer.asked is None:
+            return
+        host, _ = answer.asked
+        leads_inside = answer.status == BLOCKED_ADDRESS and addresses.literal(host) is None
+        if answer.status in network.SIGNS or leads_inside:
+            self._hosts.unreached(host, answer.status, answer.error)
 
     async def _from_archive(self, image: Image, url: str, run: _Run, attempts: list[Attempt]) -> _Result | None:
         slot: hosts.Slot | None = await self._slots.take()
