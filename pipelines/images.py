@@ -26,6 +26,7 @@ from pmd.store import commits, exchange, register, root, storage
 from pmd.store.register import Generation
 from pmd.suppression import kept_out, lists
 from pmd.suppression.lists import Suppression
+from pmd.terminal import bar
 
 
 def build(config: Config, flags: Sequence[str] = ()) -> None:
@@ -103,9 +104,10 @@ def _note_of_kept_out(views: str) -> str | None:
     left = sum(one.rejected.get(takedowns.REASON, 0) for one in books)
     if not left:
         return None
+    are = "is" if left == 1 else "are"
     return (
-        f"takedown: {left:,} pairs are left out, among them such as show pictures of people, hosts or posts whose own rows are "
-        "kept out. To purge these from all that stands: pmd takedown apply CONFIG"
+        f"takedown: {bar.amount(left, 'pairs')} {are} left out, also such as show pictures of people, hosts or posts whose own "
+        "rows are kept out. To purge these from all that stands: pmd takedown apply CONFIG"
     )
 
 

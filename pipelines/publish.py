@@ -24,6 +24,7 @@ from pmd.publish.transforms import SourceList, SpreadBoth, WriteList, tasks, wit
 from pmd.schema import keys
 from pmd.store import exchange, register, root, storage
 from pmd.store.standing import Standing
+from pmd.terminal import bar
 
 
 def groups(config: Config, names: Sequence[str]) -> list[list[str]]:
@@ -102,7 +103,7 @@ def _refuse_blocked(config: Config, standing: Standing) -> None:
         raise RootError(
             "pictures in the store are on a blocklist",
             where=config.root,
-            found=f"{blocked:,} images",
+            found=bar.amount(blocked, "images"),
             remedy="run: pmd build CONFIG; it takes them out of shards and lists",
         )
 
@@ -130,7 +131,7 @@ def _refuse_taken_down(config: Config, standing: Standing) -> None:
         raise RootError(
             "pictures in the store are on a takedown list",
             where=config.root,
-            found=f"{left:,} images",
+            found=bar.amount(left, "images"),
             remedy="run: pmd build CONFIG; it takes them out of shards and lists",
         )
 

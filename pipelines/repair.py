@@ -35,6 +35,7 @@ from pmd.store import commits, lock, register, root, sealed, storage
 from pmd.store.register import Generation
 from pmd.store.standing import Standing
 from pmd.suppression import lists
+from pmd.terminal import bar
 
 #: Told of what is about to be done, in words.
 Say = Callable[[str], None]
@@ -74,7 +75,7 @@ class Repaired:
 
 def render(done: Repaired) -> str:
     """Return what was found and done as people read it."""
-    lines = [f"{len(done.damaged):,} damaged files" if done.damaged else "nothing is damaged"]
+    lines = [bar.amount(len(done.damaged), "damaged files") if done.damaged else "nothing is damaged"]
     lines += [
         f"  {escape.terminal(item.name)}\n"
         f"      expected: {escape.terminal(item.expected)}\n"
@@ -331,7 +332,7 @@ class _Repair:
         shards = [shard for shard in shards if len(wanted[shard])]
         if not shards:
             return {}
-        self._say(f"{sum(len(wanted[shard]) for shard in shards):,} images: fetched anew")
+        self._say(f"{bar.amount(sum(len(wanted[shard]) for shard in shards), 'images')}: fetched anew")
         left_open = fetch.restore(self._config, shards, self._flags)
         for shard in shards:
             ledger = state.read_ledger(self._root, shard)

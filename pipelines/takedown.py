@@ -96,9 +96,10 @@ def _missed(done: Applied) -> Iterator[str]:
             "See that each says what was meant: pmd explain ROOT WHAT"
         )
     if done.requests and done.without_hash:
+        those = "picture that is left has" if done.without_hash == 1 else "pictures that are left have"
         yield (
-            f"{done.without_hash:,} pictures that are left have no perceptual hash: copies that were scaled or saved anew may be "
-            "among them. To have them found: pmd takedown add CONFIG PHOTO, a file of the picture, then apply"
+            f"{done.without_hash:,} {those} no perceptual hash: copies that were scaled or saved "
+            "anew may be among them. To have them found: pmd takedown add CONFIG PHOTO, a file of the picture, then apply"
         )
 
 

@@ -38,6 +38,7 @@ from pmd.audit.texts.lexicon import Absent, Lexicon
 from pmd.errors import ConfigError, InputError, RootError
 from pmd.formats import encoding
 from pmd.store import commits, failures, root, storage
+from pmd.terminal import bar
 from pmd.text import language
 from pmd.text.tokens import Tokens
 
@@ -458,7 +459,7 @@ def told(found: Mapping[str, Any]) -> str:
     lines = []
     for question, figures in found.items():
         agreement = "no agreement can be told" if figures["kappa"] is None else f"Cohen's kappa {figures['kappa']:.2f}"
-        lines.append(f"{QUESTIONS[question]} {figures['labelled']} texts labelled by both, {agreement}")
+        lines.append(f"{QUESTIONS[question]} {bar.amount(figures['labelled'], 'texts')} labelled by both, {agreement}")
         lines += [
             f"  {row['term']}: {row['precision']:.0%} of {row['labelled']} texts with a {question} term speak of such a person"
             for row in figures["precision"]

@@ -9,6 +9,7 @@ from typing import Final
 import pyarrow as pa
 
 from pmd.store import shortage
+from pmd.terminal import bar
 
 #: Problems of one kind that are told one by one; of more only their number.
 EXAMPLES: Final = 10
@@ -38,7 +39,7 @@ class Report:
     def problems(self) -> list[dict[str, str]]:
         """Return what was told."""
         more = [
-            {"place": f"{count - EXAMPLES:,} more places", "what": what, "expected": "", "found": ""}
+            {"place": bar.amount(count - EXAMPLES, "more places"), "what": what, "expected": "", "found": ""}
             for what, count in self._counts.items()
             if count > EXAMPLES
         ]

@@ -14,7 +14,7 @@ from pmd.cli.stages import report, say_above_progress, show_status, writer
 from pmd.cli.words import ConfigPath, EngineName, Json, RootPath, Sample, WithBeam, load, on_this_machine
 from pmd.errors import ConfigError
 from pmd.schema.exits import DIFFERENT, TIME_IS_UP
-from pmd.terminal import output
+from pmd.terminal import bar, output
 from pmd.terminal.telling import telling
 
 app = typer.Typer()
@@ -241,7 +241,7 @@ def hashes(
         raise InputError("no image is in it", where=path, expected="pictures, in one of the formats that are read")
     if undecoded:
         output.say(f"! {evaluation.note_of_undecoded(path, undecoded)}", err=True)
-    output.say(f"{count:,} images", err=True)
+    output.say(bar.amount(count, "images"), err=True)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from typing import Final
 from pmd.store import root
 from pmd.store.commits import Books
 from pmd.store.standing import Standing
+from pmd.terminal import bar
 
 #: Reasons of rows that could not be read. More than half of a source's is no chance.
 _UNREAD: Final = ("malformed_row", "bad_encoding")
@@ -35,10 +36,14 @@ def _sentence(books: Books) -> str | None:
     unread = sum(books.rejected.get(reason, 0) for reason in _UNREAD)
     if 2 * unread > books.total:
         return (
-            f"{unread:,} of {books.total:,} rows could not be read ({reasons}); are these its files? "
+            f"{unread:,} of {bar.amount(books.total, 'rows')} could not be read ({reasons}); are these its files? "
             "pmd peek ROOT shows some of them"
         )
-    return None if books.kept else f"none of {books.total:,} pairs was kept ({reasons}); pmd peek ROOT shows some"
+    return (
+        None
+        if books.kept
+        else f"none of {bar.amount(books.total, 'pairs')} was kept ({reasons}); pmd peek ROOT shows some"
+    )
 
 
 def _largest(item: tuple[str, int]) -> tuple[int, str]:

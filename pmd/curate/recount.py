@@ -13,6 +13,7 @@ from pmd.books.recount import Keys, Table
 from pmd.curate import rules
 from pmd.schema.tables import KEPT_OUT, PAIRS, REJECTED, in_source_folder
 from pmd.suppression import kept_out
+from pmd.terminal import bar
 
 
 class Recount(recount.Recount):
@@ -31,7 +32,9 @@ class Recount(recount.Recount):
         for other in {*batch["kind"].to_pylist()}.difference(kept_out.KINDS):
             self.tell("kind", name, f"one of {', '.join(kept_out.KINDS)}", other)
         if not self.committed.commit.facts.get(rules.SUPPRESSED):
-            self.tell("of rows that are kept out", name, "no such rows, as its commit says", f"{len(batch):,} rows")
+            self.tell(
+                "of rows that are kept out", name, "no such rows, as its commit says", bar.amount(len(batch), "rows")
+            )
         return recount.check_order(self.tally.report, name, batch, KEPT_OUT.names, before)
 
     def _pairs(self, name: str, number: int, batch: pa.RecordBatch, before: Keys) -> Keys:

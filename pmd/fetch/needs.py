@@ -22,6 +22,7 @@ from pmd.schema.statuses import BLOCKED_ADDRESS
 from pmd.store import commits, root, storage
 from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted
+from pmd.terminal import bar
 
 #: What a driver remembers of all that stands: no image is to be fetched, nor judged anew.
 SETTLED: Final = "settled"
@@ -166,7 +167,7 @@ def words(causes: Mapping[str, int]) -> str | None:
     if not counts:
         return None
     total = sum(counts.values())
-    images = f"{total:,} image{'s' if total != 1 else ''} to fetch"
+    images = f"{bar.amount(total, 'images')} to fetch"
     if [*counts] == [UNTRIED]:
         return images
     return f"{images}: " + ", ".join(f"{count:,} {cause}" for cause, count in counts.items())

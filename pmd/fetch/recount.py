@@ -21,6 +21,7 @@ from pmd.fetch.lists import reference_lists
 from pmd.schema import keys
 from pmd.schema.statuses import OK, STATUSES
 from pmd.schema.tables import ATTEMPTS, HASHES, LEDGER_FILE, ledger_file
+from pmd.terminal import bar
 
 _BLOCK_BYTES: Final = 1 << 20
 #: What the ledger says of every image that is ok.
@@ -60,7 +61,7 @@ class Recount(recount.Recount):
         self._tries: set[tuple[Any, ...]] = set()
         self._files = {listed for listed, _ in committed.files()}
         if self._lost or self._without_attempts:
-            message = f"{len(self._lost):,} images, {taken.get('attempts', 0):,} attempts"
+            message = f"{bar.amount(len(self._lost), 'images')}, {bar.amount(taken.get('attempts', 0), 'attempts')}"
             tally.report.note("lost to damage, as the commit says; the images are asked for anew", self.folder, message)
 
     def order(self, name: str) -> int:

@@ -21,7 +21,8 @@ def lines(books: Mapping[str, Books]) -> list[str]:
     summary = []
     for source, book in sorted(books.items()):
         left = _listed(book.rejected)
-        share = f"{book.kept:,} of {book.total:,} pairs have their image ({_percent(book.kept, book.total)})"
+        have = "has its" if book.total == 1 else "have their"
+        share = f"{book.kept:,} of {bar.amount(book.total, 'pairs')} {have} image ({_percent(book.kept, book.total)})"
         summary.append(f"{source:<{width}}  {share}" + (f"; not: {left}" if left else ""))
     again = sum(count for reason, count in _together(books).rejected.items() if reason in TRANSIENT)
     if again:
@@ -31,8 +32,8 @@ def lines(books: Mapping[str, Books]) -> list[str]:
 
 def cut(left: int) -> str:
     """Return what is said where the time is up: how many images are left."""
-    are_left = f"{left:,} image{'s are' if left != 1 else ' is'} left"
-    return f"the time is up: what is settled is committed, {are_left}; the same command goes on"
+    are = "is" if left == 1 else "are"
+    return f"the time is up: what is settled is committed, {bar.amount(left, 'images')} {are} left; the same command goes on"
 
 
 def check(books: Mapping[str, Books], left_open: Mapping[str, int]) -> None:
@@ -49,11 +50,12 @@ def check(books: Mapping[str, Books], left_open: Mapping[str, int]) -> None:
     """
     if left_open:
         count = sum(left_open.values())
+        stay = "stays" if count == 1 else "stay"
         raise NetworkError(
             "no image could be reached",
             where="fetch",
             expected="an answer from one host at least",
-            found=f"nothing was settled: {count:,} images stay open ({_listed(left_open)})",
+            found=f"nothing was settled: {bar.amount(count, 'images')} {stay} open ({_listed(left_open)})",
             remedy="mend this machine's network or resolver, then run the same command again: it tries them again. If it is "
             "the hosts that are gone, settle them as lost: pmd fetch CONFIG --settle-unreached",
         )
@@ -64,7 +66,7 @@ def check(books: Mapping[str, Books], left_open: Mapping[str, int]) -> None:
         "no image could be reached",
         where="fetch",
         expected="an answer from one host at least",
-        found=", ".join(f"{count:,} pairs: {reason}" for reason, count in _by_count(together.rejected)),
+        found=", ".join(f"{bar.amount(count, 'pairs')}: {reason}" for reason, count in _by_count(together.rejected)),
         remedy="mend this machine's network or resolver, or look whether the hosts still exist; then: "
         "pmd fetch CONFIG --retry",
     )

@@ -33,6 +33,7 @@ from pmd.store import exchange, root, storage
 from pmd.store.commits import Books
 from pmd.suppression import rows as suppressed
 from pmd.suppression.lists import Suppression
+from pmd.terminal import bar
 from pmd.text import credit, urls
 
 STAGE: Final = flow.IMAGES.name
@@ -232,7 +233,8 @@ def note_of_archives(source: str, file_names: Iterable[str | None], index: Mappi
     expected = next((name for name in looked_at if name is not None), None)
     if expected is None:
         return f"{source}: its annotations name no files of images, so that `images` is of no use"
-    return f"{source}: `images` has no picture of {len(looked_at):,} pairs; expected files such as {expected}, found {found}"
+    pairs = bar.amount(len(looked_at), "pairs")
+    return f"{source}: `images` has no picture of {pairs}; expected files such as {expected}, found {found}"
 
 
 def _locate(file_name: str | None, index: Mapping[str, Sequence[str]]) -> str | None:

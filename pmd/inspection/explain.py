@@ -33,6 +33,7 @@ from pmd.schema.tables import SETTLED_IN
 from pmd.store import commits, root, sealed, storage
 from pmd.store.register import Register
 from pmd.store.standing import Standing
+from pmd.terminal import bar
 from pmd.text import urls
 
 #: Pairs of one image that are told, at most: some photographs have hundreds of regions.
@@ -490,7 +491,7 @@ def render(answer: Mapping[str, Any]) -> str:
     for pair in answer["pairs"]:
         _pair_lines(page, pair)
     if answer["more_pairs"]:
-        page.say(0, f"… and {answer['more_pairs']:,} more pairs")
+        page.say(0, f"… and {bar.amount(answer['more_pairs'], 'more pairs')}")
     for image in answer["images"]:
         _image_lines(page, image)
     return "\n".join(page.lines)
@@ -523,7 +524,7 @@ def _pair_lines(page: _Page, pair: Mapping[str, Any]) -> None:
     page.say(1, f"published: {', '.join(pair['published']) or 'no'}")
     near = pair["near_text"]
     if near is not None:
-        on = f"its form stands on {near['images']:,} images"
+        on = f"its form stands on {bar.amount(near['images'], 'images')}"
         leads = near["text_id"] == near["group_id"]
         led = f"leads group {near['group_id']}" if leads else f"{near['jaccard']:.3f} of “{near['leader']}”"
         page.say(1, f"near-duplicate texts: {led}; {on}")

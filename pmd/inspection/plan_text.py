@@ -9,7 +9,7 @@ from pmd import escape
 from pmd.inspection import costs
 from pmd.inspection.expected import UNKNOWN
 from pmd.manifests.select import human_bytes
-from pmd.terminal import tables
+from pmd.terminal import bar, tables
 
 if TYPE_CHECKING:
     from pmd.terminal.tables import Table
@@ -188,10 +188,11 @@ def _fetch(fetch: Mapping[str, Any], basis: str) -> Iterator[Any]:
             whole=range(1, 5),
         )
         if len(fetch["hosts"]) > _MOST_HOSTS:
-            yield f"… and {len(fetch['hosts']) - _MOST_HOSTS:,} more host groups"
+            yield f"… and {bar.amount(len(fetch['hosts']) - _MOST_HOSTS, 'more host groups')}"
         yield _decides(fetch, mark)
     if fetch["unasked"]:
-        yield f"{fetch['unasked']:,} images have no location that can be asked."
+        has = "has" if fetch["unasked"] == 1 else "have"
+        yield f"{bar.amount(fetch['unasked'], 'images')} {has} no location that can be asked."
 
 
 def _decides(fetch: Mapping[str, Any], mark: str) -> str:

@@ -22,6 +22,7 @@ from pmd.books.recount import Keys, Tally
 from pmd.books.report import DAMAGE, first_line, refuse_ours
 from pmd.errors import PmdError
 from pmd.store import commits, storage
+from pmd.terminal import bar
 
 #: Told of (bytes read so far, bytes in all).
 Progress = Callable[[int, int], None]
@@ -74,14 +75,14 @@ class Recounting:
         for name, file in sorted(committed.files(), key=lambda item: counted.order(item[0])):
             path = storage.join(self._tally.root, name)
             if not storage.exists(path):
-                self._tell("file is gone", name, f"{file.bytes} bytes, {file.rows} rows", "nothing")
+                self._tell("file is gone", name, f"{file.bytes} bytes, {bar.amount(file.rows, 'rows')}", "nothing")
                 continue
             self.files += 1
             try:
                 rows = self._file(counted, name, file, path)
             except DAMAGE as error:
                 refuse_ours(error)
-                self._tell("file cannot be read", name, f"{file.rows} rows", first_line(error))
+                self._tell("file cannot be read", name, bar.amount(file.rows, "rows"), first_line(error))
                 continue
             if rows is not None:
                 self.rows += rows
@@ -141,7 +142,7 @@ class Recounting:
                     rows = counted.tar(name, tar)
             except DAMAGE as error:
                 refuse_ours(error)
-                self._tell("file cannot be read", name, f"{file.rows} samples", first_line(error))
+                self._tell("file cannot be read", name, bar.amount(file.rows, "samples"), first_line(error))
             self._compare(name, file, hashed.finish(), hashed.size)
         return rows
 

@@ -45,6 +45,7 @@ from pmd.publish.folder import README
 from pmd.schema.statuses import OK
 from pmd.schema.tables import BARE_VIEWS
 from pmd.store import commits, lock, register, root, storage
+from pmd.terminal import bar
 
 #: Times that a ROOT is counted while a writer commits; a build commits some thirty times in hours.
 _TIMES: Final = 3
@@ -155,14 +156,14 @@ def render(result: Mapping[str, Any]) -> str:
     if result["kind"] == "release":
         return "\n".join([*_rendered_release(result), *notes])
     counted = (
-        f"{result['files']:,} files, {result['bytes']:,} bytes, {result['rows']:,} rows "
-        f"of {result['commits']:,} commit{'s' if result['commits'] != 1 else ''} recounted"
+        f"{bar.amount(result['files'], 'files')}, {result['bytes']:,} bytes, {bar.amount(result['rows'], 'rows')} "
+        f"of {bar.amount(result['commits'], 'commits')} recounted"
     )
     if result["released"]:
-        counted += f", {result['released']:,} files of the release held to its checksums"
+        counted += f", {bar.amount(result['released'], 'files')} of the release held to its checksums"
     if not result["problems"]:
         return "\n".join([f"{counted}: all of it is as the commits say, and the books balance.", *notes])
-    lines = [f"{counted}: {len(result['problems'])} problems", *_listed(result["problems"]), *notes]
+    lines = [f"{counted}: {bar.amount(len(result['problems']), 'problems')}", *_listed(result["problems"]), *notes]
     lines.append(
         "If a stage ran alone, or the configuration changed, `pmd build CONFIG` brings the others after it. If files were "
         "changed or lost, `pmd repair ROOT` makes or fetches them again, and nothing else."
@@ -171,11 +172,11 @@ def render(result: Mapping[str, Any]) -> str:
 
 
 def _rendered_release(result: Mapping[str, Any]) -> Iterator[str]:
-    counted = f"{result['released']:,} files of a release held to its checksums"
+    counted = f"{bar.amount(result['released'], 'files')} of a release held to its checksums"
     if not result["problems"]:
         yield f"{counted}: all of them are as they were written."
         return
-    yield f"{counted}: {len(result['problems'])} problems"
+    yield f"{counted}: {bar.amount(len(result['problems']), 'problems')}"
     yield from _listed(result["problems"])
     yield "Copy these files again from where the release came from. Under the ROOT that it was made in, `pmd repair ROOT` does."
 
@@ -238,7 +239,7 @@ def _note_hosts(root_url: str, report: Report) -> None:
                 what = (
                     "lines that are not as they were written, or are of an earlier version: these hosts are asked again"
                 )
-                report.note(what, f"{flow.HOSTS}/{name}", f"{damaged:,} lines")
+                report.note(what, f"{flow.HOSTS}/{name}", bar.amount(damaged, "lines"))
 
 
 def _check_digest(root_url: str, folder: str, report: Report) -> None:
@@ -266,12 +267,14 @@ def _check_listing(root_url: str, names: Sequence[str], standing: Mapping[str, C
         [name for name in names if name.split("/", 1)[0] in flow.TOPS], listed.keys(), standing.keys()
     )
     for what, place, files in problems:
-        report.tell(what, place, "nothing", f"{files:,} files" if what == orphans.UNCOMMITTED else "it")
+        report.tell(what, place, "nothing", bar.amount(files, "files") if what == orphans.UNCOMMITTED else "it")
     for folder, files in sorted(left.items()):
-        report.note("left by a run that did not end; the stage's next run removes it", folder, f"{files:,} files")
+        report.note(
+            "left by a run that did not end; the stage's next run removes it", folder, bar.amount(files, "files")
+        )
     work = sum(name.startswith(f"{root.WORK}/") for name in names)
     if work:
-        report.note("left by a run that did not end; the next run removes it", root.WORK, f"{work:,} files")
+        report.note("left by a run that did not end; the next run removes it", root.WORK, bar.amount(work, "files"))
 
 
 def _check_release(root_url: str, names: Sequence[str], standing: Mapping[str, Committed], report: Report) -> int:
@@ -301,7 +304,7 @@ def _note_others(found: checking.Checked, top: str, report: Report) -> None:
         ("not of pmd, and left alone", found.others),
     ):
         if files:
-            report.note(what, f"{top}{files[0]}", f"{len(files):,} files")
+            report.note(what, f"{top}{files[0]}", bar.amount(len(files), "files"))
     if found.is_card_changed:
         what = "the card is another than was written: where nobody has edited it, remove it, "
         what += "and copy it again or run pmd repair CONFIG"
@@ -351,7 +354,9 @@ def _check_rejected_books(place: str, committed: Committed, tally: Tally) -> Non
     for source, reason in sorted({*booked, *counted}):
         wanted, rows = booked.get((source, reason), 0), counted.get((source, reason), 0)
         if wanted != rows:
-            tally.report.tell("books: rejected", f"{place}: {source}, {reason}", f"{wanted}, as booked", f"{rows} rows")
+            tally.report.tell(
+                "books: rejected", f"{place}: {source}, {reason}", f"{wanted}, as booked", bar.amount(rows, "rows")
+            )
 
 
 def _check_kept_books(place: str, committed: Committed, tally: Tally) -> None:
@@ -359,7 +364,7 @@ def _check_kept_books(place: str, committed: Committed, tally: Tally) -> None:
     for source in sorted({*committed.accounts, *counted}):
         wanted, rows = committed.accounts.get(source, NOTHING).kept, counted.get(source, 0)
         if wanted != rows:
-            tally.report.tell("books: kept", f"{place}: {source}", f"{wanted}, as booked", f"{rows} rows")
+            tally.report.tell("books: kept", f"{place}: {source}", f"{wanted}, as booked", bar.amount(rows, "rows"))
 
 
 def _check_generation_books(place: str, committed: Committed, tally: Tally) -> None:
@@ -372,11 +377,11 @@ def _check_generation_books(place: str, committed: Committed, tally: Tally) -> N
             booked[status] += count
             rows = counted.get(status, 0)
             if count > rows or (len(committed.accounts) == 1 and count != rows):
-                tally.report.tell(what, f"{place}: {source}, {status}", f"{count}, as booked", f"{rows} rows")
+                tally.report.tell(what, f"{place}: {source}, {status}", f"{count}, as booked", bar.amount(rows, "rows"))
     for status, count in counted.items():
         if booked[status] < count:
             expected = f"{booked[status]}, as booked for all sources"
-            tally.report.tell(what, f"{place}: {status}", expected, f"{count} rows")
+            tally.report.tell(what, f"{place}: {status}", expected, bar.amount(count, "rows"))
 
 
 def _check_twins(standing: Mapping[str, Committed], report: Report) -> None:
@@ -411,8 +416,8 @@ def _check_chain(standing: Mapping[str, Committed], report: Report) -> None:
             report.tell(
                 f"{line['stage']}: in is what {line['before']} kept",
                 f"{line['stage']}, {line['source']}",
-                f"{line['before_kept']} pairs",
-                f"{line['in']} pairs",
+                bar.amount(line["before_kept"], "pairs"),
+                bar.amount(line["in"], "pairs"),
             )
     for source in made_of(standing):
         folder = flow.PAIRS.at(source=source)
@@ -494,7 +499,7 @@ def _compare_sums(committed: Committed, root_url: str, part: int, place: str, wa
         found, counted = (Counter(row for row in rows.elements() if row[0] != sums.DAY) for rows in (found, counted))
     for row in sorted((found - counted) + (counted - found)):
         by, source, name, images, alive = row
-        says = f"{images:,} images, {alive:,} there"
+        says = f"{bar.amount(images, 'images')}, {alive:,} there"
         at = f"{committed.folder}/, {place}: {by} {name} of {source}"
         expected, there = (says, _OTHER) if counted[row] > found[row] else (_OTHER, says)
         report.tell("how many images were there", at, expected, there)

@@ -32,6 +32,7 @@ from pmd.refresh.waves import Answer
 from pmd.schema import keys
 from pmd.schema.tables import IMAGES
 from pmd.store import commits, root
+from pmd.terminal import bar
 
 #: Whose files of hosts' policies these are.
 _NAME: Final = "refresh"
@@ -168,7 +169,7 @@ def _keeping(
             raise NetworkError(
                 "no host was reached",
                 where=folder,
-                found=f"{len(unreached):,} images that cannot be reached, and none that can",
+                found=f"{bar.amount(len(unreached), 'images')} that cannot be reached, and none that can",
                 remedy="see to the network, then run the same command again: it goes on",
             )
         for image_id, answer in unreached:

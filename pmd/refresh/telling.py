@@ -10,7 +10,7 @@ from pmd import escape
 from pmd.audit.report import formatting
 from pmd.refresh import figures, page, waves
 from pmd.refresh.asking import Asked
-from pmd.terminal import tables
+from pmd.terminal import bar, tables
 
 
 def told(root_url: str, asked: Asked) -> dict[str, Any]:
@@ -28,14 +28,11 @@ def render(found: Mapping[str, Any], width: int = 120) -> str:
     found = escape.shown(found)
     run = found["run"]
     write = tables.Page(width)
+    images, are = bar.amount(run["images"], "images"), "is" if 1 in {run["images"], run["left"]} else "are"
     if run["left"]:
-        write.write(
-            f"Wave {run['date']}: {run['left']:,} of {run['images']:,} images are left to ask for; the same command goes on."
-        )
+        write.write(f"Wave {run['date']}: {run['left']:,} of {images} {are} left to ask for; the same command goes on.")
     elif run["asked"]:
-        write.write(
-            f"Wave {run['date']}: all of its {run['images']:,} images are asked for, {run['asked']:,} of them now."
-        )
+        write.write(f"Wave {run['date']}: all of its {images} {are} asked for, {run['asked']:,} of them now.")
     else:
         write.write(f"Wave {run['date']}: asked already; the next one can begin tomorrow (UTC).")
     rows = [

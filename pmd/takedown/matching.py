@@ -32,6 +32,7 @@ from pmd.store.register import Register
 from pmd.suppression import addresses, people, rows
 from pmd.suppression.lists import Suppression
 from pmd.takedown.requests import Request, Word, read_word, values_of
+from pmd.terminal import bar
 from pmd.text import urls
 
 Mask = npt.NDArray[np.bool_]
@@ -563,7 +564,7 @@ class Search:
     def says(self) -> str:
         """Return in words what was looked through, and what was not."""
         said = [
-            f"looked through: by their bytes all {self.by_bytes:,} stored pictures, by their looks {self.by_looks:,} of them",
+            f"looked through by their bytes: all stored pictures, {self.by_bytes:,}; by their looks: {self.by_looks:,} of them",
             "not looked through: pictures that are not in the store",
         ]
         if not self.can_look:
@@ -572,9 +573,9 @@ class Search:
             )
         elif self.without_hash:
             said.append(
-                f"{self.without_hash:,} stored pictures have no perceptual hash: copies among them that were scaled or saved "
-                "anew are not found. To have them hashed without purging anything: name the file in a list of takedown, run "
-                "pmd fetch CONFIG, take the line out, and look again"
+                f"without a perceptual hash: {bar.amount(self.without_hash, 'stored pictures')}; copies among them that were "
+                "scaled or saved anew are not found. To have them hashed without purging anything: name the file in a list of "
+                "takedown, run pmd fetch CONFIG, take the line out, and look again"
             )
         return "\n".join(said)
 

@@ -31,6 +31,7 @@ from pmd.suppression import addresses, kept_out, lists, people, rows
 from pmd.suppression.lists import Suppression
 from pmd.takedown import decoded
 from pmd.takedown.requests import Word, values_of
+from pmd.terminal import bar
 from pmd.text import pages
 
 #: What may be left, as it is told.
@@ -125,11 +126,12 @@ class Proof:
 
 def render(proof: Proof) -> str:
     """Return it as people read it."""
-    looked = f"{proof.files:,} files, {proof.bytes:,} bytes looked through"
+    looked = f"{bar.amount(proof.files, 'files')}, {proof.bytes:,} bytes looked through"
     notes = [f"  note: {escape.terminal(note)}" for note in proof.notes]
     if not proof.left:
         return "\n".join([f"{looked}: nothing is left of what was taken down.", *notes])
-    lines = [f"{looked}: {len(proof.left):,} places are left"]
+    are = "is" if len(proof.left) == 1 else "are"
+    lines = [f"{looked}: {bar.amount(len(proof.left), 'places')} {are} left"]
     for item in proof.left:
         place = f", {escape.terminal(item.place)}" if item.place else ""
         lines.append(f"  {escape.terminal(item.file)}{place}: {LEFT[item.what]} ({item.count:,})")

@@ -174,6 +174,11 @@ def test_the_command_writes_a_list_that_is_read_back(folder: Path, tmp_path: Pat
     assert isinstance(CliRunner().invoke(cli.app, ["hashes", str(path)]).exception, InputError)
 
 
+def test_one_image_is_told_as_one(tmp_path: Path) -> None:
+    (tmp_path / "one.jpg").write_bytes(picture(1))
+    assert CliRunner().invoke(cli.app, ["hashes", str(tmp_path)]).stderr.splitlines()[-1] == "1 image"
+
+
 def test_a_list_of_windows_is_read_and_one_in_utf_16_refused(tmp_path: Path) -> None:
     digests = [hashlib.sha256(content).hexdigest() for content in (b"1", b"2")]
     path = tmp_path / "list.txt"

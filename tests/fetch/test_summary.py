@@ -24,7 +24,7 @@ def test_a_line_a_source_and_what_to_do_next() -> None:
 def test_nothing_to_do_where_all_is_settled() -> None:
     assert summary.lines({}) == []
     assert summary.lines({"coco": Books(0, {"dead": 1})}) == [
-        "coco  0 of 1 pairs have their image (0.0 %); not: 1 dead",
+        "coco  0 of 1 pair has its image (0.0 %); not: 1 dead",
     ]
     for books in ({}, {"coco": Books(0, {"dead": 1, "dns": 4})}, {"coco": Books(1, {"dns": 4})}, {"coco": Books()}):
         summary.check(books, {})
@@ -40,4 +40,4 @@ def test_no_host_reached_is_no_success() -> None:
     with pytest.raises(NetworkError, match="no image could be reached") as raised:
         summary.check({"coco": Books(0, {"connection": 4}), "wit": Books(0, {"dns": 1, "connection": 1})}, {})
     assert raised.value.exit_code == 6
-    assert raised.value.found == "5 pairs: connection, 1 pairs: dns"
+    assert raised.value.found == "5 pairs: connection, 1 pair: dns"

@@ -232,7 +232,7 @@ def test_archives_without_any_picture_of_a_source_are_noted() -> None:
         "coco: `images` has no picture of 2 pairs; expected files such as train2017/2.jpg, found a.zip!/train2017/1.jpg"
     )
     assert images_rules.note_of_archives("coco", iter(["train2017/2.jpg"]), {}) == (
-        "coco: `images` has no picture of 1 pairs; expected files such as train2017/2.jpg, found no file"
+        "coco: `images` has no picture of 1 pair; expected files such as train2017/2.jpg, found no file"
     )
     assert images_rules.note_of_archives("wit", iter([None]), index) == (
         "wit: its annotations name no files of images, so that `images` is of no use"

@@ -388,7 +388,7 @@ def test_lines_that_cannot_be_compared_are_counted_and_shown(yfcc: str, tmp_path
     said = diff.render(found)
     assert "Experimental: the form of facebook/pmd's annotation files is known from code that reads them alone." in said
     assert "3 lines of B cannot be read as rows." in said
-    assert "1 rows of B are of google/wit, which A has not curated." in said
+    assert "1 row of B is of google/wit, which A has not curated." in said
 
 
 def test_another_source_of_facebook_pmd(built: config.Config, tmp_path: Path) -> None:

@@ -229,7 +229,7 @@ def test_a_row_deleted_with_its_books_is_told_by_the_next_stage(copy: Path) -> N
 
     edit_stage(folder, change)
     found = told(copy, "images: in is what curate kept", "coco")
-    assert (found["expected"], found["found"]) == ("1 pairs", "2 pairs")
+    assert (found["expected"], found["found"]) == ("1 pair", "2 pairs")
     told(copy, "times in images, kept or rejected, of those that curate kept", key)
     told(copy, "images were made of other pairs than those committed now", "curate/source=coco")
 
@@ -733,7 +733,7 @@ def test_what_a_killed_run_leaves_is_a_note(copy: Path, name: str, folder: str) 
     (copy / name).parent.mkdir(parents=True, exist_ok=True)
     (copy / name).write_bytes(b"x")
     (note,) = noted(copy)
-    assert (note["place"], note["found"]) == (folder, "1 files")
+    assert (note["place"], note["found"]) == (folder, "1 file")
     result = CliRunner().invoke(cli.app, ["verify", str(copy)])
     assert result.exit_code == 0
     assert f"note: {folder}: left by a run that did not end" in result.stdout

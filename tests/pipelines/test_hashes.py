@@ -358,7 +358,7 @@ def test_publish_alone_refuses_pictures_that_a_takedown_list_names_by_their_byte
             "mine.jpg",
             "pictures in the store have not been held against a takedown list\n  found: 10 stored pictures have no",
         ),
-        (by_bytes, "pictures in the store are on a takedown list\n  found: 1 images"),
+        (by_bytes, "pictures in the store are on a takedown list\n  found: 1 image"),
     ):
         taken = taking_down(chosen, tmp_path, line)
         with pytest.raises(RootError, match=said), root.writer(taken.root, "test"):

@@ -131,9 +131,9 @@ def test_a_pair_tells_its_group(built: Config) -> None:
         is_gone = pair_id in {row["pair_id"] for row in rejected(built)}
         assert ("rejected by dedupe: near_text; detail: its text and those nearly the same" in told) == is_gone
         if FORMS[url] == leader:
-            assert f"near-duplicate texts: leads group {keys.digest(leader).hex()}; its form stands on 1 images" in told
+            assert f"near-duplicate texts: leads group {keys.digest(leader).hex()}; its form stands on 1 image" in told
         else:
-            assert f"of “{leader}”; its form stands on 1 images" in told
+            assert f"of “{leader}”; its form stands on 1 image" in told
     (other,) = explain.explain(built.root, "coco/12345")["pairs"]
     assert other["near_text"] is None
 

@@ -79,7 +79,7 @@ def test_a_copy_of_a_release_is_held_to_its_checksums_without_a_root(mine: Confi
     found = verify.verify(str(copy))
     assert (found["kind"], found["released"], found["problems"]) == ("release", files, [])
     assert [(note["place"], note["found"]) for note in found["notes"]] == [
-        (".gitattributes", "1 files"),
+        (".gitattributes", "1 file"),
         ("README.md", "other bytes"),
     ]
     assert "all of them are as they were written" in verify.render(found)

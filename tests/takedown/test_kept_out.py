@@ -96,7 +96,7 @@ def test_whoever_else_shows_a_picture_of_a_person_who_was_named_before_is_left_o
         built(config, EVERYTHING, only=STAGES)
         # Of SBU's rows nothing stands; COCO's caption of one of the pictures does, and no later stage has it.
         assert left_out(config.root) == {("coco", COCO)}
-        assert [line for line in caplog.messages if line.startswith("takedown: 1 pairs are left out")]
+        assert [line for line in caplog.messages if line.startswith("takedown: 1 pair is left out")]
         assert kept_files(config.root)
         assert b"flickr" not in b"".join(path.read_bytes() for path in kept_files(config.root))
         problems = verify.verify(config.root)["problems"]  # of the later stages, which are still to be run

@@ -21,6 +21,7 @@ from pmd.schema import keys
 from pmd.schema.statuses import OK
 from pmd.store import storage
 from pmd.store.commits import Commit
+from pmd.terminal import bar
 
 _PREFIX = "refused-"
 
@@ -32,7 +33,7 @@ class Undecodable(Exception):
     """Stored pictures that cannot be decoded; `refusals` says which, and why."""
 
     def __init__(self, refusals: Refusals) -> None:
-        super().__init__(f"{len(refusals):,} stored pictures cannot be decoded")
+        super().__init__(f"{bar.amount(len(refusals), 'stored pictures')} cannot be decoded")
         self.refusals = refusals
 
 

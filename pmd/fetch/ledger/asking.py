@@ -22,6 +22,7 @@ from pmd.schema.statuses import OK
 from pmd.store import commits, root
 from pmd.store.register import Generation
 from pmd.store.standing import Standing
+from pmd.terminal import bar
 
 
 def who(config: Config) -> str | None:
@@ -137,4 +138,9 @@ def why(there: Standing, asks: str | None) -> str | None:
         RootError: There are no images.
     """
     count = sum(missing(there).values()) if asks is not None else 0
-    return f"{count:,} stored pictures have no perceptual hash yet, and {asks} asks for it" if count else None
+    have = "has" if count == 1 else "have"
+    return (
+        f"{bar.amount(count, 'stored pictures')} {have} no perceptual hash yet, and {asks} asks for it"
+        if count
+        else None
+    )

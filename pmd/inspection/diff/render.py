@@ -9,7 +9,7 @@ import orjson
 
 from pmd import escape
 from pmd.inspection.diff import excerpts, pairs
-from pmd.terminal import tables
+from pmd.terminal import bar, tables
 
 _OTHERWISE: Final = {
     "text": "another text",
@@ -59,7 +59,8 @@ class _Page(tables.Page):
 
 def _sides(write: _Page, found: Mapping[str, Any]) -> None:
     images = found["images"]
-    counted = f"{found['pairs']:,} pairs" + (f", {max(images['a'], images['b']):,} images" if images else "")
+    counted = bar.amount(found["pairs"], "pairs")
+    counted += f", {bar.amount(max(images['a'], images['b']), 'images')}" if images else ""
     if found["equal"]:
         write.say(f"The same: {counted}, as far as both have come.")
     _alone(write, found)
@@ -92,7 +93,7 @@ def _alone(write: _Page, found: Mapping[str, Any]) -> None:
     for line in found["only_in"]:
         left = line["pairs"] - line["kept"]
         write.say(
-            f"Only {line['only_in'].upper()} has {line['source']}: {line['pairs']:,} pairs"
+            f"Only {line['only_in'].upper()} has {line['source']}: {bar.amount(line['pairs'], 'pairs')}"
             + (f", of which {left:,} {'is' if left == 1 else 'are'} rejected." if left else ".")
         )
     by_source: dict[tuple[str, str], list[str]] = {}
@@ -221,7 +222,8 @@ def _annotations(write: _Page, found: Mapping[str, Any]) -> None:
     for place in found["first"]:
         write.say(f"  {place}")
     for source, rows in found["not_curated"].items():
-        write.say(f"{rows:,} rows of B are of {source}, which A has not curated.")
+        are = "is" if rows == 1 else "are"
+        write.say(f"{bar.amount(rows, 'rows')} of B {are} of {source}, which A has not curated.")
     if found["examples"]:
         write.say("\nExamples")
     for example in found["examples"]:
