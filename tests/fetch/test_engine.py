@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import io
 import itertools
+import os
 import socket
 import subprocess
 import sys
@@ -944,6 +945,34 @@ def test_who_we_are_and_what_is_not_sent(web: Web) -> None:
     assert "authorization" not in first.headers
     assert "cookie" not in second.headers
     assert second.path == "/y"
+
+
+def ending_barely(head: bytes, body: bytes) -> Behaviour:
+    """Return what sends an answer, and closes the connection without the end that TLS has."""
+
+    async def send(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n" + body)
+        await writer.drain()
+        with socket.socket(fileno=os.dup(writer.get_extra_info("socket").fileno())) as below:
+            below.shutdown(socket.SHUT_RDWR)
+
+    return send
+
+
+def test_a_picture_that_only_the_end_of_tls_ends_is_judged_by_its_bytes(secure: tuple[Web, Path]) -> None:
+    """OpenSSL 3 takes such an end for a failure where servers do not say that it is one: whole pictures were lost by it."""
+    server, pem = secure
+    answers = {
+        "to-the-end": (ending_barely(b"", JPEG), "ok"),
+        "half": (ending_barely(b"", JPEG[: len(JPEG) // 2]), "undecodable"),
+        "page": (ending_barely(b"", b"<html>" * 99), "not_an_image"),
+        "less-than-said": (ending_barely(b"Content-Length: %d\r\n" % (len(JPEG) + 1), JPEG), "connection"),
+        "chunks": (ending_barely(b"Transfer-Encoding: chunked\r\n", b"%x\r\n%s\r\n" % (len(JPEG), JPEG)), "connection"),
+    }
+    server.routes |= {f"secure.test/{name}": answer for name, (answer, _) in answers.items()}
+    rows = table(*(image_row(name, f"https://secure.test/{name}") for name in answers))
+    got = run(rows, options(resolve={"*:443": f"127.0.0.1:{server.port}"}, ca_file=str(pem), robots=False))
+    assert {name: fetched.status for name, fetched in got.items()} == {name: end for name, (_, end) in answers.items()}
 
 
 def test_certificates_are_verified(secure: tuple[Web, Path]) -> None:

@@ -48,8 +48,19 @@ _LACKING: Final = frozenset({pycurl.E_OUT_OF_MEMORY, pycurl.E_FAILED_INIT})
 #: CURLE_RECV_ERROR is also said of bytes that came, and are no HTTP.
 _NO_HTTP: Final = ("chunk", "encoding", "response headers")
 
+#: How OpenSSL's versions say that TLS has no end of its own (curl's issues 6526, 13389 and 17471).
+_BARE_ENDS: Final = ("unexpected eof while reading", "SSL_ERROR_SYSCALL, errno 0")
+
 #: What browsers pass over: these answers are worth another look (`pmd.fetch.http.second_look`).
 _PASSED_OVER: Final = ("Header without colon", "Invalid Content-Length")
+
+
+def is_bare_end(error: pycurl.error) -> bool:
+    """Return whether TLS ended with its connection, without the word that says so (RFC 8446 §6.1).
+
+    OpenSSL takes that for a failure since its version 3. Where a body has no other end browsers show it, and what it holds decides.
+    """
+    return int(error.args[0]) == pycurl.E_RECV_ERROR and any(words in str(error.args[-1]) for words in _BARE_ENDS)
 
 
 class Broken(OSError):

@@ -213,6 +213,7 @@ class _Handle:
         self._receiver: Receiver | None = receiver
         self._resent: Callable[[], None] | None = resent
         self._lines: list[bytes] | None = []  # None: the head is over
+        self._ends_with_connection = False  # nothing in the head tells where the body ends
         self._then = READ
         self._drained = 0
         self._drains = False
@@ -276,8 +277,9 @@ class _Handle:
     def settle(self) -> None:
         """Judge how it ended: libcurl says of a head that broke off that all is well."""
         if self._error is not None:
-            # An end of its answer that nobody waits for any more is no failure.
-            if self._then is READ and self.failure is None:
+            # An end of its answer that nobody waits for any more is no failure, nor is one that only the connection's end tells.
+            is_end = self._ends_with_connection and broken.is_bare_end(self._error)
+            if self._then is READ and self.failure is None and not is_end:
                 self.failure = self._refusal or broken.of(self._error)
             return
         if self._lines is not None and self.failure is None:
@@ -325,6 +327,7 @@ class _Handle:
         if head.is_interim:
             return None
         self._lines = None
+        self._ends_with_connection = head.content_length is None and "transfer-encoding" not in head.headers
         assert self._receiver is not None
         if head.http_status == _PROXY_ASKS and self._proxied is not None:
             return self._failed(
