@@ -58,7 +58,7 @@ _PASSED_OVER: Final = ("Header without colon", "Invalid Content-Length")
 def is_bare_end(error: pycurl.error) -> bool:
     """Return whether TLS ended with its connection, without the word that says so (RFC 8446 §6.1).
 
-    OpenSSL takes that for a failure since its version 3. Where a body has no other end browsers show it, and what it holds decides.
+    OpenSSL takes that for a failure since its version 3. Where a body has no other end, browsers show it.
     """
     return int(error.args[0]) == pycurl.E_RECV_ERROR and any(words in str(error.args[-1]) for words in _BARE_ENDS)
 
