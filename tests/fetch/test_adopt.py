@@ -140,6 +140,14 @@ def test_what_will_do_is_taken_over_and_the_rest_is_fetched(web: Web, tmp_path: 
     assert len(web.log) == before
 
 
+def test_a_placeholder_that_upstream_names_is_none_in_shards_either(web: Web, tmp_path: Path) -> None:
+    url = "http://s.yimg.com/pw/images/en-us/photo_unavailable.png"
+    tar = written(tmp_path, entry(url, ORIGINAL))
+    got = run(tmp_path, table(image_row(urls.identity_one(url) or "", url)), options(web), tar)
+    assert got["photo_unavailable.png"]["status"] == "placeholder"
+    assert not web.asked()
+
+
 def test_originals_are_taken_only_byte_for_byte(web: Web, tmp_path: Path) -> None:
     web.routes |= {f"a.test/{name}": reply(ORIGINAL) for name in ("same", "copy")}
     tar = written(tmp_path, entry("http://a.test/same", ORIGINAL), entry("http://a.test/copy", shrunk(400, 300)))

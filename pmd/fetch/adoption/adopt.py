@@ -14,6 +14,7 @@ img2dataset could not have.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import hashlib
@@ -30,6 +31,7 @@ from pmd.config.options import FetchOptions
 from pmd.errors import InputError
 from pmd.fetch import outcome
 from pmd.fetch.adoption import samples
+from pmd.fetch.http import addresses
 from pmd.fetch.lane import judging
 from pmd.fetch.lists import blocklists, reference_lists
 from pmd.fetch.lists.blocklists import Blocklist
@@ -196,7 +198,7 @@ def fetched(
     for row in images.filter(pc.is_in(images["image_id"], value_set=entries["image_id"].combine_chunks())).to_pylist():
         locations = {urls.canonical_one(place["url"]) for place in row["locations"] if place["kind"] != "archive"}
         for entry in offered[row["image_id"]]:
-            if entry["url"] not in locations:
+            if entry["url"] not in locations or _is_placeholder(entry["url"]):
                 continue
             form = judging.form_of(options, has_region=row["has_region"])
             taken = _taken(entry, options, form, blocklist, listed.get(row["image_id"], ()), hashed=hashed)
@@ -221,6 +223,14 @@ def fetched(
                 **taken.facts,
             )
             break
+
+
+def _is_placeholder(url: str) -> bool:
+    """Return whether upstream itself names the address of a placeholder: the fetch asks for none."""
+    with contextlib.suppress(addresses.Blocked):
+        target = addresses.parse(url)
+        return outcome.placeholder_of(target.host, target.path.partition("?")[0]) is not None
+    return False
 
 
 @dataclasses.dataclass(frozen=True)
