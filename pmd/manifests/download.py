@@ -471,4 +471,4 @@ def _total(answer: requests.Response) -> int | None:
 
 def _retry_after(answer: requests.Response) -> float | None:
     value = answer.headers.get("Retry-After", "")
-    return float(value) if re.fullmatch("[0-9]+", value) else None
+    return float(value) if re.fullmatch(r"[0-9]+(?:\.[0-9]+)?", value) else None

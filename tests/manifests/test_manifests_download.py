@@ -391,10 +391,11 @@ def test_without_a_checksum_another_place_begins_anew(
     assert web.requests[-1] == ("/second", None, None)
 
 
+@pytest.mark.parametrize("said", ["7", "7.0"])
 def test_busy_servers_are_asked_again_as_they_wish(
-    web: Any, resource: Any, file: MakeFile, get: Get, body: bytes
+    web: Any, resource: Any, file: MakeFile, get: Get, body: bytes, said: str
 ) -> None:
-    web.resources["/a"] = resource(body, statuses=[503, 429], headers={"Retry-After": "7"})
+    web.resources["/a"] = resource(body, statuses=[503, 429], headers={"Retry-After": said})
     waits: list[float] = []
     assert get(file("/a"), sleep=waits.append).status == "fetched"
     assert waits == [7.0, 7.0]
