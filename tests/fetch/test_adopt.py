@@ -103,6 +103,7 @@ def test_what_will_do_is_taken_over_and_the_rest_is_fetched(web: Web, tmp_path: 
     )
     names += ("undigested",)
     web.routes |= {f"a.test/{name}": reply(ORIGINAL) for name in names}
+    half = ORIGINAL[: len(ORIGINAL) // 2]
     tar = written(
         tmp_path,
         entry("http://a.test/same?utm_source=x", ORIGINAL),
@@ -114,10 +115,10 @@ def test_what_will_do_is_taken_over_and_the_rest_is_fetched(web: Web, tmp_path: 
         entry("http://a.test/low", shrunk(320, 240)),
         entry("http://a.test/cropped", shrunk(256, 256)),
         entry("http://a.test/region", shrunk(400, 300)),
-        entry("http://a.test/broken", ORIGINAL[: len(ORIGINAL) // 2]),
+        entry("http://a.test/broken", half, sha256=hashlib.sha256(half).hexdigest()),
         entry("http://a.test/lost", None, status="failed_to_download", error_message="HTTP Error 404", sha256=None),
         entry("http://a.test/undigested", shrunk(400, 300), sha256=None),
-        entry("http://a.test/of-no-image", ORIGINAL),
+        entry("http://a.test/of-no-image", ORIGINAL, sha256="0" * 64),
     )
     rows = table(*(row(name, has_region=name == "region") for name in names))
     got = run(tmp_path, rows, options(web), tar)
@@ -138,6 +139,27 @@ def test_what_will_do_is_taken_over_and_the_rest_is_fetched(web: Web, tmp_path: 
     before = len(web.log)
     assert run(tmp_path, rows, options(web), tar) == got
     assert len(web.log) == before
+
+
+def test_bytes_that_many_images_share_are_asked_for_on_the_web(
+    web: Web, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """img2dataset follows redirects to a host's picture for lost ones, and does not say where they have led."""
+    lost, others = [f"lost{number}" for number in range(10)], [f"stock{number}" for number in range(9)]
+    web.routes |= {f"a.test/{name}": reply(status=302, Location="http://i.imgur.com/removed.png") for name in lost}
+    placeholder, stock = photo(161, 81, kind="PNG"), photo(200, 100)
+
+    def kept(names: list[str], content: bytes) -> list[tuple[bytes | None, dict[str, Any]]]:
+        digest = hashlib.sha256(content).hexdigest()
+        return [entry(f"http://a.test/{name}", content, sha256=digest) for name in names]
+
+    # One that stands twice is one image all the same.
+    tar = written(tmp_path, *kept(lost, placeholder), *kept([*others, *others], stock))
+    got = run(tmp_path, table(*map(row, lost + others)), options(web), tar)
+    assert {name: got[name]["status"] for name in lost} == dict.fromkeys(lost, "placeholder")
+    assert {name: got[name]["status"] for name in others} == dict.fromkeys(others, "ok")
+    assert {request.path for request in web.asked()} == {f"/{name}" for name in lost}
+    assert "10 samples have bytes that 10 images or more share" in caplog.text
 
 
 def test_a_placeholder_that_upstream_names_is_none_in_shards_either(web: Web, tmp_path: Path) -> None:

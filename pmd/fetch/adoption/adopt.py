@@ -74,6 +74,10 @@ _BATCH_ROWS: Final = 4096
 
 _NOTES: Final = logging.getLogger("pmd.notes")
 
+#: Images from which on bytes that they share are taken for a picture that says "removed", as `repeated_bytes` of `recommended`
+#: has it. img2dataset follows redirects to such pictures, and does not say where they have led.
+_SHARED: Final = 10
+
 
 def index(patterns: Sequence[str], *, max_bytes: int | None = None) -> pa.Table:
     """Return what the shards hold; tell once, as a note, what is passed over, and how many copies nothing speaks for.
@@ -95,11 +99,25 @@ def index(patterns: Sequence[str], *, max_bytes: int | None = None) -> pa.Table:
     table = pa.concat_tables(tables)
     if odd:
         _NOTES.warning(odd.text())
+    table = _without_shared(table)
     # Bytes that img2dataset has kept as they came have no size in its JSON: it has not decoded them.
     unproven = pc.sum(pc.and_(pc.is_valid(table["width_px"]), pc.invert(table["is_plain"]))).as_py()
     if unproven:
         _NOTES.warning(_UNPROVEN, unproven, table.num_rows)
     return table.sort_by(_ORDER)
+
+
+def _without_shared(table: pa.Table) -> pa.Table:
+    """Leave out what many addresses have, and tell of it: the web says where a redirect leads, and so what it is."""
+    counts = pc.value_counts(table["sha256"])
+    often = counts.field("values").filter(pc.greater_equal(counts.field("counts"), _SHARED)).drop_null()
+    some = table.filter(pc.is_in(table["sha256"], value_set=often)).select(("sha256", "image_id"))
+    images = some.group_by("sha256").aggregate([("image_id", "count_distinct")])
+    shared = images.filter(pc.greater_equal(images["image_id_count_distinct"], _SHARED))["sha256"].combine_chunks()
+    is_shared = pc.is_in(table["sha256"], value_set=shared)
+    if len(shared):
+        _NOTES.warning(_TOLD_OF_SHARED, pc.sum(is_shared).as_py(), _SHARED)
+    return table.filter(pc.invert(is_shared))
 
 
 def of_images(known: pa.Table, parts: Iterable[pa.Table]) -> pa.Table:
@@ -141,6 +159,10 @@ def _names(images: pa.Table) -> pa.Table:
     return names.group_by(_NAMES.names, use_threads=False).aggregate([])
 
 
+_TOLD_OF_SHARED: Final = (
+    "fetch.adopt: %s samples have bytes that %s images or more share, as placeholders for lost pictures do: the web is asked for "
+    "them"
+)
 _UNPROVEN: Final = (
     "fetch.adopt: the EXIF of %s of %s samples does not say that the download was upright and sRGB: where img2dataset has "
     "encoded them anew, the web is asked (with --disable_all_reencoding it keeps what came)"
