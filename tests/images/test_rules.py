@@ -378,6 +378,27 @@ def test_a_takedown_of_an_image_takes_all_its_pairs(tmp_path: Path) -> None:
     assert rows["reason"].to_pylist() == ["takedown"] * 3
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "visual_genome:2",
+        "https://visualgenome.org/api/v0/images/2",
+        "http://cs.stanford.edu/people/rak248/VG_100K_2/2.jpg",
+        "https://cs.stanford.edu/people/rak248/VG_100K/2.jpg",  # where its other half is
+    ],
+)
+def test_a_takedown_by_visual_genome_s_own_id_reaches_what_it_knows_as_coco_s(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "takedown.txt"
+    path.write_text(f"{line}\n", encoding="utf-8")
+    folder = "https://cs.stanford.edu/people/rak248/VG_100K_2"
+    rows = spread(
+        pair("visual_genome", "20", "coco:9", image_url=f"{folder}/2.jpg"),
+        pair("visual_genome", "30", "coco:10", image_url=f"{folder}/3.jpg"),
+        takedown=Takedown.of(takedowns.lines([str(path)])),
+    )
+    assert rows["reason"].to_pylist() == ["takedown", None]
+
+
 def test_what_is_held_out_leaves_under_each_identity() -> None:
     coco, flickr = keys.image_id("coco:9"), keys.image_id("flickr:4242")
     held_out = sorted(images_rules.reached(frozenset({coco}), [(coco, flickr), (keys.image_id("vg:1"), flickr)]))
