@@ -17,6 +17,7 @@ from pmd.config import Config, SourceConfig, places
 from pmd.errors import InputError
 from pmd.formats import archives, compression, encoding
 from pmd.sources.contract import InputFile
+from pmd.sources.records import DESCRIBING
 from pmd.store import storage
 
 #: Members that an error shows.
@@ -38,11 +39,6 @@ _NOTE_BESIDE: Final = ".aria2"
 #: How files of lines end that need nothing at their end, and which size tells a download from a sample.
 _LINES: Final = ".tsv"
 _NO_SAMPLE_BYTES: Final = 2**20
-#: What Spark, Hadoop, Dask, Databricks, the Hub and pmd itself have beside their tables, in folders and globs: it has no rows.
-_DESCRIBING: Final = re.compile(
-    r"_SUCCESS|_stage\.json|_(?:common_)?metadata|_(?:committed|started)_[0-9]+"
-    r"|(?:README|LICEN[CS]E)(?:\.(?:md|txt))?|dataset_infos?\.json"
-)
 #: How like each other two names of files must be, 0…1, for one to be mistyped for the other.
 _NEAR: Final = 0.9
 
@@ -281,7 +277,7 @@ def _files_matching(pattern: str) -> list[str]:
     archive, member = archives.split_member(pattern)
     if member is None:
         paths = files_of(archive)
-        tables = [path for path in paths if path == archive or not _DESCRIBING.fullmatch(posixpath.basename(path))]
+        tables = [path for path in paths if path == archive or not DESCRIBING.fullmatch(posixpath.basename(path))]
         return tables or paths  # where nothing else is, that is told
     return [archives.location(path, name) for path in storage.glob(archive) for name in _members(path, member)]
 
@@ -316,7 +312,8 @@ def _members(path: str, pattern: str) -> list[str]:
             found=", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "") if names else "no files",
             remedy="list the archive (unzip -l, tar -t) and mend the name in the configuration",
         )
-    return archives.each_once(path, matching)
+    tables = [name for name in matching if not DESCRIBING.fullmatch(posixpath.basename(name))]
+    return archives.each_once(path, tables or matching)
 
 
 def files_of(pattern: str) -> list[str]:

@@ -36,6 +36,13 @@ BLANK: Final = b" \t\r\n"
 #: What upstreams write where they know no id, in small letters.
 NO_ID: Final = frozenset({"", "none", "null", "nan", "n/a", "na", "<na>", "undefined"})
 
+#: What has no rows beside files that have, in folders and archives: what Spark, Hadoop, Dask, Databricks, the Hub and pmd itself
+#: write there, and whoever publishes.
+DESCRIBING: Final = re.compile(
+    r"_SUCCESS|_stage\.json|_(?:common_)?metadata|_(?:committed|started)_[0-9]+|dataset_infos?\.json"
+    r"|(?i:README|LICEN[CS]E|TERMS[_ -]?OF[_ -]?USE)(?:\.(?i:md|txt))?"
+)
+
 #: What packing adds to a name.
 _PACKED: Final = re.compile(r"(?:\.(?:gz|bz2|xz|lzma|zst|zstd|zip))+$", re.IGNORECASE)
 #: What a second download or a copy adds: wget's number, a query, a browser's number, desktops' and editors' words.
@@ -155,13 +162,18 @@ def _start_and_size(path: str, member: str | None) -> tuple[bytes, int | None]:
 
 
 def _named(names: Sequence[str], wanted: str) -> list[str]:
-    # Some programs on Windows write backslashes between folders, and some ".TSV".
-    return [name for name in names if re.fullmatch(wanted, re.split(r"[/\\]", name)[-1], re.IGNORECASE)]
+    # Some programs write ".TSV".
+    return [name for name in _visible(names) if re.fullmatch(wanted, _base(name), re.IGNORECASE)]
 
 
 def _visible(names: Sequence[str]) -> list[str]:
-    """Return names but those of hidden files, which macOS puts beside each file of an archive."""
-    return [name for name in names if not re.split(r"[/\\]", name)[-1].startswith(".")]
+    """Return names but those of what has no rows, and of hidden files, which macOS puts beside each file of an archive."""
+    return [name for name in names if not (_base(name).startswith(".") or DESCRIBING.fullmatch(_base(name)))]
+
+
+def _base(name: str) -> str:
+    """Return a name without its folders, between which some programs on Windows write backslashes."""
+    return re.split(r"[/\\]", name)[-1]
 
 
 #: What people have in the place of annotations: how it begins → what it is, and what to do. A caption may begin with "PARE".

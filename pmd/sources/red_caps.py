@@ -191,9 +191,10 @@ def _of_imgur(url: str) -> list[str]:
 
 
 def _members(path: str) -> list[tuple[str, str | None]]:
-    # The release holds nothing else: a file of another name is a document whose name was damaged.
+    # The release holds nothing else but its terms: a file of another name is a document whose name was damaged.
     for entry in archives.members(path):
-        if not re.fullmatch(rf"{_MEMBERS}|\..*", posixpath.basename(entry.name), re.IGNORECASE):
+        name = posixpath.basename(entry.name)
+        if not (re.fullmatch(rf"{_MEMBERS}|\..*", name, re.IGNORECASE) or records.DESCRIBING.fullmatch(name)):
             raise InputError(
                 "the archive holds a file that is none of the release's",
                 where=archives.location(path, entry.name),

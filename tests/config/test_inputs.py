@@ -100,6 +100,9 @@ def test_what_aria2_notes_beside_a_file_tells_that_it_is_not_whole(tmp_path: Pat
         "_stage.json",
         "README.md",
         "LICENSE",
+        "LICENSE.txt",
+        "TERMSOFUSE.txt",
+        "readme.txt",
         "dataset_infos.json",
     ],
 )
@@ -112,6 +115,11 @@ def test_what_programs_write_beside_their_tables_is_no_table(tmp_path: Path, nam
         assert found == ["_pairs.tsv", "part-00000.tsv"]
     with pytest.raises(InputError, match="the file is empty"):
         inputs.files(source(tmp_path / name))
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.writestr("part-00000.tsv", "1")
+        archive.writestr(f"about/{name}", "")
+    (found,) = inputs.files(source(f"{tmp_path}/all.zip!/*"))
+    assert found.path.endswith("!/part-00000.tsv")
 
 
 def test_a_folder_whose_tables_are_gone_is_told(tmp_path: Path) -> None:
