@@ -51,7 +51,11 @@ _AGAIN: Final = re.compile(
     re.IGNORECASE,
 )
 _DIGITS: Final = re.compile("[1-9][0-9]{0,18}")
+#: A whole number as text, as a CSV has every number, also where pandas has made a float of it.
+_SPELLED: Final = re.compile(r"(-?[0-9]{1,20})(?:\.0)?")
 _INT32_MAX: Final = 2**31 - 1
+#: Whole numbers that JSON is read and written with.
+_LEAST, _MOST = -(2**63), 2**64 - 1
 #: Up to here every whole number is a float of its own.
 _EXACT_MAX: Final = 2**53 - 1
 #: How much of what was found an error shows.
@@ -354,6 +358,18 @@ def whole(value: Any) -> int | None:
     if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT_MAX:
         return int(value)
     return value if type(value) is int else None
+
+
+def digits(said: str) -> str | None:
+    """Return the digits of a whole number that a text spells, also as "7.0"; None where it spells none."""
+    spelled = _SPELLED.fullmatch(said)
+    return None if spelled is None else spelled[1]
+
+
+def spelled_whole(said: str) -> int | None:
+    """Return the whole number that a text spells (`digits`); None where it spells none, or one beyond 64 bits."""
+    spelled = digits(said)
+    return int(spelled) if spelled is not None and _LEAST <= int(spelled) <= _MOST else None
 
 
 def integer(record: dict[str, Any], key: str) -> int:

@@ -65,8 +65,6 @@ _ORDER: Final = (
     "crosspost_parents",
 )  # fmt: skip
 _NUMBERS: Final = frozenset({"score", "created_utc"})
-#: A whole number as text, also where pandas has made a float of it.
-_WHOLE: Final = re.compile(r"(-?[0-9]{1,18})(?:\.0)?")
 _NEVER_NULL: Final = frozenset({*_NEEDED, *_TEXTS})
 #: What not every annotation has.
 _OFTEN: Final = frozenset({"score", "crosspost_parents"})
@@ -282,8 +280,8 @@ def _number(value: Any) -> Any:
     A CSV makes text of both, and so do most writers of JSON of a time. One without a zone is UTC, as upstream's are.
     """
     if isinstance(value, str):
-        if (spelled := _WHOLE.fullmatch(value)) is not None:
-            return int(spelled[1])
+        if (spelled := records.spelled_whole(value)) is not None:
+            return spelled
         try:
             value = datetime.datetime.fromisoformat(value)
         except ValueError:
