@@ -277,6 +277,23 @@ def test_an_image_is_found_by_its_path_else_by_its_name(file_name: str | None, a
 @pytest.mark.parametrize(
     ("file_name", "member"),
     [
+        ("val2014/COCO_val2014_000000000042.jpg", "train2017/000000000042.jpg"),  # its split has changed
+        ("train2017/000000000009.jpg", "train2014/COCO_train2014_000000000009.jpg"),
+        ("train2017/000000000042.jpg", "train2017/000000000042.jpg"),
+        ("000000000043.jpg", None),
+        ("COCO_val2014_000000000043.jpg", None),
+    ],
+)
+def test_a_picture_of_coco_s_is_found_in_the_archives_of_either_release(file_name: str, member: str | None) -> None:
+    members = ("train2017/000000000042.jpg", "train2014/COCO_train2014_000000000009.jpg")
+    index = {name.partition("/")[2]: [f"a.zip!/{name}"] for name in members}
+    rows = spread(pair("coco", "1", "coco:42", file_name=file_name), index=index)
+    assert rows["archive"].to_pylist() == [None if member is None else f"a.zip!/{member}"]
+
+
+@pytest.mark.parametrize(
+    ("file_name", "member"),
+    [
         ("1.jpg", "1.jpg"),
         ("./1.jpg", "1.jpg"),
         ("large/1.jpg", "data/large/1.jpg"),
