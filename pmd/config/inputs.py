@@ -9,6 +9,7 @@ import itertools
 import os
 import posixpath
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
@@ -39,6 +40,8 @@ _NOTE_BESIDE: Final = ".aria2"
 #: How files of lines end that need nothing at their end, and which size tells a download from a sample.
 _LINES: Final = ".tsv"
 _NO_SAMPLE_BYTES: Final = 2**20
+#: A part of several, whose name says of how many: "train-00003-of-00010.parquet".
+_SHARD: Final = re.compile(r"(?P<before>.*?)(?P<number>[0-9]{2,6})-of-(?P<count>[0-9]{2,6})(?P<behind>(?![0-9]).*)")
 #: How like each other two names of files must be, 0…1, for one to be mistyped for the other.
 _NEAR: Final = 0.9
 
@@ -160,7 +163,13 @@ def check(config: Config, names: Iterable[str]) -> None:
 
 def notes(config: Config) -> list[str]:
     """Return what a person should know before a build, though it is no mistake."""
-    return [*_karpathy_notes(config), *_columns_taken(config), *_notes_of_cut(config), *_notes_of_unreached(config)]
+    return [
+        *_karpathy_notes(config),
+        *_columns_taken(config),
+        *_notes_of_cut(config),
+        *_notes_of_shards(config),
+        *_notes_of_unreached(config),
+    ]
 
 
 def _karpathy_notes(config: Config) -> list[str]:
@@ -213,6 +222,36 @@ def _notes_of_cut(config: Config) -> list[str]:
         if (published := whole.get((name, posixpath.basename(path)))) is not None
         and (size := storage.size(path)) < published
     ]
+
+
+def _notes_of_shards(config: Config) -> list[str]:
+    """Return which shards are not there of those whose names say how many there are, where a glob or a folder was to find all."""
+    return [
+        f"{name}: {note}"
+        for name, source in sorted(config.sources.items())
+        if not _missing(source)
+        for note in _lacking(source.annotations)
+    ]
+
+
+def _lacking(patterns: Sequence[str]) -> Iterator[str]:
+    numbers: dict[tuple[str, ...], set[int]] = defaultdict(set)
+    sought: set[tuple[str, ...]] = set()
+    for pattern in patterns:
+        for path in _files_matching(pattern):
+            if (shard := _SHARD.fullmatch(path)) is not None:
+                of = shard["before"], shard["count"], shard["behind"]
+                numbers[of].add(int(shard["number"]))
+                sought |= {of} if path != pattern else set()
+    for of in sorted(sought):
+        before, count, behind = of
+        first = int(int(count) in numbers[of])  # some count from one
+        lacking = sorted({*range(first, first + int(count))} - numbers[of])
+        if lacking:
+            shown = ", ".join(f"{number:0{len(count)}}" for number in lacking[:_SHOWN])
+            more = ", …" if len(lacking) > _SHOWN else ""
+            there = int(count) - len(lacking)
+            yield f"{there:,} of {int(count):,} shards are there of {before}*-of-{count}{behind}; missing: {shown}{more}"
 
 
 def _notes_of_unreached(config: Config) -> list[str]:
