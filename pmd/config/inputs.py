@@ -229,8 +229,7 @@ def _notes_of_shards(config: Config) -> list[str]:
     return [
         f"{name}: {note}"
         for name, source in sorted(config.sources.items())
-        if not _missing(source)
-        for note in _lacking(source.annotations)
+        for note in _lacking([pattern for pattern in source.annotations if "://" not in pattern])
     ]
 
 
