@@ -9,6 +9,7 @@ import itertools
 import os
 import posixpath
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
@@ -17,6 +18,7 @@ from pmd.config import Config, SourceConfig, places
 from pmd.errors import InputError
 from pmd.formats import archives, compression, encoding
 from pmd.sources.contract import InputFile
+from pmd.sources.records import DESCRIBING
 from pmd.store import storage
 
 #: Members that an error shows.
@@ -38,11 +40,8 @@ _NOTE_BESIDE: Final = ".aria2"
 #: How files of lines end that need nothing at their end, and which size tells a download from a sample.
 _LINES: Final = ".tsv"
 _NO_SAMPLE_BYTES: Final = 2**20
-#: What Spark, Hadoop, Dask, Databricks, the Hub and pmd itself have beside their tables, in folders and globs: it has no rows.
-_DESCRIBING: Final = re.compile(
-    r"_SUCCESS|_stage\.json|_(?:common_)?metadata|_(?:committed|started)_[0-9]+"
-    r"|(?:README|LICEN[CS]E)(?:\.(?:md|txt))?|dataset_infos?\.json"
-)
+#: A part of several, whose name says of how many: "train-00003-of-00010.parquet".
+_SHARD: Final = re.compile(r"(?P<before>.*?)(?P<number>[0-9]{2,6})-of-(?P<count>[0-9]{2,6})(?P<behind>(?![0-9]).*)")
 #: How like each other two names of files must be, 0…1, for one to be mistyped for the other.
 _NEAR: Final = 0.9
 
@@ -164,7 +163,13 @@ def check(config: Config, names: Iterable[str]) -> None:
 
 def notes(config: Config) -> list[str]:
     """Return what a person should know before a build, though it is no mistake."""
-    return [*_karpathy_notes(config), *_columns_taken(config), *_notes_of_cut(config), *_notes_of_unreached(config)]
+    return [
+        *_karpathy_notes(config),
+        *_columns_taken(config),
+        *_notes_of_cut(config),
+        *_notes_of_shards(config),
+        *_notes_of_unreached(config),
+    ]
 
 
 def _karpathy_notes(config: Config) -> list[str]:
@@ -217,6 +222,35 @@ def _notes_of_cut(config: Config) -> list[str]:
         if (published := whole.get((name, posixpath.basename(path)))) is not None
         and (size := storage.size(path)) < published
     ]
+
+
+def _notes_of_shards(config: Config) -> list[str]:
+    """Return which shards are not there of those whose names say how many there are, where a glob or a folder was to find all."""
+    return [
+        f"{name}: {note}"
+        for name, source in sorted(config.sources.items())
+        for note in _lacking([pattern for pattern in source.annotations if "://" not in pattern])
+    ]
+
+
+def _lacking(patterns: Sequence[str]) -> Iterator[str]:
+    numbers: dict[tuple[str, ...], set[int]] = defaultdict(set)
+    sought: set[tuple[str, ...]] = set()
+    for pattern in patterns:
+        for path in _files_matching(pattern):
+            if (shard := _SHARD.fullmatch(path)) is not None:
+                of = shard["before"], shard["count"], shard["behind"]
+                numbers[of].add(int(shard["number"]))
+                sought |= {of} if path != pattern else set()
+    for of in sorted(sought):
+        before, count, behind = of
+        first = int(int(count) in numbers[of])  # some count from one
+        lacking = sorted({*range(first, first + int(count))} - numbers[of])
+        if lacking:
+            shown = ", ".join(f"{number:0{len(count)}}" for number in lacking[:_SHOWN])
+            more = ", …" if len(lacking) > _SHOWN else ""
+            there = int(count) - len(lacking)
+            yield f"{there:,} of {int(count):,} shards are there of {before}*-of-{count}{behind}; missing: {shown}{more}"
 
 
 def _notes_of_unreached(config: Config) -> list[str]:
@@ -281,7 +315,7 @@ def _files_matching(pattern: str) -> list[str]:
     archive, member = archives.split_member(pattern)
     if member is None:
         paths = files_of(archive)
-        tables = [path for path in paths if path == archive or not _DESCRIBING.fullmatch(posixpath.basename(path))]
+        tables = [path for path in paths if path == archive or not DESCRIBING.fullmatch(posixpath.basename(path))]
         return tables or paths  # where nothing else is, that is told
     return [archives.location(path, name) for path in storage.glob(archive) for name in _members(path, member)]
 
@@ -316,7 +350,8 @@ def _members(path: str, pattern: str) -> list[str]:
             found=", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "") if names else "no files",
             remedy="list the archive (unzip -l, tar -t) and mend the name in the configuration",
         )
-    return archives.each_once(path, matching)
+    tables = [name for name in matching if not DESCRIBING.fullmatch(posixpath.basename(name))]
+    return archives.each_once(path, tables or matching)
 
 
 def files_of(pattern: str) -> list[str]:

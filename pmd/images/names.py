@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import re
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
@@ -142,7 +143,14 @@ def read(said: str, sources: Collection[str], path_of: Callable[[str], str | Non
     Raises:
         OSError: A picture is there, but cannot be read.
     """
-    said = bare(said)
+    named = _read(bare(said), sources, path_of)
+    addresses = () if named is None else tuple(itertools.chain(*map(urls.of_visual_genome, named.identities)))
+    if named is None or not addresses:
+        return named
+    return dataclasses.replace(named, urls=tuple(dict.fromkeys((*named.urls, *addresses))))
+
+
+def _read(said: str, sources: Collection[str], path_of: Callable[[str], str | None]) -> Named | None:
     if not storage.is_text(said):
         return _file(said, path_of)  # nothing else is called so
     if _KEY.fullmatch(said):

@@ -27,7 +27,8 @@ VIEW_FORMAT: Final = 2
 SPELLINGS: Final = 2
 
 #: The same, where there are archives or folders of images. 1: of files of one name, that of just the annotation's path is taken.
-LOCATED: Final = 1
+#: 2: COCO's pictures are looked for in the archives of its other release, too.
+LOCATED: Final = 2
 
 #: The reason of rows that curate leaves out because models are tested on their images, and what tells which images these are.
 _EVALUATION_IMAGE: Final = "evaluation_image"

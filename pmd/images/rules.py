@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import itertools
 import posixpath
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -40,6 +41,11 @@ STAGE: Final = flow.IMAGES.name
 
 #: Pairs by which archives are judged. They are in order of hashes, so that an archive with 1 % of the pictures has some.
 _LOOKED_AT: Final = 10_000
+
+#: COCO's pictures in the archives of 2017, and in the older ones.
+_OF_2017: Final = re.compile(r"[0-9]{12}\.jpg")
+_OF_2014: Final = re.compile(r"COCO_(?:train|val|test)20(?:14|15)_([0-9]{12}\.jpg)")
+_FOLDERS_OF_2014: Final = ("train2014", "val2014", "test2014", "test2015")
 
 #: Kinds of locations, in the order in which they are tried.
 _KINDS: Final = ("archive", "mirror", "original")
@@ -238,11 +244,23 @@ def note_of_archives(source: str, file_names: Iterable[str | None], index: Mappi
 
 
 def _locate(file_name: str | None, index: Mapping[str, Sequence[str]]) -> str | None:
-    """Return the location of a file: the one of just that path in an archive, else of a path that ends so, else of its name."""
+    """Return the location of a file: the one of just that path in an archive, else of a path that ends so, else of its name.
+
+    Of COCO's pictures also that of its name in the archives of the other release.
+    """
     if file_name is None:
         return None
-    found = index.get(_base(file_name), ())
+    base = _base(file_name)
+    found = index.get(base) or next(filter(None, map(index.get, _other_names(base))), ())
     return found[0] if len(found) == 1 else min(found, key=lambda one: (_unlike(one, file_name), one), default=None)
+
+
+def _other_names(base: str) -> list[str]:
+    """Return what a picture of COCO's is called in its other archives: those of 2017 have no more than its id for a name."""
+    older = _OF_2014.fullmatch(base)
+    if older is not None:
+        return [older[1]]
+    return [f"COCO_{folder}_{base}" for folder in _FOLDERS_OF_2014] if _OF_2017.fullmatch(base) else []
 
 
 def _unlike(location: str, file_name: str) -> int:

@@ -138,6 +138,7 @@ def _keys_meant(book: _Book, what: str) -> tuple[str, set[bytes], set[bytes]]:
         return "a source id", pair_ids, set()
     if not pair_ids and not image_ids:
         image_ids = {image_id for url in named.urls for image_id in book.by_location(url)}
+        image_ids = image_ids or {image_id for url in named.urls for image_id in book.by_image_url(url)}
     if not pair_ids and not image_ids and named.is_picture:
         # As takedowns mean it: upstream has an address that has led there.
         (image_ids,) = takedowns.led_to(book.register, [takedowns.Line("", what, named)])
@@ -252,6 +253,21 @@ class _Book:
                         pc.fill_null(pc.equal(named, wanted), fill_value=False)
                     )
                     image_ids.update(batch["image_id"].take(rows).to_pylist())
+        return image_ids
+
+    def by_image_url(self, url: str) -> set[bytes]:
+        """Return the images of pairs whose URL is this, also where they have no place since they left: a pass over all pairs."""
+        form = urls.canonical_one(url)
+        image_ids: set[bytes] = set()
+        if form is None:
+            return image_ids
+        wanted = urls.alike_one(form)
+        for source in self.sources:
+            for path, _ in self._files(root.curate_folder(self.root, source), "pairs"):
+                for batch in commits.iterate(path, ["image_id", "image_url"]):
+                    named = urls.alike(urls.canonical(batch["image_url"]))
+                    rows = pc.fill_null(pc.equal(named, wanted), fill_value=False)
+                    image_ids.update(batch["image_id"].filter(rows).to_pylist())
         return image_ids
 
     def standing(self, image_ids: Iterable[bytes]) -> dict[bytes, bytes]:

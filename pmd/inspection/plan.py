@@ -87,6 +87,7 @@ _OF_HOSTS: Final = (
     "of sources whose files are not there: images as often shared as published; RedCaps' in equal parts on Reddit, Imgur and "
     "Flickr; hosts of Conceptual Captions, Conceptual 12M: none holds a lane up; no image in two sources"
 )
+_OF_ADOPTED: Final = "what `adopt` names is not looked into: images that it has are counted as to fetch, and will take no time"
 _OF_SAMPLES: Final = (
     f"what was not read of annotation files is like what was: {sampling.WINDOWS} places of {sampling.WINDOW_BYTES >> 10} kB of "
     f"plain lines, {sampling.BLOCKS} blocks of bzip2, the first rows in {sampling.DOCUMENTS} documents of what must be read "
@@ -195,6 +196,7 @@ def plan(config: Config) -> dict[str, Any]:
         "shards_ranges": _ranges(written.shards),
         "assumptions": [
             *(ASSUMPTIONS if fetch.hosts else ()),
+            *([_OF_ADOPTED] if fetch.hosts and config.fetch.adopt else ()),
             *_guesses(found, fetched, images.to_fetch if alive_basis == "guess" else known(0), pictures_basis, written),
         ],
     }

@@ -24,6 +24,8 @@ MEMBER: Final = r"dataset_coco\.json"
 
 EXPECTED: Final = 'Karpathy\'s dataset_coco.json: {"images": [{"cocoid": …, "split": …, "sentences": […]}, …]}'
 
+_NOT_HIS: Final = "not Karpathy's split of COCO"
+
 #: Karpathy's split → the split that a pair is in; `restval` is what its users add to training.
 SPLITS: Final[dict[str, str]] = {"train": "train", "restval": "train", "val": "validation", "test": "test"}
 
@@ -86,9 +88,20 @@ def locate(path: str) -> tuple[str, str | None]:
     """Return the file and the member that hold dataset_coco.json.
 
     Raises:
-        InputError: There is no such file, or it is an archive without dataset_coco.json.
+        InputError: There is no such file, or it is an archive without dataset_coco.json, or something else from its start.
     """
-    return records.documents([InputFile(path, 0)], MEMBER, expected="dataset_coco.json")[0]
+    file, member = records.documents([InputFile(path, 0)], MEMBER, expected="dataset_coco.json")[0]
+    start = records.head(file, member)
+    if not start.lstrip(records.BLANK).startswith(b"{"):
+        raise records.foreign(
+            file,
+            member,
+            expected=EXPECTED,
+            start=start,
+            problem=_NOT_HIS,
+            remedy="download it anew: pmd manifests fetch coco",
+        )
+    return file, member
 
 
 def images(path: str, member: str | None = None) -> Iterator[tuple[int, Any]]:
@@ -154,7 +167,7 @@ def _held_out(path: str, fingerprint: str) -> dict[int, str]:
             coco_id, split = coco_id_of(record), split_of(record)
         except records.Malformed as error:
             raise InputError(
-                "not Karpathy's split of COCO",
+                _NOT_HIS,
                 where=f"{archives.location(file, member)}:images[{index}]",
                 expected=EXPECTED,
                 found=str(error),

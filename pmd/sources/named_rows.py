@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import orjson
@@ -27,6 +27,7 @@ from pmd.sources.named_tables import Layout, Table
 
 #: A whole number that was written as a float: pandas makes floats of ids where a row has none.
 _WHOLE_FLOAT: Final = r"^(-?[0-9]+)\.0+$"
+_NO_VALUE: Final = object()
 #: Bytes of text in a batch, about.
 _BATCH_BYTES: Final = 8 * 1024 * 1024
 
@@ -105,6 +106,8 @@ def _parquet_rows(table: Table, chunk: Chunk, names: Mapping[str, str]) -> Itera
         spoiled = _spoiled(columns, batch.long)
         readable = pa.array([index not in spoiled for index in range(len(batch.batch))]) if spoiled else None
         values = {ours: _values(columns[name], readable, table.class_names.get(name)) for ours, name in names.items()}
+        for ours, index in _without_value(values):
+            spoiled.setdefault(index, Spoiled(_raw(columns, index), f"{ours}: a time that no calendar has"))
         for index in range(len(batch.batch)):
             if index in spoiled:
                 yield spoiled[index], batch.place(index)
@@ -114,16 +117,23 @@ def _parquet_rows(table: Table, chunk: Chunk, names: Mapping[str, str]) -> Itera
 
 def _spoiled(columns: Mapping[str, pa.Array], long: Mapping[int, bytes]) -> dict[int, Spoiled]:
     """Return the rows that are too long, and those of which a column of text is not UTF-8."""
-    texts = {name: column.cast(pa.large_binary()) for name, column in columns.items() if parquet.is_text(column.type)}
+    texts = {name: column for name, column in columns.items() if parquet.is_text(column.type)}
     found = {
         index: Spoiled(digest, f"more than {parquet.BATCH_BYTES} bytes of text in a row")
         for index, digest in long.items()
     }
     for name, column in texts.items():
         for index in np.flatnonzero(parquet.undecodable(column)).tolist():
-            raw = b"\0".join(other[index].as_py() or b"" for other in texts.values())
-            found.setdefault(index, Spoiled(raw, f"{INVALID_UTF8} in {name}"))
+            found.setdefault(index, Spoiled(_raw(texts, index), f"{INVALID_UTF8} in {name}"))
     return found
+
+
+def _raw(columns: Mapping[str, pa.Array], index: int) -> bytes:
+    """Return what tells a row by, that cannot be read: its texts, whatever their bytes are."""
+    texts = (
+        column.slice(index, 1).cast(pa.large_binary()) for column in columns.values() if parquet.is_text(column.type)
+    )
+    return b"\0".join(text[0].as_py() or b"" for text in texts)
 
 
 def _values(column: pa.Array, readable: pa.Array | None, classes: tuple[str, ...] | None) -> list[Any]:
@@ -133,10 +143,35 @@ def _values(column: pa.Array, readable: pa.Array | None, classes: tuple[str, ...
         if readable is not None:
             column = pc.if_else(readable, column, pa.scalar(None, column.type))
         column = column.cast(pa.large_string())
-    values: list[Any] = column.to_pylist()
+    elif pa.types.is_floating(column.type):  # NaN and the infinities are nothing, as in JSON
+        column = column.cast(pa.float64())
+        column = pc.if_else(pc.is_finite(column), column, pa.scalar(None, pa.float64()))
+    values = _listed(column)
     if classes is None:
         return values
     return [classes[value] if type(value) is int and 0 <= value < len(classes) else value for value in values]
+
+
+def _listed(column: pa.Array) -> list[Any]:
+    """Return a column's values, with `_NO_VALUE` for those that Python cannot have: times of years that it does not count."""
+    try:
+        return cast(list[Any], column.to_pylist())
+    except (OverflowError, ValueError):
+        return [_as_python(value) for value in column]
+
+
+def _as_python(value: pa.Scalar) -> Any:
+    try:
+        return value.as_py()
+    except (OverflowError, ValueError):
+        return _NO_VALUE
+
+
+def _without_value(columns: Mapping[str, list[Any]]) -> Iterator[tuple[str, int]]:
+    """Yield (column, row) of each value that Python cannot have; texts, which most columns are, are not looked through."""
+    for name, values in columns.items():
+        if not isinstance(next((value for value in values if value is not None), None), str):
+            yield from ((name, row) for row, value in enumerate(values) if value is _NO_VALUE)
 
 
 def _parquet_part(batch: parquet.Rows, names: Mapping[str, str]) -> Part:

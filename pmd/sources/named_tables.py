@@ -249,9 +249,12 @@ def _refuse_another(start: bytes, label: str) -> None:
 
 
 def split_of(path: str) -> str | None:
-    """Return the split that a file's name has in it ("train-00000-of-00002.parquet"), else its folder's; None where none has."""
+    """Return the split that a file's name has in it ("train-00000-of-00002.parquet"), else its folder's; None where none has.
+
+    Of a large data set the Hub makes Parquet of a part, in a folder that is called so: "partial-train/0000.parquet".
+    """
     folder, name = posixpath.split(path)
-    return split_in(name) or SPLITS.get(posixpath.basename(folder).lower())
+    return split_in(name) or SPLITS.get(posixpath.basename(folder).lower().removeprefix("partial-"))
 
 
 def split_in(name: str) -> str | None:

@@ -38,8 +38,6 @@ _MIRROR: Final = named_tables.Layout(
     {"original_caption": ("original_caption",)},
     text=frozenset({"dataset_id", "caption", "original_caption"}),
 )
-#: A number as a CSV spells it, where pandas has made a float of it too.
-_WHOLE: Final = re.compile(r"(-?[0-9]{1,19})(?:\.0)?")
 #: The start of a list with an object a line. The end of a row that was cut in two may begin with a bracket, too.
 _LIST: Final = re.compile(rb"\s*\[(?:[^\n]*,)?\s*\n")
 #: Rows looked at to tell which data set a table is of.
@@ -309,10 +307,10 @@ def _upstream(row: dict[str, Any]) -> dict[str, Any]:
     record = {key: value for key, value in row.items() if value is not None}
     if "caption" in row:  # which many a table has null for, where it is empty
         record.setdefault("caption", "")
-    for key, kind in (("image_id", str), ("annotator_id", int)):
-        # Tables make numbers of ids that are all digits, pandas makes floats of these, and a CSV makes text of every number.
-        if (spelled := _WHOLE.fullmatch(str(record.get(key)))) is not None:
-            record[key] = kind(spelled[1])
+    # Tables make numbers of ids that are all digits, pandas makes floats of these, and a CSV makes text of every number.
+    for key, read in (("image_id", records.digits), ("annotator_id", records.spelled_whole)):
+        if (spelled := read(str(record.get(key)))) is not None:
+            record[key] = spelled
     return record
 
 
@@ -321,19 +319,19 @@ class NoSplit(ValueError):
 
     def __init__(self) -> None:
         """Say so."""
-        super().__init__("neither dataset_id, image_id nor the file's name says train, validation or test")
+        super().__init__("neither dataset_id, image_id nor the name of the file or its folder says train, validation or test")
 
 
 def split_of(dataset_id: str, image_id: str, document: str) -> str | None:
     """Return the split that a row is in.
 
-    As its `dataset_id` says (mscoco_val2017), else its image id (ADE_train_…), else the name of its file; None where
-    none of them does.
+    As its `dataset_id` says (mscoco_val2017), else its image id (ADE_train_…), else the name of its file, else that of the
+    file's folder; None where none of them does.
     """
     for name in (dataset_id, image_id, re.split(r"[/\\]", document)[-1]):
         if match := re.search(r"(?<![a-z])(train(?:ing)?|val(?:idation)?|test)(?![a-z])", name, re.IGNORECASE):
             return named_tables.SPLITS[match[1].lower()]
-    return None
+    return named_tables.split_of(document)
 
 
 def _split_upstream(stem: str, caption: str, original: str) -> str:

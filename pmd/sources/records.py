@@ -36,6 +36,13 @@ BLANK: Final = b" \t\r\n"
 #: What upstreams write where they know no id, in small letters.
 NO_ID: Final = frozenset({"", "none", "null", "nan", "n/a", "na", "<na>", "undefined"})
 
+#: What has no rows beside files that have, in folders and archives: what Spark, Hadoop, Dask, Databricks, the Hub and pmd itself
+#: write there, and whoever publishes.
+DESCRIBING: Final = re.compile(
+    r"_SUCCESS|_stage\.json|_(?:common_)?metadata|_(?:committed|started)_[0-9]+|dataset_infos?\.json"
+    r"|(?i:README|LICEN[CS]E|TERMS[_ -]?OF[_ -]?USE)(?:\.(?i:md|txt))?"
+)
+
 #: What packing adds to a name.
 _PACKED: Final = re.compile(r"(?:\.(?:gz|bz2|xz|lzma|zst|zstd|zip))+$", re.IGNORECASE)
 #: What a second download or a copy adds: wget's number, a query, a browser's number, desktops' and editors' words.
@@ -44,7 +51,11 @@ _AGAIN: Final = re.compile(
     re.IGNORECASE,
 )
 _DIGITS: Final = re.compile("[1-9][0-9]{0,18}")
+#: A whole number as text, as a CSV has every number, also where pandas has made a float of it.
+_SPELLED: Final = re.compile(r"(-?[0-9]{1,20})(?:\.0)?")
 _INT32_MAX: Final = 2**31 - 1
+#: Whole numbers that JSON is read and written with.
+_LEAST, _MOST = -(2**63), 2**64 - 1
 #: Up to here every whole number is a float of its own.
 _EXACT_MAX: Final = 2**53 - 1
 #: How much of what was found an error shows.
@@ -155,13 +166,18 @@ def _start_and_size(path: str, member: str | None) -> tuple[bytes, int | None]:
 
 
 def _named(names: Sequence[str], wanted: str) -> list[str]:
-    # Some programs on Windows write backslashes between folders, and some ".TSV".
-    return [name for name in names if re.fullmatch(wanted, re.split(r"[/\\]", name)[-1], re.IGNORECASE)]
+    # Some programs write ".TSV".
+    return [name for name in _visible(names) if re.fullmatch(wanted, _base(name), re.IGNORECASE)]
 
 
 def _visible(names: Sequence[str]) -> list[str]:
-    """Return names but those of hidden files, which macOS puts beside each file of an archive."""
-    return [name for name in names if not re.split(r"[/\\]", name)[-1].startswith(".")]
+    """Return names but those of what has no rows, and of hidden files, which macOS puts beside each file of an archive."""
+    return [name for name in names if not (_base(name).startswith(".") or DESCRIBING.fullmatch(_base(name)))]
+
+
+def _base(name: str) -> str:
+    """Return a name without its folders, between which some programs on Windows write backslashes."""
+    return re.split(r"[/\\]", name)[-1]
 
 
 #: What people have in the place of annotations: how it begins → what it is, and what to do. A caption may begin with "PARE".
@@ -342,6 +358,18 @@ def whole(value: Any) -> int | None:
     if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT_MAX:
         return int(value)
     return value if type(value) is int else None
+
+
+def digits(said: str) -> str | None:
+    """Return the digits of a whole number that a text spells, also as "7.0"; None where it spells none."""
+    spelled = _SPELLED.fullmatch(said)
+    return None if spelled is None else spelled[1]
+
+
+def spelled_whole(said: str) -> int | None:
+    """Return the whole number that a text spells (`digits`); None where it spells none, or one beyond 64 bits."""
+    spelled = digits(said)
+    return int(spelled) if spelled is not None and _LEAST <= int(spelled) <= _MOST else None
 
 
 def integer(record: dict[str, Any], key: str) -> int:

@@ -65,8 +65,6 @@ _ORDER: Final = (
     "crosspost_parents",
 )  # fmt: skip
 _NUMBERS: Final = frozenset({"score", "created_utc"})
-#: A whole number as text, also where pandas has made a float of it.
-_WHOLE: Final = re.compile(r"(-?[0-9]{1,18})(?:\.0)?")
 _NEVER_NULL: Final = frozenset({*_NEEDED, *_TEXTS})
 #: What not every annotation has.
 _OFTEN: Final = frozenset({"score", "crosspost_parents"})
@@ -191,9 +189,10 @@ def _of_imgur(url: str) -> list[str]:
 
 
 def _members(path: str) -> list[tuple[str, str | None]]:
-    # The release holds nothing else: a file of another name is a document whose name was damaged.
+    # The release holds nothing else but its terms: a file of another name is a document whose name was damaged.
     for entry in archives.members(path):
-        if not re.fullmatch(rf"{_MEMBERS}|\..*", posixpath.basename(entry.name), re.IGNORECASE):
+        name = posixpath.basename(entry.name)
+        if not (re.fullmatch(rf"{_MEMBERS}|\..*", name, re.IGNORECASE) or records.DESCRIBING.fullmatch(name)):
             raise InputError(
                 "the archive holds a file that is none of the release's",
                 where=archives.location(path, entry.name),
@@ -281,8 +280,8 @@ def _number(value: Any) -> Any:
     A CSV makes text of both, and so do most writers of JSON of a time. One without a zone is UTC, as upstream's are.
     """
     if isinstance(value, str):
-        if (spelled := _WHOLE.fullmatch(value)) is not None:
-            return int(spelled[1])
+        if (spelled := records.spelled_whole(value)) is not None:
+            return spelled
         try:
             value = datetime.datetime.fromisoformat(value)
         except ValueError:

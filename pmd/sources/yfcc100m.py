@@ -27,7 +27,7 @@ from pydantic import Field
 
 from pmd.errors import InputError
 from pmd.formats import archives, lines, sqlite, tsv
-from pmd.sources import column_drafts, records
+from pmd.sources import column_drafts, named_tables, records
 from pmd.sources.column_drafts import Indices
 from pmd.sources.contract import DRAFT_ROWS, Chunk, InputFile, Rule, SourceOptions
 from pmd.store import storage
@@ -580,19 +580,22 @@ def _has_header(path: str, member: str | None) -> bool:
     if (header is None or header in LAYOUTS.values()) and (not len(rows) or _shows_photos(rows)):
         return header is not None
     first = records.head(path, member)
+    table = named_tables.look(path, member)
+    is_named = header is not None or (table is not None and {*table.columns} >= _TELLING)
     found, remedy = _told_of(start, first)
     raise InputError(
         f"not a file of {NAME}",
         where=f"{archives.location(path, member)}:byte 0",
         expected="lines of 25 columns (or 23, without line number and hash) parted by tabs, or the SQLite dump",
         found=found or start[:80].decode("utf-8", "replace"),
-        remedy=remedy
+        remedy=(_OF_NAMES if is_named else remedy)
         or records.of_lines(first)
-        or (_OF_NAMES if header is not None or tsv.header(start.replace(b",", b"\t"), known) is not None else None)
         or f"check `annotations` in the configuration against manifests/{NAME}.toml",
     )
 
 
+#: Columns that tell a table of other form or order for one of photographs.
+_TELLING: Final = frozenset({"photoid", "downloadurl"})
 _OF_NAMES: Final = (
     r"write the 25 columns, or the 23, in upstream's order, parted by tabs: to_csv(…, sep='\t', index=False)"
 )

@@ -201,12 +201,26 @@ def exists(url: str) -> bool:
         return fs.mode(path) is not None
     with asking(url):
         if not _is_in_gcs(fs, path):
-            return bool(patiently(lambda: fs.exists(path)))
+            found = bool(patiently(lambda: fs.exists(path)))
+            if not found and {"http", "https"} & _protocols(fs):
+                _require_answer(fs, path)
+            return found
         try:
             _info(fs, path)
         except FileNotFoundError:
             return False
         return True
+
+
+def _require_answer(fs: Any, path: str) -> None:
+    """Raise what keeps a web server from saying whether it has a file: fsspec takes silence for a no."""
+    try:
+        patiently(lambda: fs.info(path))
+    except FileNotFoundError as error:
+        cause = error.__cause__
+        has_said_no = hasattr(cause, "status") or isinstance(cause, FileNotFoundError | ValueError)
+        if cause is not None and not has_said_no:
+            raise cause from None
 
 
 def is_folder(url: str) -> bool:

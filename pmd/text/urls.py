@@ -63,6 +63,9 @@ _COCO_PATH: Final = re.compile(
 _MSCOCO_PATH: Final = re.compile(r"/images/([1-9][0-9]*)")
 _OPEN_IMAGES_PATH: Final = re.compile(r"/(?:train|validation|test)/([0-9a-f]{16})\.jpg")
 _VISUAL_GENOME_PATH: Final = re.compile(r"/people/rak248/VG_100K(?:_2)?/([1-9][0-9]*)\.jpg")
+#: Visual Genome's two folders of images, which share their ids.
+_VISUAL_GENOME: Final = "https://cs.stanford.edu/people/rak248/{0}/{1}.jpg"
+_VISUAL_GENOME_FOLDERS: Final = ("VG_100K", "VG_100K_2")
 
 #: MediaWiki's thumbnails: `/thumb/` and the hashed folders, the file's name, then size and name again. Pages of
 #: documents but the first, translated drawings and frames of videos are other pictures, and keep their URL.
@@ -181,6 +184,17 @@ def _unescaped(escape: re.Match[str]) -> str:
     character = chr(int(escape[1], 16))
     plain = "!" <= character <= "~" and character not in _PARTING
     return character if plain else escape[0].upper()
+
+
+def of_visual_genome(identity: str) -> tuple[str, ...]:
+    """Return where an image of Visual Genome's is, in one folder or the other; nothing of another identity.
+
+    Most of these images are known as COCO's or Flickr's, so that only their addresses tell Visual Genome's own id.
+    """
+    kind, _, number = identity.partition(":")
+    if kind != "visual_genome":
+        return ()
+    return tuple(_VISUAL_GENOME.format(folder, number) for folder in _VISUAL_GENOME_FOLDERS)
 
 
 def handed_on(urls: pa.ChunkedArray) -> pa.ChunkedArray:

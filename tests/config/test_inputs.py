@@ -71,6 +71,32 @@ def test_a_file_of_lines_that_is_shorter_than_upstreams_is_told(
 
 
 @pytest.mark.parametrize(
+    ("named", "numbers", "note"),
+    [
+        ("*.parquet", (0, 2), "2 of 3 shards are there of {}/train-*-of-00003.parquet; missing: 00001"),
+        ("", (2,), "1 of 3 shards are there of {}/train-*-of-00003.parquet; missing: 00000, 00001"),
+        (
+            "*.parquet",
+            (1, 3),
+            "2 of 3 shards are there of {}/train-*-of-00003.parquet; missing: 00002",
+        ),  # counted from one
+        ("*.parquet", (0, 1, 2), None),
+        ("train-00002-of-00003.parquet", (0, 2), None),  # that one is meant
+    ],
+)
+def test_shards_that_are_missing_by_the_names_of_the_others_are_told(
+    tmp_path: Path, named: str, numbers: tuple[int, ...], note: str | None
+) -> None:
+    for number in numbers:
+        (tmp_path / f"train-{number:05}-of-00003.parquet").write_bytes(b"PAR1")
+    (tmp_path / "more.parquet").write_bytes(b"PAR1")
+    head = f'root = "{tmp_path}/root"\ncontact = "mailto:tests@example.org"\n[sources.wit]\n'
+    place = f"{tmp_path}/{named}".rstrip("/")
+    found = inputs.notes(config.parse(f'{head}annotations = ["{place}"]\n'))
+    assert found == ([] if note is None else [f"wit: {note.format(tmp_path)}"])
+
+
+@pytest.mark.parametrize(
     "name", ["cc12m.tsv.part", "cc12m.tsv.crdownload", "Unconfirmed 1.CRDOWNLOAD", "5a.incomplete"]
 )
 def test_a_download_that_was_not_finished_is_refused(tmp_path: Path, name: str) -> None:
@@ -100,6 +126,9 @@ def test_what_aria2_notes_beside_a_file_tells_that_it_is_not_whole(tmp_path: Pat
         "_stage.json",
         "README.md",
         "LICENSE",
+        "LICENSE.txt",
+        "TERMSOFUSE.txt",
+        "readme.txt",
         "dataset_infos.json",
     ],
 )
@@ -112,6 +141,11 @@ def test_what_programs_write_beside_their_tables_is_no_table(tmp_path: Path, nam
         assert found == ["_pairs.tsv", "part-00000.tsv"]
     with pytest.raises(InputError, match="the file is empty"):
         inputs.files(source(tmp_path / name))
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.writestr("part-00000.tsv", "1")
+        archive.writestr(f"about/{name}", "")
+    (found,) = inputs.files(source(f"{tmp_path}/all.zip!/*"))
+    assert found.path.endswith("!/part-00000.tsv")
 
 
 def test_a_folder_whose_tables_are_gone_is_told(tmp_path: Path) -> None:

@@ -277,6 +277,23 @@ def test_an_image_is_found_by_its_path_else_by_its_name(file_name: str | None, a
 @pytest.mark.parametrize(
     ("file_name", "member"),
     [
+        ("val2014/COCO_val2014_000000000042.jpg", "train2017/000000000042.jpg"),  # its split has changed
+        ("train2017/000000000009.jpg", "train2014/COCO_train2014_000000000009.jpg"),
+        ("train2017/000000000042.jpg", "train2017/000000000042.jpg"),
+        ("000000000043.jpg", None),
+        ("COCO_val2014_000000000043.jpg", None),
+    ],
+)
+def test_a_picture_of_coco_s_is_found_in_the_archives_of_either_release(file_name: str, member: str | None) -> None:
+    members = ("train2017/000000000042.jpg", "train2014/COCO_train2014_000000000009.jpg")
+    index = {name.partition("/")[2]: [f"a.zip!/{name}"] for name in members}
+    rows = spread(pair("coco", "1", "coco:42", file_name=file_name), index=index)
+    assert rows["archive"].to_pylist() == [None if member is None else f"a.zip!/{member}"]
+
+
+@pytest.mark.parametrize(
+    ("file_name", "member"),
+    [
         ("1.jpg", "1.jpg"),
         ("./1.jpg", "1.jpg"),
         ("large/1.jpg", "data/large/1.jpg"),
@@ -376,6 +393,27 @@ def test_a_takedown_of_an_image_takes_all_its_pairs(tmp_path: Path) -> None:
         sample=10**9,  # a takedown is told as one, in every sample
     )
     assert rows["reason"].to_pylist() == ["takedown"] * 3
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "visual_genome:2",
+        "https://visualgenome.org/api/v0/images/2",
+        "http://cs.stanford.edu/people/rak248/VG_100K_2/2.jpg",
+        "https://cs.stanford.edu/people/rak248/VG_100K/2.jpg",  # where its other half is
+    ],
+)
+def test_a_takedown_by_visual_genome_s_own_id_reaches_what_it_knows_as_coco_s(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "takedown.txt"
+    path.write_text(f"{line}\n", encoding="utf-8")
+    folder = "https://cs.stanford.edu/people/rak248/VG_100K_2"
+    rows = spread(
+        pair("visual_genome", "20", "coco:9", image_url=f"{folder}/2.jpg"),
+        pair("visual_genome", "30", "coco:10", image_url=f"{folder}/3.jpg"),
+        takedown=Takedown.of(takedowns.lines([str(path)])),
+    )
+    assert rows["reason"].to_pylist() == ["takedown", None]
 
 
 def test_what_is_held_out_leaves_under_each_identity() -> None:

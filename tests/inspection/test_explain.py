@@ -193,6 +193,22 @@ def test_an_image_by_what_people_have_of_it(built: config.Config, what: str) -> 
     assert image["image_id"] == COCO_IMAGE
 
 
+@pytest.mark.parametrize("left", [False, True])
+def test_an_image_by_visual_genome_s_own_id_where_it_is_known_as_coco_s(tmp_path: Path, *, left: bool) -> None:
+    chosen = config.load(tiny_root.write_config(tmp_path))
+    records = tmp_path / "data" / "image_data.json"
+    records.write_text(records.read_text(encoding="utf-8").replace('"coco_id": null', '"coco_id": 7'), encoding="utf-8")
+    if left:
+        (tmp_path / "data" / "takedown.txt").write_text("visual_genome:1\n", encoding="utf-8")
+    for name in sorted(chosen.sources):
+        tiny_root.curate(chosen, name)
+    tiny_root.make_images(chosen)
+    for what in ("visual_genome:1", "https://visualgenome.org/api/v0/images/1", tiny_root.VG_URL):
+        found = ask(chosen, what)
+        assert found["pairs"] == ask(chosen, "coco:7")["pairs"] != []
+        assert [image["image_id"] for image in found["images"]] == [keys.image_id("coco:7").hex()]
+
+
 def test_an_image_by_its_bytes(built: config.Config, tmp_path: Path) -> None:
     stands = ask(built, COCO_IMAGE)["images"][0]["stands"]
     keyed = stands | {name: bytes.fromhex(stands[name]) for name in ("image_id", "stored_digest")}

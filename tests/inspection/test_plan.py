@@ -255,6 +255,17 @@ def test_what_is_committed_is_counted(tmp_path: Path) -> None:
     assert plan.plan(chosen)["disk"]["there"] > 0
 
 
+@pytest.mark.parametrize("adopt", [(), ("out/*.tar",)])
+def test_what_is_taken_over_is_said_to_be_counted_as_to_fetch(tmp_path: Path, adopt: tuple[str, ...]) -> None:
+    (tmp_path / "cc12m.tsv").write_text("http://one.example/1.jpg\ta dog\n", encoding="utf-8")
+    chosen = config.parse(
+        f'root = "{tmp_path}/root"\ncontact = "mailto:us@example.org"\n'
+        f'[sources.conceptual_12m]\nannotations = ["{tmp_path}/cc12m.tsv"]\n[fetch]\nadopt = {[*adopt]}\n'
+    )
+    said = [line for line in plan.plan(chosen)["assumptions"] if "`adopt`" in line]
+    assert len(said) == len(adopt)
+
+
 def test_images_are_counted_by_the_group_that_is_asked_for_them_lane_by_lane(tmp_path: Path) -> None:
     urls = [f"http://photos{number % 3}.one.example:8080/{number}.jpg" for number in range(40)]
     urls += [f"HTTPS://somebody@farm{number}.StaticFlickr.com/1/{9000 + number}_abcdef.jpg" for number in range(20)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -66,6 +68,28 @@ def test_a_file_of_a_web_server_is_read(web: str) -> None:
     assert storage.read_bytes(f"{web}/a.tsv") == CONTENT
     assert storage.read_bytes(f"{web}/a.tsv", 3, 9) == CONTENT[3:9]
     assert storage.glob(f"{web}/folder/*.tsv") == [f"{web}/folder/a.tsv", f"{web}/folder/b.tsv"]
+
+
+def hang_up(server: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            server.accept()[0].close()
+
+
+@pytest.mark.parametrize("listens", [False, True])
+def test_a_server_that_is_away_is_not_one_without_the_file(*, listens: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/a.tsv"
+        if listens:
+            threading.Thread(target=hang_up, args=(server,), daemon=True).start()
+        else:
+            server.close()
+        for look in (storage.exists, storage.glob):
+            with pytest.raises(InputError) as caught, failures.at("/r/pmd"):
+                look(url)
+            assert caught.value.where == url
+            assert "127.0.0.1" in str(caught.value.found) or "disconnected" in str(caught.value.found)
+            assert caught.value.remedy == "download it, and name the file that you have"
 
 
 def seek(url: str) -> bytes:

@@ -294,6 +294,16 @@ def test_the_bytes_depend_on_the_rows_alone(lists: dict[str, list[str]], tmp_pat
 
 
 @needs_node
+def test_an_image_is_found_by_its_url_too_where_a_source_knows_it_as_another(tmp_path: Path) -> None:
+    url = "https://cs.stanford.edu/people/rak248/VG_100K_2/2.jpg"
+    path = listed(tmp_path, "visual_genome", [("coco:9", "NOASSERTION", None)], url)
+    shards = dict(index.shards({"visual_genome": [path]}, 0))
+    said = [url, url.replace("_2", ""), "visual_genome:2", "https://visualgenome.org/api/v0/images/2", "coco:9"]
+    assert asked(shards, 0, said) == [[["visual_genome", "NOASSERTION"]]] * 5
+    assert asked(shards, 0, ["visual_genome:3"]) == [[]]
+
+
+@needs_node
 def test_more_sets_than_a_byte_counts(tmp_path: Path) -> None:
     path = listed(tmp_path, "coco", [(f"flickr:{number}", f"LicenseRef-{number}", None) for number in range(1, 400)])
     (content,) = dict(index.shards({"coco": [path]}, 0)).values()

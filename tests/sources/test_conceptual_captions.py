@@ -263,7 +263,7 @@ def test_the_split_of_a_member_is_in_its_name(tmp_path: Path, read_all: ReadAll)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("GCC-training.tsv", b"\n".join(LINES))
         archive.writestr("GCC-1.1.0-Validation.tsv", b"\n".join(VALIDATION))
-        archive.writestr("README.md", "about")
+        archive.writestr("README.txt", "about")
     rows = [row for row in read_all(SOURCE, path) if row["split"] is not None]
     assert {(row["where"].split("!/")[1].split(":")[0], row["split"]) for row in rows} == {
         ("GCC-training.tsv", "train"),

@@ -195,3 +195,17 @@ def test_yfcc100m_as_pandas_writes_it_with_the_numbers_of_rows(tmp_path: Path, s
     path = tmp_path / "yfcc.tsv"
     pd.DataFrame([["1"] * 25], columns=LAYOUTS[25]).to_csv(path, sep=sep)
     assert remedy("yfcc100m", path).endswith(r"to_csv(…, sep='\t', index=False)")
+
+
+@pytest.mark.parametrize("form", [".jsonl", ".parquet", ".csv"])
+def test_a_table_of_photographs_in_another_form_is_told_how_to_be_written(tmp_path: Path, form: str) -> None:
+    """As the Hub has YFCC100M: with further columns."""
+    path = tmp_path / f"train{form}"
+    rows = pd.DataFrame([["1"] * 24], columns=[*LAYOUTS[23], "key"])
+    write = {
+        ".jsonl": lambda: rows.to_json(path, orient="records", lines=True),
+        ".parquet": lambda: rows.to_parquet(path),
+        ".csv": lambda: rows.to_csv(path, index=False),
+    }
+    write[form]()
+    assert remedy("yfcc100m", path).endswith(r"to_csv(…, sep='\t', index=False)")

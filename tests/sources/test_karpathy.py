@@ -69,6 +69,33 @@ def test_missing_and_foreign_files(tmp_path: Path) -> None:
         karpathy.held_out(str(empty))
 
 
+@pytest.mark.parametrize(
+    ("content", "found", "remedy"),
+    [
+        (
+            "version https://git-lfs.github.com/spec/v1\n",
+            "a pointer of Git LFS in the place of the file",
+            "run: git lfs pull",
+        ),
+        (
+            "<!DOCTYPE html><html>",
+            "a web page, or a server's error",
+            "download the file anew: a server has sent this in its place",
+        ),
+        ('[{"image": "val2014/1.jpg"}]', '[{"image": "val2014/1.jpg"}]', "download it anew: pmd manifests fetch coco"),
+        ("", "an empty file", "download it anew: pmd manifests fetch coco"),
+    ],
+)
+def test_something_else_in_its_place_is_told_before_a_worker_reads_it(
+    tmp_path: Path, content: str, found: str, remedy: str
+) -> None:
+    path = tmp_path / "dataset_coco.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match="not Karpathy's split of COCO") as error:
+        karpathy.companions(str(path), "test")
+    assert (error.value.found, error.value.remedy) == (found, remedy)
+
+
 def test_companions() -> None:
     assert karpathy.companions("anything", "none") == ()
     assert karpathy.companions("none", "val_and_test") == ()

@@ -131,6 +131,7 @@ def test_the_labelled_captions_are_read_without_their_labels(tmp_path: Path, rea
     [
         ("validation-00000-of-00001.parquet", "validation"),
         ("unlabeled/validation/0000.parquet", "validation"),
+        ("unlabeled/partial-validation/0000.parquet", "validation"),
         ("unlabeled/train/0000.parquet", "train"),
         ("train-00000-of-00002.parquet", "train"),
     ],
@@ -281,6 +282,25 @@ def test_red_caps_with_numbers_that_pandas_has_made_floats_of(
     floats = [{key: float(value) if type(value) is int else value for key, value in post.items()} for post in POSTS]
     mirror = write(tmp_path / "redcaps.table", floats)
     assert _pairs(read_all(source, mirror)) == _pairs(read_all(source, _redcaps_upstream(tmp_path)))
+
+
+def test_a_time_that_no_calendar_has_is_one_bad_row(tmp_path: Path, read_all: ReadAll) -> None:
+    """As where milliseconds were taken for seconds."""
+    rows = [{**_as_loaded(post), "created_utc": post["created_utc"]} for post in POSTS]
+    rows[1]["created_utc"] *= 1000
+    mirror = _parquet(tmp_path / "0000.parquet", rows, {"created_utc": pa.timestamp("s")})
+    found = read_all(sources.load("red_caps"), mirror)
+    assert [row["detail"] for row in found if row["reason"] == "malformed_row"] == [
+        "created_utc: a time that no calendar has"
+    ]
+    upstream = read_all(sources.load("red_caps"), _redcaps_upstream(tmp_path))
+    assert _pairs([row for row in found if row["reason"] != "malformed_row"]) == _pairs([upstream[0], *upstream[2:]])
+
+
+def test_a_score_that_is_no_number_is_none(tmp_path: Path, read_all: ReadAll) -> None:
+    rows = [{**POSTS[0], "score": float("nan")}]
+    (row,) = read_all(sources.load("red_caps"), _parquet(tmp_path / "0000.parquet", rows))
+    assert "score" not in json.loads(row["meta"])
 
 
 def test_annotations_one_a_line_are_upstreams_own(tmp_path: Path, read_all: ReadAll) -> None:
@@ -447,6 +467,36 @@ def test_narratives_with_numbers_that_pandas_has_made_floats_of(
     assert _pairs(read_all(sources.load(name), mirror)) == _pairs(read_all(sources.load(name), upstream))
 
 
+@pytest.mark.parametrize(
+    ("digits", "reason"), [("9" * 19, None), ("-" + "9" * 19, "malformed_row"), ("9" * 21, "malformed_row")]
+)
+def test_a_number_beyond_64_bits_is_one_bad_row(
+    tmp_path: Path, read_all: ReadAll, digits: str, reason: str | None
+) -> None:
+    source = sources.load("localized_narratives__flickr30k")
+    rows = [*NARRATIVES[source.name], {**NARRATIVES[source.name][0], "annotator_id": digits}]
+    found = read_all(source, _csv(tmp_path / "train.csv", rows))
+    assert [row["reason"] for row in found] == [None, reason]
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("test/0000.parquet", "test"),
+        ("Flickr30k/partial-validation/0000.parquet", "validation"),
+        ("train-00000-of-00001.parquet", "train"),
+        ("latest/0000.parquet", None),
+    ],
+)
+def test_narratives_that_name_no_split_have_that_of_their_file_or_folder(
+    tmp_path: Path, read_all: ReadAll, name: str, split: str | None
+) -> None:
+    source = sources.load("localized_narratives__flickr30k")
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    rows = [{**row, "dataset_id": "Flickr30k"} for row in NARRATIVES[source.name]]
+    assert {row["split"] for row in read_all(source, _parquet(tmp_path / name, rows))} == {split}
+
+
 def test_narratives_with_traces_and_pictures(tmp_path: Path, read_all: ReadAll) -> None:
     source = sources.load("localized_narratives__coco")
     heavy = {
@@ -531,6 +581,18 @@ def test_a_row_of_wit_without_what_every_row_has_is_a_bad_one(tmp_path: Path, re
     rows = [_typed(PAGES[0]), {key: value for key, value in _typed(PAGES[0]).items() if key != name}]
     found = read_all(sources.load("wit"), _json_lines(tmp_path / "wit.jsonl", rows))
     assert sorted(str(row["detail"]) for row in found) == ["None", f"{name}: missing"]
+
+
+@pytest.mark.parametrize("kind", [pa.float16(), pa.float32(), pa.float64()])
+@pytest.mark.parametrize("nothing", [float("nan"), float("inf")])
+def test_a_size_of_wit_that_is_no_number_is_none(
+    tmp_path: Path, read_all: ReadAll, kind: pa.DataType, nothing: float
+) -> None:
+    """Polars and NumPy write NaN where pandas writes null."""
+    rows = [{**_typed(PAGES[0]), "original_width": nothing}, _typed(PAGES[3])]
+    mirror = _parquet(tmp_path / "0000.parquet", rows, {"original_width": kind})
+    found = read_all(sources.load("wit"), mirror)
+    assert [(row["reason"], row["width_px"], row["height_px"]) for row in found] == [(None, None, 480), (None, 20, 10)]
 
 
 def test_wit_with_commas(tmp_path: Path, read_all: ReadAll) -> None:

@@ -297,6 +297,17 @@ def test_a_document_of_a_damaged_name_is_not_passed_over(tmp_path: Path, read_al
         read_all(SOURCE, path)
 
 
+def test_the_release_has_its_terms_beside_the_annotations(tmp_path: Path, read_all: ReadAll) -> None:
+    path = tmp_path / "redcaps_v1.0_annotations.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("LICENSE.txt", "CC BY 4.0")
+        file.writestr("TERMSOFUSE.txt", "For research")
+        file.writestr("annotations/cats_2017.json", CATS)
+    assert {row["where"].split("!/")[1].split(":")[0] for row in read_all(SOURCE, path)} == {
+        "annotations/cats_2017.json"
+    }
+
+
 @pytest.mark.parametrize("image_id", ["", "None", "null", "-1", "0"])
 def test_an_id_that_is_none_is_none(tmp_path: Path, read_all: ReadAll, image_id: str) -> None:
     path = tmp_path / "cats_2017.json"

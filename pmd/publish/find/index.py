@@ -4,6 +4,8 @@ A *name* is the first eight bytes of what a row calls its image:
 
 - of its `image_id`, and of its `sha256`;
 - of its `pair_id`, in sources whose pages name a row and no picture (Reddit's posts);
+- of what its URL says of the image (`pmd.text.urls.identity`), where the row knows it as another: most images of Visual Genome's
+  are COCO's or Flickr's;
 - of the one spelling that stands for all of a URL (`pmd.text.urls.alike`), where it can be spelled otherwise: people do not
   spell as upstream does.
 
@@ -35,7 +37,7 @@ from pmd.store import commits, exchange
 from pmd.text import urls
 
 #: Raised when shards would be written otherwise of the same lists.
-FORMAT: Final = 2
+FORMAT: Final = 3
 #: Names in a shard, at most about, were there two a row: a page loads what these come to, some 100 kB, without a pause, and the
 #: lists of PMD have 8,192 shards. A folder on the Hub should have no more than 10,000 files.
 NAMES: Final = 1 << 15
@@ -99,9 +101,16 @@ def _rows(lists: Mapping[str, Iterable[str]], kinds: list[Of]) -> Iterator[pa.Re
                     there = batch[column].is_valid()
                     names = keys.key_array(bytes.fromhex(key[:32]) for key in batch[column].filter(there).to_pylist())
                     yield pa.RecordBatch.from_arrays([names, of.filter(there)], schema=_ROWS)
-                spelled = keys.image_ids(urls.by_any_spelling(batch["image_url"]))
-                there = spelled.is_valid()
-                yield pa.RecordBatch.from_arrays([spelled.filter(there), of.filter(there)], schema=_ROWS)
+                for named in (_other_images(batch), keys.image_ids(urls.by_any_spelling(batch["image_url"]))):
+                    there = named.is_valid()
+                    yield pa.RecordBatch.from_arrays([named.filter(there), of.filter(there)], schema=_ROWS)
+
+
+def _other_images(batch: pa.RecordBatch) -> pa.Array:
+    """Return the key of the image that each row's URL says it is; null where that is the row's own."""
+    named = keys.image_ids(urls.identity(batch["image_url"]))
+    own = keys.key_array(None if key is None else bytes.fromhex(key) for key in batch["image_id"].to_pylist())
+    return pc.if_else(pc.fill_null(pc.equal(named, own), fill_value=False), pa.scalar(None, named.type), named)
 
 
 def _of_partition(
