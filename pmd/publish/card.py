@@ -9,11 +9,10 @@ from typing import Any, Final
 
 from pmd import escape, flow
 from pmd.config.options import CardOptions
-from pmd.publish import named, withdrawn
+from pmd.publish import census, named, withdrawn
 from pmd.publish.census import Listed
 from pmd.publish.columns import COLUMNS
 from pmd.schema import licences
-from pmd.store import commits
 
 #: What a licence file and the Hub call terms that differ from row to row.
 LICENCE_NAME: Final = "stated-per-row"
@@ -185,7 +184,7 @@ def _configs(listed: Sequence[Listed]) -> Iterator[str]:
     yield "configs:"
     # `datasets` files what it keeps of a folder under these words and the folder's name. Without a digest the rows of another
     # release, or of an earlier one in this place, would be given again.
-    digest = commits.options_hash([part.sha256 for item in listed for part in item.parts])
+    digest = census.digest_of(listed)
     for name, splits in found.items():
         yield f"  - config_name: {escape.yaml(name)}"
         yield f"    description: {escape.yaml(f'of lists with the digest {digest}')}"
