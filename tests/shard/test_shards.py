@@ -647,6 +647,28 @@ def test_webdatasets_one_liners_give_every_picture_in_rgb(tmp_path: Path) -> Non
         list(webdataset.WebDataset([shard], shardshuffle=False, empty_check=False).to_tuple("jpg", "txt"))
 
 
+def test_webdataset_deals_shards_out_to_ranks_by_the_line_that_the_docs_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of WORLD_SIZE processes; without a splitter it refuses to go on (Lightning-AI/pytorch-lightning#20149)."""
+    tars = []
+    for number in range(4):
+        chunk = chunk_of([(number, png(picture()), "png", "train")])
+        writing.write_samples({"webdataset": str(tmp_path)}, f"{number:05d}-of-00004", [chunk])
+        tars.append(str(tmp_path / f"{number:05d}-of-00004.tar"))
+    line = "webdataset.WebDataset(tars, shardshuffle=100, nodesplitter=webdataset.split_by_node)"
+    assert line in (Path(__file__).parents[2] / "docs/training.md").read_text(encoding="utf-8")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    found = []
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        found.append({item["__key__"] for item in eval(line)})
+        with pytest.raises(ValueError, match="explicit nodesplitter"):
+            list(webdataset.WebDataset(tars, shardshuffle=100))
+    assert found[0] | found[1] == {f"{number:032x}" for number in range(4)}
+    assert [len(part) for part in found] == [2, 2]
+
+
 @pytest.mark.parametrize("tars", [1, 2, 5])
 def test_datasets_opens_the_folder_of_tars_whatever_stands_beside_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tars: int
