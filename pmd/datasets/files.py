@@ -234,8 +234,9 @@ def look(path: str, named: Mapping[str, str]) -> DataFile:
     if table is None:
         raise _foreign(path)
     usable = [name for name in table.columns if _is_plain(table, name) and not _has_pictures(table, name)]
-    is_list = {*PUBLISHED.names} - {*LATER} <= {*table.columns} and all(
-        name in usable or _has_no_value(table, name) for name in LIST_COLUMNS
+    above = lists.of_folders(path)
+    is_list = {*PUBLISHED.names} - {*LATER} <= {*table.columns, *above} and all(
+        name in usable or name in above or _has_no_value(table, name) for name in LIST_COLUMNS
     )
     roles = _roles(table, usable, named)
     if is_list:
@@ -335,7 +336,9 @@ def _layout(
 def parts(file: DataFile, chunk: Chunk) -> Iterator[named_rows.Part]:
     """Yield the rows of a chunk by columns, under the names of `data_columns.ROLES`."""
     if file.form != TAR:
-        yield from named_rows.parts(chunk, file.layout)
+        above = lists.of_folders(file.path) if file.is_list else {}
+        said = {name: value for name, value in above.items() if name in LIST_COLUMNS}
+        yield from named_rows.with_same(named_rows.parts(chunk, file.layout), said)
         return
     wanted = file.roles
     found = ((_row(sample, wanted), place) for sample, place in _samples(chunk.path))

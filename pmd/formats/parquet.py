@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pmd.errors import InputError
-from pmd.formats import metering, tsv
+from pmd.formats import metering, mistaken, tsv
 from pmd.store import shortage, storage
 
 #: The first and the last bytes of a table.
@@ -92,7 +92,8 @@ def refuse_others(path: str, expected: str) -> None:
         InputError: It is another file, or there is none.
     """
     if not is_parquet(path):
-        raise InputError("not a Parquet file", where=path, expected=expected)
+        found, remedy = mistaken.at(path) or (None, None)
+        raise InputError("not a Parquet file", where=path, expected=expected, found=found, remedy=remedy)
 
 
 def schema_of(path: str) -> pa.Schema:

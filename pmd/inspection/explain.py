@@ -163,6 +163,8 @@ def _by_key(book: _Book, key: bytes, own: set[bytes]) -> tuple[str, set[bytes], 
         stored = pictures.named(book.register, stored={key})
         if stored:
             return "the digest of a stored picture", set(), stored[key]
+        if of_sample := book.of_sample(key):
+            return "the key of a sample", of_sample, set()
     return "a pair_id or image_id", set(), {key}
 
 
@@ -299,6 +301,30 @@ class _Book:
             for row in _rows_with(path, "pair_id", pair_ids)
         ]
 
+    def of_sample(self, key: bytes) -> set[bytes]:
+        """Return the pairs of the sample of a region that has this key: a pass over all regions."""
+        paths = [path for path, _ in self._files(root.views_folder(self.root), "pairs")]
+        shown: set[bytes] = set()
+        found: set[bytes] = set()
+        for image_id, pair_id, region in _regions(paths):
+            shown.add(image_id)
+            found |= {pair_id} if _view_key(image_id, region) == key else set()
+        kept = self.merged(shown)
+        for row in (row for path in paths for row in _rows_with(path, "image_id", kept)):
+            if row["region"] and _view_key(kept[row["image_id"]], row["region"]) == key:
+                found.add(row["pair_id"])
+        return found
+
+    def merged(self, image_ids: Collection[bytes]) -> dict[bytes, bytes]:
+        """Return those of some images that have given way to another that is the same picture, and that one."""
+        paths = [path for path, _ in self._files(root.dedupe_folder(self.root), "groups")]
+        kept = {image_id: image_id for image_id in image_ids}
+        for relation in MERGED:
+            rows = [row for path in paths for row in _rows_with(path, "image_id", {*kept.values()})]
+            gone = {row["image_id"]: row["kept_id"] for row in rows if row["relation"] == relation}
+            kept = {own: gone.get(image_id, image_id) for own, image_id in kept.items()}
+        return {own: image_id for own, image_id in kept.items() if image_id != own}
+
     def rejected(self, pair_id: bytes) -> list[dict[str, Any]]:
         """Return the rows with which stages after curate reject a pair."""
         folders = [stage.books for stage in flow.JUDGING[1:]]
@@ -386,6 +412,17 @@ def _sample_keys(path: str) -> set[str]:
     return set()
 
 
+def _regions(paths: Iterable[str]) -> Iterator[tuple[bytes, bytes, list[float]]]:
+    """Yield image, pair and region of the views that have a region."""
+    for path in paths:
+        with sealed.open_checked(path) as file:
+            for batch in pq.ParquetFile(file).iter_batches(
+                columns=["image_id", "pair_id", "region"], use_threads=False
+            ):
+                rows = batch.filter(pc.is_valid(batch["region"]))
+                yield from zip(*(rows[name].to_pylist() for name in ("image_id", "pair_id", "region")), strict=True)
+
+
 def _as_in_memory(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row of a ledger's file under the names of `LEDGER`."""
     return {"generation" if name == SETTLED_IN else name: value for name, value in row.items()}
@@ -463,18 +500,17 @@ def _kept_image(book: _Book, pair_id: bytes, image_id: bytes) -> bytes:
     """Return the image under which a pair is shown: another identity's, or another's that is the same picture."""
     if not any(book.images({image_id})):
         image_id = next((row["image_id"] for row in book.viewed({pair_id})), image_id)
-    for relation in MERGED:
-        for group in book.groups(image_id):
-            if group["image_id"] == image_id and group["relation"] == relation:
-                image_id = bytes(group["kept_id"])
-                break
-    return image_id
+    return book.merged({image_id}).get(image_id, image_id)
 
 
 def _names_of_samples(image_id: bytes, region: Sequence[float] | None, pair_id: bytes) -> list[str]:
     """Return the names that a pair's sample may have, under either unit (`pmd.shard.samples`)."""
-    view = keys.digest("sample", image_id, struct.pack("<4d", *region)) if region else image_id
+    view = _view_key(image_id, region) if region else image_id
     return [view.hex(), pair_id.hex()]
+
+
+def _view_key(image_id: bytes, region: Sequence[float]) -> bytes:
+    return keys.digest("sample", image_id, struct.pack("<4d", *region))
 
 
 def _plain(value: Any) -> Any:

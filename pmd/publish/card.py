@@ -9,11 +9,10 @@ from typing import Any, Final
 
 from pmd import escape, flow
 from pmd.config.options import CardOptions
-from pmd.publish import named, withdrawn
+from pmd.publish import census, named, withdrawn
 from pmd.publish.census import Listed
 from pmd.publish.columns import COLUMNS
 from pmd.schema import licences
-from pmd.store import commits
 
 #: What a licence file and the Hub call terms that differ from row to row.
 LICENCE_NAME: Final = "stated-per-row"
@@ -30,6 +29,7 @@ _SIZES: Final = (
     (10_000_000, "1M<n<10M"),
     (100_000_000, "10M<n<100M"),
     (1_000_000_000, "100M<n<1B"),
+    (10_000_000_000, "1B<n<10B"),
 )
 _LEVELS: Final = {
     "text": "URLs and texts",
@@ -124,7 +124,7 @@ def readme(
 
 def _front(options: CardOptions, listed: Sequence[Listed]) -> str:
     rows = sum(item.rows for item in listed)
-    size = next((name for limit, name in _SIZES if rows < limit), "n>1B")
+    size = next((name for limit, name in _SIZES if rows < limit), "10B<n<100B")
     fields: dict[str, Any] = {
         "pretty_name": options.title,
         "license": "other",
@@ -185,7 +185,7 @@ def _configs(listed: Sequence[Listed]) -> Iterator[str]:
     yield "configs:"
     # `datasets` files what it keeps of a folder under these words and the folder's name. Without a digest the rows of another
     # release, or of an earlier one in this place, would be given again.
-    digest = commits.options_hash([part.sha256 for item in listed for part in item.parts])
+    digest = census.digest_of(listed)
     for name, splits in found.items():
         yield f"  - config_name: {escape.yaml(name)}"
         yield f"    description: {escape.yaml(f'of lists with the digest {digest}')}"
@@ -244,22 +244,39 @@ def _loading(listed: Sequence[Listed]) -> Iterator[str]:
     )
     with_urls = next((item for item in listed if item.rows_with_url), None)
     if with_urls is not None:
-        yield (
-            f"The configuration `{ALIVE}` has the rows with a URL, whose image was there when it was asked for. To download "
-            f"them with "
-            "img2dataset, folder by folder:"
-        )
-        yield (
-            "```bash\n"
-            f"img2dataset --url_list PATH/source={with_urls.name} --input_format parquet --url_col image_url "
-            "--caption_col text \\\n"
-            '  --compute_hash sha256 --verify_hash \'["sha256", "sha256"]\' --output_format webdataset --output_folder OUT\n'
-            "```"
-        )
+        yield from _downloading(with_urls.name)
     yield (
         "`croissant.json` describes the same files for [mlcroissant](https://github.com/mlcommons/croissant); "
         "`sha256sum -c SHA256SUMS` checks them."
     )
+
+
+#: One row of each image for img2dataset, and how it is called; NAME is a source's.
+_DOWNLOADING: Final = (
+    """```python
+import duckdb
+
+duckdb.sql(\"\"\"copy (
+  select image_url, first(text order by pair_id) as text, first(sha256) as sha256,
+    to_json(list({'pair_id': pair_id, 'text': text, 'region': region} order by pair_id))::varchar as pairs
+  from 'PATH/source=NAME/*.parquet' where image_url is not null group by image_url
+) to 'NAME.parquet'\"\"\")
+```""",
+    """```bash
+img2dataset --url_list NAME.parquet --input_format parquet --url_col image_url --caption_col text \\
+  --save_additional_columns '["pairs"]' --compute_hash sha256 --verify_hash '["sha256", "sha256"]' \\
+  --output_format webdataset --output_folder OUT
+```""",
+)
+
+
+def _downloading(name: str) -> Iterator[str]:
+    yield (
+        f"The configuration `{ALIVE}` has the rows with a URL, whose image was there when it was asked for. To download them "
+        "with img2dataset, folder by folder, make one row of each image first: it asks for an image as often as there are rows "
+        "of it, and many images have several captions. All of them are then in `pairs`:"
+    )
+    yield from (part.replace("NAME", name) for part in _DOWNLOADING)
 
 
 def _counts(listed: Sequence[Listed], moved: int) -> Iterator[str]:

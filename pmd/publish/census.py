@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from pmd import flow
@@ -94,6 +94,11 @@ def committed(config: Config, standing: Standing) -> dict[str, Commit]:
 def take(config: Config, found: Mapping[str, Commit]) -> list[Listed]:
     """Count lists, in order of their sources' names; of each file a few columns are read."""
     return [_listed(config, name, commit) for name, commit in found.items()]
+
+
+def digest_of(listed: Iterable[Listed]) -> str:
+    """Return what no other lists have."""
+    return commits.options_hash([part.sha256 for item in listed for part in item.parts])
 
 
 def name_of(source: str, file: File) -> str:

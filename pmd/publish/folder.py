@@ -59,8 +59,8 @@ CARD: Final = "card"
 #: And of the list of what has left that is about to be replaced, until the release is whole.
 _REPLACED: Final = "withdrawn_before"
 
-#: Raised when the files would be written otherwise of the same lists. 6: `configs` also without rows.
-FORMAT: Final = 6
+#: Raised when the files would be written otherwise of the same lists. 7: find.html names the lists whose index it loads.
+FORMAT: Final = 7
 
 
 def write(config: Config, standing: Standing | None = None) -> bool:

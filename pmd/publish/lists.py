@@ -9,14 +9,18 @@ from typing import BinaryIO, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pmd import manifests
 from pmd.books import list_files
 from pmd.errors import InputError, VerificationError
-from pmd.formats import parquet
+from pmd.formats import folders, parquet
 from pmd.publish.rules import LATER, PUBLISHED
 from pmd.store import commits, sealed
 
 #: A row as it is read: `PUBLISHED`, however a file is encoded.
 ROWS: Final = commits.without_dictionaries(PUBLISHED.empty_table()).schema
+
+#: Columns that may stand in the names of folders, where others have parted a list by them.
+_PLAIN: Final = frozenset(field.name for field in ROWS if not pa.types.is_nested(field.type))
 
 _REMEDY: Final = "give a ROOT, ROOT/publish or one of its folders, or a copy of them"
 
@@ -44,7 +48,8 @@ def check(path: str) -> None:
     with parquet.telling(path), _opened(path) as file:
         schema = pq.ParquetFile(file).schema_arrow
         names = schema.names
-    absent = [name for name in PUBLISHED.names if name not in names and name not in LATER]
+    there = {*names, *of_folders(path)}
+    absent = [name for name in PUBLISHED.names if name not in there and name not in LATER]
     if absent:
         raise InputError(
             "not a list that pmd publish wrote",
@@ -100,10 +105,18 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
+def of_folders(path: str) -> dict[str, str | None]:
+    """Return column → the value of all rows of a list's file, by the names of its folders; its own columns go before these."""
+    found = {name: value for name, value in folders.said(path).items() if name in _PLAIN}
+    if (source := found.get("source")) is not None:
+        found["source"] = manifests.hub_name(source)  # ours is what our own folders say
+    return found
+
+
 def columns(path: str) -> list[str]:
-    """Return the columns that a file of a list has."""
+    """Return the columns that a file of a list has, by itself or by its folders."""
     with parquet.telling(path), _opened(path) as file:
-        return list(pq.ParquetFile(file).schema_arrow.names)
+        return [*dict.fromkeys([*pq.ParquetFile(file).schema_arrow.names, *of_folders(path)])]
 
 
 def iterate(path: str, wanted: Collection[str] = PUBLISHED.names) -> Iterator[pa.RecordBatch]:
@@ -128,15 +141,18 @@ def iterate(path: str, wanted: Collection[str] = PUBLISHED.names) -> Iterator[pa
 
 
 def _widened(path: str, batch: pa.RecordBatch, chosen: Sequence[pa.Field]) -> pa.RecordBatch:
-    """Return a batch in the types of `ROWS`, with columns of nulls for those that it has not."""
-    there = {*batch.schema.names}
-    return pa.RecordBatch.from_arrays(
-        [
-            _as(path, batch[field.name], field) if field.name in there else pa.nulls(len(batch), field.type)
-            for field in chosen
-        ],
-        names=[field.name for field in chosen],
-    )
+    """Return a batch in the types of `ROWS`; columns that it has not say what its folders do, or nothing."""
+    there, above = {*batch.schema.names}, of_folders(path)
+    found = {
+        field.name: batch[field.name] if field.name in there else _repeated(above.get(field.name), len(batch))
+        for field in chosen
+    }
+    arrays = [_as(path, found[field.name], field) for field in chosen]
+    return pa.RecordBatch.from_arrays(arrays, names=[field.name for field in chosen])
+
+
+def _repeated(value: str | None, length: int) -> pa.Array:
+    return pa.nulls(length) if value is None else pa.repeat(value, length)
 
 
 def _as(path: str, values: pa.Array, field: pa.Field) -> pa.Array:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from pmd import flow
 from pmd.errors import InputError
+from pmd.formats import folders
 from pmd.schema import licences
 from pmd.schema.tables import REGION
 from pmd.sources import named_rows
@@ -36,12 +37,12 @@ _ROUNDED: Final = 1e-9
 
 
 def is_list(table: Table) -> bool:
-    """Return whether a table is a published list.
+    """Return whether a table is a published list; others may have parted it by columns, which then name its folders.
 
     Raises:
         InputError: It is one in another form than it was published in.
     """
-    if not {*table.columns} >= _OF_EVERY:
+    if not {*table.columns, *folders.said(table.path)} >= _OF_EVERY:
         return False
     if table.form != "parquet":
         raise InputError(
@@ -68,6 +69,11 @@ def withdrawn_beside(path: str) -> pa.Array:
 @functools.lru_cache(maxsize=1)
 def _ids(path: str, _fingerprint: str) -> pa.Array:
     return withdrawn.ids(path).cast(pa.large_string())
+
+
+def of_folders(path: str) -> dict[str, str | None]:
+    """Return those of `COLUMNS` that the names of a list's folders say, of all rows of its file."""
+    return {name: value for name, value in folders.said(path).items() if name in COLUMNS}
 
 
 def drafted(

@@ -87,6 +87,13 @@ def parts(chunk: Chunk, layout: Layout) -> Iterator[Part]:
         yield from gathered(rows(chunk, layout), [*wanted], layout.loose)
 
 
+def with_same(found: Iterator[Part], said: Mapping[str, str | None]) -> Iterator[Part]:
+    """Yield rows with columns in which all of them have one value, where they have no such column."""
+    for part in found:
+        same = {name: pa.array([value] * len(part.places), pa.large_string()) for name, value in said.items()}
+        yield dataclasses.replace(part, columns={**same, **part.columns})
+
+
 def _planned(chunk: Chunk, layout: Layout) -> Table:
     table = named_tables.look(chunk.path, chunk.member)
     if table is None or named_tables.PREFIX + table.form != chunk.form:

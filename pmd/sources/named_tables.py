@@ -22,7 +22,7 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 
 from pmd.errors import InputError
-from pmd.formats import archives, compression, encoding, json_stream, lines, parquet, tsv
+from pmd.formats import archives, compression, encoding, json_stream, lines, mistaken, parquet, tsv
 from pmd.sources import records
 from pmd.sources.contract import Chunk
 
@@ -237,7 +237,7 @@ def refuse_quoted(table: Table | None) -> None:
 
 
 def _refuse_another(start: bytes, label: str) -> None:
-    if (told := records.of_another(start)) is not None:
+    if (told := mistaken.of_another(start)) is not None:
         found, remedy = told
         raise InputError(
             "the form is not read",

@@ -15,7 +15,7 @@ import orjson
 import pyarrow as pa
 
 from pmd.errors import InputError
-from pmd.formats import archives, compression, encoding, parquet
+from pmd.formats import archives, compression, encoding, mistaken, parquet
 from pmd.formats.json_stream import Spoiled
 from pmd.formats.lines import INVALID_UTF8
 from pmd.formats.streams import HEAD_BYTES as MAGIC_BYTES
@@ -180,31 +180,8 @@ def _base(name: str) -> str:
     return re.split(r"[/\\]", name)[-1]
 
 
-#: What people have in the place of annotations: how it begins → what it is, and what to do. A caption may begin with "PARE".
-_OTHERS: Final = {
-    re.compile(rb"version https://git-lfs\.github\.com/spec/"): (
-        "a pointer of Git LFS in the place of the file",
-        "run: git lfs pull",
-    ),
-    re.compile(rb"ARROW1\0\0"): ("an Arrow file", "write it as Parquet, with the library that wrote it"),
-    # As the library datasets keeps what it has read.
-    re.compile(rb"\xff{4}"): ("an Arrow stream", "write it as Parquet, with the library that wrote it: to_parquet"),
-    # The length of what follows, of less than 16 MiB.
-    re.compile(rb"PARE[\s\S]{3}\0"): ("an encrypted Parquet table", "write it without encryption"),
-}
-
-
-def of_another(start: bytes) -> tuple[str, str] | None:
-    """Return what a file is that stands in the place of annotations, and what to do; None where its first bytes do not tell.
-
-    Args:
-        start: Its first bytes, decompressed.
-    """
-    return next((told for beginning, told in _OTHERS.items() if beginning.match(start)), None)
-
-
 def told_of(start: bytes) -> tuple[str, str] | None:
-    """Return `of_another`, also of what is no annotation file only where nothing else knows it: a web page, a Parquet table.
+    """Return `mistaken.of_another`, also of what is no annotation file only where nothing else knows it: a page, a Parquet table.
 
     Args:
         start: Its first bytes, decompressed.
@@ -218,7 +195,7 @@ def told_of(start: bytes) -> tuple[str, str] | None:
             "a Parquet table",
             "give upstream's own file: docs/sources.md says which sources have mirrors that are read",
         )
-    return of_another(start)
+    return mistaken.of_another(start)
 
 
 def packed_twice(start: bytes) -> str | None:

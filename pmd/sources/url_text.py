@@ -140,7 +140,8 @@ class UrlText:
         names = layout.names(table)
         split = named_tables.split_in(posixpath.basename(chunk.member or chunk.path))
         left = listed_rows.withdrawn_beside(chunk.path) if listed_rows.is_list(table) else None
-        for part in named_rows.parts(chunk, layout):
+        above = {} if left is None else listed_rows.of_folders(chunk.path)
+        for part in named_rows.with_same(named_rows.parts(chunk, layout), above):
             if len(part.places):
                 yield _drafts(part, names, split, options, left)
             if part.lost:

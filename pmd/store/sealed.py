@@ -25,7 +25,9 @@ COMMIT: Final = "_stage.json"
 #: Folders in which a committed file may stand, below that of its commit: `publish/source=S/x` and `curate/source=S/pairs/x`.
 _DEEPEST: Final = 2
 _BLOCK_BYTES: Final = 1 << 20
-_NAME: Final = re.compile(r"-([0-9a-f]{16})\.parquet")
+#: Not `train-00000-of-00001-0123456789abcdef.parquet`: so the library datasets called what it put on the Hub up to 2023, by
+#: digits that promise nothing. Of our names only those of parts say of how many.
+_NAME: Final = re.compile(r"(?:part-[0-9]+-of-[0-9]+|(?<!-of-[0-9]{5}))-([0-9a-f]{16})\.parquet")
 
 #: Path → what told this file from another of that name when it was found sound. One entry a file: some 300 bytes.
 _sound: dict[str, tuple[object, ...]] = {}

@@ -511,6 +511,20 @@ def test_a_published_list_has_its_sources_keys_and_fields(tmp_path: Path) -> Non
     assert read(path)[0]["image_id"].to_pylist() == [keys.image_id("url:a.org/1")]
 
 
+def test_a_list_that_was_parted_by_its_source_is_one(tmp_path: Path) -> None:
+    row = {"text": "a man", "pair_id": "0" * 31 + "1", "image_id": "0" * 31 + "2", "source": "google/wit", "meta": "{}"}
+    rows = pa.Table.from_pylist([row], PUBLISHED)
+    pq.write_to_dataset(
+        rows.set_column(2, "source", rows["source"].cast(pa.string())), tmp_path, partition_cols=["source"]
+    )
+    (path,) = tmp_path.rglob("*.parquet")
+    assert "source" not in pq.read_schema(path).names
+    pairs, books = read(path)
+    assert books == {"wit": Books(1)}
+    assert pairs["pair_id"].to_pylist() == [bytes.fromhex(row["pair_id"])]
+    assert data_files.most_rows(data_files.look(str(path), {})) == {"google/wit": 1}
+
+
 def test_a_data_set_without_rows_has_a_page_that_says_so(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("text,url\n", encoding="utf-8")
     page = audit_data.build(str(tmp_path / "rows.csv"), str(tmp_path / "out"), {}, lambda _: None)

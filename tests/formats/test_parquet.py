@@ -205,3 +205,26 @@ def test_a_row_of_too_much_text_is_left_out_and_told(tmp_path: Path, monkeypatch
     long = {rows.first + index: digest for rows in found for index, digest in rows.long.items()}
     assert sorted(long) == [1, 3, 6]
     assert long[1] == long[3] != long[6]
+
+
+@pytest.mark.parametrize(
+    ("content", "found", "remedy"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n",
+            "a pointer of Git LFS",
+            "run: git lfs pull",
+        ),
+        (b"ARROW1\0\0rows", "an Arrow file", "write it as Parquet"),
+        (b"rows", None, None),
+        (b"", None, None),
+    ],
+)
+def test_what_is_no_table_is_told(tmp_path: Path, content: bytes, found: str | None, remedy: str | None) -> None:
+    """Who clones a folder of the Hub without Git LFS has pointers in it."""
+    (tmp_path / "a.parquet").write_bytes(content)
+    with pytest.raises(InputError, match="not a Parquet file") as caught:
+        parquet.refuse_others(str(tmp_path / "a.parquet"), "a list")
+    assert (caught.value.found or "").startswith(found or "")
+    assert (caught.value.remedy or "").startswith(remedy or "")
+    assert (caught.value.found is None) == (found is None)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
 import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -15,6 +18,7 @@ from pmd.fetch.ledger import stored
 from pmd.images import names
 from pmd.inspection import explain
 from pmd.schema import keys
+from pmd.schema.tables import GROUPS, VIEWS
 from pmd.store import commits, root
 from pmd.text import urls
 from tests import tiny_root
@@ -115,6 +119,54 @@ def test_a_region_is_found_in_its_own_sample(built: config.Config) -> None:
     (left,), (whole,) = (ask(built, name)["pairs"] for name in ("visual_genome/10", "visual_genome/11"))
     assert left["row"]["region"] == [0.0, 0.0, 0.5, 1.0]
     assert left["samples"][0]["key"] != whole["samples"][0]["key"]
+
+
+def test_a_sample_is_found_by_the_key_that_a_trainer_knows(built: config.Config) -> None:
+    """That of a region is neither its image's nor its pair's."""
+    (left,) = ask(built, "visual_genome/10")["pairs"]
+    key = left["samples"][0]["key"]
+    assert key not in {left["pair_id"], left["image_id"], left["shown_image_id"]}
+    found = ask(built, key)
+    assert (found["as"], found["pairs"]) == ("the key of a sample", [left])
+    assert [image["image_id"] for image in found["images"]] == [left["shown_image_id"]]
+
+
+def test_a_sample_of_images_that_were_merged_is_found_by_its_key(tmp_path: Path) -> None:
+    """The region of an image that gave way is in the sample of the one that stands, in the end."""
+    own, other, last = (bytes([number]) * 16 for number in (1, 2, 3))
+    said = {"source": "visual_genome", "source_id": "1", "text": "x"}
+    rows = [
+        {"image_id": image_id, "pair_id": pair_id * 16, "region": region, **said}
+        for image_id, pair_id, region in (
+            (own, b"p", [0.0, 0.0, 0.5, 1.0]), (other, b"q", [0.0, 0.0, 0.5, 1.0]),
+            (other, b"r", [0.0, 0.0, 1.0, 0.5]), (last, b"s", None),
+        )
+    ]  # fmt: skip
+    gone = [(other, own, "same_bytes", 0), (own, last, "near_duplicate", 2)]
+    groups = [
+        {"image_id": image_id, "kept_id": kept, "relation": relation, "distance": bits, "stands_id": last}
+        for image_id, kept, relation, bits in gone
+    ]
+    for folder, name, table in (
+        ("views", "pairs/part-00000-of-00001", pa.Table.from_pylist(rows, VIEWS)),
+        ("dedupe", "groups/part-00000-of-00001", pa.Table.from_pylist(groups, GROUPS)),
+    ):
+        file = commits.put_table(str(tmp_path / folder), name, table)
+        commits.write(str(tmp_path / folder), commits.Commit(folder, (file,), {}, "hash", {}))
+    book = explain._Book(str(tmp_path))
+    key = keys.digest("sample", last, struct.pack("<4d", 0.0, 0.0, 0.5, 1.0))
+    assert book.of_sample(key) == {b"p" * 16, b"q" * 16}
+    assert book.of_sample(b"k" * 16) == set()
+
+
+def test_every_sample_of_a_build_is_found_by_its_key(built: config.Config) -> None:
+    columns = ["key", "region", "pairs"]
+    rows = pq.read_table(f"{built.root}/shards/parquet", columns=columns).to_pylist()
+    assert {row["region"] is None for row in rows} == {True, False}
+    for row in rows:
+        found = {pair["pair_id"] for pair in ask(built, row["key"])["pairs"]}
+        of_sample = {pair["pair_id"] for pair in row["pairs"]}
+        assert found == of_sample if row["region"] else found & of_sample
 
 
 @pytest.mark.parametrize("what", ["coco/999", "nothing", "0" * 32, "http://nowhere.example/x.jpg", "https://"])

@@ -525,6 +525,36 @@ def test_lists_that_were_written_again_by_folders_are_chosen_by_either_spelling(
     }
 
 
+@pytest.mark.parametrize("by", [["source"], ["split"], ["source", "split"]])
+def test_lists_that_were_parted_by_columns_have_these_of_the_folders(tiny: str, tmp_path: Path, by: list[str]) -> None:
+    """As DuckDB, pandas and Spark write tables: such a column is in no file."""
+    whole = pmd.load(tiny).published.to_table().sort_by("pair_id")
+    pq.write_to_dataset(whole, tmp_path / "lists", partition_cols=by)
+    assert not any({*by} & {*pq.read_schema(path).names} for path in (tmp_path / "lists").rglob("*.parquet"))
+    published = pmd.load(tmp_path / "lists").published
+    assert published.to_table().sort_by("pair_id") == whole
+    assert published.only(source="coco").count_rows() == counts(published, "source")["coco"] > 0
+
+
+def test_the_folders_of_wit_say_its_name_in_lists(tmp_path: Path) -> None:
+    """Ours are called `source=wit`; those of a writer that goes by the column, by its name with a stroke in it."""
+    rows = pa.Table.from_pylist([{"text": "a", "pair_id": "ab" * 16}], PUBLISHED).drop_columns(["source", "split"])
+    for folder in ("source=wit/split=test", "source=google%2Fwit/split=__HIVE_DEFAULT_PARTITION__"):
+        (tmp_path / folder).mkdir(parents=True)
+        pq.write_table(rows, tmp_path / folder / "data_0.parquet")
+    found = pmd.load(tmp_path).published.only(source="wit").select(["source", "split"]).to_table().to_pylist()
+    assert sorted(map(str, found)) == sorted(
+        map(str, [{"source": "google/wit", "split": split} for split in ("test", None)])
+    )
+
+
+def test_a_list_that_was_on_the_hub_is_read(tiny: str, tmp_path: Path) -> None:
+    """`push_to_hub` of the library datasets drew 16 digits for each name: they are not those of its bytes."""
+    whole = pmd.load(tiny).published.to_table()
+    pq.write_table(whole, tmp_path / "train-00000-of-00001-a09b74b3ef9c3b56.parquet")
+    assert pmd.load(tmp_path).published.to_table() == whole
+
+
 @pytest.mark.parametrize("name", ["pairs", "views", "rejected", "images", "ledger", "audit"])
 def test_lists_have_no_other_tables(name: str, tiny: str) -> None:
     lists = pmd.load(f"{tiny}/publish")

@@ -69,6 +69,18 @@ def test_a_sound_release_is_counted(mine: Config) -> None:
     assert [note for note in result["notes"] if note["place"].startswith("release")] == []
 
 
+def test_pointers_of_a_clone_without_git_lfs_are_told_as_such(mine: Config, tmp_path: Path) -> None:
+    copy = tmp_path / "clone"
+    shutil.copytree(release(mine), copy)
+    (path,) = copy.glob("source=coco/*.parquet")
+    path.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'ab' * 32}\nsize 12\n")
+    found = checking.check_alone(str(copy))
+    assert found is not None
+    (problem,) = found.problems
+    assert (problem.what, problem.name) == (checking.OTHER, f"source=coco/{path.name}")
+    assert problem.found.endswith(": a pointer of Git LFS in the place of the file (run: git lfs pull)")
+
+
 def test_a_copy_of_a_release_is_held_to_its_checksums_without_a_root(mine: Config, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(release(mine), copy)

@@ -208,6 +208,57 @@ def test_keys_are_those_of_the_lists() -> None:
     assert run("given.map(meaning).map(keysOf)", said) == [[index.name_of(key)] for key in expected]
 
 
+#: So much of a browser's document as the page's answers need; each question's heading is kept, and the scripts that it loads.
+_DOCUMENT = """
+const headings = [], loaded = [], nothing = () => undefined;
+const node = () => ({ append: nothing, replaceChildren: (heading) => headings.push(heading), querySelectorAll: () => [] });
+const head = { ...node(), append: (script) => { loaded.push(script.src); setTimeout(script.onerror); } };
+globalThis.document = { head, getElementById: node, createElement: node };
+element = (tag, ...children) => (tag === "h2" ? children[0] : node());
+const soon = () => new Promise((done) => setTimeout(done, 20));
+"""
+
+
+def shown(question: str) -> dict[str, list[str]]:
+    """Return the headings that the page shows one after the other, and the scripts that it loads, once a question is answered."""
+    known = {
+        "bits": 0,
+        "skip": 0,
+        "digits": 1,
+        "name_bytes": index.NAME_BYTES,
+        "digest": "d1",
+        "sources": {},
+        "licences": {},
+    }
+    scripts = "\n".join([f"const LISTS = {json.dumps(known)};", *map(page.read, page.SCRIPTS)])
+    said = "process.stdout.write(JSON.stringify({ headings, loaded }))"
+    assert NODE is not None
+    code = f"{scripts}\n{_DOCUMENT}\n(async () => {{ {question}; await soon(); {said}; }})();"
+    done = subprocess.run([NODE, "-"], input=code, capture_output=True, text=True, check=True)
+    found: dict[str, list[str]] = json.loads(done.stdout)
+    return found
+
+
+@needs_node
+def test_what_cannot_be_read_as_a_file_is_told() -> None:
+    """A folder that was dropped on the page, or a picture that stands in a cloud: the page looked for ever."""
+    gone = '{ name: "holidays", arrayBuffer: () => Promise.reject(new Error("NotFoundError")) }'
+    assert shown(f"await ofFile({gone})")["headings"] == ["Looking …", "This cannot be read as a file"]
+
+
+@needs_node
+def test_the_answer_is_that_of_the_last_question() -> None:
+    slow = '{ name: "a.jpg", arrayBuffer: () => new Promise((done) => setTimeout(() => done(new ArrayBuffer(9)), 5)) }'
+    headings = shown(f'ofFile({slow}); answer(null, "nowhere")')["headings"]
+    assert headings == ["Looking …", "This is no form that is known here"]
+
+
+@needs_node
+def test_a_browser_does_not_take_the_index_of_other_lists_that_it_has_kept() -> None:
+    found = shown('await answer(meaning("flickr:1"), "flickr:1")')
+    assert found == {"headings": ["Looking …", "The index cannot be read"], "loaded": ["find/0.js?d1"]}
+
+
 # --- the index ---
 
 
@@ -435,6 +486,33 @@ def test_the_page_needs_nothing_but_its_shards_and_no_title_is_markup(mine: Conf
     assert [*attributes(text)] == ["data:,"]
     assert text.count("</script>") == 1
     assert not re.search(r"fetch\(|XMLHttpRequest|import\(|localStorage|innerHTML", text)
+
+
+def test_the_page_tells_of_other_lists_by_another_digest_and_of_a_title_by_the_same(mine: Config) -> None:
+    def told(chosen: Config) -> str:
+        folder.write(chosen)
+        found: str = json.loads(re.search(r"const LISTS = (.*);", Path(mine.root, "release/find.html").read_text())[1])[
+            "digest"
+        ]  # type: ignore[index]
+        return found
+
+    whole = told(mine)
+    assert told(dataclasses.replace(mine, card=CardOptions(title="Other"))) == whole
+    without = {name: source for name, source in mine.sources.items() if name != "visual_genome"}
+    assert told(dataclasses.replace(mine, sources=without)) != whole
+
+
+@pytest.mark.parametrize(
+    ("contact", "whom"),
+    [
+        ("mailto:a@example.org", "write to a@example.org,"),
+        ("A & B", "write to A &amp; B,"),
+        (None, "write to whoever gave you these lists, or publishes them,"),
+    ],
+)
+def test_without_scripts_the_page_says_whom_to_write_to(contact: str | None, whom: str) -> None:
+    said = page.html(CardOptions(contact=contact), [], 0).decode()
+    assert whom in said.partition("<noscript>")[2].partition("</noscript>")[0]
 
 
 @functools.cache

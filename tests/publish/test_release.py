@@ -377,10 +377,42 @@ def test_the_card_names_a_list_with_urls_for_img2dataset_or_none() -> None:
 
     without, having = listed("localized_narratives__ADE20k", "nourl-part"), listed("wit", "part")
     text = card.readme(CardOptions(), [without, having], {}, 0, [], [], "1")
-    assert "--url_list PATH/source=wit " in text
+    assert "from 'PATH/source=wit/*.parquet' where image_url is not null group by image_url" in text
+    assert "img2dataset --url_list wit.parquet " in text
     text = card.readme(CardOptions(), [without], {}, 0, [], [], "1")
     assert "img2dataset" not in text
     assert "`alive`" not in text
+
+
+def test_the_cards_rows_for_img2dataset_have_each_image_once_and_every_caption(
+    mine: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It asks for an image once a row: COCO's five times, Visual Genome's fifty (rom1504/img2dataset#244)."""
+    folder.write(mine)
+    where = released(mine)
+    (code,) = (part for part in (where / "README.md").read_text().split("```") if "group by image_url" in part)
+    row = {"image_url": "http://a.org/1", "sha256": "ab" * 32, "region": None, "source": "coco"}
+    rows = [
+        {**row, "pair_id": f"{number:032x}", "text": text, "image_url": f"http://a.org/{number // 3}"}
+        for number, text in enumerate(("a dog", None, 'a "house"', "a cat"))
+    ]
+    folder_of_list = tmp_path / "source=coco"
+    folder_of_list.mkdir()
+    for number, part in enumerate((rows[2:], rows[:2])):  # of one image in two files
+        pq.write_table(pa.Table.from_pylist(part, PUBLISHED), folder_of_list / f"train-part-{number}.parquet")
+    pq.write_table(
+        pa.Table.from_pylist([{**row, "image_url": None}], PUBLISHED), folder_of_list / "train-nourl-part-0.parquet"
+    )
+    monkeypatch.chdir(tmp_path)
+    exec(code.removeprefix("python\n").replace("PATH", str(tmp_path)))
+    made = pq.read_table("coco.parquet")
+    assert made.schema.field("pairs").type == pa.string()
+    found = sorted(made.to_pylist(), key=lambda one: str(one["image_url"]))
+    assert [(one["image_url"], one["text"], one["sha256"]) for one in found] == [
+        ("http://a.org/0", "a dog", "ab" * 32),
+        ("http://a.org/1", "a cat", "ab" * 32),
+    ]
+    assert [pair["text"] for one in found for pair in json.loads(one["pairs"])] == ["a dog", None, 'a "house"', "a cat"]
 
 
 def test_words_beyond_the_first_plane_are_whole_where_yaml_has_them(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import pytest
 import webdataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from pmd import codec, flow
 from pmd.config.asked import Asked
@@ -645,6 +645,52 @@ def test_webdatasets_one_liners_give_every_picture_in_rgb(tmp_path: Path) -> Non
     assert [(image.mode, text) for image, text in trained] == [("RGB", "x") for number in usual if number % 2 == 0]
     with pytest.raises(ValueError, match=r"didn't find \['jpg'\]"):
         list(webdataset.WebDataset([shard], shardshuffle=False, empty_check=False).to_tuple("jpg", "txt"))
+
+
+def test_a_picture_that_lies_on_its_side_is_turned_by_the_lines_that_the_docs_have(tmp_path: Path) -> None:
+    """It is kept as it came, and webdataset does not heed its EXIF."""
+    exif = Image.Exif()
+    exif[0x112] = 6  # the camera stood on its side
+    sink = io.BytesIO()
+    picture((40, 30)).save(sink, "JPEG", exif=exif)
+    writing.write_samples(
+        {"webdataset": str(tmp_path)}, "00000-of-00001", [chunk_of([(1, sink.getvalue(), "jpg", "train")])]
+    )
+    tar = [str(tmp_path / "00000-of-00001.tar")]
+    pages = Path(__file__).parents[2]
+    line = '.map_tuple(PIL.ImageOps.exif_transpose, str)` behind\n  `to_tuple("jpg;png;webp", "txt")'
+    assert line in (pages / "docs/training.md").read_text(encoding="utf-8")
+    decoded = webdataset.WebDataset(tar, shardshuffle=False).decode("pilrgb").to_tuple("jpg;png;webp", "txt")
+    assert [image.size for image, _ in decoded] == [(40, 30)]
+    assert [image.size for image, _ in decoded.map_tuple(ImageOps.exif_transpose, str)] == [(30, 40)]
+    snippet = (pages / "README.md").read_text(encoding="utf-8").partition("```python\n")[2].partition("shards =")[0]
+    known: dict[str, Any] = {}
+    exec(snippet, known)
+    (sample,) = webdataset.WebDataset(tar, shardshuffle=False)
+    turned, caption = known["picture_and_caption"](sample)
+    assert (turned.size, turned.mode, caption) == ((30, 40), "RGB", "x")
+
+
+def test_webdataset_deals_shards_out_to_ranks_by_the_line_that_the_docs_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of WORLD_SIZE processes; without a splitter it refuses to go on (Lightning-AI/pytorch-lightning#20149)."""
+    tars = []
+    for number in range(4):
+        chunk = chunk_of([(number, png(picture()), "png", "train")])
+        writing.write_samples({"webdataset": str(tmp_path)}, f"{number:05d}-of-00004", [chunk])
+        tars.append(str(tmp_path / f"{number:05d}-of-00004.tar"))
+    line = "webdataset.WebDataset(tars, shardshuffle=100, nodesplitter=webdataset.split_by_node)"
+    assert line in (Path(__file__).parents[2] / "docs/training.md").read_text(encoding="utf-8")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    found = []
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        found.append({item["__key__"] for item in eval(line)})
+        with pytest.raises(ValueError, match="explicit nodesplitter"):
+            list(webdataset.WebDataset(tars, shardshuffle=100))
+    assert found[0] | found[1] == {f"{number:032x}" for number in range(4)}
+    assert [len(part) for part in found] == [2, 2]
 
 
 @pytest.mark.parametrize("tars", [1, 2, 5])

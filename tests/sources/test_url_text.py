@@ -420,6 +420,20 @@ def test_a_list_that_others_have_written_again_says_the_same(tmp_path: Path, rea
     assert [row["region"] for row in read_all(READER, tmp_path / "list.parquet")] == [None] * 4
 
 
+def test_a_list_that_was_parted_by_columns_says_the_same(tmp_path: Path, read_all: ReadAll) -> None:
+    """Its splits and its source stand in the names of its folders alone: without them it would be a table of URLs and texts."""
+    whole = _listed(split=["test"] * 4)
+    pq.write_table(whole, tmp_path / "list.parquet")
+    expected = read_all(READER, tmp_path / "list.parquet")
+    pq.write_to_dataset(whole, tmp_path / "again", partition_cols=["split", "source"])
+    (path,) = (tmp_path / "again").rglob("*.parquet")
+    assert not {"split", "source"} & {*pq.read_schema(path).names}
+    found = read_all(READER, path)
+    assert [row["region"] for row in found].count(REGION) == 1
+    assert {row["split"] for row in found} == {"test"}
+    assert _content(found) == _content(expected)
+
+
 def test_what_a_published_list_lacks_is_no_option_to_name(tmp_path: Path, read_all: ReadAll) -> None:
     rows = _listed(weight=[480] * 4).drop_columns(["height"])
     pq.write_table(rows, tmp_path / "list.parquet")

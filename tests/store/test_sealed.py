@@ -26,6 +26,14 @@ def test_only_a_name_that_promises_a_digest_is_held_to_it() -> None:
     assert sealed.digest_of("00000-of-00001-01234567.parquet") is None
     assert sealed.digest_of("scores-0123456789abcdef.parquet.bak") is None
     assert sealed.digest_of("audit.json") is None
+    assert sealed.digest_of("train-nourl-part-00000-of-00001-0123456789abcdef.parquet") == "0123456789abcdef"
+    assert sealed.digest_of("attempts/shard=00000/generation=0000-0123456789abcdef.parquet") == "0123456789abcdef"
+
+
+def test_the_digits_in_names_of_datasets_promise_no_digest() -> None:
+    """`push_to_hub` called tables so until 2023, and the Hub still has them: huggingface/datasets#6303."""
+    assert sealed.digest_of("data/train-00000-of-00001-a09b74b3ef9c3b56.parquet") is None
+    assert sealed.unsealed("train-00000-of-00001-a09b74b3ef9c3b56.parquet") == "train-00000-of-00001-a09b74b3ef9c3b56.parquet"
 
 
 def test_no_flipped_byte_of_a_committed_file_is_read(tmp_path: Path, file: commits.File) -> None:

@@ -18,8 +18,9 @@ function load(number) {
   return new Promise((done, failed) => {
     const script = document.createElement("script");
     const name = number.toString(16).padStart(LISTS.digits, "0");
-    script.src = `find/${name}.js`;
-    script.onload = () => (shards.has(number) ? done() : failed(new Error(script.src)));
+    // A browser keeps what it has loaded, and each version has files of the same names: those of another would answer wrongly.
+    script.src = `find/${name}.js?${LISTS.digest}`;
+    script.onload = () => (shards.has(number) ? done() : failed(new Error(`find/${name}.js`)));
     script.onerror = () => failed(new Error(`find/${name}.js`));
     document.head.append(script);
   }).finally(() => document.head.querySelectorAll("script[src]").forEach((script) => script.remove()));
@@ -141,13 +142,24 @@ async function answer(meaning, said) {
   }
 }
 
-async function ofFile(file) {
-  show("", "Looking …");
+async function digestOf(file) {
   const content = await file.arrayBuffer();
   // Browsers keep their own digests from pages that come without TLS.
-  const digest = globalThis.crypto && crypto.subtle
+  return globalThis.crypto && crypto.subtle
     ? hexOf(new Uint8Array(await crypto.subtle.digest("SHA-256", content)))
     : sha256(new Uint8Array(content));
+}
+
+async function ofFile(file) {
+  const turn = ++latest;
+  show("", "Looking …");
+  const digest = await digestOf(file).catch(() => null);
+  if (turn !== latest) return;
+  if (digest === null) {
+    show("", "This cannot be read as a file",
+      element("p", `Of ${file.name} no bytes can be had. If it is a folder, choose the picture in it; else save the picture on this machine first.`));
+    return;
+  }
   await answer(meant(`the picture ${file.name}, sha256:${digest}`, [], [], { sha256: digest }), file.name);
 }
 

@@ -12,9 +12,11 @@ import orjson
 from pmd.audit.report.style import CSS
 from pmd.config.options import CardOptions
 from pmd.escape import html as escape
+from pmd.publish import census
 from pmd.publish.census import Listed
 from pmd.publish.find import index
 from pmd.schema import licences
+from pmd.store import commits
 
 #: The scripts, in the order in which they stand in the page.
 SCRIPTS: Final = ("hashes.js", "addresses.js", "page.js")
@@ -29,13 +31,15 @@ def html(options: CardOptions, listed: Sequence[Listed], bits: int) -> bytes:
         listed: The lists.
         bits: How the index is cut.
     """
-    address = _ADDRESS.fullmatch(options.contact or "")
+    found = _ADDRESS.fullmatch(options.contact or "")
+    address = found[1] if found else None
     known: dict[str, Any] = {
         "title": options.title,
         "version": options.version,
         "contact": options.contact,
-        "address": address[1] if address else None,
+        "address": address,
         "bits": bits,
+        "digest": commits.options_hash([index.FORMAT, census.digest_of(listed)]),
         "skip": bits // 8,
         "digits": index.digits(bits),
         "name_bytes": index.NAME_BYTES,
@@ -46,7 +50,8 @@ def html(options: CardOptions, listed: Sequence[Listed], bits: int) -> bytes:
     told = orjson.dumps(known, option=orjson.OPT_SORT_KEYS).decode().replace("<", "\\u003c")
     scripts = "\n".join([f"const LISTS = {told};", *map(read, SCRIPTS)])
     page = read("page.html")
-    for mark, value in (("TITLE", escape(options.title)), ("CSS", CSS), ("SCRIPT", scripts)):
+    whom = escape(address or options.contact or "whoever gave you these lists, or publishes them")
+    for mark, value in (("TITLE", escape(options.title)), ("CSS", CSS), ("WHOM", whom), ("SCRIPT", scripts)):
         page = page.replace(f"/*{mark}*/", value)
     return page.encode()
 
