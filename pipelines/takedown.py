@@ -134,7 +134,7 @@ def apply(
         hashes.build(config, choosing.flags(config.engine, flags, config.root))
     say("looking for what is named")
     kept = kept_out.standing(config.root, standing)
-    matched = matching.resolve(config.root, asked, config.sources, standing, kept)
+    matched = matching.resolve(config.root, asked, config.sources, _to_look_for(config.root, standing), kept)
     own_path = lists.path_of(config.root)
     own = lists.read_own(config.root)
     more = own.with_values(matched.values, matched.looks).with_entries(kept.entries_of(own.identity))
@@ -179,6 +179,16 @@ def _go_by_looks(asked: Sequence[requests.Request], config: Config, standing: li
         or any(request.keeps_looks for request in asked)
         or any(word.named is not None and word.named.pdq is not None for word in words)
     )
+
+
+def _to_look_for(root_url: str, standing: lists.Suppression) -> lists.Suppression:
+    """Return the lists of which it is still to be found what is the same picture.
+
+    An `apply` that was killed has found that of ROOT's own: looked for again, what is like a picture that is like the one that
+    was asked for would go too, and at each kill one more.
+    """
+    own = lists.own(root_url) if receipts.is_begun(root_url) else None
+    return dataclasses.replace(standing, lists=tuple(one for one in standing.lists if one != own))
 
 
 def _of_its_sample(config: Config) -> Config:

@@ -52,7 +52,8 @@ def told_of(error: Exception, work: str) -> PmdError | WorkerFault:
     """Return an error as the person is to be told of it."""
     if isinstance(error, WorkerFault):
         return error
-    return failures.told(error, ends.root_of(work)) or WorkerFault("".join(traceback.format_exception(error)))
+    known = failures.told(error, ends.root_of(work)) or shortage.lacked(error)
+    return known or WorkerFault("".join(traceback.format_exception(error)))
 
 
 def leave(work: str, error: PmdError | WorkerFault) -> None:

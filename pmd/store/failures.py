@@ -231,13 +231,14 @@ def _meaning(error: BaseException, root: str | None) -> PmdError | None:
             found=said,
             remedy="change into one that is there, then run the same command again",
         )
-    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+    if shortage.is_of_memory(error):
         return shortage.no_memory(said)
     if shortage.is_of_threads(error) or (isinstance(error, BlockingIOError) and _is_of(error, _STARTING)):
         return PmdError(
             "the system starts no more processes or threads",
             found=said,
-            remedy="raise the limit (ulimit -u, that of the container), or end other programs; then run the same command again",
+            remedy="raise the limit (ulimit -u, ulimit -v, that of the container), or end other programs; then run the same "
+            "command again",
         )
     if _is_of_a_store(error):
         return _refusal(error, root)

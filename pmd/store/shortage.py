@@ -11,6 +11,7 @@ import contextlib
 import errno
 import mmap
 import re
+import resource
 import socket
 from collections.abc import Iterator
 from typing import Final
@@ -29,7 +30,11 @@ OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
 OUT_OF_MEMORY: Final = frozenset({errno.ENOMEM, errno.ENOBUFS})
 
 #: How Python, and Polars' panic, say that the system starts no further thread.
-_NO_THREAD: Final = re.compile(r"can't start new thread|spawn\b.*\bthreads?\b.*\bWouldBlock\b")
+_NO_THREAD: Final = re.compile(
+    r"can't start new thread|spawn\b.*\bthreads?\b.*(?:\bWouldBlock\b|\(os error 11\))"
+)
+#: How the system says that a library finds no place in memory; a file system from which nothing may be run is told so too.
+_NO_LIBRARY: Final = "failed to map segment"
 #: How decoders say in words that they were given no memory.
 _NO_MEMORY: Final = re.compile(
     r"out of memory|insufficient memory|not enough memory|cannot allocate memory", re.IGNORECASE
@@ -71,6 +76,22 @@ def panics_as_errors() -> Iterator[None]:
         raise
     except BaseException as panic:
         raise RuntimeError(f"{type(panic).__name__}: {panic}") from panic
+
+
+def is_of_memory(error: BaseException) -> bool:
+    """Return whether an error is that there is no memory."""
+    if isinstance(error, ImportError) and _NO_LIBRARY in str(error):
+        return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+
+
+def lacked(error: BaseException) -> PmdError | None:
+    """Return what is told of an error that says nothing to a person, where there is no memory; else None.
+
+    Then whatever fails comes of that: a package that was imported in part lacks names, and Python itself ends calls without
+    saying why.
+    """
+    return None if _is_there(_ROOM_BYTES) else no_memory(f"{type(error).__name__}: {error}")
 
 
 def is_ours(error: BaseException) -> bool:

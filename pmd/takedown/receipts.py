@@ -55,6 +55,11 @@ def _written(receipt: Receipt) -> dict[str, Any]:
     return {"requests": [*receipt.requests], "date": receipt.date, "removed": dict(receipt.removed)}
 
 
+def is_begun(root: str) -> bool:
+    """Return whether an `apply` has begun, and has not come to its end."""
+    return versions.read(_path(root, PENDING)) is not None
+
+
 def begin(root: str, requests: Iterable[int], removed: Mapping[str, int]) -> Receipt:
     """Note what is about to be removed; where an `apply` was killed, what it was about to is noted already, and counts."""
     seen = versions.read(_path(root, PENDING))

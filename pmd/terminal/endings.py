@@ -91,7 +91,7 @@ def tell(error: BaseException, *, as_json: bool = False) -> int | None:
         _say(str(error).rstrip("\n"))
         return 1
     else:
-        known = error if isinstance(error, PmdError) else failures.told(error)
+        known = error if isinstance(error, PmdError) else failures.told(error) or shortage.lacked(error)
         if known is None:
             return None
         code, shown = known.exit_code, known

@@ -470,6 +470,20 @@ def test_memory_that_runs_out_is_told() -> None:
         assert (told.problem, told.exit_code) == ("there is not enough memory", 1)
 
 
+def test_a_library_that_finds_no_place_in_memory_is_told_where_memory_is_limited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unmapped = ImportError("libcurl-330bcbb6.so.4.8.0: failed to map segment from shared object")
+    limits = {"given": (2**29, resource.RLIM_INFINITY), "none": (resource.RLIM_INFINITY, resource.RLIM_INFINITY)}
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits["given"])
+    told = failures.told(unmapped)
+    assert told is not None
+    assert told.problem == "there is not enough memory"
+    assert failures.told(ImportError("No module named 'x'")) is None
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits["none"])
+    assert failures.told(unmapped) is None  # of a file system from which nothing may be run
+
+
 def test_processes_and_threads_that_the_system_does_not_start_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: Any) -> int:
         raise failure(errno.EAGAIN)
@@ -480,6 +494,7 @@ def test_processes_and_threads_that_the_system_does_not_start_are_told(monkeypat
     panics = [
         'PanicException: could not spawn threads: ThreadPoolBuildError { kind: IOError(Os { kind: WouldBlock, message: "" }) }',
         'PanicException: failed to spawn polars-ooc cleaner thread: Os { code: 11, kind: WouldBlock, message: "" }',
+        "PanicException: OS can't spawn worker thread: Resource temporarily unavailable (os error 11)",
     ]
     for lacking in (raised.value, *map(RuntimeError, ["can't start new thread", *panics])):
         told = failures.told(lacking)

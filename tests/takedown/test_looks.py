@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,14 +17,15 @@ from typer.testing import CliRunner
 
 from pipelines import takedown
 from pmd import cli, codec
+from pmd.books import pictures
 from pmd.config import Config
 from pmd.schema import keys
 from pmd.suppression import lists
-from pmd.takedown import prove, requests
+from pmd.takedown import prove, purge, requests
 from tests.pipelines.building import FakeLane
 from tests.takedown import world
 from tests.takedown.test_kept_out import EVERYTHING, built, image_ids
-from tests.takedown.test_takedown import applied
+from tests.takedown.test_takedown import Killed, applied
 
 STAGES = ("curate", "images", "fetch", "dedupe")
 MIRROR = keys.image_id("url:mirror.example/again.jpg")
@@ -38,8 +41,10 @@ def unhashed(tmp_path: Path) -> Iterator[Config]:
         yield config
 
 
-def asked(config: Config, said: str, *, keeps_looks: bool = False) -> takedown.Applied:
-    requests.add(config.root, [requests.read_word(said, config.sources)], [], keeps_looks=keeps_looks)
+def asked(config: Config, *said: str, keeps_looks: bool = False) -> takedown.Applied:
+    words = [requests.read_word(one, config.sources) for one in said]
+    if words:
+        requests.add(config.root, words, [], keeps_looks=keeps_looks)
     return applied(config)
 
 
@@ -116,3 +121,43 @@ def test_what_named_nothing_is_told_also_where_others_of_the_request_did() -> No
         "named no pair that stood here when this began: 1 (http://a.example/\\x1b[1m), 2; kept out of what comes. "
         in takedown.render(done)
     )
+
+
+def like(share: float) -> bytes:
+    """Return a picture that is another one by some share."""
+    one, other = (Image.open(io.BytesIO(world.picture(seed))) for seed in (100, 400))
+    buffer = io.BytesIO()
+    Image.blend(one, other, share).save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()
+
+
+def test_an_apply_that_is_killed_takes_no_picture_more_than_one_that_is_not(tmp_path: Path) -> None:
+    """The first picture looks like the second, and that like the third, which looks otherwise than the first."""
+    chain = [like(share) for share in (0, 0.15, 0.35)]
+    looks = [int.from_bytes(codec.hash_of(one, codec.Limits()) or b"") for one in chain]
+    apart = [(one ^ other).bit_count() for one, other in itertools.combinations(looks, 2)]
+    assert [bits <= pictures.MATCH for bits in apart] == [True, False, True]
+    urls = [f"http://host{number}.example/{number}.jpg" for number in range(3)]
+    ids = [keys.image_id(f"url:{url.removeprefix('http://')}") for url in urls]
+    shown = world.web() | dict(zip(ids, chain, strict=True))
+    config = world.write(tmp_path)
+    config = dataclasses.replace(config, dedupe=config.dedupe.model_copy(update={"near": "keep"}))
+    with world.small() as patch:
+        patch.setattr("tests.tiny_root._web", lambda: shown)
+        built(config, EVERYTHING, only=STAGES)
+        assert {*ids} <= image_ids(config.root)
+        purged = takedown._purged
+
+        def killed(how: purge.Purge, chosen: Config) -> Counter[str]:
+            if not how.is_dry:
+                raise Killed
+            return purged(how, chosen)
+
+        patch.setattr(takedown, "_purged", killed)
+        for said in ([urls[0]], []):
+            with pytest.raises(Killed):
+                asked(config, *said)
+        patch.setattr(takedown, "_purged", purged)
+        done = asked(config)
+    assert (done.requests, done.removed["pairs"]) == ((1,), 2)
+    assert image_ids(config.root) & {*ids} == {ids[2]}

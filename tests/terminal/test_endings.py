@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import mmap
 import os
 import signal
 import subprocess
@@ -13,7 +14,8 @@ from pathlib import Path
 import pytest
 from polars.exceptions import PanicException
 
-from pmd.errors import InputError, WorkerFault
+from pmd.engines import mistakes
+from pmd.errors import InputError, PmdError, WorkerFault
 from pmd.store import storage
 from pmd.terminal import endings
 
@@ -179,6 +181,23 @@ def test_a_panic_of_a_library_is_told_as_an_error_is(capsys: pytest.CaptureFixtu
     with pytest.raises(RuntimeError, match="PanicException: a fault of its own") as fault, endings.command():
         raise PanicException("a fault of its own")
     assert isinstance(fault.value.__cause__, PanicException)
+
+
+def test_whatever_fails_where_there_is_no_memory_is_told_as_that(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package that was imported in part lacks names, and Python ends calls without saying why."""
+    fault = SystemError("error return without exception set")
+    assert endings.tell(fault) is None
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(mmap, "mmap", refused)
+    assert endings.tell(fault) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("pmd: there is not enough memory\n  found: SystemError: error return without exception set\n")
+    assert isinstance(mistakes.told_of(fault, "work"), PmdError)
 
 
 def test_a_folder_that_is_gone_from_under_a_command_is_told(
