@@ -103,6 +103,11 @@ ADDRESS: Final = (
     "say in this environment where the store is (AWS_ENDPOINT_URL, AWS_DEFAULT_REGION, STORAGE_EMULATOR_HOST), then run the same "
     "command again"
 )
+#: What is to be done where a store that speaks S3 does not know the checksums that its client sends.
+CHECKSUMS: Final = (
+    "if these are checksums (x-amz-checksum), set AWS_REQUEST_CHECKSUM_CALCULATION=when_required in this environment and that of "
+    "the engine's workers, then run the same command again"
+)
 #: Of a redirect the client of S3 asks where the bucket is, is redirected, asks again, and so on until Python ends it.
 _ENDLESS: Final = "redirects (301) that name no region"
 #: How much of their words is told.
@@ -110,7 +115,10 @@ _SAID: Final = 400
 #: What stands in these → what it means, and what to do; before anything else that a store may refuse.
 _REFUSALS: Final = (
     (
-        ("ExpiredToken", "TokenRefreshRequired", "RequestExpired", "invalid_grant", "Reauthentication"),
+        (
+            *("ExpiredToken", "TokenRefreshRequired", "RequestExpired", "invalid_grant", "Reauthentication"),
+            *("SSOTokenLoadError", "UnauthorizedSSOTokenError", "TokenRetrievalError"),
+        ),
         "the credentials for the storage have expired",
         "get new ones, then run the same command again",
     ),
@@ -123,7 +131,47 @@ _REFUSALS: Final = (
         "the bucket is in another region, or at another address",
         ADDRESS,
     ),
+    (
+        ("InvalidRegionName", "Invalid endpoint", "WRONG_VERSION_NUMBER"),
+        "this is no address or region of the storage",
+        ADDRESS,
+    ),
+    (
+        ("CERTIFICATE_VERIFY_FAILED", "ClientConnectorCertificateError"),
+        "the certificate of the storage is signed by nobody whom this machine knows",
+        "name a file with that certificate, or its authority's, in AWS_CA_BUNDLE (S3) or SSL_CERT_FILE; then run the same command "
+        "again",
+    ),
     (("JSONDecodeError", "ResponseParserError"), "what answers here is no object store", ADDRESS),
+    (
+        (
+            *(
+                "x-amz-sdk-checksum-algorithm",
+                "x-amz-checksum-crc32",
+                "x-amz-trailer",
+                "-PAYLOAD-TRAILER",
+                "aws-chunked",
+            ),
+            *("ContentSHA256Mismatch", "(NotImplemented)"),
+        ),
+        "the storage does not know something that S3's client sends",
+        CHECKSUMS,
+    ),
+    (
+        ("requester pays",),
+        "in this bucket whoever asks pays, and nobody is named who does",
+        'name your project in this environment: FSSPEC_GS=\'{"requester_pays": "PROJECT"}\'; then run the same command again',
+    ),
+    (
+        ("InvalidObjectState",),
+        "this object is in an archive, and cannot be read before it is restored",
+        "restore it (aws s3api restore-object), or copy it into another storage class; then run the same command again",
+    ),
+    (
+        ("retention policy", "RetentionPolicy", "WORM", "ObjectLock", "Temporary hold", "Event-Based hold"),
+        "the bucket holds on to what stands in it: nothing there is replaced or removed",
+        "name a root in another bucket, or end its retention or object lock",
+    ),
     (
         ("QuotaExceeded", "InsufficientStorage", "StorageFull", "(507)", ", 507"),
         "the quota of the storage is used up",
