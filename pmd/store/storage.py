@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Final, Self, cast
 
 from pmd.errors import ConfigError, InputError, PmdError
-from pmd.store import bulk, naming, spools
+from pmd.store import bulk, clients, naming, spools
 from pmd.store.local import LOCAL, NOWHERE, Local, walk
 from pmd.store.patience import PAUSES_S, CutShortError, Reading, Writing, asking, patiently, refuse_pipes, wholly
 
@@ -188,6 +188,21 @@ def join(*parts: str) -> str:
     if "://" not in parts[0]:
         return posixpath.join(*parts)
     return "/".join([*(part.removesuffix("/") for part in above if part), last])
+
+
+def resolved(url: str) -> str:
+    """Return a URL without "." and ".." among its parts, which a store takes for names; a path, which a system resolves, as it is."""
+    head, sign, rest = url.partition("://")
+    parts = rest.split("/")
+    if not sign or not {".", ".."} & {*parts}:
+        return url
+    left: list[str] = []
+    for part in parts:
+        if part == ".." and len(left) > 1:  # the bucket stays
+            left.pop()
+        elif part != ".":
+            left.append(part)
+    return f"{head}://{'/'.join(left)}"
 
 
 def is_text(name: str) -> bool:
@@ -465,7 +480,7 @@ def read_bytes(url: str, start: int | None = None, stop: int | None = None) -> b
         try:
             found = cast(bytes, fs.cat_file(path, start=start, end=stop))
         except Exception as error:
-            if stop is None or not _is_behind_the_end(error):
+            if stop is None or not clients.is_behind_the_end(error):
                 raise
             found = b""
         if stop is not None and len(found) < stop - (start or 0) and not isinstance(fs, Local):
@@ -480,11 +495,6 @@ def read_bytes(url: str, start: int | None = None, stop: int | None = None) -> b
     if stop is not None and len(found) > stop - (start or 0):  # a web server may send all, whatever it is asked for
         return found[start:stop]
     return found
-
-
-def _is_behind_the_end(error: Exception) -> bool:
-    """Return whether a store says that a range begins at the end of its object or later, as in one that is empty."""
-    return any(word in f"{error} {error.__cause__}" for word in ("InvalidRange", "(416)", ", 416"))
 
 
 def glob(pattern: str) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 
 from pmd.config import inputs
 from pmd.errors import ConfigError, InputError, PmdError
-from pmd.store import failures, lock, root, storage, versions
+from pmd.store import failures, lock, root, shortage, storage, versions
 from tests.object_stores.conftest import Emulated, in_process, proxied
 
 
@@ -277,6 +277,17 @@ def test_a_file_that_is_decompressed_on_its_way_is_told(store: Emulated) -> None
         assert caught.value.remedy == f"gcloud storage objects update --clear-content-encoding {url}"
     fs.pipe_file(path, content)
     assert storage.open_raw(url).read() == content
+
+
+def test_a_store_that_refuses_in_the_middle_of_a_file_is_not_taken_for_damage(store: Emulated) -> None:
+    url = f"{store.bucket}/refused/a"
+    storage.put(url, bytes(1000))
+    with storage.open_raw(url) as file:
+        store.proxy.refused = ("GET", 403)
+        for read in (lambda: storage.read_bytes(url, 0, 16), file.read):
+            with pytest.raises(OSError, match="(?i)forbidden|denied") as caught:
+                read()
+            assert not shortage.tells_of_bytes(caught.value)
 
 
 def test_a_range_of_an_empty_file_is_empty(store: Emulated) -> None:
