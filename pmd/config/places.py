@@ -8,6 +8,7 @@ text does not tell: the same may be written as an absolute one elsewhere in the 
 
 from __future__ import annotations
 
+import itertools
 import os
 import posixpath
 import re
@@ -171,7 +172,7 @@ def _joined(path: str, folder: str) -> str:
 def _below(url: str, folder: str) -> str:
     """Return a URL as one relative to a folder's, by ".." where it is not below it; as it is where they share no bucket."""
     parts, above = url.split("/"), folder.split("/")
-    shared = len(os.path.commonprefix([parts, above]))
+    shared = len([*itertools.takewhile(lambda pair: pair[0] == pair[1], zip(parts, above, strict=False))])
     return url if shared < _BEFORE_KEY else "/".join([*[".."] * (len(above) - shared), *parts[shared:]])
 
 

@@ -55,7 +55,7 @@ def is_behind_the_end(error: BaseException) -> bool:
 
 
 def fails(error: BaseException) -> bool:
-    """Return whether a store refuses or is away where something is looked for, and does not just say that nothing is called so."""
+    """Return whether a store refuses or is away where something is looked for: else it says that nothing is called so."""
     return raised(error) and not any(word in f"{error} {error.__cause__}" for word in _NO_NAME)
 
 

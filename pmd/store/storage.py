@@ -191,7 +191,7 @@ def join(*parts: str) -> str:
 
 
 def resolved(url: str) -> str:
-    """Return a URL without "." and ".." among its parts, which a store takes for names; a path, which a system resolves, as it is."""
+    """Return a URL without "." and ".." among its parts, which a store takes for names; a path as it is: a system resolves it."""
     head, sign, rest = url.partition("://")
     parts = rest.split("/")
     if not sign or not {".", ".."} & {*parts}:

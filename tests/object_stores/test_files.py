@@ -285,7 +285,7 @@ def test_a_store_that_refuses_in_the_middle_of_a_file_is_not_taken_for_damage(st
     with storage.open_raw(url) as file:
         store.proxy.refused = ("GET", 403)
         for read in (lambda: storage.read_bytes(url, 0, 16), file.read):
-            with pytest.raises(OSError, match="(?i)forbidden|denied") as caught:
+            with pytest.raises(OSError, match=r"(?i)forbidden|denied") as caught:
                 read()
             assert not shortage.tells_of_bytes(caught.value)
 
