@@ -243,7 +243,13 @@ def is_folder(url: str) -> bool:
     if isinstance(fs, Local):
         return fs.isdir(path)
     with asking(url):
-        return bool(patiently(lambda: _has_objects(fs, path) if _is_in_gcs(fs, path) else fs.isdir(path)))
+        return patiently(lambda: _is_folder(fs, path))
+
+
+def _is_folder(fs: Any, path: str) -> bool:
+    if _is_in_s3(fs):
+        return _has_objects_in_s3(fs, path)
+    return _has_objects(fs, path) if _is_in_gcs(fs, path) else bool(fs.isdir(path))
 
 
 def is_same(one: str, other: str) -> bool:
@@ -295,6 +301,17 @@ def _has_objects(fs: Any, path: str) -> bool:
     bucket, key, _ = fs.split_path(path)
     prefix = key.rstrip("/") + "/"
     return bool(fs.call("GET", "b/{}/o", bucket, prefix=prefix, maxResults=1, json_out=True).get("items"))
+
+
+def _has_objects_in_s3(fs: Any, path: str) -> bool:
+    """Return whether anything stands below a path of S3, or a bucket is there; s3fs would list all of it."""
+    bucket, key, _ = fs.split_path(path)
+    prefix = f"{key.rstrip('/')}/" if key else ""
+    try:
+        found = fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=1)
+    except FileNotFoundError:  # no such bucket
+        return False
+    return not key or bool(found.get("Contents"))
 
 
 def size(url: str) -> int:

@@ -383,6 +383,18 @@ def test_a_store_that_lets_nobody_write_is_told_in_a_sentence(store: Emulated, s
     assert caught.value.remedy.startswith("check the name of the bucket, the credentials")
 
 
+def test_whether_something_is_a_folder_is_asked_without_listing_it(store: Emulated) -> None:
+    folder = f"{store.bucket}/many"
+    for number in range(3):
+        storage.put(f"{folder}/{number}", b"")
+    (asked,) = store.asks(lambda: storage.is_folder(folder))
+    assert "max-keys=1" in asked[1] or "maxResults=1" in asked[1]
+    assert storage.is_folder(store.bucket)
+    assert not storage.is_folder(f"{store.kind}://pmd-no-such-bucket")
+    assert not storage.is_folder(f"{folder}/0")
+    assert not storage.is_folder(f"{store.bucket}/man")
+
+
 def test_whether_something_is_there_is_asked_once_and_twice_where_nothing_is(store: Emulated) -> None:
     folder = f"{store.bucket}/there"
     storage.put(f"{folder}/below/a.txt", b"content")
