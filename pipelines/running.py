@@ -91,7 +91,7 @@ def run_and_commit(
     try:
         run(wire, flags, work, input_bytes, commit)
     except BaseException:
-        with contextlib.suppress(OSError, PmdError):  # what ended the run is told
+        with contextlib.suppress(Exception):  # of storage, or its client: what ended the run is told
             _let_go(folders, lock)
         raise
 
@@ -162,8 +162,8 @@ def run(
             raise known from error
         raise
     finally:
-        # Gone, or somebody who was left behind still writes: the next run removes it.
-        with contextlib.suppress(OSError):
+        # Gone, a store that is away, or somebody who was left behind still writes: the next run removes it.
+        with contextlib.suppress(Exception):
             storage.remove_tree(work)
 
 

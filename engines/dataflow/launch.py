@@ -7,7 +7,8 @@ a command of pmd's; it runs until the build has ended, and submits the stages' j
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -16,6 +17,16 @@ from pmd import config, flow
 from pmd.engines import choosing
 from pmd.engines.commanding import Command
 from pmd.errors import ConfigError
+
+#: Beam's flags of the template's job that are those of all jobs it submits, too: in which network their machines stand, whether
+#: they have addresses of the web, and by which key their data are kept.
+_SHARED: Final = ("network", "subnetwork", "dataflow_kms_key")
+_SHARED_SWITCHES: Final = ("use_public_ips", "no_use_public_ips")
+
+
+def _shared(flags: Sequence[str]) -> Iterator[str]:
+    yield from (f"--{name}={choosing.value(flags, name)}" for name in _SHARED if choosing.says(flags, name))
+    yield from (f"--{name}" for name in _SHARED_SWITCHES if choosing.says(flags, name))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -38,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     ours = ["--sdk_location=container", f"--sdk_container_image={table.image}", "--max_num_workers=1"]
     if table.account is not None and not choosing.says(flags, "service_account_email"):
         ours.append(f"--service_account_email={table.account}")  # else the project's own, which may not drive
-    words = (told.command, told.config, "--engine", "dataflow")
+    shared = tuple(_shared(flags))
+    words = (told.command, told.config, "--engine", "dataflow", *(("--", *shared) if shared else ()))
     pipeline = beam.Pipeline(options=PipelineOptions([*flags, *ours]))
     _ = pipeline | beam.Create([words], reshuffle=False) | "Drive" >> beam.ParDo(Command(loaded.root))
     pipeline.run()  # the launcher does not wait

@@ -8,7 +8,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from pmd.store import shortage
+from pmd.store import clients, shortage
 from pmd.terminal import bar
 
 #: Problems of one kind that are told one by one; of more only their number.
@@ -47,8 +47,9 @@ class Report:
 
 
 def refuse_ours(error: BaseException) -> None:
-    """Raise an error of reading that comes of what this process lacks: files, memory or threads. It tells nothing of a file."""
-    if isinstance(error, OSError) and shortage.is_ours(error):
+    """Raise an error of reading that comes of what this process lacks, or of a store that refuses. It tells nothing of a file."""
+    is_refused = clients.raised(error) and not shortage.tells_of_bytes(error)
+    if is_refused or (isinstance(error, OSError) and shortage.is_ours(error)):
         raise error
     shortage.refuse_lack(error)
 

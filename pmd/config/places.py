@@ -8,6 +8,7 @@ text does not tell: the same may be written as an absolute one elsewhere in the 
 
 from __future__ import annotations
 
+import itertools
 import os
 import posixpath
 import re
@@ -31,6 +32,8 @@ _ONE_SLASH: Final = re.compile(
 #: Stands between an archive's path and a member's name (`pmd.formats.archives`).
 _MEMBER: Final = "!/"
 _WILD: Final = frozenset("*?[")
+#: Parts of a URL before an object's name, cut at slashes: the protocol, nothing, the bucket.
+_BEFORE_KEY: Final = 3
 
 
 class Placed(str):
@@ -50,7 +53,7 @@ class Placed(str):
     @property
     def name(self) -> str:
         """Return it as it is written."""
-        return self.removeprefix(f"{self.folder}/") if "://" in self else _relative(self, self.folder)
+        return _below(self, self.folder) if "://" in self else _relative(self, self.folder)
 
 
 class Homed(Placed):
@@ -78,7 +81,7 @@ def placed(path: str, folder: str) -> str:
     head, slash, rest = path.partition("/")
     if head.startswith("~") and (home := os.path.expanduser(head)) != head:
         return Homed(f"{home}{slash}{rest}", head)  # not all who open it know of home folders
-    return path if not (path and folder) or not _is_relative(path) else Placed(posixpath.join(folder, path), folder)
+    return path if not (path and folder) or not _is_relative(path) else Placed(_joined(path, folder), folder)
 
 
 def found(path: str, pattern: str) -> str:
@@ -99,7 +102,7 @@ def rejoined(name: str, folder: str | None) -> str | None:
     """Return the path that a name in ROOT leads to; None where it is relative, and the configuration's folder is not known."""
     if not _is_relative(name):
         return name
-    return posixpath.join(folder, name) if folder else None
+    return _joined(name, folder) if folder else None
 
 
 def absolute(path: str) -> str:
@@ -160,6 +163,17 @@ def replaced(options: _Model, change: Callable[[tuple[str, ...], str], str], key
 def options_written(options: BaseModel, name_of: Callable[[str], str]) -> dict[str, Any]:
     """Return options as a commit keeps them, with their paths as `name_of` (`written`) names them."""
     return replaced(options, lambda _, path: name_of(path)).model_dump(mode="json")
+
+
+def _joined(path: str, folder: str) -> str:
+    return storage.resolved(posixpath.join(folder, path))
+
+
+def _below(url: str, folder: str) -> str:
+    """Return a URL as one relative to a folder's, by ".." where it is not below it; as it is where they share no bucket."""
+    parts, above = url.split("/"), folder.split("/")
+    shared = len([*itertools.takewhile(lambda pair: pair[0] == pair[1], zip(parts, above, strict=False))])
+    return url if shared < _BEFORE_KEY else "/".join([*[".."] * (len(above) - shared), *parts[shared:]])
 
 
 def _relative(path: str, folder: str) -> str:

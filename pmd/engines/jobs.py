@@ -24,6 +24,8 @@ _ASK_S: Final = 3.0
 _ENDED: Final = frozenset({"FINISHED", "FAILED", "CANCELED", "CANCELLING"})
 #: How Java says of a program that it is not there, or may not be run.
 _UNSTARTED: Final = re.compile(r"java\.io\.IOException: (?:Cannot run program .*)?error=(?:2|13), ")
+#: How gRPC says of an address that nobody takes connections there, or that there is no such host.
+_UNREACHED: Final = "UNAVAILABLE: "
 #: A line of a stack trace, of Java or of Python, or what stands between.
 _TRACE: Final = re.compile(r"^\s*(at [\w$.<>/]+\(|\.\.\. \d+ (more|common)|File \"|\^+$|Traceback )")
 
@@ -64,9 +66,23 @@ class Place:
                 found=reason,
                 remedy="install pmd there, or say where it is; then run the same command again",
             )
+        if job is None and reason is not None and reason.startswith(_UNREACHED) and not self._is_of_here:
+            return PmdError(
+                "an address of the job server cannot be reached",
+                where=where,
+                expected="its own, and the one at which it takes files, which it tells by itself",
+                found=reason,
+                remedy="if it is that one, say how this machine reaches it (-- --artifact_endpoint=HOST:8098); then run the same "
+                "command again",
+            )
         return PmdError(
             problem, where=where, found=reason, remedy=f"look into {self.log(job)}, then run the same command again"
         )
+
+    @property
+    def _is_of_here(self) -> bool:
+        """Whether `pmd engine up` has started it, on this machine: it is reached as long as it lives."""
+        return self.endpoint is None or servers.at(self.endpoint) is not None
 
     def log(self, job: str | None) -> str:
         """Return where the log of a job is."""

@@ -64,7 +64,7 @@ def leave(work: str, error: PmdError | WorkerFault) -> None:
 def read(work: str) -> PmdError | WorkerFault | None:
     """Return an error that a worker left, or None: a user's mistake first, then by its text, so that reruns tell the same."""
     found = []
-    with contextlib.suppress(OSError):  # storage that fails: what is known of that is told
+    with contextlib.suppress(Exception):  # of storage that fails, or its client: what is known of that is told
         for name in storage.list_files(work):
             if name.startswith(_PREFIX):
                 content = storage.read_bytes(storage.join(work, name))

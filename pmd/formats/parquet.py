@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 
 from pmd.errors import InputError
 from pmd.formats import metering, mistaken, tsv
-from pmd.store import shortage, storage
+from pmd.store import clients, shortage, storage
 
 #: The first and the last bytes of a table.
 MAGIC: Final = b"PAR1"
@@ -337,7 +337,7 @@ def telling(where: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if clients.raised(error) or (isinstance(error, OSError) and error.errno is not None):
             raise
         shortage.refuse_lack(error)
         raise InputError(

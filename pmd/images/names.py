@@ -16,7 +16,7 @@ from typing import Final
 from pmd import codec
 from pmd.books import pictures
 from pmd.schema import keys
-from pmd.store import storage
+from pmd.store import clients, storage
 from pmd.store.register import Register
 from pmd.text import pages, urls
 
@@ -202,7 +202,9 @@ def _either(one: Named | None, other: Named | None) -> Named | None:
 def _is_picture(path: str) -> bool:
     try:
         there = storage.exists(path) and not storage.is_folder(path)
-    except (OSError, ValueError):  # no name that a file can have
+    except (OSError, ValueError) as error:  # no name that a file can have
+        if clients.fails(error):
+            raise
         return False
     return there and codec.sniff(storage.read_bytes(path, 0, _HEAD_BYTES)) is not None
 

@@ -21,7 +21,7 @@ from pmd.formats import encoding
 from pmd.images import aliases, names
 from pmd.images.names import Named
 from pmd.schema import keys
-from pmd.store import commits, root, sealed, storage
+from pmd.store import clients, commits, root, sealed, storage
 from pmd.store.register import Register
 from pmd.store.standing import Standing
 from pmd.text import urls
@@ -183,13 +183,15 @@ class _Beside:
         folder, slash, _ = said.partition("/")
         if folder and slash and not self._has(folder):
             return None
-        return storage.join(self._above, said)
+        return storage.resolved(storage.join(self._above, said))
 
     def _has(self, folder: str) -> bool:
         if folder not in self._folders:
             try:
-                self._folders[folder] = storage.is_folder(storage.join(self._above, folder))
-            except (OSError, ValueError):  # no name that a folder can have
+                self._folders[folder] = storage.is_folder(storage.resolved(storage.join(self._above, folder)))
+            except (OSError, ValueError) as error:  # no name that a folder can have
+                if clients.fails(error):
+                    raise
                 self._folders[folder] = False
         return self._folders[folder]
 

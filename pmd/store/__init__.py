@@ -2,11 +2,13 @@
 
 Modules, each importing only those above it::
 
-    shortage   what a process lacks is no damage of what it reads
     patience   what may pass is waited for
+    clients    which exceptions are those of an object store's client
+    shortage   what a process lacks is no damage of what it reads
     spools     files that are written here and sent elsewhere
     local      this machine's files
     patterns   what a pattern matches of them
+    bulk       many objects of S3 removed by one request
     naming     how a whole file gets its name, and keeps it
     storage    files, on any file system
     failures   what storage that fails says to a person

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import posixpath
 import re
 import sqlite3
-import traceback
 from collections.abc import Iterator
 from typing import Final
 
 from pmd.errors import InputError, PmdError, RootError
-from pmd.store import patience, shortage, spools
+from pmd.store import clients, patience, shortage, spools
 from pmd.store.storage import TEMPORARY
 
 #: What is to be done where storage has no room.
@@ -83,25 +81,17 @@ _KINDS: Final = re.compile(
     r"|found): "
 )
 
-#: Where the exceptions of object stores come from.
-_CLOUDS: Final = (
-    "botocore.",
-    "aiobotocore.",
-    "aiohttp.",
-    "s3fs.",
-    "gcsfs.",
-    "google.",
-    "azure.",
-    "adlfs.",
-    "huggingface_hub.",
-    "fsspec.implementations.http",
-)
 #: What is to be done where a file is another's, on the web.
 _DOWNLOAD: Final = "download it, and name the file that you have"
 #: What is to be done where something else answers than a store, or the store of another region.
 ADDRESS: Final = (
     "say in this environment where the store is (AWS_ENDPOINT_URL, AWS_DEFAULT_REGION, STORAGE_EMULATOR_HOST), then run the same "
     "command again"
+)
+#: What is to be done where a store that speaks S3 does not know the checksums that its client sends.
+CHECKSUMS: Final = (
+    "if these are checksums (x-amz-checksum), set AWS_REQUEST_CHECKSUM_CALCULATION=when_required in this environment and that of "
+    "the engine's workers, then run the same command again"
 )
 #: Of a redirect the client of S3 asks where the bucket is, is redirected, asks again, and so on until Python ends it.
 _ENDLESS: Final = "redirects (301) that name no region"
@@ -110,7 +100,10 @@ _SAID: Final = 400
 #: What stands in these → what it means, and what to do; before anything else that a store may refuse.
 _REFUSALS: Final = (
     (
-        ("ExpiredToken", "TokenRefreshRequired", "RequestExpired", "invalid_grant", "Reauthentication"),
+        (
+            *("ExpiredToken", "TokenRefreshRequired", "RequestExpired", "invalid_grant", "Reauthentication"),
+            *("SSOTokenLoadError", "UnauthorizedSSOTokenError", "TokenRetrievalError"),
+        ),
         "the credentials for the storage have expired",
         "get new ones, then run the same command again",
     ),
@@ -123,7 +116,47 @@ _REFUSALS: Final = (
         "the bucket is in another region, or at another address",
         ADDRESS,
     ),
+    (
+        ("InvalidRegionName", "Invalid endpoint", "WRONG_VERSION_NUMBER"),
+        "this is no address or region of the storage",
+        ADDRESS,
+    ),
+    (
+        ("CERTIFICATE_VERIFY_FAILED", "ClientConnectorCertificateError"),
+        "the certificate of the storage is signed by nobody whom this machine knows",
+        "name a file with that certificate, or its authority's, in AWS_CA_BUNDLE (S3) or SSL_CERT_FILE; then run the same "
+        "command again",
+    ),
     (("JSONDecodeError", "ResponseParserError"), "what answers here is no object store", ADDRESS),
+    (
+        (
+            *(
+                "x-amz-sdk-checksum-algorithm",
+                "x-amz-checksum-crc32",
+                "x-amz-trailer",
+                "-PAYLOAD-TRAILER",
+                "aws-chunked",
+            ),
+            *("ContentSHA256Mismatch", "(NotImplemented)"),
+        ),
+        "the storage does not know something that S3's client sends",
+        CHECKSUMS,
+    ),
+    (
+        ("requester pays",),
+        "in this bucket whoever asks pays, and nobody is named who does",
+        'name your project in this environment: FSSPEC_GS=\'{"requester_pays": "PROJECT"}\'; then run the same command again',
+    ),
+    (
+        ("InvalidObjectState",),
+        "this object is in an archive, and cannot be read before it is restored",
+        "restore it (aws s3api restore-object), or copy it into another storage class; then run the same command again",
+    ),
+    (
+        ("retention policy", "RetentionPolicy", "WORM", "ObjectLock", "Temporary hold", "Event-Based hold"),
+        "the bucket holds on to what stands in it: nothing there is replaced or removed",
+        "name a root in another bucket, or end its retention or object lock",
+    ),
     (
         ("QuotaExceeded", "InsufficientStorage", "StorageFull", "(507)", ", 507"),
         "the quota of the storage is used up",
@@ -216,7 +249,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 def _meaning(error: BaseException, root: str | None) -> PmdError | None:
     said = f"{type(error).__name__}: {error}"
-    if isinstance(error, ConnectionError | ChildProcessError | ProcessLookupError) and _path(error) is None:
+    if isinstance(error, ConnectionError | ChildProcessError | ProcessLookupError) and clients.path_of(error) is None:
         return None  # of a socket, or a process
     if isinstance(error, FileNotFoundError) and _NO_TEMPORARY in said:
         return PmdError(
@@ -225,7 +258,7 @@ def _meaning(error: BaseException, root: str | None) -> PmdError | None:
             found=said,
             remedy="name one in TMPDIR, then run the same command again",
         )
-    if isinstance(error, FileNotFoundError) and not os.path.isabs(_path(error) or "") and _is_here_gone():
+    if isinstance(error, FileNotFoundError) and not os.path.isabs(clients.path_of(error) or "") and _is_here_gone():
         return PmdError(
             "the folder that this command was started in is gone",
             found=said,
@@ -233,17 +266,17 @@ def _meaning(error: BaseException, root: str | None) -> PmdError | None:
         )
     if shortage.is_of_memory(error):
         return shortage.no_memory(said)
-    if shortage.is_of_threads(error) or (isinstance(error, BlockingIOError) and _is_of(error, _STARTING)):
+    if shortage.is_of_threads(error) or (isinstance(error, BlockingIOError) and clients.is_of(error, _STARTING)):
         return PmdError(
             "the system starts no more processes or threads",
             found=said,
             remedy="raise the limit (ulimit -u, ulimit -v, that of the container), or end other programs; then run the same "
             "command again",
         )
-    if _is_of_a_store(error):
+    if clients.raised(error):
         return _refusal(error, root)
     if isinstance(error, OSError) and error.errno is not None:
-        return _words(error.errno, _path(error), str(error), root)
+        return _words(error.errno, clients.path_of(error), str(error), root)
     if isinstance(error, sqlite3.OperationalError) and "disk is full" in str(error):
         return PmdError(
             "there is no room for temporary files",
@@ -266,33 +299,11 @@ def _is_here_gone() -> bool:
     return False
 
 
-def _is_of(error: BaseException, modules: tuple[str, ...]) -> bool:
-    """Return whether an error was raised by modules whose names begin so, or by what they called."""
-    frames = traceback.walk_tb(error.__traceback__)
-    return any(frame.f_globals.get("__name__", "").startswith(modules) for frame, _ in frames)
-
-
-def _is_of_a_store(error: BaseException) -> bool:
-    """Return whether the client of an object store raised an error; one of a file of this machine names that file."""
-    if type(error).__module__.startswith(_CLOUDS) or isinstance(error, patience.CutShortError):
-        return True
-    if isinstance(error, RecursionError):
-        return _is_of(error, _CLOUDS)
-    if not isinstance(error, OSError | ValueError) or _path(error) is not None:
-        return False
-    if type(error.__cause__).__module__.startswith(_CLOUDS):  # in which s3fs gives it a number, as if a disk had failed
-        return True
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    says_nothing = isinstance(error, json.JSONDecodeError) or (isinstance(error, OSError) and error.errno is None)
-    by = frames if says_nothing else frames[-1:]
-    return any(frame.f_globals.get("__name__", "").startswith(_CLOUDS) for frame in by)
-
-
 def _refusal(error: BaseException, root: str | None) -> PmdError:
     """Return what the client of an object store says, whose own words name the store's code, and maybe in a second line why."""
     cause = error.__cause__
-    is_wrapped = cause is not None and not type(error).__module__.startswith(_CLOUDS)
-    told = cause if is_wrapped and type(cause).__module__.startswith(_CLOUDS) else error
+    is_wrapped = cause is not None and not type(error).__module__.startswith(clients.MODULES)
+    told = cause if is_wrapped and type(cause).__module__.startswith(clients.MODULES) else error
     lines = [line.strip() for line in str(told).splitlines() if line.strip()]
     said = f"{type(told).__name__}: {': '.join(dict.fromkeys((*lines[:1], *lines[-1:])))}"[:_SAID]
     said = _ENDLESS if isinstance(told, RecursionError) else said
@@ -309,11 +320,6 @@ def _refusal(error: BaseException, root: str | None) -> PmdError:
     if root is not None and url is not None and not f"{url}/".startswith(f"{root.rstrip('/')}/"):
         return InputError(problem, where=url, found=said, remedy=remedy)
     return RootError(problem, where=root or url, found=said, remedy=remedy)
-
-
-def _path(error: OSError | ValueError) -> str | None:
-    name = getattr(error, "filename", None)
-    return os.fsdecode(name) if isinstance(name, str | bytes) else None
 
 
 def _words(number: int, path: str | None, said: str, root: str | None) -> PmdError | None:

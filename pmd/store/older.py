@@ -17,11 +17,9 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO, Final, cast
 
-from pmd.store import spools, storage
+from pmd.store import bulk, spools, storage
 from pmd.store.patience import patiently
 
-#: Versions that S3 deletes in a request.
-_AT_ONCE: Final = 1000
 #: Bytes that are read in a request.
 _READ_BYTES: Final = 2**26
 #: What clients and services say where a right is missing, and where a service knows no versions at all.
@@ -114,9 +112,9 @@ def remove(folder: str, versions: Sequence[Older], check: Callable[[], None]) ->
     kept: set[str] = set()
     for is_marker in (False, True):
         mine = [one for one in versions if one.is_marker is is_marker and one.path not in kept]
-        for start in range(0, len(mine), _AT_ONCE):
+        for start in range(0, len(mine), bulk.AT_ONCE):
             check()
-            for one, why in kind.remove(fs, mine[start : start + _AT_ONCE]):
+            for one, why in kind.remove(fs, mine[start : start + bulk.AT_ONCE]):
                 kept.add(one.path)
                 left.setdefault(why, []).append(one.name)
     told = [
@@ -195,18 +193,28 @@ def _remove_s3(fs: Any, versions: Sequence[Older]) -> Iterator[tuple[Older, str]
         return
     bucket = fs.split_path(versions[0].path)[0]
     named = {(fs.split_path(one.path)[1], one.version): one for one in versions}
-    objects = [{"Key": key, "VersionId": version} for key, version in named]
     try:
-        answer = fs.call_s3("delete_objects", Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+        left = bulk.refused(fs, bucket, [{"Key": key, "VersionId": version} for key, version in named])
     except OSError as error:
         if not _says(error, _FORBIDDEN):
             raise
         yield from ((one, str(error) or "AccessDenied") for one in versions)
         return
-    for refused in answer.get("Errors", ()):
-        one = named.get((refused["Key"], refused.get("VersionId", "")))
-        if one is not None and refused.get("Code") not in {"NoSuchVersion", "NoSuchKey"}:
-            yield one, f"{refused.get('Code')}: {refused.get('Message')}"
+    for told, why in left:
+        said = _removed_alone(fs, bucket, told) if why is None else why
+        if said is not None:
+            yield named[told["Key"], told["VersionId"]], said
+
+
+def _removed_alone(fs: Any, bucket: str, told: bulk.Named) -> str | None:
+    """Remove a version by a request of its own; return why not, where that is forbidden."""
+    try:
+        bulk.remove_alone(fs, bucket, told)
+    except OSError as error:
+        if not _says(error, _FORBIDDEN):
+            raise
+        return str(error) or "AccessDenied"
+    return None
 
 
 def _read_s3(fs: Any, one: Older, start: int, end: int) -> bytes:

@@ -46,8 +46,12 @@ _PIECES: Final = 1024
 
 #: The same for a store that is too busy: half a minute.
 _BUSY_PAUSES_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
-#: How a store says so, or that another request for the same object is under way, and a client of S3 that it has asked again.
-_BUSY: Final = ("(429)", "(TooManyRequests)", "(OperationAborted)", "(ConditionalRequestConflict)")
+#: How a store says so, or that another request for the same object is under way, and a client of S3 that it has asked again. That
+#: client asks again only as long as enough of what it has asked before was answered: a store that is busy for long uses that up.
+_BUSY: Final = (
+    *("(429)", "(500)", "(502)", "(503)", "(504)", "(TooManyRequests)", "(SlowDown)", "(ServiceUnavailable)"),
+    *("(InternalError)", "(RequestTimeout)", "(OperationAborted)", "(ConditionalRequestConflict)"),
+)
 _TRIED: Final = "reached max retries"
 #: How clients of stores call an answer that broke off, or that arrived damaged.
 _BROKEN: Final = frozenset(
@@ -108,7 +112,7 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _is_busy(error: Exception) -> bool:
-    """Return whether a store says that too much is asked of it, in a way that clients of S3 do not know."""
+    """Return whether a store says that too much is asked of it, or that it fails for now."""
     return any(word in str(error.__cause__) for word in _BUSY)
 
 

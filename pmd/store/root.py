@@ -276,7 +276,8 @@ def _of_configuration(path: str) -> str | None:
     if not isinstance(named, str):
         return None
     folder = posixpath.dirname(path)
-    placed = named if "://" in named or posixpath.isabs(named) or not folder else storage.join(folder, named)
+    is_whole = "://" in named or posixpath.isabs(named) or not folder
+    placed = named if is_whole else storage.resolved(storage.join(folder, named))
     return placed if _is_root(placed) else None
 
 

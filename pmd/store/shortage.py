@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from pmd.errors import PmdError
+from pmd.store import clients
 
 #: Errors that a file's bytes may be the cause of: a sector that is lost, also as file systems with checksums say it, a place that
 #: damage names, and something else in the file's place.
@@ -50,6 +51,8 @@ def tells_of_bytes(error: BaseException) -> bool:
     """
     if isinstance(error, MemoryError | PermissionError):
         return False
+    if clients.raised(error):
+        return isinstance(error, FileNotFoundError) or clients.is_behind_the_end(error)
     return not isinstance(error, OSError) or error.errno is None or error.errno in _OF_BYTES
 
 
@@ -58,7 +61,7 @@ def refuse_of_storage(error: BaseException) -> None:
 
     Damage that leads to a place before the file is EINVAL.
     """
-    if isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}:
+    if clients.raised(error) or (isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}):
         raise error
 
 

@@ -20,12 +20,12 @@ import posixpath
 import re
 import shutil
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self, cast
 
 from pmd.errors import ConfigError, InputError, PmdError
-from pmd.store import naming, spools
+from pmd.store import bulk, clients, naming, spools
 from pmd.store.local import LOCAL, NOWHERE, Local, walk
 from pmd.store.patience import PAUSES_S, CutShortError, Reading, Writing, asking, patiently, refuse_pipes, wholly
 
@@ -51,12 +51,17 @@ _TOLD_BY: Final = {"s3": _AWS, "s3a": _AWS, "gs": _GCP, "gcs": _GCP}
 #: What is asked of a client of S3 so that it waits some 30 s for a store that is busy or away (429, 5xx, no connection); gcsfs
 #: does by itself. Its own loop around such waits would make minutes of them. To read a whole object in ranges side by side it
 #: asks for its size first, which doubles the requests for small ones.
-_S3: Final = {"config_kwargs": {"retries": {"mode": "standard", "max_attempts": 7}}, "max_concurrency": 1}
+_S3: Final[dict[str, Any]] = {
+    "config_kwargs": {"retries": {"mode": "standard", "max_attempts": 7}},
+    "max_concurrency": 1,
+}
 _S3_TRIES: Final = 1
 
 #: A range as gcsfs asks for it, and how an answer tells the bytes of the whole.
 _SPAN: Final = re.compile(r"bytes=(\d+)-(\d+)")
 _SIZE: Final = re.compile(r"/(\d+)$")
+#: Encodings of an object that gcsfs undoes, or has the store undo.
+_DECODED: Final = frozenset({"gzip", "deflate", "br", "zstd"})
 
 
 def _filesystem(protocol: str) -> Any:
@@ -76,7 +81,7 @@ def _client(protocol: str, _: tuple[tuple[str, str], ...]) -> Any:
     import fsspec  # here: most commands meet local files alone (`pmd.store.local`)
 
     # A cached listing would not show what other processes have written since; fsspec's own cache knows no environment.
-    more = _S3 if protocol in {"s3", "s3a"} else {}
+    more = _told_to_s3() if protocol in {"s3", "s3a"} else {}
     fs = fsspec.filesystem(protocol, use_listings_cache=False, skip_instance_cache=True, **more)
     if protocol in {"s3", "s3a"}:
         fs.retries = _S3_TRIES
@@ -86,6 +91,14 @@ def _client(protocol: str, _: tuple[tuple[str, str], ...]) -> Any:
         fs._call = _wholly(fs._call)
         fs.call = lambda *what, **said: fsspec.asyn.sync(fs.loop, fs._call, *what, **said)
     return fs
+
+
+def _told_to_s3() -> dict[str, Any]:
+    """Return what a client of S3 is told beside what `FSSPEC_S3` tells it: of `config_kwargs` it takes the one or the other."""
+    from fsspec.config import conf
+
+    told = next((conf[name]["config_kwargs"] for name in ("s3", "s3a") if "config_kwargs" in conf.get(name, {})), {})
+    return {**_S3, "config_kwargs": {**_S3["config_kwargs"], **told}}
 
 
 def _wholly(call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -177,6 +190,21 @@ def join(*parts: str) -> str:
     return "/".join([*(part.removesuffix("/") for part in above if part), last])
 
 
+def resolved(url: str) -> str:
+    """Return a URL without "." and ".." among its parts, which a store takes for names; a path as it is: a system resolves it."""
+    head, sign, rest = url.partition("://")
+    parts = rest.split("/")
+    if not sign or not {".", ".."} & {*parts}:
+        return url
+    left: list[str] = []
+    for part in parts:
+        if part == ".." and len(left) > 1:  # the bucket stays
+            left.pop()
+        elif part != ".":
+            left.append(part)
+    return f"{head}://{'/'.join(left)}"
+
+
 def is_text(name: str) -> bool:
     """Return whether the name of a file is text, which tables and commits can hold: locally, and in a tar, it is any bytes."""
     return not any("\ud800" <= character <= "\udfff" for character in name)
@@ -229,7 +257,13 @@ def is_folder(url: str) -> bool:
     if isinstance(fs, Local):
         return fs.isdir(path)
     with asking(url):
-        return bool(patiently(lambda: _has_objects(fs, path) if _is_in_gcs(fs, path) else fs.isdir(path)))
+        return patiently(lambda: _is_folder(fs, path))
+
+
+def _is_folder(fs: Any, path: str) -> bool:
+    if _is_in_s3(fs):
+        return _has_objects_in_s3(fs, path)
+    return _has_objects(fs, path) if _is_in_gcs(fs, path) else bool(fs.isdir(path))
 
 
 def is_same(one: str, other: str) -> bool:
@@ -281,6 +315,17 @@ def _has_objects(fs: Any, path: str) -> bool:
     bucket, key, _ = fs.split_path(path)
     prefix = key.rstrip("/") + "/"
     return bool(fs.call("GET", "b/{}/o", bucket, prefix=prefix, maxResults=1, json_out=True).get("items"))
+
+
+def _has_objects_in_s3(fs: Any, path: str) -> bool:
+    """Return whether anything stands below a path of S3, or a bucket is there; s3fs would list all of it."""
+    bucket, key, _ = fs.split_path(path)
+    prefix = f"{key.rstrip('/')}/" if key else ""
+    try:
+        found = fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=1)
+    except FileNotFoundError:  # no such bucket
+        return False
+    return not key or bool(found.get("Contents"))
 
 
 def size(url: str) -> int:
@@ -391,6 +436,10 @@ def open_raw(url: str) -> BinaryIO:
             file = fs.open(path, "rb", compression=None)
         cache = getattr(file, "cache", None)
         if cache is not None and "gs" in _protocols(fs):  # whose files fetch ahead by themselves (`_wholly`)
+            encoded = _encoded(file.details, url)
+            if encoded is not None:
+                file.close()
+                raise encoded
             cache._fetch = functools.partial(_fetched_ahead, cache._fetch, url)
         elif cache is not None:
             cache.fetcher = functools.partial(
@@ -400,6 +449,20 @@ def open_raw(url: str) -> BinaryIO:
         return cast(BinaryIO, file if cache is None else io.BufferedReader(file, _READ_BYTES))
     except FileNotFoundError:
         raise InputError("no such file", where=url, remedy="check the path in the configuration") from None
+
+
+def _encoded(details: Mapping[str, Any], url: str) -> InputError | None:
+    """Return that an object of Cloud Storage is decompressed on its way: its size, and so ranges, are of what is stored."""
+    encoding = details.get("contentEncoding")
+    if encoding not in _DECODED:
+        return None
+    return InputError(
+        "this object is decompressed on its way here, so that it cannot be read in parts",
+        where=url,
+        expected="an object without a Content-Encoding; what is compressed is read, whatever its name",
+        found=f"Content-Encoding: {encoding}",
+        remedy=f"gcloud storage objects update --clear-content-encoding {url}",
+    )
 
 
 def _fetched(
@@ -445,13 +508,21 @@ def read_bytes(url: str, start: int | None = None, stop: int | None = None) -> b
     read = wholly if _is_in_s3(fs) else patiently
 
     def fetched() -> bytes:
-        found = cast(bytes, fs.cat_file(path, start=start, end=stop))
+        try:
+            found = cast(bytes, fs.cat_file(path, start=start, end=stop))
+        except Exception as error:
+            if stop is None or not clients.is_behind_the_end(error):
+                raise
+            found = b""
         if stop is not None and len(found) < stop - (start or 0) and not isinstance(fs, Local):
             _refuse_cut(len(found), start or 0, stop, _info(fs, path)["size"])
         return found
 
     with asking(url):
-        found = read(fetched)
+        try:
+            found = read(fetched)
+        except CutShortError as error:
+            raise (_encoded(_info(fs, path), url) if _is_in_gcs(fs, path) else None) or error from None
     if stop is not None and len(found) > stop - (start or 0):  # a web server may send all, whatever it is asked for
         return found[start:stop]
     return found
@@ -534,12 +605,23 @@ def remove_tree(folder: str) -> None:
     with contextlib.suppress(FileNotFoundError), asking(folder):
         if isinstance(fs, Local):
             patiently(lambda: shutil.rmtree(path, onerror=_tell_of_removal))
+        elif _is_in_s3(fs):
+            _remove_objects(fs, patiently(lambda: fs.find(path)))
         elif any(sign in path for sign in _WILD):  # fsspec would take it for a pattern, and remove what is of others
             for name in patiently(lambda: fs.find(path)):
                 fs.rm_file(name)
         else:
             fs.rm(path, recursive=True)
     _forget_synced(path)
+
+
+def _remove_objects(fs: Any, names: Sequence[str]) -> None:
+    """Remove objects of S3, which are in one bucket: many by one request, and alone what was not removed so."""
+    for start in range(0, len(names), bulk.AT_ONCE):
+        parts = [fs.split_path(name) for name in names[start : start + bulk.AT_ONCE]]
+        bucket = parts[0][0]
+        for one, _ in bulk.refused(fs, bucket, [{"Key": key} for _, key, _ in parts]):
+            bulk.remove_alone(fs, bucket, one)
 
 
 def _tell_of_removal(_: object, path: str, raised: tuple[Any, BaseException, Any]) -> None:

@@ -136,7 +136,7 @@ def probe(folder: str) -> None:
     try:
         broken = _broken_condition(folder)
     except OSError as error:
-        if _UNHEARD_OF not in _words(error):
+        if _UNHEARD_OF not in _words(error) or not _takes_files(folder):
             raise
         broken = "knows no such conditions"
     if broken is not None:
@@ -147,6 +147,17 @@ def probe(folder: str) -> None:
             found=f"it {broken}",
             remedy="name another root in the configuration, or a newer version of this storage",
         )
+
+
+def _takes_files(folder: str) -> bool:
+    """Return whether a file can be written without a condition, and so is not refused for anything else that its client sends."""
+    url = storage.join(folder, f"{storage.TEMPORARY}{uuid.uuid4().hex}")
+    try:
+        storage.put(url, b"")
+    except OSError:
+        return False
+    storage.remove(url)
+    return True
 
 
 def _broken_condition(folder: str) -> str | None:
@@ -161,6 +172,14 @@ def _broken_condition(folder: str) -> str | None:
         )
     try:
         seen = read(url)
+        if seen is not None and seen.content != b"first":
+            raise ConfigError(
+                "this storage has other bytes than those that were written",
+                where=folder,
+                expected=repr(b"first"),
+                found=repr(seen.content[:_SHOWN]),
+                remedy=failures.CHECKSUMS,
+            )
         if swap(url, b"second", None):
             return "makes a file anew where one stands"
         if not make_stand(url, b"third", seen):
@@ -278,6 +297,8 @@ def _list_local(_: Any, path: str, ending: str) -> dict[str, Listed]:
 _S3_OTHERS: Final = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 #: The same of Cloud Storage; of most gcsfs makes a `FileExistsError`.
 _GCS_OTHERS: Final = ("conditionNotMet", "412")
+#: Bytes of a file that an error shows.
+_SHOWN: Final = 80
 #: What stores say that know no conditions, or none for what is asked.
 _UNHEARD_OF: Final = "NotImplemented"
 

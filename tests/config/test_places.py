@@ -50,6 +50,11 @@ evaluation = ["lists/evaluation.txt", "/abs/images"]
         ("data/x.tsv", "/home/me/project", "/home/me/project/data/x.tsv"),
         ("../x.tsv", "project", "project/../x.tsv"),
         ("data/x.tsv", "gs://bucket/project", "gs://bucket/project/data/x.tsv"),
+        ("./data/x.tsv", "gs://bucket/project", "gs://bucket/project/data/x.tsv"),
+        ("../data/x.tsv", "gs://bucket/project", "gs://bucket/data/x.tsv"),
+        ("../../x.tsv", "s3://bucket/a/b", "s3://bucket/x.tsv"),
+        ("../x.tsv", "s3://bucket", "s3://bucket/../x.tsv"),
+        (".x/..y", "s3://bucket/a//b", "s3://bucket/a//b/.x/..y"),
         ("/data/x.tsv", "project", "/data/x.tsv"),
         ("~/x.tsv", "project", "/home/me/x.tsv"),
         ("~", "", "/home/me"),
@@ -132,6 +137,32 @@ def test_a_configuration_in_an_object_store_has_its_files_there() -> None:
     assert (
         places.written(places.found("gs://bucket/project/data/x.json", absolute)) == "gs://bucket/project/data/x.json"
     )
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found", "name"),
+    [
+        ("../../data/*.json", "gs://bucket/data/x.json", "../../data/x.json"),
+        ("../../*.json", "gs://bucket/x.json", "../../x.json"),
+        ("./data/x.json", "gs://bucket/mine/project/data/x.json", "data/x.json"),
+        ("../project-2/x.json", "gs://bucket/mine/project-2/x.json", "../project-2/x.json"),
+        ("gs://other/*.json", "gs://other/x.json", "gs://other/x.json"),
+    ],
+)
+def test_a_file_beside_a_configuration_in_an_object_store_is_named_as_it_is_written(
+    pattern: str, found: str, name: str
+) -> None:
+    """A store takes "." and ".." for parts of a name: nothing was found there, and a ROOT had a name that no console shows."""
+    folder = "gs://bucket/mine/project"
+    placed = places.placed(pattern, folder)
+    assert "/../" not in placed
+    assert places.written(places.found(found, placed)) == name
+    assert places.rejoined(name, folder) == found
+
+
+def test_a_root_beside_a_configuration_in_an_object_store_stands_where_it_is_named() -> None:
+    plain = config.parse(CONTENT.replace('root = "out/pmd"', 'root = "../out/./pmd"'))
+    assert all_placed(plain, "s3://bucket/project").root == "s3://bucket/out/pmd"
 
 
 def test_every_path_of_a_configuration_is_placed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

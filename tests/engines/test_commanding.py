@@ -92,10 +92,33 @@ def test_the_launcher_submits_one_job_whose_only_task_is_the_driver(
     told = pipeline.options.get_all_options()
     assert told["sdk_container_image"] == "example.invalid/pmd:1"
     assert (told["max_num_workers"], told["project"]) == (1, "my-project-1")
+    assert driven(pipeline) == ("build", path, "--engine", "dataflow")
+
+
+def driven(pipeline: beam.Pipeline) -> tuple[str, ...]:
+    """Return the words of the command that a launcher's job runs."""
     (created,) = [
         part.transform.values for part in pipeline.transforms_stack[0].parts if hasattr(part.transform, "values")
     ]
-    assert list(created) == [("build", path, "--engine", "dataflow")]
+    (words,) = created
+    return tuple(words)
+
+
+def test_the_jobs_of_a_template_stand_in_its_network_and_have_its_key(
+    tmp_path: Path, submitted: list[beam.Pipeline]
+) -> None:
+    path = described(tmp_path, TABLE)
+    flags = ["--subnetwork=regions/r/subnetworks/s", "--dataflow_kms_key", "projects/p/k", "--no_use_public_ips"]
+    launcher().main(["--config", path, "--runner=DirectRunner", "--temp_location=gs://bucket/other", *flags])
+    words = driven(submitted[0])
+    assert words[:5] == ("build", path, "--engine", "dataflow", "--")
+    assert words[5:] == (
+        "--subnetwork=regions/r/subnetworks/s",
+        "--dataflow_kms_key=projects/p/k",
+        "--no_use_public_ips",
+    )
+    told = submitted[0].options.get_all_options()
+    assert (told["subnetwork"], told["use_public_ips"]) == ("regions/r/subnetworks/s", False)
 
 
 @pytest.mark.parametrize(

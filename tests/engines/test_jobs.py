@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import os
 import socket
@@ -11,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 import grpc
 import pyarrow as pa
 import pytest
@@ -221,6 +223,35 @@ def test_a_worker_that_cannot_be_started_is_told_as_that(said: str) -> None:
     assert told.problem == "the engine's workers cannot start ours"
     assert "pmd-worker on the PATH" in str(told.expected)
     assert said in str(told.found)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "job-server-7d9f.invalid:8098"])
+def test_a_job_server_whose_address_for_files_is_not_reached_is_told_as_that(tmp_path: Path, address: str) -> None:
+    """Where it runs in a container it tells an address that only those beside it reach."""
+
+    class Service(beam_job_api_pb2_grpc.JobServiceServicer):  # type: ignore[misc]
+        def DescribePipelineOptions(self, *_: Any) -> Any:
+            return beam_job_api_pb2.DescribePipelineOptionsResponse()
+
+        def Prepare(self, *_: Any) -> Any:
+            told = beam_job_api_pb2.PrepareJobResponse(preparation_id="1", staging_session_token="1")
+            told.artifact_staging_endpoint.url = address
+            return told
+
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(2))
+    beam_job_api_pb2_grpc.add_JobServiceServicer_to_server(Service(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    flags = ("--runner=PortableRunner", f"--job_endpoint=127.0.0.1:{port}", "--environment_type=LOOPBACK")
+    try:
+        with pytest.raises(PmdError) as caught, root.writer(str(tmp_path), "test"):
+            running.run(lambda pipeline: pipeline | beam.Create([1]), flags, f"{tmp_path}/_work/epoch-1/curate-coco")
+    finally:
+        server.stop(None).wait()
+    assert caught.value.problem == "an address of the job server cannot be reached"
+    assert caught.value.where == f"PortableRunner at 127.0.0.1:{port}"
+    assert "--artifact_endpoint=HOST:8098" in str(caught.value.remedy)
+    assert str(caught.value.found).startswith("UNAVAILABLE: ")
 
 
 def test_a_worker_that_does_not_see_root_is_told_as_that(tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ class Proxy:
         asked: Each request: its method, and its path with its query.
         busy: Statuses that the next requests get; each is answered once.
         refused: A status that every request gets, and the method it is for.
+        says: What such a request gets beside its status.
+        once: An answer that the next request of a method gets, in place of the store's.
         broken: How many of the next answers that have something in them break off half-way.
         short: How many of the next such answers are whole, and have half of what was asked for.
         short_of: What stands in the paths of those.
@@ -43,6 +45,8 @@ class Proxy:
     asked: list[tuple[str, str]] = field(default_factory=list)
     busy: list[int] = field(default_factory=list)
     refused: tuple[str, int] | None = None
+    says: bytes = b""
+    once: tuple[str, bytes] | None = None
     broken: int = 0
     short: int = 0
     short_of: str = ""
@@ -56,7 +60,11 @@ class Proxy:
         if self.refused is not None and self.refused[0] == handler.command:
             status = self.refused[1]
         if status:
-            tell(handler, status, [], b"")
+            tell(handler, status, [], self.says)
+            return
+        if self.once is not None and self.once[0] == handler.command:
+            content, self.once = self.once[1], None
+            tell(handler, 200, [], content)
             return
         if self.conflicts and handler.command in {"PUT", "POST"}:
             self.conflicts -= 1
@@ -161,7 +169,8 @@ def store(emulated: Emulated) -> Iterator[Emulated]:
     """Give an object store that answers as it should when a test is done with it."""
     yield emulated
     emulated.proxy.busy.clear()
-    emulated.proxy.refused = None
+    emulated.proxy.refused = emulated.proxy.once = None
+    emulated.proxy.says = b""
     emulated.proxy.short_of = ""
     emulated.proxy.broken = emulated.proxy.short = emulated.proxy.conflicts = 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from pmd.config import inputs
 from pmd.errors import ConfigError, InputError, PmdError
-from pmd.store import failures, lock, root, storage, versions
+from pmd.store import failures, lock, root, shortage, storage, versions
 from tests.object_stores.conftest import Emulated, in_process, proxied
 
 
@@ -184,6 +185,119 @@ def test_a_busy_store_is_waited_for(store: Emulated, status: int) -> None:
     assert versions.swap(f"{store.bucket}/busy/{status}", b"other", seen)
 
 
+def test_a_busy_store_is_waited_for_where_its_client_asks_no_more(
+    store: Emulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that is busy for long uses up what botocore asks again at all, in a process: then it raises at once."""
+    if store.kind != "s3":
+        pytest.skip("gcsfs counts no tries")
+    monkeypatch.setattr("botocore.retries.quota.RetryQuota.acquire", lambda *_: False)
+    monkeypatch.setattr("pmd.store.patience._BUSY_PAUSES_S", (0.01, 0.01))
+    url = f"{store.bucket}/quota/a"
+    store.proxy.busy += [503, 500]
+    assert len(store.asks(lambda: write(url, b"content"))) == 3
+    store.proxy.busy += [503, 503]
+    assert storage.size(url) == 7
+
+
+#: What a store says that removes none of what it is asked to, at first.
+FAILED = (
+    b"<DeleteResult><Error><Key>tree/folder/1</Key><Code>InternalError</Code><Message>Try again</Message></Error>"
+    b"<Error><Key>tree/folder/a[1]</Key><Code>SlowDown</Code><Message>Later</Message></Error></DeleteResult>"
+)
+#: What one says that wants a header which its client no longer sends.
+WANTING = b"<Error><Code>MissingContentMD5</Code><Message>Missing required header: Content-Md5.</Message></Error>"
+
+
+def tree(store: Emulated) -> str:
+    """Return a folder in which there are two files."""
+    folder = f"{store.bucket}/tree/folder"
+    for name in ("1", "a[1]"):
+        storage.put(f"{folder}/{name}", b"content")
+    return folder
+
+
+def test_what_a_store_fails_to_remove_among_many_is_removed_alone(store: Emulated) -> None:
+    if store.kind != "s3":
+        pytest.skip("gcsfs looks at the answer for each object")
+    folder = tree(store)
+    store.proxy.once = ("POST", FAILED)
+    asked = store.asks(lambda: storage.remove_tree(folder))
+    assert methods(asked) == ["GET", "POST", "DELETE", "DELETE"]
+    assert storage.list_files(folder) == []
+
+
+def test_a_store_that_removes_no_many_at_once_removes_each(store: Emulated) -> None:
+    if store.kind != "s3":
+        pytest.skip("Cloud Storage takes its own")
+    folder = tree(store)
+    store.proxy.refused, store.proxy.says = ("POST", 400), WANTING
+    storage.remove_tree(folder)
+    assert storage.list_files(folder) == []
+
+
+def test_what_may_not_be_removed_is_told(store: Emulated) -> None:
+    if store.kind != "s3":
+        pytest.skip("gcsfs looks at the answer for each object")
+    folder = tree(store)
+    store.proxy.once = ("POST", FAILED)
+    store.proxy.refused = ("DELETE", 403)
+    with pytest.raises(PmdError) as caught, failures.at(store.bucket):
+        storage.remove_tree(folder)
+    assert caught.value.problem == "the storage refuses"
+
+
+def test_what_is_said_of_a_client_for_all_programs_is_heeded_beside_ours(
+    store: Emulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if store.kind != "s3":
+        pytest.skip("a client of Cloud Storage is told nothing more")
+    from fsspec.config import conf
+
+    monkeypatch.setitem(conf, "s3", {"config_kwargs": {"s3": {"addressing_style": "path"}, "read_timeout": 7}})
+    storage._client.cache_clear()
+    try:
+        told = storage.filesystem(store.bucket)[0].config_kwargs
+    finally:
+        storage._client.cache_clear()
+    assert (told["s3"], told["read_timeout"]) == ({"addressing_style": "path"}, 7)
+    assert told["retries"] == {"mode": "standard", "max_attempts": 7}
+
+
+def test_a_file_that_is_decompressed_on_its_way_is_told(store: Emulated) -> None:
+    if store.kind != "gs":
+        pytest.skip("S3 gives what is stored, whatever is said of it")
+    url, content = f"{store.bucket}/encoded/a.tsv", gzip.compress(b"caption\turl\n" * 1000)
+    fs, path = storage.filesystem(url)
+    fs.pipe_file(path, content, fixed_key_metadata={"content_encoding": "gzip"})
+    for read in (lambda: storage.open_raw(url).read(), lambda: storage.read_bytes(url, 0, 16)):
+        with pytest.raises(InputError) as caught:
+            read()
+        assert (caught.value.found, caught.value.where) == ("Content-Encoding: gzip", url)
+        assert caught.value.remedy == f"gcloud storage objects update --clear-content-encoding {url}"
+    fs.pipe_file(path, content)
+    assert storage.open_raw(url).read() == content
+
+
+def test_a_store_that_refuses_in_the_middle_of_a_file_is_not_taken_for_damage(store: Emulated) -> None:
+    url = f"{store.bucket}/refused/a"
+    storage.put(url, bytes(1000))
+    with storage.open_raw(url) as file:
+        store.proxy.refused = ("GET", 403)
+        for read in (lambda: storage.read_bytes(url, 0, 16), file.read):
+            with pytest.raises(OSError, match=r"(?i)forbidden|denied") as caught:
+                read()
+            assert not shortage.tells_of_bytes(caught.value)
+
+
+def test_a_range_of_an_empty_file_is_empty(store: Emulated) -> None:
+    url = f"{store.bucket}/empty/a"
+    storage.put(url, b"")
+    assert storage.read_bytes(url, 0, 16) == b""
+    with pytest.raises(FileNotFoundError):
+        storage.read_bytes(f"{store.bucket}/empty/none", 0, 16)
+
+
 @pytest.mark.parametrize(
     "read",
     [
@@ -267,6 +381,18 @@ def test_a_store_that_lets_nobody_write_is_told_in_a_sentence(store: Emulated, s
     assert caught.value.where == f"{store.bucket}/forbidden-{status}"
     assert caught.value.remedy is not None
     assert caught.value.remedy.startswith("check the name of the bucket, the credentials")
+
+
+def test_whether_something_is_a_folder_is_asked_without_listing_it(store: Emulated) -> None:
+    folder = f"{store.bucket}/many"
+    for number in range(3):
+        storage.put(f"{folder}/{number}", b"")
+    (asked,) = store.asks(lambda: storage.is_folder(folder))
+    assert "max-keys=1" in asked[1] or "maxResults=1" in asked[1]
+    assert storage.is_folder(store.bucket)
+    assert not storage.is_folder(f"{store.kind}://pmd-no-such-bucket")
+    assert not storage.is_folder(f"{folder}/0")
+    assert not storage.is_folder(f"{store.bucket}/man")
 
 
 def test_whether_something_is_there_is_asked_once_and_twice_where_nothing_is(store: Emulated) -> None:

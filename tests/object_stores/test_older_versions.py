@@ -166,6 +166,26 @@ def test_what_cannot_be_deleted_is_told_and_its_mark_stays(
     assert older.found(folder).versions == versions
 
 
+def test_where_a_store_takes_no_many_at_once_each_is_deleted(
+    versioned: str, emulated: Emulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if emulated.kind != "s3":
+        pytest.skip("versions of Cloud Storage are deleted one by one")
+    folder = f"{versioned}/alone"
+    for content in (b"one", b"two", b"three"):
+        storage.put(f"{folder}/a", content)
+    wanting = OSError("Missing required header")
+    wanting.__cause__ = RuntimeError("An error occurred (MissingContentMD5) when calling the DeleteObjects operation")
+    refusing(monkeypatch, "s3", {"delete_objects": wanting, "delete_object": PermissionError("AccessDenied")})
+    (told,) = older.remove(folder, older.found(folder).versions, lambda: None)
+    assert told.startswith("2 older versions could not be deleted, the first of a: the bucket says AccessDenied")
+    monkeypatch.undo()
+    refusing(monkeypatch, "s3", {"delete_objects": wanting})
+    assert older.remove(folder, older.found(folder).versions, lambda: None) == []
+    assert older.found(folder).versions == ()
+    assert storage.read_bytes(f"{folder}/a") == b"three"
+
+
 def test_what_a_bucket_keeps_for_a_while_is_told(
     versioned: str, emulated: Emulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:

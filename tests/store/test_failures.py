@@ -229,6 +229,10 @@ def s3(code: str, words: str, number: int | None = None) -> OSError:
     return error
 
 
+UNKNOWING = "the storage does not know something that S3's client sends"
+HOLDING = "the bucket holds on to what stands in it: nothing there is replaced or removed"
+
+
 @pytest.mark.parametrize(
     ("error", "problem", "found"),
     [
@@ -242,7 +246,59 @@ def s3(code: str, words: str, number: int | None = None) -> OSError:
             "InternalE",
         ),
         (s3("SlowDown", "x", errno.EBUSY), "the storage fails, or is too busy, and was waited for", "SlowDown"),
-        (s3("NotImplemented", "x", errno.ENOSYS), "the storage refuses", "NotImplemented"),
+        (s3("NotSignedUp", "x"), "the storage refuses", "NotSignedUp"),
+        (s3("NotImplemented", "A header", errno.ENOSYS), UNKNOWING, "NotImplemented"),
+        (
+            s3(
+                "InvalidArgument",
+                "Unsupported header 'x-amz-sdk-checksum-algorithm' received for this API call.",
+                errno.EINVAL,
+            ),
+            UNKNOWING,
+            "Unsupported header",
+        ),
+        (s3("XAmzContentSHA256Mismatch", "x", errno.EIO), UNKNOWING, "Mismatch"),
+        (
+            s3("InvalidRequest", "Content-MD5 OR x-amz-checksum- HTTP header is required", errno.EINVAL),
+            "the storage refuses",
+            "is required",
+        ),
+        (
+            s3("InvalidRegionName", "Must be one of: wnam, enam, auto", errno.EIO),
+            "this is no address or region of the storage",
+            "auto",
+        ),
+        (
+            s3("InvalidObjectState", "x"),
+            "this object is in an archive, and cannot be read before it is restored",
+            "InvalidObjectState",
+        ),
+        (s3("ObjectLocked", "x"), HOLDING, "ObjectLocked"),
+        (
+            of_client("OSError", "Forbidden: u\nObject 'b/o' is subject to bucket's retention policy", "gcsfs.retry"),
+            HOLDING,
+            "retention",
+        ),
+        (
+            of_client("SSLError", "SSL validation failed: [SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate"),
+            "the certificate of the storage is signed by nobody whom this machine knows",
+            "self-signed",
+        ),
+        (
+            of_client("SSLError", "SSL validation failed: [SSL: WRONG_VERSION_NUMBER] wrong version number"),
+            "this is no address or region of the storage",
+            "wrong version",
+        ),
+        (
+            of_client("UnauthorizedSSOTokenError", "The SSO session associated with this profile has expired"),
+            "the credentials for the storage have expired",
+            "SSO session",
+        ),
+        (
+            of_client("ValueError", "Bucket is requester pays. Set `requester_pays=True`", "gcsfs.retry"),
+            "in this bucket whoever asks pays, and nobody is named who does",
+            "requester pays",
+        ),
         (
             s3("PermanentRedirect", "x", errno.ENOENT),
             "the bucket is in another region, or at another address",

@@ -303,6 +303,38 @@ def test_a_tree_is_removed_though_some_of_it_fails_or_goes_meanwhile(tmp_path: P
     assert names(tmp_path) == []
 
 
+# A store's client
+
+
+class Busy:
+    """A store that is busy for some calls, and what its client says of that."""
+
+    def __init__(self, times: int, said: str) -> None:
+        self.left, self.said = times, said
+
+    def __call__(self) -> str:
+        if not self.left:
+            return "content"
+        self.left -= 1
+        raise OSError(errno.EBUSY, "Please reduce your request rate.") from RuntimeError(self.said)
+
+
+@pytest.mark.parametrize("code", ["SlowDown", "ServiceUnavailable", "503", "InternalError", "500"])
+def test_a_busy_store_is_waited_for_where_its_client_asks_no_more(failing: FailingStorage, code: str) -> None:
+    """Botocore asks again only as long as enough of what it has asked before was answered."""
+    assert (
+        patience.patiently(Busy(3, f"An error occurred ({code}) when calling the PutObject operation: x")) == "content"
+    )
+    assert failing.pauses == [1.0, 2.0, 4.0]
+
+
+def test_a_busy_store_is_not_waited_for_again_where_its_client_has_waited(failing: FailingStorage) -> None:
+    said = "An error occurred (SlowDown) when calling the PutObject operation (reached max retries: 6): x"
+    with pytest.raises(OSError, match="reduce"):
+        patience.patiently(Busy(1, said))
+    assert failing.pauses == []
+
+
 # What is built on it
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pmd.errors import ConfigError
-from pmd.store import storage, versions
+from pmd.errors import ConfigError, RootError
+from pmd.store import failures, storage, versions
 from pmd.store.versions import Versioned
 
 SEEN = Versioned(b"old", "7")
@@ -135,6 +136,10 @@ class Careless(Store):
         self.content = said["Body"]
         return None
 
+    def put_file(self, local: str, _: str) -> None:
+        """Have a file, without a condition."""
+        self.content = Path(local).read_bytes()
+
     def rm_file(self, _: str) -> None:
         """Remove it."""
         self.content = None
@@ -158,6 +163,37 @@ class Unheeding(Careless):
         """Refuse what has one."""
         if "IfMatch" in said or "IfNoneMatch" in said:
             raise OSError(errno.ENOSYS, "A header") from ValueError("An error occurred (NotImplemented)")
+        return super().call_s3(method, **said)
+
+
+class Unknowing(Careless):
+    """One that knows no checksums: it refuses whatever is written."""
+
+    def call_s3(self, method: str, **said: Any) -> Any:
+        """Refuse what is written."""
+        if method == "put_object":
+            raise self._refusal()
+        return super().call_s3(method, **said)
+
+    def put_file(self, *_: str) -> None:
+        """Refuse it."""
+        raise self._refusal()
+
+    @staticmethod
+    def _refusal() -> OSError:
+        cause = type("ClientError", (Exception,), {"__module__": "botocore.exceptions"})
+        refusal = OSError(errno.ENOSYS, "A header you provided")
+        refusal.__cause__ = cause("An error occurred (NotImplemented) when calling the PutObject operation: A header")
+        return refusal
+
+
+class Framing(Careless):
+    """One that takes the checksum behind a file, and the lengths of its pieces, for a part of it."""
+
+    def call_s3(self, method: str, **said: Any) -> Any:
+        """Store what stands around a file, too."""
+        if method == "put_object":
+            said["Body"] = b"5\r\n" + said["Body"] + b"\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n"
         return super().call_s3(method, **said)
 
 
@@ -206,6 +242,30 @@ def test_a_store_whose_conditions_do_not_hold_is_refused(
         versions.probe(url)
     assert caught.value.problem == "a ROOT cannot stand here: two writers could destroy each other's work"
     assert caught.value.found == found
+    assert store.content is None
+
+
+def test_a_store_that_knows_no_checksums_is_not_taken_for_one_without_conditions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(storage, "is_local", lambda _: False)
+    url = at(Unknowing("IfNoneMatch", "IfMatch"), monkeypatch)
+    with pytest.raises(RootError) as caught, failures.at(url):
+        versions.probe(url)
+    assert caught.value.problem == "the storage does not know something that S3's client sends"
+    assert "AWS_REQUEST_CHECKSUM_CALCULATION=when_required" in str(caught.value.remedy)
+
+
+def test_a_store_that_has_other_bytes_than_were_written_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(versions, "_body", lambda _, body: body)
+    monkeypatch.setattr(storage, "is_local", lambda _: False)
+    store = Framing("IfNoneMatch", "IfMatch")
+    with pytest.raises(ConfigError) as caught:
+        versions.probe(at(store, monkeypatch))
+    assert caught.value.problem == "this storage has other bytes than those that were written"
+    assert caught.value.expected == "b'first'"
+    assert "x-amz-checksum-crc32" in str(caught.value.found)
+    assert "AWS_REQUEST_CHECKSUM_CALCULATION=when_required" in str(caught.value.remedy)
     assert store.content is None
 
 
