@@ -2,7 +2,7 @@
 
 The same pairs stand in several tables: by source and in all, by country and by income class, after each stage. `figures.steps`
 says what is told of each source; here every table of a source is cut to that, and what is said of all sources follows from it: it
-is what their lists have together, so that a small cell of one of them is in "other" here too.
+is what is told of each, added up, so that a small cell of one of them is in "other" here too.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def hide(content: Mapping[str, Any], told: Mapping[str, Source]) -> None:
                 _cut_marked(stage, population, told[name])
     for section in _LISTS:
         for stage, population in content["all"].items():
-            _add_up(content, stage, section, population[section])
+            _add_up(content, told, (stage, section), population[section])
 
 
 def _cut(section: str, stage: str, figures: dict[str, Any], populations: Mapping[str, Any], told: Source) -> None:
@@ -113,22 +113,29 @@ def _total(figures: Mapping[str, Any]) -> int:
     return int(figures["coverage"]["measured"]) - int(figures.get("no_country", 0))
 
 
-def _add_up(content: Mapping[str, Any], stage: str, section: str, figures: dict[str, Any]) -> None:
-    """Show of all sources together what they show one by one, added up, and no more: texts with the weight of their pairs."""
+def _add_up(
+    content: Mapping[str, Any], told: Mapping[str, Source], at: tuple[str, str], figures: dict[str, Any]
+) -> None:
+    """Show of all sources together what they tell one by one, added up, and no more: texts with the weight of their pairs."""
+    stage, section = at
     key, label, count, _ = _LISTS[section]
-    populations = [source[stage] for source in content["sources"].values()]
-    having = [one for one in populations if one[section]["coverage"]["measured"]]
+    having = {
+        name: source[stage]
+        for name, source in content["sources"].items()
+        if source[stage][section]["coverage"]["measured"]
+    }
     if key not in figures or not having:
         return
     if len(having) == 1:
         # But for the coverage: other sources may have pairs of which nothing was measured.
-        taken = having[0][section].keys() - {"coverage"} if section == "hosts" else {key, "other"}
-        figures |= {name: having[0][section][name] for name in taken}
+        (only,) = having.values()
+        taken = only[section].keys() - {"coverage"} if section == "hosts" else {key, "other"}
+        figures |= {name: only[section][name] for name in taken}
         return
-    weights = [one["pairs"] if section == "languages" else _total(one[section]) for one in having]
+    weights = [one["pairs"] if section == "languages" else _total(one[section]) for one in having.values()]
     found: dict[str, dict[str, Any]] = {}
-    for one, weight in zip(having, weights, strict=True):
-        for row in one[section].get(key, []):
+    for (name, one), weight in zip(having.items(), weights, strict=True):
+        for row in _told_of(one[section], at, told.get(name)):
             added = found.setdefault(row[label], {label: row[label], count: 0, "share": 0.0})
             added[count] += row[count]
             added["share"] += row["share"] * weight / sum(weights)
@@ -139,6 +146,21 @@ def _add_up(content: Mapping[str, Any], stage: str, section: str, figures: dict[
     figures["other"] = max(1 - math.fsum(row["share"] for row in figures[key]), 0.0)
     if section == "hosts":
         _cut_sizes(figures)
+
+
+def _told_of(figures: Mapping[str, Any], at: tuple[str, str], told: Source | None) -> list[Mapping[str, Any]]:
+    """Return the rows of a source that are listed, and those that are told but too far down its list: another may have more."""
+    stage, section = at
+    key, label, count, by = _LISTS[section]
+    rows: list[Mapping[str, Any]] = list(figures.get(key, []))
+    listed, total = {row[label] for row in rows}, _total(figures)
+    same = told.as_before(by, stage) if told else {}
+    for name, number in told.of_step(by, stage).items() if told else ():
+        if name not in listed:
+            rows.append(
+                {label: name, count: number, "share": number / total} | ({"as_before": True} if name in same else {})
+            )
+    return rows
 
 
 def hide_texts(content: Mapping[str, Any]) -> None:
