@@ -463,6 +463,11 @@ def test_an_empty_root_says_what_to_do() -> None:
         (1.0, None, "100\u00a0%"),
         (0.9999, None, ">99.9\u00a0%"),
         (0.9994, None, "99.9\u00a0%"),
+        (0.9997, 0.001, "99.97\u00a0%"),
+        (0.9997, 0.01, ">99.9\u00a0%"),
+        (0.997, 0.2, ">99\u00a0%"),
+        (1.0, 0.01, "100\u00a0%"),
+        (1.0512, None, "105\u00a0%"),
         (None, None, "–"),
     ],
 )
@@ -484,6 +489,20 @@ def test_what_rounds_to_nothing_has_no_sign_and_a_small_rate_keeps_two_figures()
         "<0.01",
         "0.0",
     ]
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0.00"), (0.00001, "<0.0001"), (0.00312, "0.0031"), (0.06, "0.06"), (0.096, "0.10"), (1.234, "1.23")],
+)
+def test_a_small_ratio_is_not_written_as_none(number: float, text: str) -> None:
+    assert formatting.ratio(number) == text
+
+
+def test_an_interval_of_shares_that_ends_close_to_all_is_written_to_its_end() -> None:
+    figure = {"value": 0.9997, "interval": [0.99, 0.99995], "enough": True}
+    assert formatting.share(figure) == ">99.9\u00a0% (99.0–100)"
+    assert formatting.ratios((0.0031, 0.0152)) == "0.0031–0.015"
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,8 @@ def _reading(figures: Mapping[str, Any], stage: str) -> str:
         return "No English caption was looked at."
     if not (young["enough"] and old["enough"]) or ratio["value"] is None:
         return "Too few English captions were looked at to speak of rates."
-    ends = f" ({ratio['interval'][0]:.2f}–{ratio['interval'][1]:.2f})" if ratio["interval"] else ""
+    ends = f" ({formatting.ratios(ratio['interval'])})" if ratio["interval"] else ""
     return (
         f"After {stage}, {formatting.share(young)} of English captions have a term for young people and {formatting.share(old)} "
-        f"one for old people: {ratio['value']:.2f} with a term for the young for each with one for the old{ends}."
+        f"one for old people: {formatting.ratio(ratio['value'])} with a term for the young for each with one for the old{ends}."
     )

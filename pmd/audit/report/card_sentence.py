@@ -169,9 +169,9 @@ def _male(result: Mapping[str, Any]) -> Iterator[str]:
     )
     ratio = _last(result)["gendered"].get("female_to_male")
     if ratio is not None and ratio["value"] is not None and ratio["enough"]:
-        ends = f" ({ratio['interval'][0]:.2f}–{ratio['interval'][1]:.2f})" if ratio["interval"] else ""
+        ends = f" ({escape(formatting.ratios(ratio['interval']))})" if ratio["interval"] else ""
         yield (
-            f"<b>What captions mention</b>, which is another question: {ratio['value']:.2f}{ends} English captions with a female "
+            f"<b>What captions mention</b>, which is another question: {escape(formatting.ratio(ratio['value']))}{ends} English captions with a female "
             'term for each with a male one. <a href="#gendered">Gendered terms</a>'
         )
     yield "No gender is taken from names or faces."

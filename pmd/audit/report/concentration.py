@@ -138,7 +138,7 @@ def _concentration_table(result: Mapping[str, Any], having: Sequence[tuple[str, 
             cells = (
                 f"<tr><th scope='row'>{escape(source)}</th><td class='words'>after {escape(stage)}</td>"
                 f"<td>{formatting.count(units['distinct']['value'])}</td><td>{formatting.count(units['hold_half'])}</td>"
-                f"<td>{'–' if units['gini'] is None else format(units['gini'], '.2f')}</td>"
+                f"<td>{'–' if units['gini'] is None else escape(formatting.ratio(units['gini']))}</td>"
                 f"<td>{escape(formatting.percent(units['top_1_percent']))}</td><td>{chance}</td>"
             )
             if kind == "hosts":

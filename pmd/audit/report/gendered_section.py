@@ -157,8 +157,8 @@ def _reading(figures: Mapping[str, Any], stage: str) -> str:
         f"After {stage}, {formatting.share(female)} of English captions have a female term and "
         f"{formatting.share(male)} a male one: "
         + (
-            f"{ratio['value']:.2f} with a female term for each with a male one"
-            + (f" ({ratio['interval'][0]:.2f}–{ratio['interval'][1]:.2f})" if ratio["interval"] else "")
+            f"{formatting.ratio(ratio['value'])} with a female term for each with a male one"
+            + (f" ({formatting.ratios(ratio['interval'])})" if ratio["interval"] else "")
             if ratio["value"] is not None
             else "no ratio can be given"
         )

@@ -75,7 +75,7 @@ def _reading(result: Mapping[str, Any], source: str, by_stage: Mapping[str, Any]
         return f"No country holds enough of {source}'s photographs after {last} to be shown."
     top = rows[0]
     name = result["labels"]["countries"].get(top["country"], top["country"])
-    apart = f", {top['to_people']:.1f} times its share of the world's people" if "to_people" in top else ""
+    apart = f", {formatting.ratio(top['to_people'])} times its share of the world's people" if "to_people" in top else ""
     return f"{name} has {formatting.percent(top['share'])} of {source}'s placed photographs after {last}{apart}."
 
 
@@ -91,7 +91,7 @@ def _map(result: Mapping[str, Any], source: str, told: Mapping[str, Any]) -> str
         return ""
     titles = {
         row["country"]: f"{names.get(row['country'], row['country'])}: {formatting.count(row['pairs'])} photographs, "
-        f"{formatting.rate(row['per_million_people'])} a million people, {row['to_people']:.2f} times its share of people"
+        f"{formatting.rate(row['per_million_people'])} a million people, {formatting.ratio(row['to_people'])} times its share of people"
         for row in told["countries"]
         if row["country"] in ratios
     }
@@ -212,10 +212,10 @@ def _countries(result: Mapping[str, Any], source: str, told: Mapping[str, Any], 
 def _country(name: str, row: Mapping[str, Any], *, has_users: bool) -> str:
     cells = [("≈" if row.get("as_before") else "") + formatting.count(row["pairs"]), formatting.percent(row["share"])]
     cells += [formatting.count(row.get("users")), formatting.percent(row.get("user_share"))]
-    cells += [formatting.rate(row["per_million_people"]), f"{row['to_people']:.2f}"]
+    cells += [formatting.rate(row["per_million_people"]), formatting.ratio(row["to_people"])]
     if has_users:
         online = row.get("per_million_internet_users")
-        cells += ["–", "–"] if online is None else [formatting.rate(online), f"{row['to_internet_users']:.2f}"]
+        cells += ["–", "–"] if online is None else [formatting.rate(online), formatting.ratio(row["to_internet_users"])]
     return page.row(name, *cells)
 
 

@@ -135,9 +135,9 @@ def _rows(result: Mapping[str, Any], source: str) -> list[Ratio]:
             name = value(result, by, row["value"])
             marks = []
             if at is not None and row["ratios"][at] is not None:
-                marks.append((row["ratios"][at], "before", f"{name}: {row['ratios'][at]:.2f} by dead links"))
-            marks.append((row["ratio"], "after", f"{name}: {row['ratio']:.2f} by all steps"))
-            note = f"{row['ratio']:.2f}  of {formatting.short(row['pairs'][0])}"
+                marks.append((row["ratios"][at], "before", f"{name}: {formatting.ratio(row['ratios'][at])} by dead links"))
+            marks.append((row["ratio"], "after", f"{name}: {formatting.ratio(row['ratio'])} by all steps"))
+            note = f"{formatting.ratio(row['ratio'])}  of {formatting.short(row['pairs'][0])}"
             rows.append(Ratio(name[:40], marks, note, faint=(row["pairs"][0] or 0) < formatting.FEW))
     return rows
 
@@ -183,8 +183,8 @@ def _tables(result: Mapping[str, Any], source: str) -> str:
 def _cell(ratio: float | None, interval: list[float] | None, *, held: bool) -> str:
     if ratio is None:
         return "<td>–</td>"
-    ends = "" if interval is None else f" <small>{interval[0]:.2f}–{interval[1]:.2f}</small>"
-    return f"<td>{'≈' if held else ''}{ratio:.2f}{ends}</td>"
+    ends = "" if interval is None else f" <small>{escape(formatting.ratios(interval))}</small>"
+    return f"<td>{'≈' if held else ''}{escape(formatting.ratio(ratio))}{ends}</td>"
 
 
 def _filter(told: Mapping[str, Any]) -> str:
