@@ -513,6 +513,25 @@ def test_short_counts(number: int | None, text: str) -> None:
     assert formatting.short(number) == text
 
 
+def test_a_column_of_all_is_said_to_be_all() -> None:
+    drawing = charts.columns(["5–6"], [[1.0]], ["after"], "lengths", "words")
+    assert "<title>5–6 words: 100\u00a0%</title>" in drawing
+
+
+@pytest.mark.parametrize("section", ["countries", "languages"])
+def test_what_is_not_told_of_the_first_stage_is_not_drawn_as_none(section: str) -> None:
+    content = _figures(200)
+    listed = {"countries": ("FR", "country", "pairs"), "languages": ("de", "language", "texts")}
+    code, label, count = listed[section]
+    content["all"]["fetch"][section]["shares"] = [{label: code, count: 50, "share": 0.5}]
+    content["all"]["curate"][section]["shares"] = []
+    content["all"]["fetch"][section]["other"] = 0.5
+    written = html(content).partition(f'<h2 id="{section}">')[2].partition("<h2 ")[0]
+    (row,) = [row for row in re.findall("<li.*?</li>", written) if "bar" in row]
+    assert 'class="bar after"' in row
+    assert 'class="bar before"' not in row
+
+
 def test_texts_from_data_are_escaped() -> None:
     drawing = charts.bar_list([charts.Bar("<script>", [0.5], '"note"', "a & b")], ["after"], "<title> & co")
     assert "<script>" not in drawing

@@ -80,11 +80,7 @@ def hosts(result: Mapping[str, Any]) -> str:
     )
     return (
         f'<p class="reading">{escape(reading)}</p>'
-        + (
-            page.chart(charts.bar_list(bars, page.styles(result), "The largest hosts"), *page.before_after(result))
-            if bars
-            else ""
-        )
+        + page.bars(result, bars, "The largest hosts")
         + page.behind(
             ("<host", *page.two_columns(result, "pairs", "share")),
             page.shares_of_two(result, "hosts", ("largest", "host", "pairs"), {}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pmd.audit.report import charts, formatting, page
+from pmd.audit.report import formatting, page
 from pmd.audit.report.charts import Bar
 from pmd.escape import html as escape
 
@@ -31,7 +31,7 @@ def countries(result: Mapping[str, Any]) -> str:
     bars = [
         Bar(
             names.get(row["country"], row["country"]),
-            [row["share"]] if first == last else [earlier.get(row["country"], 0.0), row["share"]],
+            [row["share"]] if first == last else [earlier.get(row["country"]), row["share"]],
             f"{row['pairs']} of {placed}"
             if few
             else f"{formatting.percent(row['share'])}  ({formatting.short(row['pairs'])})",
@@ -47,11 +47,7 @@ def countries(result: Mapping[str, Any]) -> str:
     )
     return (
         f'<p class="reading">{escape(_reading(after, last, names))}</p>'
-        + (
-            page.chart(charts.bar_list(bars, page.styles(result), "Countries of geotags"), *page.before_after(result))
-            if bars
-            else ""
-        )
+        + page.bars(result, bars, "Countries of geotags")
         + page.behind(
             ("<country", *page.two_columns(result, "pairs", "share")),
             page.shares_of_two(result, "countries", ("shares", "country", "pairs"), result["labels"]["countries"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pmd.audit.report import formatting
+from pmd.audit.report import charts, formatting
 from pmd.audit.report.style import ROW_COLOURS
 from pmd.audit.statistics.suppression import LEAST
 from pmd.escape import html as escape
@@ -107,6 +107,11 @@ def chart(drawing: str, *keys: str) -> str:
     """Return a chart in its frame, under the keys of its colours."""
     caption = f"<figcaption>{''.join(keys)}</figcaption>" if keys else ""
     return f"<figure>{caption}{drawing}</figure>"
+
+
+def bars(result: Mapping[str, Any], rows: Sequence[charts.Bar], title: str) -> str:
+    """Return bars after the first and the last stage, in their frame; nothing where there are none."""
+    return chart(charts.bar_list(rows, styles(result), title), *before_after(result)) if rows else ""
 
 
 def key(style: str, text: str) -> str:

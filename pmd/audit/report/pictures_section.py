@@ -84,7 +84,8 @@ def _chart(sides: Mapping[str, int]) -> str:
     if not number:
         return ""
     named = labels(_DRAWN)
-    shares = [sides.get(value, 0) / number for value in named]
+    # Of a bin that is not there it is not known whether it has none, where some are not shown.
+    shares = [None if hidden and value not in sides else sides.get(value, 0) / number for value in named]
     of = f"the {formatting.count(number)} pictures whose bin is shown" if hidden else "the pictures of all sources"
     title = f"{TITLES[_DRAWN]}: share of {of}"
     return f"<h3>{escape(TITLES[_DRAWN])}, all sources</h3>" + page.chart(
