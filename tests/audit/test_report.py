@@ -6,6 +6,7 @@ import base64
 import hashlib
 import itertools
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
 
@@ -25,6 +26,7 @@ from pmd.audit.report.style import CSS
 from pmd.audit.texts.lexicon import Absent
 from pmd.config import reference
 from pmd.store.commits import Books
+from tests.audit import page_tables, planted
 from tests.audit.batches import WHOLE, batch, counted, pair
 from tests.audit.test_result import TABLE2
 
@@ -244,7 +246,7 @@ def test_the_card_is_answered_first() -> None:
     _, text = _read(page)
     assert page.index("<blockquote>") < page.index('class="tiles"')
     assert "developed countriespartly testable" in text
-    assert "100 % of geotagged pairs lie in France." in text.replace("\u00a0", " ")
+    assert "100 % of the pairs with a geotag in a country lie in France." in text.replace("\u00a0", " ")
     assert "[audit.reference]" in text
     assert "youngernot testable hereNo source records who contributed, or how old they are." in text
     assert "male usersnot testable hereNo source records the gender of who contributed." in text
@@ -532,6 +534,68 @@ def test_what_is_not_told_of_the_first_stage_is_not_drawn_as_none(section: str) 
     assert 'class="bar before"' not in row
 
 
+def _rows_of(told: Any) -> Iterator[dict[str, Any]]:
+    """Yield the rows of lists that may have one that is given as it was: countries, hosts, years, domains, texts."""
+    if isinstance(told, dict):
+        if told.keys() & {"share", "images"} and told.keys() & {"country", "host", "language", "value", "text"}:
+            yield told
+        for one in told.values():
+            yield from _rows_of(one)
+    elif isinstance(told, list):
+        for one in told:
+            yield from _rows_of(one)
+
+
+def test_shares_of_countries_are_of_pairs_that_lie_in_one() -> None:
+    """Of 80 geotags 40 are at sea: a half of the geotagged pairs lies in France, and all of those in a country."""
+    content = orjson.loads(orjson.dumps(planted.content()))
+    for stage in content["stages"]:
+        content["all"][stage]["countries"] |= {
+            "coverage": {"measured": 80, "eligible": 1000, "share": 0.08, "of": "pairs", "rest": "has no geotag"},
+            "shares": [{"country": "DE", "pairs": 40, "share": 1.0}],
+            "no_country": 40,
+        }
+    content["geography"]["sources"] = {}
+    _, text = _read(html(content))
+    assert "100 % of the pairs with a geotag in a country lie in Germany." in text.replace("\u00a0", " ")
+    content["all"]["fetch"]["countries"]["no_country"] = 1
+    assert "1 more is at sea or in no single one." in _read(html(content))[1]
+
+
+def test_what_is_given_as_it_was_is_marked_wherever_it_stands() -> None:
+    content = orjson.loads(orjson.dumps(planted.content()))
+    for stage, population in _figures(200)["all"].items():
+        content["all"][stage]["repeated"] = population["repeated"]
+    for of in ("all", "sources", "geography"):
+        for row in _rows_of(content[of]):
+            row["as_before"] = True
+    written = html(content)
+    marked = {
+        (table.section, column)
+        for table in page_tables.Page(written).tables
+        for column, *cells in zip(table.head, *table.rows, strict=False)
+        if any("≈" in cell for cell in cells)
+    }
+    assert marked >= {
+        ("countries", "pairs after fetch"),
+        ("geography", "photographs"),
+        ("geography", "pairs after fetch"),  # of hosts' domains
+        ("years", "after fetch"),
+        ("repeated", "pairs"),
+        ("hosts", "pairs after fetch"),
+        ("hosts", "largest"),
+        ("stages", "after fetch"),
+    }
+    drawn = re.findall(
+        '<span class="value">(≈?)', written.partition('<h2 id="countries">')[2].partition("</figure>")[0]
+    )
+    assert set(drawn[1:]) == {"≈"}, "the first is the axis"
+    assert written.count("≈: as after another step, from which it differs by fewer than 10") >= len(
+        {section for section, _ in marked}
+    )
+    assert "≈: as after another step" not in html(planted.content())
+
+
 def test_texts_from_data_are_escaped() -> None:
     drawing = charts.bar_list([charts.Bar("<script>", [0.5], '"note"', "a & b")], ["after"], "<title> & co")
     assert "<script>" not in drawing
@@ -651,12 +715,16 @@ def test_of_many_findings_the_largest_are_listed_and_the_rest_is_in_the_table() 
     found["tests"] = [{**test, "property": f"C{number}", "effect": -number / 10_000} for number in range(3000)]
     page = html(found)
     _, text = _read(page)
-    assert "Of 3000 tests 3000 are findings" in text
-    assert "2980 more findings, smaller ones, and all tests stand in the table “tests” beside the page." in text
+    assert "Of 3,000 tests 3,000 are findings" in text
+    assert (
+        "2,980 further findings, smaller than these, and all tests stand in the table “tests” beside the page." in text
+    )
     assert "C2999" in text
     assert "C2979" not in text
     assert len(page) < 200_000
     assert len(tables.tables(found)["tests"]) == 3000
+    found["tests"] = found["tests"][:1]
+    assert "Of 1 test 1 is a finding; 0 cannot be answered" in _read(html(found))[1]
 
 
 def test_the_page_says_whether_small_hosts_died_more_often() -> None:

@@ -88,9 +88,9 @@ def _developed(result: Mapping[str, Any]) -> Iterator[str]:
         share = formatting.percent(sum(row["share"] for row in top))
         where = ", ".join(names.get(row["country"], row["country"]) for row in top)
         yield (
-            f"{escape(share)} of geotagged pairs lie in {escape(where)}."
+            f"{escape(share)} of the pairs with a geotag in a country lie in {escape(where)}."
             if top
-            else "No country holds enough geotagged pairs to be shown."
+            else "No country holds enough pairs with a geotag to be shown."
         )
         yield f"The share from high-income countries is not computed: {_reference(result)}"
     anchor = "geography" if "geography" in result else "countries"

@@ -34,15 +34,15 @@ def countries(result: Mapping[str, Any]) -> str:
             [row["share"]] if first == last else [earlier.get(row["country"]), row["share"]],
             f"{row['pairs']} of {placed}"
             if few
-            else f"{formatting.percent(row['share'])}  ({formatting.short(row['pairs'])})",
-            f"{names.get(row['country'], row['country'])}: {formatting.count(row['pairs'])} pairs, "
+            else page.held(row, f"{formatting.percent(row['share'])}  ({formatting.short(row['pairs'])})"),
+            f"{names.get(row['country'], row['country'])}: {page.held(row, formatting.counted(row['pairs'], 'pair'))}, "
             f"{formatting.percent(row['share'])} of those with a country after {last}",
         )
         for row in after["shares"][:20]
     ]
     rest = (
         '<p class="coverage">Shares are of the pairs whose geotag lies in a country; '
-        f"{formatting.count(after['no_country'])} more are at sea or in no single one. "
+        f"{formatting.count(after['no_country'])} more {formatting.verb(after['no_country'], 'is', 'are')} at sea or in no single one. "
         f"Countries not shown: {escape(formatting.percent(_share_of_others(after)))}.</p>"
     )
     return (

@@ -29,6 +29,11 @@ def counted(number: float, one: str) -> str:
     return f"{count(number)} {noun(number, one)}"
 
 
+def verb(number: float, one: str, several: str) -> str:
+    """Return a verb as it stands after a number that is shown as a whole one."""
+    return one if round(number) == 1 else several
+
+
 def decimal(number: float | None) -> str:
     """Return a number with one decimal."""
     return "–" if number is None else f"{number:.1f}"

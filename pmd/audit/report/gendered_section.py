@@ -150,7 +150,7 @@ def _reading(figures: Mapping[str, Any], stage: str) -> str:
     if not (female["enough"] and male["enough"]):
         return (
             f"Of {formatting.counted(figures['coverage']['measured'], 'English caption')} after {stage}, "
-            f"{formatting.count(figures['texts']['female'])} have a female and "
+            f"{formatting.count(figures['texts']['female'])} {formatting.verb(figures['texts']['female'], 'has', 'have')} a female and "
             f"{formatting.count(figures['texts']['male'])} a male term: too few, from too few images, to speak of rates."
         )
     text = (

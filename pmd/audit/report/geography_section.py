@@ -75,7 +75,9 @@ def _reading(result: Mapping[str, Any], source: str, by_stage: Mapping[str, Any]
         return f"No country holds enough of {source}'s photographs after {last} to be shown."
     top = rows[0]
     name = result["labels"]["countries"].get(top["country"], top["country"])
-    apart = f", {formatting.ratio(top['to_people'])} times its share of the world's people" if "to_people" in top else ""
+    apart = (
+        f", {formatting.ratio(top['to_people'])} times its share of the world's people" if "to_people" in top else ""
+    )
     return f"{name} has {formatting.percent(top['share'])} of {source}'s placed photographs after {last}{apart}."
 
 
@@ -90,7 +92,9 @@ def _map(result: Mapping[str, Any], source: str, told: Mapping[str, Any]) -> str
     if not ratios:
         return ""
     titles = {
-        row["country"]: f"{names.get(row['country'], row['country'])}: {formatting.count(row['pairs'])} photographs, "
+        row[
+            "country"
+        ]: f"{names.get(row['country'], row['country'])}: {page.held(row, formatting.count(row['pairs']))} photographs, "
         f"{formatting.rate(row['per_million_people'])} a million people, {formatting.ratio(row['to_people'])} times its share of people"
         for row in told["countries"]
         if row["country"] in ratios
@@ -210,7 +214,7 @@ def _countries(result: Mapping[str, Any], source: str, told: Mapping[str, Any], 
 
 
 def _country(name: str, row: Mapping[str, Any], *, has_users: bool) -> str:
-    cells = [("≈" if row.get("as_before") else "") + formatting.count(row["pairs"]), formatting.percent(row["share"])]
+    cells = [page.held(row, formatting.count(row["pairs"])), formatting.percent(row["share"])]
     cells += [formatting.count(row.get("users")), formatting.percent(row.get("user_share"))]
     cells += [formatting.rate(row["per_million_people"]), formatting.ratio(row["to_people"])]
     if has_users:
@@ -249,7 +253,7 @@ def _suffixes(result: Mapping[str, Any]) -> str:
         if not rows:
             continue
         cells = [
-            f'<tr><th scope="row">{escape(names.get(row["value"], row["value"]))}</th><td>{formatting.count(row["pairs"])}</td>'
+            f'<tr><th scope="row">{escape(names.get(row["value"], row["value"]))}</th><td>{page.held(row, formatting.count(row["pairs"]))}</td>'
             f"<td>{escape(formatting.percent(earlier.get(row['value'])))}</td><td>{escape(formatting.percent(row['share']))}</td></tr>"
             for row in rows
         ]

@@ -79,7 +79,7 @@ def _others(result: Mapping[str, Any], before: Mapping[str, Any], after: Mapping
         Bar(
             f"{names.get(row['language'], row['language'])} ({row['language']})",
             [row["share"]] if first == last else [earlier.get(row["language"]), row["share"]],
-            f"{formatting.percent(row['share'])} ({formatting.counted(row['texts'], 'text')})"
+            page.held(row, f"{formatting.percent(row['share'])} ({formatting.counted(row['texts'], 'text')})")
             if sampled >= _MANY
             else f"{row['texts']} of {sampled} texts",
             f"{names.get(row['language'], row['language'])}: {formatting.percent(row['share'])} after {last}, "

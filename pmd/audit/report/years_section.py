@@ -77,4 +77,6 @@ def _by_year(told: Mapping[str, Any], drawn: Sequence[str]) -> list[float | None
 
 def _pairs(told: Mapping[str, Any], value: str) -> str:
     row = next((row for row in told["shares"] if row["value"] == value), None)
-    return "–" if row is None else f"{formatting.count(row['pairs'])} ({formatting.percent(row['share'])})"
+    return (
+        "–" if row is None else page.held(row, f"{formatting.count(row['pairs'])} ({formatting.percent(row['share'])})")
+    )
