@@ -593,7 +593,7 @@ def test_what_is_given_as_it_was_is_marked_wherever_it_stands() -> None:
     assert written.count("≈: as after another step, from which it differs by fewer than 10") >= len(
         {section for section, _ in marked}
     )
-    assert "≈: as after another step" not in html(planted.content())
+    assert "≈: as after another step" not in html(_figures(200))
 
 
 def test_texts_from_data_are_escaped() -> None:

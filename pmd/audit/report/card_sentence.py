@@ -171,8 +171,8 @@ def _male(result: Mapping[str, Any]) -> Iterator[str]:
     if ratio is not None and ratio["value"] is not None and ratio["enough"]:
         ends = f" ({escape(formatting.ratios(ratio['interval']))})" if ratio["interval"] else ""
         yield (
-            f"<b>What captions mention</b>, which is another question: {escape(formatting.ratio(ratio['value']))}{ends} English captions with a female "
-            'term for each with a male one. <a href="#gendered">Gendered terms</a>'
+            f"<b>What captions mention</b>, which is another question: {escape(formatting.ratio(ratio['value']))}{ends} English "
+            'captions with a female term for each with a male one. <a href="#gendered">Gendered terms</a>'
         )
     yield "No gender is taken from names or faces."
 

@@ -167,7 +167,7 @@ def bar_list(rows: Sequence[Bar], styles: Sequence[str], title: str) -> str:
 def columns(
     labels: Sequence[str], series: Sequence[Sequence[float | None]], styles: Sequence[str], title: str, axis: str
 ) -> str:
-    """Return a histogram: one group of columns a label, one column a style; values are shares of one, None of what is not told."""
+    """Return a histogram: a group of columns a label, one a style; values are shares of one, None of what is not told."""
     top, step = _axis(max((value for values in series for value in values if value is not None), default=0.0) * 100)
     low, high = 206.0, 12.0
     wide = 100 / max(len(labels), 1)

@@ -26,7 +26,8 @@ def countries(result: Mapping[str, Any]) -> str:
     if not before["coverage"]["measured"]:
         return f'<p class="reading">No pair here has a geotag.</p>{amiss}' + page.coverage(result, before)
     earlier = {row["country"]: row["share"] for row in before["shares"]}
-    placed = after["coverage"]["measured"] - after["no_country"]
+    at_sea = after["no_country"]
+    placed = after["coverage"]["measured"] - at_sea
     few = placed < formatting.FEW
     bars = [
         Bar(
@@ -42,7 +43,7 @@ def countries(result: Mapping[str, Any]) -> str:
     ]
     rest = (
         '<p class="coverage">Shares are of the pairs whose geotag lies in a country; '
-        f"{formatting.count(after['no_country'])} more {formatting.verb(after['no_country'], 'is', 'are')} at sea or in no single one. "
+        f"{formatting.count(at_sea)} more {formatting.verb(at_sea, 'is', 'are')} at sea or in no single one. "
         f"Countries not shown: {escape(formatting.percent(_share_of_others(after)))}.</p>"
     )
     return (

@@ -148,9 +148,12 @@ def _reading(figures: Mapping[str, Any], stage: str) -> str:
     if female["value"] is None:
         return "No English caption was looked at."
     if not (female["enough"] and male["enough"]):
+        having, texts = (
+            figures["texts"]["female"],
+            formatting.counted(figures["coverage"]["measured"], "English caption"),
+        )
         return (
-            f"Of {formatting.counted(figures['coverage']['measured'], 'English caption')} after {stage}, "
-            f"{formatting.count(figures['texts']['female'])} {formatting.verb(figures['texts']['female'], 'has', 'have')} a female and "
+            f"Of {texts} after {stage}, {formatting.count(having)} {formatting.verb(having, 'has', 'have')} a female and "
             f"{formatting.count(figures['texts']['male'])} a male term: too few, from too few images, to speak of rates."
         )
     text = (

@@ -92,10 +92,7 @@ def _map(result: Mapping[str, Any], source: str, told: Mapping[str, Any]) -> str
     if not ratios:
         return ""
     titles = {
-        row[
-            "country"
-        ]: f"{names.get(row['country'], row['country'])}: {page.held(row, formatting.count(row['pairs']))} photographs, "
-        f"{formatting.rate(row['per_million_people'])} a million people, {formatting.ratio(row['to_people'])} times its share of people"
+        row["country"]: _titled(names.get(row["country"], row["country"]), row)
         for row in told["countries"]
         if row["country"] in ratios
     }
@@ -104,6 +101,14 @@ def _map(result: Mapping[str, Any], source: str, told: Mapping[str, Any]) -> str
     title = f"{source}: share of photographs ÷ share of the world's people, by country"
     return "<h3>Photographs for people: share of photographs ÷ share of the world's people</h3>" + page.chart(
         worldmap.drawing(classes, titles, title), *keys, page.key("nothing", "none, or too few to show")
+    )
+
+
+def _titled(name: str, row: Mapping[str, Any]) -> str:
+    """Return what a country of the map says when it is pointed at."""
+    return (
+        f"{name}: {page.held(row, formatting.count(row['pairs']))} photographs, {formatting.rate(row['per_million_people'])} a "
+        f"million people, {formatting.ratio(row['to_people'])} times its share of people"
     )
 
 
@@ -253,8 +258,12 @@ def _suffixes(result: Mapping[str, Any]) -> str:
         if not rows:
             continue
         cells = [
-            f'<tr><th scope="row">{escape(names.get(row["value"], row["value"]))}</th><td>{page.held(row, formatting.count(row["pairs"]))}</td>'
-            f"<td>{escape(formatting.percent(earlier.get(row['value'])))}</td><td>{escape(formatting.percent(row['share']))}</td></tr>"
+            page.row(
+                names.get(row["value"], row["value"]),
+                page.held(row, formatting.count(row["pairs"])),
+                formatting.percent(earlier.get(row["value"])),
+                formatting.percent(row["share"]),
+            )
             for row in rows
         ]
         head = ["<domain of", f"pairs after {last}", f"share after {first}", f"share after {last}"]

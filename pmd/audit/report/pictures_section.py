@@ -67,7 +67,8 @@ def _reading(pictures: Mapping[str, Any], sources: Sequence[str]) -> str:
         said.append(f"{share} {words}")
     few = " What few pictures of a source have in common is not shown, hence the ranges." if is_range else ""
     return (
-        f"Of {formatting.counted(number, 'picture')} that {formatting.verb(number, 'was', 'were')} fetched, those of several sources counted for each, "
+        f"Of {formatting.counted(number, 'picture')} that {formatting.verb(number, 'was', 'were')} fetched, those of several "
+        "sources counted for each, "
         f"{said[0]}, {said[1]}, and {said[2]}.{few}"
     )
 

@@ -143,7 +143,8 @@ def overlap(result: Mapping[str, Any]) -> str:
     several = matrix["images"] - sum(row["only_here"] for row in matrix["by_source"])
     largest = max(matrix["pairs_of_sources"], key=lambda row: row["images"], default=None)
     share = formatting.percent(several / matrix["images"])
-    reading = f"{share} of {formatting.counted(matrix['images'], 'image')} {formatting.verb(matrix['images'], 'is', 'are')} in several sources"
+    are = formatting.verb(matrix["images"], "is", "are")
+    reading = f"{share} of {formatting.counted(matrix['images'], 'image')} {are} in several sources"
     reading += (
         f"; {largest['sources'][0]} and {largest['sources'][1]} share most: {formatting.count(largest['images'])}."
         if largest is not None and largest["images"]
