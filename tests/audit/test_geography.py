@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from pmd.audit.figures import tables
+from pmd.audit.places import population
 from pmd.audit.report import geography_section
 from pmd.audit.report import sections as report
 from tests.audit import planted
@@ -34,6 +35,20 @@ def test_countries_by_photograph_and_by_user() -> None:
         "of": "users",
         "rest": "has no photograph with a country",
     }
+
+
+def test_countries_of_which_nothing_is_known_are_in_neither_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table without Vietnam: Germany's photographs are told of those elsewhere, as its internet users are."""
+    rows = tuple(row for row in planted.ROWS if row.country != "VN")
+    people = {code: number for code, number in planted.BESIDE.people.items() if code != "VN"}
+    beside = population.Beside(2010, population.Population(2010, people, 1000), rows)
+    monkeypatch.setattr(planted, "BESIDE", beside)
+    told = planted.content.__wrapped__()["geography"]["sources"]["yfcc100m"]["curate"]["countries"]
+    germany, vietnam = ({row["country"]: row for row in told}[code] for code in ("DE", "VN"))
+    assert germany["share"] == pytest.approx(280 / 605, rel=1e-5)
+    assert germany["to_people"] == pytest.approx(280 / (605 - 220) / (80 / (1000 - 90)), rel=1e-5)
+    assert germany["to_internet_users"] == pytest.approx(280 / (605 - 220) / (64 / (64 + 210)), rel=1e-5)
+    assert vietnam.keys().isdisjoint({"to_people", "to_internet_users"})
 
 
 def test_the_share_of_high_income_has_its_interval_and_its_bounds() -> None:

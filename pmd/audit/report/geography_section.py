@@ -214,7 +214,10 @@ def _countries(result: Mapping[str, Any], source: str, told: Mapping[str, Any], 
     return (
         f"<h3>{escape(source)} after {escape(last)}: countries by photographs for people</h3>"
         f'<p class="soft">Countries with {_LEAST_RANKED} photographs or more{ends}. “× people”: share of photographs ÷ share of '
-        "the world's people; users count once, where most of their photographs are.</p>" + shown + whole
+        "the world's people; users count once, where most of their photographs are."
+        + (" × internet users: of the countries alone whose internet users the table has.</p>" if has_users else "</p>")
+        + shown
+        + whole
     )
 
 
