@@ -91,7 +91,10 @@ def test_words_are_cut_alike(texts: list[str]) -> None:
         ("a--b c' 'd -e- x'y'", ["a", "b", "c", "d", "e", "x'y"]),
         ("HE_SHE wo\u00adman", ["he", "she", "woman"]),
         ("", []),
-        ("<PERSON>'s wife, King <PERSON> size (<person>) a person", ["0", "wife", "king", "0", "size", "0", "a", "person"]),
+        (
+            "<PERSON>'s wife, King <PERSON> size (<person>) a person",
+            ["0", "wife", "king", "0", "size", "0", "a", "person"],
+        ),
     ],
 )
 def test_words_by_hand(text: str, found: list[str]) -> None:

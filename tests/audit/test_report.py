@@ -546,6 +546,14 @@ def _rows_of(told: Any) -> Iterator[dict[str, Any]]:
             yield from _rows_of(one)
 
 
+def test_where_no_term_for_the_old_was_found_the_shares_are_told() -> None:
+    _, text = _read(html(_figures(400)))
+    part = text.partition("Terms for young and old")[2].partition("Terms for young and old")[2].replace("\u00a0", " ")
+    assert (
+        "After fetch, 0 % of English captions have a term for young people and 0 % one for old people: no ratio" in part
+    )
+
+
 def test_shares_of_countries_are_of_pairs_that_lie_in_one() -> None:
     """Of 80 geotags 40 are at sea: a half of the geotagged pairs lies in France, and all of those in a country."""
     content = orjson.loads(orjson.dumps(planted.content()))

@@ -1,8 +1,9 @@
 """Where photographs were taken, beside who lives there: by photograph and by user, against people, internet users and incomes.
 
 Counts are of this table and exact. Ratios are a country's share of the placed photographs ÷ its share of the world's people, or
-of its internet users: 1 where both are alike. Countries of which these are not known are in neither. Populations come from a package (`pmd.audit.places.population`), income classes and
-internet users from a file that the user names (`pmd.config.reference`).
+of its internet users: 1 where both are alike. Countries of which these are not known are in neither. Populations come from a
+package (`pmd.audit.places.population`), income classes and internet users from a file that the user names
+(`pmd.config.reference`).
 
 A photographed country is not a home: who travels is counted where they went.
 """

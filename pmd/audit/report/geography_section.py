@@ -62,10 +62,14 @@ def _reading(result: Mapping[str, Any], source: str, by_stage: Mapping[str, Any]
             if interval
             else ""
         )
-        lives = f", where {formatting.percent(people)} of people live" if people is not None else ""
+        lives = (
+            f", which have {formatting.percent(people)} of the people of all countries of known income"
+            if people is not None
+            else ""
+        )
         text = (
-            f"{formatting.percent(photographs['value'])} of {source}'s placed photographs after {last} are in high-income "
-            f"countries{lives}{ends}; of all its photographs, placed or not, between "
+            f"{formatting.percent(photographs['value'])} of {source}'s photographs after {last} in a country of known income are "
+            f"in high-income ones{ends}{lives}; of all its photographs, placed or not, between "
             f"{formatting.percent(photographs['bounds'][0])} and {formatting.percent(photographs['bounds'][1])}."
         )
         before = by_stage[first]["high_income"]["photographs"]["value"]
@@ -130,7 +134,8 @@ def _incomes(source: str, by_stage: Mapping[str, Any], ends: tuple[str, str], ta
     return (
         f"<h3>By income class of the country, {escape(source)}</h3>"
         + page.table(["<income", *head], rows, label=f"{source}: by income class of the country")
-        + ('<p class="soft">–: none, or too few to show.</p>' if is_hidden else "")
+        + '<p class="soft">Shares are of what lies, or lives, in a country that has a class.'
+        + (" –: none, or too few to show.</p>" if is_hidden else "</p>")
         + _added_up(after["added_up"])
         + _high_by_step(source, {step: by_stage[step] for step in taken})
     )
@@ -269,7 +274,7 @@ def _suffixes(result: Mapping[str, Any]) -> str:
             )
             for row in rows
         ]
-        head = ["<domain of", f"pairs after {last}", f"share after {first}", f"share after {last}"]
+        head = ["<domain of", f"pairs after {last}", *(f"share of these after {stage}" for stage in (first, last))]
         covered = by_stage[last]["coverage"]
         parts.append(
             f"<h4>{escape(source)}: {escape(formatting.percent(covered['share']))} of pairs lie under a country's domain</h4>"
