@@ -59,8 +59,9 @@ CARD: Final = "card"
 #: And of the list of what has left that is about to be replaced, until the release is whole.
 _REPLACED: Final = "withdrawn_before"
 
-#: Raised when the files would be written otherwise of the same lists. 6: `configs` also without rows.
-FORMAT: Final = 6
+#: Raised when the files would be written otherwise of the same lists. 6: `configs` also without rows. 7: the
+#: card writes no small share as 0.0%, and of what shares are.
+FORMAT: Final = 7
 
 
 def write(config: Config, standing: Standing | None = None) -> bool:

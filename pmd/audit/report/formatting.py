@@ -69,6 +69,11 @@ def percent(share: float | None, width: float | None = None) -> str:
     return f"{text}{PER_CENT}"
 
 
+def plain_percent(share: float) -> str:
+    """Return a share as `percent` does, as cards and plain text have it: "4.1%"."""
+    return percent(share).replace(PER_CENT, "%")
+
+
 def _decimals(value: float) -> int:
     """Return the decimals of a figure in per cent without an interval."""
     return 0 if value >= 100 else 1 if round(value, 2) >= 1 else 2
