@@ -9,6 +9,7 @@ import orjson
 
 from pmd import escape
 from pmd.audit.report import formatting
+from pmd.audit.report.formatting import plain_percent as percent
 from pmd.refresh import page
 from pmd.store import commits, root, storage
 
@@ -74,11 +75,7 @@ def _placed(audit: Mapping[str, Any], last: str) -> Iterator[str]:
         photographs = (told.get("high_income") or {}).get("photographs") or {}
         if _value(photographs) is not None:
             low, most = photographs.get("bounds") or (None, None)
-            bounds = (
-                f"; of all its photographs between {formatting.plain_percent(low)} and {formatting.plain_percent(most)}"
-                if low is not None
-                else ""
-            )
+            bounds = f"; of all its photographs between {percent(low)} and {percent(most)}" if low is not None else ""
             is_added_up = "pairs" in told.get("added_up", ())
             where = "countries of known income that are told" if is_added_up else "a country of known income"
             yield (
@@ -104,19 +101,19 @@ def still_there(found: Mapping[str, Any]) -> list[str]:
     if not fetched["images"]:
         return []
     said = [
-        f"{formatting.plain_percent(fetched['share'])} of the {fetched['images']:,} images that were asked for on the web were there."
+        f"{percent(fetched['share'])} of the {fetched['images']:,} images that were asked for on the web were there."
     ]
     if found["waves"]:
         last = found["waves"][-1]
         of_all = last["sources"][0]
         between = [
-            f"{formatting.plain_percent(low)} to {formatting.plain_percent(high)} {words}"
+            f"{percent(low)} to {percent(high)} {words}"
             for name, words in (("this_table", "of all of them"), ("another_draw", "in another draw of such hosts"))
             for low, high in ([of_all[name]["interval"]] if of_all[name]["interval"] else [])
         ]
         more = f" ({'; '.join(between)})" if between else ""
         said.append(
-            f"Of those that were there, {formatting.plain_percent(of_all['share'])} still were on {last['wave']}{more}, by a sample of "
+            f"Of those that were there, {percent(of_all['share'])} still were on {last['wave']}{more}, by a sample of "
             f"{of_all['asked']:,}."
         )
     if found["half_life"]["days"] is not None:
@@ -141,13 +138,13 @@ def _sentences(found: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[s
     yield from _hosts(found.get("hosts", {}))
     repeated = found.get("repeated", {}).get("shared_by", [])
     if repeated and repeated[0]["share"] is not None:  # of no pairs there is no share
-        yield f"{formatting.plain_percent(repeated[0]['share'])} of the pairs have a text that stands on {repeated[0]['images']} images or more."
+        yield f"{percent(repeated[0]['share'])} of the pairs have a text that stands on {repeated[0]['images']} images or more."
 
 
 def _where(countries: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[str]:
     """Yield where geotags lie, of those that lie in a country: others are at sea."""
     largest = [
-        f"{names.get(row['country'], row['country'])} ({'about ' if row.get('as_before') else ''}{formatting.plain_percent(row['share'])})"
+        f"{names.get(row['country'], row['country'])} ({'about ' if row.get('as_before') else ''}{percent(row['share'])})"
         for row in countries.get("shares", [])[:5]
     ]
     if largest:
@@ -162,7 +159,7 @@ def _hosts(hosts: Mapping[str, Any]) -> Iterator[str]:
     if (number := hosts["distinct"]["value"]) <= _TEN:
         held = f"{formatting.counted(number, 'host')} {formatting.verb(number, 'holds', 'hold')} all"
     else:
-        held = f"The ten largest of {number:,} hosts hold {formatting.plain_percent(hosts['top_10'])} of the"
+        held = f"The ten largest of {number:,} hosts hold {percent(hosts['top_10'])} of the"
     yield f"{held} pairs with an image URL; first {', '.join(first)}."
 
 
@@ -175,21 +172,16 @@ def _share(figure: Mapping[str, Any] | None) -> str:
     """Return a share with its intervals, each with the truth that it is of, where it has one."""
     assert figure is not None
     few = " (too few to be read as a rate)" if figure.get("enough") is False else ""
-    return f"{formatting.plain_percent(figure['value'])}{few}" + "".join(_between(figure))
+    return f"{percent(figure['value'])}{few}" + "".join(_between(figure))
 
 
 def _between(figure: Mapping[str, Any]) -> Iterator[str]:
     another = figure.get("another_draw") or {}
-    said = [
-        f"{formatting.plain_percent(low)} to {formatting.plain_percent(high)} in all of them"
-        for low, high in _intervals(figure)
-    ]
+    said = [f"{percent(low)} to {percent(high)} in all of them" for low, high in _intervals(figure)]
     for low, high in _intervals(another):
         *first, last = (_UNITS[unit] for unit in another["cluster"].split("+"))
         units = f"{', '.join(first)} and {last}" if first else last
-        said.append(
-            f"{formatting.plain_percent(low)} to {formatting.plain_percent(high)} in another draw of such {units}"
-        )
+        said.append(f"{percent(low)} to {percent(high)} in another draw of such {units}")
     if said:
         yield f" ({'; '.join(said)})"
 
