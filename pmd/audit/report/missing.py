@@ -16,8 +16,8 @@ _NAMES: Final = (
     "its captions say. In Conceptual 12M <PERSON> stands for a name, and is no term."
 )
 _GEOTAGS: Final = (
-    "Only YFCC100M carries geotags, and people who geotag differ from people who do not. A country is where the camera "
-    "was said to be, not where the photographer is from; borders are those of time zones."
+    "Of PMD's sources YFCC100M alone carries geotags, and people who geotag differ from people who do not. A country is where the "
+    "camera was said to be, not where the photographer is from; borders are those of time zones."
 )
 _USERS: Final = (
     "A user is an account name: one person may have several, and an account several people. RedCaps' authors and "
