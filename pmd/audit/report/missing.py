@@ -16,8 +16,8 @@ _NAMES: Final = (
     "its captions say. In Conceptual 12M <PERSON> stands for a name, and is no term."
 )
 _GEOTAGS: Final = (
-    "Of PMD's sources YFCC100M alone carries geotags, and people who geotag differ from people who do not. A country is where the "
-    "camera was said to be, not where the photographer is from; borders are those of time zones."
+    "Of PMD's sources YFCC100M alone carries geotags, and people who geotag differ from people who do not. A country is where "
+    "the camera was said to be, not where the photographer is from; borders are those of time zones."
 )
 _USERS: Final = (
     "A user is an account name: one person may have several, and an account several people. RedCaps' authors and "
@@ -53,7 +53,7 @@ LIMITS: Final = (
 #: Limit of a build → what it is of any data set; None where it is none.
 _OF_DATA: Final = {
     _REJECTED: "A row that could not be read, or has no text, is counted, by reason, and not described.",
-    _GEOTAGS: "People who geotag differ from people who do not. A country is where the camera was said to be, not where the "
+    _GEOTAGS: "People who geotag differ from people who do not. A country is where the camera was said to be, not where "
     "photographer is from; borders are those of time zones.",
     _USERS: "A user is what the column of users says: one person may have several names, and several people one.",
     _HOSTS: "A host is where the file lay when the data set listed it, not who made it.",
