@@ -29,7 +29,10 @@ from pmd.store.wanted import Wanted
 #: 11: no age is heard in "25 year old", "middle aged" or "senior doctor"; terms are named by what captions say, and what stands
 #: with gendered terms by female and male ones alone; plugs, beds and more animals are no people; long captions are told.
 #: 12: pairs are told by the licences of their text and their image.
-AUDIT_FORMAT: Final = 12
+#: 13: of all sources hosts, countries, languages and texts are what each source tells, listed there or not; so are terms that
+#: carry a figure, of 10 texts or more of a source. Countries stand beside people and internet users without those of which none
+#: are known. Several of a thing are passed over as one is, things named after babies are no people, and <PERSON> is a name.
+AUDIT_FORMAT: Final = 13
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,6 +27,11 @@ VALUES: Final = ("income_class", "internet_users_percent")
 _YEARS: Final = (1900, 2100)
 #: Since this year more than one per cent of people use the internet in nearly all countries (6.7 % of the world in 2000).
 _MANY_ONLINE: Final = 2000
+_REMEDY: Final = "mend the row"
+#: What the World Bank's and ITU's tables have where there is no number: "..", "n/a".
+_WITHOUT_NUMBER: Final = (
+    'write the number alone, and nothing where there is none (not "..", "n/a" or a sign of per cent)'
+)
 #: What other tables part columns by.
 _NO_COMMAS: Final = {";": "semicolons", "\t": "tabs"}
 
@@ -55,7 +60,7 @@ class Problem:
     column: str
     expected: str
     found: str
-    remedy: str = "mend the row"
+    remedy: str = _REMEDY
 
 
 def read(path: str) -> tuple[Row, ...]:
@@ -158,12 +163,13 @@ def _row(line: int, names: Sequence[str], cells: Sequence[str]) -> tuple[Row | N
     said = {name: cell.strip() for name, cell in zip(names, cells, strict=True)}
     problems = []
 
-    def wrong(column: str, expected: str) -> None:
-        problems.append(Problem(line, column, expected, repr(said[column])))
+    def wrong(column: str, expected: str, remedy: str = _REMEDY) -> None:
+        problems.append(Problem(line, column, expected, repr(said[column]), remedy))
 
     country = nations.two_letters(said["country"])
     if country is None:
-        wrong("country", 'a code of ISO 3166, of two or three letters, as in "DE" or "DEU"; "XK" or "XKX" for Kosovo')
+        expected = 'a code of ISO 3166, of two or three letters, as in "DE" or "DEU"; "XK" or "XKX" for Kosovo'
+        wrong("country", expected, "write the country's code; take out the rows of regions and groups (WLD, EUU)")
     year = int(said["year"]) if re.fullmatch("[0-9]{4}", said["year"]) else 0
     if not _YEARS[0] <= year <= _YEARS[1]:
         wrong("year", f"a year, {_YEARS[0]} to {_YEARS[1]}")
@@ -174,7 +180,7 @@ def _row(line: int, names: Sequence[str], cells: Sequence[str]) -> tuple[Row | N
     if written:
         percent = float(written) if re.fullmatch(r"[0-9]{1,3}(\.[0-9]+)?", written) else -1.0
         if not 0 <= percent <= 100:
-            wrong("internet_users_percent", "a number, 0 to 100, with a point, or nothing")
+            wrong("internet_users_percent", "a number, 0 to 100, with a point, or nothing", _WITHOUT_NUMBER)
     return (None if country is None or not year else Row(country, year, income, percent)), problems
 
 

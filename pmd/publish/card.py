@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pmd import escape, flow
+from pmd.audit.report import formatting
 from pmd.config.options import CardOptions
 from pmd.publish import census, named, withdrawn
 from pmd.publish.census import Listed
@@ -383,7 +384,7 @@ def _named(listed: Sequence[Listed]) -> Iterator[str]:
 
 
 def _part(counts: Mapping[str, int], column: str) -> str:
-    return f"{counts[column]:,} ({counts[column] / counts[named.ROWS]:.1%})"
+    return f"{counts[column]:,} ({formatting.plain_percent(counts[column] / counts[named.ROWS])})"
 
 
 def _withheld(listed: Sequence[Listed]) -> Iterator[str]:

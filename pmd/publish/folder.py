@@ -59,7 +59,8 @@ CARD: Final = "card"
 #: And of the list of what has left that is about to be replaced, until the release is whole.
 _REPLACED: Final = "withdrawn_before"
 
-#: Raised when the files would be written otherwise of the same lists. 7: find.html names the lists whose index it loads.
+#: Raised when the files would be written otherwise of the same lists. 7: find.html names the lists whose index it loads, and the
+#: card writes no small share as 0.0%, and of what shares are.
 FORMAT: Final = 7
 
 

@@ -8,10 +8,14 @@ from typing import Any, Final
 import orjson
 
 from pmd import escape
+from pmd.audit.report import formatting
+from pmd.audit.report.formatting import plain_percent as percent
 from pmd.refresh import page
 from pmd.store import commits, root, storage
 
 _AUDIT: Final = "audit.json"
+#: Hosts of `top_10`: of so few all are meant.
+_TEN: Final = 10
 #: What is drawn, as the audit names it → as the card does.
 _UNITS: Final = {name: f"{name}s" for name in ("image", "user", "subreddit", "page", "host")}
 
@@ -34,7 +38,7 @@ def statements(audit: Mapping[str, Any] | None) -> list[str]:
     population = audit["all"][last]
     return [
         *_about(audit, last),
-        *_sentences(population),
+        *_sentences(population, (audit.get("labels") or {}).get("countries", {})),
         *_mentioned(population),
         *_placed(audit, last),
         *_lost(audit),
@@ -71,7 +75,7 @@ def _placed(audit: Mapping[str, Any], last: str) -> Iterator[str]:
         photographs = (told.get("high_income") or {}).get("photographs") or {}
         if _value(photographs) is not None:
             low, most = photographs.get("bounds") or (None, None)
-            bounds = f"; of all its photographs between {low:.0%} and {most:.0%}" if low is not None else ""
+            bounds = f"; of all its photographs between {percent(low)} and {percent(most)}" if low is not None else ""
             is_added_up = "pairs" in told.get("added_up", ())
             where = "countries of known income that are told" if is_added_up else "a country of known income"
             yield (
@@ -86,8 +90,8 @@ def _lost(audit: Mapping[str, Any]) -> Iterator[str]:
     if tests:
         found = [test for test in tests if test["finding"]]
         yield (
-            f"Of {len(tests):,} tests whether what a step lost had to do with what it shows, {len(found):,} are findings, false "
-            "discoveries held to 5 %."
+            f"Of {formatting.counted(len(tests), 'test')} whether what a step lost had to do with what it shows, {len(found):,} "
+            f"{formatting.verb(len(found), 'is a finding', 'are findings')}, false discoveries held to 5 %."
         )
 
 
@@ -96,18 +100,20 @@ def still_there(found: Mapping[str, Any]) -> list[str]:
     fetched = found["fetched"]
     if not fetched["images"]:
         return []
-    said = [f"{fetched['share']:.1%} of the {fetched['images']:,} images that were asked for on the web were there."]
+    said = [
+        f"{percent(fetched['share'])} of the {fetched['images']:,} images that were asked for on the web were there."
+    ]
     if found["waves"]:
         last = found["waves"][-1]
         of_all = last["sources"][0]
         between = [
-            f"{low:.1%} to {high:.1%} {words}"
+            f"{percent(low)} to {percent(high)} {words}"
             for name, words in (("this_table", "of all of them"), ("another_draw", "in another draw of such hosts"))
             for low, high in ([of_all[name]["interval"]] if of_all[name]["interval"] else [])
         ]
         more = f" ({'; '.join(between)})" if between else ""
         said.append(
-            f"Of those that were there, {of_all['share']:.1%} still were on {last['wave']}{more}, by a sample of "
+            f"Of those that were there, {percent(of_all['share'])} still were on {last['wave']}{more}, by a sample of "
             f"{of_all['asked']:,}."
         )
     if found["half_life"]["days"] is not None:
@@ -115,7 +121,7 @@ def still_there(found: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def _sentences(found: Mapping[str, Any]) -> Iterator[str]:
+def _sentences(found: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[str]:
     """Yield sentences of the sections that are there; another version of the audit may have others."""
     words, languages, gendered = (found.get(name, {}) for name in ("words", "languages", "gendered"))
     if words.get("mean") is not None:
@@ -128,17 +134,33 @@ def _sentences(found: Mapping[str, Any]) -> Iterator[str]:
             f"Of the English texts {_share(terms['female'])} have a term for women or girls and {_share(terms['male'])} one for "
             f"men or boys; {_share(terms['neither'])} have neither (GenBit's word lists; {_coverage(gendered)})."
         )
-    countries = found.get("countries", {})
-    largest = [f"{row['country']} {row['share']:.0%}" for row in countries.get("shares", [])[:5]]
-    if largest:
-        yield f"Geotags lie most often in {', '.join(largest)}, of {_coverage(countries)}."
-    hosts = found.get("hosts", {})
-    names = [escape.html(row["host"]) for row in hosts.get("largest", [])[:5]]
-    if names and hosts.get("top_10") is not None:
-        yield f"The ten largest hosts have {hosts['top_10']:.1%} of the images' URLs; first {', '.join(names)}."
+    yield from _where(found.get("countries", {}), names)
+    yield from _hosts(found.get("hosts", {}))
     repeated = found.get("repeated", {}).get("shared_by", [])
     if repeated and repeated[0]["share"] is not None:  # of no pairs there is no share
-        yield f"{repeated[0]['share']:.1%} of the pairs have a text that stands on {repeated[0]['images']} images or more."
+        yield f"{percent(repeated[0]['share'])} of the pairs have a text that stands on {repeated[0]['images']} images or more."
+
+
+def _where(countries: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[str]:
+    """Yield where geotags lie, of those that lie in a country: others are at sea."""
+    largest = [
+        f"{names.get(row['country'], row['country'])} ({'about ' if row.get('as_before') else ''}{percent(row['share'])})"
+        for row in countries.get("shares", [])[:5]
+    ]
+    if largest:
+        yield f"Geotags in a country lie most often in {', '.join(largest)}; {_coverage(countries)} have a geotag."
+
+
+def _hosts(hosts: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how much the largest hosts hold."""
+    first = [escape.html(row["host"]) for row in hosts.get("largest", [])[:5]]
+    if not first or hosts.get("top_10") is None:
+        return
+    if (number := hosts["distinct"]["value"]) <= _TEN:
+        held = f"{formatting.counted(number, 'host')} {formatting.verb(number, 'holds', 'hold')} all"
+    else:
+        held = f"The ten largest of {number:,} hosts hold {percent(hosts['top_10'])} of the"
+    yield f"{held} pairs with an image URL; first {', '.join(first)}."
 
 
 def _value(figure: Mapping[str, Any] | None) -> float | None:
@@ -149,16 +171,17 @@ def _value(figure: Mapping[str, Any] | None) -> float | None:
 def _share(figure: Mapping[str, Any] | None) -> str:
     """Return a share with its intervals, each with the truth that it is of, where it has one."""
     assert figure is not None
-    return f"{figure['value']:.1%}" + "".join(_between(figure))
+    few = " (too few to be read as a rate)" if figure.get("enough") is False else ""
+    return f"{percent(figure['value'])}{few}" + "".join(_between(figure))
 
 
 def _between(figure: Mapping[str, Any]) -> Iterator[str]:
     another = figure.get("another_draw") or {}
-    said = [f"{low:.1%} to {high:.1%} in all of them" for low, high in _intervals(figure)]
+    said = [f"{percent(low)} to {percent(high)} in all of them" for low, high in _intervals(figure)]
     for low, high in _intervals(another):
         *first, last = (_UNITS[unit] for unit in another["cluster"].split("+"))
         units = f"{', '.join(first)} and {last}" if first else last
-        said.append(f"{low:.1%} to {high:.1%} in another draw of such {units}")
+        said.append(f"{percent(low)} to {percent(high)} in another draw of such {units}")
     if said:
         yield f" ({'; '.join(said)})"
 

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from pmd.audit.figures import tables
+from pmd.audit.places import population
 from pmd.audit.report import geography_section
 from pmd.audit.report import sections as report
 from tests.audit import planted
@@ -34,6 +35,20 @@ def test_countries_by_photograph_and_by_user() -> None:
         "of": "users",
         "rest": "has no photograph with a country",
     }
+
+
+def test_countries_of_which_nothing_is_known_are_in_neither_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table without Vietnam: Germany's photographs are told of those elsewhere, as its internet users are."""
+    rows = tuple(row for row in planted.ROWS if row.country != "VN")
+    people = {code: number for code, number in planted.BESIDE.people.items() if code != "VN"}
+    beside = population.Beside(2010, population.Population(2010, people, 1000), rows)
+    monkeypatch.setattr(planted, "BESIDE", beside)
+    told = planted.content.__wrapped__()["geography"]["sources"]["yfcc100m"]["curate"]["countries"]
+    germany, vietnam = ({row["country"]: row for row in told}[code] for code in ("DE", "VN"))
+    assert germany["share"] == pytest.approx(280 / 605, rel=1e-5)
+    assert germany["to_people"] == pytest.approx(280 / (605 - 220) / (80 / (1000 - 90)), rel=1e-5)
+    assert germany["to_internet_users"] == pytest.approx(280 / (605 - 220) / (64 / (64 + 210)), rel=1e-5)
+    assert vietnam.keys().isdisjoint({"to_people", "to_internet_users"})
 
 
 def test_the_share_of_high_income_has_its_interval_and_its_bounds() -> None:
@@ -102,9 +117,13 @@ def _read(page: str) -> str:
 def test_the_page_says_where_beside_whom_and_what_not_to_claim() -> None:
     page = report.html(planted.content())
     text = _read(page[page.index('<h2 id="geography">') : page.index("</section>", page.index('<h2 id="geography">'))])
+    # Of India no income is known, so its people are in neither share.
     assert (
-        "of yfcc100m's placed photographs after fetch are in high-income countries, where 80.9 % of people live" in text
+        "of yfcc100m's photographs after fetch in a country of known income are in high-income ones (another draw"
+        in text
     )
+    assert "which have 80.9 % of the people of all countries of known income; of all" in text
+    assert "share of these after fetch" in text
     assert "of all its photographs, placed or not, between" in text
     assert "After curate it was 63.6 %." in text
     assert "a photographed country is not a home" in text

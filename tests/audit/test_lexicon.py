@@ -82,8 +82,32 @@ def test_works_animals_and_clothes_are_passed_over(pinned: lexicon.Lexicon, text
     assert mentions(pinned, text) - {"neutral"} == lists
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "two man caves and a king suite",
+        "male kestrels, female goldfinches and mother hippos",
+        "queen duvets and king pillows",
+        "bachelor pads of sister companies",
+        "HDMI male to female extenders",
+        "a male chimpanzee with a female puppy",
+    ],
+)
+def test_several_of_a_thing_are_passed_over_as_one_is(pinned: lexicon.Lexicon, text: str) -> None:
+    assert mentions(pinned, text) == set()
+
+
+@pytest.mark.parametrize(
+    "text", ["baby shower cake", "a baby grand piano", "kids' menu", "young adult novels", "Kid Rock, adults only"]
+)
+def test_things_that_are_named_after_babies_and_children_are_no_people(pinned: lexicon.Lexicon, text: str) -> None:
+    assert mentions(pinned, text) == set()
+
+
 def test_young_animals_are_no_neutral_people(pinned: lexicon.Lexicon) -> None:
     assert mentions(pinned, "a baby elephant and a baby penguin") == set()
+    assert mentions(pinned, "an infant chimpanzee and newborn puppies") == set()
+    assert mentions(pinned, "the child plays with a newborn") == {"neutral"}
     assert mentions(pinned, "a baby and an elephant") == {"neutral"}
 
 

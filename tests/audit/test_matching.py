@@ -57,7 +57,7 @@ _PIECES = st.sampled_from(
             "K",
             "ﬁ",
         ),
-        *("baby", "shower", "fire", "hydrant", "doctor"),
+        *("baby", "shower", "fire", "hydrant", "doctor", "<PERSON>"),
     ]
 )
 KNOWN = vocabulary.of(lexicon.of({"female": [" ".join(term) for term in WORDS.terms]}, lexicon.changes()[0]))
@@ -91,6 +91,10 @@ def test_words_are_cut_alike(texts: list[str]) -> None:
         ("a--b c' 'd -e- x'y'", ["a", "b", "c", "d", "e", "x'y"]),
         ("HE_SHE wo\u00adman", ["he", "she", "woman"]),
         ("", []),
+        (
+            "<PERSON>'s wife, King <PERSON> size (<person>) a person",
+            ["0", "wife", "king", "0", "size", "0", "a", "person"],
+        ),
     ],
 )
 def test_words_by_hand(text: str, found: list[str]) -> None:

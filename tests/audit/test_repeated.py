@@ -135,7 +135,8 @@ def test_what_one_user_repeats(summary: dict[str, Any]) -> None:
 
 def test_a_text_on_few_images_of_a_source_counts_where_others_have_it_too(summary: dict[str, Any]) -> None:
     assert pairs_by_threshold(summary["sources"]["coco"]["curate"]) == [0, 0, 0]
-    assert summary["all"]["curate"]["largest"][0] == {"text": "img 0 jpg", "images": 22, "pairs": 23}
+    flickr = {"source": "yfcc100m", "text": "img 0 jpg", "images": 13, "pairs": 14}
+    assert summary["all"]["curate"]["largest"][0] == {"text": "img 0 jpg", "images": 22, "pairs": 23, "parts": [flickr]}
     assert pairs_by_threshold(summary["all"]["curate"]) == [38, 0, 0]
 
 

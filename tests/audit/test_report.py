@@ -6,6 +6,7 @@ import base64
 import hashlib
 import itertools
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
 
@@ -25,6 +26,7 @@ from pmd.audit.report.style import CSS
 from pmd.audit.texts.lexicon import Absent
 from pmd.config import reference
 from pmd.store.commits import Books
+from tests.audit import page_tables, planted
 from tests.audit.batches import WHOLE, batch, counted, pair
 from tests.audit.test_result import TABLE2
 
@@ -244,7 +246,7 @@ def test_the_card_is_answered_first() -> None:
     _, text = _read(page)
     assert page.index("<blockquote>") < page.index('class="tiles"')
     assert "developed countriespartly testable" in text
-    assert "100 % of geotagged pairs lie in France." in text.replace("\u00a0", " ")
+    assert "100 % of the pairs with a geotag in a country lie in France." in text.replace("\u00a0", " ")
     assert "[audit.reference]" in text
     assert "youngernot testable hereNo source records who contributed, or how old they are." in text
     assert "male usersnot testable hereNo source records the gender of who contributed." in text
@@ -463,6 +465,11 @@ def test_an_empty_root_says_what_to_do() -> None:
         (1.0, None, "100\u00a0%"),
         (0.9999, None, ">99.9\u00a0%"),
         (0.9994, None, "99.9\u00a0%"),
+        (0.9997, 0.001, "99.97\u00a0%"),
+        (0.9997, 0.01, ">99.9\u00a0%"),
+        (0.997, 0.2, ">99\u00a0%"),
+        (1.0, 0.01, "100\u00a0%"),
+        (1.0512, None, "105\u00a0%"),
         (None, None, "–"),
     ],
 )
@@ -488,10 +495,113 @@ def test_what_rounds_to_nothing_has_no_sign_and_a_small_rate_keeps_two_figures()
 
 @pytest.mark.parametrize(
     ("number", "text"),
+    [(0, "0.00"), (0.00001, "<0.0001"), (0.00312, "0.0031"), (0.06, "0.06"), (0.096, "0.10"), (1.234, "1.23")],
+)
+def test_a_small_ratio_is_not_written_as_none(number: float, text: str) -> None:
+    assert formatting.ratio(number) == text
+
+
+def test_an_interval_of_shares_that_ends_close_to_all_is_written_to_its_end() -> None:
+    figure = {"value": 0.9997, "interval": [0.99, 0.99995], "enough": True}
+    assert formatting.share(figure) == ">99.9\u00a0% (99.0–100)"
+    assert formatting.ratios((0.0031, 0.0152)) == "0.0031–0.015"
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
     [(0, "0"), (512, "512"), (9_876, "9,876"), (12_345, "12.3k"), (999_600, "1M"), (30_312_004, "30.3M"), (None, "–")],
 )
 def test_short_counts(number: int | None, text: str) -> None:
     assert formatting.short(number) == text
+
+
+def test_a_column_of_all_is_said_to_be_all() -> None:
+    drawing = charts.columns(["5–6"], [[1.0]], ["after"], "lengths", "words")
+    assert "<title>5–6 words: 100\u00a0%</title>" in drawing
+
+
+@pytest.mark.parametrize("section", ["countries", "languages"])
+def test_what_is_not_told_of_the_first_stage_is_not_drawn_as_none(section: str) -> None:
+    content = _figures(200)
+    listed = {"countries": ("FR", "country", "pairs"), "languages": ("de", "language", "texts")}
+    code, label, count = listed[section]
+    content["all"]["fetch"][section]["shares"] = [{label: code, count: 50, "share": 0.5}]
+    content["all"]["curate"][section]["shares"] = []
+    content["all"]["fetch"][section]["other"] = 0.5
+    written = html(content).partition(f'<h2 id="{section}">')[2].partition("<h2 ")[0]
+    (row,) = [row for row in re.findall("<li.*?</li>", written) if "bar" in row]
+    assert 'class="bar after"' in row
+    assert 'class="bar before"' not in row
+
+
+def _rows_of(told: Any) -> Iterator[dict[str, Any]]:
+    """Yield the rows of lists that may have one that is given as it was: countries, hosts, years, domains, texts."""
+    if isinstance(told, dict):
+        if told.keys() & {"share", "images"} and told.keys() & {"country", "host", "language", "value", "text"}:
+            yield told
+        for one in told.values():
+            yield from _rows_of(one)
+    elif isinstance(told, list):
+        for one in told:
+            yield from _rows_of(one)
+
+
+def test_where_no_term_for_the_old_was_found_the_shares_are_told() -> None:
+    _, text = _read(html(_figures(400)))
+    part = text.partition("Terms for young and old")[2].partition("Terms for young and old")[2].replace("\u00a0", " ")
+    assert (
+        "After fetch, 0 % of English captions have a term for young people and 0 % one for old people: no ratio" in part
+    )
+
+
+def test_shares_of_countries_are_of_pairs_that_lie_in_one() -> None:
+    """Of 80 geotags 40 are at sea: a half of the geotagged pairs lies in France, and all of those in a country."""
+    content = orjson.loads(orjson.dumps(planted.content()))
+    for stage in content["stages"]:
+        content["all"][stage]["countries"] |= {
+            "coverage": {"measured": 80, "eligible": 1000, "share": 0.08, "of": "pairs", "rest": "has no geotag"},
+            "shares": [{"country": "DE", "pairs": 40, "share": 1.0}],
+            "no_country": 40,
+        }
+    content["geography"]["sources"] = {}
+    _, text = _read(html(content))
+    assert "100 % of the pairs with a geotag in a country lie in Germany." in text.replace("\u00a0", " ")
+    content["all"]["fetch"]["countries"]["no_country"] = 1
+    assert "1 more is at sea or in no single one." in _read(html(content))[1]
+
+
+def test_what_is_given_as_it_was_is_marked_wherever_it_stands() -> None:
+    content = orjson.loads(orjson.dumps(planted.content()))
+    for stage, population in _figures(200)["all"].items():
+        content["all"][stage]["repeated"] = population["repeated"]
+    for of in ("all", "sources", "geography"):
+        for row in _rows_of(content[of]):
+            row["as_before"] = True
+    written = html(content)
+    marked = {
+        (table.section, column)
+        for table in page_tables.Page(written).tables
+        for column, *cells in zip(table.head, *table.rows, strict=False)
+        if any("≈" in cell for cell in cells)
+    }
+    assert marked >= {
+        ("countries", "pairs after fetch"),
+        ("geography", "photographs"),
+        ("geography", "pairs after fetch"),  # of hosts' domains
+        ("years", "after fetch"),
+        ("repeated", "pairs"),
+        ("hosts", "pairs after fetch"),
+        ("hosts", "largest"),
+        ("stages", "after fetch"),
+    }
+    drawn = re.findall(
+        '<span class="value">(≈?)', written.partition('<h2 id="countries">')[2].partition("</figure>")[0]
+    )
+    assert set(drawn[1:]) == {"≈"}, "the first is the axis"
+    assert written.count("≈: as after another step, from which it differs by fewer than 10") >= len(
+        {section for section, _ in marked}
+    )
+    assert "≈: as after another step" not in html(_figures(200))
 
 
 def test_texts_from_data_are_escaped() -> None:
@@ -613,12 +723,16 @@ def test_of_many_findings_the_largest_are_listed_and_the_rest_is_in_the_table() 
     found["tests"] = [{**test, "property": f"C{number}", "effect": -number / 10_000} for number in range(3000)]
     page = html(found)
     _, text = _read(page)
-    assert "Of 3000 tests 3000 are findings" in text
-    assert "2980 more findings, smaller ones, and all tests stand in the table “tests” beside the page." in text
+    assert "Of 3,000 tests 3,000 are findings" in text
+    assert (
+        "2,980 further findings, smaller than these, and all tests stand in the table “tests” beside the page." in text
+    )
     assert "C2999" in text
     assert "C2979" not in text
     assert len(page) < 200_000
     assert len(tables.tables(found)["tests"]) == 3000
+    found["tests"] = found["tests"][:1]
+    assert "Of 1 test 1 is a finding; 0 cannot be answered" in _read(html(found))[1]
 
 
 def test_the_page_says_whether_small_hosts_died_more_often() -> None:

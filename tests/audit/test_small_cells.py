@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from pmd.audit.counting import unit_sums
+from pmd.audit.counting import measure, repeated, unit_sums
 from pmd.audit.counting.measure import CATEGORIES, CLASSES, MAX_WORDS, Partial, Plan, SourcePartial
 from pmd.audit.figures import small_cells, steps, tables
 from pmd.audit.figures.result import result
@@ -22,6 +22,9 @@ from pmd.audit.statistics import groups, suppression
 from pmd.audit.texts.lexicon import Absent
 from pmd.config.reference import Row
 from pmd.store.commits import Books
+from pmd.text import language
+from pmd.text.tokens import Tokens
+from tests.audit.batches import WHOLE, batch, counted, pair
 
 _STAGES = [name for name in CLASSES if name != "asked"]
 _INCOMES = {
@@ -343,6 +346,63 @@ def test_of_all_sources_together_those_without_addresses_are_not_covered() -> No
     del content["sources"]["localized_narratives__ADE20k"]["shard"]["hosts"]["largest"]  # which are not measured
     small_cells.hide(content, {})
     assert content["all"]["shard"]["hosts"] == population(85, 64)["hosts"]
+
+
+def test_of_all_sources_a_language_has_the_texts_of_those_too_that_do_not_list_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The one source has thirty languages, of which it lists those with most texts; the last of them is the other's first."""
+    codes = [f"{a}{b}" for a in "xyz" for b in "abcdefghij"]
+    texts = {"red_caps": [(code, 60 - number) for number, code in enumerate(codes)], "sbu_captions": [(codes[-1], 40)]}
+    rows = [
+        pair(source, f"{code}{number}", f"some ({code})", url="http://a.org/x")
+        for source, some in texts.items()
+        for code, many in some
+        for number in range(many)
+    ]
+
+    def marked(tokens: Tokens) -> pa.Array:
+        found = tokens.joined(np.arange(len(tokens))).to_pylist()
+        return pa.array([text[-3:-1] for text in found], pa.string())
+
+    monkeypatch.setattr(language, "languages", marked)
+    pairs, last = batch(rows), pa.array(["curate"] * len(rows))
+    partial = measure.measure(pairs, last, WHOLE)
+    books = {"curate": {source: Books(int(one.pairs.sum())) for source, one in partial.sources.items()}}
+    content = result(partial, books, WHOLE, {}, counted=counted(pairs, last))
+    listed = content["sources"]["red_caps"]["curate"]["languages"]["shares"]
+    assert len(listed) == small_cells.LISTED["languages"]
+    assert codes[-1] not in {row["language"] for row in listed}
+    (row,) = [row for row in content["all"]["curate"]["languages"]["shares"] if row["language"] == codes[-1]]
+    assert row["texts"] == 31 + 40
+    assert row["share"] == pytest.approx(71 / len(rows), rel=1e-5)
+
+
+def test_of_all_sources_a_text_is_listed_that_is_far_down_the_list_of_one() -> None:
+    """A sunset stands on most images. The one source lists ten other texts, and a third has it on two: too few to be told."""
+    texts = {
+        "yfcc100m": {"sunset": 30, "flowers": 35},
+        "sbu_captions": {"sunset": 12} | {f"some {word}": 20 for word in "abcdefghij"},
+        "coco": {"sunset": 2, "other": 40},
+    }
+    rows = [
+        pair(source, f"{text}{number}", text, meta={})
+        for source, some in texts.items()
+        for text, many in some.items()
+        for number in range(many)
+    ]
+    pairs, last = batch(rows), pa.array(["curate"] * len(rows))
+    partial = measure.measure(pairs, last, WHOLE)
+    books = {"curate": {source: Books(int(one.pairs.sum())) for source, one in partial.sources.items()}}
+    summary = repeated.summary(repeated.count(pa.Table.from_batches([repeated.occurrences(pairs, last)])))
+    content = result(partial, books, WHOLE, {}, counted=counted(pairs, last), repeated=summary)
+    sections = {name: one["curate"]["repeated"] for name, one in {**content["sources"], "all": content["all"]}.items()}
+    assert "sunset" not in {row["text"] for row in sections["sbu_captions"]["largest"]}
+    assert sections["all"]["largest"][:3] == [
+        {"text": "sunset", "images": 42, "pairs": 42},
+        {"text": "other", "images": 40, "pairs": 40},
+        {"text": "flowers", "images": 35, "pairs": 35},
+    ]
 
 
 @pytest.mark.parametrize("share", [0.995, 0.9, 0.001])

@@ -89,6 +89,26 @@ def test_what_carries_figures_is_listed_of_the_last_stage_alone() -> None:
     ]
 
 
+def test_terms_of_all_sources_tell_of_no_few_texts_of_one() -> None:
+    """Of 25 Muslims in all less 18 in the one source, seven would be left for the other."""
+    texts = {"red_caps": 18 * ["a Muslim"] + 12 * ["a Sikh"], "sbu_captions": 7 * ["a Muslim"] + 30 * ["a Sikh"]}
+    rows = [
+        pair(source, str(number), text, url=f"http://h{number}.org/x", meta={})
+        for source, some in texts.items()
+        for number, text in enumerate(some)
+    ]
+    pairs, last = batch(rows), pa.array(["curate"] * len(rows))
+    books = {"curate": {source: Books(len(some)) for source, some in texts.items()}}
+    content = result(measure.measure(pairs, last, WHOLE), books, WHOLE, {}, counted=counted(pairs, last, WHOLE))
+    told = {
+        name: {row["term"]: row["texts"] for row in population["curate"]["identity"]["carried_by"]}
+        for name, population in {**content["sources"], "all": content["all"]}.items()
+    }
+    assert told["red_caps"] == {"muslim": 18, "sikh": 12}
+    assert told["sbu_captions"] == {"sikh": 30}
+    assert told["all"] == {"muslim": 18, "sikh": 42}
+
+
 def test_odds_are_carried_by_female_and_male_terms_alone() -> None:
     """A nurse is among the neutral terms: she would be said to carry her own odds."""
     texts = ["a woman and a nurse"] * 1200 + ["a man and a nurse"] * 60

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pmd.audit.report import years_section
@@ -35,3 +36,18 @@ def test_pairs_that_have_dates_of_which_no_year_holds_enough_are_not_said_to_hav
     assert said == '<p class="reading">No year holds enough of red_caps&#x27;s pairs after shard to be shown.</p>'
     result["geography"]["years"] = {"yfcc100m": none}
     assert "No pair here has a date." in years_section.section(result)
+
+
+def test_a_year_that_is_not_told_is_not_drawn_as_none() -> None:
+    before, after = told({"1999": 0.1, "2006": 0.4, "2007": 0.5}), told({"2006": 0.4, "2008": 0.6})
+    result: dict[str, Any] = {"stages": ["curate", "shard"]}
+    years = {"date": "taken", "curate": before["shard"], "shard": after["shard"]}
+    drawn = years_section._drawn(result, "yfcc100m", years, ("curate", "shard"))
+    titles = re.findall("<title>([^<]*year: [^<]*)</title>", drawn)
+    assert titles == [
+        "before 2000 year: 10.0\u00a0%",
+        "2006 year: 40.0\u00a0%",
+        "2006 year: 40.0\u00a0%",
+        "2007 year: 50.0\u00a0%",
+        "2008 year: 60.0\u00a0%",
+    ]

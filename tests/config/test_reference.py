@@ -52,6 +52,13 @@ def test_what_is_wrong_with_a_row(tmp_path: Path, row: str, column: str, expecte
     assert rows == [Row("FR", 2010, "high", 70.0)]
 
 
+def test_what_exports_have_beside_countries_and_numbers_is_told_how_to_mend(tmp_path: Path) -> None:
+    _, problems = reference.check(_file(tmp_path, f"{HEAD}WLD,2010,high,70\nABW,2010,high,..\nUSA,2010,high,71.7%\n"))
+    assert [problem.line for problem in problems] == [2, 3, 4]
+    assert "take out the rows of regions and groups" in problems[0].remedy
+    assert all("nothing where there is none" in problem.remedy for problem in problems[1:])
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
@@ -113,7 +120,7 @@ def test_a_configuration_tells_every_row(tmp_path: Path) -> None:
     assert problems[0].expected.startswith("country: a code of ISO 3166")
     assert problems[0].found.strip('"').endswith("countries.csv, line 2: 'XX'")
     assert problems[9].found.strip('"').endswith("line 11: 'XX'; 2 rows more")
-    assert problems[0].remedy == "mend the row"
+    assert problems[0].remedy.startswith("write the country's code")
 
 
 def test_the_path_is_relative_to_the_configuration(tmp_path: Path) -> None:

@@ -530,20 +530,33 @@ def test_what_the_audit_measured_is_told_with_what_it_is_of() -> None:
             "coverage": coverage,
         },
         "countries": {"shares": [{"country": "BR", "share": 0.1, "pairs": 1}], "coverage": coverage},
-        "hosts": {"largest": [{"host": "a<b>.example"}], "top_10": 0.5, "coverage": coverage},
+        "hosts": {
+            "largest": [{"host": "a<b>.example"}],
+            "top_10": 0.5,
+            "distinct": {"value": 1234},
+            "coverage": coverage,
+        },
+        "harm": {"sexual": {"value": 0.0003, "interval": None, "enough": True}, "coverage": coverage},
+        "age": {"old": {"value": 0.5, "interval": None, "enough": False}, "coverage": coverage},
         "repeated": {"shared_by": [{"images": 10, "share": 0.04, "pairs": 1}], "coverage": coverage},
     }
-    assert measured.statements({"stages": ["curate", "shard"], "all": {"shard": population}}) == [
+    audit = {"stages": ["curate", "shard"], "all": {"shard": population}, "labels": {"countries": {"BR": "Brazil"}}}
+    assert measured.statements(audit) == [
         "Captions have 9.9 words on average (median 10), of 9 of 10 pairs.",
         "50.0% (40.0% to 60.0% in all of them; 30.0% to 70.0% in another draw of such hosts, images and users) of the texts are "
         "English by an automatic identifier, of 9 of 10 pairs.",
         "Of the English texts 50.0% (40.0% to 60.0% in all of them; 30.0% to 70.0% in another draw of such hosts, images and "
         "users) have a term for women or girls and 50.0% (30.0% to 70.0% in another draw of such images) one for men or "
         "boys; 25.0% have neither (GenBit's word lists; 9 of 10 pairs).",
-        "Geotags lie most often in BR 10%, of 9 of 10 pairs.",
-        "The ten largest hosts have 50.0% of the images' URLs; first a&lt;b&gt;.example.",
+        "Geotags in a country lie most often in Brazil (10.0%); 9 of 10 pairs have a geotag.",
+        "The ten largest of 1,234 hosts hold 50.0% of the pairs with an image URL; first a&lt;b&gt;.example.",
         "4.0% of the pairs have a text that stands on 10 images or more.",
+        "Terms in English captions, which tell what was written and not what is shown: 50.0% (too few to be read as a rate) old "
+        "(9 of 10 pairs).",
+        "Terms in English captions, which tell what was written and not what is shown: 0.03% sexual (9 of 10 pairs).",
     ]
+    population["hosts"] |= {"distinct": {"value": 1}, "top_10": 1.0}
+    assert "1 host holds all pairs with an image URL; first a&lt;b&gt;.example." in measured.statements(audit)
     assert measured.statements(None) == measured.statements({"stages": []}) == []
     assert measured.statements({"stages": ["curate"], "all": {"curate": {}}}) == []
     empty = {"repeated": {"shared_by": [{"images": 10, "share": None, "pairs": 0}]}}
@@ -580,8 +593,8 @@ def test_what_the_card_of_pmd_says_is_answered_or_said_to_be_unanswerable() -> N
         "Terms in English captions, which tell what was written and not what is shown: 5.0% young, 5.0% old (9 of 10 texts).",
         "Terms in English captions, which tell what was written and not what is shown: 5.0% violent (9 of 10 texts).",
         "Of the photographs of yfcc100m in a country of known income, 70.0% (60.0% to 80.0% in another draw of such users) are "
-        "from high-income countries; of all its photographs between 30% and 90%. A photographed country is no home.",
-        "Of 2 tests whether what a step lost had to do with what it shows, 1 are findings, false discoveries held to 5 %.",
+        "from high-income countries; of all its photographs between 30.0% and 90.0%. A photographed country is no home.",
+        "Of 2 tests whether what a step lost had to do with what it shows, 1 is a finding, false discoveries held to 5 %.",
     ]
     audit["geography"]["sources"]["yfcc100m"]["shard"]["added_up"] = ["pairs"]
     said = measured.statements(audit)

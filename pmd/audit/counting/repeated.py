@@ -283,31 +283,57 @@ def summary(texts: pa.Table) -> dict[str, Any]:
     compared = [row["form"] for row in ranked[:MOST_COMPARED]]
     group = dict(zip(compared, (compared[first] for first in neighbours.groups(compared, JACCARD)), strict=True))
     near = {"texts": len(ranked), "compared": len(compared)}
+    of_sources = {name: [row for row in rows if row["source"] == name] for name in names}
     found = {
-        name: _figures(
-            [row for row in rows if row["source"] == name], group, near, has_users=recorded(name).user is not None
-        )
-        for name in names
+        name: _figures(mine, group, near, has_users=recorded(name).user is not None)
+        for name, mine in of_sources.items()
     }
-    return {"sources": found, "all": _figures(list(together.values()), group, near, has_users=False)}
+    parts = {
+        name: ({row["form"]: row for row in mine}, {row["key"]: row for row in _joined(mine, group)})
+        for name, mine in of_sources.items()
+    }
+    return {"sources": found, "all": _figures(list(together.values()), group, near, parts, has_users=False)}
 
 
-def _figures(
-    rows: Sequence[Mapping[str, Any]], group: Mapping[str, str], near: Mapping[str, int], *, has_users: bool
-) -> dict[str, Any]:
-    """Return the figures of one population by stage."""
+def _joined(rows: Sequence[Mapping[str, Any]], group: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return texts that are nearly one as one, each named by the text on most images; `key` is the same for all sources."""
     groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         groups[group.get(row["form"], row["form"])].append(row)
-    joined = [
+    return [
         {
+            "key": key,
             "form": max(members, key=lambda row: (row["images"][0], row["form"]))["form"],
             "texts": len(members),
             "images": np.sum([row["images"] for row in members], axis=0),
             "pairs": np.sum([row["pairs"] for row in members], axis=0),
         }
-        for members in groups.values()
+        for key, members in groups.items()
     ]
+
+
+#: Source → its texts by form, and its groups by key.
+_Parts = Mapping[str, tuple[Mapping[str, Mapping[str, Any]], Mapping[str, Mapping[str, Any]]]]
+
+
+def _parts(of_sources: _Parts, key: str, stage: int, *, near: bool) -> dict[str, list[dict[str, Any]]]:
+    """Return what each source has of a text, or group, that is listed of all: of those that have it on `FREQUENT` images."""
+    having = [(name, tables[near][key]) for name, tables in of_sources.items() if key in tables[near]]
+    some = [{"source": name, **_shown(row, stage)} for name, row in having if row["images"][stage] >= FREQUENT]
+    return {"parts": some} if of_sources else {}
+
+
+def _figures(
+    rows: Sequence[Mapping[str, Any]],
+    group: Mapping[str, str],
+    near: Mapping[str, int],
+    of_sources: _Parts | None = None,
+    *,
+    has_users: bool,
+) -> dict[str, Any]:
+    """Return the figures of one population by stage; of all sources what is listed has its parts, for what may be told of it."""
+    parts = of_sources or {}
+    joined = _joined(rows, group)
     found = {}
     for number, stage in enumerate(STAGES):
         shared = _shared(rows, number)
@@ -319,13 +345,17 @@ def _figures(
             "shared_by": shared,
             "largest": [
                 {**_shown(row, number), **({"users": row["users"][number]} if has_users else {})}
+                | _parts(parts, row["form"], number, near=False)
                 for row in _largest(rows, number)
             ],
             "near": {
                 "texts": near["texts"],
                 "compared": near["compared"],
                 "shared_by": _shared(joined, number),
-                "largest": [{**_shown(row, number), "texts": row["texts"]} for row in of_several],
+                "largest": [
+                    {**_shown(row, number), "texts": row["texts"]} | _parts(parts, row["key"], number, near=True)
+                    for row in of_several
+                ],
             },
         }
     return found

@@ -16,7 +16,7 @@ from pmd.audit.figures import attributes
 #: What the one population of a data set is called.
 READING: Final = "reading"
 #: What the method of countries says of builds alone.
-OF_BUILDS: Final = "Only YFCC100M has geotags."
+OF_BUILDS: Final = "Of PMD's sources YFCC100M alone has geotags."
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Where photographs were taken, beside who lives there: by photograph and by user, against people, internet users and incomes.
 
 Counts are of this table and exact. Ratios are a country's share of the placed photographs ÷ its share of the world's people, or
-of its internet users: 1 where both are alike. Populations come from a package (`pmd.audit.places.population`), income classes and
-internet users from a file that the user names (`pmd.config.reference`).
+of its internet users: 1 where both are alike. Countries of which these are not known are in neither. Populations come from a
+package (`pmd.audit.places.population`), income classes and internet users from a file that the user names
+(`pmd.config.reference`).
 
 A photographed country is not a home: who travels is counted where they went.
 """
@@ -168,6 +169,10 @@ def _stage(
     of_users = placed.users(stage)
     total, users = sum(placed.pairs(stage).values()), sum(of_users.values())
     pairs, same = shown[0].of_step("country", stage), shown[0].as_before("country", stage)
+    compared = [
+        (name, held, sum(held.values()), _known_of(held, pairs, total))
+        for name, held in (("people", beside.people), ("internet_users", online))
+    ]
     rows = []
     for code in sorted(pairs, key=lambda code: (-pairs[code], code)):
         row: dict[str, Any] = {"country": code, "pairs": pairs[code], "share": pairs[code] / total}
@@ -175,13 +180,10 @@ def _stage(
             row["as_before"] = True
         if code in shown[1]:
             row |= {"users": of_users[code], "user_share": of_users[code] / users}
-        for name, held, world in (
-            ("people", beside.people, sum(beside.people.values())),
-            ("internet_users", online, sum(online.values())),
-        ):
+        for name, held, world, known in compared:
             if held.get(code):
                 row[f"per_million_{name}"] = pairs[code] / held[code] * 1e6
-                row[f"to_{name}"] = row["share"] / (held[code] / world)
+                row[f"to_{name}"] = pairs[code] / known / (held[code] / world)
         rows.append(row)
     whole = after(placed.partial.pairs, stage)
     return {
@@ -193,6 +195,14 @@ def _stage(
             "users": users - sum(row.get("users", 0) for row in rows),
         },
     }
+
+
+def _known_of(held: Mapping[str, float], pairs: Mapping[str, int], total: int) -> int:
+    """Return the photographs without those of countries of which nothing is known to compare with.
+
+    Those of countries that are not told count as known: what they are would follow else.
+    """
+    return total - sum(number for code, number in pairs.items() if not held.get(code))
 
 
 def _incomes(

@@ -44,7 +44,7 @@ METHODS: Final = {
     "false discoveries at 5 % in each section; findings' intervals are corrected for being chosen.",
     "users": "Pairs of each user, counted. Users are never named.",
     "hosts": "Registrable domains of the upstream image URLs, counted. Hosts with fewer than 10 pairs are not listed; of all "
-    "sources there is what their lists have together. What follows from their sizes is rounded to 20 pairs if not all are told.",
+    "sources there is what is told of each, added up. What follows from their sizes is rounded to 20 pairs if not all are told.",
     "images": "Distinct images, counted, as the build has them: a photograph that COCO and Flickr number counts once. "
     "So do views of one image.",
     "repeated": "Pairs whose text stands on so many images, exactly: all texts, compared in small letters, without accents "

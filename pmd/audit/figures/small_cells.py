@@ -2,7 +2,7 @@
 
 The same pairs stand in several tables: by source and in all, by country and by income class, after each stage. `figures.steps`
 says what is told of each source; here every table of a source is cut to that, and what is said of all sources follows from it: it
-is what their lists have together, so that a small cell of one of them is in "other" here too.
+is what is told of each, added up, so that a small cell of one of them is in "other" here too.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def hide(content: Mapping[str, Any], told: Mapping[str, Source]) -> None:
                 _cut_marked(stage, population, told[name])
     for section in _LISTS:
         for stage, population in content["all"].items():
-            _add_up(content, stage, section, population[section])
+            _add_up(content, told, (stage, section), population[section])
 
 
 def _cut(section: str, stage: str, figures: dict[str, Any], populations: Mapping[str, Any], told: Source) -> None:
@@ -113,22 +113,29 @@ def _total(figures: Mapping[str, Any]) -> int:
     return int(figures["coverage"]["measured"]) - int(figures.get("no_country", 0))
 
 
-def _add_up(content: Mapping[str, Any], stage: str, section: str, figures: dict[str, Any]) -> None:
-    """Show of all sources together what they show one by one, added up, and no more: texts with the weight of their pairs."""
+def _add_up(
+    content: Mapping[str, Any], told: Mapping[str, Source], at: tuple[str, str], figures: dict[str, Any]
+) -> None:
+    """Show of all sources together what they tell one by one, added up, and no more: texts with the weight of their pairs."""
+    stage, section = at
     key, label, count, _ = _LISTS[section]
-    populations = [source[stage] for source in content["sources"].values()]
-    having = [one for one in populations if one[section]["coverage"]["measured"]]
+    having = {
+        name: source[stage]
+        for name, source in content["sources"].items()
+        if source[stage][section]["coverage"]["measured"]
+    }
     if key not in figures or not having:
         return
     if len(having) == 1:
         # But for the coverage: other sources may have pairs of which nothing was measured.
-        taken = having[0][section].keys() - {"coverage"} if section == "hosts" else {key, "other"}
-        figures |= {name: having[0][section][name] for name in taken}
+        (only,) = having.values()
+        taken = only[section].keys() - {"coverage"} if section == "hosts" else {key, "other"}
+        figures |= {name: only[section][name] for name in taken}
         return
-    weights = [one["pairs"] if section == "languages" else _total(one[section]) for one in having]
+    weights = [one["pairs"] if section == "languages" else _total(one[section]) for one in having.values()]
     found: dict[str, dict[str, Any]] = {}
-    for one, weight in zip(having, weights, strict=True):
-        for row in one[section].get(key, []):
+    for (name, one), weight in zip(having.items(), weights, strict=True):
+        for row in _told_of(one[section], at, told.get(name)):
             added = found.setdefault(row[label], {label: row[label], count: 0, "share": 0.0})
             added[count] += row[count]
             added["share"] += row["share"] * weight / sum(weights)
@@ -141,25 +148,62 @@ def _add_up(content: Mapping[str, Any], stage: str, section: str, figures: dict[
         _cut_sizes(figures)
 
 
+def _told_of(figures: Mapping[str, Any], at: tuple[str, str], told: Source | None) -> list[Mapping[str, Any]]:
+    """Return the rows of a source that are listed, and those that are told but too far down its list: another may have more."""
+    stage, section = at
+    key, label, count, by = _LISTS[section]
+    rows: list[Mapping[str, Any]] = list(figures.get(key, []))
+    listed, total = {row[label] for row in rows}, _total(figures)
+    same = told.as_before(by, stage) if told else {}
+    for name, number in told.of_step(by, stage).items() if told else ():
+        if name not in listed:
+            rows.append(
+                {label: name, count: number, "share": number / total} | ({"as_before": True} if name in same else {})
+            )
+    return rows
+
+
 def hide_texts(content: Mapping[str, Any]) -> None:
     """Show no repeated text of which a few pairs were lost, and how many users have it only where no few of them follow.
 
-    Of all sources together a text is shown where all that have it show it.
+    Of all sources together a text has what is told of it of each, also of those where it is too far down to be listed.
     """
     for near in (False, True):
-        parts = [_texts([*populations.values()], near=near) for populations in content["sources"].values()]
-        sources = [*content["sources"].values()]
-        for place, (stage, population) in enumerate(content["all"].items()):
-            section = _repeated(population, near=near)
-            having = [_repeated(one[stage], near=near) for one in sources if one[stage]["pairs"]]
+        sections = [_repeated(population, near=near) for population in content["all"].values()]
+        parts = [[part for row in section["largest"] for part in row.get("parts", ())] for section in sections]
+        told = {
+            name: _texts([*populations.values()], _of_source(parts, name), near=near)
+            for name, populations in content["sources"].items()
+        }
+        for place, (stage, section) in enumerate(zip(content["all"], sections, strict=True)):
+            having = [_repeated(one[stage], near=near) for one in content["sources"].values() if one[stage]["pairs"]]
             if len(having) == 1:
                 section["largest"] = having[0]["largest"]
             else:
-                told = [part[place] for part in parts]
-                rows = [
-                    row for row in section["largest"] if row["pairs"] == sum(one.get(row["text"], 0) for one in told)
-                ]
-                section["largest"] = rows
+                at_stage = {name: (numbers[place], same[place]) for name, (numbers, same) in told.items()}
+                rows = [_text_of_all(row, at_stage) for row in section["largest"]]
+                section["largest"] = sorted(
+                    (row for row in rows if row is not None), key=lambda row: (-row["images"], row["text"])
+                )
+
+
+def _of_source(parts: Sequence[Sequence[Mapping[str, Any]]], name: str) -> list[dict[str, int]]:
+    """Return what a source has of the texts that are listed of all, after each stage: text → pairs."""
+    return [{part["text"]: part["pairs"] for part in some if part["source"] == name} for some in parts]
+
+
+def _text_of_all(
+    row: Mapping[str, Any], told: Mapping[str, tuple[Mapping[str, int], set[str]]]
+) -> dict[str, Any] | None:
+    """Return a text of all sources with what is told of it of each; None where nothing is."""
+    some = [(part, *told[part["source"]]) for part in row["parts"] if part["text"] in told[part["source"]][0]]
+    if not some:
+        return None
+    pairs = [numbers[part["text"]] for part, numbers, _ in some]
+    images = [min(now, part["images"] + now - part["pairs"]) for now, (part, *_) in zip(pairs, some, strict=True)]
+    marked = {"as_before": True} if any(part["text"] in same for part, _, same in some) else {}
+    found = {name: value for name, value in row.items() if name != "parts"}
+    return found | marked | {"pairs": sum(pairs), "images": sum(images)}
 
 
 def _repeated(population: Mapping[str, Any], *, near: bool) -> dict[str, Any]:
@@ -167,14 +211,28 @@ def _repeated(population: Mapping[str, Any], *, near: bool) -> dict[str, Any]:
     return found
 
 
-def _texts(populations: Sequence[Mapping[str, Any]], *, near: bool) -> list[dict[str, int]]:
+def _texts(
+    populations: Sequence[Mapping[str, Any]], also: Sequence[Mapping[str, int]], *, near: bool
+) -> tuple[list[dict[str, int]], list[set[str]]]:
+    """List what is told of a source's texts; return it, and which are as they were, with those that are listed of all alone.
+
+    Args:
+        populations: The source after each stage.
+        also: Texts that are listed of all sources, each with the source's pairs.
+        near: Whether texts that are nearly one are meant.
+    """
     sections = [_repeated(one, near=near) for one in populations]
-    tables = [{row["text"]: row["pairs"] for row in one["largest"]} for one in sections]
+    tables = [
+        {**more, **{row["text"]: row["pairs"] for row in one["largest"]}}
+        for one, more in zip(sections, also, strict=True)
+    ]
     totals = [one["shared_by"][0]["pairs"] for one in sections]
     found = suppression.told(tables, totals, suppression.order(len(sections)))
+    as_before = []
     for place, (section, numbers) in enumerate(zip(sections, found, strict=True)):
         others = [one for other, one in enumerate(found) if place and other != place]
-        same = set().union(*(suppression.hardly_changed(numbers, one) for one in others))
+        same = set[str]().union(*(suppression.hardly_changed(numbers, one) for one in others))
+        as_before.append(same)
         rows = []
         for row in section["largest"]:
             if (pairs := numbers.get(row["text"])) is not None:
@@ -183,7 +241,7 @@ def _texts(populations: Sequence[Mapping[str, Any]], *, near: bool) -> list[dict
                 rows.append({**row, **marked, "pairs": pairs, "images": images})
         section["largest"] = rows
     _cut_users(sections)
-    return found
+    return found, as_before
 
 
 def _cut_users(sections: Sequence[Mapping[str, Any]]) -> None:

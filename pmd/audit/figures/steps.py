@@ -49,7 +49,7 @@ BY: Final[Mapping[str, str]] = {
     "user_size": "pairs of the user at first",
     "host_size": "pairs of the host at first",
     "host": "host",
-    "year": "year of the photograph",
+    "year": "year of the photograph, or of the post",
 }
 #: Those of the texts that were read, of which there may be a sample.
 _OF_TEXTS: Final = frozenset({"gender", "language"})

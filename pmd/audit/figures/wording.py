@@ -173,16 +173,19 @@ def _read(texts: Sequence[Texts], names: Sequence[str], domain: str) -> list[Rea
 
 
 def carried_by(texts: Sequence[Texts], group: str, terms: Iterable[Term]) -> list[dict[str, Any]]:
-    """Return, of terms, those of each list of a group that most texts have, those of all sources added up."""
+    """Return, of terms, those of each list of a group that most texts have.
+
+    Of all sources together these are the texts of the sources that list the term: a source's few would else be left.
+    """
     ranked: dict[str, list[tuple[int, str]]] = {}
     for term in terms:
         if term.group != group:
             continue
         name = key("term", term.key)
-        number = sum(one.tallies.get(name, 0) for one in texts)
-        if number >= LEAST:
+        counts = [count for one in texts if (count := one.tallies.get(name, 0)) >= LEAST]
+        if counts:
             for name in sorted(term.lists):
-                ranked.setdefault(name, []).append((-number, term.name))
+                ranked.setdefault(name, []).append((-sum(counts), term.name))
     return [
         {"list": name, "term": term, "texts": -less}
         for name, terms in sorted(ranked.items())

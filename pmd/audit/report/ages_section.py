@@ -28,10 +28,13 @@ def _reading(figures: Mapping[str, Any], stage: str) -> str:
     young, old, ratio = figures["young"], figures["old"], figures["young_to_old"]
     if young["value"] is None:
         return "No English caption was looked at."
-    if not (young["enough"] and old["enough"]) or ratio["value"] is None:
+    if not (young["enough"] and old["enough"]):
         return "Too few English captions were looked at to speak of rates."
-    ends = f" ({ratio['interval'][0]:.2f}–{ratio['interval'][1]:.2f})" if ratio["interval"] else ""
-    return (
+    text = (
         f"After {stage}, {formatting.share(young)} of English captions have a term for young people and {formatting.share(old)} "
-        f"one for old people: {ratio['value']:.2f} with a term for the young for each with one for the old{ends}."
+        "one for old people: "
     )
+    if ratio["value"] is None:
+        return f"{text}no ratio can be given."
+    ends = f" ({formatting.ratios(ratio['interval'])})" if ratio["interval"] else ""
+    return f"{text}{formatting.ratio(ratio['value'])} with a term for the young for each with one for the old{ends}."

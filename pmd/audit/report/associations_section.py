@@ -52,10 +52,10 @@ def _chart(source: str, rows: Sequence[Mapping[str, Any]]) -> str:
     for group, some in groups.items():
         drawn.append(Ratio(group))
         for row in _ends(some):
-            said = f"{row['term']}: odds {row['odds']:.2f}, {formatting.count(row['captions'])} captions"
+            said = f"{row['term']}: odds {formatting.ratio(row['odds'])}, {formatting.count(row['captions'])} captions"
             interval = None if row["low"] is None or row["high"] is None else (row["low"], row["high"])
             style = "after a" if row["odds"] >= 1 else "after b"
-            note = f"{row['odds']:.2f}  of {formatting.short(row['captions'])}"
+            note = f"{formatting.ratio(row['odds'])}  of {formatting.short(row['captions'])}"
             is_faint = interval is None or interval[0] * _WIDEST < interval[1]
             drawn.append(Ratio(row["term"], [(row["odds"], style, said)], note, interval, is_faint))
     title = f"{source}: odds of female to male terms in captions with a term, beside the source's own"
@@ -101,14 +101,14 @@ def _ends(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _row(row: Mapping[str, Any]) -> str:
-    odds = "–" if row["odds"] is None else f"{row['odds']:.2f}"
-    ends = "" if row["low"] is None else f" <small>{row['low']:.2f}–{row['high']:.2f}</small>"
+    odds = "–" if row["odds"] is None else formatting.ratio(row["odds"])
+    ends = "" if row["low"] is None else f" <small>{escape(formatting.ratios((row['low'], row['high'])))}</small>"
     verdict = row["refused"] or ("finding" if row["finding"] else "")
     npmi = "".join(f"<td>{_npmi(row[name])}</td>" for name in ("npmi_female", "npmi_male"))
     counts = "".join(f"<td>{formatting.count(row[name])}</td>" for name in ("captions", "female", "male"))
     return (
         f'<tr><th scope="row">{escape(row["term"])}</th>'
-        f"{counts}<td>{odds}{ends}</td><td>{formatting.minus(row['score'], 1)}</td>{npmi}"
+        f"{counts}<td>{escape(odds)}{ends}</td><td>{formatting.minus(row['score'], 1)}</td>{npmi}"
         f'<td class="words">{escape(row["cluster"])}</td><td>{formatting.count(row["clusters"])}</td>'
         f'<td class="wide">{escape(row["carried_by"])}</td><td class="words">{escape(verdict)}</td></tr>'
     )

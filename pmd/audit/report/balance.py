@@ -207,7 +207,8 @@ def _table2_reading(result: Mapping[str, Any], stage: str) -> str:
         return "None of these sources is a row of Table 2."
     if not any(row["of_published"][stage] >= 0.01 for row in here):
         return "This build holds too small a part of PMD for its counts to be compared with the paper's."
+    are = formatting.verb(len(close), "is", "are")
     return (
-        f"{len(close)} of the {len(here)} rows in this build are within 5 % of the paper's count after {stage}; "
-        "what is missing after fetch is what the web has lost or refuses."
+        f"{len(close)} of the {formatting.counted(len(here), 'row')} in this build {are} within 5 % of the paper's count "
+        f"after {stage}; what is missing after fetch is what the web has lost or refuses."
     )

@@ -88,9 +88,9 @@ def _developed(result: Mapping[str, Any]) -> Iterator[str]:
         share = formatting.percent(sum(row["share"] for row in top))
         where = ", ".join(names.get(row["country"], row["country"]) for row in top)
         yield (
-            f"{escape(share)} of geotagged pairs lie in {escape(where)}."
+            f"{escape(share)} of the pairs with a geotag in a country lie in {escape(where)}."
             if top
-            else "No country holds enough geotagged pairs to be shown."
+            else "No country holds enough pairs with a geotag to be shown."
         )
         yield f"The share from high-income countries is not computed: {_reference(result)}"
     anchor = "geography" if "geography" in result else "countries"
@@ -169,10 +169,10 @@ def _male(result: Mapping[str, Any]) -> Iterator[str]:
     )
     ratio = _last(result)["gendered"].get("female_to_male")
     if ratio is not None and ratio["value"] is not None and ratio["enough"]:
-        ends = f" ({ratio['interval'][0]:.2f}–{ratio['interval'][1]:.2f})" if ratio["interval"] else ""
+        ends = f" ({escape(formatting.ratios(ratio['interval']))})" if ratio["interval"] else ""
         yield (
-            f"<b>What captions mention</b>, which is another question: {ratio['value']:.2f}{ends} English captions with a female "
-            'term for each with a male one. <a href="#gendered">Gendered terms</a>'
+            f"<b>What captions mention</b>, which is another question: {escape(formatting.ratio(ratio['value']))}{ends} English "
+            'captions with a female term for each with a male one. <a href="#gendered">Gendered terms</a>'
         )
     yield "No gender is taken from names or faces."
 

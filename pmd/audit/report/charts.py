@@ -15,6 +15,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from pmd.audit.report import formatting
 from pmd.escape import html as escape
 
 #: Where the line of a row of dots and of bars is, from the top; and how far two marks are apart.
@@ -164,10 +165,10 @@ def bar_list(rows: Sequence[Bar], styles: Sequence[str], title: str) -> str:
 
 
 def columns(
-    labels: Sequence[str], series: Sequence[Sequence[float]], styles: Sequence[str], title: str, axis: str
+    labels: Sequence[str], series: Sequence[Sequence[float | None]], styles: Sequence[str], title: str, axis: str
 ) -> str:
-    """Return a histogram: one group of columns a label, one column a style; values are shares of one."""
-    top, step = _axis(max((value for values in series for value in values), default=0.0) * 100)
+    """Return a histogram: a group of columns a label, one a style; values are shares of one, None of what is not told."""
+    top, step = _axis(max((value for values in series for value in values if value is not None), default=0.0) * 100)
     low, high = 206.0, 12.0
     wide = 100 / max(len(labels), 1)
     thick = wide * 0.76 / max(len(series), 1)
@@ -183,11 +184,13 @@ def columns(
             _text(f"{start + wide * 0.38:.2f}%", low + 14, label, "tick middle odd" if place % 2 else "tick middle")
         )
         for number, (values, style) in enumerate(zip(series, styles, strict=True)):
-            tall = values[place] * 100 / top * (low - high)
+            if (value := values[place]) is None:
+                continue
+            tall = value * 100 / top * (low - high)
             parts.append(
                 f'<rect class="bar {style}" x="{start + number * thick:.2f}%" y="{low - tall:.1f}" '
                 f'width="{thick * 0.94:.2f}%" height="{tall:.1f}"><title>{escape(label)} {escape(axis)}: '
-                f"{values[place] * 100:.2g} %</title></rect>"
+                f"{escape(formatting.percent(value))}</title></rect>"
             )
     parts.append(_text("100%", low + 32, axis, "tick end"))
     return f'<div class="columns">{_free("".join(parts), title, 246)}</div>'

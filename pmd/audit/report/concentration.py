@@ -41,7 +41,8 @@ def _most_concentrated(figures: Sequence[tuple[str, Mapping[str, Any]]], stage: 
     users = dict(figures)[source]
     return (
         f"After {stage}, the most active 1 % of users hold {formatting.percent(share)} of the pairs of {source}, where they are "
-        f"most concentrated; {formatting.count(users['hold_half'])} of {formatting.count(users['distinct']['value'])} hold half."
+        f"most concentrated; {formatting.count(users['hold_half'])} of {formatting.count(users['distinct']['value'])} "
+        f"{formatting.verb(users['hold_half'], 'holds', 'hold')} half."
     )
 
 
@@ -65,8 +66,8 @@ def hosts(result: Mapping[str, Any]) -> str:
             [row["share"]] if first == last else [earlier.get(row["host"]), row["share"]],
             f"{formatting.count(row['pairs'])} of {formatting.count(seen)}"
             if seen < formatting.FEW
-            else formatting.percent(row["share"]),
-            f"{row['host']}: {formatting.percent(row['share'])} of pairs with an image URL after {last}",
+            else page.held(row, formatting.percent(row["share"])),
+            f"{row['host']}: {page.held(row, formatting.percent(row['share']))} of pairs with an image URL after {last}",
         )
         for row in largest[:15]
     ]
@@ -80,11 +81,7 @@ def hosts(result: Mapping[str, Any]) -> str:
     )
     return (
         f'<p class="reading">{escape(reading)}</p>'
-        + (
-            page.chart(charts.bar_list(bars, page.styles(result), "The largest hosts"), *page.before_after(result))
-            if bars
-            else ""
-        )
+        + page.bars(result, bars, "The largest hosts")
         + page.behind(
             ("<host", *page.two_columns(result, "pairs", "share")),
             page.shares_of_two(result, "hosts", ("largest", "host", "pairs"), {}),
@@ -138,13 +135,13 @@ def _concentration_table(result: Mapping[str, Any], having: Sequence[tuple[str, 
             cells = (
                 f"<tr><th scope='row'>{escape(source)}</th><td class='words'>after {escape(stage)}</td>"
                 f"<td>{formatting.count(units['distinct']['value'])}</td><td>{formatting.count(units['hold_half'])}</td>"
-                f"<td>{'–' if units['gini'] is None else format(units['gini'], '.2f')}</td>"
+                f"<td>{'–' if units['gini'] is None else escape(formatting.ratio(units['gini']))}</td>"
                 f"<td>{escape(formatting.percent(units['top_1_percent']))}</td><td>{chance}</td>"
             )
             if kind == "hosts":
                 top = units["largest"][0] if units["largest"] else None
                 cells += f"<td>{escape(formatting.percent(units['top_10']))}</td>" + (
-                    f"<td class='words'>{isolated(top['host'])} {escape(formatting.percent(top['share']))}</td>"
+                    f"<td class='words'>{isolated(top['host'])} {escape(page.held(top, formatting.percent(top['share'])))}</td>"
                     if top
                     else "<td>–</td>"
                 )

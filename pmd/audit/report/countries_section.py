@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pmd.audit.report import charts, formatting, page
+from pmd.audit.report import formatting, page
 from pmd.audit.report.charts import Bar
 from pmd.escape import html as escape
 
@@ -26,32 +26,29 @@ def countries(result: Mapping[str, Any]) -> str:
     if not before["coverage"]["measured"]:
         return f'<p class="reading">No pair here has a geotag.</p>{amiss}' + page.coverage(result, before)
     earlier = {row["country"]: row["share"] for row in before["shares"]}
-    placed = after["coverage"]["measured"] - after["no_country"]
+    at_sea = after["no_country"]
+    placed = after["coverage"]["measured"] - at_sea
     few = placed < formatting.FEW
     bars = [
         Bar(
             names.get(row["country"], row["country"]),
-            [row["share"]] if first == last else [earlier.get(row["country"], 0.0), row["share"]],
+            [row["share"]] if first == last else [earlier.get(row["country"]), row["share"]],
             f"{row['pairs']} of {placed}"
             if few
-            else f"{formatting.percent(row['share'])}  ({formatting.short(row['pairs'])})",
-            f"{names.get(row['country'], row['country'])}: {formatting.count(row['pairs'])} pairs, "
+            else page.held(row, f"{formatting.percent(row['share'])}  ({formatting.short(row['pairs'])})"),
+            f"{names.get(row['country'], row['country'])}: {page.held(row, formatting.counted(row['pairs'], 'pair'))}, "
             f"{formatting.percent(row['share'])} of those with a country after {last}",
         )
         for row in after["shares"][:20]
     ]
     rest = (
         '<p class="coverage">Shares are of the pairs whose geotag lies in a country; '
-        f"{formatting.count(after['no_country'])} more are at sea or in no single one. "
+        f"{formatting.count(at_sea)} more {formatting.verb(at_sea, 'is', 'are')} at sea or in no single one. "
         f"Countries not shown: {escape(formatting.percent(_share_of_others(after)))}.</p>"
     )
     return (
         f'<p class="reading">{escape(_reading(after, last, names))}</p>'
-        + (
-            page.chart(charts.bar_list(bars, page.styles(result), "Countries of geotags"), *page.before_after(result))
-            if bars
-            else ""
-        )
+        + page.bars(result, bars, "Countries of geotags")
         + page.behind(
             ("<country", *page.two_columns(result, "pairs", "share")),
             page.shares_of_two(result, "countries", ("shares", "country", "pairs"), result["labels"]["countries"]),

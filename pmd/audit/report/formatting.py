@@ -29,6 +29,11 @@ def counted(number: float, one: str) -> str:
     return f"{count(number)} {noun(number, one)}"
 
 
+def verb(number: float, one: str, several: str) -> str:
+    """Return a verb as it stands after a number that is shown as a whole one."""
+    return one if round(number) == 1 else several
+
+
 def decimal(number: float | None) -> str:
     """Return a number with one decimal."""
     return "–" if number is None else f"{number:.1f}"
@@ -46,26 +51,40 @@ def short(number: float | None) -> str:
 
 
 def percent(share: float | None, width: float | None = None) -> str:
-    """Return a share with as many decimals as an interval of this width (of one) bears; without one, two or three."""
+    """Return a share with as many decimals as an interval of this width (of one) bears; without one, two or three.
+
+    What is not nothing is not written as nothing, nor as all what is not all.
+    """
     if share is None:
         return "–"
     value = share * 100
-    if width is not None:
-        decimals = 2 if width < 0.002 else 1 if width < 0.05 else 0
-    else:
-        if 99.95 <= value < 100 - 1e-9:
-            return f">99.9{PER_CENT}"
-        decimals = 0 if value == 0 or value >= 99.95 else 1 if round(value, 2) >= 1 else 2
+    if value == 0 or abs(value - 100) < 1e-9:
+        return f"{value:.0f}{PER_CENT}"
+    decimals = _decimals(value) if width is None else 2 if width < 0.002 else 1 if width < 0.05 else 0
     text = f"{value:.{decimals}f}"
     if value > 0 and float(text) == 0:
         return f"<{10**-decimals:g}{PER_CENT}"
-    return f"{0 if value == 0 else text}{PER_CENT}"
+    if value < 100 and float(text) == 100:
+        return f">{100 - 10**-decimals:g}{PER_CENT}"
+    return f"{text}{PER_CENT}"
+
+
+def plain_percent(share: float) -> str:
+    """Return a share as `percent` does, as cards and plain text have it: "4.1%"."""
+    return percent(share).replace(PER_CENT, "%")
+
+
+def _decimals(value: float) -> int:
+    """Return the decimals of a figure in per cent without an interval."""
+    return 0 if value >= 100 else 1 if round(value, 2) >= 1 else 2
 
 
 def _interval(interval: Sequence[float]) -> str:
     """Return an interval of shares in per cent, without the sign: "4.1–5.0"; one figure where both ends are written alike."""
     width = interval[1] - interval[0]
-    return "–".join(dict.fromkeys(percent(end, width).removesuffix(PER_CENT) for end in interval))
+    low, high = (percent(end, width).removesuffix(PER_CENT) for end in interval)
+    # Of what reaches to all but a little the end is all, as it is of figures that are rounded up.
+    return "–".join(dict.fromkeys((low, "100" if high.startswith(">") and high != low else high)))
 
 
 def between(interval: Sequence[float]) -> str:
@@ -106,9 +125,19 @@ def ratio_cell(estimate: Mapping[str, Any]) -> str:
     """Return a ratio with its interval as a table cell."""
     if estimate["value"] is None:
         return "<td>–</td>"
-    interval = estimate["interval"]
-    ends = "" if interval is None else f"{interval[0]:.2f}–{interval[1]:.2f}"
-    return _td(f"{estimate['value']:.2f}", ends, estimate)
+    return _td(ratio(estimate["value"]), ratios(estimate["interval"]), estimate)
+
+
+def ratio(number: float) -> str:
+    """Return a ratio: two decimals, of less than a tenth two figures, so that nothing but none is written as none."""
+    if 0 < number < 0.0001:
+        return "<0.0001"
+    return f"{number:.2g}" if 0 < number < 0.095 else f"{number:.2f}"
+
+
+def ratios(interval: Sequence[float] | None) -> str:
+    """Return the interval of a ratio: "0.41–0.50"; one figure where both ends are written alike, nothing where there is none."""
+    return "" if interval is None else "–".join(dict.fromkeys(map(ratio, interval)))
 
 
 def points_cell(estimate: Mapping[str, Any] | None) -> str:

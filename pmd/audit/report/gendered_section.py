@@ -148,17 +148,20 @@ def _reading(figures: Mapping[str, Any], stage: str) -> str:
     if female["value"] is None:
         return "No English caption was looked at."
     if not (female["enough"] and male["enough"]):
+        having, texts = (
+            figures["texts"]["female"],
+            formatting.counted(figures["coverage"]["measured"], "English caption"),
+        )
         return (
-            f"Of {formatting.counted(figures['coverage']['measured'], 'English caption')} after {stage}, "
-            f"{formatting.count(figures['texts']['female'])} have a female and "
+            f"Of {texts} after {stage}, {formatting.count(having)} {formatting.verb(having, 'has', 'have')} a female and "
             f"{formatting.count(figures['texts']['male'])} a male term: too few, from too few images, to speak of rates."
         )
     text = (
         f"After {stage}, {formatting.share(female)} of English captions have a female term and "
         f"{formatting.share(male)} a male one: "
         + (
-            f"{ratio['value']:.2f} with a female term for each with a male one"
-            + (f" ({ratio['interval'][0]:.2f}–{ratio['interval'][1]:.2f})" if ratio["interval"] else "")
+            f"{formatting.ratio(ratio['value'])} with a female term for each with a male one"
+            + (f" ({formatting.ratios(ratio['interval'])})" if ratio["interval"] else "")
             if ratio["value"] is not None
             else "no ratio can be given"
         )

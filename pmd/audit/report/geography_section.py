@@ -62,10 +62,14 @@ def _reading(result: Mapping[str, Any], source: str, by_stage: Mapping[str, Any]
             if interval
             else ""
         )
-        lives = f", where {formatting.percent(people)} of people live" if people is not None else ""
+        lives = (
+            f", which have {formatting.percent(people)} of the people of all countries of known income"
+            if people is not None
+            else ""
+        )
         text = (
-            f"{formatting.percent(photographs['value'])} of {source}'s placed photographs after {last} are in high-income "
-            f"countries{lives}{ends}; of all its photographs, placed or not, between "
+            f"{formatting.percent(photographs['value'])} of {source}'s photographs after {last} in a country of known income are "
+            f"in high-income ones{ends}{lives}; of all its photographs, placed or not, between "
             f"{formatting.percent(photographs['bounds'][0])} and {formatting.percent(photographs['bounds'][1])}."
         )
         before = by_stage[first]["high_income"]["photographs"]["value"]
@@ -75,7 +79,9 @@ def _reading(result: Mapping[str, Any], source: str, by_stage: Mapping[str, Any]
         return f"No country holds enough of {source}'s photographs after {last} to be shown."
     top = rows[0]
     name = result["labels"]["countries"].get(top["country"], top["country"])
-    apart = f", {top['to_people']:.1f} times its share of the world's people" if "to_people" in top else ""
+    apart = (
+        f", {formatting.ratio(top['to_people'])} times its share of the world's people" if "to_people" in top else ""
+    )
     return f"{name} has {formatting.percent(top['share'])} of {source}'s placed photographs after {last}{apart}."
 
 
@@ -90,8 +96,7 @@ def _map(result: Mapping[str, Any], source: str, told: Mapping[str, Any]) -> str
     if not ratios:
         return ""
     titles = {
-        row["country"]: f"{names.get(row['country'], row['country'])}: {formatting.count(row['pairs'])} photographs, "
-        f"{formatting.rate(row['per_million_people'])} a million people, {row['to_people']:.2f} times its share of people"
+        row["country"]: _titled(names.get(row["country"], row["country"]), row)
         for row in told["countries"]
         if row["country"] in ratios
     }
@@ -100,6 +105,14 @@ def _map(result: Mapping[str, Any], source: str, told: Mapping[str, Any]) -> str
     title = f"{source}: share of photographs ÷ share of the world's people, by country"
     return "<h3>Photographs for people: share of photographs ÷ share of the world's people</h3>" + page.chart(
         worldmap.drawing(classes, titles, title), *keys, page.key("nothing", "none, or too few to show")
+    )
+
+
+def _titled(name: str, row: Mapping[str, Any]) -> str:
+    """Return what a country of the map says when it is pointed at."""
+    return (
+        f"{name}: {page.held(row, formatting.count(row['pairs']))} photographs, {formatting.rate(row['per_million_people'])} a "
+        f"million people, {formatting.ratio(row['to_people'])} times its share of people"
     )
 
 
@@ -121,7 +134,8 @@ def _incomes(source: str, by_stage: Mapping[str, Any], ends: tuple[str, str], ta
     return (
         f"<h3>By income class of the country, {escape(source)}</h3>"
         + page.table(["<income", *head], rows, label=f"{source}: by income class of the country")
-        + ('<p class="soft">–: none, or too few to show.</p>' if is_hidden else "")
+        + '<p class="soft">Shares are of what lies, or lives, in a country that has a class.'
+        + (" –: none, or too few to show.</p>" if is_hidden else "</p>")
         + _added_up(after["added_up"])
         + _high_by_step(source, {step: by_stage[step] for step in taken})
     )
@@ -205,17 +219,20 @@ def _countries(result: Mapping[str, Any], source: str, told: Mapping[str, Any], 
     return (
         f"<h3>{escape(source)} after {escape(last)}: countries by photographs for people</h3>"
         f'<p class="soft">Countries with {_LEAST_RANKED} photographs or more{ends}. “× people”: share of photographs ÷ share of '
-        "the world's people; users count once, where most of their photographs are.</p>" + shown + whole
+        "the world's people; users count once, where most of their photographs are."
+        + (" × internet users: of the countries alone whose internet users the table has.</p>" if has_users else "</p>")
+        + shown
+        + whole
     )
 
 
 def _country(name: str, row: Mapping[str, Any], *, has_users: bool) -> str:
-    cells = [("≈" if row.get("as_before") else "") + formatting.count(row["pairs"]), formatting.percent(row["share"])]
+    cells = [page.held(row, formatting.count(row["pairs"])), formatting.percent(row["share"])]
     cells += [formatting.count(row.get("users")), formatting.percent(row.get("user_share"))]
-    cells += [formatting.rate(row["per_million_people"]), f"{row['to_people']:.2f}"]
+    cells += [formatting.rate(row["per_million_people"]), formatting.ratio(row["to_people"])]
     if has_users:
         online = row.get("per_million_internet_users")
-        cells += ["–", "–"] if online is None else [formatting.rate(online), f"{row['to_internet_users']:.2f}"]
+        cells += ["–", "–"] if online is None else [formatting.rate(online), formatting.ratio(row["to_internet_users"])]
     return page.row(name, *cells)
 
 
@@ -249,11 +266,15 @@ def _suffixes(result: Mapping[str, Any]) -> str:
         if not rows:
             continue
         cells = [
-            f'<tr><th scope="row">{escape(names.get(row["value"], row["value"]))}</th><td>{formatting.count(row["pairs"])}</td>'
-            f"<td>{escape(formatting.percent(earlier.get(row['value'])))}</td><td>{escape(formatting.percent(row['share']))}</td></tr>"
+            page.row(
+                names.get(row["value"], row["value"]),
+                page.held(row, formatting.count(row["pairs"])),
+                formatting.percent(earlier.get(row["value"])),
+                formatting.percent(row["share"]),
+            )
             for row in rows
         ]
-        head = ["<domain of", f"pairs after {last}", f"share after {first}", f"share after {last}"]
+        head = ["<domain of", f"pairs after {last}", *(f"share of these after {stage}" for stage in (first, last))]
         covered = by_stage[last]["coverage"]
         parts.append(
             f"<h4>{escape(source)}: {escape(formatting.percent(covered['share']))} of pairs lie under a country's domain</h4>"

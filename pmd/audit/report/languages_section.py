@@ -29,7 +29,7 @@ def languages(result: Mapping[str, Any]) -> str:
     rows = _not_english(result)
     before, after = result["all"][first]["languages"], result["all"][last]["languages"]
     bars = _others(result, before, after)
-    other = charts.bar_list(bars, page.styles(result), "Languages other than English")
+    other = page.bars(result, bars, "Languages other than English")
     return (
         f'<p class="reading">{escape(_reading(after, last))}</p>'
         + (
@@ -41,7 +41,7 @@ def languages(result: Mapping[str, Any]) -> str:
             if rows
             else ""
         )
-        + (f"<h3>Other languages, all sources</h3>{page.chart(other, *page.before_after(result))}" if bars else "")
+        + (f"<h3>Other languages, all sources</h3>{other}" if other else "")
         + page.behind(
             ("<language", *page.two_columns(result, "texts", "share")),
             page.shares_of_two(result, "languages", ("shares", "language", "texts"), result["labels"]["languages"]),
@@ -78,8 +78,8 @@ def _others(result: Mapping[str, Any], before: Mapping[str, Any], after: Mapping
     return [
         Bar(
             f"{names.get(row['language'], row['language'])} ({row['language']})",
-            [row["share"]] if first == last else [earlier.get(row["language"], 0.0), row["share"]],
-            f"{formatting.percent(row['share'])} ({formatting.counted(row['texts'], 'text')})"
+            [row["share"]] if first == last else [earlier.get(row["language"]), row["share"]],
+            page.held(row, f"{formatting.percent(row['share'])} ({formatting.counted(row['texts'], 'text')})")
             if sampled >= _MANY
             else f"{row['texts']} of {sampled} texts",
             f"{names.get(row['language'], row['language'])}: {formatting.percent(row['share'])} after {last}, "

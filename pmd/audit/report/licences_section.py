@@ -41,10 +41,7 @@ def section(result: Mapping[str, Any]) -> str:
 def _rows(populations: Mapping[str, Any], stages: list[str]) -> list[tuple[_Row, list[str]]]:
     """Return what is told after the last stage, each with its pairs after all of some stages."""
     tables = [
-        {
-            _both(row): ("≈" if row.get("as_before") else "") + formatting.count(row["pairs"])
-            for row in _told(populations, stage)
-        }
+        {_both(row): page.held(row, formatting.count(row["pairs"])) for row in _told(populations, stage)}
         for stage in stages
     ]
     return [

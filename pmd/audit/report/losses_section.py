@@ -36,14 +36,17 @@ def section(result: Mapping[str, Any]) -> str:
         return '<p class="reading">Nothing was lost that could be told apart.</p>' + method
     found = sorted((test for test in tests if test["finding"]), key=lambda test: -abs(test["effect"]))
     refused = sum(test["refused"] is not None for test in tests)
+    findings = formatting.verb(len(found), "is a finding", "are findings")
     reading = (
-        f"Of {len(tests)} tests {len(found)} are findings; {refused} cannot be answered, since too little was lost or "
+        f"Of {formatting.counted(len(tests), 'test')} {formatting.count(len(found))} {findings}; "
+        f"{formatting.count(refused)} cannot be answered, since too little was lost or "
         "few users or hosts decide."
     )
     sizes = "".join(f'<p class="reading">{escape(said)}</p>' for said in _of_sizes(result))
     shown = [_row(result, test) for test in found[:SHOWN]]
     more = len(found) - len(shown)
-    elsewhere = (f"{more} more findings, smaller ones, and all" if more > 0 else "All") + " tests stand in the table "
+    further = f"{formatting.counted(more, 'further finding')}, smaller than these, and all" if more > 0 else "All"
+    elsewhere = f"{further} tests stand in the table "
     return (
         f'<p class="reading">{escape(reading)}</p>'
         + sizes

@@ -11,9 +11,13 @@ from pmd.escape import html as escape
 
 #: What a build cannot say, and any data set otherwise or not at all, having neither our stages nor our sources.
 _REJECTED: Final = "What readers saw and curate rejected has no text here: it is counted, by reason, and not described."
+_NAMES: Final = (
+    "Conceptual Captions writes “person”, “actor” and the like where alt texts had names. These count as neutral, and as what "
+    "its captions say. In Conceptual 12M <PERSON> stands for a name, and is no term."
+)
 _GEOTAGS: Final = (
-    "Only YFCC100M carries geotags, and people who geotag differ from people who do not. A country is where the camera "
-    "was said to be, not where the photographer is from; borders are those of time zones."
+    "Of PMD's sources YFCC100M alone carries geotags, and people who geotag differ from people who do not. A country is where "
+    "the camera was said to be, not where the photographer is from; borders are those of time zones."
 )
 _USERS: Final = (
     "A user is an account name: one person may have several, and an account several people. RedCaps' authors and "
@@ -34,6 +38,7 @@ LIMITS: Final = (
     "The word lists are English, made for another purpose, and nearly blind to context: “Ms” also stands for a state, “guys” "
     "counts as male and is often said of everyone, a lion may be female. First names are not listed at all, and no gender is "
     "taken from a name or a face. Texts in other languages are not looked at.",
+    _NAMES,
     "The language identifier is weakest on the shortest texts; a list of place names has no language. "
     "What it does not recognise it cannot count.",
     "A text on many images is not boilerplate for that: “a red flower” may be true of all of them. Texts are shown as they "
@@ -48,7 +53,7 @@ LIMITS: Final = (
 #: Limit of a build → what it is of any data set; None where it is none.
 _OF_DATA: Final = {
     _REJECTED: "A row that could not be read, or has no text, is counted, by reason, and not described.",
-    _GEOTAGS: "People who geotag differ from people who do not. A country is where the camera was said to be, not where the "
+    _GEOTAGS: "People who geotag differ from people who do not. A country is where the camera was said to be, not where "
     "photographer is from; borders are those of time zones.",
     _USERS: "A user is what the column of users says: one person may have several names, and several people one.",
     _HOSTS: "A host is where the file lay when the data set listed it, not who made it.",
@@ -56,6 +61,7 @@ _OF_DATA: Final = {
     "Where no user is named images alone are drawn: what the texts of one host or shop have in common is in no interval, and "
     "those are too narrow then. They do not cover errors of the identifier, the lists or the data set's columns.",
     _STEPS: None,
+    _NAMES: None,
 }
 
 

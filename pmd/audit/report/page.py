@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pmd.audit.report import formatting
+from pmd.audit.report import charts, formatting
 from pmd.audit.report.style import ROW_COLOURS
 from pmd.audit.statistics.suppression import LEAST
 from pmd.escape import html as escape
 
 #: Rows of a table that stands on one sheet of paper, where that is printed.
 SHORT: Final = 14
+#: Stands before a figure that is given as after another step, since it hardly changed (`suppression.HELD`); and what it says.
+HELD: Final = "≈"
+_HELD: Final = f"{HELD}: as after another step, from which it differs by fewer than {LEAST}"
 
 
 def coverage(result: Mapping[str, Any], section: Mapping[str, Any]) -> str:
@@ -56,10 +59,16 @@ def table(
     short = " short" if len(rows) <= SHORT else ""
     said = f"<caption>{escape(label)}</caption>" if shown else ""
     named = "" if shown else f' aria-label="{escape(label)}"'
+    held = f'<p class="soft">{_HELD}.</p>' if any(HELD in row for row in rows) else ""
     return (
         f'<div class="table{short}" tabindex="0" role="group" aria-label="{escape(label)}"><table{kind}{named}>{said}'
-        f"<thead><tr>{cells}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+        f"<thead><tr>{cells}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>{held}"
     )
+
+
+def held(row: Mapping[str, Any], said: str) -> str:
+    """Return what is said of a row, marked where it is given as it was."""
+    return (HELD if row.get("as_before") else "") + said
 
 
 def _head(name: str) -> str:
@@ -74,8 +83,7 @@ def behind(head: Sequence[str], rows: Sequence[str], caption: str) -> str:
     """Return the table behind a picture, folded; nothing where all of its rows are too small to be told."""
     if not rows:
         return ""
-    held = f"; ≈: as before, since it changed by fewer than {LEAST}" if any("≈" in row for row in rows) else ""
-    return f"<details><summary>The table behind it</summary>{table(head, rows, label=caption + held, shown=True)}</details>"
+    return f"<details><summary>The table behind it</summary>{table(head, rows, label=caption, shown=True)}</details>"
 
 
 class Words(str):
@@ -105,8 +113,15 @@ def _cell(cell: str) -> str:
 
 def chart(drawing: str, *keys: str) -> str:
     """Return a chart in its frame, under the keys of its colours."""
+    if HELD in drawing:
+        keys = (*keys, f'<span class="key">{_HELD}</span>')
     caption = f"<figcaption>{''.join(keys)}</figcaption>" if keys else ""
     return f"<figure>{caption}{drawing}</figure>"
+
+
+def bars(result: Mapping[str, Any], rows: Sequence[charts.Bar], title: str) -> str:
+    """Return bars after the first and the last stage, in their frame; nothing where there are none."""
+    return chart(charts.bar_list(rows, styles(result), title), *before_after(result)) if rows else ""
 
 
 def key(style: str, text: str) -> str:
@@ -163,7 +178,7 @@ def shares_of_two(
             text
             for one in some
             for text in (
-                ("≈" if one.get("as_before") else "") + formatting.count(one.get(count)),
+                held(one, formatting.count(one.get(count))),
                 formatting.percent(one.get("share")),
             )
         ]

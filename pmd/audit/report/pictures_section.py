@@ -67,7 +67,8 @@ def _reading(pictures: Mapping[str, Any], sources: Sequence[str]) -> str:
         said.append(f"{share} {words}")
     few = " What few pictures of a source have in common is not shown, hence the ranges." if is_range else ""
     return (
-        f"Of {formatting.count(number)} pictures that were fetched, those of several sources counted for each, "
+        f"Of {formatting.counted(number, 'picture')} that {formatting.verb(number, 'was', 'were')} fetched, those of several "
+        "sources counted for each, "
         f"{said[0]}, {said[1]}, and {said[2]}.{few}"
     )
 
@@ -84,8 +85,9 @@ def _chart(sides: Mapping[str, int]) -> str:
     if not number:
         return ""
     named = labels(_DRAWN)
-    shares = [sides.get(value, 0) / number for value in named]
-    of = f"the {formatting.count(number)} pictures whose bin is shown" if hidden else "the pictures of all sources"
+    # Of a bin that is not there it is not known whether it has none, where some are not shown.
+    shares = [None if hidden and value not in sides else sides.get(value, 0) / number for value in named]
+    of = f"the {formatting.counted(number, 'picture')} whose bin is shown" if hidden else "the pictures of all sources"
     title = f"{TITLES[_DRAWN]}: share of {of}"
     return f"<h3>{escape(TITLES[_DRAWN])}, all sources</h3>" + page.chart(
         charts.columns([_short(value) for value in named], [shares], ["after"], title, "pixels")

@@ -112,8 +112,8 @@ def _largest(
     has_more = any(more in text for text in texts)
     rows = [
         f'<tr><th scope="row" class="wide">{isolated(text["text"] or "(punctuation alone)")}</th>'
-        f"<td>{formatting.count(text['images'])}</td>"
-        f"<td>{formatting.count(text['pairs'])}</td>"
+        f"<td>{page.held(text, formatting.count(text['images']))}</td>"
+        f"<td>{page.held(text, formatting.count(text['pairs']))}</td>"
         + (f"<td>{_number(text[more])}</td>" if has_more else "")
         + "</tr>"
         for text in texts
@@ -143,7 +143,8 @@ def overlap(result: Mapping[str, Any]) -> str:
     several = matrix["images"] - sum(row["only_here"] for row in matrix["by_source"])
     largest = max(matrix["pairs_of_sources"], key=lambda row: row["images"], default=None)
     share = formatting.percent(several / matrix["images"])
-    reading = f"{share} of {formatting.count(matrix['images'])} images are in several sources"
+    are = formatting.verb(matrix["images"], "is", "are")
+    reading = f"{share} of {formatting.counted(matrix['images'], 'image')} {are} in several sources"
     reading += (
         f"; {largest['sources'][0]} and {largest['sources'][1]} share most: {formatting.count(largest['images'])}."
         if largest is not None and largest["images"]

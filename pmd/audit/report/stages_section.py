@@ -37,7 +37,8 @@ def stage_by_stage(result: Mapping[str, Any]) -> str:
     )
     return (
         "<p>The main figures of all sources together after every stage. Small "
-        "figures are 95 % intervals for texts that were not read; what has none is counted and exact; "
+        "figures are 95 % intervals for texts that were not read; what has none is counted, and exact but for figures of hosts "
+        '(<a href="#hosts">rounded</a> where not all their sizes are told) and what is marked ≈; '
         '<span class="few">this colour</span> marks what rests on too few to be read as a rate.</p>'
         + _stage_table(result, result["all"], "all sources")
         + f"<details><summary>The same for each source</summary>{sources}</details>"
@@ -71,7 +72,7 @@ def _stage_cells(figures: Mapping[str, Any]) -> dict[str, str]:
         "with a geotag": formatting.percent(countries["coverage"]["share"])
         if countries["coverage"]["measured"]
         else "–",
-        "commonest country": f"{top['country']} {formatting.percent(top['share'])}" if top else "–",
+        "commonest country": f"{top['country']} {page.held(top, formatting.percent(top['share']))}" if top else "–",
         "pairs of the top 1 % of users": formatting.percent(users.get("top_1_percent")),
         "pairs of the top 10 hosts": formatting.percent(hosts.get("top_10")),
         "users": formatting.count(users["distinct"]["value"]) if "distinct" in users else "–",

@@ -77,8 +77,8 @@ def whom(result: Mapping[str, Any]) -> str:
     extremes = [_extreme(result, one) for one in rot["extremes"][:_EXTREMES]]
     ends = f": {'; '.join(extremes)}" if extremes else ", alike of all that could be told apart"
     return (
-        f"Link rot removed {formatting.percent(rot['share'])} of {source}'s {formatting.count(rot['before'])} pairs that were "
-        f"asked for{ends}. {_tested(result, source)}"
+        f"Link rot removed {formatting.percent(rot['share'])} of {source}'s {formatting.counted(rot['before'], 'pair')} that "
+        f"{formatting.verb(rot['before'], 'was', 'were')} asked for{ends}. {_tested(result, source)}"
     )
 
 
@@ -135,9 +135,12 @@ def _rows(result: Mapping[str, Any], source: str) -> list[Ratio]:
             name = value(result, by, row["value"])
             marks = []
             if at is not None and row["ratios"][at] is not None:
-                marks.append((row["ratios"][at], "before", f"{name}: {row['ratios'][at]:.2f} by dead links"))
-            marks.append((row["ratio"], "after", f"{name}: {row['ratio']:.2f} by all steps"))
-            note = f"{row['ratio']:.2f}  of {formatting.short(row['pairs'][0])}"
+                marks.append(
+                    (row["ratios"][at], "before", f"{name}: {formatting.ratio(row['ratios'][at])} by dead links")
+                )
+            marks.append((row["ratio"], "after", f"{name}: {formatting.ratio(row['ratio'])} by all steps"))
+            held = page.HELD if row["as_before"][-1] else ""
+            note = f"{held}{formatting.ratio(row['ratio'])}  of {formatting.short(row['pairs'][0])}"
             rows.append(Ratio(name[:40], marks, note, faint=(row["pairs"][0] or 0) < formatting.FEW))
     return rows
 
@@ -183,8 +186,8 @@ def _tables(result: Mapping[str, Any], source: str) -> str:
 def _cell(ratio: float | None, interval: list[float] | None, *, held: bool) -> str:
     if ratio is None:
         return "<td>–</td>"
-    ends = "" if interval is None else f" <small>{interval[0]:.2f}–{interval[1]:.2f}</small>"
-    return f"<td>{'≈' if held else ''}{ratio:.2f}{ends}</td>"
+    ends = "" if interval is None else f" <small>{escape(formatting.ratios(interval))}</small>"
+    return f"<td>{page.HELD if held else ''}{escape(formatting.ratio(ratio))}{ends}</td>"
 
 
 def _filter(told: Mapping[str, Any]) -> str:

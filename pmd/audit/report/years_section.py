@@ -68,12 +68,15 @@ def _reading(source: str, told: Mapping[str, Any], stage: str) -> str:
     return f"{dated}; the middle half of them were {told['date']} {between}, most in {most[0]} ({formatting.percent(most[1])})."
 
 
-def _by_year(told: Mapping[str, Any], drawn: Sequence[str]) -> list[float]:
+def _by_year(told: Mapping[str, Any], drawn: Sequence[str]) -> list[float | None]:
+    """Return the shares of the years before `_FIRST_YEAR` together, and of later ones; None where it is not told."""
     shares = {row["value"]: row["share"] for row in told["shares"]}
-    listed = [shares.get(year, 0.0) for year in drawn]
-    return [sum(share for year, share in shares.items() if int(year) < _FIRST_YEAR), *listed]
+    early = [share for year, share in shares.items() if int(year) < _FIRST_YEAR]
+    return [sum(early) if early else None, *map(shares.get, drawn)]
 
 
 def _pairs(told: Mapping[str, Any], value: str) -> str:
     row = next((row for row in told["shares"] if row["value"] == value), None)
-    return "–" if row is None else f"{formatting.count(row['pairs'])} ({formatting.percent(row['share'])})"
+    return (
+        "–" if row is None else page.held(row, f"{formatting.count(row['pairs'])} ({formatting.percent(row['share'])})")
+    )
