@@ -10,6 +10,7 @@ import shutil
 import tracemalloc
 from collections import Counter
 from pathlib import Path
+from urllib import parse
 
 import numpy as np
 import pyarrow as pa
@@ -522,6 +523,54 @@ def taken_images(takedown: images_rules.Takedown, pairs: pa.RecordBatch) -> list
     asked = Asked.only()
     left = images_rules.spread(pairs, asked, index={}, takedown=takedown)["reason"]
     return [reason == "takedown" for reason in left.to_pylist()]
+
+
+#: A picture of somebody's own site, as WordPress scales it and as the Internet Archive keeps it.
+SCALED = "https://i0.wp.com/home.example/uploads/child.jpg?resize=640%2C480"
+KEPT = "https://web.archive.org/web/2014id_/http://home.example/uploads/child.jpg"
+OWN = "http://home.example/uploads/child.jpg"
+
+
+@pytest.fixture(scope="module")
+def scaled(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """A tiny ROOT in which two pairs show a picture that lies elsewhere, under addresses that hold its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        told = [("a child at the sea", SCALED), ("somebody at the sea", KEPT), *tiny_root._CC3M]
+        patch.setattr(tiny_root, "_CC3M", told)
+        return tiny_root.build(tmp_path_factory.mktemp("scaled"))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        OWN,
+        "https://home.example./uploads/%63hild.jpg",
+        "host:home.example",
+        f"url:{OWN.partition('://')[2]}",
+        f"https://www.google.com/imgres?q=child&imgurl={parse.quote(OWN, safe='')}&imgrefurl=http%3A%2F%2Fhome.example",
+        SCALED.replace("i0.wp.com", "i2.wp.com"),
+    ],
+)
+def test_a_picture_is_known_under_addresses_that_hold_its_own(scaled: Config, tmp_path: Path, said: str) -> None:
+    wanted = {image(SCALED), image(KEPT)}
+    word = requests.read_word(said)
+    found = matched(scaled, said)
+    assert (found.images & {*wanted, C1, C2, C3, C4}, found.unmatched, found.pairs) == (wanted, (), 2)
+    # So it is in a rebuild by the list, and by a line of a file.
+    held = Suppression((lists.new().with_values(requests.values_of([word])),))
+    there = tiny_pairs(scaled, *wanted, C1)
+    assert rows.pairs(held, there).tolist() == [image_id in wanted for image_id in there["image_id"].to_pylist()]
+    if word.named is not None:
+        path = tmp_path / "takedown.txt"
+        path.write_text(said, encoding="utf-8")
+        taken = images_rules.Takedown.of(takedowns.lines([str(path)]))
+        (batch,) = there.to_batches()
+        assert taken_images(taken, batch) == [image_id in wanted for image_id in there["image_id"].to_pylist()]
+
+
+def test_addresses_that_hold_others_name_nothing_that_is_not_meant(scaled: Config) -> None:
+    said = ("http://home.example/uploads/other.jpg", "host:uploads", "http://i0.wp.com/other.example/uploads/child.jpg")
+    assert not matched(scaled, *said).images & {image(SCALED), image(KEPT)}
 
 
 def test_redirects_are_read_once_and_by_columns(led: Config, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,8 @@ A *name* is the first eight bytes of what a row calls its image:
 - of its `image_id`, and of its `sha256`;
 - of its `pair_id`, in sources whose pages name a row and no picture (Reddit's posts);
 - of the one spelling that stands for all of a URL (`pmd.text.urls.alike`), where it can be spelled otherwise: people do not
-  spell as upstream does.
+  spell as upstream does;
+- of the images whose addresses its URL holds (`pmd.text.pages.held`): a scaled copy's owner knows the original's.
 
 A shard has the names that begin with its number, sorted. With each it has the set of (source, licence of the image) of its rows,
 as a number in the shard's own table. Of a name it has six bytes, after those that its own number covers whole. So with 100
@@ -32,10 +33,10 @@ import pyarrow.compute as pc
 from pmd.schema import keys
 from pmd.schema.tables import KEY
 from pmd.store import commits, exchange
-from pmd.text import urls
+from pmd.text import pages, urls
 
-#: Raised when shards would be written otherwise of the same lists.
-FORMAT: Final = 2
+#: Raised when shards would be written otherwise of the same lists. 3: with what URLs hold.
+FORMAT: Final = 3
 #: Names in a shard, at most about, were there two a row: a page loads what these come to, some 100 kB, without a pause, and the
 #: lists of PMD have 8,192 shards. A folder on the Hub should have no more than 10,000 files.
 NAMES: Final = 1 << 15
@@ -102,6 +103,10 @@ def _rows(lists: Mapping[str, Iterable[str]], kinds: list[Of]) -> Iterator[pa.Re
                 spelled = keys.image_ids(urls.by_any_spelling(batch["image_url"]))
                 there = spelled.is_valid()
                 yield pa.RecordBatch.from_arrays([spelled.filter(there), of.filter(there)], schema=_ROWS)
+                held = [(row, one) for row, page in pages.held(batch["image_url"]) for one in page.identities]
+                names = keys.key_array(keys.image_id(identity) for _, identity in held)
+                rows = pa.array([row for row, _ in held], pa.int64())
+                yield pa.RecordBatch.from_arrays([names, of.take(rows)], schema=_ROWS)
 
 
 def _of_partition(
