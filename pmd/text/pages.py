@@ -5,7 +5,7 @@ asked of the web: an identity follows from what stands in the address. Where an 
 of a Wikipedia lies there or on Commons), all are given; whoever looks them up finds those that exist.
 
 An address may also hold another one whole, that of the picture which it shows: search engines link so, and servers that scale
-others' pictures. 39 of CC3M's first 5,000 pairs for validation are at WordPress' (i0.wp.com), under their owners' addresses.
+others' pictures. 51 of CC3M's first 5,000 pairs for validation have such an address.
 
 An upstream id may name a row rather than a picture (RedCaps' ids are those of Reddit's posts); such are `rows`.
 """

@@ -568,6 +568,11 @@ def test_a_picture_is_known_under_addresses_that_hold_its_own(scaled: Config, tm
         assert taken_images(taken, batch) == [image_id in wanted for image_id in there["image_id"].to_pylist()]
 
 
+def test_explain_knows_a_picture_under_addresses_that_hold_its_own(scaled: Config) -> None:
+    found = explain.explain(scaled.root, OWN)
+    assert {one["row"]["image_id"] for one in found["images"]} == {image(SCALED).hex(), image(KEPT).hex()}
+
+
 def test_addresses_that_hold_others_name_nothing_that_is_not_meant(scaled: Config) -> None:
     said = ("http://home.example/uploads/other.jpg", "host:uploads", "http://i0.wp.com/other.example/uploads/child.jpg")
     assert not matched(scaled, *said).images & {image(SCALED), image(KEPT)}
