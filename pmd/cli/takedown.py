@@ -129,6 +129,7 @@ def prove(
     loaded = load(config)
     root.require(loaded.root)
     words = [requests.read_word(said, loaded.sources) for said in what or ()]
+    requests.refuse_unclear(words)
     with telling("files") as tell:
         proof = proving.prove(loaded.root, lists.standing(loaded.root, loaded.suppression), words, tell)
     if as_json:

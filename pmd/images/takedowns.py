@@ -29,10 +29,13 @@ from pmd.text import urls
 #: The reason of pairs that are taken down.
 REASON: Final = "takedown"
 
-#: What shows that a line is more than one name: columns of a table, a comment behind it, another address; behind the file of a
-#: picture a separator with nothing, a date, or words. All of it would be one address, which matches nothing.
+#: What shows that words are more than one name: columns of a table, lines, a comment behind it, another address; behind the file
+#: of a picture what ends a sentence or a quotation; a separator with nothing, a date, or words. All of it would be one address,
+#: which matches nothing.
 _MORE: Final = re.compile(
-    r"\t|\s#|[\s,;]https?://|\.(?:jpe?g|png|gif|webp)[,;](?:$|\d{4}-\d\d-\d\d|[^/=?&#]*\s)", re.IGNORECASE
+    r"[\t\r\n]|\s#|[\s,;]https?://"
+    r"|\.(?:jpe?g|png|gif|webp)(?:[.\"'>)\]”’“»]+$|[,;](?:$|\d{4}-\d\d-\d\d|[^/=?&#]*\s))",
+    re.IGNORECASE,
 )
 #: What may show it: such an address there may be, too.
 _PERHAPS_MORE: Final = re.compile(r"[\s,;]")
@@ -119,7 +122,7 @@ def lines(paths: Iterable[str], sources: Collection[str] = ()) -> list[Line]:
                 continue
             place = f"{path}:line {number}"
             named = names.read(said, known, beside)
-            if named is not None and not named.is_of_many and not _is_more(named, said):
+            if named is not None and not named.is_of_many and not is_more(named, said):
                 listed.append(Line(place, said, named))
             else:
                 wrong.append((place, said))
@@ -142,8 +145,8 @@ def lines(paths: Iterable[str], sources: Collection[str] = ()) -> list[Line]:
     return listed
 
 
-def _is_more(named: Named, said: str) -> bool:
-    """Return whether a line is surely more than one name. An id of somebody's own rows may have a blank and "#" in it."""
+def is_more(named: Named, said: str) -> bool:
+    """Return whether words are surely more than one name. An id of somebody's own rows may have a blank and "#" in it."""
     return named.is_in_words and (_MORE.search(said) is not None if named.urls else "\t" in said)
 
 

@@ -67,6 +67,8 @@ _PICTURE_NAME: Final = re.compile(r"[^/#?]+\.(?:jpe?g|png|gif|svg|tiff?|webp|bmp
 #: "File:" in whatever language; these are other pages that may be called like a file.
 _NO_FILE: Final = frozenset({"category", "user", "user talk", "file talk", "template", "help", "talk", "special"})
 _SPECIAL: Final = re.compile(r"(?i)special:(?:filepath|redirect/file)/(.+)")
+#: Where its deletion is asked for, a file's page stands below.
+_REQUESTED: Final = re.compile(r"(?i)commons:deletion[ _]requests/")
 #: The characters that MediaWiki leaves plain in a path, as `urls` does.
 _PLAIN: Final = "/:@!$&'()*,;=~"
 
@@ -254,6 +256,8 @@ def _wikimedia(host: str, path: str, query: dict[str, list[str]], fragment: str)
         title = fragment.removeprefix("/media/")
     elif not path.startswith("/wiki/") and "title" not in query:
         return None
+    requested = _REQUESTED.match(title)
+    title = title[requested.end() :] if requested else title
     special = _SPECIAL.fullmatch(title)
     namespace, _, name = ("File", "", special[1]) if special else title.partition(":")
     name = re.sub("[ _]+", "_", name).strip("_")

@@ -86,6 +86,11 @@ def test_a_line_that_names_nothing_is_refused_with_its_place(tmp_path: Path) -> 
         "http://one.example/1.jpg; please remove",
         "http://one.example/1.JPEG;2026-05-01;mine",
         "http://one.example/1.png,",
+        "http://one.example/1.jpg.",
+        'http://one.example/1.jpg"',
+        "http://one.example/1.jpg>.",
+        "https://www.google.com/search?q=somebody&udm=2",
+        "https://de.wikipedia.org/wiki/Jemand",
     ],
 )
 def test_a_page_of_many_pictures_and_columns_are_no_line(tmp_path: Path, line: str) -> None:

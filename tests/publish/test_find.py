@@ -49,7 +49,7 @@ HOSTS = (
 PARTS = (
     "photos", "somebody", "4242", "04242", "12345678901234567890123", "in", "album-7", "p", "8yV2Qz", "0OIl", "photo.gne",
     "wiki", "File:A_b (c).jpg", "File:%C3%84pfel,%20rot.JPG", "Datei:a+b.png", "Category:a.jpg", "File:ſ.jpg", "File:ß.png",
-    "Special:FilePath", "Special:Redirect", "file", "Example.jpg", "index.php", "wikipedia", "commons", "thumb", "a", "a1",
+    "Commons:Deletion_requests", "Special:FilePath", "Special:Redirect", "file", "Example.jpg", "index.php", "wikipedia", "commons", "thumb", "a", "a1",
     "ab", "archive", "320px-Example.jpg", "page1-320px-a.jpg", "%E4.jpg", "a%2Fb.jpg", "a%2fb.png", "abcdefg", "abcdefgs.jpg",
     "abcde.gifv", "abcdeF.png", "gallery", "r", "pics", "comments", "media", "AbC123", "train2017", "000000000009.jpg",
     "COCO_train2014_000000000009.jpg", "images", "9", "train", "0123456789abcdef.jpg", "people", "rak248", "VG_100K_2", "api",

@@ -176,6 +176,18 @@ def test_many_words_are_compared_with_as_few_rows_as_one(
         "flickr.com/people/12345678@N00/contacts",
         "https://www.reddit.com/user/SomeOne/comments/",
         "https://imgur.com/a/AbCdE",
+        "https://www.google.com/search?q=somebody&udm=2",
+        "https://www.bing.com/images/search?q=somebody",
+        "https://commons.wikimedia.org/wiki/Category:Somebody",
+        "https://en.wikipedia.org/wiki/Somebody",
+        # More than one name, which would be one address.
+        f"{tiny_root.C1} {tiny_root.C3}",
+        f"{tiny_root.C1}\n{tiny_root.C3}\n",
+        f"{tiny_root.C1},John Smith",
+        f"{tiny_root.C1}\tsomebody's",
+        f"{tiny_root.C1} # asked for in May",
+        f"{tiny_root.C1}.",
+        f"{tiny_root.C1}>",
     ],
 )
 def test_a_page_of_many_pictures_is_no_request(tmp_path: Path, said: str) -> None:
@@ -187,6 +199,8 @@ def test_a_page_of_many_pictures_is_no_request(tmp_path: Path, said: str) -> Non
     for good in (
         "https://imgur.com/AbCdEfG.jpg",
         "https://www.flickr.com/photos/x/4242/in/album-1",
+        "https://upload.wikimedia.org/wikipedia/en/thumb/a/a9/Example.jpg/220px-Example.jpg",
+        "http://one.example/w_300,h_200/1.jpg",
         "u/SomeOne",
         shown,
     ):

@@ -419,6 +419,9 @@ def test_the_commands_say_what_they_do(done: Done) -> None:
     assert whole.output.endswith("nothing is left of what was taken down.\n")
     refused = run(cli.app, ["takedown", "add", path, "nobody at all"])
     assert "names nothing" in str(refused.exception)
+    # To prove that what matches nothing is gone says nothing.
+    for said, why in ((f"{world.PHOTO_URL} {world.COPY_URL}", "more than one name"), ("flickr.com/photos/a/", "neither one picture")):
+        assert why in str(run(cli.app, ["takedown", "prove", path, said]).exception)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\0\n", b'{"number": 1, "sa', b"[]\n", b'{"number": 1}\n'])

@@ -66,6 +66,8 @@ def test_what_is_no_photo_s_page(url: str) -> None:
         "https://commons.wikimedia.org/wiki/Special:FilePath/Example.jpg?width=300",
         "https://commons.wikimedia.org/wiki/Special:Redirect/file/Example.jpg",
         "https://commons.wikimedia.org/w/index.php?title=File:Example.jpg&oldid=4",
+        "https://commons.wikimedia.org/wiki/Commons:Deletion_requests/File:Example.jpg",
+        "https://commons.wikimedia.org/w/index.php?title=Commons:Deletion_requests/File:Example.jpg&action=edit",
         "https://commons.wikimedia.org/wiki/Category:Examples#/media/File:Example.jpg",
     ],
 )

@@ -142,6 +142,7 @@ const WIKI_HOST = /^([a-z-]+)\.(?:m\.)?(wik(?:ipedia|tionary|iquote|ibooks|isour
 const COMMONS_HOSTS = ["commons.wikimedia.org", "commons.m.wikimedia.org"];
 const PICTURE_NAME = /^[^/#?]+\.(?:jpe?g|png|gif|svg|tiff?|webp|bmp|xcf)$/iu;
 const NO_FILE = ["category", "user", "user talk", "file talk", "template", "help", "talk", "special"];
+const REQUESTED = /^commons:deletion[ _]requests\//i;
 const SPECIAL = /^special:(?:filepath|redirect\/file)\/([^\n]+)$/iu;
 const PLAIN = "/:@!$&'()*,;=~";
 const IMGUR_PAGE = /^\/(?:gallery\/|r\/[^/]+\/|t\/[^/]+\/)?(?:[^/]*-)?([0-9A-Za-z]{7}|[0-9A-Za-z]{5})\/?$/;
@@ -292,6 +293,7 @@ function ofWiki(host, path, query, fragment) {
   } else if (!path.startsWith("/wiki/") && query.title === undefined) {
     return null;
   }
+  title = title.replace(REQUESTED, "");
   const special = SPECIAL.exec(title);
   const colon = title.indexOf(":");
   const namespace = special ? "File" : colon < 0 ? title : title.slice(0, colon);
