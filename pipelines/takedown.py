@@ -138,9 +138,8 @@ def apply(
     own = lists.read_own(config.root)
     more = own.with_values(matched.values, matched.looks).with_entries(kept.entries_of(own.identity))
     held = lists.Suppression((more, *lists.read(lists.digests(config.suppression)).lists))
-    receipt = receipts.begin(
-        config.root, [request.number for request in asked], _purged(Purge(lock, held, is_dry=True), config)
-    )
+    numbers, going = [request.number for request in asked], _purged(Purge(lock, held, is_dry=True), config)
+    receipt = receipts.begin(config.root, numbers, going, matched.unmatched)
     if more != own or not storage.exists(own_path):
         storage.put(own_path, lists.to_bytes(more))
         storage.sync_folders([own_path])
@@ -159,12 +158,15 @@ def apply(
     requests.remove(config.root, {request.number for request in asked})
     receipts.close(config.root)
     say("deleting older versions that the bucket keeps")
+    versions, left = _without_older(config.root, lock)
+    receipts.note_kept(config.root, done, is_kept=bool(left))
     return Applied(
         done.requests,
         done.removed,
         tuple(ran),
-        *_without_older(config.root, lock),
-        unmatched=matched.unmatched,
+        versions,
+        left,
+        unmatched=done.unmatched,
         in_part=matched.in_part,
         without_hash=sum(asking.missing(Standing(config.root)).values()) if asked and is_fetched else 0,
     )

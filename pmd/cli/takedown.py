@@ -141,10 +141,19 @@ def prove(
 
 
 @app.command("receipt")
-def receipt(config: ConfigPath) -> None:
+def receipt(
+    config: ConfigPath,
+    number: Annotated[
+        int | None, typer.Argument(metavar="NUMBER", help="Of one request alone: what is handed to whoever asked.")
+    ] = None,
+) -> None:
     """Print what was done for those who asked: by number of the request and counts, without what they named."""
     from pmd.takedown import receipts, requests
 
     loaded = load(config)
     waiting = [request.number for request in requests.read(loaded.root)]
-    output.say(receipts.render(receipts.read(loaded.root), waiting, loaded.contact))
+    told = receipts.read(loaded.root)
+    if number is None:
+        output.say(receipts.render(told, waiting, loaded.contact))
+    else:
+        output.say(receipts.render_one(told, waiting, loaded.contact, number))

@@ -358,6 +358,46 @@ def test_a_receipt_tells_all_though_it_was_killed_in_between(tmp_path: Path) -> 
     assert receipts.render([], [], None) == "nothing was asked for yet"
 
 
+def test_a_request_s_own_receipt_tells_nothing_of_others_and_what_named_nothing_is_told(tmp_path: Path) -> None:
+    where, today = str(tmp_path), datetime.date(2026, 1, 2)
+    (tmp_path / lists.FOLDER).mkdir()
+    ended = receipts.end(where, receipts.begin(where, [1, 2, 3], {"pairs": 5}, [2, 3]), today)
+    receipts.close(where)
+    (receipt,) = listed = receipts.read(where)
+    whole = receipts.render(listed, [4], None).splitlines()
+    assert whole[:4] == [
+        "Receipt for requests 1, 2, 3",
+        "Carried out on 2026-01-02. Removed, for all of them together:",
+        "  pairs: 5",
+        "Nothing here matched what 2, 3 named.",
+    ]
+    assert receipts.render_one(listed, [4], "mailto:a@b.example", 1).splitlines() == [
+        "Receipt for request 1",
+        "Carried out on 2026-01-02. Removed, for this and others together:",
+        "  pairs: 5",
+        "With these went all that is made of them: lists, shards, the audit and the folder of the release.",
+        "What you named is kept out of what is built from now on: by codes from which it cannot be read.",
+        "Contact: a@b.example",
+    ]
+    assert receipts.render_one(listed, [4], None, 2).splitlines() == [
+        "Receipt for request 2",
+        "Carried out on 2026-01-02. Nothing here matched what you named.",
+        "What you named is kept out of what is built from now on: by codes from which it cannot be read.",
+    ]
+    for number, why in ((4, "not carried out yet"), (5, "no such request")):
+        with pytest.raises(InputError, match=why):
+            receipts.render_one(listed, [4], None, number)
+    # What the storage holds back is told, until an apply finds that it has let go.
+    receipts.note_kept(where, ended, is_kept=True)
+    assert "the storage kept older versions" in receipts.render_one(receipts.read(where), [], None, 2)
+    later = receipts.end(where, receipts.begin(where, [4], {"pairs": 1}), today)
+    receipts.note_kept(where, later, is_kept=True)
+    assert [one.is_kept for one in receipts.read(where)] == [True, True]
+    receipts.note_kept(where, later, is_kept=False)
+    assert [one.is_kept for one in receipts.read(where)] == [False, False]
+    assert receipts.read(where)[0] == receipt
+
+
 def test_the_books_of_a_generation_count_what_is_left(tiny: Config, tmp_path: Path) -> None:
     where = tmp_path / "pmd"
     shutil.copytree(tiny.root, where)

@@ -420,7 +420,10 @@ def test_the_commands_say_what_they_do(done: Done) -> None:
     refused = run(cli.app, ["takedown", "add", path, "nobody at all"])
     assert "names nothing" in str(refused.exception)
     # To prove that what matches nothing is gone says nothing.
-    for said, why in ((f"{world.PHOTO_URL} {world.COPY_URL}", "more than one name"), ("flickr.com/photos/a/", "neither one picture")):
+    for said, why in (
+        (f"{world.PHOTO_URL} {world.COPY_URL}", "more than one name"),
+        ("flickr.com/photos/a/", "neither one picture"),
+    ):
         assert why in str(run(cli.app, ["takedown", "prove", path, said]).exception)
 
 

@@ -234,7 +234,10 @@ LIES = "url:one.example/1.jpg"
         ("https://res.cloudinary.com/a/image/fetch/w_700,ar_3:2/https://one.example/1.jpg", LIES),
         ("https://i.amz.mshcdn.com/lTGE=/fit-in/850x850/http%3A%2F%2Fone.example%2F1.jpg", LIES),
         ("https://web.archive.org/save/http://one.example/1.jpg", LIES),
-        ("https://www.google.com/imgres?imgurl=http%3A%2F%2Fone.example%2F1.jpg&imgrefurl=http%3A%2F%2Fone.example", LIES),
+        (
+            "https://www.google.com/imgres?imgurl=http%3A%2F%2Fone.example%2F1.jpg&imgrefurl=http%3A%2F%2Fone.example",
+            LIES,
+        ),
         ("https://www.google.co.uk/imgres?q=cat&imgurl=https%3A%2F%2Fone.example%2F1.jpg#vet=1", LIES),
         ("https://www.google.com/url?sa=i&url=https%3A%2F%2Fwww.flickr.com%2Fphotos%2Fx%2F4242", "flickr:4242"),
         ("https://www.google.com/url?q=https://one.example/1.jpg&sa=D", LIES),
