@@ -114,13 +114,8 @@ def lines(paths: Iterable[str], sources: Collection[str] = ()) -> list[Line]:
     listed: list[Line] = []
     wrong: list[tuple[str, str]] = []
     for path in paths:
-        content = _text(path)
         beside = _Beside(path)
-        for number, line in enumerate(content.splitlines(), start=1):
-            said = names.bare(line)
-            if not said or said.startswith("#"):
-                continue
-            place = f"{path}:line {number}"
+        for place, said in words(storage.read_bytes(path), path):
             named = names.read(said, known, beside)
             if named is not None and not named.is_of_many and not is_more(named, said):
                 listed.append(Line(place, said, named))
@@ -150,8 +145,20 @@ def is_more(named: Named, said: str) -> bool:
     return named.is_in_words and (_MORE.search(said) is not None if named.urls else "\t" in said)
 
 
-def _text(path: str) -> str:
-    content = encoding.without_mark(storage.read_bytes(path), path)
+def words(content: bytes, where: str) -> Iterator[tuple[str, str]]:
+    """Yield the lines of a list that are no comments, and not empty: the place, and what is said there.
+
+    Raises:
+        InputError: It is no text in UTF-8.
+    """
+    for number, line in enumerate(_text(content, where).splitlines(), start=1):
+        said = names.bare(line)
+        if said and not said.startswith("#"):
+            yield f"{where}:line {number}", said
+
+
+def _text(content: bytes, path: str) -> str:
+    content = encoding.without_mark(content, path)
     if content.startswith(_TABLES):
         raise InputError(
             "a takedown list is no text",

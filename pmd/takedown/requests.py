@@ -105,6 +105,37 @@ def read_word(said: str, sources: Collection[str] = ()) -> Word:
     return Word(said, named)
 
 
+def read_lines(content: bytes, where: str, sources: Collection[str] = ()) -> list[Word]:
+    """Return what the lines of a list mean, a word each; "#" begins a comment.
+
+    Args:
+        content: The list's.
+        where: What it is called.
+        sources: As for `read_word`.
+
+    Raises:
+        InputError: Lines name nothing, or nothing alone; all are counted, and the first is told. It is no text, or empty.
+    """
+    found: list[Word] = []
+    wrong: list[tuple[str, InputError]] = []
+    for place, said in takedowns.words(content, where):
+        try:
+            word = read_word(said, sources)
+            refuse_unclear([word])
+            found.append(word)
+        except InputError as error:
+            wrong.append((place, error))
+    if wrong:
+        place, first = wrong[0]
+        more = f" ({len(wrong):,} lines are wrong)" if len(wrong) > 1 else ""
+        raise InputError(
+            f"{first.problem}{more}", where=place, expected=first.expected, found=first.found, remedy=first.remedy
+        )
+    if not found:
+        raise InputError("names nothing", where=where, expected=f"a name a line: {FORMS}", found="no line that is one")
+    return found
+
+
 def path_of(root: str) -> str:
     """Return where requests wait."""
     return storage.join(root, lists.FOLDER, FILE)
@@ -160,13 +191,25 @@ def refuse_unclear(words: Iterable[Word]) -> None:
     """Refuse words that would match nothing, whatever stands here: to purge them, or to prove that they are gone, says nothing.
 
     Raises:
-        InputError: A word is the address of a page that shows many pictures, more than one name, or a user of a source that names
-            none.
+        InputError: A word is the address of a page that shows many pictures, more than one name, a user of a source that names
+            none, or what ends the names of strangers' hosts.
     """
     for word in words:
+        _refuse_suffix(word)
         _refuse_pages_of_many(word)
         _refuse_more(word)
         _refuse_userless(word)
+
+
+def _refuse_suffix(word: Word) -> None:
+    if word.host is not None and urls.is_suffix(word.host):
+        raise InputError(
+            "not a host of anybody's: strangers' hosts end so",
+            where="takedown",
+            expected="a host that somebody has registered, or one below it: host:example.co.uk",
+            found=word.said,
+            remedy="name the hosts that are meant",
+        )
 
 
 def _refuse_more(word: Word) -> None:

@@ -227,6 +227,39 @@ def test_a_user_of_a_source_that_names_none_is_no_request(tmp_path: Path, source
         assert requests.add(str(tmp_path), [requests.read_word(good)], [], keeps_looks=False).said == (good,)
 
 
+@pytest.mark.parametrize(
+    ("host", "is_refused"),
+    [
+        ("com", True),
+        ("co.uk", True),
+        ("xn--p1ai", True),
+        ("example.co.uk", False),
+        ("github.io", False),
+        ("localhost", False),
+    ]
+    + [("1.2.3.4", False), ("www.ck", False)],
+)
+def test_what_ends_strangers_hosts_is_no_host(host: str, is_refused: bool) -> None:
+    words = [requests.read_word(f"host:{host}")]
+    if is_refused:
+        with pytest.raises(InputError, match="not a host of anybody's"):
+            requests.refuse_unclear(words)
+    else:
+        requests.refuse_unclear(words)
+
+
+def test_lists_of_words_are_read_and_each_slip_is_counted() -> None:
+    listed = requests.read_lines(b"coco:9\n#\nu/Somebody\nhost:one.example", "list")
+    assert [(word.named is not None, word.user, word.host) for word in listed] == [
+        (True, None, None),
+        (False, "reddit/somebody", None),
+        (False, None, "one.example"),
+    ]
+    with pytest.raises(InputError, match=r"neither one picture nor a person alone \(3 lines are wrong\)") as told:
+        requests.read_lines(b"coco:9\nhttps://flickr.com/photos/a/\nnobody\nuser:coco/1\n", "list")
+    assert told.value.where == "list:line 2"
+
+
 def test_a_pair_takes_its_picture_along_where_no_other_shows_it(tiny: Config) -> None:
     alone = matched(tiny, "coco/12345")
     assert alone.images == set()
