@@ -113,7 +113,18 @@ def find(
 
 
 @app.command("apply", cls=WithBeam)
-def apply(context: typer.Context, config: ConfigPath, *, as_json: Json = False) -> None:
+def apply(
+    context: typer.Context,
+    config: ConfigPath,
+    *,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Count what would be removed, and change nothing: what is purged does not come back."
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Purge what was asked for from all that stands under ROOT, and keep it out. Beam's own flags follow --."""
     from pipelines import takedown as pipeline
     from pmd.config import places
@@ -122,11 +133,15 @@ def apply(context: typer.Context, config: ConfigPath, *, as_json: Json = False) 
     loaded = load(config)
     root.require(loaded.root)
     with root.writer(loaded.root, "pmd takedown apply", places.absolute(config)):
-        done = pipeline.apply(loaded, context.args, say_above_progress)
+        done = (
+            pipeline.foretell(loaded, say_above_progress)
+            if dry_run
+            else pipeline.apply(loaded, context.args, say_above_progress)
+        )
     if as_json:
         output.json(done.describe())
     else:
-        output.say(pipeline.render(done))
+        output.say((pipeline.render_foretold if dry_run else pipeline.render)(done))
 
 
 @app.command("prove")

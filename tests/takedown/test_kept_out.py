@@ -21,7 +21,7 @@ from pmd.images import rules as images_rules
 from pmd.inspection import explain, verify
 from pmd.schema import keys
 from pmd.schema.tables import KEPT_OUT, PAIRS, REJECTED
-from pmd.store import commits, leftovers, root
+from pmd.store import commits, leftovers, root, storage
 from pmd.suppression import kept_out, lists, rows
 from pmd.suppression.lists import Suppression
 from pmd.takedown import prove, purge, receipts, requests
@@ -139,6 +139,12 @@ def test_a_takedown_builds_no_more_than_stands(tmp_path: Path) -> None:
     assert commits.require(root.views_folder(config.root), "").run["options"]["sample"] == 3
 
 
+def files_of(where: str) -> dict[str, bytes]:
+    """Return the files of a ROOT but for those of its writer."""
+    names = (name for name in storage.list_files(where) if not name.startswith("writer."))
+    return {name: storage.read_bytes(storage.join(where, name)) for name in names}
+
+
 def killed(*_: object) -> None:
     raise Killed
 
@@ -153,6 +159,12 @@ def test_an_apply_that_was_killed_says_when_it_is_run_again_what_was_met_before(
         built(config, EVERYTHING, only=("curate",))
         for said in ("http://host1.example/1.jpg", "http://nowhere.example/1.jpg"):
             requests.add(config.root, [requests.read_word(said)], [], keeps_looks=False)
+        before = files_of(config.root)
+        foretold = CliRunner().invoke(cli.app, ["takedown", "apply", f"{config.root}.toml", "--dry-run"]).output
+        assert foretold.splitlines()[-4:-2] == ["requests that wait: 1, 2", "  would be removed: 1 pairs"]
+        assert foretold.splitlines()[-2].startswith("named no pair that stood here when this began: 2;")
+        assert foretold.endswith("nothing was changed; to carry it out: pmd takedown apply CONFIG\n")
+        assert files_of(config.root) == before
         with monkeypatch.context() as patch:
             patch.setattr(leftovers, "remove", killed)
             with pytest.raises(Killed):
