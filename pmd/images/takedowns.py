@@ -7,6 +7,7 @@ A line that matches nothing is none, since a list may be older or wider than a R
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
@@ -110,17 +111,9 @@ def lines(paths: Iterable[str], sources: Collection[str] = ()) -> list[Line]:
         return []
     from pmd import manifests  # here: most builds have no such list
 
-    known = {*manifests.load_all(), *sources}
-    listed: list[Line] = []
-    wrong: list[tuple[str, str]] = []
-    for path in paths:
-        beside = _Beside(path)
-        for place, said in words(storage.read_bytes(path), path):
-            named = names.read(said, known, beside)
-            if named is not None and not named.is_of_many and not is_more(named, said):
-                listed.append(Line(place, said, named))
-            else:
-                wrong.append((place, said))
+    known = frozenset({*manifests.load_all(), *sources})
+    read = [_read(path, known) for path in paths]
+    wrong = [slip for one in read for slip in one.wrong]
     if wrong:
         from pmd.suppression import people  # here, as above: it reads manifests in
 
@@ -137,7 +130,41 @@ def lines(paths: Iterable[str], sources: Collection[str] = ()) -> list[Line]:
             found=", ".join(said for _, said in wrong[:_SHOWN]),
             remedy=f"mend the lines{begins}{added}; nothing was run, so that nobody's request is passed over",
         )
-    return listed
+    return [line for one in read for line in one.lines]
+
+
+@dataclasses.dataclass(frozen=True)
+class _List:
+    """A list that was read: its lines, the places and words of those that name nothing, and whether it names a picture's file."""
+
+    lines: tuple[Line, ...]
+    wrong: tuple[tuple[str, str], ...]
+    has_files: bool
+
+
+def _read(path: str, known: frozenset[str]) -> _List:
+    """Read a list; a command asks for it several times, and of the same bytes it is parsed once."""
+    digest = commits.sha256(storage.read_bytes(path))
+    found = _parsed(path, digest, known)
+    if found.has_files or found.wrong:  # what pictures hold, and whether they are there, is part of what the list says
+        _parsed.cache_clear()
+    return found
+
+
+@functools.lru_cache(maxsize=4)
+def _parsed(path: str, digest: str, known: frozenset[str]) -> _List:
+    listed: list[Line] = []
+    wrong: list[tuple[str, str]] = []
+    beside = _Beside(path)
+    for place, said in words(storage.read_bytes(path), path):
+        named = names.read(said, known, beside)
+        if named is not None and not named.is_of_many and not is_more(named, said):
+            listed.append(Line(place, said, named))
+        else:
+            wrong.append((place, said))
+    # A digest that is written down says all of it; a file of pictures has three.
+    has_files = any(line.named.sha256 is not None and line.named.stored is not None for line in listed)
+    return _List(tuple(listed), tuple(wrong), has_files)
 
 
 def is_more(named: Named, said: str) -> bool:

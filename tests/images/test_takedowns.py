@@ -279,6 +279,30 @@ def test_a_row_is_named_with_its_repeats() -> None:
     assert names.read("coco/1", ["wit"]) is None
 
 
+def test_a_list_is_parsed_once_as_long_as_its_bytes_and_those_of_its_pictures_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    real = names.read
+    monkeypatch.setattr(names, "read", lambda said, *args: (read.append(said), real(said, *args))[1])
+    path = write(tmp_path / "list", "coco:9", tiny_root.C1)
+    assert takedowns.lines([path]) == takedowns.lines([path])
+    assert read == ["coco:9", tiny_root.C1]
+    write(tmp_path / "list", "coco:9", tiny_root.C3)
+    assert [line.said for line in takedowns.lines([path])] == ["coco:9", tiny_root.C3]
+    # A row of a source that the first reading did not know.
+    write(tmp_path / "list", "my_pairs/1")
+    with pytest.raises(InputError):
+        takedowns.lines([path])
+    assert takedowns.lines([path], ["my_pairs"])[0].rows == {"my_pairs/1"}
+    write(tmp_path / "list", "mine.png")
+    (tmp_path / "mine.png").write_bytes(picture())
+    (before,) = takedowns.lines([path])
+    (tmp_path / "mine.png").write_bytes(picture() + b"more")
+    (after,) = takedowns.lines([path])
+    assert before.named.sha256 != after.named.sha256
+
+
 def test_a_picture_lies_beside_its_list(tmp_path: Path) -> None:
     (tmp_path / "mine.png").write_bytes(picture())
     (tmp_path / "notes.txt").write_text("no picture")
