@@ -189,12 +189,13 @@ def _within(form: str) -> Sequence[str]:
     photon = _PHOTON.fullmatch(form)
     if photon is not None:
         return (f"http://{photon[1]}",)
-    path = _IN_PATH.fullmatch(form)
+    path = _IN_PATH.fullmatch(form) if "/http" in form else None
     if path is not None:
         inner = path[2] if path[1] == ":" else parse.unquote(path[2])
         return tuple(dict.fromkeys((f"http://{inner}{path[3] or ''}", f"http://{inner}")))
     address, _, query = form.partition("://")[2].partition("?")
-    names = next((names for place, names in _IN_QUERY if place.fullmatch(address.removeprefix("www."))), ())
+    place = address.removeprefix("www.") if query else ""
+    names = next((names for known, names in _IN_QUERY if place and known.fullmatch(place)), ())
     fields = parse.parse_qs(query) if names else {}
     told = [fields[name][0] for name in names if name in fields]
     return [said if "://" in said else f"http://{said}" for said in told if "/" in said]
