@@ -213,6 +213,26 @@ def test_keys_are_those_of_the_lists() -> None:
     assert run("given.map(meaning).map(keysOf)", said) == [[index.name_of(key)] for key in expected]
 
 
+@needs_node
+def test_what_is_handed_to_whoever_publishes_means_the_picture_whoever_shows_it() -> None:
+    link = "https://www.google.com/imgres?imgurl=http%3A%2F%2Fone.example%2F1.jpg"
+    said = {
+        "https://www.flickr.com/photos/x/4242/": "flickr:4242",
+        "http://one.example/1.jpg": "http://one.example/1.jpg",
+        link: link,
+        "https://www.reddit.com/r/pics/comments/abc12/words/": "https://redd.it/abc12",
+        "red_caps/abc12": "https://redd.it/abc12",
+        "https://web.archive.org/web/2019/https://redd.it/abc12": "https://redd.it/abc12",
+        f"sha256:{'ab' * 32}": f"sha256:{'ab' * 32}",
+    }
+    found = run("given.map((said) => lineOf(meaning(said), said))", [*said])
+    assert found == [*said.values()]
+    for line in found:
+        named = names.read(line, ["red_caps"])
+        assert named is not None
+        assert named.is_picture or named.is_of_bytes
+
+
 # --- the index ---
 
 
