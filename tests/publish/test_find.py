@@ -49,12 +49,13 @@ HOSTS = (
 PARTS = (
     "photos", "somebody", "4242", "04242", "12345678901234567890123", "in", "album-7", "p", "8yV2Qz", "0OIl", "photo.gne",
     "wiki", "File:A_b (c).jpg", "File:%C3%84pfel,%20rot.JPG", "Datei:a+b.png", "Category:a.jpg", "File:ſ.jpg", "File:ß.png",
-    "Commons:Deletion_requests", "Special:FilePath", "Special:Redirect", "file", "Example.jpg", "index.php", "wikipedia", "commons", "thumb", "a", "a1",
+    "Special:FilePath", "Special:Redirect", "file", "Example.jpg", "index.php", "wikipedia", "commons", "thumb", "a", "a1",
     "ab", "archive", "320px-Example.jpg", "page1-320px-a.jpg", "%E4.jpg", "a%2Fb.jpg", "a%2fb.png", "abcdefg", "abcdefgs.jpg",
     "abcde.gifv", "abcdeF.png", "gallery", "r", "pics", "comments", "media", "AbC123", "train2017", "000000000009.jpg",
     "COCO_train2014_000000000009.jpg", "images", "9", "train", "0123456789abcdef.jpg", "people", "rak248", "VG_100K_2", "api",
     "v0", "openimages", "web", "index.html", "2", "4242_abcdef_z.jpg", "65535", "4242_0123456789_o_d.JPG", "..", ".",
-    "http:", "https:", "http%3A%2f%2Fa.example%2Fb%20c.jpg", "https%3a%2F%2Fflic.kr%2Fp%2F8yV2Qz", "imgres", "url", "search", "iu",
+    "http:", "https:", "Commons:Deletion_requests", "http%3A%2f%2Fa.example%2Fb%20c.jpg", "https%3a%2F%2Fflic.kr%2Fp%2F8yV2Qz",
+    "imgres", "url", "search", "iu",
     "%2e%2e", "", "ü.jpg", "a b", "a'b", "a|b", "{x}", "a;b", "~", "*", "%", "%zz", "\\x", "a\tb", "\u3000", "😀.png",
 )  # fmt: skip
 QUERIES = (

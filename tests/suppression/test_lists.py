@@ -117,7 +117,12 @@ TABLE = pa.Table.from_pylist(
         pair("conceptual_12m", "4", "http://four.example/4.jpg", mirrors=["http://one.example/copy.jpg"]),
         pair("red_caps", "5", "http://notone.example/5.jpg", meta='{"author": "SomeOne"}'),
         pair("conceptual_12m", "6", "https://i1.wp.com/six.example/uploads/6.jpg?resize=640%2C480"),
-        pair("wit", "7", "http://seven.example/7.jpg", mirrors=["https://web.archive.org/web/2014id_/http://six.example/6.jpg"]),
+        pair(
+            "wit",
+            "7",
+            "http://seven.example/7.jpg",
+            mirrors=["https://web.archive.org/web/2014id_/http://six.example/6.jpg"],
+        ),
     ],
     schema=PAIRS,
 )

@@ -236,8 +236,9 @@ def test_a_user_of_a_source_that_names_none_is_no_request(tmp_path: Path, source
         ("example.co.uk", False),
         ("github.io", False),
         ("localhost", False),
-    ]
-    + [("1.2.3.4", False), ("www.ck", False)],
+        ("1.2.3.4", False),
+        ("www.ck", False),
+    ],
 )
 def test_what_ends_strangers_hosts_is_no_host(host: str, is_refused: bool) -> None:
     words = [requests.read_word(f"host:{host}")]
