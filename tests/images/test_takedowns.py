@@ -86,6 +86,8 @@ def test_a_line_that_names_nothing_is_refused_with_its_place(tmp_path: Path) -> 
         "http://one.example/1.jpg; please remove",
         "http://one.example/1.JPEG;2026-05-01;mine",
         "http://one.example/1.png,",
+        "http://one.example/1.jpg;Smith",
+        "http://one.example/1.jpg,Müller",
         "http://one.example/1.jpg.",
         'http://one.example/1.jpg"',
         "http://one.example/1.jpg>.",
