@@ -31,8 +31,8 @@ from pmd.text import urls
 REASON: Final = "takedown"
 
 #: What shows that words are more than one name: columns of a table, lines, a comment behind it, another address; behind the file
-#: of a picture what ends a sentence or a quotation; a separator with nothing, a date, or words, of which a semicolon's may be one.
-#: All of it would be one address, which matches nothing.
+#: of a picture what ends a sentence or a quotation; a separator with nothing, a date, or words (a semicolon's may be one). All of
+#: it would be one address, which matches nothing.
 _MORE: Final = re.compile(
     r"[\t\r\n]|\s#|[\s,;]https?://"
     r"|\.(?:jpe?g|png|gif|webp)(?:[.\"'>)\]”’“»]+$|[,;](?:$|\d{4}-\d\d-\d\d|[^/=?&#]*(?:\s|[^\x00-\x7f]))|;[^/=?&#]*$)",
