@@ -85,6 +85,14 @@ def render(done: Applied) -> str:
     return "\n".join([*lines, "to see that nothing is left: pmd takedown prove CONFIG WHAT…"])
 
 
+def render_foretold(done: Applied) -> str:
+    """Return what would be done as people read it."""
+    lines = [f"requests that wait: {', '.join(map(str, done.requests)) or 'none'}"]
+    lines += [f"  would be removed: {count:,} {kind}" for kind, count in sorted(done.removed.items())]
+    lines += [] if done.removed else ["  nothing would be removed"]
+    return "\n".join([*lines, *_missed(done), "nothing was changed; to carry it out: pmd takedown apply CONFIG"])
+
+
 def _missed(done: Applied) -> Iterator[str]:
     """Yield in words what may not have been found."""
     named = dict.fromkeys(done.unmatched, "")
@@ -133,15 +141,11 @@ def apply(
         say("hashing what is stored without a perceptual hash, since looks are asked for")
         hashes.build(config, choosing.flags(config.engine, flags, config.root))
     say("looking for what is named")
-    kept = kept_out.standing(config.root, standing)
-    matched = matching.resolve(config.root, asked, config.sources, _to_look_for(config.root, standing), kept)
-    own_path = lists.path_of(config.root)
     own = lists.read_own(config.root)
-    more = own.with_values(matched.values, matched.looks).with_entries(kept.entries_of(own.identity))
-    held = lists.Suppression((more, *lists.read(lists.digests(config.suppression)).lists))
-    receipt = receipts.begin(
-        config.root, [request.number for request in asked], _purged(Purge(lock, held, is_dry=True), config)
-    )
+    own_path = lists.path_of(config.root)
+    matched, more, held = _named(config, asked, standing, own)
+    numbers, going = [request.number for request in asked], _purged(Purge(lock, held, is_dry=True), config)
+    receipt = receipts.begin(config.root, numbers, going, matched.unmatched)
     if more != own or not storage.exists(own_path):
         storage.put(own_path, lists.to_bytes(more))
         storage.sync_folders([own_path])
@@ -160,15 +164,47 @@ def apply(
     requests.remove(config.root, {request.number for request in asked})
     receipts.close(config.root)
     say("deleting older versions that the bucket keeps")
+    versions, left = _without_older(config.root, lock)
+    receipts.note_kept(config.root, done, is_kept=bool(left))
     return Applied(
         done.requests,
         done.removed,
         tuple(ran),
-        *_without_older(config.root, lock),
+        versions,
+        left,
+        unmatched=done.unmatched,
+        in_part=matched.in_part,
+        without_hash=sum(asking.missing(Standing(config.root)).values()) if asked and is_fetched else 0,
+    )
+
+
+def foretell(config: Config, say: Say = lambda words: None) -> Applied:
+    """Count what `apply` would remove, and change nothing. For ROOT's writer; what has no hash is not known by its looks."""
+    lock = root.writing(config.root)
+    curate_needs.refuse_lost_lists(lists.held(config))
+    asked = requests.read(config.root)
+    standing = lists.standing(config.root, config.suppression)
+    say("looking for what is named")
+    matched, _, held = _named(config, asked, standing, lists.read_own(config.root))
+    is_fetched = commits.read(root.images_folder(config.root)) is not None
+    return Applied(
+        tuple(request.number for request in asked),
+        _purged(Purge(lock, held, is_dry=True), config),
+        (),
         unmatched=matched.unmatched,
         in_part=matched.in_part,
         without_hash=sum(asking.missing(Standing(config.root)).values()) if asked and is_fetched else 0,
     )
+
+
+def _named(
+    config: Config, asked: Sequence[requests.Request], standing: lists.Suppression, own: lists.List
+) -> tuple[matching.Matched, lists.List, lists.Suppression]:
+    """Return what requests name here, ROOT's own list with it, and all lists that then hold."""
+    kept = kept_out.standing(config.root, standing)
+    matched = matching.resolve(config.root, asked, config.sources, _to_look_for(config.root, standing), kept)
+    more = own.with_values(matched.values, matched.looks).with_entries(kept.entries_of(own.identity))
+    return matched, more, lists.Suppression((more, *lists.read(lists.digests(config.suppression)).lists))
 
 
 def _go_by_looks(asked: Sequence[requests.Request], config: Config, standing: lists.Suppression) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +13,9 @@ from pmd.cli.stages import say_above_progress
 from pmd.cli.words import ConfigPath, Json, WithBeam, load
 from pmd.terminal import output
 from pmd.terminal.telling import telling
+
+if TYPE_CHECKING:
+    from pmd.takedown.requests import Word
 
 app = typer.Typer(
     help="Takedown: what somebody asks for is purged, proved to be gone, and kept out of what is built later.",
@@ -22,9 +27,22 @@ What = Annotated[
     typer.Argument(
         metavar="WHAT",
         help="As pmd explain takes it: a URL or page, an identity, SOURCE/ID, an id, a digest, a picture file; or "
-        "user:SOURCE/ID, a person's page on Flickr or Reddit, host:example.com.",
+        "user:SOURCE/ID, a person's page on Flickr or Reddit, host:example.com. A - stands for lines of standard input.",
     ),
 ]
+
+
+def _words(what: Iterable[str], sources: Collection[str]) -> list[Word]:
+    """Return what is named on the command line and, where that says so, on standard input."""
+    from pmd.takedown import requests
+
+    found: list[Word] = []
+    for said in what:
+        if said == "-":
+            found += requests.read_lines(sys.stdin.buffer.read(), "standard input", sources)
+        else:
+            found.append(requests.read_word(said, sources))
+    return found
 
 
 @app.command("add")
@@ -46,7 +64,7 @@ def add(
 
     loaded = load(config)
     root.require(loaded.root)
-    words = [requests.read_word(said, loaded.sources) for said in what]
+    words = _words(what, loaded.sources)
     done = [number for receipt in receipts.read(loaded.root) for number in receipt.requests]
     request = requests.add(loaded.root, words, done, keeps_looks=keep_looks)
     for word in words:
@@ -95,7 +113,18 @@ def find(
 
 
 @app.command("apply", cls=WithBeam)
-def apply(context: typer.Context, config: ConfigPath, *, as_json: Json = False) -> None:
+def apply(
+    context: typer.Context,
+    config: ConfigPath,
+    *,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Count what would be removed, and change nothing: what is purged does not come back."
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Purge what was asked for from all that stands under ROOT, and keep it out. Beam's own flags follow --."""
     from pipelines import takedown as pipeline
     from pmd.config import places
@@ -104,11 +133,15 @@ def apply(context: typer.Context, config: ConfigPath, *, as_json: Json = False) 
     loaded = load(config)
     root.require(loaded.root)
     with root.writer(loaded.root, "pmd takedown apply", places.absolute(config)):
-        done = pipeline.apply(loaded, context.args, say_above_progress)
+        done = (
+            pipeline.foretell(loaded, say_above_progress)
+            if dry_run
+            else pipeline.apply(loaded, context.args, say_above_progress)
+        )
     if as_json:
         output.json(done.describe())
     else:
-        output.say(pipeline.render(done))
+        output.say((pipeline.render_foretold if dry_run else pipeline.render)(done))
 
 
 @app.command("prove")
@@ -128,7 +161,8 @@ def prove(
 
     loaded = load(config)
     root.require(loaded.root)
-    words = [requests.read_word(said, loaded.sources) for said in what or ()]
+    words = _words(what or (), loaded.sources)
+    requests.refuse_unclear(words)
     with telling("files") as tell:
         proof = proving.prove(loaded.root, lists.standing(loaded.root, loaded.suppression), words, tell)
     if as_json:
@@ -140,10 +174,19 @@ def prove(
 
 
 @app.command("receipt")
-def receipt(config: ConfigPath) -> None:
+def receipt(
+    config: ConfigPath,
+    number: Annotated[
+        int | None, typer.Argument(metavar="NUMBER", help="Of one request alone: what is handed to whoever asked.")
+    ] = None,
+) -> None:
     """Print what was done for those who asked: by number of the request and counts, without what they named."""
     from pmd.takedown import receipts, requests
 
     loaded = load(config)
     waiting = [request.number for request in requests.read(loaded.root)]
-    output.say(receipts.render(receipts.read(loaded.root), waiting, loaded.contact))
+    told = receipts.read(loaded.root)
+    if number is None:
+        output.say(receipts.render(told, waiting, loaded.contact))
+    else:
+        output.say(receipts.render_one(told, waiting, loaded.contact, number))

@@ -47,8 +47,11 @@ _ROW: Final = re.compile(r"([A-Za-z][A-Za-z0-9_]*)/(\S.*)")
 
 
 #: Sites whose pages show many pictures, an album or a person's newest: as addresses of one picture they would match nothing.
+#: So do those of search engines and wikis.
 _SITES: Final = re.compile(
-    r"(?:(?:www|m|secure)\.)?flickr\.com\.?|flic\.kr\.?|(?:[a-z]+\.)?reddit\.com\.?|(?:(?:www|m)\.)?imgur\.(?:com|io)\.?"
+    r"(?:(?:(?:www|m|secure)\.)?flickr\.com|flic\.kr|(?:[a-z]+\.)?reddit\.com|(?:(?:www|m)\.)?imgur\.(?:com|io)"
+    r"|(?:(?:www|images|lens)\.)?google\.[a-z.]+|(?:(?:www|cn)\.)?bing\.com|(?:www\.)?duckduckgo\.com|(?:www\.)?yandex\.[a-z.]+"
+    r"|commons\.(?:m\.)?wikimedia\.org|[a-z-]+\.(?:m\.)?wik(?:ipedia|tionary|iquote|ibooks|isource|inews|iversity|ivoyage)\.org)\.?"
 )
 #: What a picture of the site's own may end in: imgur.com/images/logo.jpg.
 _PICTURE: Final = re.compile(r"[^?#]+\.(?:jpe?g|png|gif|webp)(?:[?#].*)?", re.IGNORECASE)

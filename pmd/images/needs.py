@@ -23,8 +23,9 @@ from pmd.store.wanted import Wanted
 #: As `wanted.FORMAT`, for images alone. 2: views say of their pairs what samples and lists say of them.
 VIEW_FORMAT: Final = 2
 #: The same, where there are takedown lists. 1: they know an address in other spellings, too (`urls.alike`). 2: a picture that is
-#: named by one of its addresses, or by the page of a post, leaves with all its captions.
-SPELLINGS: Final = 2
+#: named by one of its addresses, or by the page of a post, leaves with all its captions. 3: so does one whose address holds a
+#: named one (`pages.held`).
+SPELLINGS: Final = 3
 
 #: The same, where there are archives or folders of images. 1: of files of one name, that of just the annotation's path is taken.
 #: 2: COCO's pictures are looked for in the archives of its other release, too.

@@ -35,7 +35,7 @@ from pmd.store.commits import Books
 from pmd.suppression import rows as suppressed
 from pmd.suppression.lists import Suppression
 from pmd.terminal import bar
-from pmd.text import credit, urls
+from pmd.text import credit, pages, urls
 
 STAGE: Final = flow.IMAGES.name
 
@@ -136,9 +136,13 @@ class Takedown:
         return bool(self.ids or self.urls or self.rows or self.posts)
 
     @functools.cached_property
-    def _spelled(self) -> pa.Array:
+    def _forms(self) -> frozenset[str]:
         """The URLs as `urls.alike` has them; once, since every batch is compared with them."""
-        return pa.array(sorted({*map(urls.alike_one, self.urls)}), pa.string())
+        return frozenset(map(urls.alike_one, self.urls))
+
+    @functools.cached_property
+    def _spelled(self) -> pa.Array:
+        return pa.array(sorted(self._forms), pa.string())
 
     @functools.cached_property
     def _rows(self) -> pa.Array:
@@ -162,7 +166,15 @@ class Takedown:
             mirrors = pairs["mirrors"]
             among = suppressed.is_in(urls.alike(urls.canonical(mirrors.flatten())), wanted)
             found[pc.list_parent_indices(mirrors).to_numpy()[among]] = True
+        if self.urls or self.ids:
+            found[[row for row, page in suppressed.held(pairs) if self._is_held(page)]] = True
         return found
+
+    def _is_held(self, page: pages.Page) -> bool:
+        """Return whether an address is named, or an image, of those that stand in another address."""
+        return any(keys.image_id(identity) in self.ids for identity in page.identities) or any(
+            urls.alike_one(form) in self._forms for form in page.holds
+        )
 
 
 def _among_rows(pairs: pa.RecordBatch, wanted: pa.Array) -> npt.NDArray[np.bool_]:

@@ -7,6 +7,7 @@ A line that matches nothing is none, since a list may be older or wider than a R
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
@@ -29,10 +30,13 @@ from pmd.text import urls
 #: The reason of pairs that are taken down.
 REASON: Final = "takedown"
 
-#: What shows that a line is more than one name: columns of a table, a comment behind it, another address; behind the file of a
-#: picture a separator with nothing, a date, or words. All of it would be one address, which matches nothing.
+#: What shows that words are more than one name: columns of a table, lines, a comment behind it, another address; behind the file
+#: of a picture what ends a sentence or a quotation; a separator with nothing, a date, or words (a semicolon's may be one). All of
+#: it would be one address, which matches nothing.
 _MORE: Final = re.compile(
-    r"\t|\s#|[\s,;]https?://|\.(?:jpe?g|png|gif|webp)[,;](?:$|\d{4}-\d\d-\d\d|[^/=?&#]*\s)", re.IGNORECASE
+    r"[\t\r\n]|\s#|[\s,;]https?://"
+    r"|\.(?:jpe?g|png|gif|webp)(?:[.\"'>)\]”’“»]+$|[,;](?:$|\d{4}-\d\d-\d\d|[^/=?&#]*(?:\s|[^\x00-\x7f]))|;[^/=?&#]*$)",
+    re.IGNORECASE,
 )
 #: What may show it: such an address there may be, too.
 _PERHAPS_MORE: Final = re.compile(r"[\s,;]")
@@ -107,22 +111,9 @@ def lines(paths: Iterable[str], sources: Collection[str] = ()) -> list[Line]:
         return []
     from pmd import manifests  # here: most builds have no such list
 
-    known = {*manifests.load_all(), *sources}
-    listed: list[Line] = []
-    wrong: list[tuple[str, str]] = []
-    for path in paths:
-        content = _text(path)
-        beside = _Beside(path)
-        for number, line in enumerate(content.splitlines(), start=1):
-            said = names.bare(line)
-            if not said or said.startswith("#"):
-                continue
-            place = f"{path}:line {number}"
-            named = names.read(said, known, beside)
-            if named is not None and not named.is_of_many and not _is_more(named, said):
-                listed.append(Line(place, said, named))
-            else:
-                wrong.append((place, said))
+    known = frozenset({*manifests.load_all(), *sources})
+    read = [_read(path, known) for path in paths]
+    wrong = [slip for one in read for slip in one.wrong]
     if wrong:
         from pmd.suppression import people  # here, as above: it reads manifests in
 
@@ -139,16 +130,62 @@ def lines(paths: Iterable[str], sources: Collection[str] = ()) -> list[Line]:
             found=", ".join(said for _, said in wrong[:_SHOWN]),
             remedy=f"mend the lines{begins}{added}; nothing was run, so that nobody's request is passed over",
         )
-    return listed
+    return [line for one in read for line in one.lines]
 
 
-def _is_more(named: Named, said: str) -> bool:
-    """Return whether a line is surely more than one name. An id of somebody's own rows may have a blank and "#" in it."""
+@dataclasses.dataclass(frozen=True)
+class _List:
+    """A list that was read: its lines, the places and words of those that name nothing, and whether it names a picture's file."""
+
+    lines: tuple[Line, ...]
+    wrong: tuple[tuple[str, str], ...]
+    has_files: bool
+
+
+def _read(path: str, known: frozenset[str]) -> _List:
+    """Read a list; a command asks for it several times, and of the same bytes it is parsed once."""
+    digest = commits.sha256(storage.read_bytes(path))
+    found = _parsed(path, digest, known)
+    if found.has_files or found.wrong:  # what pictures hold, and whether they are there, is part of what the list says
+        _parsed.cache_clear()
+    return found
+
+
+@functools.lru_cache(maxsize=4)
+def _parsed(path: str, digest: str, known: frozenset[str]) -> _List:
+    listed: list[Line] = []
+    wrong: list[tuple[str, str]] = []
+    beside = _Beside(path)
+    for place, said in words(storage.read_bytes(path), path):
+        named = names.read(said, known, beside)
+        if named is not None and not named.is_of_many and not is_more(named, said):
+            listed.append(Line(place, said, named))
+        else:
+            wrong.append((place, said))
+    # A digest that is written down says all of it; a file of pictures has three.
+    has_files = any(line.named.sha256 is not None and line.named.stored is not None for line in listed)
+    return _List(tuple(listed), tuple(wrong), has_files)
+
+
+def is_more(named: Named, said: str) -> bool:
+    """Return whether words are surely more than one name. An id of somebody's own rows may have a blank and "#" in it."""
     return named.is_in_words and (_MORE.search(said) is not None if named.urls else "\t" in said)
 
 
-def _text(path: str) -> str:
-    content = encoding.without_mark(storage.read_bytes(path), path)
+def words(content: bytes, where: str) -> Iterator[tuple[str, str]]:
+    """Yield the lines of a list that are no comments, and not empty: the place, and what is said there.
+
+    Raises:
+        InputError: It is no text in UTF-8.
+    """
+    for number, line in enumerate(_text(content, where).splitlines(), start=1):
+        said = names.bare(line)
+        if said and not said.startswith("#"):
+            yield f"{where}:line {number}", said
+
+
+def _text(content: bytes, path: str) -> str:
+    content = encoding.without_mark(content, path)
     if content.startswith(_TABLES):
         raise InputError(
             "a takedown list is no text",

@@ -34,7 +34,7 @@ from pmd.store import commits, root, sealed, storage
 from pmd.store.register import Register
 from pmd.store.standing import Standing
 from pmd.terminal import bar
-from pmd.text import urls
+from pmd.text import pages, urls
 
 #: Pairs of one image that are told, at most: some photographs have hundreds of regions.
 MOST_PAIRS: Final = 200
@@ -137,7 +137,7 @@ def _keys_meant(book: _Book, what: str) -> tuple[str, set[bytes], set[bytes]]:
     if own and not image_ids:
         return "a source id", pair_ids, set()
     if not pair_ids and not image_ids:
-        image_ids = {image_id for url in named.urls for image_id in book.by_location(url)}
+        image_ids = {image_id for url in named.urls for image_id in book.by_location(url, named.identities)}
         image_ids = image_ids or {image_id for url in named.urls for image_id in book.by_image_url(url)}
     if not pair_ids and not image_ids and named.is_picture:
         # As takedowns mean it: upstream has an address that has led there.
@@ -239,8 +239,8 @@ class _Book:
         there = {row["image_id"] for row in self.images({*standing.values()})}
         return {own for own, kept in standing.items() if kept in there or self.by_own_image({own})}
 
-    def by_location(self, url: str) -> set[bytes]:
-        """Return the images one of whose locations is this URL: a pass over all locations."""
+    def by_location(self, url: str, identities: Collection[str]) -> set[bytes]:
+        """Return the images one of whose locations is this URL, or holds one of an identity: a pass over all locations."""
         form = urls.canonical_one(url)
         image_ids: set[bytes] = set()
         if form is None:
@@ -250,10 +250,11 @@ class _Book:
             with sealed.open_checked(path) as file:
                 for batch in pq.ParquetFile(file).iter_batches(columns=["image_id", "locations"], use_threads=False):
                     places = batch["locations"]
-                    named = urls.alike(urls.canonical(pc.struct_field(places.flatten(), "url")))
-                    rows = pc.list_parent_indices(places).filter(
-                        pc.fill_null(pc.equal(named, wanted), fill_value=False)
-                    )
+                    told = pc.struct_field(places.flatten(), "url")
+                    named = pc.equal(urls.alike(urls.canonical(told)), wanted)
+                    found = pc.indices_nonzero(pc.fill_null(named, fill_value=False)).to_pylist()
+                    found += [row for row, page in pages.held(told) if not {*page.identities}.isdisjoint(identities)]
+                    rows = pc.list_parent_indices(places).take(pa.array(found, pa.int64()))
                     image_ids.update(batch["image_id"].take(rows).to_pylist())
         return image_ids
 

@@ -21,7 +21,7 @@ from pmd.fetch import needs, network
 from pmd.fetch.lane import stopping
 from pmd.fetch.lane.engine import Fetcher, Lane, utc_now
 from pmd.fetch.lane.stopping import Stop
-from pmd.fetch.ledger import asked
+from pmd.fetch.ledger import asked, partitions
 from pmd.fetch.ledger.asked import ARCHIVE
 from pmd.fetch.lists import blocklists
 from pmd.fetch.outcome import Fetched
@@ -106,7 +106,8 @@ def refresh(
     folder = waves.folder_of(config.root, date)
     commits.claim(folder, lock.epoch)
     drawn = _drawn(config, folder, date, {"images": images, "seed": seed})
-    answered = waves.answers(folder)
+    ids = {*drawn.rows["image_id"].to_pylist()}
+    answered = {key: answer for key, answer in waves.answers(folder).items() if key in ids}
     before = len(answered)
     todo = to_ask(drawn, answered)
     if todo.num_rows:
@@ -123,9 +124,11 @@ def refresh(
 
 def _drawn(config: Config, folder: str, date: str, asked_for: dict[str, Any]) -> Drawn:
     """Return what the wave asks for: drawn before, or now."""
-    if waves.begun(config.root) is not None:
-        return waves.read_drawn(folder, asked_for)
-    drawn = sampling.draw(asked.read(config.root), asked_for["images"], f"{asked_for['seed']} {date}")
+    is_begun = waves.begun(config.root) is not None
+    if is_begun:
+        drawn = _still_there(config.root, waves.read_drawn(folder, asked_for))
+    else:
+        drawn = sampling.draw(asked.read(config.root), asked_for["images"], f"{asked_for['seed']} {date}")
     if not drawn.rows.num_rows:
         raise RootError(
             "there is nothing to ask for again",
@@ -134,8 +137,18 @@ def _drawn(config: Config, folder: str, date: str, asked_for: dict[str, Any]) ->
             found="none",
             remedy="run: pmd fetch CONFIG",
         )
-    waves.keep_drawn(folder, drawn, asked_for)
+    if not is_begun:
+        waves.keep_drawn(folder, drawn, asked_for)
     return drawn
+
+
+def _still_there(root_url: str, drawn: Drawn) -> Drawn:
+    """Return of what was drawn what is among the images still: nobody is asked for what was taken down since."""
+    ids = drawn.rows["image_id"].to_pylist()
+    bits = partitions.cut(root_url).part_bits
+    parts = sorted({keys.partition_of(image_id, bits) for image_id in ids})
+    left = pa.concat_tables(partitions.read_images(root_url, part, ("image_id",)) for part in parts)["image_id"]
+    return dataclasses.replace(drawn, rows=drawn.rows.filter(pc.is_in(drawn.rows["image_id"], value_set=left)))
 
 
 def to_ask(drawn: Drawn, answered: Iterable[bytes]) -> pa.Table:

@@ -23,8 +23,8 @@ from pmd.text import pages, urls
 #: What may be the address of a page or of a person that is understood (RE2, on canonical URLs); `pages` and `people` decide.
 _MAY_BE_A_PAGE: Final = (
     r"^https?://(?:(?:[^/]*\.)?(?:flickr\.com|flic\.kr|reddit\.com|redd\.it|imgur\.(?:com|io)|wik[a-z]+\.org)|(?:www\.)?cocodataset\.org"
-    r"|(?:www\.)?web\.archive\.org"
     r"|(?:www\.)?visualgenome\.org|(?:www\.)?storage\.googleapis\.com)\.?[/:]"
+    rf"|{pages.MAY_HOLD}"
 )
 _TYPES: Final = {"image": KEY}
 
@@ -121,6 +121,8 @@ def _said_as_page(address: str) -> Iterator[tuple[str, str | bytes]]:
         yield from (("image", keys.image_id(identity)) for identity in page.identities)
         for row in page.rows:  # lists of earlier versions have posts among the rows
             yield from (("row", "/".join(row)), ("post", "/".join(row)))
+        yield from (("url", urls.alike_one(one)) for one in page.holds)
+        yield from (("host", name) for name in people.hosts_of(page.holds))
     user = people.user(address, ())
     if user is not None:
         yield "user", user

@@ -7,7 +7,7 @@ Whatever is asked of a list is asked of columns: each distinct value once.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import numpy as np
@@ -20,7 +20,7 @@ from pmd.schema import keys
 from pmd.schema.tables import KEY
 from pmd.suppression import people
 from pmd.suppression.lists import Suppression
-from pmd.text import urls
+from pmd.text import pages, urls
 
 Mask = npt.NDArray[np.bool_]
 
@@ -51,7 +51,26 @@ def pictures(lists: Suppression, table: pa.Table | pa.RecordBatch) -> Mask:
         found |= _is_address(lists, _whole(table["image_url"]))
         mirrors = _whole(table["mirrors"])
         found[pc.list_parent_indices(mirrors).to_numpy()[_is_address(lists, mirrors.flatten())]] = True
+    if any(map(lists.has, ("image", "url", "host"))):
+        found[[row for row, page in held(table) if _holds_one(lists, page)]] = True
     return found
+
+
+def held(table: pa.Table | pa.RecordBatch) -> Iterator[tuple[int, pages.Page]]:
+    """Yield which `PAIRS` have an address that holds another, or shows a copy of what lies elsewhere, and what it says."""
+    yield from pages.held(_whole(table["image_url"]))
+    mirrors = _whole(table["mirrors"])
+    parents = pc.list_parent_indices(mirrors)
+    yield from ((parents[row].as_py(), page) for row, page in pages.held(mirrors.flatten()))
+
+
+def _holds_one(lists: Suppression, page: pages.Page) -> bool:
+    """Return whether lists name what stands in an address: the picture, its address, or its host."""
+    return (
+        any(lists.holds("image", keys.image_id(identity)) for identity in page.identities)
+        or any(lists.holds("url", urls.alike_one(form)) for form in page.holds)
+        or any(lists.holds("host", name) for name in people.hosts_of(page.holds))
+    )
 
 
 def rejected(lists: Suppression, table: pa.Table | pa.RecordBatch) -> Mask:

@@ -222,7 +222,8 @@ def _compared(word: Word, by_bytes: Iterable[bytes]) -> Iterator[tuple[str, str 
 
 
 def _keys_of(pairs: pa.RecordBatch) -> list[bytes]:
-    return [*pairs["image_id"].to_pylist(), *pairs["pair_id"].to_pylist()]
+    held = [keys.image_id(identity) for _, page in rows.held(pairs) for identity in page.identities]
+    return [*pairs["image_id"].to_pylist(), *pairs["pair_id"].to_pylist(), *held]
 
 
 def _rows_of(pairs: pa.RecordBatch) -> Iterator[str]:
@@ -233,6 +234,7 @@ def _rows_of(pairs: pa.RecordBatch) -> Iterator[str]:
 def _urls_of(pairs: pa.RecordBatch) -> Iterator[str | None]:
     for column in (pairs["image_url"], pairs["mirrors"].flatten()):
         yield from urls.alike(urls.canonical(column)).to_pylist()
+    yield from (urls.alike_one(form) for _, page in rows.held(pairs) for form in page.holds)
 
 
 def _users_of(pairs: pa.RecordBatch) -> Iterator[str | None]:
@@ -243,7 +245,10 @@ def _users_of(pairs: pa.RecordBatch) -> Iterator[str | None]:
 def _hosts_of(pairs: pa.RecordBatch) -> Iterator[set[str]]:
     """Yield the hosts of each pair."""
     columns = (pairs[name].to_pylist() for name in ("image_url", "mirrors"))
-    return (people.hosts_of([url, *(mirrors or ())]) for url, mirrors in zip(*columns, strict=True))
+    told = [[url, *(mirrors or ())] for url, mirrors in zip(*columns, strict=True)]
+    for row, page in rows.held(pairs):
+        told[row] += page.holds
+    return map(people.hosts_of, told)
 
 
 _KEY, _ROW, _URL, _USER, _HOST = "key", "row", "url", "user", "host"
@@ -285,7 +290,8 @@ class _Meant:
         # The page of a post means its picture; a row that is named as such means that row.
         named = [word.named for word in words if word.named is not None]
         posts = frozenset("/".join(row) for one in named if one.is_picture for row in one.rows)
-        self._pictures = images_rules.Takedown(urls=frozenset(url for one in named for url in one.urls), posts=posts)
+        forms = frozenset(url for one in named for url in one.urls)
+        self._pictures = images_rules.Takedown(ids=self.ids, urls=forms, posts=posts)
         self._alone = images_rules.Takedown(rows=cast(frozenset[str], said[_ROW]) - posts)
         self._users, self._hosts = said[_USER], said[_HOST]
         self._keys = keys.key_array(sorted(self.ids))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
 
+from pmd.errors import InputError
 from pmd.store import storage, versions
 from pmd.suppression import lists
 from pmd.takedown import kept
@@ -26,12 +27,16 @@ class Receipt:
         requests: The numbers of those that it carried out.
         date: The day on which it ended.
         removed: Kind → count.
+        unmatched: The numbers of those requests that named no pair that stood here.
+        is_kept: Whether the storage kept older versions of files that could not be deleted.
         after: Receipts that stood when it began.
     """
 
     requests: tuple[int, ...]
     date: str
     removed: Mapping[str, int]
+    unmatched: tuple[int, ...] = ()
+    is_kept: bool = False
     after: int = dataclasses.field(default=0, compare=False)
 
 
@@ -47,12 +52,19 @@ def read(root: str) -> list[Receipt]:
 
 def _receipt(row: Any) -> Receipt:
     removed = {str(kind): int(count) for kind, count in row["removed"].items()}
-    return Receipt(tuple(map(int, row["requests"])), str(row["date"]), removed, max(int(row.get("after", 0)), 0))
+    numbers, unmatched = (tuple(map(int, listed)) for listed in (row["requests"], row.get("unmatched", ())))
+    after = max(int(row.get("after", 0)), 0)
+    return Receipt(numbers, str(row["date"]), removed, unmatched, row.get("is_kept") is True, after)
 
 
 def _written(receipt: Receipt) -> dict[str, Any]:
     """Return a receipt as its line has it."""
-    return {"requests": [*receipt.requests], "date": receipt.date, "removed": dict(receipt.removed)}
+    told = {"requests": [*receipt.requests], "date": receipt.date, "removed": dict(receipt.removed)}
+    return (
+        told
+        | ({"unmatched": [*receipt.unmatched]} if receipt.unmatched else {})
+        | ({"is_kept": True} if receipt.is_kept else {})
+    )
 
 
 def is_begun(root: str) -> bool:
@@ -60,14 +72,30 @@ def is_begun(root: str) -> bool:
     return versions.read(_path(root, PENDING)) is not None
 
 
-def begin(root: str, requests: Iterable[int], removed: Mapping[str, int]) -> Receipt:
-    """Note what is about to be removed; where an `apply` was killed, what it was about to is noted already, and counts."""
+def begin(root: str, requests: Iterable[int], removed: Mapping[str, int], unmatched: Iterable[int] = ()) -> Receipt:
+    """Note what is about to be removed; where an `apply` was killed, what it was about to is noted already, and counts.
+
+    Args:
+        root: ROOT.
+        requests: The numbers of those that wait.
+        removed: What is about to be.
+        unmatched: Those of them that name nothing now: of one that was met before it was purged, this is no longer so.
+    """
     seen = versions.read(_path(root, PENDING))
     before = (
-        Receipt((), "", {}, len(read(root))) if seen is None else kept.one(seen.content, _path(root, PENDING), _receipt)
+        Receipt((), "", {}, after=len(read(root)))
+        if seen is None
+        else kept.one(seen.content, _path(root, PENDING), _receipt)
     )
     most = {kind: max(removed.get(kind, 0), before.removed.get(kind, 0)) for kind in {*removed, *before.removed}}
-    receipt = Receipt(tuple(sorted({*before.requests, *requests})), "", most, before.after)
+    met_before = {*before.requests} - {*before.unmatched}
+    receipt = Receipt(
+        tuple(sorted({*before.requests, *requests})),
+        "",
+        most,
+        tuple(sorted({*unmatched} - met_before)),
+        after=before.after,
+    )
     pending = {**_written(receipt), "after": receipt.after}
     storage.put(_path(root, PENDING), orjson.dumps(pending, option=orjson.OPT_SORT_KEYS))
     storage.sync_folders([_path(root, PENDING)])
@@ -81,9 +109,21 @@ def end(root: str, receipt: Receipt, today: datetime.date) -> Receipt:
     before = read(root)[: receipt.after]
     told = [*before, ended] if ended.requests or ended.removed else before
     if told:
-        lines = (orjson.dumps(_written(one), option=orjson.OPT_APPEND_NEWLINE) for one in told)
-        storage.put(_path(root, FILE), b"".join(lines))
+        _put(root, told)
     return ended
+
+
+def _put(root: str, told: Iterable[Receipt]) -> None:
+    lines = (orjson.dumps(_written(one), option=orjson.OPT_APPEND_NEWLINE) for one in told)
+    storage.put(_path(root, FILE), b"".join(lines))
+
+
+def note_kept(root: str, ended: Receipt, *, is_kept: bool) -> None:
+    """Note whether the storage keeps older versions still, once they were to be deleted; where it keeps none, of no receipt."""
+    before = read(root)
+    now = [dataclasses.replace(one, is_kept=is_kept and (one.is_kept or one == ended)) for one in before]
+    if now != before:
+        _put(root, now)
 
 
 def close(root: str) -> None:
@@ -92,27 +132,59 @@ def close(root: str) -> None:
 
 
 def render(receipts: Iterable[Receipt], waiting: Iterable[int], contact: str | None) -> str:
-    """Return receipts as they are handed to those who asked."""
-    parts = []
-    for receipt in receipts:
-        if not receipt.requests:
-            continue
-        numbers = ", ".join(map(str, receipt.requests))
-        word = "request" if len(receipt.requests) == 1 else "requests"
-        counts = [f"  {kind}: {count:,}" for kind, count in sorted(receipt.removed.items())]
-        parts.append(
-            "\n".join(
-                [
-                    f"Receipt for {word} {numbers}",
-                    f"Carried out on {receipt.date}. Removed, for all of them together:",
-                    *(counts or ["  nothing: nothing here matched"]),
-                    "With these went all that is made of them: lists, shards, the audit and the folder of the release.",
-                    "What you named is kept out of what is built from now on: by codes from which it cannot be read.",
-                    *([f"Contact: {contact.removeprefix('mailto:')}"] if contact else []),
-                ]
-            )
-        )
+    """Return all receipts, and what waits, for those who maintain ROOT."""
+    parts = [_told(receipt, receipt.requests, contact) for receipt in receipts if receipt.requests]
     listed = [*waiting]
     if listed:
         parts.append(f"Waiting for pmd takedown apply: {', '.join(map(str, listed))}")
     return "\n\n".join(parts) or "nothing was asked for yet"
+
+
+def render_one(receipts: Iterable[Receipt], waiting: Collection[int], contact: str | None, number: int) -> str:
+    """Return the receipt of one request for whoever asked: it tells nothing of what others have asked for.
+
+    Raises:
+        InputError: There is no request of this number.
+    """
+    for receipt in receipts:
+        if number in receipt.requests:
+            return _told(receipt, [number], contact)
+    waits = number in waiting
+    raise InputError(
+        "not carried out yet" if waits else "no such request",
+        where="takedown",
+        expected="the number of a request that was carried out",
+        found=str(number),
+        remedy="run: pmd takedown apply CONFIG" if waits else "pmd takedown receipt CONFIG shows all",
+    )
+
+
+def _told(receipt: Receipt, numbers: Sequence[int], contact: str | None) -> str:
+    """Return in words what became of some of the requests of a receipt."""
+    word = "request" if len(numbers) == 1 else "requests"
+    nothing = [number for number in numbers if number in receipt.unmatched]
+    lines = [f"Receipt for {word} {_listed(numbers)}"]
+    if len(nothing) == len(numbers):
+        lines.append(f"Carried out on {receipt.date}. Nothing here matched what you named.")
+    else:
+        lines += [f"Carried out on {receipt.date}. Removed{_together(receipt, numbers)}:"]
+        lines += [f"  {kind}: {count:,}" for kind, count in sorted(receipt.removed.items())]
+        lines += [] if receipt.removed else ["  nothing: nothing here matched"]
+        lines += [f"Nothing here matched what {_listed(nothing)} named."] if nothing else []
+        lines.append(
+            "With these went all that is made of them: lists, shards, the audit and the folder of the release."
+        )
+    if receipt.is_kept:
+        lines.append("On that day the storage kept older versions of some files still, which its own rules hold back.")
+    lines.append("What you named is kept out of what is built from now on: by codes from which it cannot be read.")
+    return "\n".join([*lines, *([f"Contact: {contact.removeprefix('mailto:')}"] if contact else [])])
+
+
+def _together(receipt: Receipt, numbers: Sequence[int]) -> str:
+    if len(numbers) > 1:
+        return ", for all of them together"
+    return ", for this and others together" if len(receipt.requests) > 1 else ""
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, numbers))

@@ -14,7 +14,7 @@ import orjson
 
 from pmd import manifests
 from pmd.errors import InputError, RootError
-from pmd.images import names
+from pmd.images import names, takedowns
 from pmd.images.names import Named
 from pmd.store import storage, versions
 from pmd.suppression import lists, people
@@ -105,6 +105,37 @@ def read_word(said: str, sources: Collection[str] = ()) -> Word:
     return Word(said, named)
 
 
+def read_lines(content: bytes, where: str, sources: Collection[str] = ()) -> list[Word]:
+    """Return what the lines of a list mean, a word each; "#" begins a comment.
+
+    Args:
+        content: The list's.
+        where: What it is called.
+        sources: As for `read_word`.
+
+    Raises:
+        InputError: Lines name nothing, or nothing alone; all are counted, and the first is told. It is no text, or empty.
+    """
+    found: list[Word] = []
+    wrong: list[tuple[str, InputError]] = []
+    for place, said in takedowns.words(content, where):
+        try:
+            word = read_word(said, sources)
+            refuse_unclear([word])
+            found.append(word)
+        except InputError as error:
+            wrong.append((place, error))
+    if wrong:
+        place, first = wrong[0]
+        more = f" ({len(wrong):,} lines are wrong)" if len(wrong) > 1 else ""
+        raise InputError(
+            f"{first.problem}{more}", where=place, expected=first.expected, found=first.found, remedy=first.remedy
+        )
+    if not found:
+        raise InputError("names nothing", where=where, expected=f"a name a line: {FORMS}", found="no line that is one")
+    return found
+
+
 def path_of(root: str) -> str:
     """Return where requests wait."""
     return storage.join(root, lists.FOLDER, FILE)
@@ -126,12 +157,9 @@ def add(root: str, words: Sequence[Word], done: Iterable[int], *, keeps_looks: b
         keeps_looks: See `Request`.
 
     Raises:
-        InputError: A word is the address of a page that shows many pictures, or a user of a source that names none, and would
-            match nothing.
+        InputError: As `refuse_unclear`.
     """
-    for word in words:
-        _refuse_pages_of_many(word)
-        _refuse_userless(word)
+    refuse_unclear(words)
     said = tuple(form for word in words for form in _forms(word))
     path = path_of(root)
     for _ in range(_TRIES):
@@ -159,13 +187,49 @@ def remove(root: str, carried_out: Collection[int]) -> None:
     raise RootError("others write here all the time", where=path, remedy="run the same command again")
 
 
+def refuse_unclear(words: Iterable[Word]) -> None:
+    """Refuse words that would match nothing, whatever stands here: to purge them, or to prove that they are gone, says nothing.
+
+    Raises:
+        InputError: A word is the address of a page that shows many pictures, more than one name, a user of a source that names
+            none, or what ends the names of strangers' hosts.
+    """
+    for word in words:
+        _refuse_suffix(word)
+        _refuse_pages_of_many(word)
+        _refuse_more(word)
+        _refuse_userless(word)
+
+
+def _refuse_suffix(word: Word) -> None:
+    if word.host is not None and urls.is_suffix(word.host):
+        raise InputError(
+            "not a host of anybody's: strangers' hosts end so",
+            where="takedown",
+            expected="a host that somebody has registered, or one below it: host:example.co.uk",
+            found=word.said,
+            remedy="name the hosts that are meant",
+        )
+
+
+def _refuse_more(word: Word) -> None:
+    if word.named is not None and takedowns.is_more(word.named, word.said):
+        raise InputError(
+            "more than one name",
+            where="takedown",
+            expected="each name by itself, and nothing behind it",
+            found=word.said,
+            remedy="name each by itself; a comma of the address itself may be written %2C",
+        )
+
+
 def _refuse_pages_of_many(word: Word) -> None:
     named = word.named
     if named is not None and named.is_of_many:
         raise InputError(
             "a page that tells neither one picture nor a person alone",
             where="takedown",
-            expected="the page of a photo or post; a person's page: flickr.com/people/ID with the id that has an @, "
+            expected="the page of a photo, a file or a post; a person's page: flickr.com/people/ID with the id that has an @, "
             "reddit.com/user/NAME",
             found=word.said,
             remedy=f"name each picture, or the person. Where this very address is a pair's: {named.identities[0]}",

@@ -356,6 +356,14 @@ def registrable_domain(host: str) -> str:
     return _suffixes("xn--" in host.lower()).privatesuffix(host) or host
 
 
+def is_suffix(host: str) -> bool:
+    """Return whether a host is what a registry registers others' names below: "com", "co.uk".
+
+    Whose names a company gives out ("github.io") is a host of that company's.
+    """
+    return _registries().publicsuffix(host) == host
+
+
 def registrable_domains(hosts: pa.Array) -> pa.Array:
     """Return `registrable_domain` of each host, given each once; "" and null stay.
 
@@ -599,6 +607,11 @@ def _one_encoding(path: str) -> str:
         return path
     decoded = parse.unquote(path)
     return path if "\ufffd" in decoded else parse.quote(decoded, safe="/:@!$&'()*,;=~")
+
+
+@functools.cache
+def _registries() -> PublicSuffixList:
+    return PublicSuffixList(accept_unknown=False, only_icann=True)
 
 
 @functools.cache

@@ -86,6 +86,13 @@ def test_a_line_that_names_nothing_is_refused_with_its_place(tmp_path: Path) -> 
         "http://one.example/1.jpg; please remove",
         "http://one.example/1.JPEG;2026-05-01;mine",
         "http://one.example/1.png,",
+        "http://one.example/1.jpg;Smith",
+        "http://one.example/1.jpg,Müller",
+        "http://one.example/1.jpg.",
+        'http://one.example/1.jpg"',
+        "http://one.example/1.jpg>.",
+        "https://www.google.com/search?q=somebody&udm=2",
+        "https://de.wikipedia.org/wiki/Jemand",
     ],
 )
 def test_a_page_of_many_pictures_and_columns_are_no_line(tmp_path: Path, line: str) -> None:
@@ -272,6 +279,30 @@ def test_a_row_is_named_with_its_repeats() -> None:
     assert [takedowns.base_of(row) for row in ("coco/1", "coco/1#2", "wit/a#b")] == ["coco/1", "coco/1", "wit/a#b"]
     assert names.read("coco/1", ["coco"]) == names.Named("a source id", rows=(("coco", "1"),))
     assert names.read("coco/1", ["wit"]) is None
+
+
+def test_a_list_is_parsed_once_as_long_as_its_bytes_and_those_of_its_pictures_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    real = names.read
+    monkeypatch.setattr(names, "read", lambda said, *args: (read.append(said), real(said, *args))[1])
+    path = write(tmp_path / "list", "coco:9", tiny_root.C1)
+    assert takedowns.lines([path]) == takedowns.lines([path])
+    assert read == ["coco:9", tiny_root.C1]
+    write(tmp_path / "list", "coco:9", tiny_root.C3)
+    assert [line.said for line in takedowns.lines([path])] == ["coco:9", tiny_root.C3]
+    # A row of a source that the first reading did not know.
+    write(tmp_path / "list", "my_pairs/1")
+    with pytest.raises(InputError):
+        takedowns.lines([path])
+    assert takedowns.lines([path], ["my_pairs"])[0].rows == {"my_pairs/1"}
+    write(tmp_path / "list", "mine.png")
+    (tmp_path / "mine.png").write_bytes(picture())
+    (before,) = takedowns.lines([path])
+    (tmp_path / "mine.png").write_bytes(picture() + b"more")
+    (after,) = takedowns.lines([path])
+    assert before.named.sha256 != after.named.sha256
 
 
 def test_a_picture_lies_beside_its_list(tmp_path: Path) -> None:

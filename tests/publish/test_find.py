@@ -43,6 +43,8 @@ HOSTS = (
     "cs.stanford.edu", "visualgenome.org", "storage.googleapis.com", "example.org", "EXAMPLE.ORG:8080",
     "user:pass@example.org", "münchen.example", "xn--mnchen-3ya.example", "192.168.0.1", "0x7f.1", "[::1]", "example.org.",
     "a_b.example", "ex%41mple.org", "a b.example", "",
+    "web.archive.org", "i0.wp.com", "i1.wp.com.", "www.google.com", "images.google.de", "www.bing.com", "duckduckgo.com",
+    "external-content.duckduckgo.com", "yandex.com.tr", "wsrv.nl",
 )  # fmt: skip
 PARTS = (
     "photos", "somebody", "4242", "04242", "12345678901234567890123", "in", "album-7", "p", "8yV2Qz", "0OIl", "photo.gne",
@@ -52,11 +54,15 @@ PARTS = (
     "abcde.gifv", "abcdeF.png", "gallery", "r", "pics", "comments", "media", "AbC123", "train2017", "000000000009.jpg",
     "COCO_train2014_000000000009.jpg", "images", "9", "train", "0123456789abcdef.jpg", "people", "rak248", "VG_100K_2", "api",
     "v0", "openimages", "web", "index.html", "2", "4242_abcdef_z.jpg", "65535", "4242_0123456789_o_d.JPG", "..", ".",
+    "http:", "https:", "Commons:Deletion_requests", "http%3A%2f%2Fa.example%2Fb%20c.jpg", "https%3a%2F%2Fflic.kr%2Fp%2F8yV2Qz",
+    "imgres", "url", "search", "iu",
     "%2e%2e", "", "ü.jpg", "a b", "a'b", "a|b", "{x}", "a;b", "~", "*", "%", "%zz", "\\x", "a\tb", "\u3000", "😀.png",
 )  # fmt: skip
 QUERIES = (
     "", "?", "?id=4242", "?id=0123456789abcdef", "?short=8yV2Qz", "?title=File:A%20b.jpg", "?title=File:A+b.jpg&x=",
     "?utm_source=a", "?UTM_source=a&b=1&fbclid=2", "?a=utm_", "?gclid", "?a&b=&c", "?ü=ä", "?a='b\"", "?title=", "?id=1&id=2",
+    "?imgurl=http%3A%2F%2Fa.example%2Fb.jpg&img_url=x/y", "?url=a.example/b.jpg&mediaurl=https://flic.kr/p/8yV2Qz&q=words",
+    "?u=https%3A%2F%2Fi0.wp.com%2Fa.example%2Fb.jpg%3Fw%3D1&iai=http%3A%2F%2Fa.example", "?q=https://a.example/b.jpg&imgurl=%2F%2F",
     "?id=%E4", "?url=https%3A%2F%2Fi.redd.it%2Fabc123.jpg",
 )  # fmt: skip
 FRAGMENTS = (
@@ -259,6 +265,26 @@ def test_a_browser_does_not_take_the_index_of_other_lists_that_it_has_kept() -> 
     assert found == {"headings": ["Looking …", "The index cannot be read"], "loaded": ["find/0.js?d1"]}
 
 
+@needs_node
+def test_what_is_handed_to_whoever_publishes_means_the_picture_whoever_shows_it() -> None:
+    link = "https://www.google.com/imgres?imgurl=http%3A%2F%2Fone.example%2F1.jpg"
+    said = {
+        "https://www.flickr.com/photos/x/4242/": "flickr:4242",
+        "http://one.example/1.jpg": "http://one.example/1.jpg",
+        link: link,
+        "https://www.reddit.com/r/pics/comments/abc12/words/": "https://redd.it/abc12",
+        "red_caps/abc12": "https://redd.it/abc12",
+        "https://web.archive.org/web/2019/https://redd.it/abc12": "https://redd.it/abc12",
+        f"sha256:{'ab' * 32}": f"sha256:{'ab' * 32}",
+    }
+    found = run("given.map((said) => lineOf(meaning(said), said))", [*said])
+    assert found == [*said.values()]
+    for line in found:
+        named = names.read(line, ["red_caps"])
+        assert named is not None
+        assert named.is_picture or named.is_of_bytes
+
+
 # --- the index ---
 
 
@@ -387,6 +413,23 @@ def test_an_address_is_found_however_it_is_spelled(tmp_path: Path, upstream: str
     ]
     assert [{source for source, _ in rows} for rows in asked(shards, 4, said)] == [{"coco"}] * 4
     assert asked(shards, 4, ["http://a.example/~me/grun (b).jpg", "http://a.example/~me%2Fgrün (b).jpg"]) == [[], []]
+
+
+@needs_node
+def test_a_scaled_copy_is_found_by_where_the_picture_lies(tmp_path: Path) -> None:
+    copy = "https://i0.wp.com/home.example/child.jpg?resize=640%2C480"
+    identity = urls.identity_one(copy)
+    assert identity is not None
+    path = listed(tmp_path, "conceptual_captions", [(identity, "NOASSERTION", None)], url=copy)
+    shards = dict(index.shards({"conceptual_captions": [path]}, 4))
+    said = [
+        copy,
+        "http://home.example/child.jpg",
+        "https://i2.wp.com/home.example/child.jpg",
+        "https://www.google.com/imgres?imgurl=https%3A%2F%2Fhome.example%2Fchild.jpg&tbnid=x",
+    ]
+    assert [{source for source, _ in rows} for rows in asked(shards, 4, said)] == [{"conceptual_captions"}] * 4
+    assert asked(shards, 4, ["http://home.example/other.jpg"]) == [[]]
 
 
 def test_a_shard_ends_no_script_whatever_a_licence_says(tmp_path: Path) -> None:

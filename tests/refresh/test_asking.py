@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from typer.testing import CliRunner
 
@@ -25,7 +26,7 @@ from pmd.inspection import diff, verify
 from pmd.publish import folder
 from pmd.refresh import asking, figures, telling, waves
 from pmd.schema import keys
-from pmd.store import root
+from pmd.store import commits, root
 from pmd.text import urls
 from tests import tiny_root
 from tests.fetch.conftest import Web, reply
@@ -44,6 +45,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> config.Config:
 def mine(built: Config, tmp_path: Path) -> Config:
     shutil.copytree(built.root, tmp_path / "pmd")
     return dataclasses.replace(built, root=str(tmp_path / "pmd"))
+
+
+def image_of(url: str) -> bytes:
+    return keys.image_id(str(urls.identity_one(url)))
 
 
 class Asked:
@@ -160,6 +165,25 @@ def test_a_wave_that_was_killed_goes_on_and_asks_nothing_twice(mine: Config, ans
     refresh(mine, whole)
     (other,) = waves.read(mine.root)
     assert wave.rows.equals(other.rows)
+
+
+def test_a_wave_that_is_gone_on_with_asks_for_nothing_that_was_taken_down_since(mine: Config) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        refresh(mine, first := Asked(ends_after=2))
+    left = sorted(THERE - {*first.urls})
+    images = Path(root.images_folder(mine.root))
+    commit = commits.require(str(images), "")
+    gone = {image_of(first.urls[0]), image_of(left[0])}
+    files = []
+    for file in commit.files:
+        rows = commits.read_table(str(images), file)
+        stays = rows.filter(pc.invert(pc.is_in(rows["image_id"], value_set=keys.key_array(gone))))
+        files.append(commits.put_table(str(images), file.name[: -len("-0123456789abcdef.parquet")], stays))
+    commits.write(str(images), dataclasses.replace(commit, files=tuple(files)))
+    assert refresh(mine, then := Asked()) == asking.Asked("2026-02-01", 2, 1, 0)
+    assert then.urls == left[1:]
+    (wave,) = waves.read(mine.root)
+    assert {*wave.rows["image_id"].to_pylist()} == {image_of(url) for url in THERE} - gone
 
 
 def test_one_that_was_begun_with_other_options_is_not_gone_on_with(mine: Config) -> None:

@@ -116,6 +116,13 @@ TABLE = pa.Table.from_pylist(
         pair("yfcc100m", "3", "http://three.example/3.jpg", meta='{"uid": "1@N01"}'),
         pair("conceptual_12m", "4", "http://four.example/4.jpg", mirrors=["http://one.example/copy.jpg"]),
         pair("red_caps", "5", "http://notone.example/5.jpg", meta='{"author": "SomeOne"}'),
+        pair("conceptual_12m", "6", "https://i1.wp.com/six.example/uploads/6.jpg?resize=640%2C480"),
+        pair(
+            "wit",
+            "7",
+            "http://seven.example/7.jpg",
+            mirrors=["https://web.archive.org/web/2014id_/http://six.example/6.jpg"],
+        ),
     ],
     schema=PAIRS,
 )
@@ -136,6 +143,12 @@ TABLE = pa.Table.from_pylist(
         ({"url": ["http://one.example/copy.jpg"]}, [3]),
         ({"pair": [keys.pair_id("red_caps", "5")]}, [4]),
         ({"pair": [b"\0" * 16], "user": ["flickr/2@N02"]}, []),
+        # An address holds another one.
+        ({"host": ["six.example"]}, [5, 6]),
+        ({"image": [keys.image_id("url:six.example/uploads/6.jpg")]}, [5]),
+        ({"url": ["six.example/uploads/6.jpg"]}, [5]),
+        ({"image": [keys.image_id("url:six.example/6.jpg")]}, [6]),
+        ({"host": ["wp.com"]}, [5]),
         ({}, []),
     ],
 )

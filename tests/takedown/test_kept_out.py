@@ -11,16 +11,17 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
 from pipelines import build, takedown
-from pmd import flow
+from pmd import cli, flow
 from pmd.config import Config
 from pmd.curate import rules as curate_rules
 from pmd.images import rules as images_rules
 from pmd.inspection import explain, verify
 from pmd.schema import keys
 from pmd.schema.tables import KEPT_OUT, PAIRS, REJECTED
-from pmd.store import commits, root
+from pmd.store import commits, leftovers, root, storage
 from pmd.suppression import kept_out, lists, rows
 from pmd.suppression.lists import Suppression
 from pmd.takedown import prove, purge, receipts, requests
@@ -136,6 +137,46 @@ def test_a_takedown_builds_no_more_than_stands(tmp_path: Path) -> None:
         done = asked(config, "http://host1.example/1.jpg")
     assert done.removed["pairs"] == 1
     assert commits.require(root.views_folder(config.root), "").run["options"]["sample"] == 3
+
+
+def files_of(where: str) -> dict[str, bytes]:
+    """Return the files of a ROOT but for those of its writer."""
+    names = (name for name in storage.list_files(where) if not name.startswith("writer."))
+    return {name: storage.read_bytes(storage.join(where, name)) for name in names}
+
+
+def killed(*_: object) -> None:
+    raise Killed
+
+
+def test_an_apply_that_was_killed_says_when_it_is_run_again_what_was_met_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the first has purged names nothing any more when the second looks: that is no slip of whoever asked."""
+    config = world.write(tmp_path)
+    kept = ("1 older versions could not be deleted",)
+    with world.small():
+        built(config, EVERYTHING, only=("curate",))
+        for said in ("http://host1.example/1.jpg", "http://nowhere.example/1.jpg"):
+            requests.add(config.root, [requests.read_word(said)], [], keeps_looks=False)
+        before = files_of(config.root)
+        foretold = CliRunner().invoke(cli.app, ["takedown", "apply", f"{config.root}.toml", "--dry-run"]).output
+        assert foretold.splitlines()[-4:-2] == ["requests that wait: 1, 2", "  would be removed: 1 pairs"]
+        assert foretold.splitlines()[-2].startswith("named no pair that stood here when this began: 2;")
+        assert foretold.endswith("nothing was changed; to carry it out: pmd takedown apply CONFIG\n")
+        assert files_of(config.root) == before
+        with monkeypatch.context() as patch:
+            patch.setattr(leftovers, "remove", killed)
+            with pytest.raises(Killed):
+                applied(config)
+        with monkeypatch.context() as patch:
+            patch.setattr(takedown, "_without_older", lambda *_: (0, kept))
+            done = applied(config)
+    assert (done.requests, done.removed["pairs"], done.unmatched, done.left) == ((1, 2), 1, (2,), kept)
+    (receipt,) = receipts.read(config.root)
+    assert (receipt.requests, receipt.unmatched, receipt.is_kept) == ((1, 2), (2,), True)
+    told = CliRunner().invoke(cli.app, ["takedown", "receipt", f"{config.root}.toml", "1"]).output
+    assert "on that day the storage kept older versions of some files" in told.lower()
 
 
 def test_the_same_is_left_out_in_whatever_order_sources_come(tmp_path: Path) -> None:

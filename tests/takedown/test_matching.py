@@ -10,6 +10,7 @@ import shutil
 import tracemalloc
 from collections import Counter
 from pathlib import Path
+from urllib import parse
 
 import numpy as np
 import pyarrow as pa
@@ -175,6 +176,18 @@ def test_many_words_are_compared_with_as_few_rows_as_one(
         "flickr.com/people/12345678@N00/contacts",
         "https://www.reddit.com/user/SomeOne/comments/",
         "https://imgur.com/a/AbCdE",
+        "https://www.google.com/search?q=somebody&udm=2",
+        "https://www.bing.com/images/search?q=somebody",
+        "https://commons.wikimedia.org/wiki/Category:Somebody",
+        "https://en.wikipedia.org/wiki/Somebody",
+        # More than one name, which would be one address.
+        f"{tiny_root.C1} {tiny_root.C3}",
+        f"{tiny_root.C1}\n{tiny_root.C3}\n",
+        f"{tiny_root.C1},John Smith",
+        f"{tiny_root.C1}\tsomebody's",
+        f"{tiny_root.C1} # asked for in May",
+        f"{tiny_root.C1}.",
+        f"{tiny_root.C1}>",
     ],
 )
 def test_a_page_of_many_pictures_is_no_request(tmp_path: Path, said: str) -> None:
@@ -186,6 +199,8 @@ def test_a_page_of_many_pictures_is_no_request(tmp_path: Path, said: str) -> Non
     for good in (
         "https://imgur.com/AbCdEfG.jpg",
         "https://www.flickr.com/photos/x/4242/in/album-1",
+        "https://upload.wikimedia.org/wikipedia/en/thumb/a/a9/Example.jpg/220px-Example.jpg",
+        "http://one.example/w_300,h_200/1.jpg",
         "u/SomeOne",
         shown,
     ):
@@ -210,6 +225,40 @@ def test_a_user_of_a_source_that_names_none_is_no_request(tmp_path: Path, source
     assert requests.read(str(tmp_path)) == []
     for good in ("user:sbu_captions/1@N01", "user:red_caps/SomeOne"):
         assert requests.add(str(tmp_path), [requests.read_word(good)], [], keeps_looks=False).said == (good,)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_refused"),
+    [
+        ("com", True),
+        ("co.uk", True),
+        ("xn--p1ai", True),
+        ("example.co.uk", False),
+        ("github.io", False),
+        ("localhost", False),
+        ("1.2.3.4", False),
+        ("www.ck", False),
+    ],
+)
+def test_what_ends_strangers_hosts_is_no_host(host: str, is_refused: bool) -> None:
+    words = [requests.read_word(f"host:{host}")]
+    if is_refused:
+        with pytest.raises(InputError, match="not a host of anybody's"):
+            requests.refuse_unclear(words)
+    else:
+        requests.refuse_unclear(words)
+
+
+def test_lists_of_words_are_read_and_each_slip_is_counted() -> None:
+    listed = requests.read_lines(b"coco:9\n#\nu/Somebody\nhost:one.example", "list")
+    assert [(word.named is not None, word.user, word.host) for word in listed] == [
+        (True, None, None),
+        (False, "reddit/somebody", None),
+        (False, None, "one.example"),
+    ]
+    with pytest.raises(InputError, match=r"neither one picture nor a person alone \(3 lines are wrong\)") as told:
+        requests.read_lines(b"coco:9\nhttps://flickr.com/photos/a/\nnobody\nuser:coco/1\n", "list")
+    assert told.value.where == "list:line 2"
 
 
 def test_a_pair_takes_its_picture_along_where_no_other_shows_it(tiny: Config) -> None:
@@ -341,6 +390,46 @@ def test_a_receipt_tells_all_though_it_was_killed_in_between(tmp_path: Path) -> 
     receipts.end(where, receipts.begin(where, [], {}), today)
     assert len(receipts.read(where)) == 1
     assert receipts.render([], [], None) == "nothing was asked for yet"
+
+
+def test_a_request_s_own_receipt_tells_nothing_of_others_and_what_named_nothing_is_told(tmp_path: Path) -> None:
+    where, today = str(tmp_path), datetime.date(2026, 1, 2)
+    (tmp_path / lists.FOLDER).mkdir()
+    ended = receipts.end(where, receipts.begin(where, [1, 2, 3], {"pairs": 5}, [2, 3]), today)
+    receipts.close(where)
+    (receipt,) = listed = receipts.read(where)
+    whole = receipts.render(listed, [4], None).splitlines()
+    assert whole[:4] == [
+        "Receipt for requests 1, 2, 3",
+        "Carried out on 2026-01-02. Removed, for all of them together:",
+        "  pairs: 5",
+        "Nothing here matched what 2, 3 named.",
+    ]
+    assert receipts.render_one(listed, [4], "mailto:a@b.example", 1).splitlines() == [
+        "Receipt for request 1",
+        "Carried out on 2026-01-02. Removed, for this and others together:",
+        "  pairs: 5",
+        "With these went all that is made of them: lists, shards, the audit and the folder of the release.",
+        "What you named is kept out of what is built from now on: by codes from which it cannot be read.",
+        "Contact: a@b.example",
+    ]
+    assert receipts.render_one(listed, [4], None, 2).splitlines() == [
+        "Receipt for request 2",
+        "Carried out on 2026-01-02. Nothing here matched what you named.",
+        "What you named is kept out of what is built from now on: by codes from which it cannot be read.",
+    ]
+    for number, why in ((4, "not carried out yet"), (5, "no such request")):
+        with pytest.raises(InputError, match=why):
+            receipts.render_one(listed, [4], None, number)
+    # What the storage holds back is told, until an apply finds that it has let go.
+    receipts.note_kept(where, ended, is_kept=True)
+    assert "the storage kept older versions" in receipts.render_one(receipts.read(where), [], None, 2)
+    later = receipts.end(where, receipts.begin(where, [4], {"pairs": 1}), today)
+    receipts.note_kept(where, later, is_kept=True)
+    assert [one.is_kept for one in receipts.read(where)] == [True, True]
+    receipts.note_kept(where, later, is_kept=False)
+    assert [one.is_kept for one in receipts.read(where)] == [False, False]
+    assert receipts.read(where)[0] == receipt
 
 
 def test_the_books_of_a_generation_count_what_is_left(tiny: Config, tmp_path: Path) -> None:
@@ -522,6 +611,59 @@ def taken_images(takedown: images_rules.Takedown, pairs: pa.RecordBatch) -> list
     asked = Asked.only()
     left = images_rules.spread(pairs, asked, index={}, takedown=takedown)["reason"]
     return [reason == "takedown" for reason in left.to_pylist()]
+
+
+#: A picture of somebody's own site, as WordPress scales it and as the Internet Archive keeps it.
+SCALED = "https://i0.wp.com/home.example/uploads/child.jpg?resize=640%2C480"
+KEPT = "https://web.archive.org/web/2014id_/http://home.example/uploads/child.jpg"
+OWN = "http://home.example/uploads/child.jpg"
+
+
+@pytest.fixture(scope="module")
+def scaled(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """A tiny ROOT in which two pairs show a picture that lies elsewhere, under addresses that hold its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        told = [("a child at the sea", SCALED), ("somebody at the sea", KEPT), *tiny_root._CC3M]
+        patch.setattr(tiny_root, "_CC3M", told)
+        return tiny_root.build(tmp_path_factory.mktemp("scaled"))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        OWN,
+        "https://home.example./uploads/%63hild.jpg",
+        "host:home.example",
+        f"url:{OWN.partition('://')[2]}",
+        f"https://www.google.com/imgres?q=child&imgurl={parse.quote(OWN, safe='')}&imgrefurl=http%3A%2F%2Fhome.example",
+        SCALED.replace("i0.wp.com", "i2.wp.com"),
+    ],
+)
+def test_a_picture_is_known_under_addresses_that_hold_its_own(scaled: Config, tmp_path: Path, said: str) -> None:
+    wanted = {image(SCALED), image(KEPT)}
+    word = requests.read_word(said)
+    found = matched(scaled, said)
+    assert (found.images & {*wanted, C1, C2, C3, C4}, found.unmatched, found.pairs) == (wanted, (), 2)
+    # So it is in a rebuild by the list, and by a line of a file.
+    held = Suppression((lists.new().with_values(requests.values_of([word])),))
+    there = tiny_pairs(scaled, *wanted, C1)
+    assert rows.pairs(held, there).tolist() == [image_id in wanted for image_id in there["image_id"].to_pylist()]
+    if word.named is not None:
+        path = tmp_path / "takedown.txt"
+        path.write_text(said, encoding="utf-8")
+        taken = images_rules.Takedown.of(takedowns.lines([str(path)]))
+        (batch,) = there.to_batches()
+        assert taken_images(taken, batch) == [image_id in wanted for image_id in there["image_id"].to_pylist()]
+
+
+def test_explain_knows_a_picture_under_addresses_that_hold_its_own(scaled: Config) -> None:
+    found = explain.explain(scaled.root, OWN)
+    assert {one["row"]["image_id"] for one in found["images"]} == {image(SCALED).hex(), image(KEPT).hex()}
+
+
+def test_addresses_that_hold_others_name_nothing_that_is_not_meant(scaled: Config) -> None:
+    said = ("http://home.example/uploads/other.jpg", "host:uploads", "http://i0.wp.com/other.example/uploads/child.jpg")
+    assert not matched(scaled, *said).images & {image(SCALED), image(KEPT)}
 
 
 def test_redirects_are_read_once_and_by_columns(led: Config, monkeypatch: pytest.MonkeyPatch) -> None:

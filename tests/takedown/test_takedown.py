@@ -410,6 +410,12 @@ def test_the_commands_say_what_they_do(done: Done) -> None:
         "request 4; to carry it out: pmd takedown apply CONFIG",
     ]
     assert run(cli.app, ["takedown", "receipt", path]).output.endswith("Waiting for pmd takedown apply: 4\n")
+    (waiting,) = requests.read(done.config.root)
+    listed = "\ufeff# of an agency\r\n\r\nhost:three.example\r\n u/Somebody\u200b\r\n"
+    again = run(cli.app, ["takedown", "add", path, "coco:77", "-"], input=listed.encode())
+    assert again.output.splitlines()[-1] == "request 5; to carry it out: pmd takedown apply CONFIG"
+    assert requests.read(done.config.root)[1].said == ("coco:77", *waiting.said)
+    requests.remove(done.config.root, {5})
     found = run(cli.app, ["takedown", "prove", path, "u/Somebody"])
     assert found.exit_code == 5
     assert "takedown/requests.jsonl: the words that were given" in found.output
@@ -419,6 +425,21 @@ def test_the_commands_say_what_they_do(done: Done) -> None:
     assert whole.output.endswith("nothing is left of what was taken down.\n")
     refused = run(cli.app, ["takedown", "add", path, "nobody at all"])
     assert "names nothing" in str(refused.exception)
+    table = "URL;Photographer\nhttp://one.example/1.jpg;Eva Müller\nhost:one.example\n"
+    for content, why in (
+        (table.encode("cp1252"), "standard input:line 2: the text is not UTF-8"),
+        (table.encode(), "standard input:line 1: names nothing (2 lines are wrong)"),
+        (b"# nobody\n", "standard input: names nothing"),
+        (b"host:co.uk\n", "standard input:line 1: not a host of anybody's"),
+    ):
+        assert str(run(cli.app, ["takedown", "add", path, "-"], input=content).exception).startswith(why)
+    assert requests.read(done.config.root) == []
+    # To prove that what matches nothing is gone says nothing.
+    for said, why in (
+        (f"{world.PHOTO_URL} {world.COPY_URL}", "more than one name"),
+        ("https://flickr.com/photos/a/", "neither one picture"),
+    ):
+        assert why in str(run(cli.app, ["takedown", "prove", path, said]).exception)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\0\n", b'{"number": 1, "sa', b"[]\n", b'{"number": 1}\n'])

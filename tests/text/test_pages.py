@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
 
 from pmd.text import pages
@@ -65,6 +66,8 @@ def test_what_is_no_photo_s_page(url: str) -> None:
         "https://commons.wikimedia.org/wiki/Special:FilePath/Example.jpg?width=300",
         "https://commons.wikimedia.org/wiki/Special:Redirect/file/Example.jpg",
         "https://commons.wikimedia.org/w/index.php?title=File:Example.jpg&oldid=4",
+        "https://commons.wikimedia.org/wiki/Commons:Deletion_requests/File:Example.jpg",
+        "https://commons.wikimedia.org/w/index.php?title=Commons:Deletion_requests/File:Example.jpg&action=edit",
         "https://commons.wikimedia.org/wiki/Category:Examples#/media/File:Example.jpg",
     ],
 )
@@ -201,7 +204,10 @@ def test_a_file_of_coco(name: str, identity: str | None) -> None:
             ("flickr:4242", "url:www.flickr.com/photos/somebody/4242/"),
         ),
         ("https://web.archive.org/web/2019/https://live.staticflickr.com/1/4242_0123abcd_b.jpg", ("flickr:4242",)),
-        ("https://web.archive.org/web/2019/https://web.archive.org/web/2018/http://a.example/", None),
+        (
+            "https://web.archive.org/web/2019/https://web.archive.org/web/2018/http://a.example/",
+            ("url:web.archive.org/web/2018/http://a.example/", "url:a.example/"),
+        ),
         ("https://web.archive.org/about", None),
         ("https://web.archive.org/web/", None),
     ],
@@ -215,3 +221,66 @@ def test_a_post_that_was_archived_is_that_post() -> None:
     page = pages.meant("https://web.archive.org/web/2019/https://redd.it/abc12")
     assert page is not None
     assert page.rows == (("red_caps", "abc12"),)
+
+
+LIES = "url:one.example/1.jpg"
+
+
+@pytest.mark.parametrize(
+    ("url", "identity"),
+    [
+        ("https://i0.wp.com/one.example/1.jpg?resize=640%2C480&ssl=1", LIES),
+        ("http://i3.wp.com./one.example/1.jpg", LIES),
+        ("https://res.cloudinary.com/a/image/fetch/w_700,ar_3:2/https://one.example/1.jpg", LIES),
+        ("https://i.amz.mshcdn.com/lTGE=/fit-in/850x850/http%3A%2F%2Fone.example%2F1.jpg", LIES),
+        ("https://web.archive.org/save/http://one.example/1.jpg", LIES),
+        (
+            "https://www.google.com/imgres?imgurl=http%3A%2F%2Fone.example%2F1.jpg&imgrefurl=http%3A%2F%2Fone.example",
+            LIES,
+        ),
+        ("https://www.google.co.uk/imgres?q=cat&imgurl=https%3A%2F%2Fone.example%2F1.jpg#vet=1", LIES),
+        ("https://www.google.com/url?sa=i&url=https%3A%2F%2Fwww.flickr.com%2Fphotos%2Fx%2F4242", "flickr:4242"),
+        ("https://www.google.com/url?q=https://one.example/1.jpg&sa=D", LIES),
+        ("https://www.bing.com/images/search?view=detailV2&mediaurl=http%3a%2f%2fone.example%2f1.jpg", LIES),
+        ("https://duckduckgo.com/?q=x&iai=http%3A%2F%2Fone.example%2F1.jpg&ia=images", LIES),
+        ("https://external-content.duckduckgo.com/iu/?u=https%3A%2F%2Fone.example%2F1.jpg&f=1&nofb=1", LIES),
+        ("https://external-content.duckduckgo.com/iu/?u=https%3A%2F%2Fi0.wp.com%2Fone.example%2F1.jpg%3Fw%3D6", LIES),
+        ("https://yandex.ru/images/search?img_url=http%3A%2F%2Fone.example%2F1.jpg&rpt=simage", LIES),
+        ("https://images.weserv.nl/?url=one.example/1.jpg&w=300", LIES),
+        ("https://a.example/smart/http://one.example/1.jpg?1445436823", LIES),
+        ("https://a.example/smart/http://one.example/1.jpg?1445436823", f"{LIES}?1445436823"),
+        ("https://web.archive.org/web/2019/https://a.example/b/http://one.example/1.jpg", LIES),
+        ("https://preview.redd.it/abc123.jpg?width=640", "url:i.redd.it/abc123.jpg"),
+        ("https://en.wikipedia.org/w/thumb.php?f=Example.jpg&width=300", COMMONS),
+    ],
+)
+def test_an_address_that_holds_another_means_what_lies_there(url: str, identity: str) -> None:
+    page = pages.meant(url)
+    assert page is not None
+    assert identity in page.identities
+    assert dict(pages.held(pa.array(["http://one.example/1.jpg", None, url]))) == {2: page}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://i0.wp.com/latex.php",
+        "https://i4.wp.com/one.example/1.jpg",
+        "https://one.example/?url=http%3A%2F%2Ftwo.example%2F1.jpg",  # whatever it is for
+        "https://one.example/a.jpg?mark=https://two.example/watermark.png",
+        "https://www.google.com/imgres?imgurl=",
+        "https://www.google.com/imgres?imgurl=data%3Aimage%2Fpng",
+        "https://www.google.com/search?q=cat&tbm=isch",
+        "https://one.example/http/2.jpg",
+        "https://one.example/https://",
+    ],
+)
+def test_an_address_that_holds_none(url: str) -> None:
+    assert pages.meant(url) is None
+
+
+def test_however_deep_addresses_lie_it_comes_to_an_end() -> None:
+    for deep in ("https://i0.wp.com/a.example", "https://a.example/b", "https://web.archive.org/web/2019"):
+        page = pages.meant("/".join([*[deep] * 3000, "https://one.example/1.jpg"]))
+        assert page is not None
+        assert len(page.holds) <= 2**3

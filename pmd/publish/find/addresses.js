@@ -142,6 +142,7 @@ const WIKI_HOST = /^([a-z-]+)\.(?:m\.)?(wik(?:ipedia|tionary|iquote|ibooks|isour
 const COMMONS_HOSTS = ["commons.wikimedia.org", "commons.m.wikimedia.org"];
 const PICTURE_NAME = /^[^/#?]+\.(?:jpe?g|png|gif|svg|tiff?|webp|bmp|xcf)$/iu;
 const NO_FILE = ["category", "user", "user talk", "file talk", "template", "help", "talk", "special"];
+const REQUESTED = /^commons:deletion[ _]requests\//i;
 const SPECIAL = /^special:(?:filepath|redirect\/file)\/([^\n]+)$/iu;
 const PLAIN = "/:@!$&'()*,;=~";
 const IMGUR_PAGE = /^\/(?:gallery\/|r\/[^/]+\/|t\/[^/]+\/)?(?:[^/]*-)?([0-9A-Za-z]{7}|[0-9A-Za-z]{5})\/?$/;
@@ -151,6 +152,18 @@ const REDDIT_PREVIEW = /^\/(?:[^/]*-v[0-9]+-)?([0-9a-z]+\.(?:jpe?g|png|gif|webp)
 const REDDIT_MEDIA = /^(?:\/r\/[^/]+\/comments)?\/media(?:\/[^/]*)?\/?$/;
 const REDDIT_PICTURES = ["i.redd.it", "preview.redd.it"];
 const ARCHIVED = /^https?:\/\/web\.archive\.org\.?\/web\/(?:[0-9*]+(?:[a-z]{2}_)?\/)?(?:(https?):\/{1,2})?([^/].*)$/;
+const PHOTON = /^https?:\/\/i[0-3]\.wp\.com\.?\/([^/?]+\.[^/?]+\/[^?]+)(?:\?.*)?$/;
+const IN_PATH = /^https?:\/\/[^?]+\/https?(:|%3[Aa])(?:\/|%2[Ff]){1,2}([^/?%][^?]*)(\?.*)?$/;
+const IN_QUERY = [
+  [/^(?:images\.)?google\.[a-z.]+\/imgres$/, ["imgurl"]],
+  [/^google\.[a-z.]+\/url$/, ["url", "q"]],
+  [/^bing\.com\/images\/search$/, ["mediaurl"]],
+  [/^duckduckgo\.com\/$/, ["iai"]],
+  [/^(?:external-content|proxy)\.duckduckgo\.com\/iu\/?$/, ["u"]],
+  [/^yandex\.[a-z.]+\/images\/search$/, ["img_url"]],
+  [/^(?:images\.weserv|wsrv)\.nl\/$/, ["url"]],
+];
+const DEEP = 3;
 const VISUAL_GENOME_PAGE = /^\/api\/v0\/images\/([1-9][0-9]{0,19})\/?(?:\.json)?$/;
 const OPEN_IMAGES_ID = /^([0-9a-f]{16})$/;
 const COCO_FILE = /^(?:COCO_(?:train|val|test)20(?:14|15|17)_)?([0-9]{12})\.jpg$/;
@@ -172,13 +185,17 @@ function one(says, kind, pattern, text) {
   return identity && { says, identities: [identity], rows: [] };
 }
 
-// What an address says of an image, where it is a page or short link of a kind that is known.
+// What an address says of an image, where it is a page or link of a kind that is known.
 function page(said) {
   const form = canonical(said);
   if (form === null) return null;
-  const url = new URL(form);
   const mark = said.indexOf("#");
-  const fragment = mark < 0 ? "" : unquoted(said.slice(mark + 1).trim());
+  return ofHost(form, mark < 0 ? "" : unquoted(said.slice(mark + 1).trim())) || holding(form);
+}
+
+// What a canonical URL says, and what stood behind its "#", by the rules of its host.
+function ofHost(form, fragment) {
+  const url = new URL(form);
   const host = url.hostname.replace(/\.+$/, "").replace(/^www\./, "");
   const path = url.pathname;
   const query = fields(url.search.slice(1));
@@ -190,7 +207,6 @@ function page(said) {
   if (["redd.it", "preview.redd.it", "reddit.com"].includes(host) || host.endsWith(".reddit.com")) {
     return ofReddit(host, path, query);
   }
-  if (host === "web.archive.org") return ofArchive(form);
   if (host === "cocodataset.org") {
     const at = fragment.indexOf("?");
     return one("COCO's viewer", "coco", NUMBER, at < 0 ? "" : fields(fragment.slice(at + 1)).id);
@@ -216,15 +232,41 @@ function ofReddit(host, path, query) {
   return post && { says: "the Reddit post", identities: [], rows: [["red_caps", post[1].toLowerCase()]] };
 }
 
-// What the address says that the Internet Archive has kept.
-function ofArchive(form) {
-  const found = ARCHIVED.exec(form);
-  const inner = found && `${found[1] || "http"}://${found[2]}`;
-  const kept = inner && canonical(inner);
-  if (!kept || new URL(kept).hostname === "web.archive.org") return null;
-  const shown = page(inner) || { identities: [], rows: [] };
-  const identities = [...new Set([...shown.identities, identityOf(kept)])];
-  return { says: "the archived address", identities, rows: shown.rows };
+// What the addresses say that stand in a canonical URL.
+function holding(form) {
+  const found = [...new Set(heldIn(form, DEEP))];
+  if (!found.length) return null;
+  const inner = found.map((one) => ofHost(one, "") || { identities: [], rows: [] });
+  const identities = found.flatMap((one, at) => [...inner[at].identities, identityOf(one)]);
+  const rows = new Map(inner.flatMap((one) => one.rows).map((row) => [row.join("/"), row]));
+  const says = ARCHIVED.test(form) ? "the archived address" : "a link that holds the address";
+  return { says, identities: [...new Set(identities)], rows: [...rows.values()] };
+}
+
+function heldIn(form, deep) {
+  if (!deep) return [];
+  return within(form).map(canonical).filter((inner) => inner !== null)
+    .flatMap((inner) => [inner, ...heldIn(inner, deep - 1)]);
+}
+
+// The address that stands in a canonical URL, if one does; in two forms where a query may be of either.
+function within(form) {
+  const archived = ARCHIVED.exec(form);
+  if (archived) return [`${archived[1] || "http"}://${archived[2]}`];
+  const photon = PHOTON.exec(form);
+  if (photon) return [`http://${photon[1]}`];
+  const path = IN_PATH.exec(form);
+  if (path) {
+    const inner = path[1] === ":" ? path[2] : unquoted(path[2]);
+    return [...new Set([`http://${inner}${path[3] || ""}`, `http://${inner}`])];
+  }
+  const rest = form.slice(form.indexOf("://") + 3);
+  const at = rest.indexOf("?");
+  const address = (at < 0 ? rest : rest.slice(0, at)).replace(/^www\./, "");
+  const known = IN_QUERY.find(([place]) => place.test(address));
+  const query = known && at >= 0 ? fields(rest.slice(at + 1)) : {};
+  return (known ? known[1] : []).filter((name) => Object.hasOwn(query, name)).map((name) => query[name])
+    .filter((said) => said.includes("/")).map((said) => said.includes("://") ? said : `http://${said}`);
 }
 
 function ofFlickr(host, path, query, fragment) {
@@ -251,6 +293,7 @@ function ofWiki(host, path, query, fragment) {
   } else if (!path.startsWith("/wiki/") && query.title === undefined) {
     return null;
   }
+  title = title.replace(REQUESTED, "");
   const special = SPECIAL.exec(title);
   const colon = title.indexOf(":");
   const namespace = special ? "File" : colon < 0 ? title : title.slice(0, colon);

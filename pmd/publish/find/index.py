@@ -7,7 +7,8 @@ A *name* is the first eight bytes of what a row calls its image:
 - of what its URL says of the image (`pmd.text.urls.identity`), where the row knows it as another: most images of Visual Genome's
   are COCO's or Flickr's;
 - of the one spelling that stands for all of a URL (`pmd.text.urls.alike`), where it can be spelled otherwise: people do not
-  spell as upstream does.
+  spell as upstream does;
+- of the images whose addresses its URL holds (`pmd.text.pages.held`): a scaled copy's owner knows the original's.
 
 A shard has the names that begin with its number, sorted. With each it has the set of (source, licence of the image) of its rows,
 as a number in the shard's own table. Of a name it has six bytes, after those that its own number covers whole. So with 100
@@ -34,9 +35,9 @@ import pyarrow.compute as pc
 from pmd.schema import keys
 from pmd.schema.tables import KEY
 from pmd.store import commits, exchange
-from pmd.text import urls
+from pmd.text import pages, urls
 
-#: Raised when shards would be written otherwise of the same lists.
+#: Raised when shards would be written otherwise of the same lists. 3: with what URLs hold, and what else they say of the image.
 FORMAT: Final = 3
 #: Names in a shard, at most about, were there two a row: a page loads what these come to, some 100 kB, without a pause, and the
 #: lists of PMD have 8,192 shards. A folder on the Hub should have no more than 10,000 files.
@@ -104,6 +105,10 @@ def _rows(lists: Mapping[str, Iterable[str]], kinds: list[Of]) -> Iterator[pa.Re
                 for named in (_other_images(batch), keys.image_ids(urls.by_any_spelling(batch["image_url"]))):
                     there = named.is_valid()
                     yield pa.RecordBatch.from_arrays([named.filter(there), of.filter(there)], schema=_ROWS)
+                held = [(row, one) for row, page in pages.held(batch["image_url"]) for one in page.identities]
+                names = keys.key_array(keys.image_id(identity) for _, identity in held)
+                rows = pa.array([row for row, _ in held], pa.int64())
+                yield pa.RecordBatch.from_arrays([names, of.take(rows)], schema=_ROWS)
 
 
 def _other_images(batch: pa.RecordBatch) -> pa.Array:

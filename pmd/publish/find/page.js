@@ -89,7 +89,8 @@ function table(rows) {
 function lineOf(meaning, said) {
   if (meaning.sha256) return `sha256:${meaning.sha256}`;
   if (meaning.keys.length) return meaning.keys[0];
-  if (meaning.rows.length) return meaning.rows[0].join("/");
+  // The page of a post means its picture, whoever shows it; a row alone would mean that row.
+  if (meaning.rows.length) return `https://redd.it/${meaning.rows[0][1]}`;
   return meaning.identities[0].startsWith("url:") ? said : meaning.identities[0];
 }
 
