@@ -26,7 +26,7 @@ from pmd.audit.figures import attributes, datasets, pictures, result, tables
 from pmd.audit.places import population
 from pmd.audit.report import sections as report
 from pmd.dedupe import rules as dedupe_rules
-from pmd.engines.transforms import OUTPUTS, Collected, Cross, Meet, Only, Spreads, outputs, per_task
+from pmd.engines.transforms import OUTPUTS, Collected, Cross, Meet, Only, Spreads, SpreadsMet, outputs, per_task
 from pmd.fetch.ledger import partitions
 from pmd.images import aliases as images_aliases
 from pmd.images import rules as images_rules
@@ -392,18 +392,13 @@ class CountWords:
 
 
 @dataclasses.dataclass(frozen=True)
-class CountForms(Spreads):
+class CountForms(SpreadsMet):
     """Count on how many images each text of a partition stands; give those on many."""
 
     bits: int  # of the partitions of texts
     work: str
 
     kinds = exchange.one_kind(repeated.TEXTS)
-
-    @property
-    def partitions(self) -> int:
-        """How many there are."""
-        return 1 << self.bits
 
     def rows(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Rows]:
         """(partition of texts, all its RUNS) → `repeated.TEXTS`, all of which meet."""

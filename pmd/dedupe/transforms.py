@@ -23,7 +23,7 @@ from pmd.dedupe import captions, evaluation, near, packed, splits
 from pmd.dedupe import rules as dedupe_rules
 from pmd.dedupe.group_transforms import MARKS, Groups, marks, related
 from pmd.engines.partitions import part_of
-from pmd.engines.transforms import Collected, Spreads, outputs
+from pmd.engines.transforms import Collected, Spreads, SpreadsMet, outputs
 from pmd.fetch.ledger import partitions
 from pmd.images import rules as images_rules
 from pmd.schema.tables import BARE_VIEWS, KEY, SPLITS
@@ -97,26 +97,21 @@ class SpreadHashes(Spreads):
 
 
 @dataclasses.dataclass(frozen=True)
-class FindGroups(Spreads):
+class FindGroups(SpreadsMet):
     """Find the groups of a partition of digests."""
 
     asked: Asked
-    part_bits: int  # of parts, and of partitions of digests
+    bits: int  # of parts, and of partitions of digests
     work: str
 
     kinds: ClassVar[Mapping[str, pa.Schema]] = {"": dedupe_rules.RELATED, MARKS: dedupe_rules.MARKS}
 
-    @property
-    def partitions(self) -> int:
-        """How many there are."""
-        return 1 << self.part_bits
-
     def rows(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Rows]:
         """(partition, all its RUNS) → `rules.RELATED`, and `rules.MARKS` where near-duplicates are looked for."""
         found = dedupe_rules.groups(exchange.read(self.work, keyed[1], dedupe_rules.HASHES), self.asked)
-        yield related(found, self.part_bits)
+        yield related(found, self.bits)
         if self.asked.dedupe.near == "merge":
-            yield from marks(found, self.part_bits)
+            yield from marks(found, self.bits)
 
 
 #: What is to be searched, by one of `near.SHARES`.
@@ -134,22 +129,17 @@ LINKED = pa.schema([pa.field("path", pa.string(), nullable=False), pa.field("row
 
 
 @dataclasses.dataclass(frozen=True)
-class FindEqual(Spreads):
+class FindEqual(SpreadsMet):
     """Find the images of a partition of digests whose bytes are equal, where these are not merged."""
 
-    part_bits: int  # of parts, and of partitions of digests
+    bits: int  # of parts, and of partitions of digests
     work: str
 
     kinds = exchange.one_kind(dedupe_rules.RELATED)
 
-    @property
-    def partitions(self) -> int:
-        """How many there are."""
-        return 1 << self.part_bits
-
     def rows(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Rows]:
         """(partition, all its RUNS) → `rules.RELATED`, of `splits.EQUAL_BYTES`."""
-        yield related(splits.equal(exchange.read(self.work, keyed[1], dedupe_rules.HASHES)), self.part_bits)
+        yield related(splits.equal(exchange.read(self.work, keyed[1], dedupe_rules.HASHES)), self.bits)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -286,26 +276,21 @@ class SpreadTexts(Spreads):
 
 
 @dataclasses.dataclass(frozen=True)
-class FindRepeated(Spreads):
+class FindRepeated(SpreadsMet):
     """Find what leaves so that no text of a partition stands on too many images, by part."""
 
     asked: Asked
-    part_bits: int  # of parts, and of partitions of texts
+    bits: int  # of parts, and of partitions of texts
     work: str
 
     kinds = exchange.one_kind(captions.REPEATED)
-
-    @property
-    def partitions(self) -> int:
-        """How many there are."""
-        return 1 << self.part_bits
 
     def rows(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Rows]:
         """(partition, all its RUNS) → `captions.REPEATED`."""
         most = self.asked.dedupe.max_images_per_text
         assert most is not None
         rows = captions.over(exchange.read(self.work, keyed[1], captions.TEXTS), most)
-        yield from exchange.by_key(rows.to_batches(), "image_id", self.part_bits)
+        yield from exchange.by_key(rows.to_batches(), "image_id", self.bits)
 
 
 @dataclasses.dataclass(frozen=True)
