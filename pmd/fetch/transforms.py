@@ -274,7 +274,7 @@ def _name(lane_batch: pa.RecordBatch) -> str:
     return lane_name(lane_batch["lane"][0].as_py())
 
 
-def run_lanes(lane: FetchLane, shards: Sequence[int], images: int = 0) -> None:
+def run_lanes(lane: FetchLane, shards: Sequence[int], images: int) -> None:
     """Fetch shards on this machine, each lane in a process of its own, and wait for all.
 
     A lane that fails or dies ends the others, and an interrupt ends all: they commit what they have settled. So they do when

@@ -80,7 +80,7 @@ def test_every_http_status_has_one_of_ours(http_status: int) -> None:
     ],
 )
 def test_x_robots_tag(values: list[str], *, denied: bool) -> None:
-    assert (outcome.denying_tag(values, "pmd") is not None) == denied
+    assert (outcome.denying_tag(values, "pmd", outcome.tags_of(200)) is not None) == denied
 
 
 @pytest.mark.parametrize(
@@ -148,10 +148,10 @@ def test_any_retry_after_is_bounded(value: str, now: datetime.datetime) -> None:
 
 
 def test_an_x_robots_tag_of_any_length_is_judged_at_once() -> None:
-    long = "otherbot: noindex, " * 20_000
-    assert outcome.denying_tag([long], "pmd") == long
-    assert outcome.denying_tag(["otherbot: all, " * 20_000], "pmd") is None
-    assert outcome.denying_tag(["otherbot: noindex, " * 100], "pmd") is None
+    long, directives = "otherbot: noindex, " * 20_000, outcome.tags_of(200)
+    assert outcome.denying_tag([long], "pmd", directives) == long
+    assert outcome.denying_tag(["otherbot: all, " * 20_000], "pmd", directives) is None
+    assert outcome.denying_tag(["otherbot: noindex, " * 100], "pmd", directives) is None
 
 
 @given(st.text(st.characters(exclude_categories=[])), st.binary(max_size=50))
