@@ -95,10 +95,13 @@ class FetchLane:
         lanes: How many lanes there are.
         work: The folder of this run.
         began: When the run began.
+        epoch: Of the run.
         waiting: Where what cannot be reached waits for an answer of any host; None: it is settled, and no network is broken.
         index: What may be taken over (`adopt.write`).
         renamed: What the store has under another key (`renamed.write`).
+        listed: The folder of what published lists say.
         hashed: Whether something asks for perceptual hashes (`asking.who`).
+        lost_only: Whether nothing is asked for but what was lost to damage (`state.to_restore`).
         until: When it is asked to end with what it has; None: when it is done.
         folder: The configuration's, to which relative archives are.
         reports: Where it tells what it has done.
@@ -113,13 +116,13 @@ class FetchLane:
     lanes: int
     work: str
     began: datetime.datetime
-    epoch: int = 0  # of the run
+    epoch: int = 0
     waiting: Waiting | None = None
     index: str | None = None
     renamed: str | None = None
-    listed: str | None = None  # the folder of what lists say
+    listed: str | None = None
     hashed: bool = True
-    lost_only: bool = False  # nothing but what was lost to damage (`state.to_restore`)
+    lost_only: bool = False
     until: datetime.datetime | None = None
     folder: str = ""
     reports: Reports | None = None

@@ -106,6 +106,7 @@ class _Images:
         to_fetch: These images.
         ok: Images that are there already.
         settled: Images whose fetch has ended.
+        settled_ok: Those of them that are there.
         composition: What shards make of images.
         exact: Whether that was seen of all.
     """

@@ -263,11 +263,9 @@ class Lane:
         """Yield each image settled, in order of completion; where the lane is asked to end, not all of them.
 
         Args:
-            images: `IMAGES`; all locations listed are tried in order until one is ok (`state.wanted` leaves those to
-            try).
+            images: `IMAGES`; all locations listed are tried in order until one is ok (`state.wanted` leaves those to try).
             generation: Written into the attempts.
-            previous: What stands for these images in the ledger: locations tried before stay in `tried`, and their
-            status
+            previous: What stands for these images in the ledger: locations tried before stay in `tried`, and their status
                 counts for the image's where they are not tried anew.
             listed: What lists say of them; a location that shows another picture is passed over.
             progress: Called with each, in the caller's thread.

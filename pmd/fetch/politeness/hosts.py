@@ -436,8 +436,11 @@ class Circuit:
     """Whether one host and port can be connected to at all, and its answers come to an end.
 
     Attributes:
+        patience: After how many failures it opens, and for how long.
         failures: Images in a row that could not be connected to.
         late: Those in a row that had answers, and none that ended in its time.
+        status: Of an image that is not asked for while it is open.
+        until: When one may try again, by the clock of the lane.
         delay_s: Seconds that its requests keep between each other, beside the pace of their group.
         tried_at: When the last of them left.
         gate: Where those wait that keep it, one after the other.
