@@ -455,13 +455,12 @@ class Lane:
         for tries in range(self._options.retries + 1):
             when = self._clock()
             answer = await self._client.get_image(url, chance, last)
-            judged = await self._judged(image, answer)
-            status = judged.prepared.inspected.status if judged is not None else answer.status
-            attempts.append(recording.attempt_of(image, url, run.generation, when, answer, status, judged))
-            if judged is not None and status == OK:
-                return _Result(recording.settled(image, url, attempts, judged), answer.slot)
+            fetched = await self._settled(image, url, run, attempts, when, answer)
+            if fetched is not None:
+                return _Result(fetched, answer.slot)
             answer.free()
             self._unreached(image, answer)
+            status = attempts[-1].status
             if status not in outcome.RETRIED or answer.untried:
                 return None
             if tries < self._options.retries and status != "rate_limited":  # that pauses the whole host
@@ -487,17 +486,24 @@ class Lane:
             place = places.placed(url, self._folder)
             member = await self._loop.run_in_executor(self._files, archives.read, place, self._options.max_bytes)
             answer = Answer(member.status, member.content, error=member.error, seconds=self._loop.time() - started)
-            judged = await self._judged(image, answer)
-            status = judged.prepared.inspected.status if judged is not None else answer.status
-            attempts.append(recording.attempt_of(image, url, run.generation, when, answer, status, judged))
-            if judged is not None and status == OK:
-                result = _Result(recording.settled(image, url, attempts, judged), slot)
-                slot = None
-                return result
-            return None
+            fetched = await self._settled(image, url, run, attempts, when, answer)
+            if fetched is None:
+                return None
+            result, slot = _Result(fetched, slot), None
+            return result
         finally:
             if slot is not None:
                 slot.release()
+
+    async def _settled(
+        self, image: Image, url: str, run: _Run, attempts: list[Attempt], when: datetime.datetime, answer: Answer
+    ) -> Fetched | None:
+        """Note what came of a location; return what came of the image, where that is its picture."""
+        judged = await self._judged(image, answer)
+        attempts.append(recording.attempt_of(image, url, run.generation, when, answer, judged))
+        if judged is None or judged.prepared.inspected.status != OK:
+            return None
+        return recording.settled(image, url, attempts, judged)
 
     async def _judged(self, image: Image, answer: Answer) -> judging.Judged | None:
         if answer.content is None:
