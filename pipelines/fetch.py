@@ -232,7 +232,7 @@ def _run_lanes(config: Config, lane: FetchLane, shards: Sequence[int], flags: Se
         )
 
     with leases.attended(root.leases_folder(config.root), map(lane_name, range(lane.lanes))):
-        running.run(wire, flags, lane.work, 0, lambda: None, Total("images", images) if images else None)
+        running.run(wire, flags, lane.work, total=Total("images", images) if images else None)
 
 
 def _index(config: Config, shards: Sequence[int]) -> str | None:

@@ -57,14 +57,8 @@ def build(config: Config, flags: Sequence[str] = ()) -> bool:
         )
 
     try:
-        running.run(
-            wire,
-            flags,
-            work,
-            running.picture_bytes(sum(missing.values())),
-            lambda: None,
-            Total("images", sum(missing.values())),
-        )
+        images = sum(missing.values())
+        running.run(wire, flags, work, running.picture_bytes(images), total=Total("images", images))
     finally:
         lock.check()
         known = store.end(known, sorted(missing), lock.epoch, lock.check)
