@@ -33,7 +33,7 @@ from pmd.fetch.politeness import policies
 from pmd.refresh import waves as refresh_waves
 from pmd.schema import keys
 from pmd.schema.statuses import OK
-from pmd.schema.tables import KEPT_OUT, PAIRS, REJECTED, in_source_folder
+from pmd.schema.tables import KEPT_OUT, PAIRS, REJECTED, in_source_folder, with_columns
 from pmd.store import commits, root, storage
 from pmd.store.commits import Books, Commit, File
 from pmd.store.lock import Lock
@@ -264,10 +264,8 @@ class _Generation:
                 kept.append(store.elsewhere(written, "store", self._shard))
                 for row in members:
                     places["store_file"][row] = f"{flow.STORE.at(shard=self._shard)}/{written.name}"
-        for column in ("store_file", "offset"):
-            at = left.schema.get_field_index(column)
-            left = left.set_column(at, left.schema.field(at), pa.array(places[column], left.schema.field(at).type))
-        return left, kept
+        moved = {name: pa.array(places[name], left.schema.field(name).type) for name in ("store_file", "offset")}
+        return with_columns(left, moved), kept
 
     def _in_root(self, file: File) -> str:
         return f"{flow.STORE.at(shard=self._shard)}/{file.name.rpartition('/')[2]}"
