@@ -105,10 +105,7 @@ def apply(context: typer.Context, config: ConfigPath, *, as_json: Json = False) 
     root.require(loaded.root)
     with root.writer(loaded.root, "pmd takedown apply", places.absolute(config)):
         done = pipeline.apply(loaded, context.args, say_above_progress)
-    if as_json:
-        output.json(done.describe())
-    else:
-        output.say(pipeline.render(done))
+    output.answer(done.describe(), lambda: pipeline.render(done), as_json=as_json)
 
 
 @app.command("prove")
@@ -131,10 +128,7 @@ def prove(
     words = [requests.read_word(said, loaded.sources) for said in what or ()]
     with telling("files") as tell:
         proof = proving.prove(loaded.root, lists.standing(loaded.root, loaded.suppression), words, tell)
-    if as_json:
-        output.json(proof.describe())
-    else:
-        output.say(proving.render(proof))
+    output.answer(proof.describe(), lambda: proving.render(proof), as_json=as_json)
     if proof.left:
         raise typer.Exit(5)
 
