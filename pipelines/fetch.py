@@ -12,6 +12,7 @@ from typing import Any
 import apache_beam as beam
 
 from pipelines import hashes, running
+from pmd import flow
 from pmd.config import Config
 from pmd.curate import needs as curate_needs
 from pmd.engines import choosing
@@ -109,7 +110,7 @@ def build(
     if any(item.why() for item in needs.wanted(config)):
         commit_rejected(config, flags)
     if shards:
-        books = commits.require(root.fetch_rejected_folder(config.root), "run: pmd fetch CONFIG").sources
+        books = commits.require(root.fetch_rejected_folder(config.root), f"run: {flow.FETCH.command}").sources
         for line in summary.lines(books):
             logging.getLogger("pmd.notes").warning(line)
         if not settle_unreached:

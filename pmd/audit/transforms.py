@@ -79,7 +79,7 @@ KINDS: Final[Mapping[str, pa.Schema]] = {
 def fate_tasks(root_url: str, part_bits: int) -> list[pa.RecordBatch]:
     """Return all that tells what became of pairs, in batches that are a unit each."""
     folder = root.shards_folder(root_url, "rejected")
-    left_out = commits.require(folder, "run: pmd shard").files
+    left_out = commits.require(folder, f"run: {flow.SHARD.command}").files
     files = [({"left_out": storage.join(folder, file.name)}, file.bytes) for file in left_out]
     rows: list[list[dict[str, Any]]] = [[{"part": part}] for part in range(2**part_bits)]
     return [pa.RecordBatch.from_pylist(task, schema=FATE_TASKS) for task in [*rows, *exchange.tasks(files)]]
@@ -90,7 +90,7 @@ def pair_tasks(root_url: str, sources: Iterable[str]) -> list[pa.RecordBatch]:
     files = [
         ({"pairs": storage.join(folder, file.name), "source": source}, file.bytes)
         for source, folder in ((source, root.curate_folder(root_url, source)) for source in sources)
-        for file in commits.require(folder, "run: pmd curate").under("pairs")
+        for file in commits.require(folder, f"run: {flow.CURATE.command}").under("pairs")
     ]
     return [pa.RecordBatch.from_pylist(task, schema=PAIR_TASKS) for task in exchange.tasks(files)]
 

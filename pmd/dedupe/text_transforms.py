@@ -203,7 +203,7 @@ class GroupTexts(SpreadsMet):
     def rows(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Rows | pa.RecordBatch]:
         """(partition of texts, its PARTS of one row and its RUNS of `ElectTexts`) → OUTPUTS, `captions.TEXTS`."""
         partition, batches = keyed
-        runs = [batch for batch in batches if batch.schema == exchange.RUNS]
+        runs = exchange.runs_among(batches)
         found = NEAR_TEXTS.empty_table()
         if runs:
             members = exchange.read(self.work, runs, near_texts.MEMBERS)

@@ -179,7 +179,7 @@ class SpreadHashed(Spreads):
     def rows(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Rows]:
         """(part, its PARTS of one row and its RUNS of `rules.MARKS`) → `near.HASHED`, all of which meet."""
         part, batches = keyed
-        runs = [batch for batch in batches if batch.schema == exchange.RUNS]
+        runs = exchange.runs_among(batches)
         marked = exchange.read(self.work, runs, dedupe_rules.MARKS)
         views = partitions.read_views(self.root, part, ["image_id", "region"])
         out = pc.is_in(views["image_id"], value_set=_leaving(self.work, part))
@@ -240,7 +240,7 @@ class Elect(Spreads):
         """(0, all LINKED, and all RUNS of the rows in order) → `rules.RELATED`."""
         batches = list(keyed[1])
         linked = [row for batch in batches if batch.schema == LINKED for row in batch.to_pylist()]
-        runs = [batch for batch in batches if batch.schema == exchange.RUNS]
+        runs = exchange.runs_among(batches)
         rows, component = near.gathered(
             exchange.iterate(self.work, runs, near.HASHED),
             linked[0]["rows"],
@@ -310,7 +310,7 @@ class JudgePart:
         groups, held = Groups(self.work).read(part), pa.Table.from_batches(list(found), schema=splits.HELD)
         views = partitions.read_views(self.root, part, splits.NEEDED)
         ledger = partitions.read_ledger(self.root, self.cut.shards(part))
-        runs = [batch for batch in batches if batch.schema == exchange.RUNS]
+        runs = exchange.runs_among(batches)
         repeated = exchange.read(self.work, runs, captions.REPEATED)
         changed = SPLITS.empty_table()
         if held.num_rows:
@@ -338,8 +338,6 @@ def with_survivors(proposal: Proposal, found: Collected) -> Proposal:
         totals.update({source: int(digest, 16) for source, digest in fact["survivors"].items()})
         for source, counts in fact["moved"].items():
             moved[source].update(counts)
-    facts = {
-        "survivors": {source: f"{value % 2**64:016x}" for source, value in sorted(totals.items())},
-        "moved_splits": {source: dict(sorted(counts.items())) for source, counts in sorted(moved.items())},
-    }
-    return dataclasses.replace(proposal, commit=dataclasses.replace(proposal.commit, facts=facts))
+    survivors = {source: f"{value % 2**64:016x}" for source, value in sorted(totals.items())}
+    splits_moved = {source: dict(sorted(counts.items())) for source, counts in sorted(moved.items())}
+    return proposal.with_facts({"survivors": survivors, "moved_splits": splits_moved})

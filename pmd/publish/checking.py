@@ -117,8 +117,8 @@ def _check(top: str, there: set[str], lists: Mapping[str, File] | None) -> Check
     for name, digest in sums.items():
         state = sealed.measured(storage.join(top, name)) if name in there else None
         if state is None or state[1] != digest:
-            found = "nothing" if state is None else f"{state[0]} bytes, sha256 {state[1]}"
-            problems.append(_finding(GONE if name not in there else OTHER, name, f"sha256 {digest}", found))
+            what = GONE if name not in there else OTHER
+            problems.append(_finding(what, name, f"sha256 {digest}", sealed.in_words(state)))
     card, is_card_changed = _card(top, there)
     problems += card
     unlisted = sorted(there - sums.keys() - _UNSUMMED) if folder.SUMS in there else []

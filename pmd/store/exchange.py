@@ -81,6 +81,11 @@ def runs_of(kind: str) -> pa.Schema:
     return pa.schema([RUNS.field(0).with_name(f"{kind}_partition"), *list(RUNS)[1:]]) if kind else RUNS
 
 
+def runs_among(batches: Iterable[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    """Return those of some batches that are `RUNS`."""
+    return [batch for batch in batches if batch.schema == RUNS]
+
+
 def as_runs(batch: pa.RecordBatch) -> pa.RecordBatch:
     """`RUNS` of one kind → `RUNS`."""
     return pa.RecordBatch.from_arrays(batch.columns, schema=RUNS)
