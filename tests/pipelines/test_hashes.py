@@ -29,6 +29,7 @@ from pmd.store import commits, register, root, sealed, storage
 from pmd.store.standing import Standing
 from tests.end_to_end.building import rows
 from tests.fetch.conftest import Web, photo, reply
+from tests.fetch.hostile import chunk
 from tests.pipelines import building
 
 PICTURES = {f"http://a.test/{number}.jpg": photo(640, 480, seed=number * 7) for number in range(8)}
@@ -37,16 +38,12 @@ COPY = "http://a.test/copy.jpg"
 DAMAGED = "http://a.test/damaged.png"
 
 
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-
 def damaged_png() -> bytes:
     """Return a PNG that is whole by its structure, with pixels that no decoder can read."""
     header = struct.pack(">IIBBBBB", 64, 64, 8, 2, 0, 0, 0)
     body = zlib.compress(bytes(range(256)) * 48)
     broken = body[:20] + bytes(byte ^ 0xA5 for byte in body[20:])
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", broken) + _chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", broken) + chunk(b"IEND", b"")
 
 
 @pytest.fixture(scope="module")
