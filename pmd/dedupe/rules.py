@@ -22,6 +22,7 @@ from pmd.config.asked import Asked
 from pmd.dedupe import captions, evaluation, near
 from pmd.fetch.ledger import partitions
 from pmd.images import rules as images_rules
+from pmd.schema import keys
 from pmd.schema.statuses import OK
 from pmd.schema.tables import GROUPS, GROUPS_LATER, KEY, NEAR_TEXTS, REJECTED
 from pmd.store import commits, root
@@ -379,8 +380,8 @@ def survivors_digest(kept: pa.Table, ledger: pa.Table, changed: pa.Table | None 
         changed: `SPLITS` of the part; None: none is in another split than upstream says.
     """
     digests = ledger["sha256"].take(partitions.positions(kept["image_id"], ledger)).combine_chunks()
-    pair_words = _words(kept["pair_id"].combine_chunks(), 16)
-    byte_words = _words(digests, 32)
+    pair_words = keys.raw(kept["pair_id"].combine_chunks()).view("<u8")
+    byte_words = keys.raw(digests, 32).view("<u8")
     mixed = (pair_words[:, 0] ^ (byte_words[:, 0] * np.uint64(0x9E3779B97F4A7C15))) + pair_words[:, 1]
     if changed is not None:
         at = partitions.positions(kept["image_id"], changed)
@@ -390,8 +391,3 @@ def survivors_digest(kept: pa.Table, ledger: pa.Table, changed: pa.Table | None 
     return {
         str(source): int(np.sum(mixed[sources == source], dtype=np.uint64)) for source in sorted(set(sources.tolist()))
     }
-
-
-def _words(array: pa.Array, width: int) -> np.ndarray:
-    raw = np.frombuffer(array.buffers()[1] or b"", dtype=np.uint8, count=width * (array.offset + len(array)))
-    return raw.reshape(-1, width)[array.offset :].copy().view("<u8")

@@ -459,7 +459,7 @@ def test_gathering_does_not_depend_on_order(pairs: list[dict[str, Any]], data: s
 
 
 def _verdicts(column: str, *ids: bytes, rejects_missing: bool) -> scores.Verdicts:
-    return scores.Verdicts(column, np.sort(scores.ids_of(pa.array(ids, KEY))), rejects_missing)
+    return scores.Verdicts(column, np.sort(keys.sortable(pa.array(ids, KEY))), rejects_missing)
 
 
 def test_the_addresses_of_a_list_are_spelled_once_for_all_batches(monkeypatch: pytest.MonkeyPatch) -> None:
