@@ -23,7 +23,7 @@ from pmd.engines.transforms import Cross, End, Meet, Spread, WriteCommit, create
 from pmd.errors import NetworkError
 from pmd.fetch import needs, summary
 from pmd.fetch.adoption import adopt, renamed
-from pmd.fetch.generations import store
+from pmd.fetch.generations import claims, store
 from pmd.fetch.generations.reports import Reports
 from pmd.fetch.generations.waiting import Waiting
 from pmd.fetch.lane import engine, leases
@@ -159,7 +159,7 @@ def _download(
     """Run the lanes."""
     needs.require_contact(config)
     lock = root.writing(config.root)
-    known = store.begin(known, shards, lock.epoch, lock.check)
+    known = claims.begin(known, shards, lock.epoch, lock.check)
     work = root.work_folder(config.root, "fetch")
     lanes = min(config.fetch.lanes, len(shards))
     index = _index(config, shards)
@@ -199,7 +199,7 @@ def _download(
         lock.check()
         left_open = store.end_waiting(config.root, waiting, settle=heard and waiting.is_answered())
         done = reports.read()
-        known = store.end(known, shards, lock.epoch, lock.check, [one.commit for one in done])
+        known = claims.end(known, shards, lock.epoch, lock.check, [one.commit for one in done])
         leases.remove_ended(root.leases_folder(config.root))
         for name in ("waiting", "reports", "adopt", "listed", "renamed"):
             _emptied(config, name)

@@ -20,10 +20,10 @@ import pyarrow.parquet as pq
 
 from pmd import codec
 from pmd.config.asked import Asked
-from pmd.fetch.generations import store
 from pmd.fetch.generations.refusals import Undecodable
 from pmd.fetch.lane import judging
 from pmd.fetch.ledger import reading
+from pmd.formats import ustar
 from pmd.schema import keys
 from pmd.schema.tables import REGION, with_columns
 from pmd.shard.samples import PAIR, STATED
@@ -325,13 +325,13 @@ class TarWriter:
         before: tuple[bytes, ...] = ()
         for (key, text, said), picture, suffix in zip(chunk.rows(), chunk.pictures, chunk.extensions, strict=True):
             described, caption = orjson.dumps(said), text.encode()
-            pieces += b"".join((*before, store.tar_header(f"{key}.{suffix}", len(picture)))), picture
+            pieces += b"".join((*before, ustar.header(f"{key}.{suffix}", len(picture)))), picture
             before = (
                 _PADDING[-len(picture) % _BLOCK],
-                store.tar_header(f"{key}.json", len(described)),
+                ustar.header(f"{key}.json", len(described)),
                 described,
                 _PADDING[-len(described) % _BLOCK],
-                store.tar_header(f"{key}.txt", len(caption)),
+                ustar.header(f"{key}.txt", len(caption)),
                 caption,
                 _PADDING[-len(caption) % _BLOCK],
             )

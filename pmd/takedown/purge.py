@@ -28,6 +28,7 @@ from pmd.config.options import FetchOptions
 from pmd.curate import needs as curate_needs
 from pmd.curate import rules as curate_rules
 from pmd.fetch.generations import store
+from pmd.fetch.generations.tar import StoreTar
 from pmd.fetch.ledger import partitions, state
 from pmd.fetch.politeness import policies
 from pmd.refresh import waves as refresh_waves
@@ -253,7 +254,7 @@ class _Generation:
         for name in sorted(shrunk):
             members = [row for row, file in enumerate(places["store_file"]) if file == name]
             members.sort(key=lambda row: cast(int, places["offset"][row]))
-            with store.StoreTar(state.shard_folder(self._root, "store", self._shard)) as tar:
+            with StoreTar(state.shard_folder(self._root, "store", self._shard)) as tar:
                 for row in members:
                     start, length = places["offset"][row], places["length"][row]
                     content = storage.read_bytes(storage.join(self._root, name), start, start + length)

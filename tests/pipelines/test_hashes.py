@@ -22,7 +22,7 @@ from pipelines import build, publish, repair
 from pmd import codec, config, flow
 from pmd.config import Config
 from pmd.errors import RootError, VerificationError, WorkerFault
-from pmd.fetch.generations import hashing, store
+from pmd.fetch.generations import claims, hashing
 from pmd.fetch.ledger import asking, partitions, state
 from pmd.inspection import explain, plan, plan_text, status, verify
 from pmd.store import commits, register, root, sealed, storage
@@ -231,7 +231,7 @@ def test_another_order_of_events_gives_the_same_bytes(built: Path, web: Web, tmp
     one, other = (asking_for(copied(built, web, tmp_path, name), near="merge") for name in ("one", "other"))
     with root.writer(other.root, "test"):
         for shard in sorted(asking.missing(Standing(other.root)), reverse=True):
-            store.begin(register.current(other.root), [shard], root.writing(other.root).epoch)
+            claims.begin(register.current(other.root), [shard], root.writing(other.root).epoch)
             rows_of = partitions.read_shard(other.root, shard)
             when = datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)
             order = hashing.Order(other.root, shard, rows_of, 10**6, when, root.writing(other.root).epoch)
