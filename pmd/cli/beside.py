@@ -87,8 +87,8 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Estimate rows, bytes, hours and disk, and name the slowest host, before anything runs."""
-    from pmd.inspection import costs, plan_text
     from pmd.inspection import plan as planning
+    from pmd.inspection.plan import costs
 
     if engine not in {None, "dataflow"}:
         raise ConfigError("no engine that is paid by time", where="--engine", expected="dataflow", found=engine)
@@ -96,7 +96,7 @@ def plan(
     planned = planning.plan(loaded)
     if engine is not None:
         planned["cost"] = costs.cost(loaded, planned, loaded.engine.prices)
-    output.answer(planned, lambda: plan_text.render(planned, output.columns(80)), as_json=as_json)
+    output.answer(planned, lambda: planning.render(planned, output.columns(80)), as_json=as_json)
 
 
 @app.command()

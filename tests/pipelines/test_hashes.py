@@ -24,7 +24,7 @@ from pmd.config import Config
 from pmd.errors import RootError, VerificationError, WorkerFault
 from pmd.fetch.generations import claims, hashing
 from pmd.fetch.ledger import asking, partitions, state
-from pmd.inspection import explain, plan, plan_text, status, verify
+from pmd.inspection import explain, plan, status, verify
 from pmd.store import commits, register, root, sealed, storage
 from pmd.store.standing import Standing
 from tests.end_to_end.building import rows
@@ -159,7 +159,7 @@ def test_who_asks_later_has_hashes_from_the_store_once_and_the_web_is_asked_for_
     (told,) = [step for step in build.explain(near) if step.stage == "dedupe"]
     assert told.why == "10 stored pictures have no perceptual hash yet, and dedupe.near asks for it"
     assert plan.plan(near)["hashes"] == {"asked_by": "dedupe.near", "fetched": 0, "stored": 10}
-    assert "10 of pictures that are stored, without the web" in " ".join(plan_text.render(plan.plan(near)).split())
+    assert "10 of pictures that are stored, without the web" in " ".join(plan.render(plan.plan(near)).split())
     run(near)
     assert len(web.log) == requests
     assert len(decoded) == 10

@@ -1,0 +1,266 @@
+"""Rows of a ROOT, looked up in its committed files by key, upstream id, location or image; for `pmd explain`.
+
+Files are sorted by the keys that are asked for, and Parquet's statistics say which row groups may hold one. So a look-up
+reads a few row groups of each file. Only an image that is no row of `images` (its other identity stands there, or it was
+rejected) costs a pass over a column of the pairs, and an address that nothing here has, one over where the ledger was led.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pmd import flow
+from pmd.dedupe import captions
+from pmd.fetch.ledger import state
+from pmd.formats import archives
+from pmd.schema import keys
+from pmd.schema.tables import SETTLED_IN
+from pmd.store import commits, root, sealed, storage
+from pmd.store.register import Register
+from pmd.store.standing import Standing
+from pmd.text import urls
+
+
+class Book:
+    """Looks rows up in the committed files of a ROOT."""
+
+    def __init__(self, root_url: str) -> None:
+        self.root = root_url
+        self._standing = Standing(root_url)
+
+    @property
+    def register(self) -> Register:
+        """What stands of the fetch."""
+        return self._standing.generations
+
+    @functools.cached_property
+    def sources(self) -> list[str]:
+        """The sources that are curated."""
+        return root.curated_sources(self.root)
+
+    def commit(self, folder: str) -> commits.Commit | None:
+        """Return the commit of a folder; None where nothing is committed."""
+        return self._standing.commit(folder)
+
+    def _files(self, folder: str, prefix: str | None = None) -> Iterator[tuple[str, commits.File]]:
+        commit = self.commit(folder)
+        if commit is not None:
+            for file in commit.files if prefix is None else commit.under(prefix):
+                if file.name.endswith(".parquet"):
+                    yield storage.join(folder, file.name), file
+
+    def _part_files(self, folder: str, prefix: str | None, image_ids: Collection[bytes]) -> Iterator[str]:
+        """Yield the files of the parts in which these images are."""
+        commit = self.commit(folder)
+        bits = int(commit.facts["part_bits"]) if commit is not None else 0
+        numbers = {keys.partition_of(image_id, bits) for image_id in image_ids}
+        for path, file in self._files(folder, prefix):
+            if flow.part_number(file.name) in numbers:
+                yield path
+
+    def _curated_files(self) -> Iterator[str]:
+        """Yield the files of pairs and of curate's rejected rows."""
+        for source in self.sources:
+            for prefix in ("pairs", "rejected"):
+                yield from (path for path, _ in self._files(root.curate_folder(self.root, source), prefix))
+
+    def curated(self, pair_ids: Collection[bytes]) -> list[dict[str, Any]]:
+        """Return the rows of pairs and of curate's rejected rows with these keys."""
+        return [row for path in self._curated_files() for row in _rows_with(path, "pair_id", pair_ids)]
+
+    def by_source_id(self, what: str) -> set[bytes]:
+        """Return the keys of the pairs with an upstream id, repeats ("#2") too."""
+        source, slash, rest = what.partition("/")
+        named = [(source, rest)] if slash and source in self.sources else [(name, what) for name in self.sources]
+        pair_ids: set[bytes] = set()
+        for name, source_id in named:
+            number = 1
+            spelled = source_id
+            while any(
+                row["source"] == name and row["source_id"] == spelled
+                for row in self.curated({keys.pair_id(name, spelled)})
+            ):
+                pair_ids.add(keys.pair_id(name, spelled))
+                number += 1
+                spelled = f"{source_id}#{number}"
+        return pair_ids
+
+    def by_own_image(self, image_ids: Collection[bytes]) -> list[dict[str, Any]]:
+        """Return curate's rows whose image had this identity in its own source: a pass over one column."""
+        return [row for path in self._curated_files() for row in _rows_with(path, "image_id", image_ids)]
+
+    def known(self, image_ids: Collection[bytes]) -> set[bytes]:
+        """Return those of some images that stand here, under this identity or another one."""
+        standing = self.standing(image_ids)
+        there = {row["image_id"] for row in self.images({*standing.values()})}
+        return {own for own, kept in standing.items() if kept in there or self.by_own_image({own})}
+
+    def by_location(self, url: str) -> set[bytes]:
+        """Return the images one of whose locations is this URL: a pass over all locations."""
+        form = urls.canonical_one(url)
+        image_ids: set[bytes] = set()
+        if form is None:
+            return image_ids
+        wanted = urls.alike_one(form)
+        for path, _ in self._files(root.images_folder(self.root)):
+            with sealed.open_checked(path) as file:
+                for batch in pq.ParquetFile(file).iter_batches(columns=["image_id", "locations"], use_threads=False):
+                    places = batch["locations"]
+                    named = urls.alike(urls.canonical(pc.struct_field(places.flatten(), "url")))
+                    rows = pc.list_parent_indices(places).filter(
+                        pc.fill_null(pc.equal(named, wanted), fill_value=False)
+                    )
+                    image_ids.update(batch["image_id"].take(rows).to_pylist())
+        return image_ids
+
+    def standing(self, image_ids: Iterable[bytes]) -> dict[bytes, bytes]:
+        """Return for each image the one that stands for it in `images`: itself, or the one of its other identity."""
+        wanted = {*image_ids}
+        stands_for = {row["image_id"]: row["image_id"] for row in self.images(wanted)}
+        for own in wanted - {*stands_for}:
+            by_pair = {row["pair_id"] for row in self.by_own_image({own})}
+            moved = {row["image_id"] for row in self.viewed(by_pair)}
+            stands_for[own] = min(moved, default=own)
+        return stands_for
+
+    def images(self, image_ids: Collection[bytes]) -> list[dict[str, Any]]:
+        """Return rows of `images`."""
+        paths = self._part_files(root.images_folder(self.root), None, image_ids)
+        return [row for path in paths for row in _rows_with(path, "image_id", image_ids)]
+
+    def of_images(self, image_ids: Collection[bytes]) -> list[dict[str, Any]]:
+        """Return the views of images, and curate's rows of them that never became views."""
+        paths = self._part_files(root.views_folder(self.root), "pairs", image_ids)
+        views = [row for path in paths for row in _rows_with(path, "image_id", image_ids)]
+        return views or self.by_own_image(image_ids)
+
+    def viewed(self, pair_ids: Collection[bytes]) -> list[dict[str, Any]]:
+        """Return the views of pairs: a pass over one column, since views are in order of their images."""
+        return [
+            row
+            for path, _ in self._files(root.views_folder(self.root), "pairs")
+            for row in _rows_with(path, "pair_id", pair_ids)
+        ]
+
+    def rejected(self, pair_id: bytes) -> list[dict[str, Any]]:
+        """Return the rows with which stages after curate reject a pair."""
+        folders = [stage.books for stage in flow.JUDGING[1:]]
+        return [
+            row
+            for folder in folders
+            for path, _ in self._files(storage.join(self.root, folder.path), (folder.rejects or "").rstrip("/") or None)
+            for row in _rows_with(path, "pair_id", {pair_id})
+        ]
+
+    def generations(self, image_id: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
+        """Return an image's rows of the ledger, its attempts, and hashes computed since, each in order of generations."""
+        bits = root.require(self.root).get("fetch_shard_bits")
+        rows: list[dict[str, Any]] = []
+        attempts: list[dict[str, Any]] = []
+        hashes: list[dict[str, Any]] = []
+        if bits is None:
+            return rows, attempts, hashes
+        for number, folder, commit in state.generations(self.root, keys.partition_of(image_id, int(bits))):
+            lost = {"lost": True} if image_id in state.lost_images(commit).to_pylist() else {}
+            for file in commit.files:
+                if file.name.endswith(".parquet"):
+                    entries = _rows_with(commits.path_of(folder, file.name), "image_id", {image_id})
+                    if state.is_hashes(file.name):
+                        hashes += [entry | {"generation": number} for entry in entries]
+                    elif file.name.startswith("../"):
+                        attempts += entries
+                    else:
+                        rows += [_as_in_memory(row) | lost for row in entries]
+        return rows, attempts, hashes
+
+    def effective(self, image_id: bytes) -> dict[str, Any] | None:
+        """Return the ledger's row that stands."""
+        bits = int(root.require(self.root).get("fetch_shard_bits", 0))
+        ledger = state.read_ledger(self.root, keys.partition_of(image_id, bits))
+        rows = ledger.filter(pc.equal(ledger["image_id"], pa.scalar(image_id, ledger["image_id"].type))).to_pylist()
+        return rows[0] if rows else None
+
+    def groups(self, image_id: bytes) -> list[dict[str, Any]]:
+        """Return the groups in which an image stands, or gives way."""
+        groups = []
+        for path, _ in self._files(root.dedupe_folder(self.root), "groups"):
+            rows = _rows_with(path, "image_id", {image_id}) + _rows_with(path, "kept_id", {image_id})
+            groups += [row for position, row in enumerate(rows) if row not in rows[:position]]
+        return groups
+
+    def near_text(self, text: str) -> dict[str, Any] | None:
+        """Return a text's row among the near-duplicate captions, with the form of the one that leads its group."""
+        (text_id,) = captions.text_ids(pa.array([text])).to_pylist()
+        files = [path for path, _ in self._files(root.dedupe_folder(self.root), "near_texts")]
+        rows = [row for path in files for row in _rows_with(path, "text_id", {text_id})]
+        if not rows:
+            return None
+        leader = [row for path in files for row in _rows_with(path, "text_id", {rows[0]["group_id"]})]
+        return {**rows[0], "leader": leader[0]["form"] if leader else None}
+
+    def samples(self, names: Collection[str]) -> list[dict[str, Any]]:
+        """Return the shards that hold samples with these keys."""
+        samples = []
+        for form, kind in flow.SHARDS.items():
+            folder = storage.join(self.root, kind.path)
+            commit = self.commit(folder)
+            for file in commit.files if commit is not None else ():
+                path = storage.join(folder, file.name)
+                for key in sorted(_sample_keys(path) & {*names}):
+                    samples.append({"format": form, "file": f"{kind.path}/{file.name}", "key": key})
+        return samples
+
+    def published(self, source: str, pair_id: bytes) -> list[str]:
+        """Return the files of a source's list in which a pair stands."""
+        folder = root.publish_folder(self.root, source)
+        return [
+            f"{flow.LISTS.at(source=source)}/{file.name}"
+            for path, file in self._files(folder)
+            if _rows_with(path, "pair_id", {pair_id.hex()})
+        ]
+
+
+def _sample_keys(path: str) -> set[str]:
+    if path.endswith(".tar"):
+        return {member.name.partition(".")[0] for member in archives.members(path)}
+    if path.endswith(".parquet"):
+        with sealed.open_checked(path) as file:
+            return {*pq.ParquetFile(file).read(columns=["key"], use_threads=False)["key"].to_pylist()}
+    return set()
+
+
+def _as_in_memory(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of a ledger's file under the names of `LEDGER`."""
+    return {"generation" if name == SETTLED_IN else name: value for name, value in row.items()}
+
+
+def _rows_with(path: str, column: str, values: Collection[Any]) -> list[dict[str, Any]]:
+    """Return the rows of a Parquet file in which a column has one of some values."""
+    if not values:
+        return []
+    rows: list[dict[str, Any]] = []
+    with sealed.open_checked(path) as file:
+        parquet = pq.ParquetFile(file)
+        wanted = pa.array(sorted(values), parquet.schema_arrow.field(column).type)
+        leaf = [parquet.schema.column(i).path for i in range(len(parquet.schema))].index(column)
+        for group in range(parquet.num_row_groups):
+            statistics = parquet.metadata.row_group(group).column(leaf).statistics
+            if statistics is not None and statistics.has_min_max and not _may_hold(statistics, values):
+                continue
+            here = pc.is_in(
+                parquet.read_row_group(group, columns=[column], use_threads=False)[column], value_set=wanted
+            )
+            if pc.any(here).as_py():
+                rows += parquet.read_row_group(group, use_threads=False).filter(here).to_pylist()
+    return rows
+
+
+def _may_hold(statistics: Any, values: Collection[Any]) -> bool:
+    least, most = statistics.min, statistics.max
+    return any(least <= value <= most for value in values)
