@@ -46,7 +46,7 @@ from pmd.fetch.lane.stopping import Stop
 from pmd.fetch.ledger import partitions, state
 from pmd.fetch.lists import blocklists, reference_lists
 from pmd.fetch.outcome import Fetched
-from pmd.fetch.politeness import hosts, policies
+from pmd.fetch.politeness import policies, shares
 from pmd.schema import keys
 from pmd.store import shortage, storage
 from pmd.terminal import endings
@@ -78,7 +78,7 @@ def lane_batches(shards: Iterable[int], lanes: int) -> list[pa.RecordBatch]:
     """Return each lane that has shards as a batch of one row: round robin, fixed for the run, since a lane keeps its share."""
     mine: dict[int, list[int]] = {}
     for shard in sorted(shards):
-        mine.setdefault(hosts.lane_of(shard, lanes), []).append(shard)
+        mine.setdefault(shares.lane_of(shard, lanes), []).append(shard)
     return [pa.RecordBatch.from_pylist([{"lane": lane, "shards": mine[lane]}], schema=LANES) for lane in sorted(mine)]
 
 
@@ -144,7 +144,7 @@ class FetchLane:
             lambda: ends.check(self.work),
             # img2dataset cannot be told to pause.
             lost_s=leases.LOST_S if self.options.engine == "pmd" else leases.ASK_S,
-            first_s=hosts.spacing_s(self.options.per_host.requests_per_s, self.lanes, batch["lane"][0].as_py()),
+            first_s=shares.spacing_s(self.options.per_host.requests_per_s, self.lanes, batch["lane"][0].as_py()),
         ) as lease:
             stop = Stop(lambda: not lease.is_lost, lambda: lease.holds)
             lease.tell(stop.ask)

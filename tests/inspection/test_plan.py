@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from pipelines import curate, images
 from pmd import cli, config, manifests, sources
 from pmd.fetch.ledger import partitions, state
-from pmd.fetch.politeness import forecast, hosts
+from pmd.fetch.politeness import forecast, shares
 from pmd.inspection import plan, status
 from pmd.inspection.plan import estimates, expected, published, sampling, sizes
 from pmd.inspection.plan.render import _time
@@ -72,7 +72,7 @@ def test_a_source_has_no_more_images_than_records_though_a_record_gives_several_
 def test_the_slowest_host_decides_the_hours(tmp_path: Path) -> None:
     found = plan.plan(_config(tmp_path))
     host = "multimedia-commons.s3-us-west-2.amazonaws.com"
-    spacing = hosts.spacing_s(10, lanes=1, lane=0)
+    spacing = shares.spacing_s(10, lanes=1, lane=0)
     assert found["fetch"]["slowest"] == found["fetch"]["hosts"][0]
     assert (found["fetch"]["slowest"]["host"], found["fetch"]["slowest"]["limit"]) == (host, "requests_per_s")
     assert found["fetch"]["hours"] == pytest.approx(30_300_000 * spacing / 3600)
@@ -278,7 +278,7 @@ def test_images_are_counted_by_the_group_that_is_asked_for_them_lane_by_lane(tmp
     for part in range(2 ** partitions.cut(chosen.root).part_bits):
         for row in partitions.read_images(chosen.root, part).to_pylist():
             of_lane[row["fetch_shard"] % 3] += ".one.example" in row["locations"][0]["url"]
-    slowest = max(count * hosts.spacing_s(4, 3, lane) for lane, count in enumerate(of_lane))
+    slowest = max(count * shares.spacing_s(4, 3, lane) for lane, count in enumerate(of_lane))
     assert found["slowest"]["host"] == "one.example"
     assert found["slowest"]["hours"] * 3600 == pytest.approx(slowest)
     assert found["lanes"] == 3

@@ -41,7 +41,8 @@ from pmd.fetch.lane.stopping import Stop
 from pmd.fetch.ledger.state import WEB_ARCHIVE
 from pmd.fetch.lists import blocklists, reference_lists
 from pmd.fetch.outcome import Attempt, Fetched
-from pmd.fetch.politeness import hosts, robots
+from pmd.fetch.politeness import hosts, robots, shares
+from pmd.fetch.politeness.slots import Slot, Slots
 from pmd.schema.statuses import OK
 from pmd.store import shortage
 
@@ -100,7 +101,7 @@ class Fetcher(Protocol):
 
 class _Result(NamedTuple):
     fetched: Fetched
-    slot: hosts.Slot | None
+    slot: Slot | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,7 +224,7 @@ class Lane:
         self._address_policy = addresses.AddressPolicy.of(options.allow_addresses)
         self._routes = addresses.Routes.of(options.resolve)
         self._proxies = proxies.configured(options.proxy)
-        hosts.check_lanes(options.per_host, lanes)
+        shares.check_lanes(options.per_host, lanes)
         self.blocklist = blocklists.read(options.blocklists) if blocklist is None else blocklist
 
     def __enter__(self) -> Self:
@@ -334,7 +335,7 @@ class Lane:
     # --- in the loop's thread ---
 
     async def _open(self) -> None:
-        slots = hosts.Slots(self._options.concurrency, self._options.max_bytes)
+        slots = Slots(self._options.concurrency, self._options.max_bytes)
         self._slots = slots
         self._hosts = hosts.Hosts(self._options, self._lanes, self._number, slots, self._patience)
         names = resolver.Resolver(self._address_policy, self._routes, self._names, self._lookup, self._proxies)
@@ -479,7 +480,7 @@ class Lane:
             self._hosts.unreached(answer.asked[0], answer.status, answer.error)
 
     async def _from_archive(self, image: Image, url: str, run: _Run, attempts: list[Attempt]) -> _Result | None:
-        slot: hosts.Slot | None = await self._slots.take()
+        slot: Slot | None = await self._slots.take()
         try:
             when = self._clock()
             started = self._loop.time()

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from pmd import manifests
 from pmd.config import Config
-from pmd.fetch.politeness import forecast, hosts
+from pmd.fetch.politeness import forecast, hosts, shares
 from pmd.fetch.politeness.forecast import Shard
 from pmd.images.rules import fetch_shard_bits
 from pmd.inspection.plan import composition, estimates, fetching
@@ -137,12 +137,12 @@ def estimated(config: Config, looked: Expected) -> Images:
 
 def _shares_of(before: Ledger, item: SourceFigures) -> tuple[Estimate, Estimate]:
     """Return which share of a source's images are settled, and which are there."""
-    shares = [len(item.seen & ids) for ids in (before.known, before.known_ok)]
+    counts = [len(item.seen & ids) for ids in (before.known, before.known_ok)]
     if not before.known or not item.seen:
         return known(0), known(0)
     whole = item.images.known and len(item.seen) == item.images.value
     settled, there = (
-        known(count / len(item.seen)) if whole else estimates.share(count, len(item.seen)) for count in shares
+        known(count / len(item.seen)) if whole else estimates.share(count, len(item.seen)) for count in counts
     )
     return settled, there
 
@@ -152,7 +152,7 @@ def _evenly(config: Config, of_host: Mapping[str, int], images: float) -> Iterat
     facts = root.identity(config.root) or {}
     count = 2 ** int(facts.get("fetch_shard_bits", fetch_shard_bits(round(images * config.sample))))
     for shard in range(count):
-        of_shard = {group: hosts.share(total, count, shard) for group, total in of_host.items()}
+        of_shard = {group: shares.share(total, count, shard) for group, total in of_host.items()}
         unasked = of_shard.pop("", 0)
         counts = {group: total for group, total in of_shard.items() if total}
         if counts or unasked:
