@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from pmd.config.asked import Asked
 from pmd.config.options import ShardOptions
-from pmd.fetch.generations.store import StoreTar
+from pmd.fetch.generations.tar import StoreTar
 from pmd.fetch.ledger import reading
 from pmd.schema import keys
 from pmd.shard import writing

@@ -35,7 +35,7 @@ from PIL import Image
 
 from benchmarks.scaling.measuring import Watch, tree
 from pmd import config
-from pmd.fetch.generations import store
+from pmd.fetch.generations import claims, store
 from pmd.fetch.ledger import partitions
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.store import register, root
@@ -195,7 +195,7 @@ def fill(path: Path) -> None:
     chosen = config.load(str(path))
     with root.writer(chosen.root, "benchmark") as lock:
         shards = range(2 ** int(root.require(chosen.root)["fetch_shard_bits"]))
-        store.begin(register.read(chosen.root), [*shards], lock.epoch)
+        claims.begin(register.read(chosen.root), [*shards], lock.epoch)
         lane = _Lane()
         for shard in shards:
             images = partitions.read_shard(chosen.root, shard)

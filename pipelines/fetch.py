@@ -12,6 +12,7 @@ from typing import Any
 import apache_beam as beam
 
 from pipelines import hashes, running
+from pmd import flow
 from pmd.config import Config
 from pmd.curate import needs as curate_needs
 from pmd.engines import choosing
@@ -22,7 +23,7 @@ from pmd.engines.transforms import Cross, End, Meet, Spread, WriteCommit, create
 from pmd.errors import NetworkError
 from pmd.fetch import needs, summary
 from pmd.fetch.adoption import adopt, renamed
-from pmd.fetch.generations import store
+from pmd.fetch.generations import claims, store
 from pmd.fetch.generations.reports import Reports
 from pmd.fetch.generations.waiting import Waiting
 from pmd.fetch.lane import engine, leases
@@ -109,7 +110,7 @@ def build(
     if any(item.why() for item in needs.wanted(config)):
         commit_rejected(config, flags)
     if shards:
-        books = commits.require(root.fetch_rejected_folder(config.root), "run: pmd fetch CONFIG").sources
+        books = commits.require(root.fetch_rejected_folder(config.root), f"run: {flow.FETCH.command}").sources
         for line in summary.lines(books):
             logging.getLogger("pmd.notes").warning(line)
         if not settle_unreached:
@@ -158,7 +159,7 @@ def _download(
     """Run the lanes."""
     needs.require_contact(config)
     lock = root.writing(config.root)
-    known = store.begin(known, shards, lock.epoch, lock.check)
+    known = claims.begin(known, shards, lock.epoch, lock.check)
     work = root.work_folder(config.root, "fetch")
     lanes = min(config.fetch.lanes, len(shards))
     index = _index(config, shards)
@@ -198,7 +199,7 @@ def _download(
         lock.check()
         left_open = store.end_waiting(config.root, waiting, settle=heard and waiting.is_answered())
         done = reports.read()
-        known = store.end(known, shards, lock.epoch, lock.check, [one.commit for one in done])
+        known = claims.end(known, shards, lock.epoch, lock.check, [one.commit for one in done])
         leases.remove_ended(root.leases_folder(config.root))
         for name in ("waiting", "reports", "adopt", "listed", "renamed"):
             _emptied(config, name)
@@ -232,7 +233,7 @@ def _run_lanes(config: Config, lane: FetchLane, shards: Sequence[int], flags: Se
         )
 
     with leases.attended(root.leases_folder(config.root), map(lane_name, range(lane.lanes))):
-        running.run(wire, flags, lane.work, 0, lambda: None, Total("images", images) if images else None)
+        running.run(wire, flags, lane.work, total=Total("images", images) if images else None)
 
 
 def _index(config: Config, shards: Sequence[int]) -> str | None:

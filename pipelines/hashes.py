@@ -15,7 +15,7 @@ from pmd.config import Config
 from pmd.dedupe import rules as dedupe_rules
 from pmd.engines.progress import Total
 from pmd.engines.transforms import End, Spread, create, per_task
-from pmd.fetch.generations import hashing, refusals, store
+from pmd.fetch.generations import claims, hashing, refusals
 from pmd.fetch.hash_transforms import HashShard
 from pmd.fetch.lane import engine
 from pmd.fetch.ledger import asking, partitions
@@ -43,7 +43,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> bool:
         return False
     lock = root.writing(config.root)
     first = {shard: standing.generations.next(shard) for shard in missing}
-    known = store.begin(standing.generations, sorted(missing), lock.epoch, lock.check)
+    known = claims.begin(standing.generations, sorted(missing), lock.epoch, lock.check)
     work = root.work_folder(config.root, "hashes")
     hash_shard = HashShard(config.root, config.fetch.max_pixels, engine.utc_now(), lock.epoch, work)
 
@@ -57,17 +57,11 @@ def build(config: Config, flags: Sequence[str] = ()) -> bool:
         )
 
     try:
-        running.run(
-            wire,
-            flags,
-            work,
-            running.picture_bytes(sum(missing.values())),
-            lambda: None,
-            Total("images", sum(missing.values())),
-        )
+        images = sum(missing.values())
+        running.run(wire, flags, work, running.picture_bytes(images), total=Total("images", images))
     finally:
         lock.check()
-        known = store.end(known, sorted(missing), lock.epoch, lock.check)
+        known = claims.end(known, sorted(missing), lock.epoch, lock.check)
     _tell(known, first)
     return True
 
@@ -84,7 +78,7 @@ def settle(config: Config, refused: refusals.Refusals) -> None:
     known = register.current(config.root)
     shards = sorted({keys.partition_of(image_id, cut.shard_bits) for image_id in every})
     first = {shard: known.next(shard) for shard in shards}
-    known = store.begin(known, shards, lock.epoch, lock.check)
+    known = claims.begin(known, shards, lock.epoch, lock.check)
     for shard in shards:
         order = hashing.Order(
             config.root,
@@ -95,7 +89,7 @@ def settle(config: Config, refused: refusals.Refusals) -> None:
             lock.epoch,
         )
         refusals.settle(order, every)
-    _tell(store.end(known, shards, lock.epoch, lock.check), first)
+    _tell(claims.end(known, shards, lock.epoch, lock.check), first)
 
 
 #: Bits of 256 in which the hash of a picture that was scaled to 256 px differs from its original's, in the mean; at most 24

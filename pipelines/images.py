@@ -8,19 +8,17 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
-import orjson
 import pyarrow as pa
 
 from pipelines import running
 from pmd import flow, stages
-from pmd.config import Config, places, scores
+from pmd.config import Config, scores
 from pmd.config.asked import Asked
 from pmd.engines.committing import CommitStage
 from pmd.engines.transforms import ByPartition, WriteCommit, create
 from pmd.fetch.ledger import partitions
-from pmd.images import aliases, needs, takedowns
+from pmd.images import aliases, beside, needs, takedowns
 from pmd.images import rules as images_rules
-from pmd.images.aliases import Aliases
 from pmd.images.transforms import GatherPartition, SpreadByImage, file_batch, targets
 from pmd.store import commits, exchange, register, root, storage
 from pmd.store.register import Generation
@@ -42,8 +40,9 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     tasks = exchange.tasks(((name, path), file.bytes) for name, path, file in needed.pairs)
     work = root.work_folder(config.root, "images")
     side = root.work_folder(config.root, "images-side")
+    paths_of = {name: [path for source, path, _ in needed.pairs if source == name] for name in needed.archives}
     indexes = tuple(
-        (name, _write_index(archives, name, needed.pairs, side)) for name, archives in needed.archives.items()
+        (name, beside.write_index(archives, name, paths_of[name], side)) for name, archives in needed.archives.items()
     )
     found = [batch for path in paths for batch in aliases.found(path)]
     known_links = aliases.links(found)
@@ -52,7 +51,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     kept = kept_out.read(needed.kept_out, held)
     links = takedowns.rejected_links(config.root, needed.sources) if listed or kept else set()
     takedown = _taken_down(listed, kept, known_links | links)
-    held_out = write_held_out(config.root, needed.left_out, known_links, side)
+    held_out = beside.write_held_out(config.root, needed.left_out, known_links, side)
     verdicts = tuple(scores.put(rule.file, rule.keep, rule.missing, side) for rule in config.scores)
     views = root.views_folder(config.root)
 
@@ -68,7 +67,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
                     asked,
                     takedown,
                     indexes,
-                    write_aliases(found, side),
+                    beside.write_aliases(found, side),
                     held_out,
                     verdicts,
                     needed.kept_out,
@@ -127,50 +126,6 @@ def _image_ids(paths: Iterator[str]) -> Iterator[pa.Array]:
     for path in paths:
         for batch in commits.iterate(path, ["image_id"]):
             yield batch.column(0)
-
-
-def _write_index(archives: Sequence[str], name: str, pairs: Iterable[tuple[str, str, Any]], folder: str) -> str:
-    told = logging.getLogger("pmd.notes")
-    index = images_rules.index_archives(archives, places.written, lambda note: told.warning("%s: %s", name, note))
-    note = images_rules.note_of_archives(name, _file_names(path for source, path, _ in pairs if source == name), index)
-    if note is not None:
-        told.warning("%s", note)
-    return commits.put_aside(folder, f"archives-{name}", orjson.dumps(index))
-
-
-def _file_names(paths: Iterable[str]) -> Iterator[str | None]:
-    for path in paths:
-        for batch in commits.iterate(path, ["file_name"]):
-            yield from batch.column(0).to_pylist()
-
-
-def write_held_out(
-    root_url: str, left_out: Iterable[tuple[str, commits.Commit]], links: Collection[tuple[bytes, bytes]], folder: str
-) -> str:
-    """Write the keys of the evaluation images that sources have left out, under every identity that sources know of them.
-
-    Args:
-        root_url: ROOT.
-        left_out: The sources that say in their books that they have left some out, with their commits.
-        links: See `aliases.links`.
-        folder: Where it is written.
-    """
-    ids: set[bytes] = set()
-    for name, commit in left_out:
-        for file in commit.under("rejected"):
-            path = storage.join(root.curate_folder(root_url, name), file.name)
-            for batch in commits.iterate(path, needs.EVALUATION_COLUMNS):
-                ids |= needs.evaluation_images(batch)
-    return commits.put_aside(folder, "held-out", b"".join(sorted(images_rules.reached(frozenset(ids), links))))
-
-
-def write_aliases(found: Iterable[pa.RecordBatch], folder: str) -> str:
-    """Write which images stand for others, of batches of `ALIASES`."""
-    table = Aliases.of(found).table
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    return commits.put_aside(folder, "aliases", sink.getvalue().to_pybytes())
 
 
 def main(argv: Sequence[str] | None = None) -> None:

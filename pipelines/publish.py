@@ -82,12 +82,7 @@ def _refuse_blocked(config: Config, standing: Standing) -> None:
         return
     unseen = asking.why(standing, asking.by_blocklist(config.fetch))
     if unseen is not None:
-        raise RootError(
-            "pictures in the store have not been held against a blocklist",
-            where=config.root,
-            found=unseen,
-            remedy="run: pmd build CONFIG; it hashes them, and takes those that are listed out of shards and lists",
-        )
+        raise _unseen("blocklist", config.root, unseen)
     if fetch_needs.is_settled(config, standing):
         return
     cut = partitions.cut(config.root)
@@ -100,12 +95,7 @@ def _refuse_blocked(config: Config, standing: Standing) -> None:
         for part in range(2**cut.part_bits)
     )
     if blocked:
-        raise RootError(
-            "pictures in the store are on a blocklist",
-            where=config.root,
-            found=bar.amount(blocked, "images"),
-            remedy="run: pmd build CONFIG; it takes them out of shards and lists",
-        )
+        raise _left("blocklist", config.root, blocked)
 
 
 def _refuse_taken_down(config: Config, standing: Standing) -> None:
@@ -113,12 +103,7 @@ def _refuse_taken_down(config: Config, standing: Standing) -> None:
     listed = takedowns.lines(config.takedown, config.sources)
     unseen = asking.why(standing, asking.by_takedown(config))
     if unseen is not None:
-        raise RootError(
-            "pictures in the store have not been held against a takedown list",
-            where=config.root,
-            found=unseen,
-            remedy="run: pmd build CONFIG; it hashes them, and takes those that are listed out of shards and lists",
-        )
+        raise _unseen("takedown list", config.root, unseen)
     resolved = takedowns.resolved(standing, listed)
     register.answered(standing.generations, root.writing(config.root).epoch, standing.found)
     known = keys.key_array({image_id for line in resolved for image_id in line.known})
@@ -128,12 +113,25 @@ def _refuse_taken_down(config: Config, standing: Standing) -> None:
         for part in range(2 ** partitions.cut(config.root).part_bits if len(known) else 0)
     )
     if left:
-        raise RootError(
-            "pictures in the store are on a takedown list",
-            where=config.root,
-            found=bar.amount(left, "images"),
-            remedy="run: pmd build CONFIG; it takes them out of shards and lists",
-        )
+        raise _left("takedown list", config.root, left)
+
+
+def _unseen(kind: str, root_url: str, why: str) -> RootError:
+    return RootError(
+        f"pictures in the store have not been held against a {kind}",
+        where=root_url,
+        found=why,
+        remedy="run: pmd build CONFIG; it hashes them, and takes those that are listed out of shards and lists",
+    )
+
+
+def _left(kind: str, root_url: str, images: int) -> RootError:
+    return RootError(
+        f"pictures in the store are on a {kind}",
+        where=root_url,
+        found=bar.amount(images, "images"),
+        remedy="run: pmd build CONFIG; it takes them out of shards and lists",
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:

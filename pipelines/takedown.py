@@ -265,16 +265,13 @@ def _is_ours(name: str) -> bool:
 def _purged(how: Purge, config: Config) -> Counter[str]:
     """Purge what was read and what was fetched, or count what would be."""
     removed = purge.curated(how, config.root)
-    if how.is_dry:
-        removed += purge.generations(how, config.root, config.fetch) + purge.hosts(how, config.root)
-        return removed + purge.waves(how, config.root) + purge.labels(how, config.root)
-    register.begin(register.refreshed(register.read(config.root)), how.lock.epoch)
-    removed += purge.generations(how, config.root, config.fetch)
-    removed += purge.hosts(how, config.root)
+    if not how.is_dry:
+        register.begin(register.refreshed(register.read(config.root)), how.lock.epoch)
+    removed += purge.generations(how, config.root, config.fetch) + purge.hosts(how, config.root)
     removed += purge.waves(how, config.root) + purge.labels(how, config.root)
-    # What drivers have found out of all that stood may name what is gone.
-    now = dataclasses.replace(register.refreshed(register.read(config.root)), answers={})
-    register.save(now, how.lock.epoch)
+    if not how.is_dry:  # what drivers have found out of all that stood may name what is gone
+        now = dataclasses.replace(register.refreshed(register.read(config.root)), answers={})
+        register.save(now, how.lock.epoch)
     return removed
 
 
@@ -314,7 +311,7 @@ def _is_committed(unit: build.Unit, standing: Standing) -> bool:
 
 def _bring_up(unit: build.Unit, config: Config, flags: Sequence[str], say: Say) -> bool:
     """Make a unit anew, where it is stale; return whether it was."""
-    if next((why for item in unit.wanted() if (why := item.why()) is not None), None) is None:
+    if not any(item.why() for item in unit.wanted()):
         return False
     say(f"{unit.stage.name} {unit.unit}: {_MADE}")
     given = choosing.flags(config.engine, flags, config.root)

@@ -25,7 +25,6 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from pipelines import build as pipeline
-from pipelines import images as images_pipeline
 from pmd import codec, config, flow, manifests, sources
 from pmd.config import inputs
 from pmd.config.asked import Asked
@@ -53,7 +52,7 @@ from pmd.fetch.generations import hashing, store
 from pmd.fetch.ledger import asking, partitions
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.fetch.rejected_transforms import PAIRS, SUMS, RejectPart, with_ledger
-from pmd.images import aliases, takedowns
+from pmd.images import aliases, beside, takedowns
 from pmd.images import needs as images_needs
 from pmd.images import rules as images_rules
 from pmd.images.transforms import GatherPartition, SpreadByImage, file_batch
@@ -236,11 +235,11 @@ def make_images(chosen: config.Config) -> None:
     ]
     found = [batch for _, path in files for batch in aliases.found(path)]
     links = aliases.links(found)
-    held_out = images_pipeline.write_held_out(chosen.root, images_needs.of(chosen).left_out, links, work)
+    held_out = beside.write_held_out(chosen.root, images_needs.of(chosen).left_out, links, work)
     takedown = images_rules.Takedown.of(takedowns.lines(chosen.takedown))
     views = root.views_folder(chosen.root)
     found = _meet(
-        SpreadByImage(work, SHARD_BITS, asked, takedown, (), images_pipeline.write_aliases(found, work), held_out),
+        SpreadByImage(work, SHARD_BITS, asked, takedown, (), beside.write_aliases(found, work), held_out),
         GatherPartition(wanted.folder, views, SHARD_BITS, SHARD_BITS, asked, work),
         [file_batch([file]) for file in files],
     )

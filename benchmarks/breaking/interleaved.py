@@ -20,7 +20,7 @@ from benchmarks.breaking import calls
 from benchmarks.breaking.calls import Call
 from pmd import flow
 from pmd.errors import PmdError, RootError
-from pmd.fetch.generations import store
+from pmd.fetch.generations import claims, store
 from pmd.fetch.ledger import state
 from pmd.store import commits, leftovers, lock, proposals, register, root, storage
 from pmd.store.commits import Commit, File
@@ -99,7 +99,7 @@ def _shard(folder: str, text: str) -> File:
 def _commit_generation(root_url: str, run: Run, held: Lock) -> Generator[str, None, None]:
     known = register.current(root_url)
     generation = known.next(SHARD)
-    known = store.begin(known, [SHARD], held.epoch, held.check)
+    known = claims.begin(known, [SHARD], held.epoch, held.check)
     yield "begun"
     try:
         commit = generation_of(root_url, generation, run, held.epoch)
@@ -109,7 +109,7 @@ def _commit_generation(root_url: str, run: Run, held: Lock) -> Generator[str, No
         yield "settled"
     finally:
         held.check()
-        store.end(known, [SHARD], held.epoch, held.check)
+        claims.end(known, [SHARD], held.epoch, held.check)
 
 
 def generation_of(root_url: str, generation: int, run: Run, epoch: int) -> Commit:

@@ -31,7 +31,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import escape
+from pmd import escape, flow
 from pmd.audit.counting import measure
 from pmd.audit.texts import vocabulary, words
 from pmd.audit.texts.lexicon import Absent, Lexicon
@@ -139,7 +139,7 @@ def candidates(root_url: str, lexicon: Lexicon, looked_at: int = LOOKED_AT) -> I
     if not sources:
         raise RootError("nothing to label: no source is curated here", where=root_url, remedy="run: pmd build CONFIG")
     folders = {source: root.curate_folder(root_url, source) for source in sources}
-    listed = {source: commits.require(folder, "run: pmd curate") for source, folder in folders.items()}
+    listed = {source: commits.require(folder, f"run: {flow.CURATE.command}") for source, folder in folders.items()}
     pairs = sum(commit.sources[source].kept for source, commit in listed.items())
     limit = measure.EVERYTHING if pairs <= looked_at else looked_at * 2**64 // pairs
     known = vocabulary.of(lexicon)

@@ -97,7 +97,7 @@ def of(config: Config, standing: Standing | None = None) -> Needs:
     if config.audit.reference is not None:
         options["reference"] = {"year": config.audit.reference.year}
         inputs_of["reference"] = sha256(storage.read_bytes(config.audit.reference.countries))
-    local = inputs.local(config.audit.attributes, places.written)
+    local = inputs.local(config.audit.attributes)
     return Needs(
         Wanted(flow.AUDIT.name, "all", root.audit_folder(config.root), options, inputs_of, local),
         tuple(names),

@@ -26,7 +26,7 @@ from pmd.audit.figures import attributes, datasets, pictures, result, tables
 from pmd.audit.places import population
 from pmd.audit.report import sections as report
 from pmd.dedupe import rules as dedupe_rules
-from pmd.engines.transforms import OUTPUTS, Collected, Cross, Meet, Only, Spreads, outputs, per_task
+from pmd.engines.transforms import OUTPUTS, Collected, Cross, Meet, Only, Spreads, SpreadsMet, outputs, per_task
 from pmd.fetch.ledger import partitions
 from pmd.images import aliases as images_aliases
 from pmd.images import rules as images_rules
@@ -79,7 +79,7 @@ KINDS: Final[Mapping[str, pa.Schema]] = {
 def fate_tasks(root_url: str, part_bits: int) -> list[pa.RecordBatch]:
     """Return all that tells what became of pairs, in batches that are a unit each."""
     folder = root.shards_folder(root_url, "rejected")
-    left_out = commits.require(folder, "run: pmd shard").files
+    left_out = commits.require(folder, f"run: {flow.SHARD.command}").files
     files = [({"left_out": storage.join(folder, file.name)}, file.bytes) for file in left_out]
     rows: list[list[dict[str, Any]]] = [[{"part": part}] for part in range(2**part_bits)]
     return [pa.RecordBatch.from_pylist(task, schema=FATE_TASKS) for task in [*rows, *exchange.tasks(files)]]
@@ -90,7 +90,7 @@ def pair_tasks(root_url: str, sources: Iterable[str]) -> list[pa.RecordBatch]:
     files = [
         ({"pairs": storage.join(folder, file.name), "source": source}, file.bytes)
         for source, folder in ((source, root.curate_folder(root_url, source)) for source in sources)
-        for file in commits.require(folder, "run: pmd curate").under("pairs")
+        for file in commits.require(folder, f"run: {flow.CURATE.command}").under("pairs")
     ]
     return [pa.RecordBatch.from_pylist(task, schema=PAIR_TASKS) for task in exchange.tasks(files)]
 
@@ -392,18 +392,13 @@ class CountWords:
 
 
 @dataclasses.dataclass(frozen=True)
-class CountForms(Spreads):
+class CountForms(SpreadsMet):
     """Count on how many images each text of a partition stands; give those on many."""
 
     bits: int  # of the partitions of texts
     work: str
 
     kinds = exchange.one_kind(repeated.TEXTS)
-
-    @property
-    def partitions(self) -> int:
-        """How many there are."""
-        return 1 << self.bits
 
     def rows(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Rows]:
         """(partition of texts, all its RUNS) → `repeated.TEXTS`, all of which meet."""

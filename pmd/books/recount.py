@@ -1,7 +1,7 @@
 """Recounting one commit: how its files are read and what is noted of them. Each stage has its own, `pmd/<stage>/recount.py`.
 
 What must be compared across files is only noted: how often each commit kept and rejected, and where each pair stands
-(`pmd.books.reconciliation`). `pmd.inspection.recount` reads the files, and hands their rows over.
+(`pmd.books.reconciliation`). `pmd.inspection.verify.recount` reads the files, and hands their rows over.
 """
 
 from __future__ import annotations

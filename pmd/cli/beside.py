@@ -68,10 +68,7 @@ def refresh(
     with writer(loaded.root, config), telling("images") as tell:
         asked = asking.refresh(loaded, images, seed, until=until, tell=tell)
     found = words.told(loaded.root, asked)
-    if as_json:
-        output.json(found)
-    else:
-        output.say(words.render(found, output.columns(120)))
+    output.answer(found, lambda: words.render(found, output.columns(120)), as_json=as_json)
     if asked.left:
         raise typer.Exit(TIME_IS_UP)
 
@@ -90,8 +87,8 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Estimate rows, bytes, hours and disk, and name the slowest host, before anything runs."""
-    from pmd.inspection import costs, plan_text
     from pmd.inspection import plan as planning
+    from pmd.inspection.plan import costs
 
     if engine not in {None, "dataflow"}:
         raise ConfigError("no engine that is paid by time", where="--engine", expected="dataflow", found=engine)
@@ -99,10 +96,7 @@ def plan(
     planned = planning.plan(loaded)
     if engine is not None:
         planned["cost"] = costs.cost(loaded, planned, loaded.engine.prices)
-    if as_json:
-        output.json(planned)
-    else:
-        output.say(plan_text.render(planned, output.columns(80)))
+    output.answer(planned, lambda: planning.render(planned, output.columns(80)), as_json=as_json)
 
 
 @app.command()
@@ -120,10 +114,7 @@ def verify(root: RootPath, *, as_json: Json = False) -> None:
 
     with telling("bytes") as tell:
         result = verification.verify(root, tell)
-    if as_json:
-        output.json(result)
-    else:
-        output.say(verification.render(result))
+    output.answer(result, lambda: verification.render(result), as_json=as_json)
     if result["problems"]:
         raise typer.Exit(5)
 
@@ -152,10 +143,7 @@ def repair(
                 say=say_above_progress,
                 flags=context.args,
             )
-    if as_json:
-        output.json(done.describe())
-    else:
-        output.say(repairing.render(done))
+    output.answer(done.describe(), lambda: repairing.render(done), as_json=as_json)
     if done.left:
         raise typer.Exit(5)
 
@@ -184,10 +172,7 @@ def diff(
 
     with telling("rows") as tell:
         result = differing.diff(a, b, limit, tell)
-    if as_json:
-        output.json(result)
-    else:
-        output.say(differing.render(result, output.columns(120)))
+    output.answer(result, lambda: differing.render(result, output.columns(120)), as_json=as_json)
     if not result["equal"]:
         raise typer.Exit(DIFFERENT)
 
@@ -210,10 +195,7 @@ def explain(
     from pmd.inspection import explain as explaining
 
     answer = explaining.explain(root, what)
-    if as_json:
-        output.json(answer)
-    else:
-        output.say(explaining.render(answer))
+    output.answer(answer, lambda: explaining.render(answer), as_json=as_json)
 
 
 @app.command()
@@ -284,10 +266,7 @@ def label(
             output.say(escape.terminal(path))
         return
     found = labelling.read(root)
-    if as_json:
-        output.json(found)
-    else:
-        output.say(labelling.told(found))
+    output.answer(found, lambda: labelling.told(found), as_json=as_json)
 
 
 @app.command(cls=WithBeam)

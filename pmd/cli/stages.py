@@ -112,10 +112,7 @@ def show_status(summary: dict[str, Any], *, as_json: bool) -> None:
     """Show what is committed, and the books."""
     from pmd.inspection import status as statuses
 
-    if as_json:
-        output.json(summary)
-    else:
-        output.say(statuses.render(summary, output.columns(130)))
+    output.answer(summary, lambda: statuses.render(summary, output.columns(130)), as_json=as_json)
 
 
 @app.command(cls=WithBeam)

@@ -138,10 +138,8 @@ def apply(
             if dry_run
             else pipeline.apply(loaded, context.args, say_above_progress)
         )
-    if as_json:
-        output.json(done.describe())
-    else:
-        output.say((pipeline.render_foretold if dry_run else pipeline.render)(done))
+    render = pipeline.render_foretold if dry_run else pipeline.render
+    output.answer(done.describe(), lambda: render(done), as_json=as_json)
 
 
 @app.command("prove")
@@ -165,10 +163,7 @@ def prove(
     requests.refuse_unclear(words)
     with telling("files") as tell:
         proof = proving.prove(loaded.root, lists.standing(loaded.root, loaded.suppression), words, tell)
-    if as_json:
-        output.json(proof.describe())
-    else:
-        output.say(proving.render(proof))
+    output.answer(proof.describe(), lambda: proving.render(proof), as_json=as_json)
     if proof.left:
         raise typer.Exit(5)
 

@@ -148,7 +148,7 @@ class DataflowEngine(_Table):
 
 
 class Prices(_Table):
-    """What an hour costs where machines are paid by time, for `pmd plan`; by default Dataflow's (`pmd.inspection.costs.PRICED`).
+    """What an hour costs where machines are paid by time, for `pmd plan`; by default Dataflow's (`inspection.plan.costs.PRICED`).
 
     Attributes:
         currency: Of all prices.

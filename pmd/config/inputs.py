@@ -10,7 +10,7 @@ import os
 import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from pmd import escape, flow, sources
@@ -296,14 +296,14 @@ def karpathy_of(source: SourceConfig) -> str | None:
     return None if path == "none" else path  # as it is: it may know that it was placed
 
 
-def fingerprints(paths: Iterable[str], name_of: Callable[[str], str] = str) -> dict[str, str]:
-    """Return what each path is called → what changes when the file does."""
-    return {name_of(path): storage.fingerprint(archives.split_member(path)[0]) for path in paths}
+def fingerprints(paths: Iterable[str]) -> dict[str, str]:
+    """Return path, as the configuration has it → what changes when the file does."""
+    return {places.written(path): storage.fingerprint(archives.split_member(path)[0]) for path in paths}
 
 
-def local(paths: Iterable[str], name_of: Callable[[str], str] = str) -> dict[str, str]:
-    """Return what each path is called → its file, of those on this machine: object stores tell by their versions."""
-    files = {name_of(path): archives.split_member(path)[0] for path in paths}
+def local(paths: Iterable[str]) -> dict[str, str]:
+    """Return path, as the configuration has it → its file, of those on this machine: object stores tell by their versions."""
+    files = {places.written(path): archives.split_member(path)[0] for path in paths}
     return {name: file for name, file in files.items() if storage.is_local(file)}
 
 

@@ -130,7 +130,7 @@ def _file_of(folder: str) -> str:
     return "name the file in it, or write one with: pmd init > pmd.toml"
 
 
-def load_with(path: str, sample: str | None = None) -> Config:
+def load_with(path: str, sample: str | None) -> Config:
     """Read a configuration file, with the sample of a command line ("1/N") in the place of its own.
 
     Raises:

@@ -99,7 +99,7 @@ def _words_of_titles() -> dict[str, frozenset[str]]:
 _OTHERS_WORDS: Final = re.compile(r"=\s*(?:(?P<truth>True|False|TRUE|FALSE)|None|null|NULL|nil)\b")
 
 
-def of_syntax(message: str, line: str = "") -> str:
+def of_syntax(message: str, line: str) -> str:
     """Return what to do about a file that is no TOML, by what Python's reader says of it, and of which line."""
     if "twice" in message or "overwrite" in message or "mutate" in message:
         return "write each table and each key once: put what stands under the second under the first"

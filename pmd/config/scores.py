@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 
 from pmd.errors import InputError
 from pmd.formats import parquet
+from pmd.schema.keys import sortable
 from pmd.store import mapped, spools, storage
 
 #: Ids as strings of 16 bytes, whose order is that of their bytes. NumPy shows them without zeros at their ends; among strings of
@@ -88,7 +89,7 @@ class Verdicts:
 
     def has(self, keys: pa.Array) -> npt.NDArray[np.bool_]:
         """Return which 16-byte keys are among the ids."""
-        wanted = ids_of(keys)
+        wanted = sortable(keys)
         if not len(self.ids):
             return np.zeros(len(wanted), bool)
         at = np.searchsorted(self.ids, wanted)
@@ -140,7 +141,7 @@ def put(path: str, keep: str, missing: Literal["keep", "reject"], folder: str) -
             column = joined
             values = pc.fill_null(batch[1], float("nan")).to_numpy(zero_copy_only=False)
             there = ~np.isnan(values)
-            buckets.add(ids_of(keys_of(batch[0], path))[there], condition.holds(values[there]))
+            buckets.add(sortable(keys_of(batch[0], path))[there], condition.holds(values[there]))
         for failing, passing in buckets.sorted():
             decide = failing if missing == "keep" else passing[~np.isin(passing, failing, assume_unique=True)]
             target.write(decide.tobytes())
@@ -247,11 +248,3 @@ def keys_of(ids: pa.Array, path: str) -> pa.Array:
     if len(keys) != len(values) or not all(isinstance(key, bytes) and len(key) == 16 for key in keys):
         raise InputError("an id that is none", where=path, expected="16 bytes, or 32 hex digits", found=str(ids.type))
     return pa.array(keys, pa.binary(16))
-
-
-def ids_of(keys: pa.Array) -> Ids:
-    """Return 16-byte keys as an array of NumPy's."""
-    if not len(keys):
-        return _NONE
-    raw = np.frombuffer(keys.buffers()[1], dtype="S16", count=keys.offset + len(keys))
-    return raw[keys.offset :]

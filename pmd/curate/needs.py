@@ -146,8 +146,8 @@ def of(config: Config, source: str) -> Needs:
                 **told.of(config, flow.CURATE.name),
                 "format": READ_FORMAT,
             },
-            {**inputs.fingerprints(paths, places.written), **suppression_input(lists.digests(config.suppression))},
-            inputs.local(paths, places.written),
+            {**inputs.fingerprints(paths), **suppression_input(lists.digests(config.suppression))},
+            inputs.local(paths),
         ),
         files,
     )

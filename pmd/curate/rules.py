@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from pmd import flow
 from pmd.config.asked import Asked
 from pmd.schema import keys
-from pmd.schema.tables import JUDGED, PAIRS, REJECTED
+from pmd.schema.tables import JUDGED, PAIRS, REJECTED, with_columns
 from pmd.store.commits import Books, Commit
 from pmd.suppression import rows as suppressed
 from pmd.suppression.lists import Suppression
@@ -131,7 +131,6 @@ def rename(judged: pa.RecordBatch, names: Mapping[str, str]) -> pa.RecordBatch:
         judged: `JUDGED`, whose places begin with paths as they were opened.
         names: Such a path → its name in ROOT.
     """
-    index = judged.schema.get_field_index("where")
     where = judged["where"]
     for path, name in names.items():
         # A path may begin another one; a place goes on with ":", or with a member.
@@ -139,7 +138,7 @@ def rename(judged: pa.RecordBatch, names: Mapping[str, str]) -> pa.RecordBatch:
         if pc.any(its).as_py():
             renamed = pc.utf8_replace_slice(judged["where"], 0, len(path), name)
             where = pc.if_else(its, renamed, where)
-    return judged.set_column(index, judged.schema.field(index), where)
+    return with_columns(judged, {"where": where})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -269,9 +268,8 @@ def _number(source: str, table: pa.Table, repeats: np.ndarray, asked: Asked) -> 
     slots = np.arange(len(table))
     slots[where] = len(table) + np.arange(len(bases))
     indices = pa.array(slots)
-    for name, changed in columns.items():
-        whole = pa.concat_arrays([*table[name].chunks, changed]).take(indices)
-        table = table.set_column(table.schema.get_field_index(name), table.schema.field(name), whole)
+    whole = {name: pa.concat_arrays([*table[name].chunks, changed]) for name, changed in columns.items()}
+    table = with_columns(table, {name: column.take(indices) for name, column in whole.items()})
     return table, _keys(table)
 
 

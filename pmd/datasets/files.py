@@ -66,7 +66,7 @@ class DataFile:
         form: As chunks have it.
         roles: Which of its columns is which.
         is_list: Whether it is of a published list.
-        rows: About how many rows it has, and no fewer; None where it is a list, whose rows are told by source.
+        chunks: The pieces in which it is read; none where nothing of it is.
     """
 
     path: str

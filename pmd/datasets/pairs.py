@@ -32,7 +32,6 @@ _NUL: Final = pa.scalar("\0", pa.large_string())
 _OWN: Final = pa.scalar("row:", pa.large_string())
 _ELSEWHERE: Final = pa.scalar("at:", pa.large_string())
 _EMPTY: Final = pa.scalar("", pa.large_string())
-_NOTHING: Final = pa.scalar(None, pa.large_string())
 
 
 def read(file: files.DataFile, chunk: Chunk) -> Iterator[tuple[pa.RecordBatch, dict[str, Books]]]:

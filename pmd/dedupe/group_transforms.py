@@ -101,7 +101,7 @@ class WriteGroups:
         """(part, its PARTS of one row and its RUNS of `ResolveGroups`) → PARTS of one row, once they stand, and OUTPUTS."""
         part, batches = keyed
         batches = list(batches)
-        runs = [batch for batch in batches if batch.schema == exchange.RUNS]
+        runs = exchange.runs_among(batches)
         found = exchange.read(self.work, runs, GROUPS).sort_by([("image_id", "ascending"), ("relation", "ascending")])
         Groups(self.work).write(part, found)
         committed = found.filter(pc.not_equal(found["relation"], splits.EQUAL_BYTES))

@@ -31,6 +31,7 @@ import pyarrow.compute as pc
 
 from pmd.codec import SET_BITS
 from pmd.forest import Forest, Numbers
+from pmd.schema import keys
 from pmd.schema.tables import KEY
 
 Words = npt.NDArray[np.uint64]
@@ -87,10 +88,7 @@ MATCHES: Final = pa.schema(
 def words(hashes: pa.ChunkedArray | pa.Array) -> Words:
     """Return 32-byte hashes as an array of shape (n, 4), 64 bits each, first bit first."""
     array = hashes.combine_chunks() if isinstance(hashes, pa.ChunkedArray) else hashes
-    if not len(array):
-        return np.zeros((0, 4), np.uint64)
-    raw = np.frombuffer(array.buffers()[1], dtype=">u8", count=4 * (array.offset + len(array)))
-    return raw.reshape(-1, 4)[array.offset :].astype(np.uint64)
+    return keys.raw(array, 32).view(">u8").astype(np.uint64)
 
 
 def informative(hashes: Words) -> Mask:

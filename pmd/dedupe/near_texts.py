@@ -71,7 +71,7 @@ def occurrences(rows: pa.Table, texts: pa.ChunkedArray) -> pa.Table:
         texts: The text of each.
     """
     ids = rows["text_id"].combine_chunks()
-    _, first = np.unique(_sortable(ids), return_index=True)
+    _, first = np.unique(keys.sortable(ids), return_index=True)
     is_first = np.zeros(len(ids), bool)
     is_first[first] = True
     forms = pc.if_else(pa.array(is_first), captions.forms(texts.combine_chunks()), pa.scalar(None, pa.string()))
@@ -175,7 +175,7 @@ def elect(linked: Iterable[tuple[int, pa.Table]], bits: int) -> Iterator[pa.Tabl
     joined: dict[int, npt.NDArray[np.bytes_]] = {}
     for partition, links in linked:
         members = _elected(links, partition, bits, joined)
-        joined[partition] = _sortable(members["text_id"].combine_chunks())
+        joined[partition] = keys.sortable(members["text_id"].combine_chunks())
         leaders = members["group_id"].unique()
         alone = pa.table([leaders, leaders, pa.array(np.ones(len(leaders)))], schema=MEMBERS)
         yield pa.concat_tables([members, alone])
@@ -185,7 +185,7 @@ def _elected(links: pa.Table, partition: int, bits: int, joined: dict[int, npt.N
     """Return the `MEMBERS` among a partition's texts, in order; `joined`: those of earlier partitions, in order."""
     links = links.sort_by([("text_id", "ascending"), ("jaccard", "descending"), ("earlier", "ascending")])
     numbers = exchange.partitions(links["earlier"], bits)
-    sortable = _sortable(links["earlier"].combine_chunks())
+    sortable = keys.sortable(links["earlier"].combine_chunks())
     gone = np.zeros(links.num_rows, bool)
     for number in np.unique(numbers).tolist():
         among = joined.get(number)
@@ -227,11 +227,6 @@ def capped(rows: pa.Table, found: pa.Table) -> pa.Table:
     group = pc.coalesce(found["group_id"].take(at), rows["text_id"])
     columns = [group, *(rows[name] for name in captions.STANDS.names[1:]), pc.is_valid(at)]
     return pa.table(columns, names=captions.TEXTS.names).cast(captions.TEXTS)
-
-
-def _sortable(ids: pa.Array) -> npt.NDArray[np.bytes_]:
-    """Return 16-byte keys as an array of NumPy's, in whose order bytes count: keys are of one length, so zeros are no matter."""
-    return keys.raw(ids).view("S16").reshape(-1)
 
 
 def _keys(words: npt.NDArray[np.uint64]) -> pa.Array:

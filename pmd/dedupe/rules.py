@@ -22,6 +22,7 @@ from pmd.config.asked import Asked
 from pmd.dedupe import captions, evaluation, near
 from pmd.fetch.ledger import partitions
 from pmd.images import rules as images_rules
+from pmd.schema import keys
 from pmd.schema.statuses import OK
 from pmd.schema.tables import GROUPS, GROUPS_LATER, KEY, NEAR_TEXTS, REJECTED
 from pmd.store import commits, root
@@ -297,10 +298,15 @@ def judge_again(
     return judge(views, ledger, found, read_repeated(root_url, part))
 
 
+def _committed(root_url: str, kind: str) -> tuple[str, list[commits.File]]:
+    """Return the stage's folder, and the files of a kind that its commit lists."""
+    folder = root.dedupe_folder(root_url)
+    return folder, commits.require(folder, f"run: {flow.DEDUPE.command}").under(kind)
+
+
 def read_groups(root_url: str, part: int | None = None) -> pa.Table:
     """Return the committed `GROUPS` of a part, or all of them: those of an earlier version, whose files are not cut, always."""
-    folder = root.dedupe_folder(root_url)
-    files = commits.require(folder, "run: pmd dedupe").under("groups")
+    folder, files = _committed(root_url, "groups")
     if part is not None:
         files = [file for file in files if not flow.is_cut(file.name) or flow.part_number(file.name) == part]
     return groups_of(commits.read_table(folder, file) for file in files)
@@ -308,8 +314,7 @@ def read_groups(root_url: str, part: int | None = None) -> pa.Table:
 
 def each_groups(root_url: str) -> Iterator[pa.Table]:
     """Yield the committed `GROUPS` of all parts, a part at a time; those of an earlier version together."""
-    folder = root.dedupe_folder(root_url)
-    files = commits.require(folder, "run: pmd dedupe").under("groups")
+    folder, files = _committed(root_url, "groups")
     together = [[file] for file in files] if all(flow.is_cut(file.name) for file in files) else [files]
     for some in together:
         yield groups_of(commits.read_table(folder, file) for file in some)
@@ -325,16 +330,14 @@ def groups_of(tables: Iterable[pa.Table]) -> pa.Table:
 
 def read_near_texts(root_url: str, columns: Sequence[str] = NEAR_TEXTS.names) -> pa.Table:
     """Return all committed `NEAR_TEXTS`, or some of their columns: none, unless the build was asked for them."""
-    folder = root.dedupe_folder(root_url)
-    files = commits.require(folder, "run: pmd dedupe").under("near_texts")
+    folder, files = _committed(root_url, "near_texts")
     schema = pa.schema([NEAR_TEXTS.field(name) for name in columns])
     return pa.concat_tables([schema.empty_table(), *(commits.read_table(folder, file, columns) for file in files)])
 
 
 def read_repeated(root_url: str, part: int) -> pa.Table:
     """Return the pairs of a part that the committed stage rejected for their text, as `captions.REPEATED`."""
-    folder = root.dedupe_folder(root_url)
-    files = commits.require(folder, "run: pmd dedupe").under("rejected")
+    folder, files = _committed(root_url, "rejected")
     tables = [commits.read_table(folder, file) for file in files if flow.part_number(file.name) == part]
     rows = pa.concat_tables([REJECTED.empty_table(), *tables])
     of_texts = pc.is_in(rows["reason"], value_set=pa.array([captions.REPEATED_TEXT, captions.NEAR_TEXT]))
@@ -377,8 +380,8 @@ def survivors_digest(kept: pa.Table, ledger: pa.Table, changed: pa.Table | None 
         changed: `SPLITS` of the part; None: none is in another split than upstream says.
     """
     digests = ledger["sha256"].take(partitions.positions(kept["image_id"], ledger)).combine_chunks()
-    pair_words = _words(kept["pair_id"].combine_chunks(), 16)
-    byte_words = _words(digests, 32)
+    pair_words = keys.raw(kept["pair_id"].combine_chunks()).view("<u8")
+    byte_words = keys.raw(digests, 32).view("<u8")
     mixed = (pair_words[:, 0] ^ (byte_words[:, 0] * np.uint64(0x9E3779B97F4A7C15))) + pair_words[:, 1]
     if changed is not None:
         at = partitions.positions(kept["image_id"], changed)
@@ -388,8 +391,3 @@ def survivors_digest(kept: pa.Table, ledger: pa.Table, changed: pa.Table | None 
     return {
         str(source): int(np.sum(mixed[sources == source], dtype=np.uint64)) for source in sorted(set(sources.tolist()))
     }
-
-
-def _words(array: pa.Array, width: int) -> np.ndarray:
-    raw = np.frombuffer(array.buffers()[1] or b"", dtype=np.uint8, count=width * (array.offset + len(array)))
-    return raw.reshape(-1, width)[array.offset :].copy().view("<u8")

@@ -17,7 +17,7 @@ from pmd.config.asked import Asked
 from pmd.dedupe import captions, near_texts
 from pmd.dedupe.transforms import kept_texts
 from pmd.engines.partitions import part_of
-from pmd.engines.transforms import Spreads, outputs
+from pmd.engines.transforms import Spreads, SpreadsMet, outputs
 from pmd.fetch.ledger import partitions
 from pmd.schema.tables import NEAR_TEXTS
 from pmd.store import commits, exchange, storage
@@ -71,7 +71,7 @@ class SpreadOccurrences(Spreads):
 
 
 @dataclasses.dataclass(frozen=True)
-class SpreadBands(Spreads):
+class SpreadBands(SpreadsMet):
     """Bring the texts of a partition together in its files; give their bands.
 
     Attributes:
@@ -87,11 +87,6 @@ class SpreadBands(Spreads):
     work: str
 
     kinds = exchange.one_kind(near_texts.BANDED)
-
-    @property
-    def partitions(self) -> int:
-        """How many there are."""
-        return 1 << self.bits
 
     def rows(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Rows]:
         """(partition of texts, all its RUNS) → `near_texts.BANDED`."""
@@ -125,18 +120,13 @@ class Propose(Spreads):
 
 
 @dataclasses.dataclass(frozen=True)
-class Ask(Spreads):
+class Ask(SpreadsMet):
     """Give each proposal of a partition once, with the form of its later text."""
 
     bits: int
     work: str
 
     kinds = exchange.one_kind(near_texts.ASKED)
-
-    @property
-    def partitions(self) -> int:
-        """How many there are."""
-        return 1 << self.bits
 
     def rows(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Rows]:
         """(partition of later texts, all its RUNS) → `near_texts.ASKED`."""
@@ -147,7 +137,7 @@ class Ask(Spreads):
 
 
 @dataclasses.dataclass(frozen=True)
-class Verify(Spreads):
+class Verify(SpreadsMet):
     """Compare what is asked of a partition's texts; give the links."""
 
     asked: Asked
@@ -155,11 +145,6 @@ class Verify(Spreads):
     work: str
 
     kinds = exchange.one_kind(near_texts.LINKS)
-
-    @property
-    def partitions(self) -> int:
-        """How many there are."""
-        return 1 << self.bits
 
     def rows(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Rows]:
         """(partition of earlier texts, all its RUNS) → `near_texts.LINKS`."""
@@ -205,7 +190,7 @@ class ElectTexts(Spreads):
 
 
 @dataclasses.dataclass(frozen=True)
-class GroupTexts(Spreads):
+class GroupTexts(SpreadsMet):
     """Write the groups of a partition's texts; where texts are capped, give what counts together."""
 
     folder: str
@@ -215,15 +200,10 @@ class GroupTexts(Spreads):
 
     kinds = exchange.one_kind(captions.TEXTS)
 
-    @property
-    def partitions(self) -> int:
-        """How many there are."""
-        return 1 << self.bits
-
     def rows(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Rows | pa.RecordBatch]:
         """(partition of texts, its PARTS of one row and its RUNS of `ElectTexts`) → OUTPUTS, `captions.TEXTS`."""
         partition, batches = keyed
-        runs = [batch for batch in batches if batch.schema == exchange.RUNS]
+        runs = exchange.runs_among(batches)
         found = NEAR_TEXTS.empty_table()
         if runs:
             members = exchange.read(self.work, runs, near_texts.MEMBERS)

@@ -23,7 +23,7 @@ from pmd.dedupe import captions, evaluation, near, packed, splits
 from pmd.dedupe import rules as dedupe_rules
 from pmd.dedupe.group_transforms import MARKS, Groups, marks, related
 from pmd.engines.partitions import part_of
-from pmd.engines.transforms import Collected, Spreads, outputs
+from pmd.engines.transforms import Collected, Spreads, SpreadsMet, outputs
 from pmd.fetch.ledger import partitions
 from pmd.images import rules as images_rules
 from pmd.schema.tables import BARE_VIEWS, KEY, SPLITS
@@ -97,26 +97,21 @@ class SpreadHashes(Spreads):
 
 
 @dataclasses.dataclass(frozen=True)
-class FindGroups(Spreads):
+class FindGroups(SpreadsMet):
     """Find the groups of a partition of digests."""
 
     asked: Asked
-    part_bits: int  # of parts, and of partitions of digests
+    bits: int  # of parts, and of partitions of digests
     work: str
 
     kinds: ClassVar[Mapping[str, pa.Schema]] = {"": dedupe_rules.RELATED, MARKS: dedupe_rules.MARKS}
 
-    @property
-    def partitions(self) -> int:
-        """How many there are."""
-        return 1 << self.part_bits
-
     def rows(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Rows]:
         """(partition, all its RUNS) → `rules.RELATED`, and `rules.MARKS` where near-duplicates are looked for."""
         found = dedupe_rules.groups(exchange.read(self.work, keyed[1], dedupe_rules.HASHES), self.asked)
-        yield related(found, self.part_bits)
+        yield related(found, self.bits)
         if self.asked.dedupe.near == "merge":
-            yield from marks(found, self.part_bits)
+            yield from marks(found, self.bits)
 
 
 #: What is to be searched, by one of `near.SHARES`.
@@ -134,22 +129,17 @@ LINKED = pa.schema([pa.field("path", pa.string(), nullable=False), pa.field("row
 
 
 @dataclasses.dataclass(frozen=True)
-class FindEqual(Spreads):
+class FindEqual(SpreadsMet):
     """Find the images of a partition of digests whose bytes are equal, where these are not merged."""
 
-    part_bits: int  # of parts, and of partitions of digests
+    bits: int  # of parts, and of partitions of digests
     work: str
 
     kinds = exchange.one_kind(dedupe_rules.RELATED)
 
-    @property
-    def partitions(self) -> int:
-        """How many there are."""
-        return 1 << self.part_bits
-
     def rows(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Rows]:
         """(partition, all its RUNS) → `rules.RELATED`, of `splits.EQUAL_BYTES`."""
-        yield related(splits.equal(exchange.read(self.work, keyed[1], dedupe_rules.HASHES)), self.part_bits)
+        yield related(splits.equal(exchange.read(self.work, keyed[1], dedupe_rules.HASHES)), self.bits)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,7 +179,7 @@ class SpreadHashed(Spreads):
     def rows(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Rows]:
         """(part, its PARTS of one row and its RUNS of `rules.MARKS`) → `near.HASHED`, all of which meet."""
         part, batches = keyed
-        runs = [batch for batch in batches if batch.schema == exchange.RUNS]
+        runs = exchange.runs_among(batches)
         marked = exchange.read(self.work, runs, dedupe_rules.MARKS)
         views = partitions.read_views(self.root, part, ["image_id", "region"])
         out = pc.is_in(views["image_id"], value_set=_leaving(self.work, part))
@@ -250,7 +240,7 @@ class Elect(Spreads):
         """(0, all LINKED, and all RUNS of the rows in order) → `rules.RELATED`."""
         batches = list(keyed[1])
         linked = [row for batch in batches if batch.schema == LINKED for row in batch.to_pylist()]
-        runs = [batch for batch in batches if batch.schema == exchange.RUNS]
+        runs = exchange.runs_among(batches)
         rows, component = near.gathered(
             exchange.iterate(self.work, runs, near.HASHED),
             linked[0]["rows"],
@@ -286,26 +276,21 @@ class SpreadTexts(Spreads):
 
 
 @dataclasses.dataclass(frozen=True)
-class FindRepeated(Spreads):
+class FindRepeated(SpreadsMet):
     """Find what leaves so that no text of a partition stands on too many images, by part."""
 
     asked: Asked
-    part_bits: int  # of parts, and of partitions of texts
+    bits: int  # of parts, and of partitions of texts
     work: str
 
     kinds = exchange.one_kind(captions.REPEATED)
-
-    @property
-    def partitions(self) -> int:
-        """How many there are."""
-        return 1 << self.part_bits
 
     def rows(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Rows]:
         """(partition, all its RUNS) → `captions.REPEATED`."""
         most = self.asked.dedupe.max_images_per_text
         assert most is not None
         rows = captions.over(exchange.read(self.work, keyed[1], captions.TEXTS), most)
-        yield from exchange.by_key(rows.to_batches(), "image_id", self.part_bits)
+        yield from exchange.by_key(rows.to_batches(), "image_id", self.bits)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -325,7 +310,7 @@ class JudgePart:
         groups, held = Groups(self.work).read(part), pa.Table.from_batches(list(found), schema=splits.HELD)
         views = partitions.read_views(self.root, part, splits.NEEDED)
         ledger = partitions.read_ledger(self.root, self.cut.shards(part))
-        runs = [batch for batch in batches if batch.schema == exchange.RUNS]
+        runs = exchange.runs_among(batches)
         repeated = exchange.read(self.work, runs, captions.REPEATED)
         changed = SPLITS.empty_table()
         if held.num_rows:
@@ -353,8 +338,6 @@ def with_survivors(proposal: Proposal, found: Collected) -> Proposal:
         totals.update({source: int(digest, 16) for source, digest in fact["survivors"].items()})
         for source, counts in fact["moved"].items():
             moved[source].update(counts)
-    facts = {
-        "survivors": {source: f"{value % 2**64:016x}" for source, value in sorted(totals.items())},
-        "moved_splits": {source: dict(sorted(counts.items())) for source, counts in sorted(moved.items())},
-    }
-    return dataclasses.replace(proposal, commit=dataclasses.replace(proposal.commit, facts=facts))
+    survivors = {source: f"{value % 2**64:016x}" for source, value in sorted(totals.items())}
+    splits_moved = {source: dict(sorted(counts.items())) for source, counts in sorted(moved.items())}
+    return proposal.with_facts({"survivors": survivors, "moved_splits": splits_moved})

@@ -129,6 +129,17 @@ class Spreads(abc.ABC):
         return Unit(unit[0], self.partitions) if isinstance(unit, tuple) else unit_of(unit)
 
 
+class SpreadsMet(Spreads):
+    """What gives rows of what has met in a partition, so that they meet others anew."""
+
+    bits: int  # of the partitions in which its units have met
+
+    @property
+    def partitions(self) -> int:
+        """How many units there are."""
+        return 1 << self.bits
+
+
 @dataclasses.dataclass(frozen=True)
 class ToParcels:
     """Hand the rows of a unit to the engine's shuffle."""

@@ -355,14 +355,14 @@ def tags_of(http_status: int) -> Set[str]:
     return DENYING_TAGS if is_redirect(http_status) or status_of_http(http_status) == OK else USE_TAGS
 
 
-def denying_tag(values: Sequence[str], agent: str, directives: Set[str] = DENYING_TAGS) -> str | None:
+def denying_tag(values: Sequence[str], agent: str, directives: Set[str]) -> str | None:
     """Return the header line of X-Robots-Tag that forbids our use, or None.
 
     Args:
         values: The header's values, one a header line: "noindex, nofollow" or "otherbot: noindex".
         agent: Our product token; lines for other agents are not ours. One that is longer than servers send and forbids
             anything to anybody is taken for ours.
-        directives: Those that count, of `DENYING_TAGS`.
+        directives: Those that count (`tags_of`).
     """
     for value in values:
         if not _DENYING.search(value):

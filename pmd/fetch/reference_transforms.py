@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd.engines.transforms import Spreads, outputs
+from pmd.engines.transforms import Spreads, SpreadsMet, outputs
 from pmd.fetch.ledger import partitions
 from pmd.fetch.lists import reference_lists
 from pmd.store import exchange
@@ -42,7 +42,7 @@ class SpreadNames(Spreads):
 
 
 @dataclasses.dataclass(frozen=True)
-class MeetNames(Spreads):
+class MeetNames(SpreadsMet):
     """Bring together what has one name, and give it by image."""
 
     bits: int  # of the partitions of names
@@ -50,11 +50,6 @@ class MeetNames(Spreads):
     work: str
 
     kinds = exchange.one_kind(reference_lists.LISTED)
-
-    @property
-    def partitions(self) -> int:
-        """How many there are."""
-        return 1 << self.bits
 
     def rows(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Rows]:
         """(partition, all its RUNS) → `reference_lists.LISTED`."""

@@ -64,5 +64,4 @@ class RejectPart:
 
 def with_ledger(proposal: Proposal, found: Collected) -> Proposal:
     """Return the proposal of the sums with the facts of all ledgers."""
-    facts = sums.together(map(orjson.loads, found.facts))
-    return dataclasses.replace(proposal, commit=dataclasses.replace(proposal.commit, facts=facts))
+    return proposal.with_facts(sums.together(map(orjson.loads, found.facts)))

@@ -46,7 +46,7 @@ from pmd.fetch.lane.stopping import Stop
 from pmd.fetch.ledger import partitions, state
 from pmd.fetch.lists import blocklists, reference_lists
 from pmd.fetch.outcome import Fetched
-from pmd.fetch.politeness import hosts, policies
+from pmd.fetch.politeness import policies, shares
 from pmd.schema import keys
 from pmd.store import shortage, storage
 from pmd.terminal import endings
@@ -78,7 +78,7 @@ def lane_batches(shards: Iterable[int], lanes: int) -> list[pa.RecordBatch]:
     """Return each lane that has shards as a batch of one row: round robin, fixed for the run, since a lane keeps its share."""
     mine: dict[int, list[int]] = {}
     for shard in sorted(shards):
-        mine.setdefault(hosts.lane_of(shard, lanes), []).append(shard)
+        mine.setdefault(shares.lane_of(shard, lanes), []).append(shard)
     return [pa.RecordBatch.from_pylist([{"lane": lane, "shards": mine[lane]}], schema=LANES) for lane in sorted(mine)]
 
 
@@ -95,10 +95,13 @@ class FetchLane:
         lanes: How many lanes there are.
         work: The folder of this run.
         began: When the run began.
+        epoch: Of the run.
         waiting: Where what cannot be reached waits for an answer of any host; None: it is settled, and no network is broken.
         index: What may be taken over (`adopt.write`).
         renamed: What the store has under another key (`renamed.write`).
+        listed: The folder of what published lists say.
         hashed: Whether something asks for perceptual hashes (`asking.who`).
+        lost_only: Whether nothing is asked for but what was lost to damage (`state.to_restore`).
         until: When it is asked to end with what it has; None: when it is done.
         folder: The configuration's, to which relative archives are.
         reports: Where it tells what it has done.
@@ -113,13 +116,13 @@ class FetchLane:
     lanes: int
     work: str
     began: datetime.datetime
-    epoch: int = 0  # of the run
+    epoch: int = 0
     waiting: Waiting | None = None
     index: str | None = None
     renamed: str | None = None
-    listed: str | None = None  # the folder of what lists say
+    listed: str | None = None
     hashed: bool = True
-    lost_only: bool = False  # nothing but what was lost to damage (`state.to_restore`)
+    lost_only: bool = False
     until: datetime.datetime | None = None
     folder: str = ""
     reports: Reports | None = None
@@ -141,7 +144,7 @@ class FetchLane:
             lambda: ends.check(self.work),
             # img2dataset cannot be told to pause.
             lost_s=leases.LOST_S if self.options.engine == "pmd" else leases.ASK_S,
-            first_s=hosts.spacing_s(self.options.per_host.requests_per_s, self.lanes, batch["lane"][0].as_py()),
+            first_s=shares.spacing_s(self.options.per_host.requests_per_s, self.lanes, batch["lane"][0].as_py()),
         ) as lease:
             stop = Stop(lambda: not lease.is_lost, lambda: lease.holds)
             lease.tell(stop.ask)
@@ -274,7 +277,7 @@ def _name(lane_batch: pa.RecordBatch) -> str:
     return lane_name(lane_batch["lane"][0].as_py())
 
 
-def run_lanes(lane: FetchLane, shards: Sequence[int], images: int = 0) -> None:
+def run_lanes(lane: FetchLane, shards: Sequence[int], images: int) -> None:
     """Fetch shards on this machine, each lane in a process of its own, and wait for all.
 
     A lane that fails or dies ends the others, and an interrupt ends all: they commit what they have settled. So they do when

@@ -194,16 +194,13 @@ class SplitColumns:
         return [self.column(index) for index in range(width)]
 
 
-def split_columns(
-    lines: pa.LargeBinaryArray, separator: bytes = b"\t", *, columns: Sequence[int], most: int | None = None
-) -> SplitColumns:
-    """Cut lines at every separator, without quoting of any kind.
+def split_columns(lines: pa.LargeBinaryArray, *, columns: Sequence[int], most: int | None = None) -> SplitColumns:
+    """Cut lines at every tab, without quoting of any kind.
 
     Args:
         lines: Lines without their ends, as `lines.read_lines` gives them; no nulls.
-        separator: One byte.
         columns: The numbers of fields that a good line may have.
-        most: How many fields a line is cut into at most: the last has what is left, separators among it. None: any number.
+        most: How many fields a line is cut into at most: the last has what is left, tabs among it. None: any number.
     """
     _, offsets_buffer, data_buffer = lines.buffers()
     if offsets_buffer is None or not len(lines):
@@ -211,7 +208,7 @@ def split_columns(
     else:
         offsets = np.frombuffer(offsets_buffer, np.int64)[lines.offset : lines.offset + len(lines) + 1]
     data = np.frombuffer(data_buffer or b"", np.uint8)[offsets[0] : offsets[-1]]
-    separators = np.flatnonzero(data == ord(separator))
+    separators = np.flatnonzero(data == ord("\t"))
     if most is not None:
         first = np.searchsorted(separators, offsets - offsets[0])
         of_line = np.searchsorted(first, np.arange(len(separators)), "right") - 1

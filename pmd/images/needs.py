@@ -113,7 +113,7 @@ def of(config: Config, standing: Standing | None = None) -> Needs:
             root.images_folder(config.root),
             options,
             digests,
-            inputs.local((rule.file for rule in config.scores), places.written),
+            inputs.local(rule.file for rule in config.scores),
         ),
         tuple(names),
         tuple(pairs),

@@ -29,7 +29,7 @@ from pmd.formats import archives
 from pmd.images import takedowns
 from pmd.images.aliases import Aliases
 from pmd.schema import keys, licences
-from pmd.schema.tables import IMAGES, KEY, LOCATION, REGION, REJECTED, VIEWS
+from pmd.schema.tables import IMAGES, KEY, LOCATION, REGION, REJECTED, VIEWS, with_columns
 from pmd.store import exchange, root, storage
 from pmd.store.commits import Books
 from pmd.suppression import rows as suppressed
@@ -392,10 +392,7 @@ def heed_takedowns(rows: pa.Table) -> pa.Table:
         return rows
     mine = pc.is_in(rows["image_id"], value_set=pc.unique(taken["image_id"]))
     changed = {"reason": takedowns.REASON, "detail": pa.scalar(None, pa.string())}
-    for name, value in changed.items():
-        at = rows.schema.get_field_index(name)
-        rows = rows.set_column(at, rows.schema.field(at), pc.if_else(mine, value, rows[name]))
-    return rows
+    return with_columns(rows, {name: pc.if_else(mine, value, rows[name]) for name, value in changed.items()})
 
 
 def heed_others(rows: pa.Table) -> pa.Table:
@@ -414,14 +411,8 @@ def heed_others(rows: pa.Table) -> pa.Table:
     at = pc.index_in(rows["image_id"], value_set=of_image["image_id"].combine_chunks())
     others = pc.and_(pc.is_valid(at), pc.is_null(rows["reason"]))
     said = pc.binary_join_element_wise("another source states", of_image["refused_min"].take(at), " ")
-    changed = {
-        "reason": pc.if_else(others, "licence", rows["reason"]),
-        "detail": pc.if_else(others, said, rows["detail"]),
-    }
-    for name, column in changed.items():
-        at_column = rows.schema.get_field_index(name)
-        rows = rows.set_column(at_column, rows.schema.field(at_column), column)
-    return rows
+    changed = {"reason": "licence", "detail": said}
+    return with_columns(rows, {name: pc.if_else(others, value, rows[name]) for name, value in changed.items()})
 
 
 def _any_is_in(columns: Iterable[pa.Array], wanted: pa.Array) -> npt.NDArray[np.bool_]:

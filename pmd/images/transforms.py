@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import orjson
 import pyarrow as pa
 
 from pmd import flow
@@ -15,10 +13,9 @@ from pmd.config import scores
 from pmd.config.asked import Asked
 from pmd.engines.committing import Target, target
 from pmd.engines.transforms import Spreads, outputs
+from pmd.images import beside
 from pmd.images import rules as images_rules
-from pmd.images.aliases import Aliases
-from pmd.schema.tables import KEY
-from pmd.store import commits, exchange, storage
+from pmd.store import commits, exchange
 from pmd.store.exchange import Rows
 from pmd.store.wanted import Wanted
 from pmd.suppression import kept_out
@@ -29,27 +26,6 @@ PAIR_FILES = pa.schema([pa.field("source", pa.string(), nullable=False), pa.fiel
 def file_batch(files: Iterable[tuple[str, str]]) -> pa.RecordBatch:
     """Return files of pairs, each with its source, as a unit."""
     return pa.RecordBatch.from_pylist([{"source": source, "path": path} for source, path in files], schema=PAIR_FILES)
-
-
-@functools.lru_cache(maxsize=2)
-def _index(path: str) -> dict[str, list[str]]:
-    return dict(orjson.loads(storage.read_bytes(path)))
-
-
-@functools.lru_cache(maxsize=1)
-def _aliases(path: str) -> Aliases:
-    return Aliases(pa.ipc.open_file(storage.read_bytes(path)).read_all())
-
-
-@functools.lru_cache(maxsize=1)
-def _keys(path: str) -> pa.Array:
-    content = storage.read_bytes(path)
-    return pa.Array.from_buffers(KEY, len(content) // KEY.byte_width, [None, pa.py_buffer(content)])
-
-
-@functools.lru_cache(maxsize=16)
-def _verdicts(held: scores.Held) -> scores.Verdicts:
-    return held.mapped()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,12 +56,12 @@ class SpreadByImage(Spreads):
                 yield images_rules.spread(
                     pairs,
                     self.asked,
-                    aliases=_aliases(self.aliases),
-                    index=_index(index_file) if index_file else {},
+                    aliases=beside.read_aliases(self.aliases),
+                    index=beside.read_index(index_file) if index_file else {},
                     takedown=self.takedown,
                     kept_out=kept_out.read(self.kept_out, self.suppression),
-                    held_out=_keys(self.held_out),
-                    verdicts=[_verdicts(held) for held in self.scores],
+                    held_out=beside.read_held_out(self.held_out),
+                    verdicts=[beside.verdicts(held) for held in self.scores],
                 )
 
 

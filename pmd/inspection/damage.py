@@ -138,7 +138,7 @@ def _files(root_url: str, standing: Sequence[Committed], progress: Progress | No
             state = sealed.measured(storage.join(root_url, name))
             if state != (file.bytes, file.sha256):
                 expected = f"{file.bytes} bytes, sha256 {file.sha256}"
-                damaged.append(Damage(committed.folder, name, expected, _state_in_words(state)))
+                damaged.append(Damage(committed.folder, name, expected, sealed.in_words(state)))
             done += file.bytes
             if progress is not None:
                 progress(done, total)
@@ -157,7 +157,3 @@ def must_run(*, damaged: bool, committed: bool, was_fresh: bool | None, why: str
         why: Why it must run now; None: its commit is fresh.
     """
     return damaged or (committed and was_fresh is not False and why is not None)
-
-
-def _state_in_words(state: tuple[int, str] | None) -> str:
-    return "nothing" if state is None else f"{state[0]} bytes, sha256 {state[1]}"

@@ -7,13 +7,13 @@ begins with the commits that stand then.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pmd.config import remedies
 from pmd.errors import ConfigError, RootError
 from pmd.store import failures
 
@@ -186,13 +186,12 @@ class Table:
     def _check(self, kind: str, given: str, known: Sequence[str]) -> None:
         if given in known:
             return
-        near = difflib.get_close_matches(given, known, n=1)
         raise ConfigError(
             f"no such {kind}",
             where=self._place,
             expected=f"one of {', '.join(known)}",
             found=given,
-            remedy=f"did you mean {near[0]}?" if near else None,
+            remedy=remedies.of_word(given, known),
         )
 
     def _shaped(self, batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:

@@ -192,7 +192,7 @@ def check(file: ManifestFile, path: Path, *, quick: bool, progress: Progress = _
     return _compared(file, where, record.sha256, digests.sha256, "the checksum noted at download (none is published)")
 
 
-def hash_file(file: ManifestFile, path: Path, progress: Progress = _SILENT) -> Digests:
+def hash_file(file: ManifestFile, path: Path, progress: Progress) -> Digests:
     """Return the digests of a file's bytes."""
     digests = Digests(file)
     with open(path, "rb") as content:

@@ -80,18 +80,17 @@ def missing_hint(source: str, path: str) -> str:
     return f"{missing}; run: {command} ({human_size(files)})"
 
 
-def starter_config(names: Iterable[str] | None = None, *, folder: str = "data") -> str:
+def starter_config(names: Iterable[str] | None = None) -> str:
     """Return a configuration to begin with: TOML, with comments on what to download, how large it is and what is gated.
 
     Args:
         names: Sources, in the order wanted; None: all.
-        folder: The data folder, as `pmd manifests fetch` was or will be given it.
 
     Raises:
         ConfigError: There is no such source.
     """
     manifests = list(load_all().values()) if names is None else [load(name) for name in dict.fromkeys(names)]
-    sections = [_section(manifest, folder) for manifest in manifests]
+    sections = [_section(manifest) for manifest in manifests]
     return "\n".join([_totals(manifests), _HEAD, *sections, _TAIL])
 
 
@@ -108,7 +107,7 @@ def _totals(manifests: list[Manifest]) -> str:
     return "".join(f"# {line}\n" for line in lines)  # not wrapped: the command is to be copied
 
 
-def _section(manifest: Manifest, folder: str) -> str:
+def _section(manifest: Manifest) -> str:
     lines = [
         f"{manifest.title}: {manifest.description}",
         f"Upstream: {_upstream(manifest)}. {_table2(manifest)}",
@@ -122,15 +121,15 @@ def _section(manifest: Manifest, folder: str) -> str:
     open_to_all = [file for file in manifest.files if file.optional and file.kind == "annotations" and not file.gated]
     if "files" in manifest.unknown:
         text += _comment("Where upstream's files are is not known: name yours.")
-    text += _array("annotations", annotations, folder, open_to_all if any(file.gated for file in annotations) else ())
+    text += _array("annotations", annotations, open_to_all if any(file.gated for file in annotations) else ())
     if images and manifest.images_by_url:
         text += _comment("Optional: archives, read in place, so that these images need not be fetched one by one.")
-        text += "".join("# " + line for line in _array("images", images, folder).splitlines(keepends=True))
+        text += "".join("# " + line for line in _array("images", images).splitlines(keepends=True))
     elif images:
-        text += _comment("Needed: these images have no URLs of their own.") + _array("images", images, folder)
+        text += _comment("Needed: these images have no URLs of their own.") + _array("images", images)
     for file in select([manifest]):
         if file.option is not None:
-            text += f"{file.option} = {_path(file, folder)}   # {_remark(file)}\n"
+            text += f"{file.option} = {_path(file)}   # {_remark(file)}\n"
             if file.note:
                 text += _comment(f"  {file.note}")
     return text
@@ -150,7 +149,7 @@ def _table2(manifest: Manifest) -> str:
     return f'FLAVA\'s Table 2, "{table2.row}": {table2.pairs_millions}M pairs{together}.'
 
 
-def _array(key: str, files: list[ManifestFile], folder: str, others: Sequence[ManifestFile] = ()) -> str:
+def _array(key: str, files: list[ManifestFile], others: Sequence[ManifestFile] = ()) -> str:
     """Spell an array of paths, one a line, each with its size; `others` as comments; what is gated is told above it."""
     text = ""
     for file in files:
@@ -159,7 +158,7 @@ def _array(key: str, files: list[ManifestFile], folder: str, others: Sequence[Ma
     text += f"{key} = [\n"
     for file in [*files, *others]:
         either = "# " if file in others else ""
-        text += f"    {either}{_path(file, folder)},   # {_remark(file)}\n"
+        text += f"    {either}{_path(file)},   # {_remark(file)}\n"
     return text + "]\n"
 
 
@@ -172,8 +171,8 @@ def _remark(file: ManifestFile) -> str:
     return f"{size}{rows}; {command}" if "--file" in command else f"{size}{rows}"
 
 
-def _path(file: ManifestFile, folder: str) -> str:
-    return escape.toml(posixpath.join(folder, file.target))
+def _path(file: ManifestFile) -> str:
+    return escape.toml(posixpath.join("data", file.target))  # where `pmd manifests fetch` puts it
 
 
 def _comment(text: str) -> str:

@@ -216,7 +216,7 @@ def _check_withdrawn(folder: str, before: Mapping[str, Any], sums: Mapping[str, 
             "the list of what has left the lists is gone" if state is None else "the list of what has left is damaged",
             where=path,
             expected=f"sha256 {' or '.join(told)}",
-            found="nothing" if state is None else f"{state[0]} bytes, sha256 {state[1]}",
+            found=sealed.in_words(state),
             remedy="put it back from a copy of the release, such as the one that is published. If there is none, remove it and "
             f"{BUILD}, and its line in {SUMS}: what left in earlier releases is then told no more",
         )

@@ -24,7 +24,7 @@ from pmd.errors import InputError
 from pmd.manifests import Terms
 from pmd.publish import lists
 from pmd.publish import rules as publish_rules
-from pmd.schema.tables import PAIRS
+from pmd.schema.tables import PAIRS, with_columns
 from pmd.store import commits, root, sealed, storage, withdrawn, written
 from pmd.store.standing import Standing
 
@@ -189,10 +189,7 @@ def _filled(rows: pa.Table, mine: pa.ChunkedArray, said: pa.Table, joined: Joine
     joined.filled += _count(same)
     joined.absent += _count(pc.and_(mine, pc.invert(found)))
     joined.other += _count(pc.and_(found, pc.invert(same)))
-    for name in _REFILLED:
-        column = pc.if_else(same, said[name].take(at), rows[name])
-        rows = rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), column)
-    return rows
+    return with_columns(rows, {name: pc.if_else(same, said[name].take(at), rows[name]) for name in _REFILLED})
 
 
 def _count(which: pa.ChunkedArray) -> int:

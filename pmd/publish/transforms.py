@@ -139,5 +139,4 @@ def with_named(proposal: Proposal, found: Collected) -> Proposal:
     counted = named.summed(map(orjson.loads, found.facts))
     if not counted:
         return proposal
-    facts = {**proposal.commit.facts, named.FACT: counted}
-    return dataclasses.replace(proposal, commit=dataclasses.replace(proposal.commit, facts=facts))
+    return proposal.with_facts({**proposal.commit.facts, named.FACT: counted})

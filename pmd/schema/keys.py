@@ -68,12 +68,20 @@ def hexadecimal(keys: pa.Array) -> pa.Array:
     return pa.StringArray.from_buffers(len(keys), pa.py_buffer(offsets), pa.py_buffer(digits))
 
 
-def raw(keys: pa.Array) -> npt.NDArray[np.uint8]:
-    """Return the bytes of keys without nulls: one row of 16 a key. A view, not a copy."""
+def raw(keys: pa.Array, width: int = 16) -> npt.NDArray[np.uint8]:
+    """Return the bytes of keys without nulls, or of digests of another width: one row each. A view, not a copy."""
     if not len(keys):
-        return np.zeros((0, 16), np.uint8)
-    whole = np.frombuffer(keys.buffers()[1], dtype=np.uint8, count=16 * (keys.offset + len(keys)))
-    return whole.reshape(-1, 16)[keys.offset :]
+        return np.zeros((0, width), np.uint8)
+    whole = np.frombuffer(keys.buffers()[1], dtype=np.uint8, count=width * (keys.offset + len(keys)))
+    return whole.reshape(-1, width)[keys.offset :]
+
+
+def sortable(keys: pa.Array) -> npt.NDArray[np.bytes_]:
+    """Return keys without nulls as NumPy's strings of 16 bytes, whose order is that of their bytes.
+
+    NumPy shows them without zeros at their ends; among strings of one length these are no matter.
+    """
+    return raw(keys).view("S16").reshape(-1)
 
 
 def halves(keys: pa.Array) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:

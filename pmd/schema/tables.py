@@ -13,8 +13,8 @@ of the files that says the same must not stand in their way, so two tables are w
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Final
+from collections.abc import Collection, Mapping
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -258,6 +258,14 @@ NEAR_TEXTS: Final = pa.schema(
         pa.field("form", pa.string(), nullable=False),
     ]
 )
+
+
+def with_columns(rows: Any, columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> Any:
+    """Return a table or record batch with other values in some of its columns, whose places and fields stay."""
+    for name, values in columns.items():
+        at = rows.schema.get_field_index(name)
+        rows = rows.set_column(at, rows.schema.field(at), values)
+    return rows
 
 
 def in_source_folder(schema: pa.Schema) -> pa.Schema:

@@ -216,7 +216,7 @@ class CutPatches:
         counts = [row["samples"] for row in windows]
         now = patching.Layout.joined([patching.of_samples(row["path"]) for row in windows])
         for form, folder in self.folders:
-            files = patching.shards_of(commits.require(folder, "run: pmd shard CONFIG"))
+            files = patching.shards_of(commits.require(folder, f"run: {flow.SHARD.command}"))
             before = patching.Layout.joined([patching.read(folder, file) for file in files])
             planned = patching.plan([file.rows for file in files], before, now)
             if planned is None:

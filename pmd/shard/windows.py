@@ -16,6 +16,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from pmd.fetch.ledger import reading
+from pmd.schema.tables import with_columns
 from pmd.store import commits, storage
 
 #: Shards of a task, at least: a tenth of what it reads is handed on, at most.
@@ -61,10 +62,8 @@ def hand_on(root_folder: str, work: str, samples: pa.Table, pictures: reading.Pi
             offsets.append(places[place])
         draft.finish(name)
     file = storage.join(work, name).removeprefix(root_folder).lstrip("/")
-    columns = {"store_file": pa.repeat(file, samples.num_rows), "offset": pa.array(offsets, pa.int64())}
-    for column, values in columns.items():
-        at = samples.schema.get_field_index(column)
-        samples = samples.set_column(at, samples.schema.field(at), values)
+    moved = {"store_file": pa.repeat(file, samples.num_rows), "offset": pa.array(offsets, pa.int64())}
+    samples = with_columns(samples, moved)
     return storage.join(work, commits.put_table(work, "samples-part", samples, durable=False).name)
 
 

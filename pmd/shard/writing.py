@@ -20,12 +20,12 @@ import pyarrow.parquet as pq
 
 from pmd import codec
 from pmd.config.asked import Asked
-from pmd.fetch.generations import store
 from pmd.fetch.generations.refusals import Undecodable
 from pmd.fetch.lane import judging
 from pmd.fetch.ledger import reading
+from pmd.formats import ustar
 from pmd.schema import keys
-from pmd.schema.tables import REGION
+from pmd.schema.tables import REGION, with_columns
 from pmd.shard.samples import PAIR, STATED
 from pmd.store import commits, storage
 from pmd.store.commits import File
@@ -198,12 +198,11 @@ class Chunk:
         found = self.described.table.slice(self.start, len(self.pictures))
         if not any(self.sizes):
             return found
+        changed = {}
         for at, name in enumerate(("width", "height")):
-            stored_as = found[name].to_pylist()
-            sizes = [old if size is None else size[at] for old, size in zip(stored_as, self.sizes, strict=True)]
-            column = found.schema.get_field_index(name)
-            found = found.set_column(column, _SAID.field(name), pa.array(sizes, pa.int32()))
-        return found
+            stored_as = zip(found[name].to_pylist(), self.sizes, strict=True)
+            changed[name] = pa.array([old if size is None else size[at] for old, size in stored_as], pa.int32())
+        return with_columns(found, changed)
 
     def rows(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """Return key, caption and `DESCRIBED` of each of the samples, with the size of its picture."""
@@ -326,13 +325,13 @@ class TarWriter:
         before: tuple[bytes, ...] = ()
         for (key, text, said), picture, suffix in zip(chunk.rows(), chunk.pictures, chunk.extensions, strict=True):
             described, caption = orjson.dumps(said), text.encode()
-            pieces += b"".join((*before, store.tar_header(f"{key}.{suffix}", len(picture)))), picture
+            pieces += b"".join((*before, ustar.header(f"{key}.{suffix}", len(picture)))), picture
             before = (
                 _PADDING[-len(picture) % _BLOCK],
-                store.tar_header(f"{key}.json", len(described)),
+                ustar.header(f"{key}.json", len(described)),
                 described,
                 _PADDING[-len(described) % _BLOCK],
-                store.tar_header(f"{key}.txt", len(caption)),
+                ustar.header(f"{key}.txt", len(caption)),
                 caption,
                 _PADDING[-len(caption) % _BLOCK],
             )

@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pmd.errors import InputError
+from pmd.schema.keys import raw
 from pmd.store import storage
 
 _T = TypeVar("_T")
@@ -81,6 +82,11 @@ def runs_of(kind: str) -> pa.Schema:
     return pa.schema([RUNS.field(0).with_name(f"{kind}_partition"), *list(RUNS)[1:]]) if kind else RUNS
 
 
+def runs_among(batches: Iterable[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    """Return those of some batches that are `RUNS`."""
+    return [batch for batch in batches if batch.schema == RUNS]
+
+
 def as_runs(batch: pa.RecordBatch) -> pa.RecordBatch:
     """`RUNS` of one kind → `RUNS`."""
     return pa.RecordBatch.from_arrays(batch.columns, schema=RUNS)
@@ -90,8 +96,7 @@ def partitions(keys: pa.Array, bits: int) -> np.ndarray:
     """Return the partition of each 16-byte key: its first `bits` bits, as int32."""
     if isinstance(keys, pa.ChunkedArray):
         keys = keys.combine_chunks()
-    raw = np.frombuffer(keys.buffers()[1], dtype=np.uint8, count=16 * (keys.offset + len(keys)))
-    first = raw.reshape(-1, 16)[keys.offset :, :4].copy().view(">u4").reshape(-1).astype(np.uint32)
+    first = raw(keys)[:, :4].copy().view(">u4").reshape(-1).astype(np.uint32)
     return (first >> np.uint32(32 - bits)).astype(np.int32) if bits else np.zeros(len(keys), np.int32)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -34,6 +34,10 @@ class Proposal:
     folder: str
     commit: Commit
     fixed: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+
+    def with_facts(self, facts: Mapping[str, Any]) -> Proposal:
+        """Return the same with these facts in the place of the commit's."""
+        return dataclasses.replace(self, commit=dataclasses.replace(self.commit, facts=facts))
 
 
 def leave(work: str, proposals: Sequence[Proposal]) -> None:

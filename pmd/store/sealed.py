@@ -111,6 +111,11 @@ def measured(path: str) -> tuple[int, str] | None:
     return size, digest.hexdigest()
 
 
+def in_words(state: tuple[int, str] | None) -> str:
+    """Return what `measured` has found of a file, as people read it."""
+    return "nothing" if state is None else f"{state[0]} bytes, sha256 {state[1]}"
+
+
 def forget() -> None:
     """Check every file again from now on: for tests that damage files faster than a clock of the file system ticks."""
     _sound.clear()

@@ -28,12 +28,13 @@ from pmd.config.options import FetchOptions
 from pmd.curate import needs as curate_needs
 from pmd.curate import rules as curate_rules
 from pmd.fetch.generations import store
+from pmd.fetch.generations.tar import StoreTar
 from pmd.fetch.ledger import partitions, state
 from pmd.fetch.politeness import policies
 from pmd.refresh import waves as refresh_waves
 from pmd.schema import keys
 from pmd.schema.statuses import OK
-from pmd.schema.tables import KEPT_OUT, PAIRS, REJECTED, in_source_folder
+from pmd.schema.tables import KEPT_OUT, PAIRS, REJECTED, in_source_folder, with_columns
 from pmd.store import commits, root, storage
 from pmd.store.commits import Books, Commit, File
 from pmd.store.lock import Lock
@@ -253,7 +254,7 @@ class _Generation:
         for name in sorted(shrunk):
             members = [row for row, file in enumerate(places["store_file"]) if file == name]
             members.sort(key=lambda row: cast(int, places["offset"][row]))
-            with store.StoreTar(state.shard_folder(self._root, "store", self._shard)) as tar:
+            with StoreTar(state.shard_folder(self._root, "store", self._shard)) as tar:
                 for row in members:
                     start, length = places["offset"][row], places["length"][row]
                     content = storage.read_bytes(storage.join(self._root, name), start, start + length)
@@ -264,10 +265,8 @@ class _Generation:
                 kept.append(store.elsewhere(written, "store", self._shard))
                 for row in members:
                     places["store_file"][row] = f"{flow.STORE.at(shard=self._shard)}/{written.name}"
-        for column in ("store_file", "offset"):
-            at = left.schema.get_field_index(column)
-            left = left.set_column(at, left.schema.field(at), pa.array(places[column], left.schema.field(at).type))
-        return left, kept
+        moved = {name: pa.array(places[name], left.schema.field(name).type) for name in ("store_file", "offset")}
+        return with_columns(left, moved), kept
 
     def _in_root(self, file: File) -> str:
         return f"{flow.STORE.at(shard=self._shard)}/{file.name.rpartition('/')[2]}"

@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
@@ -52,6 +52,14 @@ def open_streams() -> None:
 def say(text: str, *, err: bool = False) -> None:
     """Write a text and a line feed to standard output or standard error."""
     _write(sys.stderr if err else sys.stdout, escape.page(text) + "\n")
+
+
+def answer(found: Any, text: Callable[[], str], *, as_json: bool) -> None:
+    """Write what a command has found: as JSON, or as people read it, which is made only then."""
+    if as_json:
+        json(found)
+    else:
+        say(text())
 
 
 def clear_progress() -> None:

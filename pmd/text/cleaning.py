@@ -24,9 +24,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-#: Matches a text that `normalise` may change: one with anything but printable ASCII, or a space too many (RE2).
-_UNTIDY: Final = r"[^ -~]|  |^ | $"
-
 #: A text of characters that nobody sees (RE2): of control and format (Unicode's Cc and Cf), of white space, variation selectors,
 #: the combining grapheme joiner, fillers of Hangul, Khmer's inherent vowels and the blank pattern of Braille.
 _UNSEEN: Final = (
@@ -182,7 +179,10 @@ def content(texts: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
 
 
 def _untidy(texts: pa.Array) -> NDArray[np.bool_]:
-    """Return which texts `_UNTIDY` matches: by their bytes, which takes a part of what the pattern takes."""
+    """Return which texts `normalise` may change: those with anything but printable ASCII, or a space too many.
+
+    They are found by their bytes, which takes a part of what a pattern takes (`[^ -~]|  |^ | $`).
+    """
     ends, data = content(texts)
     found = np.zeros(len(texts), np.bool_)
     if not len(data):

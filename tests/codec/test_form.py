@@ -19,6 +19,7 @@ from pmd import codec
 from pmd.codec import Form, Limits
 from pmd.codec.form import LOSSLESS, Mode
 from tests.codec.pictures import encoded, gradient, opened
+from tests.fetch.hostile import chunk
 
 MODES = typing.get_args(Mode)
 SIDES = st.integers(1, 3000)
@@ -154,10 +155,6 @@ def exotic() -> dict[str, bytes]:
 
 def deep(image: Image.Image) -> bytes:
     """Return an RGB PNG of 16 bits a channel, which Pillow cannot write."""
-
-    def chunk(name: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-
     rows = (np.asarray(image).astype(">u2") * 257).astype(">u2").reshape(image.height, -1)
     lines = b"".join(b"\0" + row.tobytes() for row in rows)
     head = struct.pack(">IIBBBBB", *image.size, 16, 2, 0, 0, 0)

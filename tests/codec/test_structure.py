@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import struct
 
 import pytest
@@ -14,12 +13,7 @@ from PIL import Image
 from pmd.codec import structure
 from tests.codec.pictures import inspected
 from tests.fetch import hostile
-
-
-def encoded(kind: str, size: tuple[int, int] = (40, 30), **more: object) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", size, (200, 10, 10)).save(buffer, kind, **more)
-    return buffer.getvalue()
+from tests.fetch.hostile import encoded
 
 
 def big_tiff(order: str, tile: int) -> bytes:

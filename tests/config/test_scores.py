@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from pmd.config import scores
 from pmd.errors import InputError
+from pmd.schema import keys
 
 
 @pytest.mark.parametrize(
@@ -139,7 +140,7 @@ def test_look_ups_are_exact_also_where_first_halves_agree(ids: list[bytes], data
     ids += [item[:8] + b"\xff" * 8 for item in ids[:5]] + [item[:9] + bytes(7) for item in ids[5:10]]
     ids = list(dict.fromkeys(ids))
     chosen = data.draw(st.sets(st.sampled_from(ids))) if ids else set()
-    kept = np.unique(scores.ids_of(pa.array(sorted(chosen), pa.binary(16))))
+    kept = np.unique(keys.sortable(pa.array(sorted(chosen), pa.binary(16))))
     verdicts = scores.Verdicts("pair_id", kept, rejects_missing=False)
     assert verdicts.has(pa.array(ids, pa.binary(16))).tolist() == [item in chosen for item in ids]
 
@@ -147,7 +148,7 @@ def test_look_ups_are_exact_also_where_first_halves_agree(ids: list[bytes], data
 def test_the_cost_of_a_look_up_does_not_grow_with_ids_that_begin_alike() -> None:
     """Ids are anyone's: of a thousand that share their first half each is found by one bisection."""
     ids = pa.array([b"alike---" + number.to_bytes(8, "big") for number in range(1000)], pa.binary(16))
-    verdicts = scores.Verdicts("pair_id", np.unique(scores.ids_of(ids)), rejects_missing=False)
+    verdicts = scores.Verdicts("pair_id", np.unique(keys.sortable(ids)), rejects_missing=False)
     looked: list[int] = []
 
     class Counting(np.ndarray):

@@ -453,7 +453,7 @@ def test_groups_of_an_earlier_version_are_read_whole_and_resolved(tmp_path: Path
 def test_what_is_not_committed_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(RootError) as told:
         dedupe_rules.read_groups(str(tmp_path))
-    assert told.value.remedy == "run: pmd dedupe"
+    assert told.value.remedy == "run: pmd dedupe CONFIG"
     with pytest.raises(RootError) as told:
         dedupe_rules.judge_again(str(tmp_path), 0, views(), ledger(), GROUPS.empty_table())
-    assert told.value.remedy == "run: pmd dedupe"
+    assert told.value.remedy == "run: pmd dedupe CONFIG"

@@ -26,7 +26,8 @@ from pmd.fetch import dates, outcome
 from pmd.fetch.http import addresses, receiving, special
 from pmd.fetch.http import resolver as names
 from pmd.fetch.http.head import Head
-from pmd.fetch.politeness import hosts, policies, robots, signals, tdmrep
+from pmd.fetch.politeness import hosts, policies, robots, shares, signals, tdmrep
+from pmd.fetch.politeness.slots import Slot, Slots
 from pmd.schema.statuses import OK, STATUSES, TRANSIENT
 
 NOON = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.UTC)
@@ -120,7 +121,7 @@ def test_every_http_status_has_one_of_ours(http_status: int) -> None:
     ],
 )
 def test_x_robots_tag(values: list[str], *, denied: bool) -> None:
-    assert (outcome.denying_tag(values, "pmd") is not None) == denied
+    assert (outcome.denying_tag(values, "pmd", outcome.tags_of(200)) is not None) == denied
 
 
 @pytest.mark.parametrize(
@@ -194,10 +195,10 @@ def test_any_retry_after_is_bounded(value: str, now: datetime.datetime) -> None:
 
 
 def test_an_x_robots_tag_of_any_length_is_judged_at_once() -> None:
-    long = "otherbot: noindex, " * 20_000
-    assert outcome.denying_tag([long], "pmd") == long
-    assert outcome.denying_tag(["otherbot: all, " * 20_000], "pmd") is None
-    assert outcome.denying_tag(["otherbot: noindex, " * 100], "pmd") is None
+    long, directives = "otherbot: noindex, " * 20_000, outcome.tags_of(200)
+    assert outcome.denying_tag([long], "pmd", directives) == long
+    assert outcome.denying_tag(["otherbot: all, " * 20_000], "pmd", directives) is None
+    assert outcome.denying_tag(["otherbot: noindex, " * 100], "pmd", directives) is None
 
 
 @given(st.text(st.characters(exclude_categories=[])), st.binary(max_size=50))
@@ -836,14 +837,14 @@ def run(coroutine: Coroutine[Any, Any, None]) -> None:
 
 def test_bytes_under_way_are_bounded_and_begun_bodies_come_first() -> None:
     async def story() -> None:
-        slots = hosts.Slots(images=4, max_bytes=1)
+        slots = Slots(images=4, max_bytes=1)
         free = slots._free
         first, second, third = [await slots.take() for _ in range(3)]
         await first.reserve(free - 10)
         await second.reserve(5)
         order: list[str] = []
 
-        async def more(name: str, slot: hosts.Slot, count: int) -> None:
+        async def more(name: str, slot: Slot, count: int) -> None:
             await slot.reserve(count)
             order.append(name)
 
@@ -865,7 +866,7 @@ def test_bytes_under_way_are_bounded_and_begun_bodies_come_first() -> None:
 
 def test_a_wait_that_is_given_up_keeps_nothing() -> None:
     async def story() -> None:
-        slots = hosts.Slots(images=2, max_bytes=1)
+        slots = Slots(images=2, max_bytes=1)
         free = slots._free
         holder, waiter = await slots.take(), await slots.take()
         await holder.reserve(free)
@@ -890,7 +891,7 @@ def test_refusals_of_one_moment_count_once_and_a_pause_holds_everybody() -> None
     async def story() -> None:
         loop = asyncio.get_running_loop()
         patience = hosts.Patience(backoff_s=0.02, limit_s=1)
-        group = hosts.Group(0.0, 8, hosts.Slots(8, 1), patience)
+        group = hosts.Group(0.0, 8, Slots(8, 1), patience)
         circuit = hosts.Circuit(patience)
         turns = [await group.turn(circuit) for _ in range(4)]
         refused_at = loop.time()
@@ -912,7 +913,7 @@ def test_refusals_of_one_moment_count_once_and_a_pause_holds_everybody() -> None
 def test_a_host_that_refuses_again_is_not_asked_again_at_once_whatever_it_says() -> None:
     async def story() -> None:
         patience = hosts.Patience(backoff_s=0.5, limit_s=0.1)  # so that a wait is an error here
-        group, circuit = hosts.Group(0.0, 8, hosts.Slots(8, 1), patience), hosts.Circuit(patience)
+        group, circuit = hosts.Group(0.0, 8, Slots(8, 1), patience), hosts.Circuit(patience)
         first = await group.turn(circuit)
         group.refused(first.sent_at, 0.0, 0.0)
         second = await group.turn(circuit)
@@ -954,7 +955,7 @@ def test_an_image_that_may_try_an_open_circuit_does_though_it_has_to_wait_for_it
 
     async def story() -> None:
         patience = hosts.Patience(failures=1, open_s=60.0)
-        slots = hosts.Slots(1, 1)
+        slots = Slots(1, 1)
         group, circuit = hosts.Group(0.0, 8, slots, patience), hosts.Circuit(patience)
         circuit.failed("timeout", answered=False)
         circuit.until = 0.0  # its time is up
@@ -972,7 +973,7 @@ def test_an_image_that_may_try_an_open_circuit_does_though_it_has_to_wait_for_it
 
 def test_a_delay_holds_for_its_host_alone_and_lanes_keep_it_together(monkeypatch: pytest.MonkeyPatch) -> None:
     async def story() -> None:
-        known = hosts.Hosts(FetchOptions(), 2, 0, hosts.Slots(8, 1), hosts.Patience())
+        known = hosts.Hosts(FetchOptions(), 2, 0, Slots(8, 1), hosts.Patience())
         slow, quick = ("slow.example.org", 80), ("quick.example.org", 80)
         known.keep(*slow, 4.0)
         known.keep(*quick, 0.01)
@@ -1021,22 +1022,22 @@ def test_lanes_together_keep_to_the_pace_in_any_second(
     assume(lanes == 1 or lanes <= rate)
     sent = 0
     for lane in range(lanes):
-        spacing = hosts.spacing_s(rate, lanes, lane)
+        spacing = shares.spacing_s(rate, lanes, lane)
         first, last = math.ceil((begins - starts[lane]) / spacing), math.floor((begins + 1 - starts[lane]) / spacing)
         sent += max(0, last - max(first, 0) + 1)
     assert sent <= max(1, rate)
 
 
 def test_shares_add_up() -> None:
-    assert [hosts.share(10, 4, lane) for lane in range(4)] == [3, 3, 2, 2]
-    assert [hosts.share(8, 1, 0)] == [8]
+    assert [shares.share(10, 4, lane) for lane in range(4)] == [3, 3, 2, 2]
+    assert [shares.share(8, 1, 0)] == [8]
 
 
 def test_hosts_of_a_domain_share_a_group() -> None:
     async def story() -> None:
         patience = hosts.Patience()
         groups = {"wikimedia": ("wikimedia.org", "wikipedia.org"), "farms": ("staticflickr.com", "live.flickr.com")}
-        known = hosts.Hosts(FetchOptions(host_groups=groups), 2, 0, hosts.Slots(1, 1), patience)
+        known = hosts.Hosts(FetchOptions(host_groups=groups), 2, 0, Slots(1, 1), patience)
         assert known.group("upload.wikimedia.org") is known.group("en.wikipedia.org")
         assert known.group("live.flickr.com") is known.group("c1.staticflickr.com")
         assert known.group("notwikipedia.org") is not known.group("wikipedia.org")

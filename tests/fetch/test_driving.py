@@ -26,7 +26,7 @@ from pmd.fetch.lane import judging
 from pmd.fetch.lane.engine import Lane
 from pmd.fetch.lists import blocklists
 from pmd.fetch.politeness import hosts
-from pmd.fetch.politeness.hosts import Permits
+from pmd.fetch.politeness.slots import Permits, Slots
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 from tests.fetch.test_forecast import Waiting
 
@@ -246,7 +246,7 @@ def test_what_takes_no_decode_and_no_time_is_judged_at_once(
 
 def test_nobody_overtakes_who_waits_for_a_host() -> None:
     async def run() -> list[int]:
-        slots = hosts.Slots(1, 1)
+        slots = Slots(1, 1)
         group, circuit = hosts.Group(0.0, 8, slots, HASTE), hosts.Circuit(HASTE)
         had = list[int]()
 
@@ -266,7 +266,7 @@ def test_nobody_overtakes_who_waits_for_a_host() -> None:
 
 def test_who_leaves_the_line_for_a_host_keeps_nothing() -> None:
     async def run() -> None:
-        slots = hosts.Slots(1, 1)
+        slots = Slots(1, 1)
         group, other = (hosts.Group(0.0, 1, slots, HASTE, name) for name in ("a", "b"))
         circuit = hosts.Circuit(HASTE)
         first = await group.turn(circuit)
@@ -296,7 +296,7 @@ def test_a_turn_is_one_wait_however_many_stand_in_line() -> None:
     """For a connection, for the pace and for a slot together: each would else be a task woken once more."""
 
     async def run() -> int:
-        slots = hosts.Slots(2, 1)
+        slots = Slots(2, 1)
         group, circuit = hosts.Group(0.0, 2, slots, HASTE), hosts.Circuit(HASTE)
         woken = 0
 
@@ -328,7 +328,7 @@ def test_a_turn_is_one_wait_however_many_stand_in_line() -> None:
 def test_a_request_that_went_out_again_keeps_its_distance_from_one_that_waits_for_a_slot() -> None:
     async def run() -> tuple[float, float]:
         loop = asyncio.get_running_loop()
-        group, circuit = hosts.Group(1.0, 8, hosts.Slots(1, 1), HASTE), hosts.Circuit(HASTE)
+        group, circuit = hosts.Group(1.0, 8, Slots(1, 1), HASTE), hosts.Circuit(HASTE)
         first = await group.turn(circuit)  # the only slot
         second = asyncio.create_task(group.turn(circuit))
         await asyncio.sleep(5)
@@ -349,7 +349,7 @@ def test_requests_keep_their_distance_while_a_name_is_resolved_anew() -> None:
     async def run() -> None:
         loop = asyncio.get_running_loop()
         chosen, nothing = options(robots=False, per_host=PerHost(requests_per_s=4, connections=4)), None
-        known = hosts.Hosts(chosen, 1, 0, hosts.Slots(8, chosen.max_bytes), HASTE)
+        known = hosts.Hosts(chosen, 1, 0, Slots(8, chosen.max_bytes), HASTE)
         client: Any = Client(*(nothing, SlowNames(), known, chosen, "pmd", {}, {}, nothing, nothing))  # type: ignore[arg-type]
 
         async def get(_: Any, target: Target, turn: hosts.Turn, *__: Any) -> None:

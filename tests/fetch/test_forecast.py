@@ -10,8 +10,9 @@ import pytest
 
 from pmd.config.options import FetchOptions, PerHost
 from pmd.errors import ConfigError
-from pmd.fetch.politeness import forecast, hosts
+from pmd.fetch.politeness import forecast, hosts, shares
 from pmd.fetch.politeness.forecast import ARCHIVES, MANY, Shard
+from pmd.fetch.politeness.slots import Slots
 from pmd.text import urls
 
 
@@ -45,10 +46,10 @@ class Late(Waiting):
 def left(requests: int, requests_per_s: int, late_s: float) -> list[float]:
     """Return when requests leave that one host is asked one after the other, by a loop that wakes as late as that."""
     patience = hosts.Patience()
-    spacing_s = hosts.spacing_s(requests_per_s, 1, 0)
+    spacing_s = shares.spacing_s(requests_per_s, 1, 0)
 
     async def story() -> list[float]:
-        group, circuit = hosts.Group(spacing_s, 1, hosts.Slots(1, 1), patience), hosts.Circuit(patience)
+        group, circuit = hosts.Group(spacing_s, 1, Slots(1, 1), patience), hosts.Circuit(patience)
         times = []
         for _ in range(requests):
             turn = await group.turn(circuit)
@@ -63,20 +64,20 @@ def left(requests: int, requests_per_s: int, late_s: float) -> list[float]:
 def test_a_loop_that_wakes_a_little_late_costs_a_host_nothing_of_its_rate() -> None:
     """Requests that each waited from when the one before had left lost 2.6 % of the rate here."""
     times = left(500, 10, 0.005)
-    assert times[-1] - times[0] <= 499 * hosts.spacing_s(10, 1, 0) + 0.005 + 1e-6
+    assert times[-1] - times[0] <= 499 * shares.spacing_s(10, 1, 0) + 0.005 + 1e-6
 
 
 @pytest.mark.parametrize("late_s", [0.001, 0.005, 0.02, 0.3])
 def test_however_late_requests_leave_no_second_has_more_than_agreed(late_s: float) -> None:
     times = left(500, 10, late_s)
     closest = min(later - sooner for sooner, later in zip(times, times[10:], strict=False))
-    assert closest >= 1 + hosts.MARGIN_S - hosts._LATE_S - 1e-9, "the rest is for their way"
+    assert closest >= 1 + shares.MARGIN_S - hosts._LATE_S - 1e-9, "the rest is for their way"
 
 
 def paced(options: FetchOptions, lanes: int, lane: int, shards: list[dict[str, int]]) -> float:
     """Return the seconds in which a lane's pacer lets through the images of its shards, each `IMAGE_S` on its way."""
     patience = hosts.Patience()
-    slots = hosts.Slots(options.concurrency, options.max_bytes)
+    slots = Slots(options.concurrency, options.max_bytes)
     known = hosts.Hosts(options, lanes, lane, slots, patience)
 
     async def image(host: str) -> None:
@@ -120,12 +121,12 @@ def test_a_fetch_takes_as_long_as_its_slowest_lane_is_paced(options: FetchOption
     found = forecast.forecast((Shard(number, counts) for number, counts in enumerate(grouped)), options)
     took = [
         paced(
-            options, options.lanes, lane, [s for n, s in enumerate(shards) if hosts.lane_of(n, options.lanes) == lane]
+            options, options.lanes, lane, [s for n, s in enumerate(shards) if shares.lane_of(n, options.lanes) == lane]
         )
         for lane in range(options.lanes)
     ]
     # Of each shard the last image's way, and before its first nobody waits.
-    edge = (forecast.IMAGE_S + hosts.spacing_s(options.per_host.requests_per_s, options.lanes, options.lanes - 1)) * 8
+    edge = (forecast.IMAGE_S + shares.spacing_s(options.per_host.requests_per_s, options.lanes, options.lanes - 1)) * 8
     assert found.hours * 3600 == pytest.approx(max(took), abs=edge)
     assert edge < max(took) / 4
     assert found.slowest is not None
@@ -146,7 +147,7 @@ def test_a_lane_keeps_its_share_though_others_have_no_work() -> None:
     one = forecast.forecast([Shard(0, {"a.test": 900}), Shard(2, {"a.test": 900})], chosen(lanes=2))
     assert one.hours == pytest.approx(2 * both.hours)
     assert one.slowest is not None
-    assert one.slowest.images_per_s == pytest.approx(1 / hosts.spacing_s(10, lanes=2, lane=0))
+    assert one.slowest.images_per_s == pytest.approx(1 / shares.spacing_s(10, lanes=2, lane=0))
 
 
 def test_what_is_slowest_in_each_shard_adds_up() -> None:
@@ -154,7 +155,7 @@ def test_what_is_slowest_in_each_shard_adds_up() -> None:
     found = forecast.forecast(
         [Shard(0, {"a.test": 100, "b.test": 10}), Shard(1, {"a.test": 10, "b.test": 100})], options
     )
-    spacing = hosts.spacing_s(1.0, lanes=1, lane=0)
+    spacing = shares.spacing_s(1.0, lanes=1, lane=0)
     assert found.hours * 3600 == pytest.approx(200 * spacing)
     assert found.hosts[0].hours * 3600 == pytest.approx(110 * spacing)
 

@@ -78,8 +78,8 @@ POINTS = (
         "pmd.fetch.http.receiving:ImageBody.take",
         70,
     ),  # inside a download: the headers are here, the body is not
-    ("after", "pmd.fetch.generations.store:StoreTar.add", 50),
-    ("after", "pmd.fetch.generations.store:StoreTar.finish", 2),
+    ("after", "pmd.fetch.generations.tar:StoreTar.add", 50),
+    ("after", "pmd.fetch.generations.tar:StoreTar.finish", 2),
     ("before", "pmd.store.commits:put_table", 2),  # attempts are written, the ledger is not
     ("before", "pmd.fetch.generations.store:commit_generation", 2),
     (

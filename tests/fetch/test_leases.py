@@ -27,7 +27,8 @@ from pmd.fetch.http.client import Client
 from pmd.fetch.lane import leases
 from pmd.fetch.lane.leases import ASK_S, LEASE_S, LOST_S, RENEW_S
 from pmd.fetch.lane.stopping import Stop
-from pmd.fetch.politeness import hosts
+from pmd.fetch.politeness import hosts, shares
+from pmd.fetch.politeness.slots import Slots
 from pmd.fetch.transforms import lane_name
 from pmd.store import storage, versions
 from tests.fetch.test_forecast import Waiting
@@ -544,7 +545,7 @@ def test_an_image_that_begins_in_a_pause_takes_no_turn_before_its_end() -> None:
 
     async def story() -> tuple[int, int]:
         loop = asyncio.get_running_loop()
-        known = hosts.Hosts(options, 1, 0, hosts.Slots(8, options.max_bytes), patience)
+        known = hosts.Hosts(options, 1, 0, Slots(8, options.max_bytes), patience)
         sends = Client(*(nothing, nothing, known, options, "pmd", {}, {}, nothing, nothing), pauses=lambda: not may[0])
         for _ in range(patience.failures):
             known.circuit("one.test", 80).failed("connection", answered=False)
@@ -600,10 +601,10 @@ class Simulated:
         loop = asyncio.get_running_loop()
         await asyncio.sleep(begins)
         lease = await self._taken(lane)
-        first_s = hosts.spacing_s(RATE, LANES, lane)
+        first_s = shares.spacing_s(RATE, LANES, lane)
         await asyncio.sleep(first_s)
         options = FetchOptions(per_host=PerHost(requests_per_s=RATE, connections=LANES), lanes=LANES)
-        known = hosts.Hosts(options, LANES, lane, hosts.Slots(64, options.max_bytes), hosts.Patience())
+        known = hosts.Hosts(options, LANES, lane, Slots(64, options.max_bytes), hosts.Patience())
         nothing: Any = None  # what makes requests: only the gate before them is asked
         sends = Client(
             *(nothing, nothing, known, options, "pmd", {}, {}, nothing, nothing),
@@ -689,7 +690,7 @@ def test_a_host_sees_nine_tenths_of_its_rate_and_never_more_though_a_worker_dies
     # Half of the lanes stand still until the driver has looked at their leases for their time, and a copy looks.
     assert NOTICED_S < LEASE_S
     lost_s = (LEASE_S + 3 * leases._LOOK_S) / 2 + 2
-    assert len(found.asked) >= RATE / (1 + hosts.MARGIN_S) * (all_s - lost_s) - LANES
+    assert len(found.asked) >= RATE / (1 + shares.MARGIN_S) * (all_s - lost_s) - LANES
     assert len(found.asked) >= 0.9 * RATE * all_s
 
 
@@ -705,7 +706,7 @@ def test_so_it_does_where_the_engine_ends_all_workers_with_the_one_that_died(tmp
     again = [(lane, died + NOTICED_S, Worker()) for lane in range(LANES)]
     found = simulated(tmp_path, [*first, *again], all_s)
     lost_s = lanes_dead * (LEASE_S + 3 * leases._LOOK_S + 2) + (LANES - lanes_dead) * (NOTICED_S - 2.0 + 2)
-    assert len(found.asked) >= RATE / (1 + hosts.MARGIN_S) * (all_s - lost_s / LANES) - LANES
+    assert len(found.asked) >= RATE / (1 + shares.MARGIN_S) * (all_s - lost_s / LANES) - LANES
     assert len(found.asked) >= 0.9 * RATE * all_s
 
 

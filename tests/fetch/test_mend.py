@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pmd.fetch.generations import mend
-from pmd.fetch.generations.store import StoreTar
+from pmd.fetch.generations.tar import StoreTar
 
 CONTENTS = {bytes([number]) * 16: bytes([number]) * length for number, length in ((1, 700), (2, 512), (3, 5))}
 

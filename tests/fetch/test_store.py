@@ -18,7 +18,8 @@ from PIL import Image
 
 from pmd.config.options import FetchOptions
 from pmd.errors import InputError, NetworkError, RootError
-from pmd.fetch.generations import store
+from pmd.fetch.generations import claims, store
+from pmd.fetch.generations.tar import StoreTar
 from pmd.fetch.generations.waiting import Waiting
 from pmd.fetch.lane.engine import Lane
 from pmd.fetch.ledger import state, stored
@@ -228,16 +229,16 @@ def test_killed_between_its_writes_and_run_again(
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(store.StoreTar if place == "finish" else commits, place, kill)
+        patched.setattr(StoreTar if place == "finish" else commits, place, kill)
         with pytest.raises(Killed):
             run(tmp_path / "killed", rows, web)
     assert state.read_ledger(str(tmp_path / "killed"), 3).num_rows == 0
     left = files(tmp_path / "killed")
     assert not [name for name in left if name.endswith("_stage.json")]
-    assert len(store.sweep(str(tmp_path / "killed"), 3)) == len(left)
+    assert len(claims.sweep(str(tmp_path / "killed"), 3)) == len(left)
     run(tmp_path / "killed", rows, web)
     assert outcome(tmp_path / "killed") == outcome(tmp_path / "undisturbed")
-    assert store.sweep(str(tmp_path / "killed"), 3) == []
+    assert claims.sweep(str(tmp_path / "killed"), 3) == []
     assert len(files(tmp_path / "killed")) == 4
 
 
@@ -257,22 +258,22 @@ def test_of_two_workers_one_commits_and_what_the_other_leaves_is_swept(
     folder = root.ledger_folder(str(tmp_path), 3, 0)
     assert standing == commits.require(folder, "")
     assert all(storage.exists(commits.path_of(folder, file.name)) for file in standing.files)
-    assert {path.rsplit(".", 1)[-1] for path in store.sweep(str(tmp_path), 3)} <= {"tar", "parquet"}
+    assert {path.rsplit(".", 1)[-1] for path in claims.sweep(str(tmp_path), 3)} <= {"tar", "parquet"}
     assert all(storage.exists(commits.path_of(folder, file.name)) for file in standing.files)
-    assert store.sweep(str(tmp_path), 3) == []
+    assert claims.sweep(str(tmp_path), 3) == []
 
 
 def test_the_worker_of_a_killed_driver_commits_nothing_once_another_has_begun(web: Web, tmp_path: Path) -> None:
     rows = images(web)
     folder = root.ledger_folder(str(tmp_path), 3, 0)
     for epoch in (1, 2):
-        store.begin(register.current(str(tmp_path)), [3], epoch)
+        claims.begin(register.current(str(tmp_path)), [3], epoch)
     with pytest.raises(RootError, match="a later run"):
         run(tmp_path, rows, web, epoch=1)
     assert commits.read(folder) is None
     run(tmp_path, rows, web, epoch=2)
     standing = commits.require(folder, "")
-    store.end(register.current(str(tmp_path)), [3], 2)
+    claims.end(register.current(str(tmp_path)), [3], 2)
     listed = {Path(commits.path_of(folder, file.name)) for file in standing.files} | {Path(folder, "_stage.json")}
     assert {tmp_path / name for name in files(tmp_path)} == listed | {Path(register.path_of(str(tmp_path)))}
 
@@ -283,7 +284,7 @@ def test_what_a_commit_lists_is_there_even_if_a_sweep_came_between(
     whole = store.commit_generation
 
     def swept(root_folder: str, commit: Commit) -> Commit:
-        store.sweep(root_folder, commit.facts["shard"])
+        claims.sweep(root_folder, commit.facts["shard"])
         return whole(root_folder, commit)
 
     monkeypatch.setattr(store, "commit_generation", swept)
@@ -342,7 +343,7 @@ def test_what_says_nothing_while_no_host_answers_waits_in_a_generation_of_its_ow
     assert commit.sources == {"coco": Books(1, {"dead": 1, "no_location": 1})}
     assert standing(folder) == SETTLED
     left = store.end_waiting(str(folder), waiting, settle=settle)
-    store.end(register.current(str(folder)), [3], 0)
+    claims.end(register.current(str(folder)), [3], 0)
     assert left == ({} if settle else {"dns": 2, "timeout": 1, "connection": 1})
     assert standing(folder) == (SETTLED | UNHEARD if settle else SETTLED)
     assert len(list(state.generations(str(folder), 3))) == 1 + settle
@@ -352,7 +353,7 @@ def test_what_says_nothing_while_no_host_answers_waits_in_a_generation_of_its_ow
             assert commits.sha256(content) == file.sha256
             if "attempts" in file.name:
                 assert set(pq.read_table(io.BytesIO(content))["generation"].to_pylist()) <= {generation}
-    assert store.sweep(str(folder), 3) == []
+    assert claims.sweep(str(folder), 3) == []
 
 
 def test_an_image_that_an_earlier_run_lost_does_not_wait_and_one_that_it_lost_otherwise_does(
@@ -376,7 +377,7 @@ def test_an_image_that_an_earlier_run_lost_does_not_wait_and_one_that_it_lost_ot
 def test_the_tar_of_the_same_members_has_the_same_bytes(tmp_path: Path) -> None:
     names = []
     for folder in ("a", "b"):
-        with store.StoreTar(str(tmp_path / folder)) as tar:
+        with StoreTar(str(tmp_path / folder)) as tar:
             assert tar.add("x.jpg", b"abc") == 512
             assert tar.add("y.jpg", bytes(512)) == 1536
             file = tar.finish()
@@ -384,7 +385,7 @@ def test_the_tar_of_the_same_members_has_the_same_bytes(tmp_path: Path) -> None:
         assert (file.bytes, file.rows) == (512 + 512 + 512 + 512 + 1024, 2)
         names.append(file.name)
     assert names[0] == names[1]
-    with store.StoreTar(str(tmp_path / "c")) as tar:
+    with StoreTar(str(tmp_path / "c")) as tar:
         tar.add("x.jpg", b"abc")
     assert storage.list_files(str(tmp_path / "c")) == []
 
@@ -398,7 +399,7 @@ def test_small_members_of_a_tar_are_written_together(tmp_path: Path, monkeypatch
         return write(file, content)
 
     monkeypatch.setattr(patience.Writing, "write", noted)
-    with store.StoreTar(str(tmp_path)) as tar:
+    with StoreTar(str(tmp_path)) as tar:
         offsets = [tar.add(f"{number}.jpg", bytes([number]) * 100_000) for number in range(12)]
         file = tar.finish()
     assert file is not None
@@ -412,7 +413,7 @@ def test_the_tar_is_what_pythons_own_module_writes(tmp_path: Path) -> None:
     members = {f"{keys.digest(str(length)).hex()}.jpg": bytes(length) for length in (0, 1, 511, 512, 77_123)}
     expected = io.BytesIO()
     with (
-        store.StoreTar(str(tmp_path)) as tar,
+        StoreTar(str(tmp_path)) as tar,
         tarfile.open(fileobj=expected, mode="w", format=tarfile.USTAR_FORMAT) as whole,
     ):
         for name, content in members.items():

@@ -17,7 +17,8 @@ from pmd.fetch.http import second_look, transfers, trust
 from pmd.fetch.http.broken import Broken
 from pmd.fetch.http.head import ENDLESS, Head
 from pmd.fetch.lane.engine import Lane
-from pmd.fetch.politeness import hosts
+from pmd.fetch.politeness import slots
+from pmd.fetch.politeness.slots import Slot
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 
 JPEG = photo()
@@ -279,7 +280,7 @@ def test_proxies_of_the_environment_are_not_asked(web: Web, monkeypatch: pytest.
 
 def test_bodies_wait_for_room_whole_and_in_order(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of bodies that do not say how long they are only one may be long at a time: the others wait in the middle."""
-    monkeypatch.setattr(hosts, "_BUDGET_BYTES", 0)
+    monkeypatch.setattr(slots, "_BUDGET_BYTES", 0)
     bodies = {f"a.test/{number}": photo(seed=number) + bytes(3_000_000 + number) for number in range(6)}
 
     def chunked(body: bytes) -> bytes:
@@ -297,12 +298,12 @@ def test_bodies_in_chunks_that_say_a_length_too_never_wait_for_each_other(
     web: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each has said that it is shorter, and is longer: were room kept for what they said, none would come to its end."""
-    monkeypatch.setattr(hosts, "_BUDGET_BYTES", 0)
+    monkeypatch.setattr(slots, "_BUDGET_BYTES", 0)
     body, said = photo() + bytes(3_400_000), 3_000_000
     both_begun, begun = asyncio.Event(), set[int]()
-    reserve_now = hosts.Slot.reserve_now
+    reserve_now = Slot.reserve_now
 
-    def noted(slot: hosts.Slot, count: int) -> bool:
+    def noted(slot: Slot, count: int) -> bool:
         there = reserve_now(slot, count)
         begun.add(id(slot))
         if len(begun) == 2:
@@ -316,7 +317,7 @@ def test_bodies_in_chunks_that_say_a_length_too_never_wait_for_each_other(
         writer.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body) - said, body[said:]))
         await writer.drain()
 
-    monkeypatch.setattr(hosts.Slot, "reserve_now", noted)
+    monkeypatch.setattr(Slot, "reserve_now", noted)
     places = ["a.test/x", "b.test/x"]
     web.routes |= dict.fromkeys(places, longer)
     rows = table(*(image_row(place, f"http://{place}") for place in places))

@@ -63,10 +63,6 @@ def test_slices_are_read_as_slices() -> None:
     assert [column.to_pylist() for column in split.columns] == [["a", "c"], ["b", "d"]]
 
 
-def test_other_separators() -> None:
-    assert split_columns(lines_of([b"a,b\t"]), b",", columns=[2]).column(1).to_pylist() == ["b\t"]
-
-
 @settings(max_examples=150, deadline=None)
 @given(
     rows=st.lists(

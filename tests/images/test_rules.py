@@ -14,15 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import images as pipeline
 from pmd.config import scores
 from pmd.config.asked import Asked
 from pmd.config.options import LicenceOptions
 from pmd.errors import InputError
 from pmd.formats import archives
 from pmd.images import aliases as images_aliases
+from pmd.images import beside, takedowns
 from pmd.images import rules as images_rules
-from pmd.images import takedowns
 from pmd.images.aliases import Aliases
 from pmd.images.rules import Takedown
 from pmd.schema import keys
@@ -108,8 +107,7 @@ def standing(stands: dict[str, str]) -> Aliases:
 
 def aliases_of(tmp_path: Path, *files: str) -> Aliases:
     found = [batch for file in files for batch in images_aliases.found(file)]
-    path = pipeline.write_aliases(found, str(tmp_path / "side"))
-    return Aliases(pa.ipc.open_file(Path(path).read_bytes()).read_all())
+    return beside.read_aliases(beside.write_aliases(found, str(tmp_path / "side")))
 
 
 def test_a_flickr_photograph_that_coco_has_gives_way_to_it(tmp_path: Path) -> None:
@@ -243,7 +241,7 @@ def test_what_workers_keep_in_memory_by_its_path_has_another_path_when_it_change
     side = str(tmp_path / "side")
     rows = [pair("coco", str(n), f"coco:{n}", image_url=COCO, also=f"flickr:{n}") for n in (1, 2)]
     paths = [
-        pipeline.write_aliases(images_aliases.found(write_pairs(tmp_path, *some)), side)
+        beside.write_aliases(images_aliases.found(write_pairs(tmp_path, *some)), side)
         for some in (rows[:1], rows, rows[:1])
     ]
     assert paths[0] == paths[2] != paths[1]
@@ -499,7 +497,7 @@ def test_gathering_does_not_depend_on_order(pairs: list[dict[str, Any]], data: s
 
 
 def _verdicts(column: str, *ids: bytes, rejects_missing: bool) -> scores.Verdicts:
-    return scores.Verdicts(column, np.sort(scores.ids_of(pa.array(ids, KEY))), rejects_missing)
+    return scores.Verdicts(column, np.sort(keys.sortable(pa.array(ids, KEY))), rejects_missing)
 
 
 def test_the_addresses_of_a_list_are_spelled_once_for_all_batches(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,9 @@ from typer.testing import CliRunner
 from pmd import cli, flow
 from pmd.config import Config
 from pmd.config.engine import Prices
-from pmd.inspection import costs, plan, plan_text
+from pmd.inspection import plan
+from pmd.inspection.plan import costs
+from pmd.inspection.plan.render import _short
 from tests import tiny_root
 
 #: A processor's hour for one coin, and nothing beside it.
@@ -53,9 +55,9 @@ def test_a_stage_without_a_rate_is_told_without_and_named_below(
     found = costs.cost(chosen, planned(rows=1_000_000), ONE)
     assert found["price"] == whole["price"] > 0
     assert found["stages"][:-1] == whole["stages"]
-    assert [*costs.rows(found, plan_text._short)][-1] == ("stranger", "–", "–", "", "unknown")
-    assert next(costs.lines(found, plan_text._short)).startswith("All but the fetch and stranger: ~")
-    assert next(costs.lines(whole, plan_text._short)).startswith("All but the fetch: ~")
+    assert [*costs.rows(found, _short)][-1] == ("stranger", "–", "–", "", "unknown")
+    assert next(costs.lines(found, _short)).startswith("All but the fetch and stranger: ~")
+    assert next(costs.lines(whole, _short)).startswith("All but the fetch: ~")
 
 
 def test_hours_grow_with_what_the_stage_works_on(chosen: Config) -> None:
@@ -86,10 +88,10 @@ def test_a_fetch_costs_its_lanes_as_long_as_it_takes_and_is_no_part_of_the_sum(c
     found = costs.cost(chosen, planned(to_fetch=2_600, fetch={"lanes": 16, "hours": 900.0}), ONE)
     assert found["waiting"] == {"hours": 14_400.0, "price": 14_400.0}
     assert found["price"] == 0
-    said = "\n".join(costs.lines(found, plan_text._short))
+    said = "\n".join(costs.lines(found, _short))
     assert "The fetch keeps its lanes for 14,000 hours in all, which cost 14,000 EUR there" in said
     assert "pmd fetch CONFIG --engine local" in said
-    assert "fetch" not in "\n".join(costs.lines(costs.cost(chosen, planned(), ONE), plan_text._short)).replace(
+    assert "fetch" not in "\n".join(costs.lines(costs.cost(chosen, planned(), ONE), _short)).replace(
         "All but the fetch", ""
     )
 
@@ -109,7 +111,7 @@ def test_the_plan_shows_them_in_80_columns(chosen: Config) -> None:
     found = plan.plan(chosen)
     assert "cost" not in found
     found["cost"] = costs.cost(chosen, found, Prices())
-    lines = plan_text.render(found | {"root": "pmd"}, 80).splitlines()
+    lines = plan.render(found | {"root": "pmd"}, 80).splitlines()
     start = lines.index("On machines that are paid by time:")
     assert lines[start + 1].split() == ["stage", "processor", "hours", "USD", "between", "told", "by"]
     assert [line.split()[0] for line in lines[start + 2 : start + 2 + len(flow.STAGES)]] == [*flow.NAMES]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pmd.inspection import estimates
-from pmd.inspection.estimates import Estimate, Piece, known
+from pmd.inspection.plan import estimates
+from pmd.inspection.plan.estimates import Estimate, Piece, known
 
 
 @st.composite

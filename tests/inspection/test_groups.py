@@ -13,7 +13,7 @@ from pmd import flow
 from pmd.books.committed import Committed
 from pmd.books.report import Report
 from pmd.dedupe import rules
-from pmd.inspection import groups
+from pmd.inspection.verify import groups
 from pmd.schema.tables import GROUPS, KEY
 from pmd.store import commits, exchange, root
 from pmd.store.commits import Commit

@@ -643,6 +643,10 @@ def test_a_lost_store_file_is_told_in_the_picture_s_place(world: World, tmp_path
         ),
         ({"source": "wit"}, "--source: no such source\n  expected: one of coco, visual_genome\n  found: wit"),
         (
+            {"source": "COCO"},
+            "--source: no such source\n  expected: one of coco, visual_genome\n  found: COCO\n  remedy: did you mean coco?",
+        ),
+        (
             {"reason": "deaf"},
             f"--reason: no such reason\n  expected: one of {', '.join(REASONS)}\n  found: deaf\n  remedy: did you mean dead?",
         ),

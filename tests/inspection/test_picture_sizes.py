@@ -11,7 +11,9 @@ import pytest
 from pmd import codec, config
 from pmd.config.options import FetchOptions
 from pmd.fetch.lane import judging
-from pmd.inspection import picture_sizes, plan
+from pmd.inspection import plan
+from pmd.inspection.plan import picture_sizes
+from pmd.inspection.plan.sizes import RESIZED_BYTES
 from tests.config.test_model import LEAST, SBU
 
 
@@ -62,7 +64,7 @@ def test_photographs_take_about_as_much(samples: Path, options: dict[str, Any]) 
     sizes = []
     for path in sorted((samples / "coco" / "train2017").glob("*.jpg"))[:40]:
         sizes.append(len(codec.prepare(path.read_bytes(), codec.Limits(), form, hashed=False).stored or b""))
-    assert float(np.mean(sizes)) == pytest.approx(plan.RESIZED_BYTES * expected(**options), rel=0.2)
+    assert float(np.mean(sizes)) == pytest.approx(RESIZED_BYTES * expected(**options), rel=0.2)
 
 
 def configured(fetch: str = "", shard: str = "") -> config.Config:

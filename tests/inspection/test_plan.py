@@ -19,8 +19,10 @@ from typer.testing import CliRunner
 from pipelines import curate, images
 from pmd import cli, config, manifests, sources
 from pmd.fetch.ledger import partitions, state
-from pmd.fetch.politeness import forecast, hosts
-from pmd.inspection import expected, plan, plan_text, sampling, status
+from pmd.fetch.politeness import forecast, shares
+from pmd.inspection import plan, status
+from pmd.inspection.plan import estimates, expected, published, sampling, sizes
+from pmd.inspection.plan.render import _time
 from pmd.manifests.select import human_bytes
 from pmd.store import commits, root
 from tests import postcards, tiny_root
@@ -70,11 +72,11 @@ def test_a_source_has_no_more_images_than_records_though_a_record_gives_several_
 def test_the_slowest_host_decides_the_hours(tmp_path: Path) -> None:
     found = plan.plan(_config(tmp_path))
     host = "multimedia-commons.s3-us-west-2.amazonaws.com"
-    spacing = hosts.spacing_s(10, lanes=1, lane=0)
+    spacing = shares.spacing_s(10, lanes=1, lane=0)
     assert found["fetch"]["slowest"] == found["fetch"]["hosts"][0]
     assert (found["fetch"]["slowest"]["host"], found["fetch"]["slowest"]["limit"]) == (host, "requests_per_s")
     assert found["fetch"]["hours"] == pytest.approx(30_300_000 * spacing / 3600)
-    shown = " ".join(plan_text.render(found).split())
+    shown = " ".join(plan.render(found).split())
     assert "Fetching takes ~900 h (720 h to 1,100 h) or more." in shown
     assert f"What decides is {host}: ~30,300,000 images, 9.30 a second (requests_per_s), ~900 h." in shown
     assert "Assumed:" in shown
@@ -89,7 +91,7 @@ def test_where_no_host_holds_them_up_the_lanes_decide(tmp_path: Path) -> None:
     slowest = found["fetch"]["slowest"]
     assert (slowest["host"], slowest["limit"], slowest["images"]) == (None, "machine", 12_423_374)
     assert found["fetch"]["hours"] == pytest.approx(12_423_374 / (2 * forecast.LANE_IMAGES_PER_S) / 3600, rel=1e-3)
-    assert "What decides is no host: the lanes themselves" in " ".join(plan_text.render(found).split())
+    assert "What decides is no host: the lanes themselves" in " ".join(plan.render(found).split())
 
 
 def test_sources_of_one_host_group_share_its_pace(tmp_path: Path) -> None:
@@ -110,14 +112,14 @@ def test_sources_of_one_host_group_share_its_pace(tmp_path: Path) -> None:
 def test_disk_is_told_for_both_forms_and_regions_are_kept_original(tmp_path: Path) -> None:
     found = plan.plan(_config(tmp_path))
     there, disk = found["fetched"], found["disk"]
-    assert disk["store"]["original"] == pytest.approx(there * plan.ORIGINAL_BYTES, rel=0.02)
+    assert disk["store"]["original"] == pytest.approx(there * sizes.ORIGINAL_BYTES, rel=0.02)
     regions = 108_077 / found["images"]
-    mean = (1 - regions) * plan.RESIZED_BYTES + regions * plan.ORIGINAL_BYTES
+    mean = (1 - regions) * sizes.RESIZED_BYTES + regions * sizes.ORIGINAL_BYTES
     assert disk["store"]["resized"] == pytest.approx(there * mean, rel=0.03)
     low, high = disk["ranges"]["resized"]
     assert low <= there * mean / 2 <= there * mean * 2 <= high
     resized, original = (human_bytes(disk["store"][form]) for form in ("resized", "original"))
-    lines = plan_text.render(found).splitlines()
+    lines = plan.render(found).splitlines()
     for form, size in (("resized", resized), ("original", original)):
         (line,) = (line for line in lines if line.startswith(f"store, {form}"))
         assert f"~{size} " in line
@@ -138,15 +140,11 @@ def test_a_file_that_is_shorter_than_upstreams_counts_for_less(tmp_path: Path) -
     whole = manifest.files[0].bytes
     assert whole is not None
     path = str(tmp_path / "cc12m.tsv")
-    assert expected.expected_pairs(manifest, {path: whole}, manifest.upstream_rows) == (12_423_374, "published")
-    assert expected.expected_pairs(manifest, {path: whole // 4}, manifest.upstream_rows)[0] == pytest.approx(
-        3_105_843, abs=2
-    )
-    assert expected.expected_pairs(manifest, {path: 100}, manifest.upstream_rows)[0] <= 5
+    assert published.pairs(manifest, {path: whole}, manifest.upstream_rows) == (12_423_374, "published")
+    assert published.pairs(manifest, {path: whole // 4}, manifest.upstream_rows)[0] == pytest.approx(3_105_843, abs=2)
+    assert published.pairs(manifest, {path: 100}, manifest.upstream_rows)[0] <= 5
     other = str(tmp_path / "mine.tsv")
-    assert expected.expected_pairs(manifest, {other: whole // 4}, manifest.upstream_rows)[0] == pytest.approx(
-        3_105_843, abs=2
-    )
+    assert published.pairs(manifest, {other: whole // 4}, manifest.upstream_rows)[0] == pytest.approx(3_105_843, abs=2)
 
 
 @pytest.mark.parametrize(("rows", "basis"), [(700, "counted"), (50_000, "sampled")])
@@ -195,7 +193,7 @@ def test_of_pairs_of_ones_own_that_cannot_be_read_nothing_is_known(
     (mine,) = [source for source in found["sources"] if source["name"] == "mine"]
     assert (mine["basis"], mine["rows"], mine["pairs"], mine["images"]) == ("unknown", 0, 0, 0)
     assert (bool(mine["missing"]), bool(mine["unreadable"])) == (content is None, content is not None)
-    shown = plan_text.render(found)
+    shown = plan.render(found)
     figures = "so that nothing is known of it and no figure has anything of it"
     told = f"mine is not there, {figures}." if content is None else f"mine cannot be read, {figures}:"
     assert told in " ".join(shown.split())
@@ -206,10 +204,10 @@ def test_of_pairs_of_ones_own_that_cannot_be_read_nothing_is_known(
 
 def test_a_source_that_the_paper_does_not_have_has_a_pair_a_record() -> None:
     manifest = manifests.load("yfcc100m")
-    assert expected.expected_pairs(manifest, None, 100_000_000) == (30_300_000, "Table 2")
+    assert published.pairs(manifest, None, 100_000_000) == (30_300_000, "Table 2")
     beside = manifest.model_copy(update={"table2": None})
-    assert expected.expected_pairs(beside, None, 100_000_000) == (100_000_000, "published")
-    assert expected._sharing(beside) == 100_000_000
+    assert published.pairs(beside, None, 100_000_000) == (100_000_000, "published")
+    assert published.sharing(beside) == 100_000_000
 
 
 def test_of_what_nobody_counted_nothing_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,15 +216,15 @@ def test_of_what_nobody_counted_nothing_is_known(tmp_path: Path, monkeypatch: py
     looked = expected._from_manifest(source, (), ("p.tsv",), None)
     assert (looked.basis, looked.rows, looked.pairs) == (
         expected.UNKNOWN,
-        expected.estimates.known(0),
-        expected.estimates.known(0),
+        estimates.known(0),
+        estimates.known(0),
     )
 
 
 def test_only_regions_count_for_visual_genome() -> None:
     manifest = manifests.load("visual_genome")
     sizes = {"a/image_data.json.zip": 1_780_854, "a/region_descriptions.json.zip": 127_377_968}
-    assert expected.expected_pairs(manifest, sizes, manifest.upstream_rows) == (5_408_689, "published")
+    assert published.pairs(manifest, sizes, manifest.upstream_rows) == (5_408_689, "published")
 
 
 def test_what_is_committed_is_counted(tmp_path: Path) -> None:
@@ -291,7 +289,7 @@ def test_images_are_counted_by_the_group_that_is_asked_for_them_lane_by_lane(tmp
     for part in range(2 ** partitions.cut(chosen.root).part_bits):
         for row in partitions.read_images(chosen.root, part).to_pylist():
             of_lane[row["fetch_shard"] % 3] += ".one.example" in row["locations"][0]["url"]
-    slowest = max(count * hosts.spacing_s(4, 3, lane) for lane, count in enumerate(of_lane))
+    slowest = max(count * shares.spacing_s(4, 3, lane) for lane, count in enumerate(of_lane))
     assert found["slowest"]["host"] == "one.example"
     assert found["slowest"]["hours"] * 3600 == pytest.approx(slowest)
     assert found["lanes"] == 3
@@ -324,7 +322,7 @@ def test_archives_wait_for_no_host_and_what_is_nowhere_is_told(tmp_path: Path) -
         "stanford.edu": 1,
     }
     assert found["fetch"]["unasked"] == 2
-    assert "2 images have no location that can be asked." in plan_text.render(found)
+    assert "2 images have no location that can be asked." in plan.render(found)
 
 
 def test_the_command_prints_text_or_json(tmp_path: Path) -> None:
@@ -386,7 +384,7 @@ def _adds_up(found: dict[str, Any]) -> None:
         assert found[name] == sum(item[name] for item in found["sources"]) - shared, name
     disk = found["disk"]
     assert disk["total"] == disk["store"][disk["chosen"]] + sum(disk["shards"].values())
-    table = plan_text.render(found).split("\n\n")[1].splitlines()
+    table = plan.render(found).split("\n\n")[1].splitlines()
     assert table[0].split() == ["source", "files", "rows", "pairs", "images", "told", "by"]
     columns = [[int(word.replace(",", "").replace("~", "")) for word in _figures(line)] for line in table[1:]]
     *parts, total = [figures for figures in columns if figures]
@@ -444,7 +442,7 @@ def test_after_a_build_what_is_committed_is_planned(tmp_path: Path) -> None:
     assert (found["images"], found["to_fetch"], found["fetched"]) == (5, 0, books["fetch"]["ledger"]["ok"])
     assert found["ranges"] == {}
     assert set(found["basis"].values()) == {"committed"}
-    assert "~" not in plan_text.render(found)
+    assert "~" not in plan.render(found)
     _adds_up(found)
 
 
@@ -509,7 +507,7 @@ def test_of_a_long_file_the_plan_is_near_to_what_is_built(tmp_path: Path, monkey
 def test_in_the_middle_of_a_fetch_what_was_fetched_tells_of_the_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "_ENOUGH", 2)
+    monkeypatch.setattr(estimates, "ENOUGH", 2)
     chosen = config.load(tiny_root.write_config(tmp_path))
     for name in sorted(chosen.sources):
         tiny_root.curate(chosen, name)
@@ -569,7 +567,7 @@ def test_a_file_that_cannot_be_read_is_told_and_what_was_published_stands(tmp_pa
     (source,) = found["sources"]
     assert source["basis"] == "published"
     assert "rows" in source["ranges"]
-    shown = plan_text.render(found)
+    shown = plan.render(found)
     assert "coco cannot be read" in shown
     assert f"{path}:byte " in shown
     assert "the JSON document ends too early: the file is truncated" in shown
@@ -585,13 +583,13 @@ def test_rows_that_dedupe_or_takedowns_remove_are_no_images(tmp_path: Path) -> N
     )
     found = plan.plan(chosen)
     assert (found["pairs"], found["taken"], found["images"]) == (9, 7, 7)
-    assert "pairs taken on" in plan_text.render(found)
+    assert "pairs taken on" in plan.render(found)
 
 
 @pytest.mark.parametrize("build", ["nothing", "tiny"])
 def test_a_plan_fits_into_80_columns_and_marks_what_it_does_not_know(tmp_path: Path, build: str) -> None:
     chosen = _config(tmp_path) if build == "nothing" else tiny_root.build(tmp_path)
-    shown = plan_text.render(plan.plan(chosen))
+    shown = plan.render(plan.plan(chosen))
     hints = [line for line in shown.splitlines() if "not found" in line]  # commands stay whole, to be copied
     assert all(len(line) <= 80 for line in shown.splitlines() if line not in hints)
     assert ("~ is estimated. Assumed:" in shown) == (build == "nothing")
@@ -603,4 +601,4 @@ def test_a_plan_fits_into_80_columns_and_marks_what_it_does_not_know(tmp_path: P
     ("hours", "shown"), [(925.8, "930 h"), (12_345, "12,000 h"), (1.26, "1.3 h"), (0.5, "30 min"), (0.005, "18 s")]
 )
 def test_times_have_two_digits(hours: float, shown: str) -> None:
-    assert plan_text._time(hours) == shown
+    assert _time(hours) == shown

@@ -17,8 +17,8 @@ from pmd import config
 from pmd.config import Config, inputs
 from pmd.errors import InputError
 from pmd.formats import json_stream, lines
-from pmd.inspection import sampling
-from pmd.inspection.sampling import Sample
+from pmd.inspection.plan import sampling
+from pmd.inspection.plan.sampling import Sample
 from pmd.sources import contract, yfcc100m
 
 ROWS = 24_000

@@ -29,7 +29,7 @@ from pmd.books.committed import Committed
 from pmd.errors import RootError
 from pmd.fetch.ledger import state, stored
 from pmd.inspection import verify
-from pmd.inspection.recount import Recounting
+from pmd.inspection.verify.recount import Recounting
 from pmd.schema.tables import KEY, LEDGER, LEDGER_LATER
 from pmd.shard import recount
 from pmd.store import commits, lock, sealed, storage, written

@@ -406,6 +406,11 @@ def test_a_source_without_a_list_is_an_error_only_where_it_is_named(copied: Path
         ),
         (lambda corpus: corpus.ledger.select([]), "ledger of ROOT: no column is named\n  expected: one or more\n"),
         (
+            lambda corpus: corpus.pairs.only(source="COCO"),
+            "pairs of ROOT: no such source\n  expected: one of coco, conceptual_captions, visual_genome\n"
+            r"  found: COCO\n  remedy: did you mean coco\?",
+        ),
+        (
             lambda corpus: corpus.pairs.only(source="coca"),
             "pairs of ROOT: no such source\n  expected: one of coco, conceptual_captions, visual_genome\n"
             r"  found: coca\n  remedy: did you mean coco\?",

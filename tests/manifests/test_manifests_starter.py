@@ -102,7 +102,7 @@ def test_what_is_not_known_of_a_source_is_told(tmp_path: Path, monkeypatch: pyte
 
 def test_a_starter_config_in_whole() -> None:
     assert (
-        starter_config(["coco", "yfcc100m"], folder="in")
+        starter_config(["coco", "yfcc100m"])
         == """\
 # What to download first, unless you have it:
 #   pmd manifests fetch coco yfcc100m
@@ -123,14 +123,14 @@ contact = "mailto:you@example.org"   # sent with every request; a real run needs
 # each (images[].license).
 [sources.coco]
 annotations = [
-    "in/coco/annotations_trainval2017.zip",   # 253 MB
+    "data/coco/annotations_trainval2017.zip",   # 253 MB
 ]
 # Optional: archives, read in place, so that these images need not be fetched one by one.
 # images = [
-#     "in/coco/train2017.zip",   # 19.3 GB; pmd manifests fetch coco --file train2017.zip
-#     "in/coco/val2017.zip",   # 816 MB; pmd manifests fetch coco --file val2017.zip
+#     "data/coco/train2017.zip",   # 19.3 GB; pmd manifests fetch coco --file train2017.zip
+#     "data/coco/val2017.zip",   # 816 MB; pmd manifests fetch coco --file val2017.zip
 # ]
-karpathy = "in/coco/caption_datasets.zip"   # 36.7 MB
+karpathy = "data/coco/caption_datasets.zip"   # 36.7 MB
 #   Karpathy's split (dataset_coco.json): says which images evaluations hold out
 
 # YFCC100M: Titles and descriptions that Flickr users gave to a hundred million photographs and videos under Creative
@@ -145,8 +145,8 @@ karpathy = "in/coco/caption_datasets.zip"   # 36.7 MB
 # the SQLite dump, which needs no form: pmd manifests fetch yfcc100m --file yfcc100m_dataset.sql; ask at
 # https://multimediacommons.wordpress.com/yfcc100m-core-dataset/
 annotations = [
-    "in/yfcc100m/yfcc100m_dataset.bz2",   # about 15.0 GB, 100,000,000 rows; gated
-    # "in/yfcc100m/yfcc100m_dataset.sql",   # 65.6 GB; pmd manifests fetch yfcc100m --file yfcc100m_dataset.sql
+    "data/yfcc100m/yfcc100m_dataset.bz2",   # about 15.0 GB, 100,000,000 rows; gated
+    # "data/yfcc100m/yfcc100m_dataset.sql",   # 65.6 GB; pmd manifests fetch yfcc100m --file yfcc100m_dataset.sql
 ]
 
 # [sources.my_pairs]                 # any other name: a table of your own pairs (TSV, CSV, Parquet, JSON Lines)

@@ -21,7 +21,7 @@ from pmd.config import Config
 from pmd.fetch.ledger import state
 from pmd.fetch.outcome import Fetched
 from pmd.images import rules as images_rules
-from pmd.schema.tables import LEDGER_OUTCOME
+from pmd.schema.tables import LEDGER_OUTCOME, REJECTED
 from pmd.store import commits, root, storage
 from tests import tiny_root
 
@@ -138,3 +138,11 @@ def unlisted(where: str) -> list[str]:
         for name in storage.list_files(where)
         if name not in listed and not name.startswith(("fetch/hosts/", "release/"))
     ]
+
+
+def rejected_by_dedupe(chosen: Config) -> list[dict[str, Any]]:
+    """Return the committed `REJECTED` rows of dedupe."""
+    folder = root.dedupe_folder(chosen.root)
+    files = commits.require(folder, "").under("rejected")
+    found = pa.concat_tables([REJECTED.empty_table(), *(commits.read_table(folder, file) for file in files)])
+    return list(found.to_pylist())

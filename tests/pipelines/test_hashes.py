@@ -22,13 +22,14 @@ from pipelines import build, publish, repair
 from pmd import codec, config, flow
 from pmd.config import Config
 from pmd.errors import RootError, VerificationError, WorkerFault
-from pmd.fetch.generations import hashing, store
+from pmd.fetch.generations import claims, hashing
 from pmd.fetch.ledger import asking, partitions, state
-from pmd.inspection import explain, plan, plan_text, status, verify
+from pmd.inspection import explain, plan, status, verify
 from pmd.store import commits, register, root, sealed, storage
 from pmd.store.standing import Standing
 from tests.end_to_end.building import rows
 from tests.fetch.conftest import Web, photo, reply
+from tests.fetch.hostile import chunk
 from tests.pipelines import building
 
 PICTURES = {f"http://a.test/{number}.jpg": photo(640, 480, seed=number * 7) for number in range(8)}
@@ -37,16 +38,12 @@ COPY = "http://a.test/copy.jpg"
 DAMAGED = "http://a.test/damaged.png"
 
 
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-
 def damaged_png() -> bytes:
     """Return a PNG that is whole by its structure, with pixels that no decoder can read."""
     header = struct.pack(">IIBBBBB", 64, 64, 8, 2, 0, 0, 0)
     body = zlib.compress(bytes(range(256)) * 48)
     broken = body[:20] + bytes(byte ^ 0xA5 for byte in body[20:])
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", broken) + _chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", broken) + chunk(b"IEND", b"")
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +159,7 @@ def test_who_asks_later_has_hashes_from_the_store_once_and_the_web_is_asked_for_
     (told,) = [step for step in build.explain(near) if step.stage == "dedupe"]
     assert told.why == "10 stored pictures have no perceptual hash yet, and dedupe.near asks for it"
     assert plan.plan(near)["hashes"] == {"asked_by": "dedupe.near", "fetched": 0, "stored": 10}
-    assert "10 of pictures that are stored, without the web" in " ".join(plan_text.render(plan.plan(near)).split())
+    assert "10 of pictures that are stored, without the web" in " ".join(plan.render(plan.plan(near)).split())
     run(near)
     assert len(web.log) == requests
     assert len(decoded) == 10
@@ -234,7 +231,7 @@ def test_another_order_of_events_gives_the_same_bytes(built: Path, web: Web, tmp
     one, other = (asking_for(copied(built, web, tmp_path, name), near="merge") for name in ("one", "other"))
     with root.writer(other.root, "test"):
         for shard in sorted(asking.missing(Standing(other.root)), reverse=True):
-            store.begin(register.current(other.root), [shard], root.writing(other.root).epoch)
+            claims.begin(register.current(other.root), [shard], root.writing(other.root).epoch)
             rows_of = partitions.read_shard(other.root, shard)
             when = datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)
             order = hashing.Order(other.root, shard, rows_of, 10**6, when, root.writing(other.root).epoch)

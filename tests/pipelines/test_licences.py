@@ -9,7 +9,8 @@ from pipelines import build
 from pmd import config
 from pmd.config.options import LicenceOptions
 from pmd.images import needs as images_needs
-from pmd.inspection import expected, explain, verify
+from pmd.inspection import explain, verify
+from pmd.inspection.plan import expected
 from pmd.publish import lists
 from pmd.store import commits, root
 from tests import tiny_root

@@ -21,7 +21,6 @@ from pmd.dedupe import captions, needs
 from pmd.dedupe import rules as dedupe_rules
 from pmd.inspection import diff, explain, verify
 from pmd.schema import keys
-from pmd.schema.tables import REJECTED
 from pmd.store import commits, root, storage
 from tests import tiny_root
 from tests.pipelines import building, test_coders, test_twice
@@ -70,13 +69,6 @@ def rebuilt(built: Config, request: pytest.FixtureRequest) -> Callable[..., Conf
     return redo
 
 
-def rejected(chosen: Config) -> list[dict[str, Any]]:
-    folder = root.dedupe_folder(chosen.root)
-    files = commits.require(folder, "").under("rejected")
-    found = pa.concat_tables([REJECTED.empty_table(), *(commits.read_table(folder, file) for file in files)])
-    return list(found.to_pylist())
-
-
 def grouped(chosen: Config) -> list[dict[str, Any]]:
     return list(dedupe_rules.read_near_texts(chosen.root).to_pylist())
 
@@ -103,7 +95,7 @@ def test_the_groups_are_committed(built: Config) -> None:
 
 def test_the_images_of_a_group_are_counted_once_merged(built: Config) -> None:
     """One of two images keeps the texts of the group, with all its pairs; the other's leave."""
-    gone = {row["pair_id"]: row for row in rejected(built)}
+    gone = {row["pair_id"]: row for row in building.rejected_by_dedupe(built)}
     assert {(row["reason"], row["detail"]) for row in gone.values()} == {
         ("near_text", "its text and those nearly the same stand on 2 images")
     }
@@ -128,7 +120,7 @@ def test_a_pair_tells_its_group(built: Config) -> None:
     leader = min(grouped(built), key=lambda row: bytes(row["text_id"]))["form"]
     for pair_id, url in pairs(built).items():
         told = explain.render(explain.explain(built.root, pair_id.hex()))
-        is_gone = pair_id in {row["pair_id"] for row in rejected(built)}
+        is_gone = pair_id in {row["pair_id"] for row in building.rejected_by_dedupe(built)}
         assert ("rejected by dedupe: near_text; detail: its text and those nearly the same" in told) == is_gone
         if FORMS[url] == leader:
             assert f"near-duplicate texts: leads group {keys.digest(leader).hex()}; its form stands on 1 image" in told
@@ -188,15 +180,15 @@ def test_reported_only(built: Config, rebuilt: Callable[..., Config]) -> None:
     assert before
     for most in (None, 1):  # no text alone stands on two images
         rebuilt(0.8, "report", most)
-        assert rejected(built) == []
+        assert building.rejected_by_dedupe(built) == []
         assert grouped(built) == before
 
 
 def test_a_higher_cap_or_threshold_keeps_all(built: Config, rebuilt: Callable[..., Config]) -> None:
     rebuilt(0.8, "cap", 2)
-    assert rejected(built) == []
+    assert building.rejected_by_dedupe(built) == []
     rebuilt(0.95, "cap", 1)
-    assert rejected(built) == grouped(built) == []
+    assert building.rejected_by_dedupe(built) == grouped(built) == []
 
 
 def test_without_the_option_there_is_no_trace(built: Config, rebuilt: Callable[..., Config], tmp_path: Path) -> None:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 import orjson
-import pyarrow as pa
 import pytest
 
 from pipelines import dedupe
 from pmd.config import Config
 from pmd.inspection import explain, verify
-from pmd.schema.tables import REJECTED
 from pmd.store import commits, root
 from tests import tiny_root
 from tests.pipelines import building
@@ -40,15 +37,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Config:
     return build(tmp_path_factory.mktemp("repeated"), LINES)
 
 
-def rejected(chosen: Config) -> list[dict[str, Any]]:
-    folder = root.dedupe_folder(chosen.root)
-    files = commits.require(folder, "").under("rejected")
-    found = pa.concat_tables([REJECTED.empty_table(), *(commits.read_table(folder, file) for file in files)])
-    return list(found.to_pylist())
-
-
 def test_the_images_of_a_text_are_counted_once_merged(built: Config) -> None:
-    gone = rejected(built)
+    gone = building.rejected_by_dedupe(built)
     assert {(row["reason"], row["detail"]) for row in gone} == {("repeated_text", "its text stands on 2 images")}
     books = commits.require(root.dedupe_folder(built.root), "").sources
     assert books["conceptual_captions"].rejected == {"repeated_text": len(gone)}
@@ -62,7 +52,7 @@ def test_all_stages_agree(built: Config) -> None:
     assert published["conceptual_captions"].kept == kept
     audit = orjson.loads((Path(built.root) / "audit/audit.json").read_bytes())
     assert audit["sources"]["conceptual_captions"]["dedupe"]["pairs"] == kept
-    told = explain.render(explain.explain(built.root, rejected(built)[0]["pair_id"].hex()))
+    told = explain.render(explain.explain(built.root, building.rejected_by_dedupe(built)[0]["pair_id"].hex()))
     assert "rejected by dedupe: repeated_text; detail: its text stands on 2 images" in told
 
 
@@ -72,7 +62,7 @@ def test_the_order_of_input_changes_nothing(built: Config, tmp_path: Path) -> No
 
 
 def test_without_the_limit_nothing_leaves(built: Config) -> None:
-    for most, left in ((None, 0), (2, 0), (1, len(rejected(built)))):
+    for most, left in ((None, 0), (2, 0), (1, len(building.rejected_by_dedupe(built)))):
         with root.writer(built.root, "test"):
             dedupe.build(limited(built, most))
-        assert len(rejected(built)) == left
+        assert len(building.rejected_by_dedupe(built)) == left

@@ -24,7 +24,7 @@ from PIL import Image, ImageOps
 from pmd import codec, flow
 from pmd.config.asked import Asked
 from pmd.config.options import ShardOptions
-from pmd.fetch.generations.store import StoreTar
+from pmd.fetch.generations.tar import StoreTar
 from pmd.fetch.ledger import partitions, reading
 from pmd.schema import keys
 from pmd.schema.tables import LEDGER, REJECTED

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from pmd.errors import RootError, VerificationError
-from pmd.fetch.generations.store import StoreTar
+from pmd.fetch.generations.tar import StoreTar
 from pmd.fetch.ledger import stored
 from pmd.store import exchange, naming, patience, sealed, storage, versions
 from tests.store.failing_storage import PASSING, FailingStorage

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pytest
 
 from pmd.errors import PmdError
-from pmd.fetch.generations import store
+from pmd.fetch.generations import claims, store
+from pmd.fetch.generations.tar import StoreTar
 from pmd.fetch.ledger import state
 from pmd.store import commits, lock, proposals, register, root
 from pmd.store.commits import Books, Commit
@@ -68,8 +69,8 @@ def _fixed(top: Path) -> None:
 
 
 def _generation(top: Path) -> None:
-    known = store.begin(register.current(str(top)), [2], EPOCH)
-    with store.StoreTar(state.shard_folder(str(top), "store", 2)) as tar:
+    known = claims.begin(register.current(str(top)), [2], EPOCH)
+    with StoreTar(state.shard_folder(str(top), "store", 2)) as tar:
         tar.add("0a.jpg", b"picture")
         tar_file = tar.finish()
     assert tar_file is not None
@@ -79,7 +80,7 @@ def _generation(top: Path) -> None:
         commit(store.elsewhere(tar_file, "store", 2), ledger), facts={"shard": 2, "generation": 0}
     )
     store.commit_generation(str(top), made)
-    store.end(known, [2], EPOCH)
+    claims.end(known, [2], EPOCH)
 
 
 def _is_committed(folder: str, hashed: str = "0" * 32, *, least: int = EPOCH) -> Callable[[Path], bool]:

@@ -20,7 +20,7 @@ from pmd import codec
 from pmd.codec import Limits
 from pmd.errors import PmdError, VerificationError
 from pmd.fetch.generations import hashing, mend
-from pmd.fetch.generations.store import StoreTar
+from pmd.fetch.generations.tar import StoreTar
 from pmd.fetch.lane import archives
 from pmd.fetch.ledger import stored
 from pmd.schema import keys

@@ -380,7 +380,7 @@ def test_a_purge_that_is_killed_at_any_call_of_the_storage_ends_as_one_that_is_n
         purged(done.config, whole)
     undisturbed = standing(whole)
     assert {place for place, _, when in kinds if when == "after"} >= {
-        "fetch.generations.store.StoreTar.finish",
+        "fetch.generations.tar.StoreTar.finish",
         "store.commits.claim",
         "store.commits.put_content",
         "store.commits.remove",

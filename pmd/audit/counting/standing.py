@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd.images.aliases import Aliases
+from pmd.schema.tables import with_columns
 
 #: The column in which pairs keep the key that their own source gives.
 OWN_ID: Final = "own_id"
@@ -24,6 +25,4 @@ def with_standing(pairs: pa.RecordBatch, aliases: Aliases) -> pa.RecordBatch:
     kept, _ = aliases.standing_for(own)
     if kept.null_count == len(kept):
         return pairs
-    place = pairs.schema.get_field_index("image_id")
-    standing = pc.coalesce(kept, own)
-    return pairs.set_column(place, pairs.schema.field(place), standing).append_column(OWN_ID, own)
+    return with_columns(pairs, {"image_id": pc.coalesce(kept, own)}).append_column(OWN_ID, own)

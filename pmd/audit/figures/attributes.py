@@ -37,6 +37,7 @@ from pmd.config import scores
 from pmd.errors import InputError
 from pmd.formats import parquet
 from pmd.schema import licences
+from pmd.schema.keys import sortable
 from pmd.store import storage
 
 #: Values of a column up to which each is a category; of more numbers there are bins, of more strings the commonest count.
@@ -87,7 +88,7 @@ class Attribute:
 
     def of(self, keys: pa.Array) -> npt.NDArray[np.int16]:
         """Return the number of the value of each 16-byte key; -1 for none."""
-        wanted = scores.ids_of(keys.cast(pa.binary(16)))
+        wanted = sortable(keys.cast(pa.binary(16)))
         if not len(self.ids):
             return np.full(len(wanted), -1, np.int16)
         at = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
@@ -135,7 +136,7 @@ def _of_file(path: str) -> list[Attribute]:
             expected=f"one of the columns {' and '.join(scores.IDS)}, and others",
             found=", ".join(table.schema.names),
         )
-    keys = scores.ids_of(scores.keys_of(table[ids[0]].combine_chunks(), path))
+    keys = sortable(scores.keys_of(table[ids[0]].combine_chunks(), path))
     order = np.argsort(keys, kind="stable")
     keys = keys[order]
     if len(keys) > 1 and (keys[1:] == keys[:-1]).any():

@@ -24,7 +24,7 @@ from pmd.fetch.lists.blocklists import Blocklist
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.schema import keys
 from pmd.schema.statuses import OK
-from pmd.schema.tables import ATTEMPTS, KEY, LEDGER
+from pmd.schema.tables import ATTEMPTS, KEY, LEDGER, with_columns
 from pmd.store import commits, exchange, storage
 from pmd.store.register import Generation, Register
 from pmd.text import urls
@@ -127,7 +127,7 @@ def _by_shard(
 
 def _under_names_of_today(table: pa.Table, names: pa.Table) -> pa.Table:
     at = keys.places(table["image_id"].combine_chunks(), names["own_id"].combine_chunks())
-    return table.set_column(0, table.schema.field("image_id"), names["image_id"].take(pa.array(at)))
+    return with_columns(table, {"image_id": names["image_id"].take(pa.array(at))})
 
 
 def write(folder: str, found: Renamed) -> None:

@@ -25,6 +25,7 @@ from pmd.fetch.lane import judging, recording
 from pmd.fetch.lane.images import Image, images_of
 from pmd.fetch.ledger import reading, state, stored
 from pmd.fetch.lists import blocklists
+from pmd.formats import ustar
 from pmd.schema import keys
 from pmd.schema.statuses import OK
 from pmd.schema.tables import LEDGER
@@ -406,10 +407,10 @@ def _tar_blocks(path: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[bytes]
         offset, length = int(row["offset"]), int(row["length"])
         gap = offset - _BLOCK - end
         if gap:
-            yield store.tar_header(GAP, gap - _BLOCK) + bytes(gap - _BLOCK)
+            yield ustar.header(GAP, gap - _BLOCK) + bytes(gap - _BLOCK)
         content = storage.read_bytes(path, offset, offset + length).ljust(length, b"\0")
         extension = codec.EXTENSIONS[cast(codec.Format, row["stored_format"])]
-        header = store.tar_header(f"{row['image_id'].hex()}.{extension}", length)
+        header = ustar.header(f"{row['image_id'].hex()}.{extension}", length)
         yield b"".join((header, content, bytes(-length % _BLOCK)))
         end = offset + length + -length % _BLOCK
 

@@ -2,9 +2,9 @@
 
 The order is what makes it survive anything: the tar is streamed to a temporary and named by its digest when it is
 whole; attempts and ledger follow; `_stage.json` comes last and only if no commit is there. A kill leaves files that nothing
-lists (`sweep` removes them), never a listed file that is not whole. Of two workers with the same shard one commits. The driver
-puts its run's epoch where the next generation will stand before its workers start (`begin`): a worker of an earlier run, still
-alive, then commits nothing. Only the driver removes files, before its workers start and when they have ended.
+lists (`claims.sweep` removes them), never a listed file that is not whole. Of two workers with the same shard one commits.
+The driver puts its run's epoch where the next generation will stand before its workers start (`claims.begin`): a worker of an
+earlier run, still alive, then commits nothing. Only the driver removes files, before its workers start and when they have ended.
 """
 
 from __future__ import annotations
@@ -12,12 +12,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import functools
 import operator
-import tarfile
 from collections import Counter
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from types import TracebackType
 from typing import Any, Final, cast
 
 import pyarrow as pa
@@ -29,6 +26,7 @@ from pmd.errors import NetworkError
 from pmd.fetch import network, outcome
 from pmd.fetch.adoption import adopt, renamed
 from pmd.fetch.generations.reports import Done, Heard, waited
+from pmd.fetch.generations.tar import StoreTar
 from pmd.fetch.generations.waiting import Waiting
 from pmd.fetch.lane.engine import Fetcher, Progress, utc_now
 from pmd.fetch.ledger import state
@@ -37,36 +35,17 @@ from pmd.fetch.outcome import Attempt, Fetched
 from pmd.schema import keys
 from pmd.schema.statuses import OK
 from pmd.schema.tables import KEY, LEDGER, LEDGER_FILE
-from pmd.store import commits, register, root, storage, written
+from pmd.store import commits, root, storage
 from pmd.store.commits import Books, Commit, File
-from pmd.store.register import Generation, Register
+from pmd.store.register import Generation
 from pmd.suppression import lists
 
 STAGE: Final = flow.FETCH.name
-
-_BLOCK: Final = tarfile.BLOCKSIZE
-_NAME: Final = slice(0, 100)
-_SIZE: Final = slice(124, 135)
-_CHECKSUM: Final = slice(148, 156)
-#: The header of an empty file without a name.
-_BLANK: Final = tarfile.TarInfo().tobuf(tarfile.USTAR_FORMAT)
-#: … and with places for name, size and checksum.
-_HEADER: Final = b"%%b%b%%b%b%%06o\0 %b" % (
-    _BLANK[_NAME.stop : _SIZE.start],
-    _BLANK[_SIZE.stop : _CHECKSUM.start],
-    _BLANK[_CHECKSUM.stop :],
-)
-#: The sum of its bytes without those of the size; its checksum field counts as blanks.
-_BLANK_SUM: Final = sum(_BLANK) - sum(_BLANK[_SIZE]) - sum(_BLANK[_CHECKSUM]) + 8 * ord(" ")
-
-#: Bytes of a tar that are hashed and written together: for each write, and each hash, the lane's threads change places.
-_WRITE_BYTES: Final = 1 << 19
 
 #: Options that change no outcome, given a web that answers alike.
 _NO_OUTCOME: Final = frozenset(
     {"per_host", "host_groups", "adopt", "concurrency", "lanes", "resolve", "ca_file", "proxy"}
 )
-
 
 #: What of an outcome a row of the ledger holds.
 _OUTCOME: Final = tuple(field.name for field in dataclasses.fields(Fetched) if field.name in LEDGER.names)
@@ -440,195 +419,3 @@ def commit_generation(root_folder: str, commit: Commit) -> Commit:
     ):
         return commit
     return commits.require(folder, "run the same command again")
-
-
-def begin(known: Register, shards: Sequence[int], epoch: int, check: commits.Check = lambda: None) -> Register:
-    """Claim the next generation of some shards for a run, then remove what earlier runs left. Only for who holds the lock.
-
-    A shard costs a request. The register says from here on that somebody is at work.
-
-    Args:
-        known: What stands.
-        shards: Those that the run may write to.
-        epoch: That of the lock.
-        check: Raises where the lock is no longer held.
-
-    Returns:
-        What stands then.
-
-    Raises:
-        RootError: A later run has taken over.
-    """
-    known = register.begin(known, epoch)
-
-    def claim(shard: int) -> bool:
-        return commits.claim_first(root.ledger_folder(known.root, shard, known.next(shard)), epoch)
-
-    while not all(register.at_once(known.root, claim, shards)):
-        known = register.refreshed(known)  # a worker of an earlier run has just committed one
-    _sweep(known, shards, check)
-    return known
-
-
-def end(
-    known: Register,
-    shards: Sequence[int],
-    epoch: int,
-    check: commits.Check = lambda: None,
-    told: Iterable[Commit] = (),
-) -> Register:
-    """Remove claims where nothing was settled, and what doubled or dead workers left; write down what stands, and return it.
-
-    Only for who holds the lock, when its workers have ended.
-
-    Args:
-        known: What stood at the beginning.
-        shards: Those that were claimed.
-        epoch: That of the lock.
-        check: Raises where the lock is no longer held.
-        told: Commits that workers have told of: they need not be read.
-
-    Raises:
-        RootError: A later run has taken over.
-    """
-    register.unclaim(known.root, epoch)
-    known = register.refreshed(known, told)
-    _sweep(known, shards, check)
-    check()
-    return register.save(known, epoch)
-
-
-#: Files that an object store lists in one request.
-_LISTED: Final = 1000
-
-
-def _sweep(known: Register, shards: Sequence[int], check: commits.Check) -> None:
-    kinds = ("store", "attempts", "hashes", "ledger")
-    if known.known.num_rows > _LISTED * len(shards):  # to list all of the fetch takes more requests than to list these
-        for shard in shards:
-            sweep(known.root, shard, check, known.of(shard))
-        return
-    above = storage.join(known.root, flow.GENERATION.top)
-    mine = {state.shard_folder(known.root, kind, shard) for kind in kinds for shard in shards}
-    names = [storage.join(above, name) for name in storage.list_files(above)]
-    generations = [generation for shard in shards for generation in known.of(shard)]
-    _remove_left([path for path in names if _shard_of(path) in mine], generations, check)
-    for folder in sorted(mine) if storage.is_local(known.root) else ():
-        storage.remove_empty(folder)
-
-
-def _shard_of(path: str) -> str:
-    """Return the folder of the fetch shard in which a file stands."""
-    start = path.find("/shard=")
-    return path[: path.find("/", start + 1)]
-
-
-def sweep(
-    root_folder: str, shard: int, check: commits.Check = lambda: None, known: Iterable[Generation] | None = None
-) -> list[str]:
-    """Remove what no commit of a shard lists: leftovers of killed runs. Returns their paths.
-
-    Only for the one writer of ROOT, before its workers start or when they have ended. Files of names that no run writes stay.
-
-    Args:
-        root_folder: ROOT.
-        shard: The fetch shard.
-        check: Raises where the lock is no longer held.
-        known: Its generations, where nobody can have added one since; by default they are read.
-    """
-    folders = [state.shard_folder(root_folder, kind, shard) for kind in ("store", "attempts", "hashes", "ledger")]
-    # Before the commits are read: what is committed later is not among them.
-    paths = [storage.join(folder, name) for folder in folders for name in storage.list_files(folder)]
-    left = _remove_left(paths, state.own(root_folder, shard) if known is None else known, check)
-    for folder in folders:
-        storage.remove_empty(folder)
-    return left
-
-
-def _remove_left(paths: Iterable[str], known: Iterable[Generation], check: commits.Check) -> list[str]:
-    """Remove those of some files that runs write and that no generation lists; return them."""
-    listed = {
-        commits.path_of(generation.folder, name)
-        for generation in known
-        for name in (commits.STAGE_FILE, *(file.name for file in generation.files))
-    }
-    left = [path for path in paths if path not in listed and written.is_ours(path)]
-    commits.remove(left, check)
-    return left
-
-
-def tar_header(name: str, length: int) -> bytes:
-    """Return the ustar header of a regular file (POSIX.1-1988), as `tarfile` writes it in ten times the time.
-
-    Args:
-        name: ASCII, at most 100 characters.
-        length: Bytes, under 8 GiB.
-    """
-    named = name.encode("ascii")
-    sized, rest = _sized(length)
-    return _HEADER % (named.ljust(100, b"\0"), sized, rest + sum(named))
-
-
-@functools.lru_cache(maxsize=4096)  # descriptions and captions have few different lengths
-def _sized(length: int) -> tuple[bytes, int]:
-    """Return the size as a header has it, and the sum of the header's bytes without its name."""
-    sized = b"%011o" % length
-    return sized, _BLANK_SUM + sum(sized)
-
-
-class StoreTar:
-    """A plain ustar file, streamed to a temporary and named by its digest once it is whole; a context manager.
-
-    Members stand in order of completion. Nothing in their headers depends on when, where or by whom they were written.
-    """
-
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
-        self._draft: storage.Draft | None = None
-        self._left: list[bytes] = []  # what is not written yet
-        self._left_bytes = 0
-        self._bytes = 0
-        self._members = 0
-
-    def __enter__(self) -> StoreTar:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._draft is not None:
-            self._draft.discard()
-
-    def add(self, name: str, content: bytes) -> int:
-        """Append a member; return the offset of its first byte."""
-        offset = self._bytes + _BLOCK
-        self._append(tar_header(name, len(content)), content, bytes(-len(content) % _BLOCK))
-        self._members += 1
-        return offset
-
-    def finish(self) -> File | None:
-        """End the file and give it its name; None if nothing was added."""
-        if not self._members:
-            return None
-        self._append(bytes(2 * _BLOCK))
-        self._write()
-        assert self._draft is not None
-        self._draft.close()
-        name = f"{self._draft.sha256[:16]}.tar"
-        self._draft.finish(name)
-        return File(name, self._bytes, self._members, self._draft.sha256)
-
-    def _append(self, *pieces: bytes) -> None:
-        count = sum(map(len, pieces))
-        self._left += pieces
-        self._left_bytes += count
-        self._bytes += count
-        if self._left_bytes >= _WRITE_BYTES:
-            self._write()
-
-    def _write(self) -> None:
-        if self._draft is None:
-            self._draft = storage.Draft(self._folder)
-        self._draft.file.write(b"".join(self._left))
-        self._left.clear()
-        self._left_bytes = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from pmd.fetch.politeness.hosts import Slot
+from pmd.fetch.politeness.slots import Slot
 
 
 class Ended(Exception):

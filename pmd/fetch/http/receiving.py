@@ -15,8 +15,8 @@ from pmd.fetch.http import addresses, codings
 from pmd.fetch.http.answer import Answer, Ended
 from pmd.fetch.http.head import ENDLESS, Head
 from pmd.fetch.http.transfers import READ, Then
-from pmd.fetch.politeness import hosts, signals, tdmrep
-from pmd.fetch.politeness.hosts import Slot
+from pmd.fetch.politeness import signals, slots, tdmrep
+from pmd.fetch.politeness.slots import Slot
 from pmd.schema.statuses import OK
 
 #: What comes before the name of a header; web archives (Wayback, pywb) tell so what the host itself said then.
@@ -83,7 +83,7 @@ class ImageBody:
         self._said = ""
         self._without = ""  # the status where no picture is in it
         self._codings: list[str] = []
-        self._reserved = hosts.UNKNOWN_BYTES
+        self._reserved = slots.UNKNOWN_BYTES
         self._judged = False
 
     def take_head(self, head: Head) -> Then:

@@ -19,8 +19,8 @@ from pmd.fetch.http.addresses import Target
 from pmd.fetch.http.broken import Broken
 from pmd.fetch.http.head import Head
 from pmd.fetch.http.resolver import Route
-from pmd.fetch.politeness import hosts
-from pmd.fetch.politeness.hosts import Slot
+from pmd.fetch.politeness import slots
+from pmd.fetch.politeness.slots import Slot
 
 #: Bytes and lines of heads that are read, interim ones with them: as many as libcurl reads.
 _HEAD_BYTES: Final = 300 * 1024
@@ -58,7 +58,7 @@ async def ask(target: Target, route: Route, headers: Sequence[str], authorities:
         writer.write("\r\n".join([*asked, "", ""]).encode())
         answer = bytearray()
         while len(answer) <= limit + _HEAD_BYTES and (piece := await reader.read(_PIECE)):
-            await slot.reserve(hosts.UNKNOWN_BYTES if len(answer) + len(piece) <= hosts.UNKNOWN_BYTES else limit)
+            await slot.reserve(slots.UNKNOWN_BYTES if len(answer) + len(piece) <= slots.UNKNOWN_BYTES else limit)
             answer += piece
     finally:
         writer.close()

@@ -41,7 +41,8 @@ from pmd.fetch.lane.stopping import Stop
 from pmd.fetch.ledger.state import WEB_ARCHIVE
 from pmd.fetch.lists import blocklists, reference_lists
 from pmd.fetch.outcome import Attempt, Fetched
-from pmd.fetch.politeness import hosts, robots
+from pmd.fetch.politeness import hosts, robots, shares
+from pmd.fetch.politeness.slots import Slot, Slots
 from pmd.schema.statuses import BLOCKED_ADDRESS, OK
 from pmd.store import shortage
 
@@ -100,7 +101,7 @@ class Fetcher(Protocol):
 
 class _Result(NamedTuple):
     fetched: Fetched
-    slot: hosts.Slot | None
+    slot: Slot | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,7 +224,7 @@ class Lane:
         self._address_policy = addresses.AddressPolicy.of(options.allow_addresses)
         self._routes = addresses.Routes.of(options.resolve)
         self._proxies = proxies.configured(options.proxy)
-        hosts.check_lanes(options.per_host, lanes)
+        shares.check_lanes(options.per_host, lanes)
         self.blocklist = blocklists.read(options.blocklists) if blocklist is None else blocklist
 
     def __enter__(self) -> Self:
@@ -263,11 +264,9 @@ class Lane:
         """Yield each image settled, in order of completion; where the lane is asked to end, not all of them.
 
         Args:
-            images: `IMAGES`; all locations listed are tried in order until one is ok (`state.wanted` leaves those to
-            try).
+            images: `IMAGES`; all locations listed are tried in order until one is ok (`state.wanted` leaves those to try).
             generation: Written into the attempts.
-            previous: What stands for these images in the ledger: locations tried before stay in `tried`, and their
-            status
+            previous: What stands for these images in the ledger: locations tried before stay in `tried`, and their status
                 counts for the image's where they are not tried anew.
             listed: What lists say of them; a location that shows another picture is passed over.
             progress: Called with each, in the caller's thread.
@@ -336,7 +335,7 @@ class Lane:
     # --- in the loop's thread ---
 
     async def _open(self) -> None:
-        slots = hosts.Slots(self._options.concurrency, self._options.max_bytes)
+        slots = Slots(self._options.concurrency, self._options.max_bytes)
         self._slots = slots
         self._hosts = hosts.Hosts(self._options, self._lanes, self._number, slots, self._patience)
         again_s = [self._patience.backoff(tries + 1, 0.0) for tries in range(self._options.retries)]
@@ -458,13 +457,12 @@ class Lane:
         for tries in range(self._options.retries + 1):
             when = self._clock()
             answer = await self._client.get_image(url, chance, last)
-            judged = await self._judged(image, answer)
-            status = judged.prepared.inspected.status if judged is not None else answer.status
-            attempts.append(recording.attempt_of(image, url, run.generation, when, answer, status, judged))
-            if judged is not None and status == OK:
-                return _Result(recording.settled(image, url, attempts, judged), answer.slot)
+            fetched = await self._settled(image, url, run, attempts, when, answer)
+            if fetched is not None:
+                return _Result(fetched, answer.slot)
             answer.free()
             self._unreached(image, answer)
+            status = attempts[-1].status
             if status not in outcome.RETRIED or answer.untried:
                 return None
             if tries < self._options.retries and status != "rate_limited":  # that pauses the whole host
@@ -486,24 +484,31 @@ class Lane:
             self._hosts.unreached(host, answer.status, answer.error)
 
     async def _from_archive(self, image: Image, url: str, run: _Run, attempts: list[Attempt]) -> _Result | None:
-        slot: hosts.Slot | None = await self._slots.take()
+        slot: Slot | None = await self._slots.take()
         try:
             when = self._clock()
             started = self._loop.time()
             place = places.placed(url, self._folder)
             member = await self._loop.run_in_executor(self._files, archives.read, place, self._options.max_bytes)
             answer = Answer(member.status, member.content, error=member.error, seconds=self._loop.time() - started)
-            judged = await self._judged(image, answer)
-            status = judged.prepared.inspected.status if judged is not None else answer.status
-            attempts.append(recording.attempt_of(image, url, run.generation, when, answer, status, judged))
-            if judged is not None and status == OK:
-                result = _Result(recording.settled(image, url, attempts, judged), slot)
-                slot = None
-                return result
-            return None
+            fetched = await self._settled(image, url, run, attempts, when, answer)
+            if fetched is None:
+                return None
+            result, slot = _Result(fetched, slot), None
+            return result
         finally:
             if slot is not None:
                 slot.release()
+
+    async def _settled(
+        self, image: Image, url: str, run: _Run, attempts: list[Attempt], when: datetime.datetime, answer: Answer
+    ) -> Fetched | None:
+        """Note what came of a location; return what came of the image, where that is its picture."""
+        judged = await self._judged(image, answer)
+        attempts.append(recording.attempt_of(image, url, run.generation, when, answer, judged))
+        if judged is None or judged.prepared.inspected.status != OK:
+            return None
+        return recording.settled(image, url, attempts, judged)
 
     async def _judged(self, image: Image, answer: Answer) -> judging.Judged | None:
         if answer.content is None:

@@ -15,18 +15,14 @@ from pmd.schema.statuses import OK
 
 
 def attempt_of(
-    image: Image,
-    url: str,
-    generation: int,
-    when: datetime.datetime,
-    answer: Answer,
-    status: str,
-    judged: Judged | None,
+    image: Image, url: str, generation: int, when: datetime.datetime, answer: Answer, judged: Judged | None
 ) -> Attempt:
-    """Return one try at a location, as the attempts have it."""
+    """Return one try at a location, as the attempts have it; `judged` is None where it gave no picture."""
+    status, error = answer.status, answer.error
+    if judged is not None:
+        status, error = judged.prepared.inspected.status, judged.prepared.inspected.detail
     if status == blocklists.STATUS:  # what the host says of it tells what it is, and where it lies
-        said = answer.error if judged is None else judged.prepared.inspected.detail
-        return Attempt(image.image_id, url, generation, when, status, error=said)
+        return Attempt(image.image_id, url, generation, when, status, error=error)
     return Attempt(
         image_id=image.image_id,
         location=url,
@@ -38,7 +34,7 @@ def attempt_of(
         headers=answer.headers,
         policy=answer.policy,
         policy_evidence=answer.policy_evidence,
-        error=answer.error if judged is None else judged.prepared.inspected.detail,
+        error=error,
         seconds=answer.seconds,
     )
 

@@ -28,14 +28,13 @@ from pmd.store.wanted import Wanted
 DAY: Final = "day"
 HOST: Final = "host"
 STATUS: Final = "status"
-CUTS: Final = (DAY, HOST, STATUS)
 #: The day of an image of which no commit says when it was asked for.
 UNKNOWN: Final = "unknown"
 
 #: One row for each name by which images are summed up, of a source or of all. In order of by, source and name.
 SUMS: Final = pa.schema(
     [
-        pa.field("by", pa.string(), nullable=False),  # one of `CUTS`
+        pa.field("by", pa.string(), nullable=False),  # `DAY`, `HOST` or `STATUS`
         pa.field("source", pa.string(), nullable=False),  # or `ALL`
         pa.field("name", pa.string(), nullable=False),  # the host, the status, or the day (ISO 8601, UTC; `UNKNOWN`)
         pa.field("images", pa.int64(), nullable=False),  # for which the web was asked

@@ -7,6 +7,8 @@ Modules, each importing only those above it::
     robots    RFC 9309: rules and their verdicts, kept with date and evidence
     tdmrep    TDMRep: what is reserved, by file and by header
     policies  both, kept in ROOT for later runs
-    hosts     politeness and bounds: pace, connections, pauses, circuit breakers, slots, bytes in flight
+    shares    what each lane may ask of a host
+    slots     how many images are under way in a lane, and how many bytes
+    hosts     pace, connections, pauses, circuit breakers
     forecast  how long a fetch takes at the least, by these bounds
 """

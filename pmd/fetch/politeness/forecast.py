@@ -2,7 +2,7 @@
 
 A lane keeps its share of a host's requests and connections whether or not the other lanes have work, and works off its
 fetch shards one after the other; in each, whatever is slowest counts: a host group, or the lane itself. Redirects,
-robots.txt, retries and hosts that ask for patience come on top. Pure arithmetic, on what `pmd.fetch.politeness.hosts` paces by.
+robots.txt, retries and hosts that ask for patience come on top. Pure arithmetic, on what `hosts` paces by.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, Literal, NamedTuple
 
 from pmd.config.options import FetchOptions
-from pmd.fetch.politeness import hosts
+from pmd.fetch.politeness import shares
 
 #: Seconds that an image keeps a connection: four round trips of 90 ms. That is what Verizon's service level agreement
 #: allows between New York and London; and COCO's mean photograph, 163 kB, takes four from a first window of ten segments
@@ -96,8 +96,8 @@ def host_pace(options: FetchOptions, lanes: int, lane: int) -> Pace:
     """Return what a lane gets of one host group; img2dataset, as the engine, spares no host."""
     if options.engine == "img2dataset":
         return lane_pace(options)
-    by_requests = 1 / hosts.spacing_s(options.per_host.requests_per_s, lanes, lane)
-    by_connections = hosts.share(options.per_host.connections, lanes, lane) / IMAGE_S
+    by_requests = 1 / shares.spacing_s(options.per_host.requests_per_s, lanes, lane)
+    by_connections = shares.share(options.per_host.connections, lanes, lane) / IMAGE_S
     return min(Pace(by_requests, "requests_per_s"), Pace(by_connections, "connections"))
 
 
@@ -119,14 +119,14 @@ def forecast(shards: Iterable[Shard], options: FetchOptions) -> Forecast:
     coming = iter(shards)
     first = list(itertools.islice(coming, options.lanes))
     lanes = len(first)
-    hosts.check_lanes(options.per_host, lanes)
+    shares.check_lanes(options.per_host, lanes)
     pace = [host_pace(options, lanes, lane) for lane in range(lanes)]
     through = lane_pace(options)
     by_lane: list[collections.Counter[str]] = [collections.Counter() for _ in range(lanes)]
     seconds = [0.0] * lanes
     unasked = 0
     for shard in itertools.chain(first, coming):
-        lane = hosts.lane_of(shard.number, lanes)
+        lane = shares.lane_of(shard.number, lanes)
         by_lane[lane].update(shard.images)
         unasked += shard.unasked
         slowest = max((count for host, count in shard.images.items() if host not in {ARCHIVES, MANY}), default=0)

@@ -1,9 +1,8 @@
-"""Politeness and bounds: how often and how widely a host is asked, when it is left alone, and how much is under way.
+"""Politeness: how often and how widely a host is asked, and when it is left alone.
 
 A *group* is a registrable domain, or several that the configuration names as one: pace, connections and pauses hold for
 all its hosts together. A *circuit* is one host and port: where connecting fails again and again, the rest of its images
-end the same way without being tried, and where its robots.txt has a Crawl-delay, its requests keep that too. *Slots* bound how
-many images are under way in a lane, from request to handing over; *bytes* bound what their bodies take.
+end the same way without being tried, and where its robots.txt has a Crawl-delay, its requests keep that too.
 
 Everything runs in one event loop, whose clock is the only one read.
 """
@@ -14,26 +13,17 @@ import asyncio
 import collections
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from pmd.config.options import FetchOptions, PerHost
-from pmd.errors import ConfigError
+from pmd.config.options import FetchOptions
 from pmd.fetch.network import Network
+from pmd.fetch.politeness import shares
+from pmd.fetch.politeness.slots import Slot, Slots
 from pmd.text import urls
 
-#: Bytes reserved for a body that does not say how long it is, until it proves longer.
-UNKNOWN_BYTES: Final = 1 << 20
-
-_BUDGET_BYTES: Final = 256 << 20
-
-#: By how much of a second requests may arrive closer to each other than they were to leave (a connection that had to be
-#: opened before the first and not before the last, a busy machine, `_LATE_S`): so much longer is the second in which a lane
-#: sends its share. Ours: a host sees 1 / 1.075 of its rate at most.
-MARGIN_S: Final = 0.075
-
 #: How late a request may leave without all after it leaving later too. A loop wakes a millisecond or two after it was to,
-#: and a lane that asks ten times a second lost 1.4 % of its rate by that. Of the margin it takes as much.
+#: and a lane that asks ten times a second lost 1.4 % of its rate by that. Of `shares.MARGIN_S` it takes as much.
 _LATE_S: Final = 0.005
 
 
@@ -77,155 +67,6 @@ class CircuitOpen(Exception):
     def __init__(self, status: str, failures: int) -> None:
         super().__init__(f"{failures} images in a row could not be had from the host")
         self.status = status
-
-
-class Permits:
-    """So many at once, first come, first served: as `asyncio.Semaphore`, but what is free is taken without a coroutine.
-
-    Args:
-        count: How many.
-    """
-
-    def __init__(self, count: int) -> None:
-        self._free = count
-        self._waiting: collections.deque[asyncio.Future[None]] = collections.deque()
-        self._begun: collections.deque[asyncio.Future[None]] = collections.deque()  # these go first
-
-    def take_now(self) -> bool:
-        """Take one if that takes no waiting."""
-        if not self._free:  # nobody waits while one is free
-            return False
-        self._free -= 1
-        return True
-
-    async def take(self) -> None:
-        """Wait for one."""
-        if self.take_now():
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.give()
-            raise
-
-    def wish(self, come: Callable[[], None], *, has_begun: bool) -> None:
-        """Have something called when there is one for it; what has begun goes before what has not."""
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        turn.add_done_callback(lambda _: come())
-        (self._begun if has_begun else self._waiting).append(turn)
-        if self._free:
-            self._free -= 1
-            self.give()
-
-    def give(self) -> None:
-        """Give one back: to the first who waits, if anybody does."""
-        for line in (self._begun, self._waiting):
-            while line:
-                turn = line.popleft()
-                if not turn.done():
-                    turn.set_result(None)
-                    return
-        self._free += 1
-
-
-class Slots:
-    """How many images may be under way, and how many bytes of their bodies."""
-
-    def __init__(self, images: int, max_bytes: int) -> None:
-        self._images = Permits(images)
-        #: Group → its requests under way.
-        self.asking: collections.Counter[str] = collections.Counter()
-        # Enough for every image to have begun and one to be of full size, so that nobody waits for ever.
-        self._free = max(_BUDGET_BYTES, images * UNKNOWN_BYTES + max_bytes)
-        self._waiting: collections.deque[tuple[int, asyncio.Future[None]]] = collections.deque()
-
-    async def take(self) -> Slot:
-        """Wait for a slot."""
-        await self._images.take()
-        return Slot(self)
-
-    def take_now(self) -> Slot | None:
-        """Take a slot if one is free."""
-        return Slot(self) if self._images.take_now() else None
-
-    def wish(self, come: Callable[[Slot], None], *, has_begun: bool) -> None:
-        """Have something called with a slot that is free; a host that has begun to be asked goes before those that have not."""
-        self._images.wish(lambda: come(Slot(self)), has_begun=has_begun)
-
-    def reserve_now(self, count: int) -> bool:
-        """Take bytes if they are free and nobody waits for any."""
-        if count > self._free or self._waiting:
-            return False
-        self._free -= count
-        return True
-
-    async def reserve(self, count: int, *, urgent: bool) -> None:
-        """Wait for bytes; see `Slot.reserve`."""
-        if self.reserve_now(count):
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        entry = (count, turn)
-        # Bodies that have begun go first: only their end frees what they hold.
-        self._waiting.appendleft(entry) if urgent else self._waiting.append(entry)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._return(count)
-            elif entry in self._waiting:
-                self._waiting.remove(entry)
-            raise
-
-    def _return(self, count: int) -> None:
-        self._free += count
-        while self._waiting and (self._waiting[0][1].cancelled() or self._waiting[0][0] <= self._free):
-            wanted, turn = self._waiting.popleft()
-            if not turn.cancelled():
-                self._free -= wanted
-                turn.set_result(None)
-
-    def release(self, count: int) -> None:
-        """Give back a slot and its bytes; see `Slot.release`."""
-        self._images.give()
-        self._return(count)
-
-
-class Slot:
-    """One image under way; released once, when its outcome has been handed over."""
-
-    __slots__ = ("_slots", "bytes")
-
-    def __init__(self, slots: Slots) -> None:
-        self._slots: Slots | None = slots
-        self.bytes = 0
-
-    def reserve_now(self, count: int) -> bool:
-        """Let this image hold `count` bytes in all, if that takes no waiting."""
-        slots = self._slots
-        assert slots is not None
-        if count > self.bytes:
-            if not slots.reserve_now(count - self.bytes):
-                return False
-            self.bytes = count
-        return True
-
-    async def reserve(self, count: int) -> None:
-        """Wait until this image may hold `count` bytes in all."""
-        slots = self._slots
-        assert slots is not None
-        more = count - self.bytes
-        if more > 0:
-            await slots.reserve(more, urgent=self.bytes > 0)
-            self.bytes = count
-
-    def release(self) -> None:
-        """Give it back; a second time does nothing."""
-        slots, self._slots = self._slots, None
-        if slots is not None:
-            slots.release(self.bytes)
 
 
 class Turn:
@@ -296,7 +137,7 @@ class Group:
     async def turn(self, circuit: Circuit, *, has_begun: bool = False) -> Turn:
         """Wait until a request may be sent: first in, first out.
 
-        Requests are to leave the spacing apart (`spacing_s`), so that no second sees more than was agreed; one that leaves a
+        Requests are to leave so far apart that no second sees more than was agreed (`shares.spacing_s`); one that leaves a
         little late moves no other (`_LATE_S`). The slot is taken last: images that wait for a slow host keep nobody else waiting.
 
         Args:
@@ -436,8 +277,11 @@ class Circuit:
     """Whether one host and port can be connected to at all, and its answers come to an end.
 
     Attributes:
+        patience: After how many failures it opens, and for how long.
         failures: Images in a row that could not be connected to.
         late: Those in a row that had answers, and none that ended in its time.
+        status: Of an image that is not asked for while it is open.
+        until: When one may try again, by the clock of the lane.
         delay_s: Seconds that its requests keep between each other, beside the pace of their group.
         tried_at: When the last of them left.
         gate: Where those wait that keep it, one after the other.
@@ -489,51 +333,6 @@ class Circuit:
         self.late = 0
 
 
-def share(total: int, lanes: int, lane: int) -> int:
-    """Return a lane's share of something that cannot be split: shares differ by one at most, and add up to the total."""
-    return (total + lanes - 1 - lane) // lanes
-
-
-def lane_of(shard: int, lanes: int) -> int:
-    """Return the lane that fetches a shard: round robin, fixed for a run."""
-    return shard % lanes
-
-
-def spacing_s(requests_per_s: float, lanes: int, lane: int) -> float:
-    """Return how far apart a lane's requests to a host leave, so that no second sees more than was agreed.
-
-    Lanes know nothing of each other, so any second may hold the most that each can send in one: shares are whole
-    requests, and k requests leave so far apart that no k + 1 fall into one second, wherever it begins.
-    """
-    if requests_per_s < 1:
-        return 1 / requests_per_s + MARGIN_S
-    return (1 + MARGIN_S) / share(int(requests_per_s), lanes, lane)
-
-
-def check_lanes(per_host: PerHost, lanes: int) -> None:
-    """Check that every lane's share of a host is at least one connection, and one request a second.
-
-    Raises:
-        ConfigError: There are more lanes than that.
-    """
-    if lanes > 1 and lanes > per_host.requests_per_s:
-        raise ConfigError(
-            "more lanes than requests a second to a host",
-            where="fetch.lanes",
-            expected=f"at most fetch.per_host.requests_per_s, {per_host.requests_per_s:g}",
-            found=str(lanes),
-            remedy="lower lanes: lanes know nothing of each other, and each asks once a second at least",
-        )
-    if lanes > per_host.connections:
-        raise ConfigError(
-            "more lanes than connections to a host",
-            where="fetch.lanes",
-            expected=f"at most fetch.per_host.connections, {per_host.connections}",
-            found=str(lanes),
-            remedy="lower lanes or raise connections",
-        )
-
-
 def named_groups(host_groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Return host or domain → group, of the groups that the configuration names (`FetchOptions.host_groups`)."""
     return {host: name for name, hosts in host_groups.items() for host in hosts}
@@ -565,8 +364,8 @@ class Hosts:
 
     def __init__(self, options: FetchOptions, lanes: int, lane: int, slots: Slots, patience: Patience) -> None:
         self._lanes = lanes
-        self._spacing_s = spacing_s(options.per_host.requests_per_s, lanes, lane)
-        self._connections = share(options.per_host.connections, lanes, lane)
+        self._spacing_s = shares.spacing_s(options.per_host.requests_per_s, lanes, lane)
+        self._connections = shares.share(options.per_host.connections, lanes, lane)
         self._named = named_groups(options.host_groups)
         self._slots = slots
         self._network = Network()

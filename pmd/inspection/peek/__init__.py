@@ -13,10 +13,10 @@ Modules, each importing only those above it::
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 from pmd import flow
+from pmd.config import remedies
 from pmd.config.reasons import REASONS
 from pmd.errors import ConfigError, RootError
 from pmd.inspection.peek import render, rows
@@ -78,11 +78,10 @@ def page(
 def _check(name: str, given: str | None, known: Sequence[str]) -> None:
     if given is None or given in known:
         return
-    near = difflib.get_close_matches(given, known, n=1)
     raise ConfigError(
         f"no such {name}",
         where=f"--{name}",
         expected=f"one of {', '.join(known)}",
         found=given,
-        remedy=f"did you mean {near[0]}?" if near else None,
+        remedy=remedies.of_word(given, known),
     )

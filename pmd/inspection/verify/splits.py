@@ -20,7 +20,7 @@ from pmd.dedupe import rules as dedupe_rules
 from pmd.dedupe import splits
 from pmd.fetch.ledger import partitions
 from pmd.fetch.ledger.partitions import Cut
-from pmd.inspection.groups import Groups
+from pmd.inspection.verify.groups import Groups
 from pmd.schema.tables import SPLITS
 from pmd.store import commits, exchange, root, storage
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from pmd import escape
-from pmd.inspection import costs
-from pmd.inspection.expected import UNKNOWN
+from pmd.inspection.plan import costs
+from pmd.inspection.plan.expected import UNKNOWN
 from pmd.manifests.select import human_bytes
 from pmd.terminal import bar, tables
 

@@ -1,16 +1,14 @@
 """What is expected of each source: its rows, its pairs, its images and where these are.
 
 Whatever is known best counts: the commit where it stands and is fresh, else a sample of the source's own files
-(`pmd.inspection.sampling`), else what was published. From a sample to images go the rules of the images stage themselves:
+(`pmd.inspection.plan.sampling`), else what was published. From a sample to images go the rules of the images stage themselves:
 identities that are one photograph, takedowns, scores, archives at hand.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
-import posixpath
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -18,23 +16,21 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import flow, manifests
+from pmd import flow
 from pmd.config import Config, SourceConfig, inputs, scores
 from pmd.config.asked import Asked
 from pmd.curate import needs as curate_needs
 from pmd.errors import InputError
-from pmd.fetch.http import addresses
 from pmd.fetch.politeness import forecast, hosts
-from pmd.formats import archives
 from pmd.images import aliases, takedowns
 from pmd.images import needs as images_needs
 from pmd.images import rules as images_rules
 from pmd.images.aliases import Aliases
-from pmd.inspection import estimates, sampling
-from pmd.inspection.estimates import Estimate, Piece
-from pmd.manifests.model import Manifest, ManifestFile
-from pmd.schema.tables import BARE_VIEWS, KEY, PAIRS
-from pmd.shard import samples
+from pmd.inspection.plan import composition, estimates, published, sampling
+from pmd.inspection.plan.composition import Composition, first_groups, group_of
+from pmd.inspection.plan.estimates import Estimate, Piece
+from pmd.manifests.model import Manifest
+from pmd.schema.tables import KEY, PAIRS
 from pmd.sources.contract import InputFile
 from pmd.store import commits, root, spools
 from pmd.store.commits import Commit
@@ -43,41 +39,20 @@ from pmd.store.standing import Standing
 #: Committed pairs that are looked at, of each source: they stand in the order of their keys' parts, so that some are as good
 #: as any.
 COMMITTED_PAIRS: Final = 50_000
+
 #: How far published figures may be off: a row of Table 2 is rounded to .1 million, and which rule made it is not always known;
 #: of a file that is another size than upstream's, rows are taken by size.
 _TABLE_2: Final = 0.25
 _BY_SIZE: Final = 0.3
+
 #: How far the images of a source may be off that nothing was read of.
 _IMAGES: Final = 0.1
-
-#: Fewest bytes of a record in any annotation file, compressed: bounds an estimate by a file that is shorter than upstream's.
-_FEWEST_BYTES: Final = 20
-#: Where Table 2's figure is this near to the published records, a record is a pair and the rest is link rot; elsewhere
-#: (YFCC100M, WIT: a filter; Localized Narratives: sentences) Table 2 says how many pairs come of them.
-_NEAR: Final = (0.5, 1.5)
 
 #: What a source is told by where nothing could be read, and nobody published how many records it has.
 UNKNOWN: Final = "unknown"
 
 #: Images that a host group must have in a sample for it to be named; others are of hosts that hold no lane up.
 _FEWEST_OF_HOST: Final = 20
-#: Hosts whose group is kept at hand.
-_KNOWN_HOSTS: Final = 2**16
-
-
-@dataclasses.dataclass(frozen=True)
-class Composition:
-    """What a shard makes of images, by some of them.
-
-    Attributes:
-        samples: Samples an image, regions that cannot be cut out left away.
-        crops: How many of these are crops.
-        with_region: Share of images of which a region is cut: they are stored as they came.
-    """
-
-    samples: float = 1.0
-    crops: float = 0.0
-    with_region: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,7 +179,7 @@ def _all_seen(config: Config, found: tuple[SourceFigures, ...], rows: pa.Table) 
     within = images_rules.in_sample(stays["image_id"].combine_chunks(), config.sample)
     gathered = images_rules.gather(stays.filter(pa.array(within)), 0, Asked.of(config, flow.IMAGES.name))
     several = sum(item.images.value for item in found) - gathered.images.num_rows
-    made = composition(gathered.images, gathered.views, Asked.of(config, flow.SHARD.name))
+    made = composition.composition(gathered.images, gathered.views, Asked.of(config, flow.SHARD.name))
     return Expected(found, estimates.known(several), {}, gathered.images, made)
 
 
@@ -273,9 +248,6 @@ def _common(one: SourceFigures, other: SourceFigures) -> Estimate:
         return estimates.known(met)
     low, high = max(met - 2 * met**0.5, 0), met + 2 * (met + 1) ** 0.5
     return Estimate(*(min(count / chance, most) for count in (met, low, high)))
-
-
-# --- one source ------------------------------------------------------------------------------------------------------
 
 
 def _look(config: Config, source: SourceConfig) -> _Looked:
@@ -359,9 +331,6 @@ def _needed(tables: Sequence[pa.Table]) -> pa.Table:
     return pa.concat_tables([schema.empty_table(), *plain]).combine_chunks()
 
 
-# --- where sources meet ----------------------------------------------------------------------------------------------
-
-
 @dataclasses.dataclass(frozen=True)
 class _Meeting:
     """What the images stage knows of all sources together."""
@@ -417,7 +386,7 @@ def _figures(config: Config, looked: _Looked, rows: pa.Table | None, meeting: _M
         taken=taken,
         images=images,
         groups=_shares(first_groups(gathered.images["locations"], meeting.group_of), whole=whole),
-        composition=composition(gathered.images, gathered.views, Asked.of(config, flow.SHARD.name)),
+        composition=composition.composition(gathered.images, gathered.views, Asked.of(config, flow.SHARD.name)),
         local=_local(looked.source),
         seen=frozenset(seen),
     )
@@ -474,68 +443,6 @@ def _shares(groups: Sequence[str], *, whole: bool) -> dict[str, float]:
     return {name: count / counts.total() for name, count in counts.items()}
 
 
-def first_groups(locations: pa.ChunkedArray, group_of: Callable[[str], str]) -> list[str]:
-    """Return the host group that each image's first location asks; "" for none."""
-    there = locations.filter(pc.greater(pc.list_value_length(locations), 0))
-    first = pc.list_element(there, 0)
-    local = pc.equal(pc.struct_field(first, "kind"), "archive")
-    # Of each host one URL is taken apart, and not each URL: tens of millions pass here.
-    named = pc.extract_regex(pc.struct_field(first, "url"), r"(?i)^https?://(?P<host>[^/?#]+)")
-    host = pc.fill_null(pc.struct_field(named, "host"), "")
-    names = pc.if_else(local, forecast.ARCHIVES, host).dictionary_encode().combine_chunks()
-    groups = [name if name == forecast.ARCHIVES else group_of(name) for name in names.dictionary.to_pylist()]
-    return [*(groups[index] for index in names.indices.to_pylist()), *[""] * (len(locations) - len(there))]
-
-
-def group_of(config: Config) -> Callable[[str], str]:
-    """Return what gives the group of a URL's host and port, as the engine has it; "" where it would ask for nothing."""
-    named = hosts.named_groups(config.fetch.host_groups)
-
-    @functools.lru_cache(maxsize=_KNOWN_HOSTS)
-    def group(host: str) -> str:
-        try:
-            return hosts.group_name(addresses.parse(f"http://{host}/").host, named)
-        except addresses.Blocked:
-            return ""
-
-    return group
-
-
-#: What `samples.misfits` reads of a ledger; the stored picture is the original, as wherever a region is cut.
-_SIZES: Final = ("width_px", "height_px", "stored_width_px", "stored_height_px")
-
-
-def composition(images: pa.Table, views: pa.Table, asked: Asked) -> Composition:
-    """Return what shards make of some images, by shard's own rule on regions, if pictures have the size that upstream says.
-
-    Args:
-        images: `IMAGES`.
-        views: All `VIEWS` of these images.
-        asked: What the configuration asks of shard.
-    """
-    if not images.num_rows:
-        return Composition()
-    views = views.select(BARE_VIEWS.names).combine_chunks()
-    has_region = pc.is_valid(views["region"])
-    regions = views.filter(has_region).combine_chunks()
-    crops = 0
-    if regions.num_rows:
-        sizes = regions.group_by("image_id", use_threads=False).aggregate([("width_px", "max"), ("height_px", "max")])
-        ledger = pa.table(
-            {"image_id": sizes["image_id"], **{name: sizes[f"{name.removeprefix('stored_')}_max"] for name in _SIZES}}
-        )
-        fits = regions.filter(pc.is_null(samples.misfits(regions, ledger, asked)))
-        boxes = zip(fits["image_id"].to_pylist(), map(tuple, fits["region"].to_pylist()), strict=True)
-        crops = fits.num_rows if asked.shard.unit == "pair" else len(set(boxes))
-    others = views.filter(pc.invert(has_region))
-    whole = others.num_rows if asked.shard.unit == "pair" else len(pc.unique(others["image_id"]))
-    with_region = pc.sum(images["has_region"]).as_py() or 0
-    return Composition((whole + crops) / images.num_rows, crops / images.num_rows, with_region / images.num_rows)
-
-
-# --- nothing was read ------------------------------------------------------------------------------------------------
-
-
 def _from_manifest(
     source: SourceConfig, files: Sequence[InputFile], missing: tuple[str, ...], unreadable: str | None
 ) -> _Looked:
@@ -543,8 +450,8 @@ def _from_manifest(
     if not isinstance(manifest, Manifest) or manifest.upstream_rows is None:
         return _unread(source, files, missing, unreadable)
     sizes = {file.path: file.bytes for file in files} or None
-    pairs, basis = expected_pairs(manifest, sizes, _sharing(manifest))
-    rows = float(manifest.upstream_rows) if sizes is None else _records(manifest, sizes)
+    pairs, basis = published.pairs(manifest, sizes, published.sharing(manifest))
+    rows = float(manifest.upstream_rows) if sizes is None else published.records(manifest, sizes)
     off = _BY_SIZE if sizes is not None else 0.0
     return _Looked(
         source.name,
@@ -591,60 +498,3 @@ def _published_figures(config: Config, looked: _Looked) -> SourceFigures:
         composition=Composition(per_sample, per_sample if regions else 0.0, float(regions)),
         local=local,
     )
-
-
-def _sharing(manifest: Manifest) -> int:
-    """Return the published records of all sources that share this one's row of Table 2; its own where it is in none."""
-    if manifest.table2 is None:
-        return manifest.upstream_rows or 0
-    sharing = [name for name, table2 in manifests.of_table2().items() if table2.row == manifest.table2.row]
-    return sum(manifests.load(name).upstream_rows or 0 for name in sharing)
-
-
-def expected_pairs(manifest: Manifest, sizes: Mapping[str, int] | None, row_records: int) -> tuple[int, str]:
-    """Estimate the pairs that curating a source's files gives, by what was published.
-
-    Args:
-        manifest: The source's; its published records are known.
-        sizes: Path → bytes of the annotation files that are there; None: all of upstream's.
-        row_records: Published records behind the source's row of Table 2, those of other sources too.
-
-    Returns:
-        The estimate, and "published" (a record is a pair) or "Table 2" (a rule decides how many pairs a record is).
-    """
-    records = float(manifest.upstream_rows or 0) if sizes is None else _records(manifest, sizes)
-    if manifest.table2 is None:
-        return round(records), "published"
-    per_record = manifest.table2.pairs_millions * 1e6 / row_records
-    if _NEAR[0] <= per_record <= _NEAR[1]:
-        return round(records), "published"
-    return round(records * per_record), "Table 2"
-
-
-def _records(manifest: Manifest, sizes: Mapping[str, int]) -> float:
-    """Return the published records of the files that are there: by name where upstream's is known, else by size."""
-    known = {file.name: file for file in manifest.files if file.kind == "annotations"}
-    records, other_bytes = 0.0, 0
-    main = manifest.upstream_rows or 0
-    for path, size in sizes.items():
-        file = known.get(posixpath.basename(archives.split_member(path)[0]))
-        if file is None:
-            other_bytes += size
-        elif file.option is None:
-            records += _scaled(file, size, manifest)
-    if other_bytes:
-        published = sum(file.bytes or 0 for file in manifests.select([manifest]) if file.option is None)
-        share = min(other_bytes / published, 1.0) if published else 1.0
-        records += min(main * share, other_bytes / _FEWEST_BYTES)
-    return records
-
-
-def _scaled(file: ManifestFile, size: int, manifest: Manifest) -> float:
-    """Return a file's published records, or as large a part of them as the file is of upstream's."""
-    several = sum(other.option is None and not other.optional for other in manifests.select([manifest])) > 1
-    rows = file.rows if file.rows is not None else 0 if several else manifest.upstream_rows or 0
-    if any(entry.rows == rows and entry.what.startswith("images") for entry in manifest.published):
-        return 0.0  # VG's image_data.json, which its regions need: no records of their own
-    whole = file.bytes or file.bytes_about
-    share = min(size / whole, 1.0) if whole else 1.0
-    return min(rows * share, size / _FEWEST_BYTES)

@@ -28,8 +28,8 @@ from pmd.config import Config, SourceConfig
 from pmd.config.asked import Asked
 from pmd.curate import rules
 from pmd.formats import archives, bzip2, compression, metering, parquet
-from pmd.inspection import estimates
-from pmd.inspection.estimates import Estimate, Piece
+from pmd.inspection.plan import estimates
+from pmd.inspection.plan.estimates import Estimate, Piece
 from pmd.schema.tables import JUDGED
 from pmd.sources import named_tables
 from pmd.sources.contract import Chunk, InputFile

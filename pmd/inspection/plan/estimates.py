@@ -23,6 +23,9 @@ _RANGE_DIGITS: Final = 2
 #: Standard deviations in a range: 95 % of a normal distribution.
 _DEVIATIONS: Final = 2.0
 
+#: Images that a fetch must have settled, or samples that a shard must hold, to tell of the others.
+ENOUGH: Final = 30
+
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:

@@ -15,8 +15,8 @@ from pmd.config import Config
 from pmd.config.asked import Asked
 from pmd.fetch.ledger import partitions, state
 from pmd.fetch.politeness import forecast
-from pmd.inspection import expected
-from pmd.inspection.expected import Composition
+from pmd.inspection.plan import composition
+from pmd.inspection.plan.composition import Composition
 from pmd.schema.statuses import OK
 from pmd.schema.tables import BARE_VIEWS, KEY
 from pmd.store import register
@@ -50,7 +50,7 @@ class Counted:
 
 def counted(config: Config) -> Counted:
     """Count the committed images and their ledger."""
-    group_of = expected.group_of(config)
+    group_of = composition.group_of(config)
     layout = partitions.cut(config.root)
     known = register.current(config.root)
     of_source: Counter[str] = Counter()
@@ -81,7 +81,7 @@ def counted(config: Config) -> Counted:
             ok += pc.sum(pc.equal(done["status"], OK)).as_py() or 0
             settled += done.num_rows
             if todo.num_rows:
-                counts = Counter(expected.first_groups(todo["locations"], group_of))
+                counts = Counter(composition.first_groups(todo["locations"], group_of))
                 unasked = counts.pop("", 0)
                 shards.append(forecast.Shard(number, counts, unasked))
     schema = BARE_VIEWS.empty_table()
@@ -93,7 +93,7 @@ def counted(config: Config) -> Counted:
         tuple(shards),
         ok,
         settled,
-        expected.composition(listed, described, Asked.of(config, flow.SHARD.name)),
+        composition.composition(listed, described, Asked.of(config, flow.SHARD.name)),
         seen_images == images,
     )
 
