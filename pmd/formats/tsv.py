@@ -47,6 +47,10 @@ _UNNAMED: Final = ("", "unnamed: 0")
 _QUOTED_ROWS: Final = re.compile(rb'(?:(?:"(?:[^"\t]++|"")*+"\r?|[^"\t\n]*+)[\t\n])*+')
 #: What no field without quoting looks like: one in quotes with doubled ones, or a new line, in it.
 _QUOTED_FIELD: Final = re.compile(rb'(?:\A|[\t\n])"[^"\t\n]*+(?:""|\n)')
+#: An address in quotes, which none has without quoting: of a writer that quotes every field, as R does.
+_QUOTED_ADDRESS: Final = re.compile(rb'(?:\A|\t)"https?://[^"\t]*"(?:\t|\r?\Z)', re.IGNORECASE)
+#: Lines looked at for addresses.
+_LINES: Final = 20
 _OPEN_AT_END: Final = "a quoted field is not closed: the file is truncated, or not quoted"
 
 
@@ -237,10 +241,19 @@ def is_quoted(start: bytes) -> bool:
     Args:
         start: Its first bytes, of which the last line may be cut.
     """
+    if _has_quoted_addresses(start):
+        return True
     whole = _QUOTED_ROWS.match(start)
     assert whole is not None
     # What is left is the line that is cut; more, where a mark stands that no csv writer would have written.
     return b"\t" not in start[whole.end() :] and _QUOTED_FIELD.search(whole[0]) is not None
+
+
+def _has_quoted_addresses(start: bytes) -> bool:
+    """Return whether the first lines have an address in quotes each, but for one that may be the names of the columns."""
+    lines = [line for line in start.split(b"\n", _LINES)[:_LINES] if line.strip()]
+    rows = lines[1:] or lines
+    return bool(rows) and all(map(_QUOTED_ADDRESS.search, rows[:-1] or rows))  # the last may be cut
 
 
 def _invalid_utf8(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

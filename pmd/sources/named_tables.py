@@ -230,7 +230,7 @@ def refuse_quoted(table: Table | None) -> None:
             "tab-separated text whose fields are quoted",
             where=table.label,
             expected="fields as they are: where tabs part them, a quotation mark is text",
-            found='fields like "a ""quoted"" word"',
+            found='fields in quotes, like "a ""quoted"" word"',
             remedy="write the table as Parquet, JSON Lines or CSV: to_parquet(…), to_json(…, orient='records', lines=True), "
             "to_csv(…) without sep",
         )

@@ -65,10 +65,11 @@ class SbuCaptions:
             elif (table := named_tables.look(path, member)) is not None and _is_mirror(table):
                 _MIRROR.names(table)
                 chunks += table.chunks()
+            elif table is not None and table.is_quoted:
+                named_tables.refuse_quoted(table)
             elif head.lstrip(records.BLANK).startswith(b"{"):
                 chunks.append(Chunk(path=path, form="json", member=member))
             elif header := _table_header(head):
-                named_tables.refuse_quoted(table)
                 form = ":".join([_TABLE, *header])
                 cuts = lines.ranges(path) if member is None else [(0, None)]
                 chunks += [Chunk(path=path, form=form, member=member, start=start, stop=stop) for start, stop in cuts]

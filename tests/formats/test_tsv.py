@@ -378,6 +378,11 @@ def test_a_byte_order_mark_is_no_part_of_quoted_text(tmp_path: Path) -> None:
         ('u\t""a""\n', False),
         ('u\t"a begins\nv\tb ends"\nw\t"c ""d"""\n', False),
         ('u\t"a ""b"" c"\nv\t5" wide\nw\td\n', False),
+        ('"u"\t"c"\n"http://a.example/1.jpg"\t"a cat"\n', True),
+        ('u\tc\r\n"a cat"\t"HTTPS://a.example/1.jpg"\r\n\r\n"a dog"\t"http://a.example/2.jpg"\r\n', True),
+        ('"http://a.example/1.jpg"\t"a cat"', True),
+        ('"c"\t"u"\n"a cat"\t"http://a.example/1.jpg"\n"a dog"\t"http://a.exa', True),
+        ('"http://a.example/1.jpg"\thttp://a.example/1.jpg\na cat\thttp://a.example/2.jpg\n', False),
         ("", False),
     ],
 )

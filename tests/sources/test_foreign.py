@@ -111,6 +111,15 @@ def test_a_tsv_that_pandas_has_quoted(tmp_path: Path, name: str, caption: str) -
     assert remedy(name, path).startswith("write the table as Parquet, JSON Lines or CSV")
 
 
+@pytest.mark.parametrize("name", ["conceptual_captions", "conceptual_12m", "sbu_captions", "url_text"])
+@pytest.mark.parametrize("names", ['"url"\t"caption"\n', "url\tcaption\n"])
+def test_a_tsv_of_which_every_field_is_quoted(tmp_path: Path, name: str, names: str) -> None:
+    """As R writes tables, and csv writers where they are asked to."""
+    path = tmp_path / "pairs.tsv"
+    path.write_text(names + '"http://a.example/1.jpg"\t"A cat"\n"http://a.example/2.jpg"\t"A dog"\n')
+    assert remedy(name, path).startswith("write the table as Parquet, JSON Lines or CSV")
+
+
 def test_a_tsv_that_pandas_has_quoted_without_names(tmp_path: Path) -> None:
     path = tmp_path / "cc12m.tsv"
     path.write_text('http://a.example/1.jpg\t"A ""big"" cat"\n')
