@@ -209,7 +209,7 @@ LISTS: Final = Folder("publish/source={source}", rf"(?:(?:{'|'.join(SPLITS)})-(?
 RELEASE: Final = "release"
 #: What has left the lists since earlier releases; it stands beside them, and is none.
 WITHDRAWN: Final = "withdrawn.parquet"
-#: In which of the folders above a list's file it may stand: the nearest ones.
+#: In which of the folders above a list's file it may stand: the nearest ones (`pmd.store.withdrawn.near`).
 WITHDRAWN_ABOVE: Final = 2
 REPORT: Final = Folder("audit", r"report\.html|audit\.json|tables/[a-z0-9_.]+\.(csv|parquet)")
 #: Images of the ledger that were asked for again, by the day on which that began: what was drawn, what has been answered so

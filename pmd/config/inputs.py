@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import functools
-import itertools
 import os
 import posixpath
 import re
@@ -19,7 +18,7 @@ from pmd.errors import InputError
 from pmd.formats import archives, compression, encoding
 from pmd.sources.contract import InputFile
 from pmd.sources.records import DESCRIBING
-from pmd.store import storage
+from pmd.store import storage, withdrawn
 
 #: Members that an error shows.
 _SHOWN: Final = 5
@@ -97,7 +96,7 @@ def _withdrawn(paths: Sequence[str]) -> Iterator[str]:
     """Yield the lists of what has left that stand beside files of published lists: their rows depend on these, too."""
     named = [path for path in paths if posixpath.basename(path) == flow.WITHDRAWN]
     wholes = {archives.split_member(path)[0] for path in paths}
-    above = {folder for path in wholes for folder in itertools.islice(storage.above(path), flow.WITHDRAWN_ABOVE)}
+    above = {folder for path in wholes for folder in withdrawn.near(storage.above(path))}
     for path in (storage.join(folder, flow.WITHDRAWN) for folder in above):
         if storage.exists(path) and not any(storage.is_same(path, one) for one in named):
             yield path

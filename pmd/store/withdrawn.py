@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import itertools
+import posixpath
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
@@ -13,10 +15,23 @@ from pmd import flow
 from pmd.store import commits, storage
 
 
+def near(folders: Iterable[str]) -> Iterator[str]:
+    """Yield those of the folders above a list's file in which it may stand: the nearest two, the nearest first.
+
+    Of folders that part a list by columns (`source=S/split=test`) all, and the one above them.
+    """
+    parts = 0
+    for number, folder in enumerate(folders):
+        if number >= flow.WITHDRAWN_ABOVE and parts < number:
+            return
+        parts += "=" in posixpath.basename(folder)
+        yield folder
+
+
 def where(lists: str) -> str | None:
     """Return the list of what has left that stands beside lists, in their folder or above a file; None where none does."""
     folders = itertools.chain([lists] if storage.is_folder(lists) else [], storage.above(lists))
-    paths = (storage.join(folder, flow.WITHDRAWN) for folder in itertools.islice(folders, flow.WITHDRAWN_ABOVE))
+    paths = (storage.join(folder, flow.WITHDRAWN) for folder in near(folders))
     return next(filter(storage.exists, paths), None)
 
 

@@ -11,9 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import pmd
+from pmd.config import SourceConfig, inputs
 from pmd.publish import withdrawn
 from pmd.publish.rules import PUBLISHED
 from pmd.schema import keys
+from pmd.sources import url_text
 from pmd.store import commits
 
 IDS = [f"{number:032x}" for number in range(5)]
@@ -92,6 +94,28 @@ def test_older_lists_are_read_without_what_has_left_since(tmp_path: Path) -> Non
         assert published.select(["pair_id"]).to_table()["pair_id"].to_pylist() == IDS[1:]
         assert published.count_rows() == 4
         assert published.select(["text"]).only(source="coco").to_table().num_rows == 4
+
+
+@pytest.mark.parametrize(
+    ("folder", "is_near"),
+    [
+        ("", True),
+        ("source=coco", True),
+        ("source=coco/split=train", True),
+        ("source=coco/split=train/status=ok", True),
+        ("lists/source=coco", False),
+        ("source=coco/lists/split=train", False),
+    ],
+)
+def test_what_has_left_is_looked_for_above_the_folders_that_part_a_list(
+    tmp_path: Path, folder: str, *, is_near: bool
+) -> None:
+    old = Path(put(tmp_path / folder / "data_0.parquet", IDS))
+    pq.write_table(pa.table({"pair_id": IDS[:1]}, schema=withdrawn.WITHDRAWN), tmp_path / withdrawn.FILE)
+    assert pmd.load(old).published.count_rows() == (4 if is_near else 5)
+    options = url_text.Options(**url_text.Options.profile_values("paper"))
+    mine = SourceConfig("mine", (str(old),), (), options, reader="url_text")
+    assert len(inputs.files(mine)) == 1 + is_near
 
 
 def test_what_has_left_is_looked_for_above_the_folder_that_one_is_in(
