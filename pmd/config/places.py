@@ -166,7 +166,8 @@ def options_written(options: BaseModel, name_of: Callable[[str], str]) -> dict[s
 
 
 def _joined(path: str, folder: str) -> str:
-    return storage.resolved(posixpath.join(folder, path))
+    file, sign, member = posixpath.join(folder, path).partition(_MEMBER)
+    return f"{storage.resolved(file)}{sign}{member}"
 
 
 def _below(url: str, folder: str) -> str:

@@ -30,6 +30,8 @@ _CLEAR: Final = "\r\x1b[K"
 _COLUMNS: Final = 160
 #: Columns that are filled, whatever a terminal says.
 _FEWEST: Final = 20
+#: Loggers of clients of stores that tell, with a traceback, what these raise in the next moment.
+_TELL_TWICE: Final = ("gcsfs", "fsspec.prefetcher")
 #: What stands before progress.
 _INDENT: Final = "    "
 
@@ -143,7 +145,8 @@ def log_to_standard_error() -> None:
     errors = logging.StreamHandler()
     errors.setFormatter(_Whole(logging.BASIC_FORMAT))
     logging.basicConfig(level=logging.ERROR, handlers=[errors])
-    logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # it tells with a traceback what it then raises
+    for name in _TELL_TWICE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     notes = logging.StreamHandler()
     notes.setFormatter(_OneLine(f"{clear}! "))
     _only(logging.getLogger("pmd.notes"), notes, logging.WARNING)

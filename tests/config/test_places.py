@@ -54,6 +54,7 @@ evaluation = ["lists/evaluation.txt", "/abs/images"]
         ("../data/x.tsv", "gs://bucket/project", "gs://bucket/data/x.tsv"),
         ("../../x.tsv", "s3://bucket/a/b", "s3://bucket/x.tsv"),
         ("../x.tsv", "s3://bucket", "s3://bucket/../x.tsv"),
+        ("../a.zip!/../b.json", "s3://bucket/project", "s3://bucket/a.zip!/../b.json"),
         (".x/..y", "s3://bucket/a//b", "s3://bucket/a//b/.x/..y"),
         ("/data/x.tsv", "project", "/data/x.tsv"),
         ("~/x.tsv", "project", "/home/me/x.tsv"),

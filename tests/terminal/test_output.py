@@ -122,7 +122,7 @@ def test_a_traceback_is_harmless(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.fixture
 def logs() -> Iterator[None]:
     """Keep the loggers as they are."""
-    loggers = [logging.getLogger(name) for name in ("", "pmd.notes", "pmd.progress")]
+    loggers = [logging.getLogger(name) for name in ("", "pmd.notes", "pmd.progress", "gcsfs", "fsspec.prefetcher")]
     before = [(logger, logger.handlers[:], logger.propagate, logger.level) for logger in loggers]
     hook = sys.excepthook
     yield
@@ -145,6 +145,19 @@ def test_notes_and_progress_are_one_line_each(capsys: pytest.CaptureFixture[str]
     assert_harmless(said)
     assert said.splitlines()[:2] == [f"! of {PLAIN}\\n! forged", f"    {PLAIN}"]
     assert said.splitlines()[-1] == f"ValueError: {PLAIN}"
+
+
+@pytest.mark.usefixtures("logs")
+@pytest.mark.parametrize("name", ["gcsfs", "gcsfs.core", "fsspec.prefetcher"])
+def test_what_a_client_of_a_store_raises_is_not_told_by_it_too(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Three tracebacks stood before the sentence that says what a bucket refuses."""
+    logging.getLogger().handlers = []
+    output.log_to_standard_error()
+    try:
+        raise OSError("Forbidden")
+    except OSError:
+        logging.getLogger(name).exception("Consumer caught an error.")
+    assert capsys.readouterr().err == ""
 
 
 Run = Callable[..., tuple[int, str, str]]
