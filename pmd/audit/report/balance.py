@@ -83,8 +83,7 @@ def _flow_reading(result: Mapping[str, Any]) -> str:
     total = sum(loss[0] for loss in losses)
     return (
         f"{formatting.short(total)} {formatting.noun(total, 'row')} left on the way; {stage} rejected most "
-        f"({formatting.short(lost)}), "
-        f"mainly as {reason.replace('_', ' ')}."
+        f"({formatting.short(lost)}), mainly as {reason.replace('_', ' ')}."
     )
 
 
