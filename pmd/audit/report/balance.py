@@ -82,8 +82,8 @@ def _flow_reading(result: Mapping[str, Any]) -> str:
     lost, stage, reason = max(losses)
     total = sum(loss[0] for loss in losses)
     return (
-        f"{formatting.short(total)} rows left on the way; {stage} rejected most ({formatting.short(lost)}), "
-        f"mainly as {reason.replace('_', ' ')}."
+        f"{formatting.short(total)} {formatting.noun(total, 'row')} left on the way; {stage} rejected most "
+        f"({formatting.short(lost)}), mainly as {reason.replace('_', ' ')}."
     )
 
 
