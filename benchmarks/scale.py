@@ -1,11 +1,12 @@
 """1/100 of PMD, and how what it costs grows: every stage at six sizes or more, of all twelve sources.
 
-    python benchmarks/scale.py [--fractions 0.0001 0.0002 0.0005 0.001 0.002 0.005 0.01] [--out FOLDER] [--plot FILE.svg]
+    python benchmarks/scale.py [--fractions 0.0001 0.001 ...] [--turns 3] [--out FOLDER] [--plot FILE.svg]
 
 Files of all sources in PMD's proportions are generated (`benchmarks/scaling/upstream.py`). Pictures of 4 to 20 kB are served on
 loopback, with the dead links, redirects and copies that others measured (`benchmarks/scaling/web.py`), by a process of its own
 whose time is not counted. Each stage is a command of its own, as a user runs it. Of each: seconds, processor time with all that
-it started, the largest process, requests, and files that it left. Then a + b·nᶜ is fitted to processor time, n being the images
+it started, the largest process, requests, and files that it left. Every stage but fetch is run several times from the same ROOT,
+and the turn with the least processor time counts. Then a + b·nᶜ is fitted to processor time, n being the images
 (rows for curate), and what the whole of PMD would cost follows. Sizes that were measured before are kept in
 FOLDER/measured.jsonl and not run again. The last line is JSON.
 """
@@ -30,7 +31,7 @@ from curate import _panel
 
 from benchmarks.scaling import upstream
 from benchmarks.scaling.fitting import Growth, fit
-from benchmarks.scaling.measuring import cost
+from benchmarks.scaling.measuring import least
 from pmd import flow
 from pmd.inspection import status
 
@@ -108,7 +109,7 @@ def configured(folder: Path, ports: Sequence[int], files: Mapping[str, tuple[Seq
     return path
 
 
-def measure(fraction: float, out: Path) -> dict[str, Any]:
+def measure(fraction: float, out: Path, turns: int) -> dict[str, Any]:
     """Build one size; return what it took by stage."""
     folder = out / f"of-{fraction:g}"
     shutil.rmtree(folder, ignore_errors=True)
@@ -118,7 +119,8 @@ def measure(fraction: float, out: Path) -> dict[str, Any]:
         chosen = configured(folder, web.ports, upstream.write(folder / "upstream", fraction))
         before = 0
         for stage in flow.NAMES:
-            took = cost([sys.executable, "-m", "pmd", stage, str(chosen)])
+            times = 1 if stage == flow.FETCH.name else turns
+            took = least([sys.executable, "-m", "pmd", stage, str(chosen)], folder / "root", times)
             asked, files = web.requests(), _files(folder / "root")
             found["stages"][stage] = {**dataclasses.asdict(took), "requests": asked - before, "files": files[stage]}
             before = asked
@@ -210,6 +212,7 @@ def main() -> None:
     """Measure, fit, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fractions", type=float, nargs="+", default=FRACTIONS)
+    parser.add_argument("--turns", type=int, default=3, help="how often each stage but fetch is run")
     parser.add_argument("--out", type=Path, default=Path("/tmp/pmd-scale"))
     parser.add_argument("--plot", type=Path, help="where the picture goes")
     told = parser.parse_args()
@@ -220,7 +223,7 @@ def main() -> None:
     for fraction in told.fractions:
         if fraction not in known:
             print(f"1/{1 / fraction:,.0f} of PMD", flush=True)
-            known[fraction] = measure(fraction, told.out)
+            known[fraction] = measure(fraction, told.out, told.turns)
             with kept.open("a") as target:
                 target.write(json.dumps(known[fraction]) + "\n")
     sizes = [known[fraction] for fraction in sorted(told.fractions)]
