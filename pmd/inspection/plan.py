@@ -86,7 +86,9 @@ _OF_HOSTS: Final = (
     "of sources whose files are not there: images as often shared as published; RedCaps' in equal parts on Reddit, Imgur and "
     "Flickr; hosts of Conceptual Captions, Conceptual 12M: none holds a lane up; no image in two sources"
 )
-_OF_ADOPTED: Final = "what `adopt` names is not looked into: images that it has are counted as to fetch, and will take no time"
+_OF_ADOPTED: Final = (
+    "what `adopt` names is not looked into: images that it has are counted as to fetch, and will take no time"
+)
 _OF_SAMPLES: Final = (
     f"what was not read of annotation files is like what was: {sampling.WINDOWS} places of {sampling.WINDOW_BYTES >> 10} kB of "
     f"plain lines, {sampling.BLOCKS} blocks of bzip2, the first rows in {sampling.DOCUMENTS} documents of what must be read "

@@ -319,7 +319,9 @@ class NoSplit(ValueError):
 
     def __init__(self) -> None:
         """Say so."""
-        super().__init__("neither dataset_id, image_id nor the name of the file or its folder says train, validation or test")
+        super().__init__(
+            "neither dataset_id, image_id nor the name of the file or its folder says train, validation or test"
+        )
 
 
 def split_of(dataset_id: str, image_id: str, document: str) -> str | None:
