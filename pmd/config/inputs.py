@@ -39,8 +39,9 @@ _NOTE_BESIDE: Final = ".aria2"
 #: How files of lines end that need nothing at their end, and which size tells a download from a sample.
 _LINES: Final = ".tsv"
 _NO_SAMPLE_BYTES: Final = 2**20
-#: A part of several, whose name says of how many: "train-00003-of-00010.parquet".
-_SHARD: Final = re.compile(r"(?P<before>.*?)(?P<number>[0-9]{2,6})-of-(?P<count>[0-9]{2,6})(?P<behind>(?![0-9]).*)")
+#: A part of several, whose name says of how many: "train-00003-of-00010.parquet". Of those with a digest behind it, as pmd's
+#: own, parts without rows are left out.
+_SHARD: Final = re.compile(r"(?P<before>.*?)(?P<number>[0-9]{2,6})-of-(?P<count>[0-9]{2,6})(?P<behind>(?:\.[^/]*)?)")
 #: How like each other two names of files must be, 0…1, for one to be mistyped for the other.
 _NEAR: Final = 0.9
 

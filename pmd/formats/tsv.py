@@ -51,6 +51,9 @@ _QUOTED_FIELD: Final = re.compile(rb'(?:\A|[\t\n])"[^"\t\n]*+(?:""|\n)')
 _QUOTED_ADDRESS: Final = re.compile(rb'(?:\A|\t)"https?://[^"\t]*"(?:\t|\r?\Z)', re.IGNORECASE)
 #: Lines looked at for addresses.
 _LINES: Final = 20
+#: Why a row is none of which Spark and others have escaped quotation marks as programming languages do: read as csv, they and a
+#: backslash stay in the text, and what follows moves.
+ESCAPED: Final = "a quotation mark within quotes has a backslash before it, and is not doubled"
 _OPEN_AT_END: Final = "a quoted field is not closed: the file is truncated, or not quoted"
 
 
@@ -300,7 +303,8 @@ def read_csv(path: str, *, member: str | None = None, delimiter: str = "\t") -> 
 
     A quotation mark opens only at the start of a field, is doubled within, and newlines within are part of the field.
     Lines end in a newline, with a carriage return before it or not. A carriage return alone is a character like others,
-    outside quotes too; so is NUL. A byte order mark at the start of the file is no part of the first row.
+    outside quotes too; so is NUL. A byte order mark at the start of the file is no part of the first row. A row whose marks
+    are escaped by backslashes is an error (`ESCAPED`).
 
     A row over `MAX_ROW_BYTES` is passed over, and an error of its own.
 
@@ -329,9 +333,23 @@ def read_csv(path: str, *, member: str | None = None, delimiter: str = "\t") -> 
                 yield feed.pass_over()
                 continue
             feed.require_closed()
+            if error is None and _is_escaped(feed.row, delimiter):
+                fields, error = [], ESCAPED
             if feed.undecodable is not None:
                 fields, error = [], f"{INVALID_UTF8} at byte {feed.undecodable} of the row"
             yield CsvRow(feed.first_line, feed.first_byte, fields, _without_line_end(b"".join(feed.row)), error)
+
+
+def _is_escaped(row: Sequence[bytes], delimiter: str) -> bool:
+    """Return whether a row, given by its lines, is no csv to the letter, and has a backslash before a quotation mark."""
+    if not any(b'\\"' in line for line in row):
+        return False
+    lines = (_RETURN_ALONE.sub(_STAND_IN, line.decode(errors="surrogateescape")) for line in row)
+    try:
+        next(csv.reader(lines, delimiter=delimiter, strict=True))
+    except csv.Error:
+        return True
+    return False
 
 
 def _with_returns(feed: _RowFeed, delimiter: str) -> tuple[list[str], str | None]:

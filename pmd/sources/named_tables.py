@@ -34,6 +34,8 @@ _HEAD_BYTES: Final = 1 << 20
 _HEAD_LINES: Final = 20
 #: Lines before the first that has anything; the readers pass over them, too.
 _BLANK_LINES: Final = re.compile(rb"\A(?:[ \r]*\n)+")
+#: Rows of a CSV looked at to tell how its quotation marks are written.
+_HEAD_ROWS: Final = 200
 _NAMES_SHOWN: Final = 24
 _URL: Final = re.compile(r"\s*https?://", re.IGNORECASE)
 #: What parts columns where it is no comma.
@@ -152,6 +154,8 @@ class Layout:
             kind = table.kinds.get(name)
             if kind is not None and not self._may_be(ours, kind):
                 raise self.refusal(table, "a column is of another kind", f"{name}: {kind}"[:_KIND_SHOWN])
+        if table.form == "csv":
+            _refuse_escaped(table)
         return found
 
     def _may_be(self, ours: str, kind: pa.DataType) -> bool:
@@ -233,6 +237,24 @@ def refuse_quoted(table: Table | None) -> None:
             found='fields in quotes, like "a ""quoted"" word"',
             remedy="write the table as Parquet, JSON Lines or CSV: to_parquet(…), to_json(…, orient='records', lines=True), "
             "to_csv(…) without sep",
+        )
+
+
+def _refuse_escaped(table: Table) -> None:
+    """Refuse a CSV whose first rows have quotation marks that are not doubled, as Spark writes them: texts would be others.
+
+    Raises:
+        InputError: It is one.
+    """
+    rows = itertools.islice(tsv.read_csv(table.path, member=table.member, delimiter=","), _HEAD_ROWS)
+    escaped = next((row for row in rows if row.error == tsv.ESCAPED), None)
+    if escaped is not None:
+        raise InputError(
+            "text with commas whose quotation marks are escaped by backslashes",
+            where=f"{table.label}:line {escaped.line}",
+            expected='quotation marks that are doubled within quotes: "a ""quoted"" word"',
+            found=escaped.raw[:_KIND_SHOWN].decode("utf-8", "replace"),
+            remedy="write the table as Parquet or JSON Lines; or as CSV with doubled marks, in Spark option('escape', '\"')",
         )
 
 

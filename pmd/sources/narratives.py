@@ -184,10 +184,12 @@ class Narratives:
         if isinstance(options, CocoOptions):
             held = karpathy.left_out(options.karpathy, options.exclude_karpathy)
         document = archives.location(chunk.path, chunk.member)
-        rows = _mirrored(chunk) if named_tables.is_chunk(chunk) else _lines(chunk, numbered=self.numbered)
+        is_mirror = named_tables.is_chunk(chunk)
+        rows = _mirrored(chunk) if is_mirror else _lines(chunk, numbered=self.numbered)
+        otherwise = named_tables.split_of(document) if is_mirror else None
         for row, where in rows:
             try:
-                drafts = self._narrative(row, document, held, split=options.split_sentences)
+                drafts = self._narrative(row, document, held, otherwise, split=options.split_sentences)
             except NoSplit as lacking:
                 yield records.lost(row, "no_image", str(lacking), where)
             except records.Malformed as malformed:
@@ -196,8 +198,10 @@ class Narratives:
                 for draft in drafts:
                     yield draft | {"where": where}
 
-    def _narrative(self, row: Any, document: str, held: dict[int, str], *, split: bool) -> list[dict[str, Any]]:
-        """Return the drafts of one row; at least one."""
+    def _narrative(
+        self, row: Any, document: str, held: dict[int, str], otherwise: str | None, *, split: bool
+    ) -> list[dict[str, Any]]:
+        """Return the drafts of one row, at least one; of a split that the file's place tells where nothing else does."""
         record = records.mapping(row, "row")
         if record.get("original_caption", "") in (None, ""):  # a column of a table, with nothing in it
             record = {key: value for key, value in record.items() if key != "original_caption"}
@@ -207,7 +211,7 @@ class Narratives:
         annotator_id = records.integer(record, "annotator_id")
         caption = records.text(record, "caption")
         original = records.optional_text(record, "original_caption")
-        of_split = split_of(dataset_id, image_id, document)
+        of_split = split_of(dataset_id, image_id, document) or otherwise
         picture = self.picture(image_id, of_split)
         if records.is_no_id(image_id):
             raise records.Malformed(f"image_id: expected an id of {self.dataset}, found {image_id!r}")
@@ -319,21 +323,19 @@ class NoSplit(ValueError):
 
     def __init__(self) -> None:
         """Say so."""
-        super().__init__(
-            "neither dataset_id, image_id nor the name of the file or its folder says train, validation or test"
-        )
+        super().__init__("neither dataset_id, image_id nor the file's name says train, validation or test")
 
 
 def split_of(dataset_id: str, image_id: str, document: str) -> str | None:
     """Return the split that a row is in.
 
-    As its `dataset_id` says (mscoco_val2017), else its image id (ADE_train_…), else the name of its file, else that of the
-    file's folder; None where none of them does.
+    As its `dataset_id` says (mscoco_val2017), else its image id (ADE_train_…), else the name of its file; None where
+    none of them does.
     """
     for name in (dataset_id, image_id, re.split(r"[/\\]", document)[-1]):
         if match := re.search(r"(?<![a-z])(train(?:ing)?|val(?:idation)?|test)(?![a-z])", name, re.IGNORECASE):
             return named_tables.SPLITS[match[1].lower()]
-    return named_tables.split_of(document)
+    return None
 
 
 def _split_upstream(stem: str, caption: str, original: str) -> str:

@@ -189,7 +189,7 @@ def _unescaped(escape: re.Match[str]) -> str:
 def of_visual_genome(identity: str) -> tuple[str, ...]:
     """Return where an image of Visual Genome's is, in one folder or the other; nothing of another identity.
 
-    Most of these images are known as COCO's or Flickr's, so that only their addresses tell Visual Genome's own id.
+    Half of these images are known as COCO's, others as Flickr's, so that only their addresses tell Visual Genome's own id.
     """
     kind, _, number = identity.partition(":")
     if kind != "visual_genome":

@@ -90,6 +90,7 @@ def test_shards_that_are_missing_by_the_names_of_the_others_are_told(
     for number in numbers:
         (tmp_path / f"train-{number:05}-of-00003.parquet").write_bytes(b"PAR1")
     (tmp_path / "more.parquet").write_bytes(b"PAR1")
+    (tmp_path / "part-00003-of-00016-0123456789abcdef.parquet").write_bytes(b"PAR1")
     head = f'root = "{tmp_path}/root"\ncontact = "mailto:tests@example.org"\n[sources.wit]\n'
     place = f"{tmp_path}/{named}".rstrip("/")
     found = inputs.notes(config.parse(f'{head}annotations = ["{place}"]\n'))

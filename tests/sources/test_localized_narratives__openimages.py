@@ -65,7 +65,7 @@ def test_golden_rows(tmp_path: Path, read_all: ReadAll) -> None:
         *[(None, None, None, None, None, None, "malformed_row")] * 4,
     ]
     assert [row["detail"] for row in rows if row["reason"] in {"no_image", "malformed_row"}] == [
-        "neither dataset_id, image_id nor the name of the file or its folder says train, validation or test",
+        "neither dataset_id, image_id nor the file's name says train, validation or test",
         "image_id: expected a string, found 45257",
         "caption: expected a string, found null",
         "annotator_id: expected a whole number, found false",

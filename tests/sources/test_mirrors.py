@@ -21,7 +21,7 @@ import pytest
 
 from pmd import manifests, sources
 from pmd.errors import InputError
-from pmd.formats import parquet
+from pmd.formats import parquet, tsv
 from pmd.publish import rules
 from pmd.sources import narratives, red_caps, sbu_captions, wit
 from pmd.sources.contract import InputFile
@@ -150,6 +150,31 @@ def test_one_build_may_mix_forms(tmp_path: Path, read_all: ReadAll) -> None:
     files = [write(tmp_path / f"part{form}", rows) for form, write in FORMS.items()]
     files.append(_captions_upstream(tmp_path, source.name))
     assert _pairs(read_all(source, *files)) == _pairs([row for file in files for row in read_all(source, file)])
+
+
+SPARK = 'http://a.example/0.jpg,"he said \\"hi\\" to me"\n'
+
+
+@pytest.mark.parametrize("name", ["conceptual_captions", "sbu_captions"])
+def test_a_csv_whose_marks_are_escaped_by_backslashes_is_refused(tmp_path: Path, name: str) -> None:
+    """As Spark writes it by itself: read as csv, a backslash and the marks stayed in the texts."""
+    path = tmp_path / "a.csv"
+    path.write_text("url,caption\nhttp://a.example/1.jpg,plain\n" + SPARK)
+    with pytest.raises(InputError, match="escaped by backslashes") as caught:
+        sources.load(name).plan([InputFile(str(path), 1)], None)
+    assert caught.value.where == f"{path}:line 3"
+    assert caught.value.found == SPARK.strip()
+    assert "option('escape', '\"')" in str(caught.value.remedy)
+
+
+def test_a_later_row_whose_marks_are_escaped_is_one_bad_row(tmp_path: Path, read_all: ReadAll) -> None:
+    path = tmp_path / "a.csv"
+    sound = [f'http://a.example/{number}.jpg,"a ""cat"" C:\\{number}\\"\n' for number in range(1, 300)]
+    path.write_text("url,caption\n" + "".join(sound) + SPARK + 'http://a.example/x.jpg,a \\"cat\\"\n')
+    rows = read_all(sources.load("conceptual_captions"), path)
+    assert [row["detail"] for row in rows if row["reason"]] == [tsv.ESCAPED]
+    assert rows[0]["text"] == 'a "cat" C:\\1\\'
+    assert 'a \\"cat\\"' in {row["text"] for row in rows}
 
 
 def test_places_of_rows_can_be_found_again(tmp_path: Path, read_all: ReadAll) -> None:

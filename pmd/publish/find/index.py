@@ -4,8 +4,8 @@ A *name* is the first eight bytes of what a row calls its image:
 
 - of its `image_id`, and of its `sha256`;
 - of its `pair_id`, in sources whose pages name a row and no picture (Reddit's posts);
-- of what its URL says of the image (`pmd.text.urls.identity`), where the row knows it as another: most images of Visual Genome's
-  are COCO's or Flickr's;
+- of what its URL says of the image (`pmd.text.urls.identity`), where the row knows it as another: half the images of Visual
+  Genome are COCO's;
 - of the one spelling that stands for all of a URL (`pmd.text.urls.alike`), where it can be spelled otherwise: people do not
   spell as upstream does;
 - of the images whose addresses its URL holds (`pmd.text.pages.held`): a scaled copy's owner knows the original's.
