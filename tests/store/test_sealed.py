@@ -33,7 +33,10 @@ def test_only_a_name_that_promises_a_digest_is_held_to_it() -> None:
 def test_the_digits_in_names_of_datasets_promise_no_digest() -> None:
     """`push_to_hub` called tables so until 2023, and the Hub still has them: huggingface/datasets#6303."""
     assert sealed.digest_of("data/train-00000-of-00001-a09b74b3ef9c3b56.parquet") is None
-    assert sealed.unsealed("train-00000-of-00001-a09b74b3ef9c3b56.parquet") == "train-00000-of-00001-a09b74b3ef9c3b56.parquet"
+    assert (
+        sealed.unsealed("train-00000-of-00001-a09b74b3ef9c3b56.parquet")
+        == "train-00000-of-00001-a09b74b3ef9c3b56.parquet"
+    )
 
 
 def test_no_flipped_byte_of_a_committed_file_is_read(tmp_path: Path, file: commits.File) -> None:
