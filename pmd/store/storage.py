@@ -97,8 +97,8 @@ def _told_to_s3() -> dict[str, Any]:
     """Return what a client of S3 is told beside what `FSSPEC_S3` tells it: of `config_kwargs` it takes the one or the other."""
     from fsspec.config import conf
 
-    told = next((conf[name]["config_kwargs"] for name in ("s3", "s3a") if "config_kwargs" in conf.get(name, {})), {})
-    return {**_S3, "config_kwargs": {**_S3["config_kwargs"], **told}}
+    told = [conf.get(name, {}).get("config_kwargs", {}) for name in ("s3", "s3a")]
+    return {**_S3, "config_kwargs": {**_S3["config_kwargs"], **told[0], **told[1]}}
 
 
 def _wholly(call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
