@@ -32,6 +32,7 @@ from pmd.store.wanted import Wanted
 #: 13: of all sources hosts, countries, languages and texts are what each source tells, listed there or not; so are terms that
 #: carry a figure, of 10 texts or more of a source. Countries stand beside people and internet users without those of which none
 #: are known. Several of a thing are passed over as one is, things named after babies are no people, and <PERSON> is a name.
+#: Rows of the last stage are marked as they were only beside those of the first.
 AUDIT_FORMAT: Final = 13
 
 

@@ -74,8 +74,8 @@ def _placed(audit: Mapping[str, Any], last: str) -> Iterator[str]:
         told = by_stage.get(last) or {}
         photographs = (told.get("high_income") or {}).get("photographs") or {}
         if _value(photographs) is not None:
-            low, most = photographs.get("bounds") or (None, None)
-            bounds = f"; of all its photographs between {percent(low)} and {percent(most)}" if low is not None else ""
+            between = " and ".join(map(percent, photographs.get("bounds") or ()))
+            bounds = f"; of all its photographs between {between}" if between else ""
             is_added_up = "pairs" in told.get("added_up", ())
             where = "countries of known income that are told" if is_added_up else "a country of known income"
             yield (

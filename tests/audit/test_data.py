@@ -19,6 +19,7 @@ import pmd
 from pipelines import audit_data
 from pmd.audit import data_columns
 from pmd.audit.counting import measure
+from pmd.audit.figures import datasets
 from pmd.audit.places import population
 from pmd.datasets import files as data_files
 from pmd.datasets import pairs as data_pairs
@@ -627,3 +628,15 @@ def test_a_file_whose_name_is_no_text_is_told(tmp_path: Path) -> None:
     (tmp_path / "b\udcff.csv").write_text("text\na\n", encoding="utf-8")
     with pytest.raises(InputError, match="the path is not UTF-8"):
         data_files.find(str(tmp_path))
+
+
+def test_a_caption_that_is_called_as_a_stage_is_stays_as_it_is() -> None:
+    content = {
+        "stages": ["curate"],
+        "steps": {"steps": [{"step": "curate"}]},
+        "all": {"curate": {"repeated": {"largest": [{"text": "curate", "images": 12}]}}},
+        "methods": {"countries": "Longitude.", "attributes": ""},
+    }
+    found = datasets.described(content, datasets.Described("captions.csv", 1, ()))
+    assert (found["stages"], found["steps"]["steps"]) == (["reading"], [{"step": "reading"}])
+    assert found["all"]["reading"]["repeated"]["largest"] == [{"text": "curate", "images": 12}]

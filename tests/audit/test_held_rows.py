@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pmd.audit.figures import steps
 from pmd.audit.statistics import suppression
 
 
@@ -22,6 +23,19 @@ def test_a_large_row_that_hardly_changed_is_shown_as_it_was() -> None:
         {"FR": 5000},
         {"FR": 4989, "GB": 150, "DE": 400, "IT": 300},
     ]
+
+
+def test_what_is_left_in_the_end_is_exact_and_so_not_marked() -> None:
+    """The last stage is asked before those between: one of these is given as the last, and not the other way round."""
+    tables = [{"FR": 5000, "DE": 800}, {"FR": 4706, "DE": 500}, {"FR": 4700, "DE": 400}]
+    told = suppression.told(tables, [sum(table.values()) + 90 for table in tables], suppression.order(3))
+    assert [table["FR"] for table in told] == [5000, 4700, 4700]
+    assert suppression.as_they_were(told, suppression.order(3)) == [set(), {"FR"}, set()]
+    values = {"country": told}
+    totals = {"country": [sum(table.values()) + 90 for table in tables]}
+    one = steps.Source(("curate", "dedupe", "shard"), totals["country"], values, totals, 0.0)
+    assert one.as_before("country", "dedupe") == {"FR": "shard"}
+    assert one.as_before("country", "shard") == one.as_before("country", "curate") == {}
 
 
 @settings(max_examples=300, deadline=None)

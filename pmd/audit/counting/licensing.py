@@ -74,10 +74,9 @@ def figures(tables: Sequence[Mapping[str, int]], totals: Sequence[int]) -> list[
     """
     measured = [sum(table.values()) for table in tables]
     told = _told(tables, measured)
+    as_before = suppression.as_they_were(told, suppression.order(len(told)))
     found = []
-    for place, (numbers, number, total) in enumerate(zip(told, measured, totals, strict=True)):
-        others = [one for other, one in enumerate(told) if place and other != place]
-        same = set[str]().union(*(suppression.hardly_changed(numbers, one) for one in others))
+    for numbers, number, total, same in zip(told, measured, totals, as_before, strict=True):
         rows = [_row(both, pairs, as_before=both in same) for both, pairs in numbers.items()]
         if rest := number - sum(numbers.values()):
             rows.append(_Row(suppression.NOT_SHOWN, suppression.NOT_SHOWN, rest))

@@ -15,6 +15,8 @@ from pmd.audit.figures import attributes
 
 #: What the one population of a data set is called.
 READING: Final = "reading"
+#: What names of stages stand under.
+_STAGES: Final = frozenset({"stages", "stage", "step"})
 #: What the method of countries says of builds alone.
 OF_BUILDS: Final = "Of PMD's sources YFCC100M alone has geotags."
 
@@ -43,10 +45,15 @@ def described(content: Mapping[str, Any], data: Described) -> dict[str, Any]:
     return found
 
 
-def _renamed(value: Any) -> Any:
-    """Return a value in which the stage that a data set has gone through is called `READING`, wherever it is named."""
+def _renamed(value: Any, of: str = "") -> Any:
+    """Return a value in which the stage that a data set has gone through is called `READING`, wherever it is named.
+
+    Args:
+        value: Any part of audit.json.
+        of: The name that it stands under: a caption that says "curate" is none.
+    """
     if isinstance(value, Mapping):
-        return {READING if key == flow.CURATE.name else key: _renamed(item) for key, item in value.items()}
+        return {READING if key == flow.CURATE.name else key: _renamed(item, key) for key, item in value.items()}
     if isinstance(value, list):
-        return [_renamed(item) for item in value]
-    return READING if value == flow.CURATE.name else value
+        return [_renamed(item, of) for item in value]
+    return READING if value == flow.CURATE.name and of in _STAGES else value

@@ -228,11 +228,8 @@ def _texts(
     ]
     totals = [one["shared_by"][0]["pairs"] for one in sections]
     found = suppression.told(tables, totals, suppression.order(len(sections)))
-    as_before = []
-    for place, (section, numbers) in enumerate(zip(sections, found, strict=True)):
-        others = [one for other, one in enumerate(found) if place and other != place]
-        same = set[str]().union(*(suppression.hardly_changed(numbers, one) for one in others))
-        as_before.append(same)
+    as_before = suppression.as_they_were(found, suppression.order(len(sections)))
+    for section, numbers, same in zip(sections, found, as_before, strict=True):
         rows = []
         for row in section["largest"]:
             if (pairs := numbers.get(row["text"])) is not None:

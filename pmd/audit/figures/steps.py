@@ -134,7 +134,11 @@ class Source:
         return self.values[by][self.taken.index(step)] if by in self.values else {}
 
     def as_before(self, by: str, step: str) -> dict[str, str]:
-        """Return the values whose pairs are given as after another step that has more or fewer pairs, and which that is."""
+        """Return the values whose pairs are given as after another step that has more or fewer pairs, and which that is.
+
+        That one was asked before, so that its number is exact: what is left in the end is, but for what hardly changed since the
+        first step.
+        """
         if by in self.added_up:
             rows = self.values["country"]
             some = rows[0].keys() & rows[-1].keys() & self.incomes.keys()
@@ -142,9 +146,10 @@ class Source:
                 self.incomes[code]: other for code, other in self.as_before("country", step).items() if code in some
             }
         found: dict[str, str] = {}
-        at = self.taken.index(step)
-        for place, other in enumerate(self.taken if at and by in _HELD and by in self.totals else ()):
+        at, asked = self.taken.index(step), order(self.taken)
+        for place in asked[: asked.index(at)] if by in _HELD and by in self.totals else ():
             if self.totals[by][place] != self.totals[by][at]:
+                other = self.taken[place]
                 for value in suppression.hardly_changed(self.of_step(by, step), self.of_step(by, other)):
                     found.setdefault(value, other)
         return found

@@ -83,6 +83,15 @@ def hardly_changed(one: Mapping[str, int], other: Mapping[str, int]) -> set[str]
     return {name for name, pairs in one.items() if pairs >= HELD and other.get(name) == pairs}
 
 
+def as_they_were(told_of: Sequence[Mapping[str, int]], asked: Sequence[int] | None = None) -> list[set[str]]:
+    """Return of each stage the large rows that are given as after one that was asked before it: that one's number is exact."""
+    places = [*(range(len(told_of)) if asked is None else asked)]
+    found: list[set[str]] = [set() for _ in told_of]
+    for number, place in enumerate(places):
+        found[place].update(*(hardly_changed(told_of[place], told_of[other]) for other in places[:number]))
+    return found
+
+
 def classes_told(
     classes: Sequence[Mapping[str, int]],
     rows: Sequence[Mapping[str, int]],
