@@ -219,7 +219,7 @@ def test_lines_that_match_nothing(built: config.Config, tmp_path: Path) -> None:
         f"{tmp_path}/list:line 5, {tmp_path}/list:line 6, {tmp_path}/list:line 7"
     )
     assert takedowns.note(listed, []) is None
-    tables = takedowns.lines([write(tmp_path / "table", f"{tiny_root.C4},please", f"{tiny_root.C4};x", tiny_root.C1)])
+    tables = takedowns.lines([write(tmp_path / "table", f"{tiny_root.C4},please", f"{tiny_root.C4},x", tiny_root.C1)])
     assert takedowns.note(tables, tables) == (
         f"takedown: 3 of 3 lines match no pair of this ROOT: {tmp_path}/table:line 1, {tmp_path}/table:line 2, "
         f"{tmp_path}/table:line 3; lines with a blank, comma or semicolon, all of which is taken for one name: 2 "
