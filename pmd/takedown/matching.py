@@ -579,8 +579,7 @@ class Search:
         elif self.without_hash:
             said.append(
                 f"{self.without_hash:,} stored pictures have no perceptual hash: copies among them that were scaled or saved "
-                "anew are not found. To have them hashed without purging anything: name the file in a list of takedown, run "
-                "pmd fetch CONFIG, take the line out, and look again"
+                "anew are not found. To have them hashed, without purging anything: the same command with --hash"
             )
         return "\n".join(said)
 
