@@ -60,7 +60,8 @@ CARD: Final = "card"
 _REPLACED: Final = "withdrawn_before"
 
 #: Raised when the files would be written otherwise of the same lists. 6: `configs` also without rows.
-FORMAT: Final = 6
+#: 7: the card says what a `pair_id` takes out.
+FORMAT: Final = 7
 
 
 def write(config: Config, standing: Standing | None = None) -> bool:
