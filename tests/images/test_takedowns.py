@@ -372,6 +372,13 @@ def test_a_page_names_what_it_shows_and_itself(tmp_path: Path, line: str, own: s
     assert read.rows == {"/".join(row) for row in page.rows}
 
 
+def test_a_post_is_named_as_reddit_s_own_records_have_it(tmp_path: Path) -> None:
+    (read,) = takedowns.lines([write(tmp_path / "list", "/r/crafts/comments/osch1/a_scarf_that_i_knitted/")])
+    assert (read.rows, read.named.is_picture) == ({"red_caps/osch1"}, True)
+    with pytest.raises(InputError):
+        takedowns.lines([write(tmp_path / "list", "/r/crafts/")])
+
+
 def test_a_viewer_s_address_without_its_scheme_is_one(tmp_path: Path) -> None:
     (read,) = takedowns.lines([write(tmp_path / "list", "cocodataset.org/#explore?id=9")])
     assert keys.image_id("coco:9") in read.ids
