@@ -137,9 +137,8 @@ def apply(
     config = _of_its_sample(config)
     units = _committed(config, flags)
     is_fetched = commits.read(root.images_folder(config.root)) is not None
-    if is_fetched and _go_by_looks(asked, config, standing) and asking.missing(Standing(config.root)):
-        say("hashing what is stored without a perceptual hash, since looks are asked for")
-        hashes.build(config, choosing.flags(config.engine, flags, config.root))
+    if _go_by_looks(asked, config, standing):
+        hash_stored(config, flags, say)
     say("looking for what is named")
     own = lists.read_own(config.root)
     own_path = lists.path_of(config.root)
@@ -176,6 +175,16 @@ def apply(
         in_part=matched.in_part,
         without_hash=sum(asking.missing(Standing(config.root)).values()) if asked and is_fetched else 0,
     )
+
+
+def hash_stored(config: Config, flags: Sequence[str] = (), say: Say = lambda words: None) -> None:
+    """Compute the perceptual hashes that stored pictures lack, so that they are known by their looks. For ROOT's writer."""
+    if commits.read(root.images_folder(config.root)) is None or not asking.missing(Standing(config.root)):
+        return
+    given = choosing.flags(config.engine, flags, config.root)
+    running.check(given)
+    say("hashing what is stored without a perceptual hash, since looks are asked for")
+    hashes.build(config, given)
 
 
 def foretell(config: Config, say: Say = lambda words: None) -> Applied:

@@ -72,17 +72,25 @@ def add(
     output.say(f"request {request.number}; to carry it out: pmd takedown apply CONFIG")
 
 
-@app.command("find")
+@app.command("find", cls=WithBeam)
 def find(
+    context: typer.Context,
     config: ConfigPath,
     photo: Annotated[str, typer.Argument(metavar="PHOTO", help="A picture file.")],
     *,
+    hash_stored: Annotated[
+        bool,
+        typer.Option(
+            "--hash", help="First hash what is stored without a perceptual hash: else it is known by its bytes alone."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """List the images that have a picture's bytes or look like it, mirrored and turned too, for a person to decide."""
     from pmd import codec
+    from pmd.config import places
     from pmd.errors import InputError
-    from pmd.store import storage
+    from pmd.store import root, storage
     from pmd.takedown import matching
 
     loaded = load(config)
@@ -91,6 +99,12 @@ def find(
     content = b"" if storage.is_folder(photo) else storage.read_bytes(photo)
     if codec.sniff(content) is None:
         raise InputError("no picture", where=photo, expected="a file of a picture format that is read")
+    if hash_stored:
+        from pipelines import takedown as pipeline
+
+        root.require(loaded.root)
+        with root.writer(loaded.root, "pmd takedown find", places.absolute(config)):
+            pipeline.hash_stored(loaded, context.args, say_above_progress)
     search = matching.find(loaded.root, content)
     if as_json:
         output.json(search.describe())

@@ -44,6 +44,8 @@ _IDENTITY: Final = re.compile(
     r"(?:flickr|coco|visual_genome):[1-9][0-9]*|openimages:[0-9a-f]{16}|imgur:[0-9A-Za-z]{5,7}|ade20k:\S+|url:[^/\s]+/\S*"
 )
 _ROW: Final = re.compile(r"([A-Za-z][A-Za-z0-9_]*)/(\S.*)")
+#: A post as Reddit's own records have it, and RedCaps' with them (`permalink`).
+_PERMALINK: Final = re.compile(r"/?(r/[A-Za-z0-9_]+/comments/[0-9a-z]+(?:/[^\s/?#]*)?/?)")
 
 
 #: Sites whose pages show many pictures, an album or a person's newest: as addresses of one picture they would match nothing.
@@ -168,6 +170,9 @@ def _read(said: str, sources: Collection[str], path_of: Callable[[str], str | No
         return _url(said)
     if _IDENTITY.fullmatch(said):
         return Named("an identity", identities=(said,))
+    post = _PERMALINK.fullmatch(said)
+    if post is not None:
+        return _url(f"https://www.reddit.com/{post[1]}")
     row = _ROW.fullmatch(said)
     named = _either(
         Named("a source id", rows=((row[1], row[2]),)) if row is not None and row[1] in sources else None,

@@ -433,8 +433,9 @@ def _removal(options: CardOptions) -> Iterator[str]:
     yield (
         f"`find.html` looks an image up by its address, its page or its file, in a browser and without a network, and words the "
         "request. "
-        f"{whom}, with the image's URL, its page, or a `pair_id` or `image_id` from the list. It is left out of the next "
-        "release, under every address that the sources know of it. What its host forbids in robots.txt, or no longer has, is "
+        f"{whom}, with the image's URL, its page, or an `image_id` from the list. It is left out of the next "
+        "release, under every address that the sources know of it. A `pair_id` means that text alone: its image stays where "
+        "others describe it. What its host forbids in robots.txt, or no longer has, is "
         "not fetched by who builds anew."
     )
     yield (

@@ -60,7 +60,7 @@ CARD: Final = "card"
 _REPLACED: Final = "withdrawn_before"
 
 #: Raised when the files would be written otherwise of the same lists. 7: find.html names the lists whose index it loads, and the
-#: card writes no small share as 0.0%, and of what shares are.
+#: card writes no small share as 0.0%, and says of what shares are, and what a `pair_id` takes out.
 FORMAT: Final = 7
 
 

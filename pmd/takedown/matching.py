@@ -580,8 +580,7 @@ class Search:
         elif self.without_hash:
             said.append(
                 f"without a perceptual hash: {bar.amount(self.without_hash, 'stored pictures')}; copies among them that were "
-                "scaled or saved anew are not found. To have them hashed without purging anything: name the file in a list of "
-                "takedown, run pmd fetch CONFIG, take the line out, and look again"
+                "scaled or saved anew are not found. To have them hashed, without purging anything: the same command with --hash"
             )
         return "\n".join(said)
 

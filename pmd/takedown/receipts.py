@@ -164,13 +164,14 @@ def _told(receipt: Receipt, numbers: Sequence[int], contact: str | None) -> str:
     word = "request" if len(numbers) == 1 else "requests"
     nothing = [number for number in numbers if number in receipt.unmatched]
     lines = [f"Receipt for {word} {_listed(numbers)}"]
-    if len(nothing) == len(numbers):
-        lines.append(f"Carried out on {receipt.date}. Nothing here matched what you named.")
+    # What is of no pair any more may have been removed still: a picture in the store, what a host has said.
+    if len(nothing) == len(numbers) and (len(receipt.requests) > 1 or not receipt.removed):
+        lines.append(f"Carried out on {receipt.date}. No pair here was of what you named.")
     else:
         lines += [f"Carried out on {receipt.date}. Removed{_together(receipt, numbers)}:"]
         lines += [f"  {kind}: {count:,}" for kind, count in sorted(receipt.removed.items())]
         lines += [] if receipt.removed else ["  nothing: nothing here matched"]
-        lines += [f"Nothing here matched what {_listed(nothing)} named."] if nothing else []
+        lines += [f"No pair here was of what {_listed(nothing)} named."] if nothing else []
         lines.append(
             "With these went all that is made of them: lists, shards, the audit and the folder of the release."
         )

@@ -74,6 +74,9 @@ _PLAIN: Final = "/:@!$&'()*,;=~"
 
 _IMGUR_PAGES: Final = frozenset({"imgur.com", "m.imgur.com", "imgur.io", "m.imgur.io"})
 _IMGUR_PAGE: Final = re.compile(r"/(?:gallery/|r/[^/]+/|t/[^/]+/)?(?:[^/]*-)?([0-9A-Za-z]{7}|[0-9A-Za-z]{5})/?")
+#: What Imgur's own pages play of a picture that moves; upstream has its still or its GIF.
+_IMGUR_VIDEO: Final = re.compile(r"/([0-9A-Za-z]{7}|[0-9A-Za-z]{5})\.(?:gifv|mp4|webm)")
+_IMGUR_FILES: Final = frozenset({"i.imgur.com", "i.imgur.io"})
 _REDDIT_POST: Final = re.compile(
     r"(?:/r/[^/]+|/u(?:ser)?/[^/]+)?/(?:comments|gallery)/([0-9a-z]+)(?:/.*)?", re.IGNORECASE
 )
@@ -145,6 +148,8 @@ def _of_host(form: str, fragment: str = "") -> Page | None:
         return _wikimedia(host, parse.unquote(parts.path), query, fragment)
     if host in _IMGUR_PAGES:
         return _one("the Imgur page", _IMGUR_PAGE.fullmatch(parts.path), "imgur")
+    if host in _IMGUR_FILES:
+        return _one("Imgur's film", _IMGUR_VIDEO.fullmatch(parts.path), "imgur")
     if host in {"redd.it", "preview.redd.it", "reddit.com"} or host.endswith(".reddit.com"):
         return _reddit(host, parts.path, query)
     if host == "cocodataset.org":

@@ -361,7 +361,7 @@ def is_suffix(host: str) -> bool:
 
     Whose names a company gives out ("github.io") is a host of that company's.
     """
-    return _registries().publicsuffix(host) == host
+    return bool(_registries().publicsuffix(host) == host)
 
 
 def registrable_domains(hosts: pa.Array) -> pa.Array:

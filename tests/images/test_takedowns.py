@@ -219,7 +219,7 @@ def test_lines_that_match_nothing(built: config.Config, tmp_path: Path) -> None:
         f"{tmp_path}/list:line 5, {tmp_path}/list:line 6, {tmp_path}/list:line 7"
     )
     assert takedowns.note(listed, []) is None
-    tables = takedowns.lines([write(tmp_path / "table", f"{tiny_root.C4},please", f"{tiny_root.C4};x", tiny_root.C1)])
+    tables = takedowns.lines([write(tmp_path / "table", f"{tiny_root.C4},please", f"{tiny_root.C4},x", tiny_root.C1)])
     assert takedowns.note(tables, tables) == (
         f"takedown: 3 of 3 lines match no pair of this ROOT: {tmp_path}/table:line 1, {tmp_path}/table:line 2, "
         f"{tmp_path}/table:line 3; lines with a blank, comma or semicolon, all of which is taken for one name: 2 "
@@ -370,6 +370,13 @@ def test_a_page_names_what_it_shows_and_itself(tmp_path: Path, line: str, own: s
     assert page is not None
     assert {keys.image_id(identity) for identity in page.identities} < read.ids
     assert read.rows == {"/".join(row) for row in page.rows}
+
+
+def test_a_post_is_named_as_reddit_s_own_records_have_it(tmp_path: Path) -> None:
+    (read,) = takedowns.lines([write(tmp_path / "list", "/r/crafts/comments/osch1/a_scarf_that_i_knitted/")])
+    assert (read.rows, read.named.is_picture) == ({"red_caps/osch1"}, True)
+    with pytest.raises(InputError):
+        takedowns.lines([write(tmp_path / "list", "/r/crafts/")])
 
 
 def test_a_viewer_s_address_without_its_scheme_is_one(tmp_path: Path) -> None:

@@ -586,6 +586,18 @@ def test_rows_that_dedupe_or_takedowns_remove_are_no_images(tmp_path: Path) -> N
     assert "pairs taken on" in plan.render(found)
 
 
+def test_a_takedown_may_name_rows_of_ones_own(tmp_path: Path) -> None:
+    rows = [f"r{number},https://x.example/{number}.jpg,a house by the road" for number in range(3)]
+    (tmp_path / "mine.csv").write_text("\n".join(["id,url,caption", *rows]) + "\n", encoding="utf-8")
+    (tmp_path / "gone.txt").write_text("mine/r1\n", encoding="utf-8")
+    chosen = config.parse(
+        f'root = "{tmp_path}/pmd"\ncontact = "mailto:tests@example.org"\ntakedown = ["{tmp_path}/gone.txt"]\n'
+        f'[sources.mine]\nreader = "url_text"\nannotations = ["{tmp_path}/mine.csv"]\nid_column = "id"\n'
+    )
+    found = plan.plan(chosen)
+    assert (found["pairs"], found["taken"]) == (3, 2)
+
+
 @pytest.mark.parametrize("build", ["nothing", "tiny"])
 def test_a_plan_fits_into_80_columns_and_marks_what_it_does_not_know(tmp_path: Path, build: str) -> None:
     chosen = _config(tmp_path) if build == "nothing" else tiny_root.build(tmp_path)

@@ -116,6 +116,7 @@ WORDS = (
     "www.flickr.com/photos/x/4242", "//flic.kr/p/8yV2Qz", "example.org/a.jpg", "en.wikipedia.org/wiki/File:A.jpg",
     "i.imgur.com/abcdefg.jpg", "nowhere", "", " ", "a/b", "ftp://flickr.com/photos/x/4242", "  flickr:4242 ", "http://",
     "https://[", "redd.it/abc",
+    "/r/crafts/comments/osch1/a_scarf_that_i_knitted/", "r/crafts/comments/osch1", "/r/crafts/", "r/a b/comments/c",
 )  # fmt: skip
 
 

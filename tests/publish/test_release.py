@@ -262,6 +262,7 @@ def test_the_hub_finds_configurations_and_splits(mine: Config) -> None:
     assert "# A &lt;small&gt; PMD" in text
     for said in ("removal@example.org", "- Two sources more.", "released 2026-11-30", "`takedown` 1", "CC-BY-2.0 (2)"):
         assert said in text
+    assert "A `pair_id` means that text alone" in text
     assert text.count("@inproceedings{lin2014microsoft") == 1
 
 

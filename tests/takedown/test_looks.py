@@ -80,20 +80,20 @@ def found(config: Config, photo: Path) -> tuple[dict[str, Any], str]:
 
 
 def test_find_says_what_was_looked_through_and_how_the_rest_is(unhashed: Config, tmp_path: Path) -> None:
-    photo, listed, toml = tmp_path / "mine.jpg", tmp_path / "asked.txt", Path(f"{unhashed.root}.toml")
+    photo, toml = tmp_path / "mine.jpg", Path(f"{unhashed.root}.toml")
     photo.write_bytes(saved_anew(5006))
     told, said = found(unhashed, photo)
     stored = told["by_bytes"]
     assert (told["near"], told["by_looks"], told["without_hash"], told["can_look"]) == ([], 0, stored, True)
     assert f"by their bytes all {stored} stored pictures, by their looks 0 of them" in said
-    assert "without purging anything: name the file in a list of takedown, run pmd fetch CONFIG" in said
+    assert "To have them hashed, without purging anything: the same command with --hash" in said
 
-    before = toml.read_text()
-    listed.write_text(f"{photo}\n")
-    toml.write_text(f'takedown = ["{listed}"]\n{before}')
-    assert CliRunner().invoke(cli.app, ["fetch", str(toml)]).exit_code == 0
-    toml.write_text(before)
+    before = {name: content for name, content in world.files(unhashed.root).items() if not name.startswith("fetch/")}
+    hashed = CliRunner().invoke(cli.app, ["takedown", "find", str(toml), str(photo), "--hash", "--json"])
+    assert "hashing what is stored without a perceptual hash" in hashed.stderr
     told, said = found(unhashed, photo)
+    assert orjson.loads(hashed.stdout) == told
+    assert {name: content for name, content in world.files(unhashed.root).items() if name in before} == before
     assert [near["identity"] for near in told["near"]] == ["flickr:5006"]
     assert (told["by_bytes"], told["by_looks"], told["without_hash"]) == (stored, stored, 0)
     assert "without purging" not in said

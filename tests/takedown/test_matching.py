@@ -403,7 +403,7 @@ def test_a_request_s_own_receipt_tells_nothing_of_others_and_what_named_nothing_
         "Receipt for requests 1, 2, 3",
         "Carried out on 2026-01-02. Removed, for all of them together:",
         "  pairs: 5",
-        "Nothing here matched what 2, 3 named.",
+        "No pair here was of what 2, 3 named.",
     ]
     assert receipts.render_one(listed, [4], "mailto:a@b.example", 1).splitlines() == [
         "Receipt for request 1",
@@ -415,12 +415,19 @@ def test_a_request_s_own_receipt_tells_nothing_of_others_and_what_named_nothing_
     ]
     assert receipts.render_one(listed, [4], None, 2).splitlines() == [
         "Receipt for request 2",
-        "Carried out on 2026-01-02. Nothing here matched what you named.",
+        "Carried out on 2026-01-02. No pair here was of what you named.",
         "What you named is kept out of what is built from now on: by codes from which it cannot be read.",
     ]
     for number, why in ((4, "not carried out yet"), (5, "no such request")):
         with pytest.raises(InputError, match=why):
             receipts.render_one(listed, [4], None, number)
+    # Of a picture whose source is gone only what was fetched is left, and removed.
+    alone = receipts.Receipt((6,), "2026-01-02", {"stored pictures": 1}, (6,))
+    assert receipts.render_one([alone], [], None, 6).splitlines()[1:4] == [
+        "Carried out on 2026-01-02. Removed:",
+        "  stored pictures: 1",
+        "No pair here was of what 6 named.",
+    ]
     # What the storage holds back is told, until an apply finds that it has let go.
     receipts.note_kept(where, ended, is_kept=True)
     assert "the storage kept older versions" in receipts.render_one(receipts.read(where), [], None, 2)

@@ -121,6 +121,8 @@ def test_what_is_no_file_s_page(url: str) -> None:
     [
         ("https://imgur.com/AbCdEfG", "imgur:AbCdEfG"),
         ("https://imgur.io/AbCdEfG", "imgur:AbCdEfG"),
+        ("https://i.imgur.com/AbCdEfG.gifv", "imgur:AbCdEfG"),
+        ("https://i.imgur.io/AbCdE.mp4", "imgur:AbCdE"),
         ("https://imgur.com/gallery/some-title-AbCdEfG", "imgur:AbCdEfG"),
         ("https://cocodataset.org/#explore?id=391895", "coco:391895"),
         ("https://visualgenome.org/api/v0/images/2407890", "visual_genome:2407890"),

@@ -351,7 +351,7 @@ class _Meeting:
             left_out = images_rules.reached(frozenset().union(*(item.left_out for item in looked)), links)
         return cls(
             Aliases.of(told),
-            images_rules.widened(images_rules.Takedown.of(takedowns.lines(config.takedown)), links),
+            images_rules.widened(images_rules.Takedown.of(takedowns.lines(config.takedown, config.sources)), links),
             pa.array(sorted(left_out), KEY),
             tuple(scores.put(rule.file, rule.keep, rule.missing, spools.folder()).mapped() for rule in config.scores),
             group_of(config),

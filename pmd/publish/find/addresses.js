@@ -146,6 +146,8 @@ const REQUESTED = /^commons:deletion[ _]requests\//i;
 const SPECIAL = /^special:(?:filepath|redirect\/file)\/([^\n]+)$/iu;
 const PLAIN = "/:@!$&'()*,;=~";
 const IMGUR_PAGE = /^\/(?:gallery\/|r\/[^/]+\/|t\/[^/]+\/)?(?:[^/]*-)?([0-9A-Za-z]{7}|[0-9A-Za-z]{5})\/?$/;
+const IMGUR_VIDEO = /^\/([0-9A-Za-z]{7}|[0-9A-Za-z]{5})\.(?:gifv|mp4|webm)$/;
+const IMGUR_FILES = ["i.imgur.com", "i.imgur.io"];
 const REDDIT_POST = /^(?:\/r\/[^/]+|\/u(?:ser)?\/[^/]+)?\/(?:comments|gallery)\/([0-9a-z]+)(?:\/[^\n]*)?$/i;
 const REDDIT_SHORT = /^\/([0-9a-z]+)\/?$/i;
 const REDDIT_PREVIEW = /^\/(?:[^/]*-v[0-9]+-)?([0-9a-z]+\.(?:jpe?g|png|gif|webp))$/;
@@ -204,6 +206,7 @@ function ofHost(form, fragment) {
   }
   if (COMMONS_HOSTS.includes(host) || WIKI_HOST.test(host)) return ofWiki(host, unquoted(path), query, fragment);
   if (IMGUR_PAGES.includes(host)) return one("the Imgur page", "imgur", IMGUR_PAGE, path);
+  if (IMGUR_FILES.includes(host)) return one("Imgur's film", "imgur", IMGUR_VIDEO, path);
   if (["redd.it", "preview.redd.it", "reddit.com"].includes(host) || host.endsWith(".reddit.com")) {
     return ofReddit(host, path, query);
   }
@@ -319,6 +322,9 @@ function uploaded(folder, name) {
 const IDENTITY =
   /^(?:(?:flickr|coco|visual_genome):[1-9][0-9]*|openimages:[0-9a-f]{16}|imgur:[0-9A-Za-z]{5,7}|ade20k:\S+|url:[^/\s]+\/\S*)$/;
 
+// A post as Reddit's own records have it.
+const PERMALINK = /^\/?r\/[A-Za-z0-9_]+\/comments\/[0-9a-z]+(?:\/[^\s/?#]*)?\/?$/;
+
 // What words may mean: {says, identities, rows, keys, sha256, spelled}, or nothing. `spelled` has what an address is found by that
 // upstream spells otherwise.
 function meaning(said) {
@@ -330,6 +336,7 @@ function meaning(said) {
   }
   if (/^https?:\/\//i.test(said)) return ofUrl(said);
   if (IDENTITY.test(said)) return meant("an identity", [said], []);
+  if (PERMALINK.test(said)) return ofUrl(`https://www.reddit.com/${said.replace(/^\//, "")}`);
   const row = /^([A-Za-z][A-Za-z0-9_]*)\/(\S[^\n]*)$/.exec(said);
   if (row && row[1] === "red_caps") return meant("a row", [], [[row[1], row[2]]]);
   const file = said.includes("://") ? null : first("coco", COCO_FILE, said.slice(said.lastIndexOf("/") + 1));
