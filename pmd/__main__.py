@@ -11,7 +11,9 @@ import sys
 def main() -> None:
     """Be the command line."""
     _take_names_as_utf8()
-    if __name__ != "__main__":  # `pmd` does not look for modules where it is run; `python -m pmd` does, and may have pmd from there
+    if (
+        __name__ != "__main__"
+    ):  # `pmd` does not look for modules where it is run; `python -m pmd` does, and may have pmd from there
         # Nor may what it starts: a person's own `types.py` there would stand for Python's, and no lane begin.
         os.environ.setdefault("PYTHONSAFEPATH", "1")
     # Until a command attends to signals (`endings.command`) nothing is under way: Ctrl-C ends it, without a traceback.

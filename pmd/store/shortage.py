@@ -30,9 +30,7 @@ OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
 OUT_OF_MEMORY: Final = frozenset({errno.ENOMEM, errno.ENOBUFS})
 
 #: How Python, and Polars' panic, say that the system starts no further thread.
-_NO_THREAD: Final = re.compile(
-    r"can't start new thread|spawn\b.*\bthreads?\b.*(?:\bWouldBlock\b|\(os error 11\))"
-)
+_NO_THREAD: Final = re.compile(r"can't start new thread|spawn\b.*\bthreads?\b.*(?:\bWouldBlock\b|\(os error 11\))")
 #: How the system says that a library finds no place in memory; a file system from which nothing may be run is told so too.
 _NO_LIBRARY: Final = "failed to map segment"
 #: How decoders say in words that they were given no memory.

@@ -196,7 +196,9 @@ def test_whatever_fails_where_there_is_no_memory_is_told_as_that(
     monkeypatch.setattr(mmap, "mmap", refused)
     assert endings.tell(fault) == 1
     said = capsys.readouterr().err
-    assert said.startswith("pmd: there is not enough memory\n  found: SystemError: error return without exception set\n")
+    assert said.startswith(
+        "pmd: there is not enough memory\n  found: SystemError: error return without exception set\n"
+    )
     assert isinstance(mistakes.told_of(fault, "work"), PmdError)
 
 
