@@ -33,10 +33,23 @@ help:
 	@echo "make test-engines  run the tests on these engines and on emulators of object stores"
 	@echo "make test-consumers  try what the demo publishes with those whom it is for"
 
-# Stamps: nothing is installed again while the pins are the same. Compat: by a path, as in a wheel; by setuptools' finder a folder
-# called pmd, as the demo's ROOT is, is what `import pmd` gives in the folder in which it stands.
+# Of makes that are run at once one installs, and the others wait for it: what holds the lock is this make's own process.
+ALONE := $(PYTHON) -c 'import fcntl, os, sys; lock = os.open("pyproject.toml", os.O_RDWR); os.set_inheritable(lock, True); \
+fcntl.flock(lock, fcntl.LOCK_EX); os.execvp(sys.argv[1], sys.argv[1:])' $(MAKE) --no-print-directory IS_ALONE=1
+
+# Stamps: nothing is installed again while the pins are the same.
+ifndef IS_ALONE
 $(VENV)/.core: requirements.txt pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV), once no other make does"
+	@$(ALONE) $@
+
+$(VENV)/.dev: $(VENV)/.core requirements-dev.txt
+	@$(ALONE) $@
+else
+# An environment that was begun and left has no pip. Compat: by a path, as in a wheel; by setuptools' finder a folder called pmd, as
+# the demo's ROOT is, is what `import pmd` gives in the folder in which it stands.
+$(VENV)/.core: requirements.txt pyproject.toml
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
 	--config-settings editable_mode=compat --editable .
@@ -46,6 +59,7 @@ $(VENV)/.core: requirements.txt pyproject.toml
 $(VENV)/.dev: $(VENV)/.core requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.txt
 	touch $@
+endif
 
 demo: $(VENV)/.core
 	$(BIN)/pmd demo --out out/demo

@@ -11,6 +11,10 @@ import sys
 def main() -> None:
     """Be the command line."""
     _take_names_as_utf8()
+    # `pmd` does not look for modules where it is run, nor may what it starts: a person's own `types.py` there would stand for
+    # Python's, and no lane begin. `python -m pmd` does look there, and may have pmd itself from there.
+    if __name__ != "__main__":
+        os.environ.setdefault("PYTHONSAFEPATH", "1")
     # Until a command attends to signals (`endings.command`) nothing is under way: Ctrl-C ends it, without a traceback.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -546,6 +546,40 @@ def test_names_are_utf8_whatever_the_locale_says(tmp_path: Path, monkeypatch: py
     assert "\\u2013" in ended.stdout  # the terminal's encoding stays what it is
 
 
+def test_no_module_is_looked_for_in_the_folder_that_a_command_is_run_in(tmp_path: Path) -> None:
+    """People have files beside their configuration that are called as Python's are: `types.py`, `random.py`."""
+    here, programs = tmp_path / "here", tmp_path / "bin"
+    for folder in (here, programs):
+        folder.mkdir()
+    for name in ("types", "random", "pmd"):
+        (here / f"{name}.py").write_text(f"raise SystemExit('{name}.py of this folder')\n")
+    (programs / "pmd").write_text("""
+import multiprocessing, subprocess, sys
+from pmd import cli
+from pmd.__main__ import main
+
+def starts_others():
+    lane = multiprocessing.get_context("spawn").Process(target=sorted, args=((),))
+    lane.start()
+    lane.join()
+    other = subprocess.run([sys.executable, "-m", "pmd", "--version"])
+    print(lane.exitcode, other.returncode)
+
+if __name__ == "__main__":
+    cli.main = starts_others
+    main()
+""")
+    ended = subprocess.run(
+        [sys.executable, str(programs / "pmd")],
+        cwd=here,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.stdout.splitlines()[-1:], ended.stderr) == (["0 0"], "")
+
+
 def test_who_reads_no_further_ends_a_command_in_silence(tmp_path: Path) -> None:
     ended = of_its_own(["sources", "--rules", "--json"], tmp_path, "| head -c 10")
     assert ended.stderr == ""

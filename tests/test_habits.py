@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import shlex
+import shutil
 import subprocess
+import sys
 import sysconfig
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +51,64 @@ def test_the_checkout_is_imported_beside_a_root_that_is_called_pmd() -> None:
     text = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
     (install,) = (line for line in text.splitlines() if "--editable ." in line)
     assert "--config-settings editable_mode=compat" in install
+
+
+#: Stands for the Python that `make` is given, and for that of the environment, which has pip once `-m venv` was run.
+_PYTHON = """#!/bin/sh
+case "$1 $2" in
+-c*) exec {python} "$@" ;;
+"-m venv") mkdir -p .venv/bin && cp {itself} .venv/bin/python && touch .venv/pip ;;
+"-m pip") test -e .venv/pip || exit 1; test "$3" != install || {{ echo "$*" >> installed; read -r _ < released; }} ;;
+esac
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout in which nothing is installed but by `_PYTHON`."""
+    for name in ("Makefile", "pyproject.toml", "requirements.txt", "requirements-dev.txt"):
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    stand_in = tmp_path / "python"
+    stand_in.write_text(_PYTHON.format(python=shlex.quote(sys.executable), itself=shlex.quote(str(stand_in))))
+    stand_in.chmod(0o755)
+    os.mkfifo(tmp_path / "released")
+    return tmp_path
+
+
+def make(checkout: Path) -> subprocess.Popen[str]:
+    words = ["make", f"PYTHON={checkout}/python", ".venv/.core"]
+    return subprocess.Popen(words, cwd=checkout, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@contextlib.contextmanager
+def released(checkout: Path) -> Iterator[None]:
+    """Let installations end: the two of one make, and whatever else waits."""
+    number = os.open(checkout / "released", os.O_RDWR)
+    os.write(number, b"\n" * 64)
+    yield
+    os.close(number)
+
+
+def test_of_two_makes_at_once_one_installs(checkout: Path) -> None:
+    first = make(checkout)
+    with (checkout / "released").open("w"):  # that is opened once somebody reads: the first installs
+        second = make(checkout)
+        assert second.stdout is not None
+        assert second.stdout.readline()
+        with released(checkout):
+            said = [each.communicate(timeout=60)[0] for each in (first, second)]
+    assert [each.returncode for each in (first, second)] == [0, 0], said
+    assert len((checkout / "installed").read_text().splitlines()) == 2
+
+
+def test_an_environment_that_was_begun_and_left_is_gone_on_with(checkout: Path) -> None:
+    (checkout / ".venv/bin").mkdir(parents=True)
+    shutil.copy(checkout / "python", checkout / ".venv/bin/python")
+    with released(checkout):
+        made = make(checkout)
+        said = made.communicate(timeout=60)[0]
+    assert made.returncode == 0, said
+    assert (checkout / ".venv/pip").exists()
 
 
 def test_hooks_run_what_is_pinned() -> None:

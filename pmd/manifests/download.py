@@ -26,6 +26,7 @@ from pmd.manifests.load import load_all
 from pmd.manifests.model import ANNOTATIONS, Kind, Manifest, ManifestFile
 from pmd.manifests.outcome import Outcome, Progress, Silent
 from pmd.manifests.select import fetch_command, human_bytes, select
+from pmd.store import failures
 
 if TYPE_CHECKING:
     import requests
@@ -227,13 +228,14 @@ class _Download:
         except PmdError as error:
             return Outcome(self.file, str(self.path), "failed", error.problem, error.remedy or "", error)
         except OSError as error:
-            problem = PmdError(
+            problem = failures.told(error) or PmdError(
                 "the file cannot be written",
                 where=str(self.part),
                 found=str(error),
                 remedy="check the folder's permissions and the disk, then run the same command again",
             )
-            return Outcome(self.file, str(self.path), "failed", problem.problem, problem.remedy or "", problem)
+            said = f"{problem.where or self.part}: {problem.problem}"
+            return Outcome(self.file, str(self.path), "failed", said, problem.remedy or "", problem)
 
     @contextlib.contextmanager
     def _only_one(self) -> Iterator[None]:

@@ -141,9 +141,9 @@ def _parse(content: bytes, path: str) -> State:
             return State(0, Holder(raw["host"], raw["pid"], raw["since"], raw["command"]), ended=False)
         if not 0 <= int(raw["epoch"]) < _NO_EPOCH:
             raise ValueError(raw["epoch"])
-        until = raw["until"] and datetime.datetime.fromisoformat(raw["until"])
-        last = raw["last"] and Holder(**raw["last"])
-        job = raw.get("job") and Job(**raw["job"])  # earlier versions say none
+        until = None if raw["until"] is None else datetime.datetime.fromisoformat(raw["until"])
+        last = None if raw["last"] is None else Holder(**raw["last"])
+        job = None if raw.get("job") is None else Job(**raw["job"])  # earlier versions say none
         return State(int(raw["epoch"]), last, bool(raw["ended"]), until, job)
     except (ValueError, KeyError, TypeError) as error:
         raise RootError(

@@ -32,7 +32,7 @@ from pmd.inspection import verify
 from pmd.inspection.verify.recount import Recounting
 from pmd.schema.tables import KEY, LEDGER, LEDGER_LATER
 from pmd.shard import recount
-from pmd.store import commits, lock, sealed, storage, written
+from pmd.store import commits, lock, root, sealed, storage, written
 from tests import tiny_root
 
 #: Folders of other stages: what their recounts tell besides is said by their own tests.
@@ -737,6 +737,14 @@ def test_what_a_killed_run_leaves_is_a_note(copy: Path, name: str, folder: str) 
     result = CliRunner().invoke(cli.app, ["verify", str(copy)])
     assert result.exit_code == 0
     assert f"note: {folder}: left by a run that did not end" in result.stdout
+
+
+def test_that_somebody_writes_is_a_note(copy: Path) -> None:
+    with root.writer(str(copy), "pmd build pmd.toml"):
+        result = CliRunner().invoke(cli.app, ["verify", str(copy)])
+    assert result.exit_code == 0
+    said = "  note: writer.json: somebody writes here: files that no commit lists are not judged"
+    assert result.stdout.splitlines()[-1] == said
 
 
 def test_a_first_run_that_was_killed_before_its_commit_is_a_note(copy: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable
@@ -472,7 +473,38 @@ def test_a_folder_that_cannot_be_written_is_told(
     web.resources["/a"] = resource(body)
     data.write_text("a file where the folder should be")
     outcome = get(file("/a"), free=lambda _: 10**9)
-    assert (outcome.status, outcome.detail) == ("failed", "the file cannot be written")
+    assert (outcome.status, outcome.detail) == ("failed", f"{data}/red_caps: a folder of the path is a file")
+
+
+@pytest.mark.parametrize(
+    ("number", "problem"),
+    [
+        (errno.ENOSPC, "the storage is full"),
+        (errno.EROFS, "the storage is read-only"),
+        (errno.EACCES, "access is not allowed"),
+    ],
+)
+def test_why_a_file_cannot_be_written_is_told(
+    web: Any,
+    resource: Any,
+    file: MakeFile,
+    get: Get,
+    body: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    problem: str,
+) -> None:
+    web.resources["/a"] = resource(body)
+    begun: list[Path] = []
+
+    def refused(download: Any, _: Any) -> None:
+        begun.append(download.part)
+        raise OSError(number, os.strerror(number), str(download.part))
+
+    monkeypatch.setattr("pmd.manifests.download._Download._take_up", refused)
+    outcome = get(file("/a"), free=lambda _: 10**9)
+    assert (outcome.status, outcome.detail) == ("failed", f"{begun[0]}: {problem}")
+    assert outcome.remedy
 
 
 def test_a_second_process_is_refused(

@@ -97,6 +97,10 @@ def test_what_a_version_without_epochs_has_left_is_a_writer_that_was_killed(tmp_
         (b'{"epoch": "x", "until": null, "last": null, "ended": true}', "ValueError"),
         (b'{"epoch": 1, "until": "soon", "last": null, "ended": true}', "ValueError"),
         (b'{"epoch": 1, "until": null, "last": {"nobody": 1}, "ended": true}', "TypeError"),
+        (b'{"epoch": 1, "until": null, "last": {}, "ended": true}', "TypeError"),
+        (b'{"epoch": 1, "until": null, "last": "", "ended": true}', "TypeError"),
+        (b'{"epoch": 1, "until": "", "last": null, "ended": true}', "ValueError"),
+        (b'{"epoch": 1, "until": null, "last": null, "job": {}, "ended": true}', "TypeError"),
     ],
 )
 def test_what_no_writer_has_written_is_told(tmp_path: Path, content: bytes, found: str) -> None:

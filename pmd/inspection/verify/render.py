@@ -12,7 +12,10 @@ from pmd.terminal import bar
 def render(result: Mapping[str, Any]) -> str:
     """Return what was found as people read it."""
     result = escape.shown(result)
-    notes = [f"  note: {note['place']}: {note['what']} ({note['found']})" for note in result["notes"]]
+    notes = [
+        f"  note: {note['place']}: {note['what']}" + (f" ({note['found']})" if note["found"] else "")
+        for note in result["notes"]
+    ]
     if result["kind"] == "release":
         return "\n".join([*_rendered_release(result), *notes])
     counted = (
