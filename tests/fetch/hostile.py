@@ -196,7 +196,7 @@ HEADS: Final[dict[str, Case]] = {
     ),
     "no-colon": Case(sending(head("no colon here") + JPEG), "server_error"),
     "status-99": Case(sending(head(status="99 Low") + JPEG), "server_error"),
-    "status-999": Case(reply(JPEG, 999), "server_error"),
+    "status-999": Case(reply(JPEG, 999), "rate_limited"),
     "continue-flood": Case(endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 99, 0.01), "server_error"),
     "hints-flood": Case(endless(b"", b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", 0.05), "timeout"),
     "hints-then-it": Case(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" * 20 + reply(JPEG), "ok"),

@@ -112,7 +112,7 @@ def _without_shared(table: pa.Table) -> pa.Table:
     counts = pc.value_counts(table["sha256"])
     often = counts.field("values").filter(pc.greater_equal(counts.field("counts"), _SHARED)).drop_null()
     some = table.filter(pc.is_in(table["sha256"], value_set=often)).select(("sha256", "image_id"))
-    images = some.group_by("sha256").aggregate([("image_id", "count_distinct")])
+    images = some.group_by("sha256", use_threads=False).aggregate([("image_id", "count_distinct")])
     shared = images.filter(pc.greater_equal(images["image_id_count_distinct"], _SHARED))["sha256"].combine_chunks()
     is_shared = pc.is_in(table["sha256"], value_set=shared)
     if len(shared):
