@@ -34,7 +34,7 @@ from pmd.fetch.lane.engine import Lane
 from pmd.fetch.lane.stopping import Stop
 from pmd.fetch.lists import blocklists
 from pmd.fetch.outcome import Fetched
-from pmd.fetch.politeness import hosts, robots, tdmrep
+from pmd.fetch.politeness import hosts, robots, shares, tdmrep
 from pmd.schema import keys
 from pmd.schema.tables import LEDGER
 from pmd.suppression import lists
@@ -338,7 +338,7 @@ def test_a_domain_shares_its_pace_redirects_included(web: Web, monkeypatch: pyte
     assert len(web.log) == 12
     assert [name for name, _ in given] == ["one.test"] * 12
     # Each by the loop's own clock, at which it leaves: however busy the machine is, none is sooner than this.
-    spacing = hosts.spacing_s(80, lanes=2, lane=0)
+    spacing = shares.spacing_s(80, lanes=2, lane=0)
     for (before, (_, earlier)), (after, (_, later)) in itertools.combinations(enumerate(given), 2):
         assert later - earlier >= (after - before) * spacing - hosts._LATE_S - 1e-6
 

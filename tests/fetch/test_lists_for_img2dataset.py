@@ -25,9 +25,11 @@ SHA256 = hashlib.sha256(PHOTO).hexdigest()
 
 
 def documented() -> list[str]:
-    """Return the words of the one command of the page that reads a list."""
-    (block,) = re.findall(r"```\n(img2dataset --url_list ROOT/publish/.*?)\n```", DOCS.read_text(), re.DOTALL)
-    return shlex.split(block.replace("\\\n", " "))
+    """Return the words of the page's command, given a list itself, which has no column of pairs."""
+    (block,) = re.findall(r"```\n(img2dataset --url_list coco\.parquet .*?)\n```", DOCS.read_text(), re.DOTALL)
+    words = shlex.split(block.replace("\\\n", " ").replace("coco.parquet", "ROOT/publish/source=coco"))
+    at = words.index("--save_additional_columns")
+    return words[:at] + words[at + 2 :]
 
 
 def row(text: str | None, url: str | None, sha256: str | None) -> dict[str, Any]:

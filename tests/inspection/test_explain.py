@@ -17,6 +17,7 @@ from pmd.errors import PmdError, RootError
 from pmd.fetch.ledger import stored
 from pmd.images import names
 from pmd.inspection import explain
+from pmd.inspection.explain.book import Book
 from pmd.schema import keys
 from pmd.schema.tables import GROUPS, VIEWS
 from pmd.store import commits, root
@@ -153,7 +154,7 @@ def test_a_sample_of_images_that_were_merged_is_found_by_its_key(tmp_path: Path)
     ):
         file = commits.put_table(str(tmp_path / folder), name, table)
         commits.write(str(tmp_path / folder), commits.Commit(folder, (file,), {}, "hash", {}))
-    book = explain._Book(str(tmp_path))
+    book = Book(str(tmp_path))
     key = keys.digest("sample", last, struct.pack("<4d", 0.0, 0.0, 0.5, 1.0))
     assert book.of_sample(key) == {b"p" * 16, b"q" * 16}
     assert book.of_sample(b"k" * 16) == set()
