@@ -234,18 +234,18 @@ def _notes_of_shards(config: Config) -> list[str]:
 
 
 def _lacking(patterns: Sequence[str]) -> Iterator[str]:
-    numbers: dict[tuple[str, ...], set[int]] = defaultdict(set)
-    sought: set[tuple[str, ...]] = set()
+    numbers: dict[tuple[str, str, str], set[int]] = defaultdict(set)
+    sought: set[tuple[str, str, str]] = set()
     for pattern in patterns:
         for path in _files_matching(pattern):
             if (shard := _SHARD.fullmatch(path)) is not None:
                 of = shard["before"], shard["count"], shard["behind"]
                 numbers[of].add(int(shard["number"]))
                 sought |= {of} if path != pattern else set()
-    for of in sorted(sought):
-        before, count, behind = of
-        first = int(int(count) in numbers[of])  # some count from one
-        lacking = sorted({*range(first, first + int(count))} - numbers[of])
+    for before, count, behind in sorted(sought):
+        found = numbers[before, count, behind]
+        first = int(int(count) in found)  # some count from one
+        lacking = sorted({*range(first, first + int(count))} - found)
         if lacking:
             shown = ", ".join(f"{number:0{len(count)}}" for number in lacking[:_SHOWN])
             more = ", …" if len(lacking) > _SHOWN else ""
