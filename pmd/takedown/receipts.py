@@ -39,6 +39,11 @@ def _path(root: str, name: str) -> str:
     return storage.join(root, lists.FOLDER, name)
 
 
+def is_begun(root: str) -> bool:
+    """Return whether an `apply` has begun, and has not come to its end."""
+    return versions.read(_path(root, PENDING)) is not None
+
+
 def read(root: str) -> list[Receipt]:
     """Return all receipts of a ROOT, oldest first."""
     seen = versions.read(_path(root, FILE))
@@ -53,11 +58,6 @@ def _receipt(row: Any) -> Receipt:
 def _written(receipt: Receipt) -> dict[str, Any]:
     """Return a receipt as its line has it."""
     return {"requests": [*receipt.requests], "date": receipt.date, "removed": dict(receipt.removed)}
-
-
-def is_begun(root: str) -> bool:
-    """Return whether an `apply` has begun, and has not come to its end."""
-    return versions.read(_path(root, PENDING)) is not None
 
 
 def begin(root: str, requests: Iterable[int], removed: Mapping[str, int]) -> Receipt:
