@@ -44,6 +44,11 @@ def _path(root: str, name: str) -> str:
     return storage.join(root, lists.FOLDER, name)
 
 
+def is_begun(root: str) -> bool:
+    """Return whether an `apply` has begun, and has not come to its end."""
+    return versions.read(_path(root, PENDING)) is not None
+
+
 def read(root: str) -> list[Receipt]:
     """Return all receipts of a ROOT, oldest first."""
     seen = versions.read(_path(root, FILE))
@@ -65,11 +70,6 @@ def _written(receipt: Receipt) -> dict[str, Any]:
         | ({"unmatched": [*receipt.unmatched]} if receipt.unmatched else {})
         | ({"is_kept": True} if receipt.is_kept else {})
     )
-
-
-def is_begun(root: str) -> bool:
-    """Return whether an `apply` has begun, and has not come to its end."""
-    return versions.read(_path(root, PENDING)) is not None
 
 
 def begin(root: str, requests: Iterable[int], removed: Mapping[str, int], unmatched: Iterable[int] = ()) -> Receipt:
