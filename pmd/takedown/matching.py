@@ -570,7 +570,8 @@ class Search:
     def says(self) -> str:
         """Return in words what was looked through, and what was not."""
         said = [
-            f"looked through by their bytes: all stored pictures, {self.by_bytes:,}; by their looks: {self.by_looks:,} of them",
+            f"looked through: by their bytes all {bar.amount(self.by_bytes, 'stored pictures')}, "
+            f"by their looks {self.by_looks:,} of them",
             "not looked through: pictures that are not in the store",
         ]
         if not self.can_look:
@@ -579,8 +580,9 @@ class Search:
             )
         elif self.without_hash:
             said.append(
-                f"without a perceptual hash: {bar.amount(self.without_hash, 'stored pictures')}; copies among them that were "
-                "scaled or saved anew are not found. To have them hashed, without purging anything: the same command with --hash"
+                f"{bar.amount(self.without_hash, 'stored pictures')} {'has' if self.without_hash == 1 else 'have'} no perceptual "
+                "hash: copies among them that were scaled or saved anew are not found. To have them hashed, without purging "
+                "anything: the same command with --hash"
             )
         return "\n".join(said)
 
