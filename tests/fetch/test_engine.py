@@ -31,7 +31,7 @@ from pmd.fetch.lane.engine import Lane
 from pmd.fetch.lane.stopping import Stop
 from pmd.fetch.lists import blocklists
 from pmd.fetch.outcome import Fetched
-from pmd.fetch.politeness import hosts, robots, tdmrep
+from pmd.fetch.politeness import hosts, robots, shares, tdmrep
 from pmd.schema import keys
 from pmd.schema.tables import LEDGER
 from pmd.suppression import lists
@@ -256,7 +256,7 @@ def test_a_domain_shares_its_pace_redirects_included(web: Web) -> None:
     run(rows, options(web, robots=False, per_host=PerHost(requests_per_s=80, connections=8)), lanes=2)
     times = sorted(request.at for request in web.log)
     assert len(times) == 12
-    spacing = hosts.spacing_s(80, lanes=2, lane=0)
+    spacing = shares.spacing_s(80, lanes=2, lane=0)
     assert times[-1] - times[0] >= 11 * spacing * 0.97
     assert min(later - earlier for earlier, later in zip(times, times[2:], strict=False)) > spacing
 
