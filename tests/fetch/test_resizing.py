@@ -18,7 +18,7 @@ from pmd.fetch.generations import store
 from pmd.fetch.lane import judging
 from pmd.fetch.lane.engine import Lane
 from pmd.fetch.ledger import state, stored
-from pmd.inspection import explain
+from pmd.inspection.explain.render import _stored_as
 from pmd.schema.statuses import STATUSES
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 from tests.fetch.test_adopt import ORIGINAL, entry, row, run, shrunk, written
@@ -116,8 +116,8 @@ def test_a_narrow_picture_gives_way_to_another_location(web: Web, tmp_path: Path
 
 def test_explain_says_in_which_form_a_picture_is_stored() -> None:
     entry_of = {"stored_format": "webp", "stored_width_px": 256, "stored_height_px": 256}
-    assert explain._stored_as({**entry_of, "stored_form": "resized"}) == "resized: webp, 256 × 256 px"
-    assert explain._stored_as({**entry_of, "stored_form": "original"}) == "original"
+    assert _stored_as({**entry_of, "stored_form": "resized"}) == "resized: webp, 256 × 256 px"
+    assert _stored_as({**entry_of, "stored_form": "original"}) == "original"
 
 
 # --- img2dataset
