@@ -42,9 +42,10 @@ from pmd import config as configuration
 from pmd.config import Config
 from pmd.fetch.lane.engine import Fetcher, Lane
 from pmd.fetch.lane.stopping import Stop
+from pmd.fetch.ledger import asked
 from pmd.fetch.politeness import policies
 from pmd.inspection import diff
-from pmd.refresh import asking, figures, sampling, standing, waves
+from pmd.refresh import asking, figures, sampling, waves
 from pmd.refresh.waves import Answer, Wave
 from pmd.store import root, storage
 
@@ -268,7 +269,7 @@ class Bench:
             row["image_id"]: Answer(row["status"], None, row["when"])
             for row in whole.rows.select(["image_id", "status", "when"]).to_pylist()
         }
-        there = list(standing.read(chosen.root))
+        there = list(asked.read(chosen.root))
         held: Counter[str] = Counter()
         given: Counter[str] = Counter()
         widths: Counter[str] = Counter()
