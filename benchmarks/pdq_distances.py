@@ -161,7 +161,10 @@ def earlier(revision: str) -> Hash:
     side = getattr(module, "HASH_SIDE_PX", None)
 
     def hashed(picture: Image.Image) -> bytes:
-        small = picture if side is None else scaling.scaled(picture, scaling.target(picture.size, side))
+        if side is None:
+            return module.perceptual_hash(picture)  # type: ignore[no-any-return]
+        times = side / min(picture.size)
+        small = scaling.scaled(picture, (round(picture.width * times), round(picture.height * times)))
         return module.perceptual_hash(small)  # type: ignore[no-any-return]
 
     return hashed
