@@ -14,6 +14,7 @@ from pmd.publish import census, named, withdrawn
 from pmd.publish.census import Listed
 from pmd.publish.columns import COLUMNS
 from pmd.schema import licences
+from pmd.terminal import bar
 
 #: What a licence file and the Hub call terms that differ from row to row.
 LICENCE_NAME: Final = "stated-per-row"
@@ -207,7 +208,8 @@ def _summary(options: CardOptions, listed: Sequence[Listed]) -> Iterator[str]:
     released = f", released {options.released}" if options.released else ""
     yield f"# {escape.html(options.title)}"
     yield (
-        f"Version {escape.html(options.version)}{released}. {rows:,} image-text pairs of {len(listed)} sources: for each "
+        f"Version {escape.html(options.version)}{released}. {bar.amount(rows, 'image-text pairs')} of "
+        f"{bar.amount(len(listed), 'sources')}: for each "
         f"the image's "
         "URL, its caption, the checksum that the image had when it was fetched, and the licences that are stated of both. "
         "There are no images in it."

@@ -16,6 +16,7 @@ from pmd.publish import card
 from pmd.publish.census import Listed, Part
 from pmd.publish.columns import COLUMNS
 from pmd.publish.rules import PUBLISHED
+from pmd.terminal import bar
 
 _PARQUET: Final = "application/x-parquet"
 
@@ -169,7 +170,7 @@ def _records(item: Listed) -> dict[str, Any]:
         "@type": "cr:RecordSet",
         "@id": item.name,
         "name": item.name,
-        "description": f"{item.title}: {item.rows:,} pairs.",
+        "description": f"{item.title}: {bar.amount(item.rows, 'pairs')}.",
         "key": {"@id": f"{item.name}/pair_id"},
         "field": [_field(item, column) for column in PUBLISHED],
     }
