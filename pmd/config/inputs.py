@@ -229,8 +229,13 @@ def _notes_of_shards(config: Config) -> list[str]:
     return [
         f"{name}: {note}"
         for name, source in sorted(config.sources.items())
-        for note in _lacking([pattern for pattern in source.annotations if "://" not in pattern])
+        for note in _lacking([pattern for pattern in source.annotations if _is_of_files(pattern)])
     ]
+
+
+def _is_of_files(pattern: str) -> bool:
+    """Return whether a name or glob is of files of this machine: no archive is opened for a source that may not be built."""
+    return "://" not in pattern and archives.split_member(pattern)[1] is None
 
 
 def _lacking(patterns: Sequence[str]) -> Iterator[str]:

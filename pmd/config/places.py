@@ -174,7 +174,7 @@ def _below(url: str, folder: str) -> str:
     """Return a URL as one relative to a folder's, by ".." where it is not below it; as it is where they share no bucket."""
     parts, above = url.split("/"), folder.split("/")
     shared = len([*itertools.takewhile(lambda pair: pair[0] == pair[1], zip(parts, above, strict=False))])
-    return url if shared < _BEFORE_KEY else "/".join([*[".."] * (len(above) - shared), *parts[shared:]])
+    return url if shared < _BEFORE_KEY else "/".join([*[".."] * (len(above) - shared), *parts[shared:]]) or "."
 
 
 def _relative(path: str, folder: str) -> str:

@@ -55,8 +55,13 @@ _SITES: Final = re.compile(
     r"|(?:(?:www|images|lens)\.)?google\.[a-z.]+|(?:(?:www|cn)\.)?bing\.com|(?:www\.)?duckduckgo\.com|(?:www\.)?yandex\.[a-z.]+"
     r"|commons\.(?:m\.)?wikimedia\.org|[a-z-]+\.(?:m\.)?wik(?:ipedia|tionary|iquote|ibooks|isource|inews|iversity|ivoyage)\.org)\.?"
 )
-#: What a picture of the site's own may end in: imgur.com/images/logo.jpg.
-_PICTURE: Final = re.compile(r"[^?#]+\.(?:jpe?g|png|gif|webp)(?:[?#].*)?", re.IGNORECASE)
+#: What a picture of the site's own may end in (imgur.com/images/logo.jpg), and what search engines call their copies, which lists
+#: of pairs have: www.bing.com/th?id=…, images.google.com/images?q=tbn:….
+_PICTURE: Final = re.compile(
+    r"[^?#]+\.(?:jpe?g|png|gif|webp)(?:[?#].*)?|https?://[^/]*\bbing\.com\.?/th[?/].+"
+    r"|https?://[^/]*\bgoogle\.[a-z.]+/images\?(?:[^#]*&)?q=tbn(?::|%3a).+",
+    re.IGNORECASE,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -251,7 +256,9 @@ def _url(said: str) -> Named | None:
     if page is not None:
         # The URL may also be that of a pair: what it says of itself then counts, too.
         return dataclasses.replace(
-            _page(page), identities=tuple(dict.fromkeys((*page.identities, *identities))), urls=(form,)
+            _page(page),
+            identities=tuple(dict.fromkeys((*page.identities, *identities))),
+            urls=tuple(dict.fromkeys((form, *page.holds))),  # upstream may spell what it holds otherwise
         )
     return Named(f"a URL of {identity}", identities=identities, urls=(form,))
 

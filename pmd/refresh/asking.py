@@ -135,7 +135,7 @@ def _drawn(config: Config, folder: str, date: str, asked_for: dict[str, Any]) ->
             where=config.root,
             expected="images that were had from the web",
             found="none",
-            remedy="run: pmd fetch CONFIG",
+            remedy=f"remove {folder}; the next pmd refresh begins a wave anew" if is_begun else "run: pmd fetch CONFIG",
         )
     if not is_begun:
         waves.keep_drawn(folder, drawn, asked_for)
@@ -144,11 +144,16 @@ def _drawn(config: Config, folder: str, date: str, asked_for: dict[str, Any]) ->
 
 def _still_there(root_url: str, drawn: Drawn) -> Drawn:
     """Return of what was drawn what is among the images still: nobody is asked for what was taken down since."""
-    ids = drawn.rows["image_id"].to_pylist()
+    ids = drawn.rows["image_id"].combine_chunks()
     bits = partitions.cut(root_url).part_bits
-    parts = sorted({keys.partition_of(image_id, bits) for image_id in ids})
-    left = pa.concat_tables(partitions.read_images(root_url, part, ("image_id",)) for part in parts)["image_id"]
-    return dataclasses.replace(drawn, rows=drawn.rows.filter(pc.is_in(drawn.rows["image_id"], value_set=left)))
+    committed = partitions.image_files(root_url)
+    left: list[bytes] = []
+    for part in sorted({keys.partition_of(image_id, bits) for image_id in ids.to_pylist()}):
+        there = partitions.read_images(root_url, part, ("image_id",), committed)["image_id"]
+        left += there.filter(pc.is_in(there, value_set=ids)).to_pylist()  # a part at a time: all images are many
+    return dataclasses.replace(
+        drawn, rows=drawn.rows.filter(pc.is_in(drawn.rows["image_id"], value_set=keys.key_array(left)))
+    )
 
 
 def to_ask(drawn: Drawn, answered: Iterable[bytes]) -> pa.Table:

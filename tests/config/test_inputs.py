@@ -97,6 +97,16 @@ def test_shards_that_are_missing_by_the_names_of_the_others_are_told(
     assert found == ([] if note is None else [f"wit: {note.format(tmp_path)}"])
 
 
+def test_no_archive_is_opened_to_look_for_shards(tmp_path: Path) -> None:
+    """A source that is not built may be any: a build of another one ended by it."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("notes.txt", "x")
+    (tmp_path / "damaged.zip").write_bytes(b"PK\x03\x04")
+    head = f'root = "{tmp_path}/root"\ncontact = "mailto:tests@example.org"\n[sources.wit]\n'
+    places = [f"{tmp_path}/a.zip!/*.tsv", f"{tmp_path}/damaged.zip!/*.tsv"]
+    assert inputs.notes(config.parse(f"{head}annotations = {places}\n")) == []
+
+
 @pytest.mark.parametrize(
     "name", ["cc12m.tsv.part", "cc12m.tsv.crdownload", "Unconfirmed 1.CRDOWNLOAD", "5a.incomplete"]
 )

@@ -147,6 +147,7 @@ def test_a_configuration_in_an_object_store_has_its_files_there() -> None:
         ("../../*.json", "gs://bucket/x.json", "../../x.json"),
         ("./data/x.json", "gs://bucket/mine/project/data/x.json", "data/x.json"),
         ("../project-2/x.json", "gs://bucket/mine/project-2/x.json", "../project-2/x.json"),
+        (".", "gs://bucket/mine/project", "."),
         ("gs://other/*.json", "gs://other/x.json", "gs://other/x.json"),
     ],
 )

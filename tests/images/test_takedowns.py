@@ -160,7 +160,14 @@ def test_a_spreadsheet_is_no_list(tmp_path: Path, head: bytes) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["https://imgur.com/images/logo-1200-630.jpg?2", "https://www.reddit.com/i/a.PNG", "https://flickr.com/b.webp#1"],
+    [
+        "https://imgur.com/images/logo-1200-630.jpg?2",
+        "https://www.reddit.com/i/a.PNG",
+        "https://flickr.com/b.webp#1",
+        "https://www.bing.com/th?id=OIP.abc123&pid=Api",
+        "https://bing.com/th/id/OIP.abc123?w=200",
+        "http://images.google.com/images?q=tbn:abc123",
+    ],
 )
 def test_a_picture_of_the_sites_own_is_a_line(tmp_path: Path, line: str) -> None:
     (read,) = takedowns.lines([write(tmp_path / "list", line)])

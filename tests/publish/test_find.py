@@ -433,6 +433,21 @@ def test_a_scaled_copy_is_found_by_where_the_picture_lies(tmp_path: Path) -> Non
     assert asked(shards, 4, ["http://home.example/other.jpg"]) == [[]]
 
 
+@needs_node
+def test_what_an_address_holds_is_found_however_it_is_spelled(tmp_path: Path) -> None:
+    copy = "https://i0.wp.com/home.example/a%20child%20%281%29.jpg?w=640"
+    identity = urls.identity_one(copy)
+    assert identity is not None
+    path = listed(tmp_path, "conceptual_captions", [(identity, "NOASSERTION", None)], url=copy)
+    shards = dict(index.shards({"conceptual_captions": [path]}, 4))
+    said = [
+        "http://home.example/a%20child%20%281%29.jpg",
+        "http://home.example./a child (1).jpg",
+        "https://www.google.com/imgres?imgurl=https%3A%2F%2Fhome.example%2Fa%2520child%2520(1).jpg",
+    ]
+    assert [{source for source, _ in rows} for rows in asked(shards, 4, said)] == [{"conceptual_captions"}] * 3
+
+
 def test_a_shard_ends_no_script_whatever_a_licence_says(tmp_path: Path) -> None:
     path = listed(tmp_path, "coco", [("flickr:1", "</script><b>", None)])
     (content,) = dict(index.shards({"coco": [path]}, 0)).values()

@@ -167,19 +167,33 @@ def test_a_wave_that_was_killed_goes_on_and_asks_nothing_twice(mine: Config, ans
     assert wave.rows.equals(other.rows)
 
 
-def test_a_wave_that_is_gone_on_with_asks_for_nothing_that_was_taken_down_since(mine: Config) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        refresh(mine, first := Asked(ends_after=2))
-    left = sorted(THERE - {*first.urls})
+def take_out(mine: Config, gone: set[bytes]) -> None:
+    """Leave images out of the committed ones."""
     images = Path(root.images_folder(mine.root))
     commit = commits.require(str(images), "")
-    gone = {image_of(first.urls[0]), image_of(left[0])}
     files = []
     for file in commit.files:
         rows = commits.read_table(str(images), file)
         stays = rows.filter(pc.invert(pc.is_in(rows["image_id"], value_set=keys.key_array(gone))))
         files.append(commits.put_table(str(images), file.name[: -len("-0123456789abcdef.parquet")], stays))
     commits.write(str(images), dataclasses.replace(commit, files=tuple(files)))
+
+
+def test_a_wave_of_which_nothing_is_left_says_how_another_is_begun(mine: Config) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        refresh(mine, Asked(ends_after=2))
+    take_out(mine, {*map(image_of, THERE)})
+    with pytest.raises(RootError, match="there is nothing to ask for again") as told:
+        refresh(mine, Asked())
+    assert told.value.remedy == f"remove {mine.root}/refresh/wave=2026-02-01; the next pmd refresh begins a wave anew"
+
+
+def test_a_wave_that_is_gone_on_with_asks_for_nothing_that_was_taken_down_since(mine: Config) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        refresh(mine, first := Asked(ends_after=2))
+    left = sorted(THERE - {*first.urls})
+    gone = {image_of(first.urls[0]), image_of(left[0])}
+    take_out(mine, gone)
     assert refresh(mine, then := Asked()) == asking.Asked("2026-02-01", 2, 1, 0)
     assert then.urls == left[1:]
     (wave,) = waves.read(mine.root)

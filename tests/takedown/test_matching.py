@@ -643,6 +643,7 @@ def scaled(tmp_path_factory: pytest.TempPathFactory) -> Config:
         "host:home.example",
         f"url:{OWN.partition('://')[2]}",
         f"https://www.google.com/imgres?q=child&imgurl={parse.quote(OWN, safe='')}&imgrefurl=http%3A%2F%2Fhome.example",
+        f"https://www.google.com/imgres?imgurl={parse.quote('https://home.example./uploads/%63hild.jpg', safe='')}",
         SCALED.replace("i0.wp.com", "i2.wp.com"),
     ],
 )

@@ -354,7 +354,7 @@ function ofUrl(said) {
   // With the dot of the DNS's root and without: both are one host, and upstream may have either.
   const dotless = withoutRootDot(form);
   const identities = [...new Set([identityOf(form), identityOf(dotless)])];
-  const spelled = [`url:${alike(form)}`];
+  const spelled = [form, ...heldIn(form, DEEP)].map((one) => `url:${alike(one)}`);
   const shown = page(said);
   return shown
     ? meant(shown.says, [...new Set([...shown.identities, ...identities])], shown.rows, { spelled })

@@ -105,10 +105,16 @@ def _rows(lists: Mapping[str, Iterable[str]], kinds: list[Of]) -> Iterator[pa.Re
                 for named in (_other_images(batch), keys.image_ids(urls.by_any_spelling(batch["image_url"]))):
                     there = named.is_valid()
                     yield pa.RecordBatch.from_arrays([named.filter(there), of.filter(there)], schema=_ROWS)
-                held = [(row, one) for row, page in pages.held(batch["image_url"]) for one in page.identities]
+                held = [(row, one) for row, page in pages.held(batch["image_url"]) for one in _names_of(page)]
                 names = keys.key_array(keys.image_id(identity) for _, identity in held)
                 rows = pa.array([row for row, _ in held], pa.int64())
                 yield pa.RecordBatch.from_arrays([names, of.take(rows)], schema=_ROWS)
+
+
+def _names_of(page: pages.Page) -> list[str]:
+    """Return what the images are known by that an address holds, however people spell them."""
+    spelled = urls.by_any_spelling(pa.array(page.holds, pa.string())).drop_null().to_pylist()
+    return list(dict.fromkeys((*page.identities, *spelled)))
 
 
 def _other_images(batch: pa.RecordBatch) -> pa.Array:
