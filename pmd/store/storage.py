@@ -321,8 +321,9 @@ def _has_objects_in_s3(fs: Any, path: str) -> bool:
     """Return whether anything stands below a path of S3, or a bucket is there; s3fs would list all of it."""
     bucket, key, _ = fs.split_path(path)
     prefix = f"{key.rstrip('/')}/" if key else ""
+    payer = getattr(fs, "req_kw", {})  # who asks pays, where FSSPEC_S3 says so
     try:
-        found = fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=1)
+        found = fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=1, **payer)
     except FileNotFoundError:  # no such bucket
         return False
     return not key or bool(found.get("Contents"))
@@ -511,7 +512,7 @@ def read_bytes(url: str, start: int | None = None, stop: int | None = None) -> b
         try:
             found = cast(bytes, fs.cat_file(path, start=start, end=stop))
         except Exception as error:
-            if stop is None or not clients.is_behind_the_end(error):
+            if stop is None or isinstance(fs, Local) or not clients.is_behind_the_end(error):
                 raise
             found = b""
         if stop is not None and len(found) < stop - (start or 0) and not isinstance(fs, Local):
