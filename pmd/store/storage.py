@@ -63,6 +63,10 @@ _SIZE: Final = re.compile(r"/(\d+)$")
 #: Encodings of an object that gcsfs undoes, or has the store undo.
 _DECODED: Final = frozenset({"gzip", "deflate", "br", "zstd"})
 
+#: What a web server answers that is asked too much, and from which number on it fails.
+_BUSY: Final = 429
+_FAILS: Final = 500
+
 
 def _filesystem(protocol: str) -> Any:
     if protocol in LOCAL.protocol:
@@ -246,7 +250,10 @@ def _require_answer(fs: Any, path: str) -> None:
         patiently(lambda: fs.info(path))
     except FileNotFoundError as error:
         cause = error.__cause__
-        has_said_no = hasattr(cause, "status") or isinstance(cause, FileNotFoundError | ValueError)
+        status = getattr(cause, "status", None)
+        # One that is busy, or fails for now, has said nothing of the file.
+        is_no = status is not None and status < _FAILS and status != _BUSY
+        has_said_no = is_no or isinstance(cause, FileNotFoundError | ValueError)
         if cause is not None and not has_said_no:
             raise cause from None
 
