@@ -36,7 +36,8 @@ def refused(fs: Any, bucket: str, objects: Sequence[Named]) -> list[tuple[Named,
             raise
         return [(one, None) for one in objects]
     asked = {(one["Key"], one.get("VersionId")): one for one in objects}
-    found = [(asked.get((one["Key"], one.get("VersionId"))), one) for one in answer.get("Errors", ())]
+    # Where no version was named, some say that none is, by "" (MinIO).
+    found = [(asked.get((one["Key"], one.get("VersionId") or None)), one) for one in answer.get("Errors", ())]
     return [
         (one, f"{said.get('Code')}: {said.get('Message')}")
         for one, said in found

@@ -63,6 +63,10 @@ _SIZE: Final = re.compile(r"/(\d+)$")
 #: Encodings of an object that gcsfs undoes, or has the store undo.
 _DECODED: Final = frozenset({"gzip", "deflate", "br", "zstd"})
 
+#: What a web server answers that is asked too much, and from which number on it fails.
+_BUSY: Final = 429
+_FAILS: Final = 500
+
 
 def _filesystem(protocol: str) -> Any:
     if protocol in LOCAL.protocol:
@@ -246,7 +250,10 @@ def _require_answer(fs: Any, path: str) -> None:
         patiently(lambda: fs.info(path))
     except FileNotFoundError as error:
         cause = error.__cause__
-        has_said_no = hasattr(cause, "status") or isinstance(cause, FileNotFoundError | ValueError)
+        status = getattr(cause, "status", None)
+        # One that is busy, or fails for now, has said nothing of the file.
+        is_no = status is not None and status < _FAILS and status != _BUSY
+        has_said_no = is_no or isinstance(cause, FileNotFoundError | ValueError)
         if cause is not None and not has_said_no:
             raise cause from None
 
@@ -321,8 +328,9 @@ def _has_objects_in_s3(fs: Any, path: str) -> bool:
     """Return whether anything stands below a path of S3, or a bucket is there; s3fs would list all of it."""
     bucket, key, _ = fs.split_path(path)
     prefix = f"{key.rstrip('/')}/" if key else ""
+    payer = getattr(fs, "req_kw", {})  # who asks pays, where FSSPEC_S3 says so
     try:
-        found = fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=1)
+        found = fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=1, **payer)
     except FileNotFoundError:  # no such bucket
         return False
     return not key or bool(found.get("Contents"))
@@ -511,7 +519,7 @@ def read_bytes(url: str, start: int | None = None, stop: int | None = None) -> b
         try:
             found = cast(bytes, fs.cat_file(path, start=start, end=stop))
         except Exception as error:
-            if stop is None or not clients.is_behind_the_end(error):
+            if stop is None or isinstance(fs, Local) or not clients.is_behind_the_end(error):
                 raise
             found = b""
         if stop is not None and len(found) < stop - (start or 0) and not isinstance(fs, Local):

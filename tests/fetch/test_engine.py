@@ -579,6 +579,7 @@ ROBOTS = {
     "refuses": (reply(status=403), "ok", "HTTP 403"),
     "moved": (reply(status=301, Location="http://denies.test/robots.txt"), "opted_out", "Disallow: /*.jpg$"),
     "fails": (reply(status=500), "server_error", "RFC 9309"),
+    "walled": (reply(status=202, X_Amzn_Waf_Action="challenge"), "forbidden", "RFC 9309"),
     "drops": (drop, "connection", "RFC 9309"),
     "packed": (reply(gzip.compress(DENIES), Content_Encoding="gzip"), "opted_out", "Disallow: /*.jpg$"),
     "packed-twice": (

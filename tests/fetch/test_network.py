@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import random
 from pathlib import Path
 
@@ -134,6 +135,18 @@ def test_where_every_name_leads_inside_a_run_stops_and_leaves_nothing(tmp_path: 
     assert "198.18.0.7 is not a public address" in (raised.value.found or "")
     assert "fetch.allow_addresses" in (raised.value.remedy or "")
     assert storage.list_files(str(tmp_path)) == []
+
+
+def test_where_one_host_leads_says_nothing_of_the_network(web: Web) -> None:
+    """One with links to hosts that are gone, or that lead inside, ended a fetch of sound hosts as a network that is broken."""
+    names = [f"{kind}{number}.test" for kind in ("gone", "inside") for number in range(60)]
+    web.routes |= {f"links.test:{web.port}/{name}": reply(status=302, Location=f"http://{name}/x") for name in names}
+    lookup = {"links.test": ["127.0.0.1"], **{name: ["10.0.0.1"] for name in names if name.startswith("inside")}}
+    rows = table(*(image_row(name, f"http://links.test:{web.port}/{name}") for name in names))
+    chosen = options(resolve={}, allow_addresses=("127.0.0.0/8",), robots=False)
+    with Lane(chosen, contact="", patience=HASTE, lookup=lambda host: lookup.get(host, [])) as lane:
+        statuses = collections.Counter(fetched.status for fetched in lane.fetch(rows))
+    assert statuses == {"dns": 60, "blocked_address": 60}
 
 
 def test_private_addresses_in_urls_say_nothing_of_the_network() -> None:

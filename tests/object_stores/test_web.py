@@ -33,6 +33,8 @@ class Web(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/forbidden":
             self.send_error(403)
+        elif self.path in {"/429", "/500", "/503"}:
+            self.send_error(int(self.path[1:]))
         elif self.path == "/chunked":
             self._tell(("Transfer-Encoding", "chunked"), b"5\r\nhello\r\n0\r\n\r\n")
         elif self.path in {"/folder", "/folder/", "/a.tsv", "/folder/a.tsv", "/folder/b.tsv"}:
@@ -74,6 +76,14 @@ def hang_up(server: socket.socket) -> None:
     with contextlib.suppress(OSError):
         while True:
             server.accept()[0].close()
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_server_that_fails_for_now_has_not_said_that_a_file_is_not_there(web: str, status: int) -> None:
+    """A list of what has left was passed over so, and its pictures stayed."""
+    with pytest.raises(InputError) as caught, failures.at("/r/pmd"):
+        storage.exists(f"{web}/{status}")
+    assert str(status) in str(caught.value.found)
 
 
 @pytest.mark.parametrize("listens", [False, True])

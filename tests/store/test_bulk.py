@@ -52,6 +52,12 @@ def test_what_the_answer_says_of_single_objects_is_told() -> None:
     assert bulk.refused(Store([]), "bucket", OBJECTS) == []
 
 
+def test_an_answer_may_say_that_no_version_is_meant() -> None:
+    """So does MinIO: what it had not removed was passed over, and stayed."""
+    store = Store([{"Key": "a", "VersionId": "", "Code": "AccessDenied", "Message": "locked"}])
+    assert bulk.refused(store, "bucket", OBJECTS) == [(OBJECTS[0], "AccessDenied: locked")]
+
+
 @pytest.mark.parametrize(
     "error",
     [

@@ -13,7 +13,7 @@ import sys
 import threading
 import uuid
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, ClassVar, NoReturn, cast
 
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
@@ -570,3 +570,28 @@ def test_a_range_of_which_a_store_gives_less_is_not_taken_for_the_end(monkeypatc
     monkeypatch.setattr(storage.filesystem(url)[0], "cat_file", lambda *_, **__: b"5")
     with pytest.raises(CutShortError, match="1 bytes from byte 5 on, where 3 were asked for"):
         storage.read_bytes(url, 5, 8)
+
+
+def test_a_name_that_looks_like_what_a_store_says_is_none(tmp_path: Path) -> None:
+    (tmp_path / "all (416)").mkdir()
+    with pytest.raises(IsADirectoryError):
+        storage.read_bytes(str(tmp_path / "all (416)"), 0, 4)
+
+
+def test_who_asks_for_a_folder_pays_where_the_client_is_told_so() -> None:
+    """In a bucket that whoever asks pays for, a listing without that word is refused."""
+    asked: list[dict[str, object]] = []
+
+    class Client:
+        req_kw: ClassVar = {"RequestPayer": "requester"}
+
+        def split_path(self, path: str) -> tuple[str, str, None]:
+            bucket, _, key = path.partition("/")
+            return bucket, key, None
+
+        def call_s3(self, _: str, **said: object) -> dict[str, object]:
+            asked.append(said)
+            return {"Contents": [{"Key": "folder/file"}]}
+
+    assert storage._has_objects_in_s3(Client(), "bucket/folder")
+    assert asked == [{"Bucket": "bucket", "Prefix": "folder/", "MaxKeys": 1, "RequestPayer": "requester"}]

@@ -54,7 +54,7 @@ LIMITS: Final = (
 _OF_DATA: Final = {
     _REJECTED: "A row that could not be read, or has no text, is counted, by reason, and not described.",
     _GEOTAGS: "People who geotag differ from people who do not. A country is where the camera was said to be, not where "
-    "photographer is from; borders are those of time zones.",
+    "the photographer is from; borders are those of time zones.",
     _USERS: "A user is what the column of users says: one person may have several names, and several people one.",
     _HOSTS: "A host is where the file lay when the data set listed it, not who made it.",
     _INTERVALS: "Intervals are for texts that were not read, or for another draw of such users and images, as it says there. "

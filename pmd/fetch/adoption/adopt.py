@@ -114,9 +114,10 @@ def _without_shared(table: pa.Table) -> pa.Table:
     some = table.filter(pc.is_in(table["sha256"], value_set=often)).select(("sha256", "image_id"))
     images = some.group_by("sha256", use_threads=False).aggregate([("image_id", "count_distinct")])
     shared = images.filter(pc.greater_equal(images["image_id_count_distinct"], _SHARED))["sha256"].combine_chunks()
+    if not len(shared):  # of all shards it would be a second copy
+        return table
     is_shared = pc.is_in(table["sha256"], value_set=shared)
-    if len(shared):
-        _NOTES.warning(_TOLD_OF_SHARED, pc.sum(is_shared).as_py(), _SHARED)
+    _NOTES.warning(_TOLD_OF_SHARED, pc.sum(is_shared).as_py(), _SHARED)
     return table.filter(pc.invert(is_shared))
 
 

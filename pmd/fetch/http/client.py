@@ -474,12 +474,14 @@ class Client:
         # As the protocol has it; one that came, and cannot be read, is not missing.
         has_come = answer.http_status is not None and outcome.status_of_http(answer.http_status) == OK
         missing = is_reservation and answer.status == "server_error" and not has_come
+        # 2xx says that there is a file, though not to whom it is shown: of a robots.txt that is no leave.
+        is_hidden = not is_reservation and answer.status == "forbidden" and has_come
         read = robots.decoded if is_reservation else robots.text_of
         return robots.Policy(
             when=self._clock(),
             http_status=answer.http_status,
             body=read(bytes(body)) if answer.status == OK else "",
-            status=None if missing or _is_settled(answer) else answer.status,
+            status=None if missing or (_is_settled(answer) and not is_hidden) else answer.status,
             error=answer.error or (tdmrep.cut(bytes(body)) if is_reservation else None),
         )
 

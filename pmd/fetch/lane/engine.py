@@ -478,6 +478,8 @@ class Lane:
         """
         if not self._stops or answer.answered or image.was_unreached or answer.asked is None:
             return
+        if answer.http_status is not None:  # of the host that led there: one alone may lead to any number that are gone
+            return
         host, _ = answer.asked
         leads_inside = answer.status == BLOCKED_ADDRESS and addresses.literal(host) is None
         if answer.status in network.SIGNS or leads_inside:
