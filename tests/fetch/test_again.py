@@ -82,7 +82,7 @@ async def drop(writer: asyncio.StreamWriter) -> None:
 
 
 async def late(writer: asyncio.StreamWriter) -> None:
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(1.0)
     writer.write(reply(photo(seed=2)))
     await writer.drain()
 
