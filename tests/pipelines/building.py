@@ -89,7 +89,7 @@ def captured() -> Iterator[dict[str, Any]]:
     found: dict[str, Any] = {}
     original = running.run
 
-    def run_and_keep(wire: running.Wire, flags: Any, work: str, _: int = 0, *then: Any) -> None:
+    def run_and_keep(wire: running.Wire, flags: Any, work: str, _: int = 0, *then: Any, **named: Any) -> None:
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions
         from apache_beam.runners.portability.fn_api_runner import FnApiRunner
@@ -97,7 +97,7 @@ def captured() -> Iterator[dict[str, Any]]:
         pipeline = beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([]))
         wire(pipeline)
         found[Path(work).name] = pipeline.to_runner_api()
-        original(wire, flags, work, 0, *then)
+        original(wire, flags, work, 0, *then, **named)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(running, "run", run_and_keep)
