@@ -136,7 +136,6 @@ def apply(
     standing = lists.standing(config.root, config.suppression)
     config = _of_its_sample(config)
     units = _committed(config, flags)
-    is_fetched = commits.read(root.images_folder(config.root)) is not None
     if _go_by_looks(asked, config, standing):
         hash_stored(config, flags, say)
     say("looking for what is named")
@@ -173,18 +172,24 @@ def apply(
         left,
         unmatched=done.unmatched,
         in_part=matched.in_part,
-        without_hash=sum(asking.missing(Standing(config.root)).values()) if asked and is_fetched else 0,
+        without_hash=_without_hash(config.root) if asked else 0,
     )
 
 
 def hash_stored(config: Config, flags: Sequence[str] = (), say: Say = lambda words: None) -> None:
     """Compute the perceptual hashes that stored pictures lack, so that they are known by their looks. For ROOT's writer."""
-    if commits.read(root.images_folder(config.root)) is None or not asking.missing(Standing(config.root)):
+    if not _without_hash(config.root):
         return
     given = choosing.flags(config.engine, flags, config.root)
     running.check(given)
     say("hashing what is stored without a perceptual hash, since looks are asked for")
     hashes.build(config, given)
+
+
+def _without_hash(root_url: str) -> int:
+    """Return how many stored pictures have no perceptual hash."""
+    is_there = commits.read(root.images_folder(root_url)) is not None
+    return sum(asking.missing(Standing(root_url)).values()) if is_there else 0
 
 
 def foretell(config: Config, say: Say = lambda words: None) -> Applied:
@@ -195,14 +200,13 @@ def foretell(config: Config, say: Say = lambda words: None) -> Applied:
     standing = lists.standing(config.root, config.suppression)
     say("looking for what is named")
     matched, _, held = _named(config, asked, standing, lists.read_own(config.root))
-    is_fetched = commits.read(root.images_folder(config.root)) is not None
     return Applied(
         tuple(request.number for request in asked),
         _purged(Purge(lock, held, is_dry=True), config),
         (),
         unmatched=matched.unmatched,
         in_part=matched.in_part,
-        without_hash=sum(asking.missing(Standing(config.root)).values()) if asked and is_fetched else 0,
+        without_hash=_without_hash(config.root) if asked else 0,
     )
 
 
