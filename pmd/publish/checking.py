@@ -118,7 +118,7 @@ def _check(top: str, there: set[str], lists: Mapping[str, File] | None) -> Check
     for name, digest in sums.items():
         state = sealed.measured(storage.join(top, name)) if name in there else None
         if state is None or state[1] != digest:
-            found = "nothing" if state is None else _told(storage.join(top, name), *state)
+            found = _told(storage.join(top, name), state)
             problems.append(_finding(GONE if name not in there else OTHER, name, f"sha256 {digest}", found))
     card, is_card_changed = _card(top, there)
     problems += card
@@ -140,10 +140,10 @@ def _check(top: str, there: set[str], lists: Mapping[str, File] | None) -> Check
     return Checked(len(sums), tuple(problems), stale, tuple(left), tuple(others), is_card_changed)
 
 
-def _told(path: str, size: int, digest: str) -> str:
+def _told(path: str, state: tuple[int, str] | None) -> str:
     """Return what is told of a file's bytes; who has cloned a release from the Hub may have pointers in the place of files."""
-    what, advice = mistaken.at(path) or ("", "")
-    return f"{size} bytes, sha256 {digest}" + (f": {what} ({advice})" if what else "")
+    what, advice = (state and mistaken.at(path)) or ("", "")
+    return sealed.in_words(state) + (f": {what} ({advice})" if what else "")
 
 
 def _card(top: str, there: set[str]) -> tuple[list[Finding], bool]:
