@@ -331,8 +331,8 @@ def most_informative(statuses: Iterable[str]) -> str:
 
 
 def placeholder_of(host: str, path: str) -> str | None:
-    """Return what is known of a URL that shows a placeholder, or None."""
-    address = host.lower() + path
+    """Return what is known of a URL that shows a placeholder, whatever its query, or None."""
+    address = host.lower() + path.partition("?")[0]
     if _PLACEHOLDER.fullmatch(address) is None:
         return None
     return next(source for pattern, source in PLACEHOLDERS if pattern.fullmatch(address))

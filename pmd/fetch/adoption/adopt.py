@@ -252,7 +252,7 @@ def _is_placeholder(url: str) -> bool:
     """Return whether upstream itself names the address of a placeholder: the fetch asks for none."""
     with contextlib.suppress(addresses.Blocked):
         target = addresses.parse(url)
-        return outcome.placeholder_of(target.host, target.path.partition("?")[0]) is not None
+        return outcome.placeholder_of(target.host, target.path) is not None
     return False
 
 

@@ -152,7 +152,7 @@ class Client:
         if base is not None and self._is_kept_out(target.url):
             raise _taken_down()
         answer.final_url = target.url
-        source = outcome.placeholder_of(target.host, target.path.partition("?")[0])
+        source = outcome.placeholder_of(target.host, target.path)
         if source is not None:
             raise Ended("placeholder", source)
         await self._may_ask(answer, target)
