@@ -31,7 +31,7 @@ from curate import _panel
 
 from benchmarks.scaling import upstream
 from benchmarks.scaling.fitting import Growth, fit
-from benchmarks.scaling.measuring import least
+from benchmarks.scaling.measuring import each_once, least
 from pmd import flow
 from pmd.inspection import status
 
@@ -113,6 +113,7 @@ def measure(fraction: float, out: Path, turns: int) -> dict[str, Any]:
     """Build one size; return what it took by stage."""
     folder = out / f"of-{fraction:g}"
     shutil.rmtree(folder, ignore_errors=True)
+    print(f"1/{1 / fraction:,.0f} of PMD", flush=True)
     found: dict[str, Any] = {"fraction": fraction, "stages": {}}
     folder.mkdir()
     with serving(folder / "ca.pem") as web:
@@ -217,16 +218,9 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, help="where the picture goes")
     told = parser.parse_args()
     told.out.mkdir(parents=True, exist_ok=True)
-    kept = told.out / "measured.jsonl"
-    lines = kept.read_text().splitlines() if kept.exists() else []
-    known = {size["fraction"]: size for size in map(json.loads, lines)}
-    for fraction in told.fractions:
-        if fraction not in known:
-            print(f"1/{1 / fraction:,.0f} of PMD", flush=True)
-            known[fraction] = measure(fraction, told.out, told.turns)
-            with kept.open("a") as target:
-                target.write(json.dumps(known[fraction]) + "\n")
-    sizes = [known[fraction] for fraction in sorted(told.fractions)]
+    sizes = each_once(
+        told.out / "measured.jsonl", "fraction", told.fractions, lambda one: measure(one, told.out, told.turns)
+    )
     show(sizes)
     answer: dict[str, Any] = {"benchmark": "scale", "sizes": sizes}
     if len(sizes) >= _FEWEST:

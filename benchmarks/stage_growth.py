@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import stage_memory
 
 from benchmarks.scaling.fitting import Growth, fit
-from benchmarks.scaling.measuring import least
+from benchmarks.scaling.measuring import each_once, least
 from pmd import flow
 
 #: The fetch is made up: of it `benchmarks/scale.py` tells.
@@ -69,15 +69,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("/tmp/pmd-growth"))
     told = parser.parse_args()
     told.out.mkdir(parents=True, exist_ok=True)
-    kept = told.out / "grown.jsonl"
-    lines = kept.read_text().splitlines() if kept.exists() else []
-    known = {size["rows"]: size for size in map(json.loads, lines)}
-    for number in told.rows:
-        if number not in known:
-            known[number] = measure(number, told.out, told.turns)
-            with kept.open("a") as target:
-                target.write(json.dumps(known[number]) + "\n")
-    sizes = [known[number] for number in sorted(told.rows)]
+    sizes = each_once(told.out / "grown.jsonl", "rows", told.rows, lambda one: measure(one, told.out, told.turns))
     grown = growths(sizes)
     for stage, growth in grown.items():
         between = f"{growth.low:.2f} to {growth.high:.2f}"

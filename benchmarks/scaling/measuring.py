@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import json
 import os
 import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +64,27 @@ def least(command: Sequence[str], root: Path, turns: int) -> Cost:
 
 def _linked(source: Path, target: Path) -> None:
     shutil.copytree(source, target, copy_function=os.link, symlinks=True)
+
+
+def each_once(
+    kept: Path, name: str, sizes: Iterable[Any], measure: Callable[[Any], dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Measure sizes that were not measured before; return what is known of all of them, the smallest first.
+
+    Args:
+        kept: What was measured before, a line of JSON each; more is written behind it.
+        name: What the size is called in it.
+        sizes: Those that are wanted.
+        measure: Measures one.
+    """
+    lines = kept.read_text().splitlines() if kept.exists() else []
+    known = {found[name]: found for found in map(json.loads, lines)}
+    for size in sizes:
+        if size not in known:
+            known[size] = measure(size)
+            with kept.open("a") as target:
+                target.write(json.dumps(known[size]) + "\n")
+    return [known[size] for size in sorted(sizes)]
 
 
 class Watch(abc.ABC):
