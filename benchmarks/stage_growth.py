@@ -1,6 +1,6 @@
 """How the processor time of each stage grows with the rows, in one process, with nothing that waits for a web.
 
-    python benchmarks/stage_growth.py [--rows 25000 50000 100000 200000 400000 800000] [--turns 3] [--out FOLDER]
+    python benchmarks/stage_growth.py [--rows 100000 200000 400000 800000 1600000 3200000] [--turns 2] [--out FOLDER]
 
 ROOTs are made as `benchmarks/stage_memory.py` makes them: rows of Conceptual 12M, and tiny pictures that no web is asked for.
 Each stage is a command of its own, in one process, since a second one is a step and no growth. It is run several times from the
@@ -63,9 +63,9 @@ def growths(sizes: Sequence[Mapping[str, Any]]) -> dict[str, Growth]:
 def main() -> None:
     """Measure, fit, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    rows = (25_000, 50_000, 100_000, 200_000, 400_000, 800_000)
+    rows = (100_000, 200_000, 400_000, 800_000, 1_600_000, 3_200_000)
     parser.add_argument("--rows", type=int, nargs="+", default=rows, help="five sizes or more")
-    parser.add_argument("--turns", type=int, default=3, help="how often each stage is run")
+    parser.add_argument("--turns", type=int, default=2, help="how often each stage is run")
     parser.add_argument("--out", type=Path, default=Path("/tmp/pmd-growth"))
     told = parser.parse_args()
     told.out.mkdir(parents=True, exist_ok=True)
