@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pmd.schema import keys
 from pmd.store import commits, sealed
 from pmd.store.register import Generation, Register
 
@@ -49,14 +49,16 @@ def named(
         stored: Of what is in the store: `LEDGER.stored_digest`.
         hashes: Perceptual hashes, that must tell pictures apart.
     """
-    wanted = {name: values for name, values in (("sha256", sha256s), (_STORED, stored), (HASH, hashes)) if values}
+    wanted = {
+        name: frozenset(values) for name, values in (("sha256", sha256s), (_STORED, stored), (HASH, hashes)) if values
+    }
     looks = Looks(hashes)
     found: dict[bytes, set[bytes]] = {}
     for image_ids, column, values in _columns(known, wanted):
         if column == HASH:
             _near(image_ids, values, looks, found)
             continue
-        rows = pc.is_in(values, value_set=pa.array(sorted(wanted[column]), values.type))
+        rows = keys.are_among(values, wanted[column])
         alike = (column_.filter(rows).to_pylist() for column_ in (image_ids, values))
         for image_id, digest in zip(*alike, strict=True):
             found.setdefault(digest, set()).add(image_id)

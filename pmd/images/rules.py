@@ -127,31 +127,17 @@ class Takedown:
         """The URLs as `urls.alike` has them; once, since every batch is compared with them."""
         return frozenset(map(urls.alike_one, self.urls))
 
-    @functools.cached_property
-    def _spelled(self) -> pa.Array:
-        return pa.array(sorted(self._forms), pa.string())
-
-    @functools.cached_property
-    def _rows(self) -> pa.Array:
-        """The rows; once, too."""
-        return pa.array(sorted(self.rows), pa.string())
-
-    @functools.cached_property
-    def _posts(self) -> pa.Array:
-        return pa.array(sorted(self.posts), pa.string())
-
     def names(self, pairs: pa.RecordBatch) -> npt.NDArray[np.bool_]:
         """Return which pairs (with the columns `NEEDED`) it names by a URL or row: one of the pair's URLs is enough."""
-        return self.pictures(pairs) | _among_rows(pairs, self._rows)
+        return self.pictures(pairs) | _among_rows(pairs, self.rows)
 
     def pictures(self, pairs: pa.RecordBatch) -> npt.NDArray[np.bool_]:
         """Return those of them whose pictures are meant, whoever else shows them: by a URL, or the page of a post."""
-        found = _among_rows(pairs, self._posts)
+        found = _among_rows(pairs, self.posts)
         if self.urls:
-            wanted = self._spelled
-            found |= suppressed.is_in(urls.alike(urls.canonical(pairs["image_url"])), wanted)
+            found |= suppressed.is_among(urls.alike(urls.canonical(pairs["image_url"])), self._forms)
             mirrors = pairs["mirrors"]
-            among = suppressed.is_in(urls.alike(urls.canonical(mirrors.flatten())), wanted)
+            among = suppressed.is_among(urls.alike(urls.canonical(mirrors.flatten())), self._forms)
             found[pc.list_parent_indices(mirrors).to_numpy()[among]] = True
         if self.urls or self.ids:
             found[[row for row, page in suppressed.held(pairs) if self._is_held(page)]] = True
@@ -164,12 +150,12 @@ class Takedown:
         )
 
 
-def _among_rows(pairs: pa.RecordBatch, wanted: pa.Array) -> npt.NDArray[np.bool_]:
+def _among_rows(pairs: pa.RecordBatch, wanted: frozenset[str]) -> npt.NDArray[np.bool_]:
     """Return which pairs are named as SOURCE/ID, or as repeats of one."""
-    if not len(wanted):
+    if not wanted:
         return np.zeros(len(pairs), bool)
     own, repeated = suppressed.named_as(pairs)
-    return suppressed.is_in(own, wanted) | suppressed.is_in(repeated, wanted)
+    return suppressed.is_among(own, wanted) | suppressed.is_among(repeated, wanted)
 
 
 def widened(takedown: Takedown, also: Iterable[tuple[bytes, bytes]]) -> Takedown:
@@ -235,9 +221,10 @@ def spread(
         reasons[_any_is_in(both, held_out)] = "evaluation_copy"
     taken = np.zeros(len(pairs), bool)  # with their pictures
     if takedown:
-        ids = pa.array(sorted(takedown.ids), KEY)
-        taken = takedown.pictures(pairs) | _any_is_in(both, ids)
-        reasons[takedown.names(pairs) | suppressed.is_in(pairs["pair_id"], ids)] = takedowns.REASON
+        taken = takedown.pictures(pairs) | np.logical_or.reduce(
+            [suppressed.is_among(ids, takedown.ids) for ids in both]
+        )
+        reasons[takedown.names(pairs) | suppressed.is_among(pairs["pair_id"], takedown.ids)] = takedowns.REASON
     if kept_out:
         taken |= suppressed.pictures(kept_out, pairs)
     reasons[taken] = takedowns.REASON

@@ -7,8 +7,8 @@ Whatever is asked of a list is asked of columns: each distinct value once.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator, Set
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -179,6 +179,11 @@ def _is_host(lists: Suppression, name: str | None) -> bool:
 def is_in(column: pa.Array | pa.ChunkedArray, wanted: pa.Array) -> Mask:
     """Return which values are among some."""
     return np.asarray(_whole(pc.is_in(column, value_set=wanted)).to_numpy(zero_copy_only=False), bool)
+
+
+def is_among(column: pa.Array | pa.ChunkedArray, known: Set[Any]) -> Mask:
+    """Return which values are among some, which may be very many (`keys.are_among`)."""
+    return np.asarray(_whole(keys.are_among(column, known)).to_numpy(zero_copy_only=False), bool)
 
 
 def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
