@@ -84,7 +84,7 @@ class Book:
         return {pair_id for name, source_id in named for pair_id in self._repeats(name, source_id)}
 
     def _repeats(self, source: str, source_id: str) -> Iterator[bytes]:
-        """Yield the keys of an id and of its repeats, up to the first number that is not there; each look asks for twice as many."""
+        """Yield the keys of an id and of its repeats, up to a number that is not there; each look asks for twice as many."""
         first, many = 1, 1
         while True:
             asked = {
