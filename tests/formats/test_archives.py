@@ -14,6 +14,7 @@ from typing import Literal
 import pytest
 
 from pmd.errors import InputError
+from pmd.formats import archives
 from pmd.formats.archives import Member, is_archive, members, note_of_repeated, open_member, split_member
 from pmd.formats.compression import open_decompressed
 
@@ -90,6 +91,33 @@ def test_a_name_that_comes_several_times_is_told_and_the_last_is_read(tmp_path: 
     assert note_of_repeated(path) == (
         f"{path}: names that it has several times, of which the last is read: a.txt (3 times), b.txt (2 times)"
     )
+
+
+def test_a_directory_is_read_once_however_many_archives_take_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Images stand in no order of the archives that they are in."""
+    paths = [make_zip(tmp_path / f"{number}.zip") for number in range(9)]
+    seen: list[object] = []
+    opened = zipfile.ZipFile
+    monkeypatch.setattr(archives.zipfile, "ZipFile", lambda file: (seen.append(file), opened(file))[1])
+    for _ in range(3):
+        for path in paths:
+            assert open_member(path, "a.txt").read(5) == b"first"
+    assert len(seen) == len(paths)
+
+
+def test_so_many_directories_are_remembered_as_have_some_files_between_them() -> None:
+    read: list[str] = []
+
+    @archives._remembered
+    def listing(path: str, _fingerprint: str) -> list[str]:
+        read.append(path)
+        return ["x"] * (archives._MOST_REMEMBERED // 2 - archives._ARCHIVE)
+
+    for path in ("a", "b", "a", "c", "a", "c", "b"):
+        assert listing(path, "1")
+    assert "".join(read) == "abcb"  # two at a time, and of them those asked for last
 
 
 def test_an_archive_whose_names_come_once_needs_no_note(tmp_path: Path) -> None:
