@@ -13,10 +13,13 @@ import functools
 import io
 import itertools
 import lzma
+import os
+import shutil
 import stat
 import struct
 import tarfile
 import threading
+import uuid
 import zipfile
 import zlib
 from collections import Counter, OrderedDict
@@ -34,7 +37,7 @@ from pmd.formats.streams import (
     decompressed,
     read_head,
 )
-from pmd.store import shortage, storage
+from pmd.store import shortage, spools, storage
 
 #: Stands between an archive's path and a member's name.
 MEMBER_SEPARATOR: Final = "!/"
@@ -64,6 +67,8 @@ _OF_JOINED: Final = (
 _TAR_MAGIC: Final = slice(257, 262), b"ustar"
 #: Names that a note shows.
 _NAMES_SHOWN: Final = 3
+#: Members of a compressed tar that are read from its start, before a copy is made.
+_STREAMED: Final = 16
 #: Files of archives whose directories are remembered, in all: those of PMD's own archives have some 330,000. One takes some 500
 #: bytes, and an archive what several files take.
 _MOST_REMEMBERED: Final = 1 << 19
@@ -78,7 +83,7 @@ class Member:
         name: Its name in the archive, with "/" between folders.
         bytes: Its size once out of the archive.
         offset: Where it can be sought to: in a tar the byte of its content, in a zip that of its local header. None in
-            a compressed tar, where reaching a member means reading everything before it.
+            a compressed tar, where reaching a member means reading everything before it, or a copy of the tar.
     """
 
     name: str
@@ -202,7 +207,11 @@ def open_member(path: str, name: str) -> BinaryIO:
         raise _no_such_member(path, name)
     label = location(path, name)
     if member.offset is None:
-        return _open_in_compressed_tar(path, name, label, directory.times.get(name, 1))
+        copy = _copies.of(path)
+        if copy is None:
+            return _open_in_compressed_tar(path, name, label, directory.times.get(name, 1))
+        offset = cast(int, _directory(copy).members[name].offset)
+        return buffered(Slice(storage.open_raw(copy), label, offset, member.bytes))
     return buffered(Slice(storage.open_raw(path), label, member.offset, member.bytes))
 
 
@@ -599,6 +608,49 @@ def _open_in_compressed_tar(path: str, name: str, label: str, time: int) -> Bina
         plain.close()
         raise _no_such_member(path, name)
     return buffered(Guarded(cast(BinaryIO, content), label, (tarfile.TarError, EOFError), info.size, (plain,)))
+
+
+class _Copies:
+    """Plain copies of compressed tars of which many members are asked for: each of these would take all that stands before it.
+
+    They stand in the temporary folder of the process, and go with it. Where there is no room for one, there is none.
+    """
+
+    def __init__(self) -> None:
+        self._asked: Counter[tuple[str, str]] = Counter()
+        self._made: dict[tuple[str, str], str | None] = {}
+        self._one = threading.Lock()
+
+    def of(self, path: str) -> str | None:
+        """Return the copy of a compressed tar, which is made once members were asked for so often that it pays; else None."""
+        key = (path, _version(path))
+        with self._one:
+            self._asked[key] += 1
+            if self._asked[key] <= _STREAMED:
+                return None
+            made = self._made.get(key, "")
+            if made is not None and not os.path.exists(made):
+                self._made[key] = _unpacked(path)
+            return self._made[key]
+
+
+_copies: Final = _Copies()
+
+
+def _unpacked(path: str) -> str | None:
+    """Return where a plain copy of a compressed tar was made; None where there is no room, or the tar is damaged."""
+    size = sum(member.bytes + 2 * _TAR_BLOCK for member in members(path))
+    copy = os.path.join(spools.folder(), f"tar-{uuid.uuid4().hex}")
+    try:
+        if shutil.disk_usage(spools.folder()).free < 2 * size:
+            return None
+        with decompressed(storage.open_raw(path), path) as plain, open(copy, "wb") as file:
+            shutil.copyfileobj(plain, file, _TRAILING_BLOCK)
+    except (InputError, OSError):  # whoever reads it from its start is told
+        with contextlib.suppress(OSError):
+            os.remove(copy)
+        return None
+    return copy
 
 
 def _is_file(path: str, info: tarfile.TarInfo) -> bool:
