@@ -134,8 +134,7 @@ def alike(lists: Suppression, hashes: Iterable[bytes | None]) -> Mask:
     there = [place for place, seen in enumerate(listed) if seen is not None]
     if not lists.looks or not there:
         return found
-    near, _ = lists.kept_looks.near(hashes_of.words([seen for seen in listed if seen is not None]))
-    found[np.array(there)[near]] = True
+    found[there] = lists.kept_looks.are_near(hashes_of.words([seen for seen in listed if seen is not None]))
     return found
 
 

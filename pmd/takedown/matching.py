@@ -384,7 +384,7 @@ def _spread(root_url: str, known: Register, images: set[bytes], also: set[tuple[
     found = {*images_rules.reached(frozenset(images), also)}
     shared = _placeholders(root_url, known)
     own = [row for row in _ledger_rows(known, found) if row["sha256"] not in shared]
-    having = pictures.named(
+    found |= pictures.having(
         known,
         sha256s={row["sha256"] for row in own if row["sha256"] is not None},
         stored={row["stored_digest"] for row in own if row["stored_digest"] is not None},
@@ -394,7 +394,6 @@ def _spread(root_url: str, known: Register, images: set[bytes], also: set[tuple[
             if row["perceptual_hash"] is not None and codec.is_telling(row["perceptual_hash"])
         },
     )
-    found |= {image for alike_ids in having.values() for image in alike_ids}
     found |= _alike(root_url, found)
     return {*images_rules.reached(frozenset(found), also)}
 
