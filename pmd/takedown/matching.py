@@ -200,10 +200,10 @@ def _led_to(known: Register, asked: Sequence[tuple[_Meant, Suppression]]) -> lis
     for batch in redirects.led(known):
         for said in addresses.said(batch["address"]):
             for (meant, held), (images, met) in zip(asked, found, strict=True):
-                wanted = meant.among(said)
-                for row, value in addresses.said_among(said, pa.concat_arrays([wanted, addresses.listed(held, said)])):
-                    images.add(batch["image_id"][row].as_py())
-                    met.update(meant.newly_said(_KINDS[said.kind], [value]))
+                for wanted in (meant.among(said), addresses.listed(held, said)):
+                    for row, value in addresses.said_among(said, wanted):
+                        images.add(batch["image_id"][row].as_py())
+                        met.update(meant.newly_said(_KINDS[said.kind], [value]))
     return found
 
 
@@ -285,7 +285,6 @@ class _Meant:
                 self._unmet[kind][value].append(number)
         self._said = said = {kind: frozenset(values) for kind, values in self._unmet.items()}
         self._is_any = any(said.values())
-        self._arrays: dict[str, pa.Array] = {}
         self.ids: frozenset[bytes] = frozenset(value for value in said[_KEY] if isinstance(value, bytes))
         # The page of a post means its picture; a row that is named as such means that row.
         named = [word.named for word in words if word.named is not None]
@@ -312,12 +311,9 @@ class _Meant:
         alone: Mask = rows.is_among(pairs["pair_id"], self.ids) | self._alone.names(pairs)
         return alone
 
-    def among(self, said: addresses.Said) -> pa.Array:
+    def among(self, said: addresses.Said) -> frozenset[str | bytes]:
         """Return what words say of what addresses say."""
-        kind = _KINDS[said.kind]
-        if kind not in self._arrays:
-            self._arrays[kind] = pa.array(sorted(self._said[kind]), said.values.type)
-        return self._arrays[kind]
+        return self._said[_KINDS[said.kind]]
 
     def newly_met(self, found: pa.RecordBatch) -> set[int]:
         """Return the numbers of the words that name any of some pairs, and were not met before."""
