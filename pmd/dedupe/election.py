@@ -118,7 +118,8 @@ def _round(images: _Images, open_: Numbers, kept: Numbers) -> Numbers:
     leader = np.repeat(open_[starts], np.diff(np.r_[starts, len(open_)]))
     gives_way = (images.apart(open_, leader) <= images.distance) & images.may_stand(leader, open_) & (open_ != leader)
     kept[open_[gives_way]] = leader[gives_way]
-    return open_[~gives_way & (open_ != leader)]
+    left: Numbers = open_[~gives_way & (open_ != leader)]
+    return left
 
 
 def _settle(images: _Images, open_: Numbers, kept: Numbers) -> None:

@@ -335,3 +335,17 @@ def test_the_groups_of_a_placeholder_are_compared_with_no_others(
     found = Book(str(tmp_path)).groups(ids[0])
     assert [row["image_id"] for row in found] == ids
     assert Row.compared == 0
+
+
+def test_what_takes_a_pass_over_shards_is_asked_once_for_all_pairs_of_an_image(
+    built: config.Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    for name in ("samples", "rejected"):
+        real = getattr(Book, name)
+        monkeypatch.setattr(Book, name, lambda book, of, real=real: (asked.append(len(of)), real(book, of))[1])
+    found = ask(built, keys.image_id("visual_genome:1").hex())
+    assert len(found["pairs"]) == 3
+    assert len(asked) == 2
+    assert [len(pair["samples"]) for pair in found["pairs"]] == [2, 2, 0]
+    assert [len(pair["rejected"]) for pair in found["pairs"]] == [0, 0, 1]

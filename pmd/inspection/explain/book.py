@@ -197,14 +197,14 @@ class Book:
             kept = {own: gone.get(image_id, image_id) for own, image_id in kept.items()}
         return {own: image_id for own, image_id in kept.items() if image_id != own}
 
-    def rejected(self, pair_id: bytes) -> list[dict[str, Any]]:
-        """Return the rows with which stages after curate reject a pair."""
+    def rejected(self, pair_ids: Collection[bytes]) -> list[dict[str, Any]]:
+        """Return the rows with which stages after curate reject some pairs: a pass over all that they have rejected."""
         folders = [stage.books for stage in flow.JUDGING[1:]]
         return [
             row
             for folder in folders
             for path, _ in self._files(storage.join(self.root, folder.path), (folder.rejects or "").rstrip("/") or None)
-            for row in _rows_with(path, "pair_id", {pair_id})
+            for row in _rows_with(path, "pair_id", pair_ids)
         ]
 
     def generations(self, image_id: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
@@ -255,7 +255,7 @@ class Book:
         return {**rows[0], "leader": leader[0]["form"] if leader else None}
 
     def samples(self, names: Collection[str]) -> list[dict[str, Any]]:
-        """Return the shards that hold samples with these keys."""
+        """Return the shards that hold samples with these keys: a pass over the keys of all."""
         samples = []
         for form, kind in flow.SHARDS.items():
             folder = storage.join(self.root, kind.path)
