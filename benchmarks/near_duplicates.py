@@ -56,7 +56,7 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from pmd import codec
-from pmd.dedupe import near, packed
+from pmd.dedupe import election, near, packed
 from pmd.forest import Forest
 from pmd.schema.tables import LEDGER, VIEWS
 from pmd.store import commits, exchange, root
@@ -316,7 +316,7 @@ def measure(rows: int, samples: Path | None, *, beside: bool) -> dict[str, Any]:
         searched, links = _timed(lambda: [first[near.links(hashes, DISTANCE, share)] for share in range(near.SHARES)])
         searched += packing
     links.append(equal)
-    elected, gone = _timed(lambda: near.elect(*near.gathered([table], rows, links), DISTANCE))
+    elected, gone = _timed(lambda: election.elect(*near.gathered([table], rows, links), DISTANCE))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds = searched + elected
     hashes = near.words(table["perceptual_hash"])

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pmd.schema import keys
 from pmd.store import commits, sealed
 from pmd.store.register import Generation, Register
 
@@ -30,7 +31,16 @@ _STORED: Final = "stored_digest"
 #: Hashes from which on bands find what is near: with fewer, all are compared.
 _MANY: Final = 64
 #: Hashes that are held to them at a time.
-_ROWS: Final = 1 << 13
+_ROWS: Final = 1 << 10
+#: Pairs that are compared at a time, about.
+_PAIRS: Final = 1 << 18
+#: Bands of a hash, and the values that one may have with one more.
+_BANDS: Final = 16
+_VALUES: Final = 2**16 + 1
+#: Hashes of each value of a band that are looked at before all are.
+_FIRST: Final = 16
+#: What turns no bit of a band, or one.
+_FLIPPED: Final = np.array([0, *(1 << bit for bit in range(16))], np.uint16)
 
 Words = np.ndarray[tuple[int, ...], np.dtype[np.uint64]]
 Numbers = npt.NDArray[np.int64]
@@ -49,17 +59,41 @@ def named(
         stored: Of what is in the store: `LEDGER.stored_digest`.
         hashes: Perceptual hashes, that must tell pictures apart.
     """
-    wanted = {name: values for name, values in (("sha256", sha256s), (_STORED, stored), (HASH, hashes)) if values}
+    wanted = {
+        name: frozenset(values) for name, values in (("sha256", sha256s), (_STORED, stored), (HASH, hashes)) if values
+    }
     looks = Looks(hashes)
     found: dict[bytes, set[bytes]] = {}
     for image_ids, column, values in _columns(known, wanted):
         if column == HASH:
             _near(image_ids, values, looks, found)
             continue
-        rows = pc.is_in(values, value_set=pa.array(sorted(wanted[column]), values.type))
+        rows = keys.are_among(values, wanted[column])
         alike = (column_.filter(rows).to_pylist() for column_ in (image_ids, values))
         for image_id, digest in zip(*alike, strict=True):
             found.setdefault(digest, set()).add(image_id)
+    return found
+
+
+def having(
+    known: Register, *, sha256s: Collection[bytes] = (), stored: Collection[bytes] = (), hashes: Collection[bytes] = ()
+) -> set[bytes]:
+    """Return the images that have any of some digests, or whose perceptual hash is near any of some; arguments as of `named`.
+
+    Of a camera's ten thousand pictures, which all look alike, `named` would tell each of each.
+    """
+    asked = ("sha256", sha256s), (_STORED, stored), (HASH, hashes)
+    wanted = {name: frozenset(values) for name, values in asked if values}
+    looks = Looks(hashes)
+    found: set[bytes] = set()
+    for image_ids, column, values in _columns(known, wanted):
+        if column != HASH:
+            rows = keys.are_among(values, wanted[column])
+        else:
+            rows = values.is_valid()
+            seen = looks.are_near(words(values.filter(rows).to_pylist()))
+            rows = pc.replace_with_mask(rows, rows, pa.array(seen))
+        found.update(image_ids.filter(rows).to_pylist())
     return found
 
 
@@ -84,9 +118,9 @@ def distances(hashes: Words, one: bytes) -> npt.NDArray[np.int64]:
 class Looks:
     """Perceptual hashes that others are held to; thousands of them cost little more than one.
 
-    Where there are many, each is kept under the values of its bands, and under those that differ from them in one bit: of two
-    hashes that differ in 31 of 256 bits some band of 16 differs in one bit at most, since 16 bands of two or more were 32.
-    Norouzi et al., Fast Search in Hamming Space with Multi-Index Hashing, CVPR 2012.
+    Where there are many, they are in order of each band, and looked up under its value and under those that differ from it in one
+    bit: of two hashes that differ in 31 of 256 bits some band of 16 differs in one bit at most, since 16 bands of two or more
+    were 32. Norouzi et al., Fast Search in Hamming Space with Multi-Index Hashing, CVPR 2012.
 
     Args:
         hashes: 32 bytes each.
@@ -98,7 +132,7 @@ class Looks:
     def __init__(self, hashes: Collection[bytes]) -> None:
         self.hashes: Final = sorted({*hashes})
         self._words: Final = words(self.hashes)
-        self._bands = [_Band(column) for column in _banded(self._words).T] if len(self.hashes) >= _MANY else []
+        self._bands = _Bands(self._words) if len(self.hashes) >= _MANY else None
 
     def near(self, seen: Words) -> tuple[Numbers, Numbers]:
         """Return which of some hashes (`words`) are near which of these: the numbers of both, a pair each, each pair once."""
@@ -109,46 +143,79 @@ class Looks:
 
     def has_near(self, one: bytes) -> bool:
         """Return whether one of them is near a hash."""
-        return bool(len(self.near(words([one]))[0]))
+        return bool(self.are_near(words([one]))[0])
+
+    def are_near(self, seen: Words) -> npt.NDArray[np.bool_]:
+        """Return which of some hashes (`words`) are near any of these: of very many that look alike, the first few will do."""
+        found = np.zeros(len(seen), np.bool_)
+        for first in (_FIRST, len(self.hashes)):
+            left = np.flatnonzero(~found)
+            for start in range(0, len(left), _ROWS):
+                some = left[start : start + _ROWS]
+                for rows, which in self._proposed(seen[some], first):
+                    bits = np.bitwise_count(seen[some[rows]] ^ self._words[which]).sum(axis=1, dtype=np.int64)
+                    found[some[rows[bits <= MATCH]]] = True
+        return found
+
+    def nearest(self, one: bytes) -> list[bytes]:
+        """Return those that are nearest to a hash, of those that are near it."""
+        which = np.arange(len(self.hashes)) if self._bands is None else self.near(words([one]))[1]
+        bits = distances(self._words[which], one)
+        least = bits.min(initial=MATCH + 1)
+        return [self.hashes[number] for number in which[bits == least].tolist()] if least <= MATCH else []
 
     def _near(self, seen: Words, start: int) -> tuple[Numbers, Numbers]:
-        if not self._bands:
-            each = [np.flatnonzero(distances(seen, one) <= MATCH) for one in self.hashes]
-            which = np.repeat(np.arange(len(each)), [len(rows) for rows in each])
-            return np.concatenate([np.zeros(0, np.int64), *each]) + start, which
-        found = [np.zeros(0, np.int64)]
-        for band, values in zip(self._bands, _banded(seen).T, strict=True):
-            rows, which = band.proposed(values)
+        found, more = np.zeros(0, np.int64), [np.zeros(0, np.int64)]
+        for rows, which in self._proposed(seen, len(self.hashes)):
             bits = np.bitwise_count(seen[rows] ^ self._words[which]).sum(axis=1, dtype=np.int64)
-            found.append((rows * len(self.hashes) + which)[bits <= MATCH])
-        rows, which = np.divmod(np.unique(np.concatenate(found)), len(self.hashes))
+            more.append((rows * len(self.hashes) + which)[bits <= MATCH])
+            if sum(map(len, more)) > len(found) + _PAIRS:  # a pair may agree in all bands
+                found, more = np.unique(np.concatenate([found, *more])), []
+        rows, which = np.divmod(np.unique(np.concatenate([found, *more])), max(len(self.hashes), 1))
         return rows + start, which
 
+    def _proposed(self, seen: Words, first: int) -> Iterator[tuple[Numbers, Numbers]]:
+        """Yield pairs among which are those that are near each other; so many of each hash and band."""
+        if self._bands is not None:
+            yield from self._bands.proposed(seen, first)
+        elif len(seen):
+            rows, which = np.divmod(np.arange(len(seen) * len(self.hashes)), max(len(self.hashes), 1))
+            yield rows, which
 
-class _Band:
-    """What has each value of a band of 16 bits, or one that differs in a bit.
 
-    Args:
-        values: That of each hash.
-    """
+class _Bands:
+    """Which of some hashes (`words`) have each value of each band of 16 bits."""
 
-    def __init__(self, values: npt.NDArray[np.uint16]) -> None:
-        near = np.concatenate([values, *(values ^ np.uint16(1 << bit) for bit in range(16))])
-        self._which = np.argsort(near, kind="stable") % max(len(values), 1)
-        self._starts = np.searchsorted(np.sort(near), np.arange(2**16 + 1))
+    def __init__(self, hashes: Words) -> None:
+        values = _banded(hashes)
+        which = np.argsort(values, axis=0, kind="stable").T
+        starts = [np.searchsorted(column[at], np.arange(_VALUES)) for column, at in zip(values.T, which, strict=True)]
+        self._which = which.astype(np.int32).reshape(-1)  # band by band
+        self._starts = np.concatenate([of + band * len(hashes) for band, of in enumerate(starts)])
 
-    def proposed(self, values: npt.NDArray[np.uint16]) -> tuple[Numbers, Numbers]:
-        """Return the pairs (row of `values`, hash) that agree in it, but for a bit."""
-        starts = self._starts[values]
-        counts = self._starts[values.astype(np.int64) + 1] - starts
-        rows = np.repeat(np.arange(len(values)), counts)
-        within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-        return rows, self._which[starts[rows] + within]
+    def proposed(self, seen: Words, first: int) -> Iterator[tuple[Numbers, Numbers]]:
+        """Yield the pairs (row of `seen`, hash) that agree in a band, but for a bit: the first hashes of each value.
+
+        They come so many at a time that memory has a bound.
+        """
+        asked = (_banded(seen)[:, :, None] ^ _FLIPPED).astype(np.int64)
+        asked += np.arange(_BANDS)[:, None] * _VALUES
+        starts = self._starts[asked.reshape(-1)]
+        total = np.cumsum(np.minimum(self._starts[asked.reshape(-1) + 1] - starts, first))
+        low = 0
+        while low < len(total):
+            before = total[low - 1] if low else 0
+            high = max(int(np.searchsorted(total, before + _PAIRS, side="right")), low + 1)
+            counts = np.diff(total[low:high], prepend=before)
+            within = np.arange(total[high - 1] - before) - np.repeat(np.cumsum(counts) - counts, counts)
+            rows = np.repeat(np.arange(low, high) // (_BANDS * len(_FLIPPED)), counts)
+            yield rows, self._which[np.repeat(starts[low:high], counts) + within].astype(np.int64)
+            low = high
 
 
 def _banded(hashes: Words) -> npt.NDArray[np.uint16]:
     """Return hashes as n x 16 bands."""
-    return np.ascontiguousarray(hashes).view(np.uint16).reshape(-1, 16)
+    return np.ascontiguousarray(hashes).view(np.uint16).reshape(-1, _BANDS)
 
 
 def _columns(known: Register, names: Collection[str]) -> Iterator[tuple[pa.Array, str, pa.Array]]:

@@ -10,9 +10,9 @@ Hashing, CVPR 2012.
 
 The masks are searched apart, a share of them by each worker, in one file of all distinct hashes (`pmd.dedupe.packed`). What a
 share finds is told as links that connect the rows, not as all pairs: of a picture that ten thousand rows show, ten thousand
-links, not fifty million. Rows are told by their numbers. Then each connected component holds an election: the rows in order of
-(pixels descending, image_id), each stays unless it matches one that *stays*. So B may go because of A, and C, which
-matches B alone, stays.
+links, not fifty million. Rows are told by their numbers. Then each connected component holds an election
+(`pmd.dedupe.election`): the rows in order of (pixels descending, image_id), each stays unless it matches one that *stays*. So B
+may go because of A, and C, which matches B alone, stays.
 
 Of a hash a share has 32 bytes in the mapped file, which the system keeps once for all workers of a machine, and 13 of its own:
 a key of 8 while it is sorted under one mask, and 5 in the forest. What it does with the sorted rows it does a segment at a time.
@@ -27,7 +27,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pmd.codec import SET_BITS
 from pmd.forest import Forest, Numbers
@@ -39,9 +38,6 @@ Words = npt.NDArray[np.uint64]
 Pairs = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]
 
-
-#: Largest difference of aspect ratios at which two images are one: a region's box is in fractions of its image.
-_ASPECT_PERCENT: Final = 1
 
 #: Workers that search, each under its share of the masks.
 SHARES: Final = 16
@@ -290,6 +286,19 @@ def _by_component(rows: Numbers, sets: Numbers, forest: Forest) -> Numbers:
     return kinds
 
 
+def matches(hashes: Words, known: Words, distance: int) -> Iterator[tuple[Numbers, Numbers]]:
+    """Yield which hashes match which of some others, by their places; a pair may come several times."""
+    count = len(hashes)
+    if not count or not len(known):
+        return
+    bands = bands_for(count + len(known), count * len(known), distance)
+    both = np.concatenate([hashes, known])
+    searches = ((band, mask) for band, masks in enumerate(bands.masks) for mask in masks)
+    for rows, sets in (found for band, mask in searches for found in _alike(both, bands, band, mask)):
+        for mine, theirs in _matching(both, distance, rows, sets, (rows >= count).astype(np.int64)):
+            yield mine, theirs - count
+
+
 def nearest(hashes: Words, known: Words, distance: int) -> tuple[Numbers, Numbers]:
     """Find for each hash the nearest of some others.
 
@@ -298,19 +307,13 @@ def nearest(hashes: Words, known: Words, distance: int) -> tuple[Numbers, Number
     """
     count = len(hashes)
     place, far = np.full(count, -1, np.int64), np.full(count, distance + 1, np.int64)
-    if not count or not len(known):
-        return place, far
-    bands = bands_for(count + len(known), count * len(known), distance)
-    both = np.concatenate([hashes, known])
-    searches = ((band, mask) for band, masks in enumerate(bands.masks) for mask in masks)
-    for rows, sets in (found for band, mask in searches for found in _alike(both, bands, band, mask)):
-        for mine, theirs in _matching(both, distance, rows, sets, (rows >= count).astype(np.int64)):
-            bits = distances(both[mine], both[theirs])
-            order = np.lexsort((theirs, bits, mine))
-            order = order[np.diff(mine[order], prepend=-1) != 0]
-            i, j, bits = mine[order], theirs[order] - count, bits[order]
-            better = (bits < far[i]) | ((bits == far[i]) & (j < place[i]))
-            place[i[better]], far[i[better]] = j[better], bits[better]
+    for mine, theirs in matches(hashes, known, distance):
+        bits = distances(hashes[mine], known[theirs])
+        order = np.lexsort((theirs, bits, mine))
+        order = order[np.diff(mine[order], prepend=-1) != 0]
+        i, j, bits = mine[order], theirs[order], bits[order]
+        better = (bits < far[i]) | ((bits == far[i]) & (j < place[i]))
+        place[i[better]], far[i[better]] = j[better], bits[better]
     return place, far
 
 
@@ -350,7 +353,7 @@ def links(hashes: Words, distance: int, number: int) -> Pairs:
     return found
 
 
-# --- election --------------------------------------------------------------------------------------------------------
+# --- what is linked --------------------------------------------------------------------------------------------------
 
 
 def gathered(rows: Iterable[pa.Table], count: int, linked: Iterable[Pairs]) -> tuple[pa.Table, Numbers]:
@@ -374,55 +377,3 @@ def gathered(rows: Iterable[pa.Table], count: int, linked: Iterable[Pairs]) -> t
         start += piece.num_rows
     assert start == count
     return pa.concat_tables(kept).combine_chunks(), forest.roots(numbers)
-
-
-def _apart(hashes: Words, rows: Numbers, others: Numbers) -> Numbers:
-    """Return the distance of each row and another, a segment at a time: of all at once the hashes are copied twice."""
-    found = np.empty(len(rows), np.int64)
-    for start in range(0, len(rows), _SEGMENT):
-        some = slice(start, start + _SEGMENT)
-        found[some] = distances(hashes.take(rows[some], axis=0), hashes.take(others[some], axis=0))
-    return found
-
-
-def elect(rows: pa.Table, component: Numbers, distance: int) -> pa.Table:
-    """Hold the elections of all components.
-
-    Args:
-        rows: `HASHED` of all rows that are linked.
-        component: Of each.
-        distance: The largest at which two hashes match.
-
-    Returns:
-        `MATCHES`, in order of image_id: each image that gives way, with the first that stays and matches it, and how far
-        that is from it. Images match when their hashes do, and their aspect ratios differ by 1 % at most. Where a pair
-        shows a region of the one that would give way, the other must be kept as it was fetched: a box of one is then a box
-        of the other, and is cut from all the pixels there are.
-    """
-    unique = rows["image_id"].combine_chunks()
-    width, height = (rows[name].to_numpy().astype(np.int64) for name in ("width_px", "height_px"))
-    rank = pc.rank(unique, tiebreaker="first").to_numpy() if len(unique) else np.zeros(0, np.int64)
-    order = np.lexsort((rank, -(width * height), component))
-    rows = rows.take(pa.array(order)).combine_chunks()
-    component, width, height = component[order], width[order], height[order]
-    hashes = words(rows["perceptual_hash"])
-    whole, has_region = (rows[name].to_numpy(zero_copy_only=False) for name in ("whole", "has_region"))
-    kept = np.full(len(order), -1, np.int64)
-    far = np.zeros(len(order), np.int64)
-    open_ = np.arange(len(order))
-    while len(open_):
-        # The first of each component that is still open matches none of those that stay: it stays.
-        starts = np.flatnonzero(np.r_[True, component[open_[1:]] != component[open_[:-1]]])
-        leader = np.repeat(open_[starts], np.diff(np.r_[starts, len(open_)]))
-        bits = _apart(hashes, open_, leader)
-        one, other = width[open_] * height[leader], width[leader] * height[open_]
-        alike = 100 * np.maximum(one, other) <= (100 + _ASPECT_PERCENT) * np.minimum(one, other)
-        gives_way = (bits <= distance) & alike & (~has_region[open_] | whole[leader]) & (open_ != leader)
-        kept[open_[gives_way]], far[open_[gives_way]] = leader[gives_way], bits[gives_way]
-        open_ = open_[~gives_way & (open_ != leader)]
-    gone = np.flatnonzero(kept >= 0)
-    ids = rows["image_id"].combine_chunks() if isinstance(rows["image_id"], pa.ChunkedArray) else rows["image_id"]
-    table = pa.table(
-        [ids.take(pa.array(gone)), ids.take(pa.array(kept[gone])), pa.array(far[gone], pa.int32())], schema=MATCHES
-    )
-    return table.take(pc.sort_indices(table, [("image_id", "ascending")])).combine_chunks()

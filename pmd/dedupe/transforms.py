@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from pmd import flow
 from pmd.config.asked import Asked
-from pmd.dedupe import captions, evaluation, near, packed, splits
+from pmd.dedupe import captions, election, evaluation, near, packed, splits
 from pmd.dedupe import rules as dedupe_rules
 from pmd.dedupe.group_transforms import MARKS, Groups, marks, related
 from pmd.engines.partitions import part_of
@@ -246,7 +246,7 @@ class Elect(Spreads):
             linked[0]["rows"],
             packed.read_links(row["path"] for row in linked),
         )
-        matches = near.elect(rows, component, self.asked.dedupe.near_distance)
+        matches = election.elect(rows, component, self.asked.dedupe.near_distance)
         yield related(dedupe_rules.near_groups(matches), self.part_bits)
 
 

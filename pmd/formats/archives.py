@@ -13,14 +13,18 @@ import functools
 import io
 import itertools
 import lzma
+import os
+import shutil
 import stat
 import struct
 import tarfile
+import threading
+import uuid
 import zipfile
 import zlib
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import Any, BinaryIO, Final, Self, cast
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sized
+from typing import Any, BinaryIO, Final, Self, TypeVar, cast
 
 from pmd.errors import InputError
 from pmd.formats.streams import (
@@ -33,7 +37,7 @@ from pmd.formats.streams import (
     decompressed,
     read_head,
 )
-from pmd.store import shortage, storage
+from pmd.store import shortage, spools, storage
 
 #: Stands between an archive's path and a member's name.
 MEMBER_SEPARATOR: Final = "!/"
@@ -63,6 +67,12 @@ _OF_JOINED: Final = (
 _TAR_MAGIC: Final = slice(257, 262), b"ustar"
 #: Names that a note shows.
 _NAMES_SHOWN: Final = 3
+#: Members of a compressed tar that are read from its start, before a copy is made.
+_STREAMED: Final = 16
+#: Files of archives whose directories are remembered, in all: those of PMD's own archives have some 330,000. One takes some 500
+#: bytes, and an archive what several files take.
+_MOST_REMEMBERED: Final = 1 << 19
+_ARCHIVE: Final = 4
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -73,7 +83,7 @@ class Member:
         name: Its name in the archive, with "/" between folders.
         bytes: Its size once out of the archive.
         offset: Where it can be sought to: in a tar the byte of its content, in a zip that of its local header. None in
-            a compressed tar, where reaching a member means reading everything before it.
+            a compressed tar, where reaching a member means reading everything before it, or a copy of the tar.
     """
 
     name: str
@@ -102,6 +112,9 @@ class _Directory:
             times[file.name] += file.name in members
             members[file.name] = file
         return cls(members, {name: 1 + more for name, more in times.items() if more})
+
+    def __len__(self) -> int:
+        return len(self.members)
 
 
 def split_member(location: str) -> tuple[str, str | None]:
@@ -138,6 +151,16 @@ def members(path: str) -> list[Member]:
         InputError: The file is no archive, or is damaged or truncated; names the byte.
     """
     return list(_directory(path).members.values())
+
+
+def size_of(path: str, name: str) -> int | None:
+    """Return the bytes of one member once it is out of the archive; None where there is none of that name.
+
+    Raises:
+        InputError: As of `members`.
+    """
+    member = _directory(path).members.get(name)
+    return None if member is None else member.bytes
 
 
 def each_once(path: str, names: Iterable[str]) -> list[str]:
@@ -184,7 +207,11 @@ def open_member(path: str, name: str) -> BinaryIO:
         raise _no_such_member(path, name)
     label = location(path, name)
     if member.offset is None:
-        return _open_in_compressed_tar(path, name, label, directory.times.get(name, 1))
+        copy = _copies.of(path)
+        if copy is None:
+            return _open_in_compressed_tar(path, name, label, directory.times.get(name, 1))
+        offset = cast(int, _directory(copy).members[name].offset)
+        return buffered(Slice(storage.open_raw(copy), label, offset, member.bytes))
     return buffered(Slice(storage.open_raw(path), label, member.offset, member.bytes))
 
 
@@ -319,6 +346,37 @@ def _is_tar_header(path: str, block: bytes) -> bool:
     return True
 
 
+_Listing = TypeVar("_Listing", bound=Sized)
+
+
+def _remembered(read: Callable[[str, str], _Listing]) -> Callable[[str, str], _Listing]:
+    """Remember what a function reads of versions of archives: of those asked for last, what `_MOST_REMEMBERED` allows for.
+
+    Images stand in no order of their archives: were one too many, each image would take another look at a directory.
+    """
+    kept: OrderedDict[tuple[str, str], _Listing] = OrderedDict()
+    held, one = 0, threading.Lock()
+
+    @functools.wraps(read)
+    def remembered(path: str, fingerprint: str) -> _Listing:
+        nonlocal held
+        with one:
+            if (path, fingerprint) in kept:
+                kept.move_to_end((path, fingerprint))
+                return kept[path, fingerprint]
+        found = read(path, fingerprint)
+        with one:
+            if (path, fingerprint) not in kept:
+                kept[path, fingerprint] = found
+                held += len(found) + _ARCHIVE
+            while held > _MOST_REMEMBERED and len(kept) > 1:
+                _, other = kept.popitem(last=False)
+                held -= len(other) + _ARCHIVE
+        return found
+
+    return remembered
+
+
 def _directory(path: str) -> _Directory:
     return _directory_of_version(path, _version(path))
 
@@ -328,7 +386,7 @@ def _version(path: str) -> str:
     return storage.fingerprint(path)
 
 
-@functools.lru_cache(maxsize=4)
+@_remembered
 def _directory_of_version(path: str, _fingerprint: str) -> _Directory:
     kind = _kind(path)
     if kind == "zip":
@@ -347,7 +405,7 @@ def _directory_of_version(path: str, _fingerprint: str) -> _Directory:
     )
 
 
-@functools.lru_cache(maxsize=4)
+@_remembered
 def _zip_entries_of_version(path: str, _fingerprint: str) -> list[zipfile.ZipInfo]:
     """Return the files of the central directory, in its order; kept, since that of COCO's images takes half a second to read."""
     with storage.open_raw(path) as file:
@@ -386,7 +444,7 @@ def _entry_count(file: BinaryIO, size: int) -> int | None:
     return None if count == _ZIP_MANY - 1 else int(count)
 
 
-@functools.lru_cache(maxsize=4)
+@_remembered
 def _zip_directory_of_version(path: str, _fingerprint: str) -> dict[str, zipfile.ZipInfo]:
     return {info.filename: info for info in _zip_entries_of_version(path, _fingerprint)}
 
@@ -550,6 +608,49 @@ def _open_in_compressed_tar(path: str, name: str, label: str, time: int) -> Bina
         plain.close()
         raise _no_such_member(path, name)
     return buffered(Guarded(cast(BinaryIO, content), label, (tarfile.TarError, EOFError), info.size, (plain,)))
+
+
+class _Copies:
+    """Plain copies of compressed tars of which many members are asked for: each of these would take all that stands before it.
+
+    They stand in the temporary folder of the process, and go with it. Where there is no room for one, there is none.
+    """
+
+    def __init__(self) -> None:
+        self._asked: Counter[tuple[str, str]] = Counter()
+        self._made: dict[tuple[str, str], str | None] = {}
+        self._one = threading.Lock()
+
+    def of(self, path: str) -> str | None:
+        """Return the copy of a compressed tar, which is made once members were asked for so often that it pays; else None."""
+        key = (path, _version(path))
+        with self._one:
+            self._asked[key] += 1
+            if self._asked[key] <= _STREAMED:
+                return None
+            made = self._made.get(key, "")
+            if made is not None and not os.path.exists(made):
+                self._made[key] = _unpacked(path)
+            return self._made[key]
+
+
+_copies: Final = _Copies()
+
+
+def _unpacked(path: str) -> str | None:
+    """Return where a plain copy of a compressed tar was made; None where there is no room, or the tar is damaged."""
+    size = sum(member.bytes + 2 * _TAR_BLOCK for member in members(path))
+    copy = os.path.join(spools.folder(), f"tar-{uuid.uuid4().hex}")
+    try:
+        if shutil.disk_usage(spools.folder()).free < 2 * size:
+            return None
+        with decompressed(storage.open_raw(path), path) as plain, open(copy, "wb") as file:
+            shutil.copyfileobj(plain, file, _TRAILING_BLOCK)
+    except (InputError, OSError):  # whoever reads it from its start is told
+        with contextlib.suppress(OSError):
+            os.remove(copy)
+        return None
+    return copy
 
 
 def _is_file(path: str, info: tarfile.TarInfo) -> bool:

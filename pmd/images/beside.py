@@ -13,9 +13,10 @@ import orjson
 import pyarrow as pa
 
 from pmd.config import places, scores
-from pmd.images import needs
+from pmd.images import archived, needs
 from pmd.images import rules as images_rules
 from pmd.images.aliases import Aliases
+from pmd.images.archived import Index
 from pmd.schema.tables import KEY
 from pmd.store import commits, root, storage
 
@@ -30,11 +31,11 @@ def write_index(archives: Sequence[str], name: str, paths: Iterable[str], folder
         folder: Where it is written.
     """
     told = logging.getLogger("pmd.notes")
-    index = images_rules.index_archives(archives, places.written, lambda note: told.warning("%s: %s", name, note))
-    note = images_rules.note_of_archives(name, _file_names(paths), index)
+    index = archived.index_archives(archives, places.written, lambda note: told.warning("%s: %s", name, note))
+    note = archived.note_of_archives(name, _file_names(paths), index)
     if note is not None:
         told.warning("%s", note)
-    return commits.put_aside(folder, f"archives-{name}", orjson.dumps(index))
+    return commits.put_aside(folder, f"archives-{name}", orjson.dumps(index.locations))
 
 
 def _file_names(paths: Iterable[str]) -> Iterator[str | None]:
@@ -44,9 +45,9 @@ def _file_names(paths: Iterable[str]) -> Iterator[str | None]:
 
 
 @functools.lru_cache(maxsize=2)
-def read_index(path: str) -> dict[str, list[str]]:
-    """Return what `write_index` has written: base name → locations."""
-    return dict(orjson.loads(storage.read_bytes(path)))
+def read_index(path: str) -> Index:
+    """Return what `write_index` has written."""
+    return Index(orjson.loads(storage.read_bytes(path)))
 
 
 def write_aliases(found: Iterable[pa.RecordBatch], folder: str) -> str:

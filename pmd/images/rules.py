@@ -9,12 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
-import posixpath
-import re
-import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -25,27 +21,18 @@ import pyarrow.compute as pc
 from pmd import flow
 from pmd.config import scores
 from pmd.config.asked import Asked
-from pmd.formats import archives
 from pmd.images import takedowns
 from pmd.images.aliases import Aliases
+from pmd.images.archived import NO_FILES, Index
 from pmd.schema import keys, licences
 from pmd.schema.tables import IMAGES, KEY, LOCATION, REGION, REJECTED, VIEWS, with_columns
-from pmd.store import exchange, root, storage
+from pmd.store import exchange, root
 from pmd.store.commits import Books
 from pmd.suppression import rows as suppressed
 from pmd.suppression.lists import Suppression
-from pmd.terminal import bar
 from pmd.text import credit, pages, urls
 
 STAGE: Final = flow.IMAGES.name
-
-#: Pairs by which archives are judged. They are in order of hashes, so that an archive with 1 % of the pictures has some.
-_LOOKED_AT: Final = 10_000
-
-#: COCO's pictures in the archives of 2017, and in the older ones.
-_OF_2017: Final = re.compile(r"[0-9]{12}\.jpg")
-_OF_2014: Final = re.compile(r"COCO_(?:train|val|test)20(?:14|15)_([0-9]{12}\.jpg)")
-_FOLDERS_OF_2014: Final = ("train2014", "val2014", "test2014", "test2015")
 
 #: Kinds of locations, in the order in which they are tried.
 _KINDS: Final = ("archive", "mirror", "original")
@@ -140,31 +127,17 @@ class Takedown:
         """The URLs as `urls.alike` has them; once, since every batch is compared with them."""
         return frozenset(map(urls.alike_one, self.urls))
 
-    @functools.cached_property
-    def _spelled(self) -> pa.Array:
-        return pa.array(sorted(self._forms), pa.string())
-
-    @functools.cached_property
-    def _rows(self) -> pa.Array:
-        """The rows; once, too."""
-        return pa.array(sorted(self.rows), pa.string())
-
-    @functools.cached_property
-    def _posts(self) -> pa.Array:
-        return pa.array(sorted(self.posts), pa.string())
-
     def names(self, pairs: pa.RecordBatch) -> npt.NDArray[np.bool_]:
         """Return which pairs (with the columns `NEEDED`) it names by a URL or row: one of the pair's URLs is enough."""
-        return self.pictures(pairs) | _among_rows(pairs, self._rows)
+        return self.pictures(pairs) | _among_rows(pairs, self.rows)
 
     def pictures(self, pairs: pa.RecordBatch) -> npt.NDArray[np.bool_]:
         """Return those of them whose pictures are meant, whoever else shows them: by a URL, or the page of a post."""
-        found = _among_rows(pairs, self._posts)
+        found = _among_rows(pairs, self.posts)
         if self.urls:
-            wanted = self._spelled
-            found |= suppressed.is_in(urls.alike(urls.canonical(pairs["image_url"])), wanted)
+            found |= suppressed.is_among(urls.alike(urls.canonical(pairs["image_url"])), self._forms)
             mirrors = pairs["mirrors"]
-            among = suppressed.is_in(urls.alike(urls.canonical(mirrors.flatten())), wanted)
+            among = suppressed.is_among(urls.alike(urls.canonical(mirrors.flatten())), self._forms)
             found[pc.list_parent_indices(mirrors).to_numpy()[among]] = True
         if self.urls or self.ids:
             found[[row for row, page in suppressed.held(pairs) if self._is_held(page)]] = True
@@ -177,12 +150,12 @@ class Takedown:
         )
 
 
-def _among_rows(pairs: pa.RecordBatch, wanted: pa.Array) -> npt.NDArray[np.bool_]:
+def _among_rows(pairs: pa.RecordBatch, wanted: frozenset[str]) -> npt.NDArray[np.bool_]:
     """Return which pairs are named as SOURCE/ID, or as repeats of one."""
-    if not len(wanted):
+    if not wanted:
         return np.zeros(len(pairs), bool)
     own, repeated = suppressed.named_as(pairs)
-    return suppressed.is_in(own, wanted) | suppressed.is_in(repeated, wanted)
+    return suppressed.is_among(own, wanted) | suppressed.is_among(repeated, wanted)
 
 
 def widened(takedown: Takedown, also: Iterable[tuple[bytes, bytes]]) -> Takedown:
@@ -211,91 +184,12 @@ def in_sample(image_ids: pa.Array, sample: int) -> np.ndarray:
     return np.asarray(keys.halves(image_ids)[1] < 2**64 / sample if sample > 1 else np.ones(len(image_ids), bool))
 
 
-def index_archives(
-    paths: Iterable[str], name_of: Callable[[str], str] = str, tell: Callable[[str], object] = lambda note: None
-) -> dict[str, list[str]]:
-    """Return base name → locations ("ARCHIVE!/MEMBER", sorted) of the files in archives and folders.
-
-    Args:
-        paths: Where they are.
-        name_of: Gives what a path is called in locations.
-        tell: Told of an archive that has a name several times, while its directory is at hand: another look may read it anew.
-
-    Raises:
-        InputError: A path is a file and no archive.
-    """
-    by_name: dict[str, list[str]] = defaultdict(list)
-    for path in paths:
-        is_folder = storage.is_folder(path)
-        names = storage.list_files(path) if is_folder else [member.name for member in archives.members(path)]
-        note = None if is_folder else archives.note_of_repeated(path)
-        if note is not None:
-            tell(note)
-        for name in filter(storage.is_text, names):  # no annotation file has another
-            by_name[_base(name)].append(f"{name_of(path)}!/{name}")
-    return {name: sorted(locations) for name, locations in sorted(by_name.items())}
-
-
-def note_of_archives(source: str, file_names: Iterable[str | None], index: Mapping[str, Sequence[str]]) -> str | None:
-    """Return what a person should know of archives that have none of a source's pictures, else None.
-
-    Args:
-        source: Whose archives they are.
-        file_names: Those of its pairs, in any order but that of archives; the first thousands are looked at.
-        index: See `index_archives`.
-    """
-    looked_at = list(itertools.islice(file_names, _LOOKED_AT))
-    if not looked_at or any(_locate(name, index) is not None for name in looked_at):
-        return None
-    found = next((locations[0] for locations in index.values()), "no file")
-    expected = next((name for name in looked_at if name is not None), None)
-    if expected is None:
-        return f"{source}: its annotations name no files of images, so that `images` is of no use"
-    pairs = bar.amount(len(looked_at), "pairs")
-    return f"{source}: `images` has no picture of {pairs}; expected files such as {expected}, found {found}"
-
-
-def _locate(file_name: str | None, index: Mapping[str, Sequence[str]]) -> str | None:
-    """Return the location of a file: the one of just that path in an archive, else of a path that ends so, else of its name.
-
-    Of COCO's pictures also that of its name in the archives of the other release.
-    """
-    if file_name is None:
-        return None
-    base = _base(file_name)
-    found = index.get(base) or next(filter(None, map(index.get, _other_names(base))), ())
-    return found[0] if len(found) == 1 else min(found, key=lambda one: (_unlike(one, file_name), one), default=None)
-
-
-def _other_names(base: str) -> list[str]:
-    """Return what a picture of COCO's is called in its other archives: those of 2017 have no more than its id for a name."""
-    older = _OF_2014.fullmatch(base)
-    if older is not None:
-        return [older[1]]
-    return [f"COCO_{folder}_{base}" for folder in _FOLDERS_OF_2014] if _OF_2017.fullmatch(base) else []
-
-
-def _unlike(location: str, file_name: str) -> int:
-    path, place = _composed(file_name.removeprefix("./")), _composed(location)
-    ends = (f"{archives.MEMBER_SEPARATOR}{path}", f"{archives.MEMBER_SEPARATOR}./{path}", f"/{path}")
-    return next((at for at, end in enumerate(ends) if place.endswith(end)), len(ends))
-
-
-def _base(name: str) -> str:
-    return _composed(posixpath.basename(name.replace("\\", "/")))
-
-
-def _composed(name: str) -> str:
-    """Return a name in Unicode's form NFC: macOS writes "é" as two characters, annotation files as one."""
-    return name if name.isascii() else unicodedata.normalize("NFC", name)
-
-
 def spread(
     pairs: pa.RecordBatch,
     asked: Asked,
     *,
     aliases: Aliases = _OF_NONE,
-    index: Mapping[str, Sequence[str]],
+    index: Index = NO_FILES,
     takedown: Takedown,
     kept_out: Suppression = _NOTHING,
     held_out: pa.Array = _NONE,
@@ -307,7 +201,7 @@ def spread(
         pairs: A batch with the columns `NEEDED`.
         asked: What the configuration asks of images.
         aliases: Which images stand for others.
-        index: Base name → locations, of this source's archives.
+        index: Of the files in this source's archives.
         takedown: What must not be used.
         kept_out: What sources have kept of rows that suppression lists keep out (`pmd.suppression.kept_out`): the same pictures.
         held_out: Keys of images that a source's curate left out because models are tested on them.
@@ -327,9 +221,10 @@ def spread(
         reasons[_any_is_in(both, held_out)] = "evaluation_copy"
     taken = np.zeros(len(pairs), bool)  # with their pictures
     if takedown:
-        ids = pa.array(sorted(takedown.ids), KEY)
-        taken = takedown.pictures(pairs) | _any_is_in(both, ids)
-        reasons[takedown.names(pairs) | suppressed.is_in(pairs["pair_id"], ids)] = takedowns.REASON
+        taken = takedown.pictures(pairs) | np.logical_or.reduce(
+            [suppressed.is_among(ids, takedown.ids) for ids in both]
+        )
+        reasons[takedown.names(pairs) | suppressed.is_among(pairs["pair_id"], takedown.ids)] = takedowns.REASON
     if kept_out:
         taken |= suppressed.pictures(kept_out, pairs)
     reasons[taken] = takedowns.REASON
@@ -342,7 +237,7 @@ def spread(
             [rule.has(ids) for ids in ([pairs["pair_id"]] if rule.column == "pair_id" else both)]
         )
         reasons[(~listed if rule.rejects_missing else listed) & _without(reasons)] = "score"
-    archives_of = [_locate(name, index) for name in pairs["file_name"].to_pylist()] if index else [None] * len(pairs)
+    archives_of = [*map(index.locate, pairs["file_name"].to_pylist())] if index else [None] * len(pairs)
     columns = {
         "image_id": image_ids,
         "identity": pc.coalesce(identities, pairs["identity"]),

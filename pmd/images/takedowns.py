@@ -9,10 +9,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from typing import Any, Final
 
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -273,12 +272,11 @@ def led_to(known: Register, listed: Sequence[Line]) -> list[set[bytes]]:
     for at, line in enumerate(listed):
         for kind, value in line.says:
             wanted.setdefault(kind, {}).setdefault(value, []).append(at)
-    listed_of = {kind: pa.array(sorted(lines_of), addresses.type_of(kind)) for kind, lines_of in wanted.items()}
     for batch in redirects.led(known) if wanted else ():
         for said in addresses.said(batch["address"]):
             if said.kind not in wanted:
                 continue
-            for row, value in addresses.said_among(said, listed_of[said.kind]):
+            for row, value in addresses.said_among(said, wanted[said.kind].keys()):
                 for at in wanted[said.kind][value]:
                     found[at].add(batch["image_id"][row].as_py())
     return found
@@ -337,16 +335,17 @@ def unmatched(
     views = root.views_folder(root_url)
     hits: set[bytes] = set()
     said: set[str] = set()  # URLs as `urls.alike`, and SOURCE/ID
-    left: list[bytes] = []
+    left: set[bytes] = set()
     for file in commits.require(views, "run: pmd images CONFIG").under("rejected") if listed else ():
         rows = commits.read_table(views, file, ["reason", "pair_id", "image_id"])
         rows = rows.filter(pc.equal(rows["reason"], REASON))
-        left += rows["pair_id"].to_pylist()
-        hits.update(left, rows["image_id"].to_pylist())
+        left.update(rows["pair_id"].to_pylist())
+        hits.update(rows["image_id"].to_pylist())
+    hits |= left
     for source in sources if left else ():
         folder = root.curate_folder(root_url, source)
         for file in commits.require(folder, "run: pmd curate CONFIG").under("pairs"):
-            for row in _described(storage.join(folder, file.name), keys.key_array(left)):
+            for row in _described(storage.join(folder, file.name), left):
                 hits.add(row["image_id"])
                 if row["also"] is not None:
                     hits.add(keys.image_id(row["also"]))
@@ -360,12 +359,12 @@ def unmatched(
     ]
 
 
-def _described(path: str, pair_ids: pa.Array) -> list[dict[str, Any]]:
+def _described(path: str, pair_ids: Set[bytes]) -> list[dict[str, Any]]:
     described: list[dict[str, Any]] = []
     with sealed.open_checked(path) as raw:
         parquet = pq.ParquetFile(raw)
         for group in range(parquet.num_row_groups):
-            there = pc.is_in(parquet.read_row_group(group, ["pair_id"], use_threads=False)["pair_id"], pair_ids)
+            there = keys.are_among(parquet.read_row_group(group, ["pair_id"], use_threads=False)["pair_id"], pair_ids)
             if pc.any(there).as_py():
                 rows = parquet.read_row_group(
                     group, ["image_id", "also", "image_url", "mirrors", "source_id"], use_threads=False

@@ -13,7 +13,7 @@ from pmd.config import scores
 from pmd.config.asked import Asked
 from pmd.engines.committing import Target, target
 from pmd.engines.transforms import Spreads, outputs
-from pmd.images import beside
+from pmd.images import archived, beside
 from pmd.images import rules as images_rules
 from pmd.store import commits, exchange
 from pmd.store.exchange import Rows
@@ -57,7 +57,7 @@ class SpreadByImage(Spreads):
                     pairs,
                     self.asked,
                     aliases=beside.read_aliases(self.aliases),
-                    index=beside.read_index(index_file) if index_file else {},
+                    index=beside.read_index(index_file) if index_file else archived.NO_FILES,
                     takedown=self.takedown,
                     kept_out=kept_out.read(self.kept_out, self.suppression),
                     held_out=beside.read_held_out(self.held_out),

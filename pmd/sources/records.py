@@ -158,7 +158,7 @@ def _start_and_size(path: str, member: str | None) -> tuple[bytes, int | None]:
     if len(start) < HEAD_BYTES:
         return start, len(start)
     if member is not None:
-        of_member = next(one.bytes for one in archives.members(path) if one.name == member)
+        of_member = archives.size_of(path, member)
         with archives.open_member(path, member) as packed:
             is_plain = compression_of(packed.read(MAGIC_BYTES)) == "plain"
         return start, of_member if is_plain else None

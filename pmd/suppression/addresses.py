@@ -6,7 +6,7 @@ By columns, since a ROOT has millions: only pages, which few addresses are, are 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -74,15 +74,14 @@ def is_named(lists: Suppression, address: str) -> bool:
     return bool(lists) and any(lists.holds(kind, value) for kind, value in said_by(address))
 
 
-def listed(lists: Suppression, one: Said) -> pa.Array:
+def listed(lists: Suppression, one: Said) -> Set[str | bytes]:
     """Return those of the values that addresses say that lists name; each is looked at once."""
-    values = lists.among(one.kind, pc.unique(one.values).to_pylist()) if lists.has(one.kind) else ()
-    return pa.array(sorted(values), one.values.type)
+    return lists.among(one.kind, pc.unique(one.values).to_pylist()) if lists.has(one.kind) else frozenset()
 
 
-def said_among(one: Said, wanted: pa.Array) -> Iterator[tuple[int, str | bytes]]:
-    """Yield row and value of what is said of some values."""
-    there = rows.is_in(one.values, wanted)
+def said_among(one: Said, wanted: Set[str | bytes]) -> Iterator[tuple[int, str | bytes]]:
+    """Yield row and value of what is said of some values, which may be very many."""
+    there = rows.is_among(one.values, wanted)
     yield from zip(one.rows[there].tolist(), one.values.filter(pa.array(there)).to_pylist(), strict=True)
 
 

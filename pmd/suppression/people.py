@@ -123,8 +123,8 @@ def above(name: str) -> list[str]:
     >>> above("img.example.com")
     ['img.example.com', 'example.com']
     """
-    labels = name.rstrip(".").split(".")
-    return [".".join(labels[start:]) for start in range(max(len(labels) - 1, 1))]
+    names = urls.above(name.rstrip("."))
+    return names[:-1] or names
 
 
 def hosts_of(addresses: Iterable[str | None]) -> set[str]:

@@ -7,8 +7,8 @@ Whatever is asked of a list is asked of columns: each distinct value once.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator, Set
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -134,8 +134,7 @@ def alike(lists: Suppression, hashes: Iterable[bytes | None]) -> Mask:
     there = [place for place, seen in enumerate(listed) if seen is not None]
     if not lists.looks or not there:
         return found
-    near, _ = lists.kept_looks.near(hashes_of.words([seen for seen in listed if seen is not None]))
-    found[np.array(there)[near]] = True
+    found[there] = lists.kept_looks.are_near(hashes_of.words([seen for seen in listed if seen is not None]))
     return found
 
 
@@ -179,6 +178,11 @@ def _is_host(lists: Suppression, name: str | None) -> bool:
 def is_in(column: pa.Array | pa.ChunkedArray, wanted: pa.Array) -> Mask:
     """Return which values are among some."""
     return np.asarray(_whole(pc.is_in(column, value_set=wanted)).to_numpy(zero_copy_only=False), bool)
+
+
+def is_among(column: pa.Array | pa.ChunkedArray, known: Set[Any]) -> Mask:
+    """Return which values are among some, which may be very many (`keys.are_among`)."""
+    return np.asarray(_whole(keys.are_among(column, known)).to_numpy(zero_copy_only=False), bool)
 
 
 def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:

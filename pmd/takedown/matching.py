@@ -160,12 +160,12 @@ def _in_part(
             things[-1].append(place)
         else:
             things.append([place])
-    found: dict[int, tuple[str, ...]] = {}
+    found: dict[int, list[str]] = defaultdict(list)
     for thing in things:
         number, word = said[thing[0]]
         if number in met and not any(place in met_by for place in thing):
-            found[number] = (*found.get(number, ()), word)
-    return found
+            found[number].append(word)
+    return {number: tuple(words) for number, words in found.items()}
 
 
 def _where(things: Sequence[T], which: Iterable[bool]) -> list[T]:
@@ -200,10 +200,10 @@ def _led_to(known: Register, asked: Sequence[tuple[_Meant, Suppression]]) -> lis
     for batch in redirects.led(known):
         for said in addresses.said(batch["address"]):
             for (meant, held), (images, met) in zip(asked, found, strict=True):
-                wanted = meant.among(said)
-                for row, value in addresses.said_among(said, pa.concat_arrays([wanted, addresses.listed(held, said)])):
-                    images.add(batch["image_id"][row].as_py())
-                    met.update(meant.newly_said(_KINDS[said.kind], [value]))
+                for wanted in (meant.among(said), addresses.listed(held, said)):
+                    for row, value in addresses.said_among(said, wanted):
+                        images.add(batch["image_id"][row].as_py())
+                        met.update(meant.newly_said(_KINDS[said.kind], [value]))
     return found
 
 
@@ -285,7 +285,6 @@ class _Meant:
                 self._unmet[kind][value].append(number)
         self._said = said = {kind: frozenset(values) for kind, values in self._unmet.items()}
         self._is_any = any(said.values())
-        self._arrays: dict[str, pa.Array] = {}
         self.ids: frozenset[bytes] = frozenset(value for value in said[_KEY] if isinstance(value, bytes))
         # The page of a post means its picture; a row that is named as such means that row.
         named = [word.named for word in words if word.named is not None]
@@ -294,14 +293,13 @@ class _Meant:
         self._pictures = images_rules.Takedown(ids=self.ids, urls=forms, posts=posts)
         self._alone = images_rules.Takedown(rows=cast(frozenset[str], said[_ROW]) - posts)
         self._users, self._hosts = said[_USER], said[_HOST]
-        self._keys = keys.key_array(sorted(self.ids))
 
     def __bool__(self) -> bool:
         return self._is_any
 
     def pictures(self, pairs: pa.RecordBatch) -> Mask:
         """Return the pairs whose pictures are meant."""
-        meant: Mask = self._is_key(pairs["image_id"]) | self._pictures.pictures(pairs)
+        meant: Mask = rows.is_among(pairs["image_id"], self.ids) | self._pictures.pictures(pairs)
         if self._users:
             meant |= np.array([user in self._users for user in _users_of(pairs)], bool)
         if self._hosts:
@@ -310,15 +308,12 @@ class _Meant:
 
     def alone(self, pairs: pa.RecordBatch) -> Mask:
         """Return the pairs that are meant alone, and not their pictures."""
-        alone: Mask = self._is_key(pairs["pair_id"]) | self._alone.names(pairs)
+        alone: Mask = rows.is_among(pairs["pair_id"], self.ids) | self._alone.names(pairs)
         return alone
 
-    def among(self, said: addresses.Said) -> pa.Array:
+    def among(self, said: addresses.Said) -> frozenset[str | bytes]:
         """Return what words say of what addresses say."""
-        kind = _KINDS[said.kind]
-        if kind not in self._arrays:
-            self._arrays[kind] = pa.array(sorted(self._said[kind]), said.values.type)
-        return self._arrays[kind]
+        return self._said[_KINDS[said.kind]]
 
     def newly_met(self, found: pa.RecordBatch) -> set[int]:
         """Return the numbers of the words that name any of some pairs, and were not met before."""
@@ -329,9 +324,6 @@ class _Meant:
         """Return the numbers of the words that say one of some values of a kind, and were not met before by any of them."""
         unmet = self._unmet[kind]
         return {number for value in {*values} & unmet.keys() for number in unmet.pop(cast(str | bytes, value))}
-
-    def _is_key(self, column: pa.Array) -> Mask:
-        return np.asarray(pc.is_in(column, value_set=self._keys).to_numpy(zero_copy_only=False), bool)
 
 
 class _Pairs:
@@ -388,7 +380,7 @@ def _spread(root_url: str, known: Register, images: set[bytes], also: set[tuple[
     found = {*images_rules.reached(frozenset(images), also)}
     shared = _placeholders(root_url, known)
     own = [row for row in _ledger_rows(known, found) if row["sha256"] not in shared]
-    having = pictures.named(
+    found |= pictures.having(
         known,
         sha256s={row["sha256"] for row in own if row["sha256"] is not None},
         stored={row["stored_digest"] for row in own if row["stored_digest"] is not None},
@@ -398,7 +390,6 @@ def _spread(root_url: str, known: Register, images: set[bytes], also: set[tuple[
             if row["perceptual_hash"] is not None and codec.is_telling(row["perceptual_hash"])
         },
     )
-    found |= {image for alike_ids in having.values() for image in alike_ids}
     found |= _alike(root_url, found)
     return {*images_rules.reached(frozenset(found), also)}
 
@@ -409,14 +400,14 @@ def _at_their_addresses(
     """Return images with all that stand at one of their addresses, and how these addresses are spelled."""
     spelled: set[str | bytes] = set()
     while images:
-        mine = keys.key_array(sorted(images))
         told: set[str | bytes] = set()
         ids: set[str | bytes] = set()
         for pairs in batches(root_url, _ADDRESSED):
-            found = pairs.filter(pc.is_in(pairs["image_id"], value_set=mine))
+            found = pairs.filter(keys.are_among(pairs["image_id"], images))
             if len(found):
                 of_these = rows.known_by(found)
-                told, ids = told | of_these["url"], ids | of_these["image"]
+                told |= of_these["url"]
+                ids |= of_these["image"]
         there = images | {key for key in ids if isinstance(key, bytes)}
         if told > spelled:
             spelled = told
@@ -431,14 +422,12 @@ def _at_their_addresses(
 
 def _alike(root_url: str, images: set[bytes]) -> set[bytes]:
     """Return all images of the groups that some are of."""
-    mine = keys.key_array(sorted(images))
     heads = {*images}  # an image without a row may stand for others
     for group in _groups(root_url, dedupe_rules.MERGED):
-        heads.update(group["stands_id"].filter(pc.is_in(group["image_id"], value_set=mine)).to_pylist())
-    standing = keys.key_array(sorted(heads))
+        heads.update(group["stands_id"].filter(keys.are_among(group["image_id"], images)).to_pylist())
     found: set[bytes] = set()
     for group in _groups(root_url, dedupe_rules.MERGED):
-        theirs = group.filter(pc.is_in(group["stands_id"], value_set=standing))
+        theirs = group.filter(keys.are_among(group["stands_id"], heads))
         found.update(*(theirs[name].to_pylist() for name in ("image_id", "stands_id")))
     return found
 
@@ -452,11 +441,12 @@ def _groups(root_url: str, relations: Sequence[str]) -> Iterator[pa.Table]:
 
 def _placeholders(root_url: str, known: Register) -> set[bytes]:
     """Return the SHA-256 of pictures that many images share, and that are therefore nobody's."""
-    shared = [group["image_id"] for group in _groups(root_url, [dedupe_rules.REPEATED_BYTES])]
-    ids = pa.chunked_array([chunk for column in shared for chunk in column.chunks], KEY).combine_chunks()
+    ids: set[bytes] = set()
+    for group in _groups(root_url, [dedupe_rules.REPEATED_BYTES]):
+        ids.update(group["image_id"].to_pylist())
     found: set[bytes] = set()
-    for table in _ledgers(known) if len(ids) else ():
-        theirs = table["sha256"].filter(pc.is_in(table["image_id"], value_set=ids))
+    for table in _ledgers(known) if ids else ():
+        theirs = table["sha256"].filter(keys.are_among(table["image_id"], ids))
         found.update(pc.unique(theirs).drop_null().to_pylist())
     return found
 
@@ -465,9 +455,8 @@ def _pairs_of(root_url: str, images: set[bytes]) -> set[bytes]:
     """Return the ids of all pairs of some images."""
     if not images:
         return set()
-    mine = keys.key_array(sorted(images))
     found = (
-        batch["pair_id"].filter(pc.is_in(batch["image_id"], value_set=mine)).to_pylist()
+        batch["pair_id"].filter(keys.are_among(batch["image_id"], images)).to_pylist()
         for batch in batches(root_url, ("pair_id", "image_id"))
     )
     return set().union(*found)
@@ -479,14 +468,13 @@ def _left_alone(root_url: str, pair_ids: set[bytes], images: set[bytes]) -> set[
         return set()
     there: Counter[bytes] = Counter()
     gone: Counter[bytes] = Counter()
-    wanted = keys.key_array(sorted(pair_ids))
     for batch in batches(root_url, ("pair_id", "image_id")):
-        out = pc.is_in(batch["pair_id"], value_set=wanted)
+        out = keys.are_among(batch["pair_id"], pair_ids)
         gone.update(batch["image_id"].filter(out).to_pylist())
-    mine = keys.key_array(sorted({*gone} - images))
+    mine = {*gone} - images
     for batch in batches(root_url, ("image_id",)):
-        there.update(batch["image_id"].filter(pc.is_in(batch["image_id"], value_set=mine)).to_pylist())
-    return {image for image in mine.to_pylist() if there[image] == gone[image]}
+        there.update(batch["image_id"].filter(keys.are_among(batch["image_id"], mine)).to_pylist())
+    return {image for image in mine if there[image] == gone[image]}
 
 
 def _ledgers(known: Register) -> Iterator[pa.Table]:
@@ -500,16 +488,13 @@ def _ledger_rows(known: Register, images: set[bytes]) -> list[dict[str, bytes | 
     """Return what every generation has of some images; hashes that were computed later with those of their own."""
     if not images:
         return []
-    wanted = keys.key_array(sorted(images))
     found = [
-        row
-        for table in _ledgers(known)
-        for row in table.filter(pc.is_in(table["image_id"], value_set=wanted)).to_pylist()
+        row for table in _ledgers(known) for row in table.filter(keys.are_among(table["image_id"], images)).to_pylist()
     ]
     later: dict[bytes, bytes] = {}
     for generation in known.every():
         for table in state.read_hashes(generation.folder, generation):
-            mine = table.filter(pc.is_in(table["image_id"], value_set=wanted))
+            mine = table.filter(keys.are_among(table["image_id"], images))
             later |= dict(zip(mine["image_id"].to_pylist(), mine["perceptual_hash"].to_pylist(), strict=True))
     return [row | {"perceptual_hash": row["perceptual_hash"] or later.get(row["image_id"])} for row in found]
 
@@ -645,8 +630,7 @@ def _turned(content: bytes) -> list[bytes]:
 def _identities(root_url: str, images: Mapping[bytes, object]) -> dict[bytes, str]:
     """Return the identities of some images."""
     found: dict[bytes, str] = {}
-    wanted = keys.key_array(sorted(images))
     for batch in batches(root_url, ("image_id", "identity")) if images else ():
-        mine = batch.filter(pc.is_in(batch["image_id"], value_set=wanted))
+        mine = batch.filter(keys.are_among(batch["image_id"], images.keys()))
         found |= dict(zip(mine["image_id"].to_pylist(), mine["identity"].to_pylist(), strict=True))
     return found

@@ -80,6 +80,8 @@ _REMEMBERED: Final = 2**18
 _NOTHING: Final[frozenset[str]] = frozenset()
 #: Bytes of a name that a shard's number may cover, and one more.
 _SHARD_BYTES: Final = 4
+#: Words that may be looked for at once, wherever one of them may stand.
+_FEW: Final = 8
 #: The same addresses and texts stand in many files; longer texts are looked at each time.
 _SHORT: Final = 1024
 
@@ -373,18 +375,22 @@ def _looks(words: Iterable[Word]) -> set[bytes]:
 class _Needles:
     """Finds words as they were said, and what they mean, where they stand by themselves; many cost what one does.
 
-    A needle is looked for only in what holds its longest run of letters and digits, as a run.
+    A needle is looked for only in what holds one of its runs of letters and digits, as a run: the longest that few needles have.
+    All addresses of a host may have the host's name for their longest.
 
     Args:
         words: The words.
     """
 
     def __init__(self, words: Iterable[Word]) -> None:
-        by_run: dict[bytes, set[bytes]] = defaultdict(set)
+        runs_of: dict[bytes, frozenset[bytes]] = {}  # by the needle's pattern
         for said, (before, behind) in _spelled(words):
             needle = said.encode().lower()
-            pattern = before + re.escape(needle) + behind
-            by_run[max(_RUN.findall(needle), key=len, default=b"")].add(pattern)
+            runs_of[before + re.escape(needle) + behind] = frozenset(_RUN.findall(needle))
+        having = Counter(run for runs in runs_of.values() for run in runs)
+        by_run: dict[bytes, set[bytes]] = defaultdict(set)
+        for pattern, runs in runs_of.items():
+            by_run[min(runs, key=lambda run: (max(having[run], _FEW), -len(run), run), default=b"")].add(pattern)
         self._bare = frozenset(by_run.pop(b"", ()))  # without any
         self._by_run = {run: frozenset(needles) for run, needles in by_run.items()}
 

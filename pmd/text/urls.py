@@ -343,6 +343,20 @@ def _port(form: str) -> str:
     return (found and found[1]) or ""
 
 
+def above(host: str) -> list[str]:
+    """Return a host and all above it, nearest first; of one that is too long for a name, those above it that are none too long.
+
+    >>> above("img.example.com")
+    ['img.example.com', 'example.com', 'com']
+    """
+    near = host
+    if len(host) > _LONGEST_NAME:  # from the dot on that stands next to so many
+        near = host[-_LONGEST_NAME - 1 :].partition(".")[2]
+    labels = near.split(".") if near else []
+    names = [".".join(labels[start:]) for start in range(len(labels))]
+    return names if near == host else [host, *names]
+
+
 @functools.lru_cache(maxsize=65_536)
 def registrable_domain(host: str) -> str:
     """Return the domain that someone registered ("farm1.static.flickr.com" → "flickr.com"), by the public suffix list.
@@ -353,7 +367,8 @@ def registrable_domain(host: str) -> str:
     host = host.rstrip(".") or host
     if host.startswith("[") or host.replace(".", "").isdigit():
         return host
-    return _suffixes("xn--" in host.lower()).privatesuffix(host) or host
+    near = host if len(host) <= _LONGEST_NAME else next(iter(above(host)[1:]), host)
+    return _suffixes("xn--" in near.lower()).privatesuffix(near) or host
 
 
 def is_suffix(host: str) -> bool:
@@ -390,6 +405,8 @@ def registrable_domains(hosts: pa.Array) -> pa.Array:
     return pc.replace_with_mask(domains, asked, pa.array(others, pa.string()))
 
 
+#: Characters of a host's name (RFC 1035). A URL may have a longer one, of as many labels.
+_LONGEST_NAME: Final = 253
 #: Hosts that are asked for one by one: to make the rules ready for a column takes longer.
 _FEW_HOSTS: Final = 64
 #: The last two labels of a host, and three.

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pmd.codec import SET_BITS
-from pmd.dedupe import near, packed
+from pmd.dedupe import election, near, packed
 from pmd.forest import Forest
 from pmd.store import mapped, spools, storage
 
@@ -83,7 +83,7 @@ def found(rows: list[Row], distance: int) -> list[tuple[bytes, bytes, int]]:
     count, links = linked(every, distance)
     assert all(pairs.dtype == np.int32 for pairs in links)
     pieces = [every.slice(start, 5) for start in range(0, every.num_rows, 5)]
-    result = near.elect(*near.gathered(pieces, count, links), distance)
+    result = election.elect(*near.gathered(pieces, count, links), distance)
     assert result.schema == near.MATCHES
     return [(row["image_id"], row["kept_id"], row["distance"]) for row in result.to_pylist()]
 
@@ -107,7 +107,8 @@ def collections(draw: st.DrawFn) -> list[Row]:
 @given(collections(), st.sampled_from([0, 7, 15, 16, 20, 31]), st.randoms(use_true_random=False), st.booleans())
 def test_as_brute_force_and_in_any_order(rows: list[Row], distance: int, random: Any, cut: bool) -> None:
     expected = plainly(rows, distance)
-    with mock.patch.object(near, "_SEGMENT", 3 if cut else near._SEGMENT):
+    few = {"_FEW": 2, "_ROUNDS": random.randrange(3), "_SEGMENT": 3} if cut else {"_SEGMENT": election._SEGMENT}
+    with mock.patch.object(near, "_SEGMENT", 3 if cut else near._SEGMENT), mock.patch.multiple(election, **few):
         assert found(rows, distance) == expected
         assert found(random.sample(rows, len(rows)), distance) == expected
 
@@ -293,6 +294,49 @@ def test_flat_pictures_are_not_compared() -> None:
     flat = np.zeros(256, np.uint8)
     assert found([(bytes([n]) * 16, flat, 640, 480, True, False) for n in range(5)], 31) == []
     assert found([], 31) == []
+
+
+def chain(count: int, random: np.random.Generator) -> list[np.ndarray]:
+    """Return hashes of which each is twenty bits from the one before it, and mostly far from all others."""
+    bits = [photograph(random)]
+    while len(bits) < count:
+        bits.append(changed(bits[-1], 20, random))
+    return bits
+
+
+@pytest.mark.parametrize("kind", ["a chain", "a chain of clumps", "regions of one picture that is not whole"])
+def test_where_very_many_stay_an_election_compares_few_more_than_it_has(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rounds alone would hold each that stays to all that is open: ten times as many for each tripled number."""
+
+    def compared(count: int) -> int:
+        random = np.random.default_rng(3)
+        bits = chain(count, random) if kind == "a chain" else chain(count // 8, random)
+        if kind == "a chain of clumps":
+            bits = [changed(seed, int(random.integers(0, 4)), random) for seed in bits for _ in range(8)]
+        one_picture = kind.startswith("regions")
+        bits = bits[:1] * count if one_picture else bits
+        every = table(
+            [(n.to_bytes(16, "big"), each, 640, 480, not one_picture, one_picture) for n, each in enumerate(bits)]
+        )
+        compare, rows = near.distances, 0
+
+        def counted(one: near.Words, other: near.Words) -> Any:
+            nonlocal rows
+            found = compare(one, other)
+            rows += found.size
+            return found
+
+        with monkeypatch.context() as patch:
+            patch.setattr(near, "distances", counted)
+            gone = election.elect(every, np.zeros(len(every), np.int64), 31).num_rows
+        assert gone == 0 if one_picture else gone > len(every) // 4
+        return rows
+
+    monkeypatch.setattr(election, "_FEW", 32)
+    monkeypatch.setattr(election, "_ROUNDS", 4)
+    assert compared(4800) < 4.5 * compared(1600)
 
 
 def most(call: Callable[[], object]) -> int:

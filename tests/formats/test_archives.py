@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import io
+import random
 import stat
 import tarfile
+import types
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Literal
 import pytest
 
 from pmd.errors import InputError
+from pmd.formats import archives
 from pmd.formats.archives import Member, is_archive, members, note_of_repeated, open_member, split_member
 from pmd.formats.compression import open_decompressed
 
@@ -90,6 +93,67 @@ def test_a_name_that_comes_several_times_is_told_and_the_last_is_read(tmp_path: 
     assert note_of_repeated(path) == (
         f"{path}: names that it has several times, of which the last is read: a.txt (3 times), b.txt (2 times)"
     )
+
+
+def test_a_directory_is_read_once_however_many_archives_take_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Images stand in no order of the archives that they are in."""
+    paths = [make_zip(tmp_path / f"{number}.zip") for number in range(9)]
+    seen: list[object] = []
+    opened = zipfile.ZipFile
+    monkeypatch.setattr(archives.zipfile, "ZipFile", lambda file: (seen.append(file), opened(file))[1])
+    for _ in range(3):
+        for path in paths:
+            assert open_member(path, "a.txt").read(5) == b"first"
+    assert len(seen) == len(paths)
+
+
+@pytest.mark.parametrize("room", ["there is room", "there is none"])
+def test_a_compressed_tar_is_not_read_from_its_start_for_each_of_many_members(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: str
+) -> None:
+    """As Flickr30k is given out. Without room for a copy it takes as long as it takes."""
+    files = {f"{number}.jpg": b"%d" % number * 100 for number in range(120)}
+    path = make_tar(tmp_path / "pictures.tgz", "w:gz", files)
+    monkeypatch.setattr(archives, "_copies", archives._Copies())
+    if room != "there is room":
+        monkeypatch.setattr(archives.shutil, "disk_usage", lambda _: types.SimpleNamespace(free=0))
+    started: list[str] = []
+    stream = archives._tar_stream
+    monkeypatch.setattr(archives, "_tar_stream", lambda name, plain: (started.append(name), stream(name, plain))[1])
+    names = random.Random(0).sample(sorted(files), len(files))
+    for name in names:
+        with open_member(path, name) as file:
+            assert file.read() == files[name]
+    assert (len(started) <= 2 + archives._STREAMED) == (room == "there is room")
+
+
+def test_a_copy_of_a_compressed_tar_that_was_removed_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_tar(tmp_path / "pictures.tgz", "w:gz")
+    made = archives._Copies()
+    monkeypatch.setattr(archives, "_copies", made)
+    monkeypatch.setattr(archives, "_STREAMED", 0)
+    for _ in range(2):
+        assert open_member(path, "a.txt").read(5) == b"first"
+        copy = made.of(path)
+        assert copy is not None
+        Path(copy).unlink()
+
+
+def test_so_many_directories_are_remembered_as_have_some_files_between_them() -> None:
+    read: list[str] = []
+
+    @archives._remembered
+    def listing(path: str, _fingerprint: str) -> list[str]:
+        read.append(path)
+        return ["x"] * (archives._MOST_REMEMBERED // 2 - archives._ARCHIVE)
+
+    for path in ("a", "b", "a", "c", "a", "c", "b"):
+        assert listing(path, "1")
+    assert "".join(read) == "abcb"  # two at a time, and of them those asked for last
 
 
 def test_an_archive_whose_names_come_once_needs_no_note(tmp_path: Path) -> None:

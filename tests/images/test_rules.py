@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import zipfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,12 +15,11 @@ from hypothesis import strategies as st
 from pmd.config import scores
 from pmd.config.asked import Asked
 from pmd.config.options import LicenceOptions
-from pmd.errors import InputError
-from pmd.formats import archives
 from pmd.images import aliases as images_aliases
 from pmd.images import beside, takedowns
 from pmd.images import rules as images_rules
 from pmd.images.aliases import Aliases
+from pmd.images.archived import NO_FILES, Index
 from pmd.images.rules import Takedown
 from pmd.schema import keys
 from pmd.schema.tables import IMAGES, KEY, PAIRS, REJECTED, VIEWS
@@ -55,12 +52,12 @@ NO_ALIASES = Aliases.of([])
 def spread(
     *pairs: dict[str, Any],
     aliases: Aliases = NO_ALIASES,
-    index: dict[str, list[str]] | None = None,
+    index: Index = NO_FILES,
     sample: int = 1,
     takedown: Takedown = NOTHING,
 ) -> pa.RecordBatch:
     batch = pa.RecordBatch.from_pylist(list(pairs), schema=PAIRS).select(list(images_rules.NEEDED))
-    rows = images_rules.spread(batch, Asked.only(sample=sample), aliases=aliases, index=index or {}, takedown=takedown)
+    rows = images_rules.spread(batch, Asked.only(sample=sample), aliases=aliases, index=index, takedown=takedown)
     assert rows.schema == images_rules.IMAGE_ROWS
     return rows
 
@@ -120,7 +117,7 @@ def test_a_flickr_photograph_that_coco_has_gives_way_to_it(tmp_path: Path) -> No
     aliases = aliases_of(tmp_path, *files)
     assert aliases == standing({"flickr:4242": "coco:9"})
     gathered = gather(
-        spread(coco, aliases=aliases, index={"000000000009.jpg": ["train2017.zip!/train2017/000000000009.jpg"]}),
+        spread(coco, aliases=aliases, index=Index({"000000000009.jpg": ["train2017.zip!/train2017/000000000009.jpg"]})),
         spread(flickr, aliases=aliases),
         spread(genome, aliases=aliases),
     )
@@ -173,70 +170,6 @@ def test_mirrors_keep_upstreams_order() -> None:
     assert locations(gathered) == [[("mirror", mirrors[0]), ("mirror", mirrors[1]), ("original", FLICKR)]]
 
 
-def test_archives_and_folders_are_indexed_by_base_name(tmp_path: Path) -> None:
-    archive = tmp_path / "train2017.zip"
-    with zipfile.ZipFile(archive, "w") as file:
-        file.writestr("train2017/1.jpg", b"1")
-        file.writestr("deep/er/2.jpg", b"2")
-    folder = tmp_path / "val2017"
-    (folder / "val").mkdir(parents=True)
-    (folder / "val" / "1.jpg").write_bytes(b"other")
-    assert images_rules.index_archives([str(archive), str(folder)]) == {
-        "1.jpg": [f"{archive}!/train2017/1.jpg", f"{folder}!/val/1.jpg"],
-        "2.jpg": [f"{archive}!/deep/er/2.jpg"],
-    }
-    assert images_rules.index_archives([]) == {}
-
-
-@pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_name_that_comes_several_times_is_told_and_each_directory_is_read_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    paths = [str(tmp_path / f"{number}.zip") for number in range(12)]
-    for number, path in enumerate(paths):
-        with zipfile.ZipFile(path, "w") as file:
-            for content in (b"1", b"2")[: 1 + (number == 3)]:
-                file.writestr("1.jpg", content)
-    seen: list[object] = []
-    opened = zipfile.ZipFile
-    monkeypatch.setattr(archives.zipfile, "ZipFile", lambda file: (seen.append(file), opened(file))[1])
-    told: list[str] = []
-    images_rules.index_archives(paths, tell=told.append)
-    assert told == [f"{paths[3]}: names that it has several times, of which the last is read: 1.jpg (2 times)"]
-    assert len(seen) == len(paths)
-
-
-def test_names_that_other_systems_write_are_indexed_and_such_as_nobody_can_ask_for_are_not(tmp_path: Path) -> None:
-    archive = tmp_path / "windows.zip"
-    with zipfile.ZipFile(archive, "w") as file:
-        info = zipfile.ZipInfo("x")
-        info.filename = "train2017\\1.jpg"  # not through its constructor, which mends it on Windows alone
-        file.writestr(info, b"1")
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    (folder / "2.jpg").write_bytes(b"2")
-    Path(os.fsdecode(os.fsencode(folder) + b"/\xff.jpg")).write_bytes(b"3")
-    assert images_rules.index_archives([str(archive), str(folder)]) == {
-        "1.jpg": [f"{archive}!/train2017\\1.jpg"],
-        "2.jpg": [f"{folder}!/2.jpg"],
-    }
-
-
-def test_archives_without_any_picture_of_a_source_are_noted() -> None:
-    index = {"1.jpg": ["a.zip!/train2017/1.jpg"]}
-    assert images_rules.note_of_archives("coco", iter([None, "train2017/1.jpg"]), index) is None
-    assert images_rules.note_of_archives("coco", iter([]), index) is None
-    assert images_rules.note_of_archives("coco", iter([None, "train2017/2.jpg"]), index) == (
-        "coco: `images` has no picture of 2 pairs; expected files such as train2017/2.jpg, found a.zip!/train2017/1.jpg"
-    )
-    assert images_rules.note_of_archives("coco", iter(["train2017/2.jpg"]), {}) == (
-        "coco: `images` has no picture of 1 pair; expected files such as train2017/2.jpg, found no file"
-    )
-    assert images_rules.note_of_archives("wit", iter([None]), index) == (
-        "wit: its annotations name no files of images, so that `images` is of no use"
-    )
-
-
 def test_what_workers_keep_in_memory_by_its_path_has_another_path_when_it_changes(tmp_path: Path) -> None:
     side = str(tmp_path / "side")
     rows = [pair("coco", str(n), f"coco:{n}", image_url=COCO, also=f"flickr:{n}") for n in (1, 2)]
@@ -247,75 +180,6 @@ def test_what_workers_keep_in_memory_by_its_path_has_another_path_when_it_change
     assert paths[0] == paths[2] != paths[1]
     found = [commits.put_aside(side, "archives-coco", content) for content in (b"{}", b"[]", b"{}")]
     assert found[0] == found[2] != found[1]
-
-
-def test_images_that_are_no_archive_are_told(tmp_path: Path) -> None:
-    path = tmp_path / "train2017.zip"
-    path.write_bytes(b"<html>not found</html>")
-    with pytest.raises(InputError, match=str(path)):
-        images_rules.index_archives([str(path)])
-
-
-@pytest.mark.parametrize(
-    ("file_name", "archive"),
-    [
-        ("val/1.jpg", "b.zip!/val/1.jpg"),
-        ("1.jpg", "a.zip!/train/1.jpg"),
-        ("elsewhere/1.jpg", "a.zip!/train/1.jpg"),
-        ("2.jpg", None),
-        (None, None),
-    ],
-)
-def test_an_image_is_found_by_its_path_else_by_its_name(file_name: str | None, archive: str | None) -> None:
-    index = {"1.jpg": ["a.zip!/train/1.jpg", "b.zip!/val/1.jpg"]}
-    rows = spread(pair("coco", "1", "coco:1", file_name=file_name), index=index)
-    assert rows["archive"].to_pylist() == [archive]
-
-
-@pytest.mark.parametrize(
-    ("file_name", "member"),
-    [
-        ("val2014/COCO_val2014_000000000042.jpg", "train2017/000000000042.jpg"),  # its split has changed
-        ("train2017/000000000009.jpg", "train2014/COCO_train2014_000000000009.jpg"),
-        ("train2017/000000000042.jpg", "train2017/000000000042.jpg"),
-        ("000000000043.jpg", None),
-        ("COCO_val2014_000000000043.jpg", None),
-    ],
-)
-def test_a_picture_of_coco_s_is_found_in_the_archives_of_either_release(file_name: str, member: str | None) -> None:
-    members = ("train2017/000000000042.jpg", "train2014/COCO_train2014_000000000009.jpg")
-    index = {name.partition("/")[2]: [f"a.zip!/{name}"] for name in members}
-    rows = spread(pair("coco", "1", "coco:42", file_name=file_name), index=index)
-    assert rows["archive"].to_pylist() == [None if member is None else f"a.zip!/{member}"]
-
-
-@pytest.mark.parametrize(
-    ("file_name", "member"),
-    [
-        ("1.jpg", "1.jpg"),
-        ("./1.jpg", "1.jpg"),
-        ("large/1.jpg", "data/large/1.jpg"),
-        ("thumbs/1.jpg", "thumbs/1.jpg"),
-        ("cafe\u0301.jpg", "caf\u00e9.jpg"),
-        ("t/caf\u00e9.jpg", "t/cafe\u0301.jpg"),
-    ],
-)
-@pytest.mark.parametrize("is_folder", [False, True])
-def test_a_file_of_just_that_path_goes_before_others_of_its_name(
-    tmp_path: Path, file_name: str, member: str, is_folder: bool
-) -> None:
-    """Archives and folders hold small copies beside the pictures, and macOS writes accents as characters of their own."""
-    names = ("1.jpg", "0/1.jpg", "thumbs/1.jpg", "data/large/1.jpg", "caf\u00e9.jpg", "t/cafe\u0301.jpg")
-    place = tmp_path / "place"
-    for name in names if is_folder else ():
-        (place / name).parent.mkdir(parents=True, exist_ok=True)
-        (place / name).write_bytes(b"1")
-    if not is_folder:
-        with zipfile.ZipFile(place, "w") as file:
-            for name in names:
-                file.writestr(name, b"1")
-    rows = spread(pair("coco", "1", "coco:1", file_name=file_name), index=images_rules.index_archives([str(place)]))
-    assert rows["archive"].to_pylist() == [f"{place}!/{member}"]
 
 
 def key_array(count: int) -> pa.Array:
@@ -426,7 +290,6 @@ def test_what_is_held_out_leaves_under_each_identity() -> None:
     rows = images_rules.spread(
         batch,
         ASKED,
-        index={},
         takedown=NOTHING,
         held_out=pa.array(held_out, PAIRS.field("image_id").type),
     )
@@ -476,7 +339,7 @@ _PAIRS = st.builds(
 @settings(max_examples=40, deadline=None)
 @given(st.lists(_PAIRS, max_size=14, unique_by=lambda row: row["pair_id"]), st.data())
 def test_gathering_does_not_depend_on_order(pairs: list[dict[str, Any]], data: st.DataObject) -> None:
-    index = {"1.jpg": ["a.zip!/1.jpg"]}
+    index = Index({"1.jpg": ["a.zip!/1.jpg"]})
     takedown = Takedown(ids=frozenset({keys.image_id("coco:4")}))
     shuffled = data.draw(st.permutations(pairs))
     cut = data.draw(st.integers(0, len(pairs)))
@@ -517,7 +380,7 @@ def reasons_of(*rules: scores.Verdicts, takedown: Takedown = NOTHING) -> list[st
     batch = pa.RecordBatch.from_pylist(pairs, schema=PAIRS).select(list(images_rules.NEEDED))
     aliases = standing({"url:b": "url:A"})
     rows = images_rules.spread(
-        batch, ASKED, aliases=aliases, index={}, takedown=takedown, held_out=pa.array([], KEY), verdicts=rules
+        batch, ASKED, aliases=aliases, takedown=takedown, held_out=pa.array([], KEY), verdicts=rules
     )
     found: list[str | None] = rows["reason"].to_pylist()
     return found
@@ -582,7 +445,6 @@ def licensed(*allowed: str) -> list[tuple[str | None, str | None]]:
                     batch,
                     asked,
                     aliases=aliases,
-                    index={},
                     takedown=Takedown(rows=frozenset({"wit/8"})),
                 )
             ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pmd.errors import PmdError, RootError
 from pmd.fetch.ledger import stored
 from pmd.images import names
 from pmd.inspection import explain
+from pmd.inspection.explain import book as book_module
 from pmd.inspection.explain.book import Book
 from pmd.schema import keys
 from pmd.schema.tables import GROUPS, VIEWS
@@ -277,3 +279,73 @@ def test_what_is_not_understood_is_told_with_the_forms(built: config.Config, wha
     with pytest.raises(PmdError) as caught:
         explain.explain(built.root, what)
     assert f"expected: what a curated source has, as {names.FORMS}" in str(caught.value)
+
+
+class Repeats(Book):
+    """A book of one source, all of whose rows have one id; it counts how often it is opened."""
+
+    def __init__(self, root_url: str, numbers: range) -> None:
+        super().__init__(root_url)
+        spelled = ["one" if number == 1 else f"one#{number}" for number in numbers]
+        self.rows = {keys.pair_id("coco", name): name for name in spelled}
+        self.sources = ["coco"]
+        self.looks = 0
+
+    def curated(self, pair_ids: Collection[bytes]) -> list[dict[str, Any]]:
+        self.looks += 1
+        there = [key for key in pair_ids if key in self.rows]
+        return [{"pair_id": key, "source": "coco", "source_id": self.rows[key]} for key in there]
+
+
+@pytest.mark.parametrize("asked", ["one", "coco/one"])
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 1000])
+def test_an_id_that_very_many_rows_have_takes_few_looks(tmp_path: Path, asked: str, count: int) -> None:
+    book = Repeats(str(tmp_path), range(1, count + 1))
+    assert book.by_source_id(asked) == {*book.rows}
+    assert book.looks <= 1 + count.bit_length()
+
+
+def test_repeats_end_where_a_number_is_not_there(tmp_path: Path) -> None:
+    book = Repeats(str(tmp_path), range(1, 9))
+    del book.rows[keys.pair_id("coco", "one#5")]
+    assert book.by_source_id("one") == {keys.pair_id("coco", name) for name in ("one", "one#2", "one#3", "one#4")}
+
+
+def test_the_groups_of_a_placeholder_are_compared_with_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A removed picture's group has a hundred thousand images, and the one that it is told by stands in each row."""
+
+    class Row(dict[str, Any]):
+        compared = 0
+
+        def __eq__(self, other: object) -> bool:
+            Row.compared += 1
+            return dict.__eq__(self, other)
+
+        __hash__ = None  # type: ignore[assignment]
+
+    ids = [keys.image_id(f"imgur:{number}") for number in range(300)]
+    rows = [
+        Row(image_id=one, kept_id=ids[0], relation="repeated_bytes", distance=0, matched=None, stands_id=None)
+        for one in ids
+    ]
+    monkeypatch.setattr(book_module, "_rows_with", lambda _, column, of: [row for row in rows if row[column] in of])
+    monkeypatch.setattr(Book, "_files", lambda self, folder, prefix=None: [("groups.parquet", None)])
+    found = Book(str(tmp_path)).groups(ids[0])
+    assert [row["image_id"] for row in found] == ids
+    assert Row.compared == 0
+
+
+def test_what_takes_a_pass_over_shards_is_asked_once_for_all_pairs_of_an_image(
+    built: config.Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    for name in ("samples", "rejected"):
+        real = getattr(Book, name)
+        monkeypatch.setattr(Book, name, lambda book, of, real=real: (asked.append(len(of)), real(book, of))[1])
+    found = ask(built, keys.image_id("visual_genome:1").hex())
+    assert len(found["pairs"]) == 3
+    assert len(asked) == 2
+    assert [len(pair["samples"]) for pair in found["pairs"]] == [2, 2, 0]
+    assert [len(pair["rejected"]) for pair in found["pairs"]] == [0, 0, 1]

@@ -16,7 +16,7 @@ import pytest
 from pmd import config
 from pmd.config import Config, inputs
 from pmd.errors import InputError
-from pmd.formats import json_stream, lines
+from pmd.formats import archives, json_stream, lines
 from pmd.inspection.plan import sampling
 from pmd.inspection.plan.sampling import Sample
 from pmd.sources import contract, yfcc100m
@@ -167,6 +167,25 @@ def test_of_many_files_some_tell_of_all(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("short")
+def test_each_of_many_files_is_looked_at_as_often_as_each_of_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose bytes they are is asked of all at once."""
+    cut: list[str] = []
+    split = archives.split_member
+    monkeypatch.setattr(archives, "split_member", lambda location: (cut.append(location), split(location))[1])
+
+    def looked(count: int) -> int:
+        chunks = [contract.Chunk(path=str(tmp_path / f"{count}-{number}.json"), form="json") for number in range(count)]
+        for chunk in chunks:
+            Path(chunk.path).write_bytes(b"{}")
+        cut.clear()
+        assert sampling._sizes(chunks, {chunk.path: 2 for chunk in chunks}) == [2] * count
+        return len(cut)
+
+    assert looked(120) <= 4 * looked(40)
+
+
 def test_plain_and_packed_files_of_a_source_are_taken_each_by_its_own_bytes(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_bytes(tsv())
     (tmp_path / "b.tsv.bz2").write_bytes(bz2.compress(tsv(), 1))

@@ -301,7 +301,7 @@ def test_a_picture_that_is_named_by_one_of_its_addresses_leaves_with_all_its_cap
     post = images_rules.Takedown(posts=frozenset({"yfcc100m/1"}))
     for named, reasons in ((takedown, [1, 1]), (post, [1, 1]), (alone, [1])):
         batch = pairs(*captions).select(list(images_rules.NEEDED)).to_batches()[0]
-        found = gather(images_rules.spread(batch, ASKED, index={}, takedown=named))
+        found = gather(images_rules.spread(batch, ASKED, takedown=named))
         left = found.rejected.select(["reason", "detail"]).to_pylist()
         assert left == [{"reason": "takedown", "detail": None}] * len(reasons)
         assert found.images.num_rows == 2 - len(reasons)

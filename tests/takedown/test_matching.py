@@ -616,7 +616,7 @@ def tiny_pairs(config: Config, *images: bytes) -> pa.Table:
 
 def taken_images(takedown: images_rules.Takedown, pairs: pa.RecordBatch) -> list[bool]:
     asked = Asked.only()
-    left = images_rules.spread(pairs, asked, index={}, takedown=takedown)["reason"]
+    left = images_rules.spread(pairs, asked, takedown=takedown)["reason"]
     return [reason == "takedown" for reason in left.to_pylist()]
 
 

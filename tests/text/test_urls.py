@@ -599,3 +599,26 @@ def test_bytes_that_stand_where_null_is_are_nothing() -> None:
     addresses = pa.StringArray.from_buffers(2, offsets, pa.py_buffer(content), pa.py_buffer(bytes([1])))
     assert urls.identity(addresses).to_pylist() == ["url:a.example/1", None]
     assert urls.alike(addresses).to_pylist() == ["a.example/1", None]
+
+
+@pytest.mark.parametrize(
+    ("host", "names"),
+    [
+        ("img.example.com", ["img.example.com", "example.com", "com"]),
+        ("localhost", ["localhost"]),
+        ("[::1]", ["[::1]"]),
+        ("x" * 300, ["x" * 300]),
+        ("x" * 300 + ".example.com", ["x" * 300 + ".example.com", "example.com", "com"]),
+        ("xx." + "y" * 249 + ".com", ["xx." + "y" * 249 + ".com", "y" * 249 + ".com", "com"]),
+        ("xx" + "y" * 249 + ".com", ["xx" + "y" * 249 + ".com", "com"]),
+    ],
+)
+def test_what_is_above_a_host_is_told_in_whole_labels(host: str, names: list[str]) -> None:
+    assert urls.above(host) == names
+
+
+def test_a_host_of_very_many_labels_has_no_more_above_it_than_a_name_may_have() -> None:
+    """Fifty thousand names of fifty thousand characters would be gigabytes."""
+    host = "a." * 50_000 + "example.com"
+    assert sum(map(len, urls.above(host))) < 2 * len(host)
+    assert urls.registrable_domain(host) == "example.com"

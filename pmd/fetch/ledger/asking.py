@@ -47,7 +47,7 @@ def by_blocklist(options: FetchOptions) -> str | None:
     Raises:
         InputError: A list is missing, or none.
     """
-    return "fetch.blocklists" if blocklists.read(options.blocklists).names else None
+    return "fetch.blocklists" if blocklists.read(options.blocklists).looks else None
 
 
 def by_takedown(config: Config) -> str | None:

@@ -15,6 +15,7 @@ too.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import posixpath
 import re
 from collections.abc import Iterable, Mapping
@@ -48,17 +49,23 @@ class Blocklist:
 
     Attributes:
         digests: SHA-256 → id.
-        hashes: PDQ hashes, n x 4 words.
-        names: Their ids.
+        looks: PDQ hash → id, in the order of the lists.
     """
 
     digests: Mapping[bytes, str]
-    hashes: pictures.Words
-    names: tuple[str, ...]
+    looks: Mapping[bytes, str]
     suppression: Suppression = dataclasses.field(default_factory=Suppression)
 
     def __bool__(self) -> bool:
-        return bool(self.digests or self.names or self.suppression.has("sha256"))
+        return bool(self.digests or self.looks or self.suppression.has("sha256"))
+
+    @functools.cached_property
+    def _searched(self) -> pictures.Looks:
+        return pictures.Looks(self.looks)
+
+    @functools.cached_property
+    def _place(self) -> dict[bytes, int]:
+        return {look: place for place, look in enumerate(self.looks)}
 
     def with_kept_out(self, kept: Suppression) -> Blocklist:
         """Return the same with what sources have kept of rows that these lists keep out (`pmd.suppression.kept_out`)."""
@@ -72,11 +79,10 @@ class Blocklist:
             return self.digests[sha256]
         if sha256 is not None and self.suppression.holds("sha256", sha256):
             return SUPPRESSED
-        if perceptual_hash is None or not self.names:
+        if perceptual_hash is None or not self.looks:
             return None
-        distances = pictures.distances(self.hashes, perceptual_hash)
-        nearest = int(distances.argmin())
-        return self.names[nearest] if distances[nearest] <= PDQ_MATCH else None
+        nearest = min(self._searched.nearest(perceptual_hash), key=self._place.__getitem__, default=None)
+        return None if nearest is None else self.looks[nearest]
 
     def is_kept_out(self, url: str) -> bool:
         """Return whether a suppression list names where a redirect leads to: what lies there was taken down."""
@@ -100,8 +106,7 @@ def read(paths: Iterable[str]) -> Blocklist:
         InputError: A line is no entry, or a file is missing.
     """
     digests: dict[bytes, str] = {}
-    hashes: list[bytes] = []
-    names: list[str] = []
+    looks: dict[bytes, str] = {}
     suppressing: list[lists.List] = []
     for path in paths:
         raw = storage.read_bytes(path)
@@ -133,13 +138,11 @@ def read(paths: Iterable[str]) -> Blocklist:
                     remedy="name the picture by its sha256",
                 )
             else:
-                hashes.append(bytes.fromhex(hexadecimal))
-                names.append(name)
+                looks.setdefault(bytes.fromhex(hexadecimal), name)
     suppression = Suppression(tuple(suppressing))
     for look in sorted(suppression.looks):
-        hashes.append(look)
-        names.append(SUPPRESSED)
-    return Blocklist(digests, pictures.words(hashes), tuple(names), suppression)
+        looks.setdefault(look, SUPPRESSED)
+    return Blocklist(digests, looks, suppression)
 
 
 def of_root(root_url: str, paths: Iterable[str]) -> Blocklist:

@@ -346,9 +346,7 @@ def group_name(host: str, named: Mapping[str, str]) -> str:
         named: As `named_groups` returns it.
     """
     host = host.rstrip(".") or host
-    labels: Sequence[str] = host.split(".")
-    above = (".".join(labels[start:]) for start in range(len(labels)))
-    return next((named[name] for name in above if name in named), urls.registrable_domain(host))
+    return next((named[name] for name in urls.above(host) if name in named), urls.registrable_domain(host))
 
 
 class Hosts:

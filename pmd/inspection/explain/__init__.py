@@ -9,6 +9,7 @@ Modules, each importing only those above it::
 from __future__ import annotations
 
 import datetime
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -60,11 +61,12 @@ def explain(root_url: str, what: str) -> dict[str, Any]:
     if not pairs and not any(book.images({*standing.values()})):
         raise _unknown(root_url, what, taken_for)
     final = sorted({*standing.values()})
+    shown = sorted(pairs, key=_place_of)[:MOST_PAIRS]
     return {
         "asked": what,
         "as": taken_for,
         "images": [_image(book, image_id, standing) for image_id in final],
-        "pairs": [_pair(book, row, standing) for row in sorted(pairs, key=_place_of)[:MOST_PAIRS]],
+        "pairs": _pairs(book, shown, standing),
         "more_pairs": max(len(pairs) - MOST_PAIRS, 0),
     }
 
@@ -169,12 +171,43 @@ def _image(book: Book, image_id: bytes, standing: Mapping[bytes, bytes]) -> dict
     }
 
 
-def _pair(book: Book, row: Mapping[str, Any], standing: Mapping[bytes, bytes]) -> dict[str, Any]:
-    pair_id = row["pair_id"]
-    own = row.get("image_id")
-    rejected = [dict(row)] if "reason" in row else book.rejected(pair_id)
-    kept = _kept_image(book, pair_id, standing.get(own, own)) if own is not None and not rejected else None
-    sample_names = _names_of_samples(kept, row.get("region"), pair_id) if kept is not None else []
+def _pairs(book: Book, shown: Sequence[Mapping[str, Any]], standing: Mapping[bytes, bytes]) -> list[dict[str, Any]]:
+    """Return what is told of pairs; what takes a pass is asked of all of them at once."""
+    rejected: dict[bytes, list[dict[str, Any]]] = defaultdict(list)
+    later = {row["pair_id"] for row in shown if "reason" not in row}
+    for row in (*(row for row in shown if "reason" in row), *book.rejected(later)):
+        rejected[row["pair_id"]].append(dict(row))
+    kept = {
+        row["pair_id"]: _kept_image(book, row["pair_id"], standing.get(row["image_id"], row["image_id"]))
+        for row in shown
+        if row.get("image_id") is not None and not rejected[row["pair_id"]]
+    }
+    names_of = {
+        row["pair_id"]: _names_of_samples(kept[row["pair_id"]], row.get("region"), row["pair_id"])
+        for row in shown
+        if row["pair_id"] in kept
+    }
+    samples = book.samples({name for names in names_of.values() for name in names})
+    return [
+        _pair(
+            book,
+            row,
+            kept.get(row["pair_id"]),
+            rejected[row["pair_id"]],
+            [sample for sample in samples if sample["key"] in names_of.get(row["pair_id"], ())],
+        )
+        for row in shown
+    ]
+
+
+def _pair(
+    book: Book,
+    row: Mapping[str, Any],
+    kept: bytes | None,
+    rejected: Sequence[Mapping[str, Any]],
+    samples: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    pair_id, own = row["pair_id"], row.get("image_id")
     return {
         "pair_id": pair_id.hex(),
         "source": row["source"],
@@ -183,7 +216,7 @@ def _pair(book: Book, row: Mapping[str, Any], standing: Mapping[bytes, bytes]) -
         "image_id": own.hex() if own is not None else None,
         "shown_image_id": kept.hex() if kept is not None else None,
         "rejected": _plain([_with_upstream(book.root, item) for item in rejected]),
-        "samples": book.samples(sample_names),
+        "samples": [*samples],
         "published": book.published(row["source"], pair_id),
         "near_text": _plain(book.near_text(row["text"])) if row.get("text") is not None else None,
     }

@@ -8,6 +8,7 @@ rejected) costs a pass over a column of the pairs, and an address that nothing h
 from __future__ import annotations
 
 import functools
+import itertools
 import struct
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
@@ -80,18 +81,24 @@ class Book:
         """Return the keys of the pairs with an upstream id, repeats ("#2") too."""
         source, slash, rest = what.partition("/")
         named = [(source, rest)] if slash and source in self.sources else [(name, what) for name in self.sources]
-        pair_ids: set[bytes] = set()
-        for name, source_id in named:
-            number = 1
-            spelled = source_id
-            while any(
-                row["source"] == name and row["source_id"] == spelled
-                for row in self.curated({keys.pair_id(name, spelled)})
-            ):
-                pair_ids.add(keys.pair_id(name, spelled))
-                number += 1
-                spelled = f"{source_id}#{number}"
-        return pair_ids
+        return {pair_id for name, source_id in named for pair_id in self._repeats(name, source_id)}
+
+    def _repeats(self, source: str, source_id: str) -> Iterator[bytes]:
+        """Yield the keys of an id and of its repeats, up to a number that is not there; each look asks for twice as many."""
+        first, many = 1, 1
+        while True:
+            asked = {
+                keys.pair_id(source, spelled): spelled
+                for spelled in (
+                    f"{source_id}#{number}" if number > 1 else source_id for number in range(first, first + many)
+                )
+            }
+            rows = ((row["pair_id"], row["source"], row["source_id"]) for row in self.curated(asked.keys()))
+            there = {key for key, name, spelled in rows if name == source and spelled == asked[key]}
+            yield from itertools.takewhile(there.__contains__, asked)
+            if len(there) < many:
+                return
+            first, many = first + many, 2 * many
 
     def by_own_image(self, image_ids: Collection[bytes]) -> list[dict[str, Any]]:
         """Return curate's rows whose image had this identity in its own source: a pass over one column."""
@@ -190,14 +197,14 @@ class Book:
             kept = {own: gone.get(image_id, image_id) for own, image_id in kept.items()}
         return {own: image_id for own, image_id in kept.items() if image_id != own}
 
-    def rejected(self, pair_id: bytes) -> list[dict[str, Any]]:
-        """Return the rows with which stages after curate reject a pair."""
+    def rejected(self, pair_ids: Collection[bytes]) -> list[dict[str, Any]]:
+        """Return the rows with which stages after curate reject some pairs: a pass over all that they have rejected."""
         folders = [stage.books for stage in flow.JUDGING[1:]]
         return [
             row
             for folder in folders
             for path, _ in self._files(storage.join(self.root, folder.path), (folder.rejects or "").rstrip("/") or None)
-            for row in _rows_with(path, "pair_id", {pair_id})
+            for row in _rows_with(path, "pair_id", pair_ids)
         ]
 
     def generations(self, image_id: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
@@ -232,8 +239,9 @@ class Book:
         """Return the groups in which an image stands, or gives way."""
         groups = []
         for path, _ in self._files(root.dedupe_folder(self.root), "groups"):
-            rows = _rows_with(path, "image_id", {image_id}) + _rows_with(path, "kept_id", {image_id})
-            groups += [row for position, row in enumerate(rows) if row not in rows[:position]]
+            groups += _rows_with(path, "image_id", {image_id})
+            kept = _rows_with(path, "kept_id", {image_id})
+            groups += [row for row in kept if row["image_id"] != image_id]  # the first of those that leave is its own
         return groups
 
     def near_text(self, text: str) -> dict[str, Any] | None:
@@ -247,7 +255,7 @@ class Book:
         return {**rows[0], "leader": leader[0]["form"] if leader else None}
 
     def samples(self, names: Collection[str]) -> list[dict[str, Any]]:
-        """Return the shards that hold samples with these keys."""
+        """Return the shards that hold samples with these keys: a pass over the keys of all."""
         samples = []
         for form, kind in flow.SHARDS.items():
             folder = storage.join(self.root, kind.path)

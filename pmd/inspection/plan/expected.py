@@ -22,7 +22,7 @@ from pmd.config.asked import Asked
 from pmd.curate import needs as curate_needs
 from pmd.errors import InputError
 from pmd.fetch.politeness import forecast, hosts
-from pmd.images import aliases, takedowns
+from pmd.images import aliases, archived, takedowns
 from pmd.images import needs as images_needs
 from pmd.images import rules as images_rules
 from pmd.images.aliases import Aliases
@@ -405,7 +405,7 @@ def _spread(config: Config, looked: _Looked, meeting: _Meeting) -> pa.Table:
     """Return the pairs as `IMAGE_ROWS`, of all images and not of the sample's alone, which may be few."""
     assert looked.table is not None
     paths = inputs.archives_of(looked.source) if not looked.missing else []
-    index = images_rules.index_archives(paths) if paths else {}
+    index = archived.index_archives(paths)
     needed = looked.table.select(images_rules.NEEDED)
     asked = dataclasses.replace(Asked.of(config, flow.IMAGES.name), singles={"sample": 1})
     batches = [

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
@@ -281,14 +282,16 @@ def _blocks(reader: Any, source: SourceConfig, chunks: Sequence[Chunk]) -> Itera
             start = first[0] if first[0] > _BZIP2_HEADER else 0
             ranges.setdefault((path, start), first[1] if len(first) > 1 else None)
     covered = sum((sizes[path] if stop is None else stop) - start for (path, start), stop in ranges.items())
-    before = sum(min(start for (at, start) in ranges if at == path) for path in {at for at, _ in ranges})
+    firsts = dict(sorted(ranges, reverse=True))  # the least of each
+    before = sum(firsts.values())
     everything = covered + before >= total
     if everything:
         ranges = dict.fromkeys(((path, 0) for path in sizes), None)
+    begins = _before(sizes)
     for (path, start), stop in ranges.items():
         judged = tuple(_judged(reader, source, dataclasses.replace(whole_files[path], start=start, stop=stop)))
         size = (sizes[path] if stop is None else stop) - start
-        place = (_before(sizes)[path] + start) / total
+        place = (begins[path] + start) / total
         yield _Reading(judged, place, size, total, sum(map(len, judged)), everything, spread=True)
 
 
@@ -327,23 +330,26 @@ def _documents(
     reader: Any, source: SourceConfig, chunks: Sequence[Chunk], bytes_of: dict[str, int]
 ) -> Iterator[_Reading]:
     """Read some of the documents that are read from their start, spread evenly."""
-    sizes = [_size(chunk, chunks, bytes_of) for chunk in chunks]
-    total = sum(sizes)
+    sizes = _sizes(chunks, bytes_of)
+    *begins, total = itertools.accumulate(sizes, initial=0)
     count = min(len(chunks), DOCUMENTS)
     chosen = [number * len(chunks) // count for number in range(count)]
     # Where the documents are short, all of them cost no more than some.
     if total <= STREAM_BYTES:
         chosen = list(range(len(chunks)))
     for number in chosen:
-        yield _document(reader, source, chunks[number], sizes, number, of=len(chosen))
+        judged, rows, ended = _document(reader, source, chunks[number], sizes[number], STREAM_BYTES // len(chosen))
+        place = begins[number] / total if total else 0.0
+        whole = ended and len(chosen) == len(chunks)
+        yield _Reading(judged, place, sizes[number], total, rows, whole, spread=False)
 
 
 def _document(
-    reader: Any, source: SourceConfig, chunk: Chunk, sizes: Sequence[float], number: int, *, of: int
-) -> _Reading:
+    reader: Any, source: SourceConfig, chunk: Chunk, size: float, limit: int
+) -> tuple[tuple[pa.RecordBatch, ...], float, bool]:
+    """Return the first rows of a document, about how many there are, and whether these are all; read about so many bytes."""
     judged: list[pa.RecordBatch] = []
     marks: list[tuple[int, int]] = []  # rows so far, and bytes read for them
-    limit = STREAM_BYTES // of
     ended = True
     with metering.metered() as meter:
         rows = 0
@@ -360,29 +366,36 @@ def _document(
     estimated: float = rows
     if not ended:
         (before, start), (after, stop) = marks[0], marks[-2]
-        estimated = after + max(sizes[number] * ratio - stop, 0) * (after - before) / (stop - start)
-    all_of = sum(sizes)
-    place = sum(sizes[:number]) / all_of if all_of else 0.0
-    return _Reading(tuple(judged), place, sizes[number], all_of, estimated, ended and of == len(sizes), spread=False)
+        estimated = after + max(size * ratio - stop, 0) * (after - before) / (stop - start)
+    return tuple(judged), estimated, ended
 
 
-def _size(chunk: Chunk, chunks: Sequence[Chunk], bytes_of: dict[str, int]) -> float:
-    """Return the bytes of a chunk's documents, as they stand in their file or archive; what they refer to is no row.
+def _sizes(chunks: Sequence[Chunk], bytes_of: Iterable[str]) -> list[float]:
+    """Return the bytes of each chunk's documents, as they stand in their file or archive; what they refer to is no row.
 
     A run of an archive's members counts as its part of all of them.
     """
-    if chunk.member is None and archives.is_archive(chunk.path):
-        runs = sum(other.path == chunk.path for other in chunks)
-        return sum(member.bytes for member in archives.members(chunk.path)) / runs
-    named = [(chunk.path, chunk.member), *map(archives.split_member, chunk.companions)]
-    own = {archives.split_member(path) for path in bytes_of} | {(path, None) for path in bytes_of}
-    return sum(_document_bytes(*document) for document in named if document in own or document[0] in bytes_of)
+    runs = Counter(chunk.path for chunk in chunks)
+    archived = {chunk.path for chunk in chunks if chunk.member is None}
+    parts = {
+        path: sum(member.bytes for member in archives.members(path)) / runs[path]
+        for path in archived
+        if archives.is_archive(path)
+    }
+    files = {*bytes_of}
+    own = {archives.split_member(path) for path in files}
+
+    def size(chunk: Chunk) -> float:
+        if chunk.member is None and chunk.path in parts:
+            return parts[chunk.path]
+        named = [(chunk.path, chunk.member), *map(archives.split_member, chunk.companions)]
+        return sum(_document_bytes(*document) for document in named if document in own or document[0] in files)
+
+    return [size(chunk) for chunk in chunks]
 
 
 def _document_bytes(path: str, member: str | None) -> int:
-    if member is None:
-        return storage.size(path)
-    return next((entry.bytes for entry in archives.members(path) if entry.name == member), 0)
+    return storage.size(path) if member is None else archives.size_of(path, member) or 0
 
 
 def _rows(alike: Sequence[_Reading]) -> Estimate:
