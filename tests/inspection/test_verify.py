@@ -31,7 +31,7 @@ from pmd.fetch.ledger import state, stored
 from pmd.inspection import verify
 from pmd.inspection.verify.recount import Recounting
 from pmd.schema.tables import KEY, LEDGER, LEDGER_LATER
-from pmd.shard import recount
+from pmd.shard import recount, writing
 from pmd.store import commits, lock, root, sealed, storage, written
 from tests import tiny_root
 
@@ -525,6 +525,16 @@ def test_a_file_that_says_otherwise_what_the_data_are_is_told(copy: Path) -> Non
     path.write_text(path.read_text().replace("*.tar", "*.json"))
     recommit(path, folder, 0)
     assert '"*.json"' in told(copy, "what is data in the folder", "shards/webdataset/.huggingface.yaml")["found"]
+
+
+@pytest.mark.parametrize("content", writing.earlier_tars())
+def test_what_earlier_versions_said_of_the_data_is_no_fault(copy: Path, content: bytes) -> None:
+    """Their shards stay where nothing else makes them stale."""
+    folder = copy / "shards/webdataset"
+    path = folder / ".huggingface.yaml"
+    path.write_bytes(content)
+    recommit(path, folder, 0)
+    assert verify.verify(str(copy))["problems"] == []
 
 
 def test_what_loaders_leave_beside_the_shards_is_no_fault(copy: Path) -> None:
