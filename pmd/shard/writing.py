@@ -456,5 +456,5 @@ def tars(files: Sequence[File]) -> bytes:
 
 
 def earlier_tars() -> tuple[bytes, ...]:
-    """Return what stands in `.huggingface.yaml` of earlier versions, which did not say which files the data are, nor their columns."""
+    """Return what `.huggingface.yaml` of earlier versions says, which did not tell the files apart."""
     return _TARS, _TARS + _FEATURES
