@@ -39,7 +39,7 @@ class Recount(recount.Recount):
 
     def table(self, name: str, columns: Sequence[str]) -> Table:
         if self.is_rejected(name):
-            return self.rejected()
+            return self.rejected(columns)
         schema = writing.PARQUET if "split" in columns else writing.OLDER_PARQUET
         return Table(schema, self._samples, writing.CHUNK)
 

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ from pmd.errors import RootError
 from pmd.fetch.ledger import state, stored
 from pmd.inspection import verify
 from pmd.inspection.verify.recount import Recounting
-from pmd.schema.tables import KEY, LEDGER, LEDGER_LATER
+from pmd.publish.rules import LATER
+from pmd.schema.tables import KEY, LEDGER, LEDGER_LATER, REJECTED_LATER
 from pmd.shard import recount, writing
 from pmd.store import commits, lock, root, sealed, storage, written
 from tests import tiny_root
@@ -422,6 +423,24 @@ def test_a_ledger_of_an_earlier_version_passes(copy: Path) -> None:
         rewrite(path, path.parent, lambda table: table.drop_columns(list(LEDGER_LATER)))
     assert problems(copy) == []
     assert state.read_ledger(str(copy), 1).schema.equals(LEDGER)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "later"),
+    [
+        ("publish/source=*/*.parquet", (*LATER, "perceptual_hash")),
+        ("*/rejected/*.parquet", REJECTED_LATER),
+        ("curate/source=*/rejected/*.parquet", REJECTED_LATER),
+    ],
+)
+def test_lists_and_rejected_rows_of_an_earlier_version_pass(copy: Path, pattern: str, later: Sequence[str]) -> None:
+    """Those of 0.1.0: a ROOT as it left it was said to be damaged, by a hundred problems."""
+    paths = [*copy.glob(pattern)]
+    assert paths
+    for path in paths:
+        folder = path.parent if (path.parent / commits.STAGE_FILE).exists() else path.parent.parent
+        rewrite(path, folder, lambda table: table.drop_columns(list(later)))
+    assert problems(copy) == []
 
 
 def test_hashes_that_are_none_of_their_shards_are_told(copy: Path, sound: config.Config) -> None:
