@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import tarfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 import pyarrow as pa
@@ -21,7 +21,7 @@ from pmd.books.reconciliation import Reconciliation
 from pmd.books.report import Report
 from pmd.config.reasons import reasons_of
 from pmd.schema import keys
-from pmd.schema.tables import REJECTED
+from pmd.schema.tables import REJECTED, REJECTED_LATER
 
 #: Rows that are read at a time.
 ROWS: Final = 65_536
@@ -117,9 +117,9 @@ class Recount:
             and name.removeprefix(f"{self.folder}/").startswith(kind[0].rejects)
         )
 
-    def rejected(self, schema: pa.Schema = REJECTED) -> Table:
-        """Return what a file of rejected rows must hold."""
-        return Table(schema, self._rejected)
+    def rejected(self, columns: Sequence[str], schema: pa.Schema = REJECTED) -> Table:
+        """Return what a file of rejected rows with these columns must hold."""
+        return Table(without_later(schema, REJECTED_LATER, columns), self._rejected)
 
     def _rejected(self, name: str, number: int, batch: pa.RecordBatch, before: Keys) -> Keys:
         stage = flow.stage_of(self.folder)
@@ -151,6 +151,11 @@ class Recount:
             self.tally.kept[self.folder, source] += count
         keys = reconciliation.key_bytes(batch["pair_id"])
         self.tally.pairs.add(role, number, keys, sources, batch["text"].to_pylist(), shown, splits)
+
+
+def without_later(schema: pa.Schema, later: Collection[str], columns: Sequence[str]) -> pa.Schema:
+    """Return a table's schema less those of its later columns that a file, of an earlier version, does not have."""
+    return pa.schema([field for field in schema if field.name not in later or field.name in columns])
 
 
 def check_pair_keys(report: Report, name: str, batch: pa.RecordBatch) -> None:

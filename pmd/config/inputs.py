@@ -18,7 +18,7 @@ from pmd.errors import InputError
 from pmd.formats import archives, compression, encoding
 from pmd.sources.contract import InputFile
 from pmd.sources.records import DESCRIBING
-from pmd.store import storage, withdrawn
+from pmd.store import root, storage, withdrawn
 
 #: Members that an error shows.
 _SHOWN: Final = 5
@@ -164,11 +164,25 @@ def check(config: Config, names: Iterable[str]) -> None:
 def notes(config: Config) -> list[str]:
     """Return what a person should know before a build, though it is no mistake."""
     return [
+        *_notes_of_root(config),
         *_karpathy_notes(config),
         *_columns_taken(config),
         *_notes_of_cut(config),
         *_notes_of_shards(config),
         *_notes_of_unreached(config),
+    ]
+
+
+def _notes_of_root(config: Config) -> list[str]:
+    """Return that a new ROOT is begun, where one stands at which version 0.1.0 would have gone on: below the working folder."""
+    if type(config.root) is not places.Placed or "://" in config.root or storage.exists(config.root):
+        return []
+    earlier = config.root.name
+    if not storage.exists(storage.join(earlier, root.ROOT_FILE)):
+        return []
+    return [
+        f"a new ROOT is begun, {config.root}: paths are relative to the folder of the configuration. Version 0.1.0 took them "
+        f"from the working folder, where the ROOT {earlier} stands; to go on with that, move it there, or write its whole path"
     ]
 
 

@@ -23,7 +23,7 @@ class Recount(recount.Recount):
 
     def table(self, name: str, columns: Sequence[str]) -> Table:
         if self.is_rejected(name):
-            return self.rejected(in_source_folder(REJECTED))
+            return self.rejected(columns, in_source_folder(REJECTED))
         if name.startswith(f"{self.folder}/{flow.KEPT_OUT}/"):
             return Table(KEPT_OUT, self._kept_out)
         return Table(in_source_folder(PAIRS), self._pairs)

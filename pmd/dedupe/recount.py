@@ -25,7 +25,7 @@ class Recount(recount.Recount):
 
     def table(self, name: str, columns: Sequence[str]) -> Table:
         if self.is_rejected(name):
-            return self.rejected()
+            return self.rejected(columns)
         if name.startswith(f"{self.folder}/splits/"):
             return Table(SPLITS, self._splits)
         is_of_texts = name.startswith(f"{self.folder}/near_texts/")

@@ -69,7 +69,7 @@ class Recount(recount.Recount):
 
     def table(self, name: str, columns: Sequence[str]) -> Table:
         if self.is_rejected(name):
-            return self.rejected()
+            return self.rejected(columns)
         if self.committed.is_of(flow.AVAILABILITY):
             return Table(sums.SUMS, self._sums)
         if name.startswith(f"{self.folder}/"):

@@ -23,11 +23,10 @@ class Recount(recount.Recount):
 
     def table(self, name: str, columns: Sequence[str]) -> Table:
         if self.is_rejected(name):
-            return self.rejected()
+            return self.rejected(columns)
         if not self.committed.is_of(flow.VIEWS):
             return Table(IMAGES, self._images)
-        absent = {name for name in VIEWS_LATER if name not in columns}
-        return Table(pa.schema([field for field in VIEWS if field.name not in absent]), self._views)
+        return Table(recount.without_later(VIEWS, VIEWS_LATER, columns), self._views)
 
     def _views(self, name: str, number: int, batch: pa.RecordBatch, before: Keys) -> Keys:
         recount.check_pair_keys(self.tally.report, name, batch)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import pyarrow as pa
 
 from pmd.books import reconciliation, recount
 from pmd.books.recount import Keys, Table
-from pmd.publish.rules import PUBLISHED
+from pmd.publish.rules import LATER, PUBLISHED
+
+#: Columns that lists of earlier versions lack. Who compares pictures by a list must have the last of them, and says so.
+_LATER: Final = (*LATER, "perceptual_hash")
 
 
 class Recount(recount.Recount):
@@ -18,7 +21,7 @@ class Recount(recount.Recount):
     tables: ClassVar[Mapping[str, pa.Schema]] = {"published": PUBLISHED}
 
     def table(self, name: str, columns: Sequence[str]) -> Table:
-        return Table(PUBLISHED, self._published)
+        return Table(recount.without_later(PUBLISHED, _LATER, columns), self._published)
 
     def _published(self, name: str, number: int, batch: pa.RecordBatch, before: Keys) -> Keys:
         source = self.committed.source

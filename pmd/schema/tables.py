@@ -90,6 +90,9 @@ REJECTED: Final = pa.schema(
     ]
 )
 
+#: Columns of `REJECTED` that those of earlier versions lack.
+REJECTED_LATER: Final = ("also",)
+
 #: What the pictures are known by of rows that suppression lists keep out (`pmd.suppression.kept_out`).
 KEPT_OUT: Final = pa.schema(
     [

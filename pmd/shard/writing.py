@@ -453,3 +453,8 @@ def tars(files: Sequence[File]) -> bytes:
     """
     samples, digest = sum(file.rows for file in files), commits.options_hash(sorted(file.sha256 for file in files))
     return _TARS + f'    description: "{samples} samples, in files of digest {digest}"\n'.encode() + _FEATURES
+
+
+def earlier_tars() -> tuple[bytes, ...]:
+    """Return what `.huggingface.yaml` of earlier versions says, which did not tell the files apart."""
+    return _TARS, _TARS + _FEATURES

@@ -42,6 +42,8 @@ RENEW_S: Final = 15.0
 #: Tries at the kernel's lock, and the pause between them: who only looks whether it is held holds it for a moment.
 _TRIES: Final = 5
 _PAUSE_S: Final = 0.02
+#: Where Linux tells of processes; elsewhere 0.1.0 knew of one only that it runs.
+_PROCESSES: Final = "/proc"
 #: No epoch is so high: a second of the year 292 billion, and the last number that JSON holds here.
 _NO_EPOCH: Final = 2**63 - 1
 
@@ -137,8 +139,11 @@ def read(root: str) -> State:
 def _parse(content: bytes, path: str) -> State:
     try:
         raw = orjson.loads(content)
-        if "epoch" not in raw:  # of a version that knew no epochs: who wrote, and was killed
-            return State(0, Holder(raw["host"], raw["pid"], raw["since"], raw["command"]), ended=False)
+        if "epoch" not in raw:  # of a version that knew no epochs, whose lock was this file: who writes, or was killed
+            last = Holder(raw["host"], raw["pid"], raw["since"], raw["command"])
+            lives = last.host == socket.gethostname() and _start_of(int(last.pid)) == raw.get("process", "")
+            until = _now() + datetime.timedelta(seconds=LEASE_S) if lives else None
+            return State(0, last, ended=False, until=until)
         if not 0 <= int(raw["epoch"]) < _NO_EPOCH:
             raise ValueError(raw["epoch"])
         until = None if raw["until"] is None else datetime.datetime.fromisoformat(raw["until"])
@@ -184,6 +189,9 @@ def is_held(root: str) -> bool:
     """Return whether somebody writes a ROOT now, be it this process."""
     if not storage.is_local(root):
         return read(root).left_s(_now()) > 0
+    with contextlib.suppress(RootError):
+        if _is_of_living(read(root)):
+            return True
     try:
         number = patiently(lambda: os.open(_lock_path(root), os.O_RDONLY))
     except OSError:
@@ -225,6 +233,28 @@ def held(root: str, own: Holder, committed: Callable[[], int] = lambda: 0) -> It
     hold = _held_locally if storage.is_local(root) else _leased
     with hold(root, own, committed) as lock:
         yield lock
+
+
+def _is_of_living(state: State) -> bool:
+    """Return whether a local `writer.json` is of a version that knew no epochs, and its writer is at work."""
+    return state.epoch == 0 and state.left_s(_now()) > 0
+
+
+def _start_of(pid: int) -> str | None:
+    """Return when a process of this machine began, as 0.1.0 wrote it down; None: there is none."""
+    if os.path.isdir(_PROCESSES):
+        try:
+            with open(f"{_PROCESSES}/{pid}/stat", encoding="ascii", errors="replace") as file:
+                return file.read().rpartition(")")[2].split()[19]
+        except OSError:
+            return None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    return "running"
 
 
 def _next(state: State, committed: Callable[[], int] = lambda: 0) -> int:
@@ -302,6 +332,8 @@ def _held_locally(root: str, own: Holder, committed: Callable[[], int]) -> Itera
         raise _refusal(root, "wait for it, or end that process") from None
     try:
         before = read(root)
+        if _is_of_living(before):
+            raise _refusal(root, "wait for it, or end that process; it is of an earlier version of pmd")
         state = State(_next(before, committed), own, ended=False)
         _keep(root, state)
         try:

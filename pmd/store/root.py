@@ -39,6 +39,10 @@ _OWN: Final = frozenset({*flow.TOPS, flow.RELEASE, WORK})
 #: What file systems and desktops put into folders: a folder that holds nothing else is empty.
 _NOBODYS: Final = frozenset({"lost+found", ".DS_Store"})
 _WORK_OF: Final = re.compile(r"epoch-(\d+)")
+#: Of 0.1.0 that of a writer was not its own: these stood in it.
+_EARLIER_WORK: Final = re.compile(
+    rf"(?:curate|publish)-{flow.SOURCE_NAME}|images(?:-side)?|fetch|dedupe|shard|audit|adopt|against|listed|settle|waiting"
+)
 
 #: Folders in which a ROOT is looked for that was not where it was said to be.
 _LOOKED_AT: Final = 100
@@ -568,11 +572,11 @@ def _holds_commit(root: str, names: Iterable[str]) -> bool:
 
 
 def _sweep_work(root: str, epoch: int) -> None:
-    """Remove the work folders of all epochs up to one."""
+    """Remove the work folders of all epochs up to one, and those of before there were epochs."""
     work = storage.join(root, WORK)
     for name in storage.list_names(work):
         found = _WORK_OF.fullmatch(name)
-        if found is not None and int(found[1]) <= epoch:
+        if (found is not None and int(found[1]) <= epoch) or _EARLIER_WORK.fullmatch(name):
             with contextlib.suppress(OSError):  # a worker of a killed run may still write there
                 storage.remove_tree(storage.join(work, name))
     storage.remove_empty(work)

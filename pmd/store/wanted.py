@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from importlib import metadata
 from typing import Any, Final
 
@@ -26,6 +26,10 @@ FORMAT: Final = 4
 _DIGESTS: Final = "digests"
 #: In the `run` section: input → when it was last changed in any way. Of a ROOT of an earlier version nobody knows.
 _CHANGED: Final = "changed"
+#: Options that nobody sets: they rise when a change of the code changes what a stage writes, or what it writes of some inputs.
+_FORMAT: Final = "format"
+_FORMATS: Final = frozenset({_FORMAT, "spellings", "located"})
+_ANOTHER: Final = "written by another version of pmd"
 #: N of 1/N.
 _SAMPLE: Final = "sample"
 #: Changes that are told of many: RedCaps has 1,391 files.
@@ -71,12 +75,15 @@ class Wanted:
             return None
         before = commit.run
         now = {**self.inputs, **dict.fromkeys(self._replaced(commit), "changed")}
+        options = before.get("options", {})
+        formats = {name for name in _FORMATS if _is_raised(name, options, self.options)}
         found = [
-            *changes("option", before.get("options", {}), self.options),
+            *([_ANOTHER] if formats else []),
+            *changes("option", _without(options, formats), _without(self.options, formats)),
             *changes("input", before.get("inputs", {}), now),
         ]
         more = [f"and {len(found) - _SHOWN:,} more"] if len(found) > _SHOWN else []
-        return "; ".join([*found[:_SHOWN], *more]) or "written by another version of pmd"
+        return "; ".join([*found[:_SHOWN], *more]) or _ANOTHER
 
     def _is_same(self, commit: Commit) -> bool:
         """Return whether nothing has changed since a commit but the times of files, of which the bytes are the same."""
@@ -143,6 +150,16 @@ class Wanted:
             **(self._of_files() if self.files else {}),
             **facts,
         }
+
+
+def _is_raised(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Return whether a format is another than a commit says. One that only some inputs have may be new with these."""
+    is_known = name in before or name == _FORMAT
+    return is_known and name in now and before.get(name) != now[name]
+
+
+def _without(options: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name not in names}
 
 
 def changes(kind: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -96,6 +96,13 @@ _KNOWN_HOSTS: Final = (
     r"|[a-z0-9.-]*\.amazonaws\.com|cs\.stanford\.edu|(?:upload|thumb)\.wikimedia\.org|(?:(?:i|m|www)\.)?imgur\.(?:com|io))[/:]"
 )
 
+#: URLs that an earlier version knew by nothing but themselves, and today's rules know as somebody's (RE2): with user information,
+#: Wikimedia's thumbnails on a host of their own, Imgur's other hosts, its `_d`, and extensions in capitals.
+_ONCE_BY_URL: Final = (
+    r"^(?i:https?)://(?:[^/?]*@|(?i:thumb\.wikimedia\.org|(?:m|www)\.imgur\.com|(?:(?:i|m|www)\.)?imgur\.io)[/:]"
+    r"|(?i:(?:i\.)?imgur\.com)(?::[0-9]+)?/[0-9A-Za-z]+(?:_d\.|\.[A-Za-z]*[A-Z]))"
+)
+
 #: URLs that are canonical as they stand (RE2), most of any source's, which need no parser: a host of plain labels whose last
 #: one cannot begin an IPv4 address, no port, and only characters that the standard escapes nowhere. What
 #: `_PERHAPS_NOT` finds in one of them may still change: Punycode is checked, dot segments go, tracking parameters go.
@@ -241,6 +248,26 @@ def identity(urls: pa.Array) -> pa.Array:
     return _one_by_one(result, forms, _KNOWN_HOSTS, _identity_of)
 
 
+def former_identity(urls: pa.Array) -> pa.Array:
+    """Return what an earlier version called the image of each URL, where that is not its `identity`; else null.
+
+    It was the URL without its scheme, for want of a rule, and with its user information. Whoever gives a host a rule, or changes
+    what is canonical, adds its URLs here: pictures that were fetched before are then found in the store, and not asked for anew.
+    """
+    nothing = pa.nulls(len(urls), pa.string())
+    strings = urls if urls.type == pa.string() else urls.cast(pa.string())
+    return _one_by_one(nothing, strings, _ONCE_BY_URL, _former)
+
+
+def _former(url: str) -> str | None:
+    form = canonical_one(url)
+    if form is None:
+        return None
+    user, at, _ = ada_url.normalize_url(url).split("/")[2].rpartition("@")
+    former = f"{_BY_URL}{user}{at}{form.partition('://')[2]}"
+    return None if former == _identity_of(form) else former
+
+
 def is_of(identities: pa.Array, urls: pa.Array) -> np.ndarray:
     """Return which URLs stand in their identity as they are, but for the scheme: such a URL has a canonical form for certain.
 
@@ -281,7 +308,7 @@ def _behind(texts: pa.Array, widths: np.ndarray) -> pa.Array:
     return every_other(data or b"", bounds)
 
 
-def _one_by_one(result: pa.Array, forms: pa.Array, pattern: str, one: Callable[[str], str]) -> pa.Array:
+def _one_by_one(result: pa.Array, forms: pa.Array, pattern: str, one: Callable[[str], str | None]) -> pa.Array:
     """Return strings, in place of those whose form matches what is made of the form by itself; few do."""
     some = pc.fill_null(pc.match_substring_regex(forms, pattern), fill_value=False)
     if not pc.any(some).as_py():

@@ -16,6 +16,7 @@ import zstandard
 from pmd import config
 from pmd.config import SourceConfig, inputs
 from pmd.errors import ConfigError, InputError, PmdError
+from pmd.store import root
 
 
 def source(*annotations: Path) -> SourceConfig:
@@ -259,6 +260,26 @@ def noted(folder: Path, *lines: str) -> list[str]:
     head = [f'root = "{folder}/root"', 'contact = "mailto:us@example.org"']
     path.write_text("\n".join([*head, *sources]) + "\n")
     return inputs.notes(config.load(str(path)))
+
+
+def test_a_root_that_stands_where_0_1_0_would_have_looked_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its paths were relative to the working folder: all that it has fetched would be fetched again."""
+    (tmp_path / "builds").mkdir()
+    path = tmp_path / "builds" / "pmd.toml"
+    head = 'root = "out/pmd"\nprofile = "paper"\ncontact = "mailto:us@example.org"\n'
+    path.write_text(f'{head}[sources.conceptual_captions]\nannotations = ["{tmp_path}/cc3m.tsv"]\n')
+    (tmp_path / "cc3m.tsv").write_text("a\thttp://a.test/1.jpg\n")
+    monkeypatch.chdir(tmp_path)
+    assert inputs.notes(config.load("builds/pmd.toml")) == []
+    root.create("out/pmd", 0)
+    assert inputs.notes(config.load("builds/pmd.toml")) == [
+        "a new ROOT is begun, builds/out/pmd: paths are relative to the folder of the configuration. Version 0.1.0 took them "
+        "from the working folder, where the ROOT out/pmd stands; to go on with that, move it there, or write its whole path"
+    ]
+    root.create("builds/out/pmd", 0)
+    assert inputs.notes(config.load("builds/pmd.toml")) == []
 
 
 def test_that_no_list_of_evaluation_images_is_given_is_said_once_and_not_to_who_has_said_so(tmp_path: Path) -> None:

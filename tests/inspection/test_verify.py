@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,9 @@ from pmd.errors import RootError
 from pmd.fetch.ledger import state, stored
 from pmd.inspection import verify
 from pmd.inspection.verify.recount import Recounting
-from pmd.schema.tables import KEY, LEDGER, LEDGER_LATER
-from pmd.shard import recount
+from pmd.publish.rules import LATER
+from pmd.schema.tables import KEY, LEDGER, LEDGER_LATER, REJECTED_LATER
+from pmd.shard import recount, writing
 from pmd.store import commits, lock, root, sealed, storage, written
 from tests import tiny_root
 
@@ -424,6 +425,24 @@ def test_a_ledger_of_an_earlier_version_passes(copy: Path) -> None:
     assert state.read_ledger(str(copy), 1).schema.equals(LEDGER)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "later"),
+    [
+        ("publish/source=*/*.parquet", (*LATER, "perceptual_hash")),
+        ("*/rejected/*.parquet", REJECTED_LATER),
+        ("curate/source=*/rejected/*.parquet", REJECTED_LATER),
+    ],
+)
+def test_lists_and_rejected_rows_of_an_earlier_version_pass(copy: Path, pattern: str, later: Sequence[str]) -> None:
+    """Those of 0.1.0: a ROOT as it left it was said to be damaged, by a hundred problems."""
+    paths = [*copy.glob(pattern)]
+    assert paths
+    for path in paths:
+        folder = path.parent if (path.parent / commits.STAGE_FILE).exists() else path.parent.parent
+        rewrite(path, folder, lambda table: table.drop_columns(list(later)))
+    assert problems(copy) == []
+
+
 def test_hashes_that_are_none_of_their_shards_are_told(copy: Path, sound: config.Config) -> None:
     for folder in copy.glob("fetch/ledger/*/generation=*"):
         edit_stage(folder, lambda content: content["facts"].pop(state.HASH, None))
@@ -525,6 +544,16 @@ def test_a_file_that_says_otherwise_what_the_data_are_is_told(copy: Path) -> Non
     path.write_text(path.read_text().replace("*.tar", "*.json"))
     recommit(path, folder, 0)
     assert '"*.json"' in told(copy, "what is data in the folder", "shards/webdataset/.huggingface.yaml")["found"]
+
+
+@pytest.mark.parametrize("content", writing.earlier_tars())
+def test_what_earlier_versions_said_of_the_data_is_no_fault(copy: Path, content: bytes) -> None:
+    """Their shards stay where nothing else makes them stale."""
+    folder = copy / "shards/webdataset"
+    path = folder / ".huggingface.yaml"
+    path.write_bytes(content)
+    recommit(path, folder, 0)
+    assert verify.verify(str(copy))["problems"] == []
 
 
 def test_what_loaders_leave_beside_the_shards_is_no_fault(copy: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from pmd.fetch.ledger import partitions, stored
 from pmd.inspection import verify
 from pmd.schema import keys
 from pmd.store import register, root
+from pmd.text import urls
 from tests.fetch.conftest import Web, photo, reply
 
 PHOTO = "http://farm1.staticflickr.com/2/5151_abcdef.jpg"
@@ -133,6 +135,45 @@ def test_what_is_not_to_be_kept_or_cannot_be_read_is_not_taken_over(tmp_path: Pa
     run(dataclasses.replace(chosen, fetch=chosen.fetch.model_copy(update={"blocklists": (str(blocklist),)})))
     assert row_of(chosen, "coco:9")["status"] == "blocked_content"
     assert web.log == []
+
+
+#: Pictures that an earlier version called by their URLs.
+ONCE_BY_URL = (
+    "http://somebody:secret@a.test/1.jpg",
+    "http://i.imgur.com/abcdef1_d.jpg?maxwidth=500",
+    "http://i.imgur.com/abcdef2.JPG",
+    "http://www.imgur.com/abcdef3.jpg",
+    "http://i.imgur.io/abcdef4.jpg",
+    "http://thumb.wikimedia.org/wikipedia/commons/thumb/a/ab/X.jpg/220px-X.jpg",
+)
+
+
+def once(some: pa.Array) -> pa.Array:
+    """Return identities as an earlier version gave them."""
+    return pc.coalesce(urls.former_identity(some), pa.array([*map(urls.identity_one, some.to_pylist())]))
+
+
+def test_what_an_earlier_version_called_by_its_url_is_not_asked_for_again(
+    tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = "".join(f"a dog on the grass, number {number}\t{url}\n" for number, url in enumerate(ONCE_BY_URL))
+    both = of_both(tmp_path, web, lines)
+    chosen = dataclasses.replace(both, sources={"conceptual_captions": both.sources["conceptual_captions"]})
+    for number, url in enumerate(ONCE_BY_URL):
+        web.routes[urls.without_credentials(url).removeprefix("http://")] = reply(photo(640, 480, seed=number))
+    with monkeypatch.context() as earlier:
+        earlier.setattr(urls, "identity", once)
+        run(chosen)
+    before = {str(once(pa.array([url]))[0]): str(urls.identity_one(url)) for url in ONCE_BY_URL}
+    assert not before.keys() & {*before.values()}
+    shas = {before[name]: row_of(chosen, name)["sha256"] for name in before}
+    web.routes.clear()
+    web.log.clear()
+    shutil.rmtree(tmp_path / "root" / "curate")  # a new version makes it anew
+    run(chosen)
+    assert web.log == []
+    assert {name: row_of(chosen, name)["sha256"] for name in shas} == shas
+    assert verify.verify(chosen.root)["problems"] == []
 
 
 def test_what_is_taken_over_is_hashed_where_that_is_asked_since(tmp_path: Path, web: Web) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -124,6 +125,36 @@ def test_what_a_version_without_epochs_left_is_taken_over(tmp_path: Path) -> Non
     with root.writer(str(tmp_path), "pmd build again") as held:
         assert held.before.last is not None
         assert str(held.before.last) == "pmd build (process 7 on elsewhere, since 2025-01-02T03:04:05+00:00)"
+
+
+_EARLIER = """
+import os, socket, sys
+import orjson
+start = open("/proc/self/stat").read().rsplit(")", 1)[1].split()[19] if os.path.isdir("/proc/self") else "running"
+own = {"host": socket.gethostname(), "pid": os.getpid(), "process": start, "since": "2025-01-02", "command": "pmd fetch"}
+open(sys.argv[1] + "/writer.json", "wb").write(orjson.dumps(own))
+print("at work", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_writer_of_a_version_without_epochs_that_still_lives_is_not_taken_over(tmp_path: Path) -> None:
+    """Its file was its lock. Taken over, it would commit files that the next writer has removed as left."""
+    command = [sys.executable, "-c", _EARLIER, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as earlier:
+        assert earlier.stdout is not None
+        assert earlier.stdout.readline() == b"at work\n"
+        assert lock.is_held(str(tmp_path))
+        with pytest.raises(lock.HeldError) as caught, root.writer(str(tmp_path), "pmd build"):
+            pytest.fail("taken over")
+    assert str(caught.value) == (
+        f"{tmp_path}: another writer has it since 2025-01-02: pmd fetch\n"
+        f"  found: process {earlier.pid} on {socket.gethostname()}\n"
+        "  remedy: wait for it, or end that process; it is of an earlier version of pmd"
+    )
+    assert not lock.is_held(str(tmp_path))
+    with root.writer(str(tmp_path), "pmd build") as held:  # it has ended, and its file is left
+        assert not held.before.ended
 
 
 _HUGE = b'{"epoch": 1%s, "last": null, "ended": true, "until": null}' % (b"0" * 19)
@@ -392,12 +423,16 @@ def test_work_goes_with_its_writer_and_others_files_stay(tmp_path: Path) -> None
     where = str(tmp_path)
     root.create(where, 3)
     left = tmp_path / "_work" / "epoch-7" / "curate-coco" / "run-1.arrows"
+    earlier = [
+        tmp_path / "_work" / name / "run-1.arrows" for name in ("curate-my_pairs", "images", "images-side", "fetch")
+    ]
     somebodys = tmp_path / "_work" / "draft.txt"
-    for path in (left, somebodys):
+    for path in (left, *earlier, somebodys):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     with root.writer(where, "pmd build") as held:
         assert not left.exists(), "what a killed run left"
+        assert not any(path.parent.exists() for path in earlier), "what one of a version without epochs left"
         work = Path(root.work_folder(where, "images"))
         assert work == tmp_path / "_work" / f"epoch-{held.epoch}" / "images"
         storage.put(str(work / "run"), b"")

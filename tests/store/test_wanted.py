@@ -52,6 +52,13 @@ def touch(path: Path) -> None:
     os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns + 10**9))
 
 
+def test_a_format_is_told_as_another_version_and_no_option_of_anybodys(file: Path) -> None:
+    commit(wanted(file, spellings=1))
+    assert wanted(file, spellings=1, format=2, a=1).why() == "written by another version of pmd; option a is new"
+    assert wanted(file, spellings=2).why() == "written by another version of pmd"
+    assert wanted(file, spellings=1, located=1).why() == "option located is new"  # with the archives that it is of
+
+
 def test_of_many_changes_the_first_are_told(file: Path) -> None:
     commit(wanted(file))
     assert (

@@ -1,8 +1,9 @@
 """Pictures that the store has under another identity of the same photograph, taken over without asking the web again.
 
-An image changes its key where a source is added that knows two identities to be one photograph's: what was `flickr:42` to one
-source is then `coco:9` (`pmd.images.rules`). The ledger has its row under the old key still. The picture is the same, and maybe
-no host has it any more. So row, bytes and attempts are taken over as they are: what they say of where it was had still holds.
+An image changes its key in two cases. A source is added that knows two identities to be one photograph's: what was `flickr:42` to
+one source is then `coco:9` (`pmd.images.rules`). Or an earlier version of pmd had no rule for its host, and called it by its URL
+(`urls.former_identity`). The ledger has its row under the old key still. The picture is the same, and maybe no host has it any
+more. So row, bytes and attempts are taken over as they are: what they say of where it was had still holds.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
@@ -86,22 +87,33 @@ def find(known: Register, shards: Collection[int]) -> Renamed:
 
 
 def _names(root_url: str, cut: partitions.Cut, shards: Collection[int]) -> pa.Table:
-    """Return `_NAMES` of the images of some fetch shards that have one of Flickr's photographs among their places, each once."""
+    """Return `_NAMES` of the images of some fetch shards that have or had another identity by one of their places, each once."""
     committed = partitions.image_files(root_url)
     found = [_NAMES.empty_table()]
     for part in sorted({cut.part_of(shard) for shard in shards}):
         images = partitions.read_images(root_url, part, _COLUMNS, committed)
-        mine = pc.is_in(images["fetch_shard"], value_set=pa.array(sorted(shards), pa.int32()))
+        images = images.filter(pc.is_in(images["fetch_shard"], value_set=pa.array(sorted(shards), pa.int32())))
         others = pc.invert(pc.starts_with(images["identity"], _FLICKR))
-        images = images.filter(pc.and_(mine, others)).combine_chunks()
-        address = pc.struct_field(pc.list_flatten(images["locations"]), "url")
-        there = pc.match_substring(address, _HOST, ignore_case=True)
-        identities = urls.identity(pa.concat_arrays([pa.array([], pa.string()), *address.filter(there).chunks]))
-        own = [keys.image_id(one) if one and one.startswith(_FLICKR) else None for one in identities.to_pylist()]
-        whose = images["image_id"].take(pc.list_parent_indices(images["locations"]).filter(there))
-        names = pa.table([whose, pa.array(own, KEY)], schema=_NAMES)
-        found.append(names.filter(pc.is_valid(names["own_id"])).group_by(_NAMES.names, use_threads=False).aggregate([]))
+        names = pa.concat_tables([_named(images.filter(others), _of_flickr), _named(images, urls.former_identity)])
+        found.append(names.group_by(_NAMES.names, use_threads=False).aggregate([]))
     return pa.concat_tables(found)
+
+
+def _named(images: pa.Table, identity_of: Callable[[pa.Array], pa.Array]) -> pa.Table:
+    """Return `_NAMES` of images by what is told of their addresses, of which most tell nothing (null)."""
+    images = images.combine_chunks()
+    address = pc.struct_field(pc.list_flatten(images["locations"]), "url")
+    identities = identity_of(pa.concat_arrays([pa.array([], pa.string()), *address.chunks]))
+    whose = images["image_id"].take(pc.list_parent_indices(images["locations"]).filter(identities.is_valid()))
+    return pa.table([whose, keys.image_ids(identities.drop_null())], schema=_NAMES)
+
+
+def _of_flickr(addresses: pa.Array) -> pa.Array:
+    """Return the identities of addresses that are of Flickr's photographs, else null."""
+    there = pc.fill_null(pc.match_substring(addresses, _HOST, ignore_case=True), fill_value=False)
+    identities = urls.identity(addresses.filter(there))
+    theirs = pc.if_else(pc.starts_with(identities, _FLICKR), identities, pa.scalar(None, pa.string()))
+    return pc.replace_with_mask(pa.nulls(len(addresses), pa.string()), there, theirs)
 
 
 def _ok(known: Register, cut: partitions.Cut, image_ids: pa.ChunkedArray) -> pa.Array:
