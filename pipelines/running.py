@@ -129,7 +129,7 @@ def run(
             not done what it was to do.
         WorkerFault: A worker met a fault of ours.
     """
-    known = choosing.reach(flags)
+    theirs = choosing.reach(flags)
     ends.begin(work)
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
     count, threaded = processes(flags, input_bytes), threads(flags, input_bytes)
@@ -137,7 +137,7 @@ def run(
     driver = driving.Driver(place, work)
     ours = Processes(driver) if count > 1 else None
     try:
-        pipeline = _pipeline(flags, count if ours is not None else threaded, ours, work, known)
+        pipeline = _pipeline(flags, count if ours is not None else threaded, ours, work, theirs)
         wire(pipeline)
         with (
             root.doing(work, None if place is None else str(place)) as driver.taken,
