@@ -7,8 +7,9 @@ import contextlib
 import dataclasses
 import functools
 import io
+import itertools
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import apache_beam as beam
@@ -128,15 +129,15 @@ def run(
             not done what it was to do.
         WorkerFault: A worker met a fault of ours.
     """
-    choosing.reach(flags)
+    theirs = choosing.reach(flags)
     ends.begin(work)
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
     count, threaded = processes(flags, input_bytes), threads(flags, input_bytes)
     place = jobs.place(flags)
-    driver = driving.Driver(place)
+    driver = driving.Driver(place, work)
     ours = Processes(driver) if count > 1 else None
     try:
-        pipeline = _pipeline(flags, count if ours is not None else threaded, ours, work)
+        pipeline = _pipeline(flags, count if ours is not None else threaded, ours, work, theirs)
         wire(pipeline)
         with (
             root.doing(work, None if place is None else str(place)) as driver.taken,
@@ -268,20 +269,30 @@ def check(flags: Sequence[str]) -> None:
     Raises:
         ConfigError: See `run`.
     """
-    _pipeline(flags, 1, None, "")
+    _pipeline(flags, 1, None, "", choosing.known(flags))
 
 
-def _refuse_unknown(flags: Sequence[str], options: PipelineOptions) -> None:
-    """Refuse flags that Beam's own runner would pass over with a line in its log.
+def _refuse_unknown(flags: Sequence[str], options: PipelineOptions, more: Collection[str] = ()) -> None:
+    """Refuse flags that Beam would pass over with a line in its log.
+
+    Args:
+        flags: All.
+        options: Made of them.
+        more: Flags that who runs the job knows beside those of Beam's Python.
 
     Raises:
         ConfigError: There are some.
     """
     if not flags:
         return
-    known = options.get_all_options()
-    unknown = sorted({*options.get_all_options(retain_unknown_options=True)} - {*known})
-    stray = [flag for flag in flags[:1] if not flag.startswith("-")]
+    known = {*options.get_all_options(), *more}
+    unknown = sorted({*options.get_all_options(retain_unknown_options=True)} - known)
+    # A value stands behind the name of its flag, or in the same word.
+    stray = [
+        word
+        for before, word in itertools.pairwise(("", *flags))
+        if not (word.startswith("-") or (before.startswith("-") and "=" not in before))
+    ]
     if not unknown and not stray:
         return
     near = remedies.nearest(unknown[0], known) if unknown else None
@@ -318,11 +329,18 @@ def _told_in_a_line(make: Callable[..., beam.Pipeline]) -> Callable[..., beam.Pi
 
 
 @_told_in_a_line
-def _pipeline(flags: Sequence[str], count: int, ours: Processes | None, work: str) -> beam.Pipeline:
-    """Return an empty pipeline, for so many processes of ours, or threads where there are none."""
+def _pipeline(
+    flags: Sequence[str], count: int, ours: Processes | None, work: str, known: Collection[str] | None = None
+) -> beam.Pipeline:
+    """Return an empty pipeline, for so many processes of ours, or threads where there are none.
+
+    `known` are the flags that a runner which they name knows beside those of Beam's Python; None: nobody says which.
+    """
     try:
         options = Options([*flags, f"--{versions.OPTION}={versions.told(work)}"])
-        if says(flags, "runner"):  # which may know more of them than Beam's Python
+        if says(flags, "runner"):
+            if known is not None:
+                _refuse_unknown(flags, options, known)
             return beam.Pipeline(options=options)
         _refuse_unknown(flags, options)
         if count > 1:

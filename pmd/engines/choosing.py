@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import importlib.util
-import json
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+import uuid
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Final
 
 from pmd.config import remedies
-from pmd.config.engine import WORKER, DataflowEngine, Engine, EngineName, FlinkEngine, SparkEngine
+from pmd.config.engine import WORKER, DataflowEngine, Engine, EngineName, Environment, FlinkEngine, SparkEngine
 from pmd.errors import ConfigError, PmdError
 
 #: Flags by which a command line chooses where it runs, so that the table is left aside.
 _CHOICES: Final = ("runner", "direct_running_mode")
+#: How Beam calls the options of an environment, and the one of these that says what runs our code.
+_OF_ENVIRONMENT: Final = ("environment_options", "environment_option")
+_WORKERS: Final[dict[Environment, str]] = {
+    "process": "process_command",
+    "external": "external_service_address",
+    "docker": "docker_container_image",
+}
 #: Seconds in which a job server takes a connection, and in which it answers.
 _REACH_S: Final = 5.0
 _ANSWER_S: Final = 20.0
@@ -59,11 +67,23 @@ def flags(engine: Engine, given: Sequence[str] = (), root: str = "") -> tuple[st
             expected=engine.lacks,
             remedy="add it to the configuration",
         )
-    named = [flag[2:].split("=", 1)[0] for flag in given]
-    if "environment_type" in named:
-        named.append("environment_config")  # which is of another type
-    ours = (flag for flag in _FLAGS[engine.name](engine, root) if flag[2:].split("=", 1)[0] not in named)
+    named = {*_named(given)}
+    if named & {
+        "environment_type",
+        "environment_config",
+    }:  # what ours says is of another type, or is said by the second
+        named |= {*_WORKERS.values()}
+    ours = (flag for flag in _FLAGS[engine.name](engine, root) if not named.intersection(_named([flag])))
     return (*ours, *given)
+
+
+def _named(flags: Sequence[str]) -> Iterator[str]:
+    """Yield what flags say something of: their names; of those that give Beam's options of an environment, the options'."""
+    for place, flag in enumerate(flags):
+        name, is_one, said = flag.removeprefix("--").partition("=")
+        if name in _OF_ENVIRONMENT:
+            name = (said if is_one else next(iter(flags[place + 1 : place + 2]), "")).partition("=")[0]
+        yield name
 
 
 def chosen(engine: Engine, name: str | None, given: Sequence[str]) -> Engine:
@@ -87,15 +107,18 @@ def chosen(engine: Engine, name: str | None, given: Sequence[str]) -> Engine:
     return engine.model_copy(update={"name": name})
 
 
-def reach(given: Sequence[str]) -> None:
+def reach(given: Sequence[str]) -> Collection[str] | None:
     """Find whether the job server that flags name takes jobs; where they name none, there is nothing to find.
+
+    Returns:
+        The flags that who runs the jobs knows beside those of Beam's Python (`known`).
 
     Raises:
         PmdError: It does not: nobody is there, or something that is none.
     """
     endpoint = value(given, "job_endpoint")
     if endpoint is None or endpoint == "embed":
-        return
+        return known(given)
     host, _, port = endpoint.rpartition(":")
     try:
         with contextlib.closing(socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_S)):
@@ -110,7 +133,7 @@ def reach(given: Sequence[str]) -> None:
             "command again",
         ) from None
     answer = _answer(endpoint)
-    if answer is not None:
+    if isinstance(answer, str):
         raise PmdError(
             "what answers here is no job server of Beam's",
             where=endpoint,
@@ -118,10 +141,24 @@ def reach(given: Sequence[str]) -> None:
             found=answer,
             remedy="name that one (endpoint of [engine], or --job_endpoint; what was started here: pmd engine status)",
         )
+    return answer
 
 
-def _answer(endpoint: str) -> str | None:
-    """Return what somebody who takes connections says to a question that job servers answer; None: it is one."""
+def known(given: Sequence[str]) -> Collection[str] | None:
+    """Return the flags that the runner which flags name knows beside those of Beam's Python; None: it is not known which.
+
+    Of a job server only itself knows (`reach`), and of a runner of somebody else's only he.
+    """
+    return () if is_dataflow(given) else None
+
+
+def is_dataflow(given: Sequence[str]) -> bool:
+    """Return whether flags name Dataflow's runner."""
+    return (value(given, "runner") or "").rpartition(".")[2].startswith("Dataflow")
+
+
+def _answer(endpoint: str) -> str | frozenset[str]:
+    """Return the names of the options of a job server; of somebody else who takes connections what he says in their place."""
     import grpc  # here: only what is behind a job server is asked
     from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
     from apache_beam.runners.worker.channel_factory import GRPCChannelFactory
@@ -131,14 +168,14 @@ def _answer(endpoint: str) -> str | None:
         service = beam_job_api_pb2_grpc.JobServiceStub(channel)
         for tries_left in reversed(range(_TRIES)):
             try:
-                service.DescribePipelineOptions(question, timeout=_ANSWER_S)
+                described = service.DescribePipelineOptions(question, timeout=_ANSWER_S)
             except grpc.RpcError as error:
                 told = f"{error.code().name}: {error.details()}"
                 if error.code() != grpc.StatusCode.UNAVAILABLE or not tries_left:
                     return told
                 time.sleep(_PAUSE_S)  # it may just be starting
                 continue
-            return None
+            return frozenset(option.name for option in described.options)
     raise AssertionError("a try gives an answer")
 
 
@@ -180,11 +217,8 @@ def _portable(name: EngineName, endpoint: str | None) -> Iterator[str]:
 
 def _environment(cluster: FlinkEngine | SparkEngine) -> Iterator[str]:
     yield f"--environment_type={cluster.environment.upper()}"
-    match cluster.environment:
-        case "process":
-            yield f"--environment_config={json.dumps({'command': cluster.worker or WORKER})}"
-        case "external" | "docker":
-            yield f"--environment_config={cluster.worker}"
+    if cluster.environment in _WORKERS:
+        yield f"--{_OF_ENVIRONMENT[0]}={_WORKERS[cluster.environment]}={cluster.worker or WORKER}"
 
 
 def _dataflow(engine: Engine, root: str) -> Iterator[str]:
@@ -211,6 +245,8 @@ def _dataflow(engine: Engine, root: str) -> Iterator[str]:
     yield f"--staging_location={told.staging or told.temp.rstrip('/') + '/staging'}"
     yield "--sdk_location=container"
     yield f"--sdk_container_image={told.image}"
+    if not _has_user_name():
+        yield f"--job_name=pmd-{uuid.uuid4().hex[:12]}"
     for flag, said in (
         ("worker_machine_type", told.machine),
         ("max_num_workers", told.most_workers),
@@ -218,6 +254,14 @@ def _dataflow(engine: Engine, root: str) -> Iterator[str]:
     ):
         if said is not None:
             yield f"--{flag}={said}"
+
+
+def _has_user_name() -> bool:
+    """Return whether this process's user has a name, of which Beam makes those of jobs: in a container it may be a number."""
+    try:
+        return bool(getpass.getuser())
+    except (KeyError, OSError):  # the second from Python 3.13 on
+        return False
 
 
 def _is_installed(module: str) -> bool:

@@ -62,10 +62,11 @@ class Driver:
 
     Args:
         engine: Where the job runs; None: on Beam's local runner.
+        work: The folder of the run.
     """
 
-    def __init__(self, engine: Place | None = None) -> None:
-        self._engine = engine
+    def __init__(self, engine: Place | None = None, work: str = "") -> None:
+        self._engine, self._work = engine, work
         #: Told, by a thread, how the engine calls the job when it has taken it.
         self.taken: Callable[[str | None], None] = lambda _: None
         self._woken = threading.Event()
@@ -173,7 +174,7 @@ class Driver:
         # At once: who does not answer does not keep the other from being told.
         calls = (
             lambda: self._result.cancel(),  # noqa: PLW0108  there is no result yet
-            lambda: jobs.cancel(engine, self.job),
+            lambda: jobs.cancel(engine, self.job, self._work),
         )
         ending = [threading.Thread(target=cancel, args=(call,), daemon=True) for call in calls]
         for thread in ending:

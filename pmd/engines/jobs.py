@@ -12,7 +12,7 @@ from typing import Any, Final
 import grpc
 
 from pmd.config.engine import WORKER
-from pmd.engines import choosing, servers
+from pmd.engines import choosing, servers, versions
 from pmd.errors import PmdError
 
 #: How much of an engine's words is told.
@@ -22,6 +22,8 @@ _CAUSE: Final = re.compile(r"^\s*Caused by: (.+)$", re.MULTILINE)
 #: Seconds in which Flink's job manager answers, and its states of jobs that have ended.
 _ASK_S: Final = 3.0
 _ENDED: Final = frozenset({"FINISHED", "FAILED", "CANCELED", "CANCELLING"})
+#: How Beam's runner for Flink, which is Java, calls the option that tells the run.
+_OPTION: Final = re.sub("_(.)", lambda found: found[1].upper(), versions.OPTION)
 #: How Java says of a program that it is not there, or may not be run.
 _UNSTARTED: Final = re.compile(r"java\.io\.IOException: (?:Cannot run program .*)?error=(?:2|13), ")
 #: How gRPC says of an address that nobody takes connections there, or that there is no such host.
@@ -103,8 +105,7 @@ def place(flags: Sequence[str]) -> Place | None:
     if runner is None:
         return None
     project, region = (choosing.value(flags, name) for name in ("project", "region"))
-    on_dataflow = runner.rpartition(".")[2].startswith("Dataflow")
-    paying = (project or "?", region or "?") if on_dataflow else None
+    paying = (project or "?", region or "?") if choosing.is_dataflow(flags) else None
     endpoint = choosing.value(flags, "job_endpoint")
     return Place(runner, endpoint, paying, _cluster(choosing.value(flags, "flink_master"), endpoint))
 
@@ -118,12 +119,13 @@ def _cluster(master: str | None, endpoint: str | None) -> str | None:
     return master if "://" in master else f"http://{master}"
 
 
-def cancel(place: Place, job: str | None) -> None:
+def cancel(place: Place, job: str | None, work: str) -> None:
     """Cancel a job on Flink itself: Beam's job server interrupts its own wait for it, and the cluster runs it on.
 
     Args:
         place: Where it runs.
         job: Its name at the job server, which is its name on the cluster and a number.
+        work: The folder of the run: jobs of other drivers have the same name where `--job_name` gives them one.
 
     Raises:
         OSError: The cluster cannot be reached.
@@ -131,8 +133,15 @@ def cancel(place: Place, job: str | None) -> None:
     if place.cluster is None or job is None:
         return
     for found in _ask_for_json("GET", f"{place.cluster}/jobs/overview")["jobs"]:
-        if job.rpartition("_")[0] == found["name"] and found["state"] not in _ENDED:
+        is_so_called = job.rpartition("_")[0] == found["name"] and found["state"] not in _ENDED
+        if is_so_called and _run_of(f"{place.cluster}/jobs/{found['jid']}") == work:
             _ask_for_json("PATCH", f"{place.cluster}/jobs/{found['jid']}?mode=cancel")
+
+
+def _run_of(job: str) -> str | None:
+    """Return the folder of the run that a job of Flink's is of, as the options of its pipeline say it; None: they do not."""
+    told = _ask_for_json("GET", f"{job}/config").get("execution-config", {}).get("user-config", {}).get(_OPTION)
+    return None if told is None else versions.work_of(told)
 
 
 def _ask_for_json(method: str, url: str) -> Any:

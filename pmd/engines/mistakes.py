@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import pickle
+import socket
 import sys
 import traceback
 import uuid
@@ -18,7 +19,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from pmd.engines import ends, meanwhile
-from pmd.errors import PmdError, RootError, WorkerFault
+from pmd.errors import InputError, PmdError, RootError, WorkerFault
 from pmd.store import failures, shortage, storage
 
 _PREFIX = "mistake-"
@@ -57,8 +58,9 @@ def told_of(error: Exception, work: str) -> PmdError | WorkerFault:
 
 
 def leave(work: str, error: PmdError | WorkerFault) -> None:
-    """Leave an error for the driver."""
-    storage.put(storage.join(work, f"{_PREFIX}{uuid.uuid4().hex}"), pickle.dumps(error), durable=False)
+    """Leave an error for the driver, and on which machine it was met."""
+    left = pickle.dumps((error, socket.gethostname()))
+    storage.put(storage.join(work, f"{_PREFIX}{uuid.uuid4().hex}"), left, durable=False)
 
 
 def read(work: str) -> PmdError | WorkerFault | None:
@@ -68,13 +70,30 @@ def read(work: str) -> PmdError | WorkerFault | None:
         for name in storage.list_files(work):
             if name.startswith(_PREFIX):
                 content = storage.read_bytes(storage.join(work, name))
-                found.append(pickle.loads(content))  # noqa: S301  written by our own workers in our ROOT
-    return min(found, key=lambda error: (isinstance(error, WorkerFault), str(error)), default=None)
+                error, host = pickle.loads(content)  # noqa: S301  written by our own workers in our ROOT
+                found.append(_met_on(error, host))
+    return min(
+        found, key=lambda error: (not ends_the_run(error), isinstance(error, WorkerFault), str(error)), default=None
+    )
+
+
+def _met_on(error: PmdError | WorkerFault, host: str) -> PmdError | WorkerFault:
+    """Return an error with the machine that it was met on, where that is another than this one and it may come of that.
+
+    So it may of what a machine lacks (room, memory), and of a file that may be on each machine another one, or none.
+    """
+    if not isinstance(error, PmdError) or type(error) not in {PmdError, InputError} or host == socket.gethostname():
+        return error
+    where = error.where or ""
+    if "://" in where or host in where:
+        return error
+    there = f"{where or 'worker'} on {host}"
+    return type(error)(error.problem, where=there, expected=error.expected, found=error.found, remedy=error.remedy)
 
 
 def ends_the_run(error: PmdError | WorkerFault) -> bool:
     """Return whether an error stays whatever an engine tries again: a user's mistake, but not storage that fails."""
-    return isinstance(error, PmdError) and not isinstance(error, RootError)
+    return isinstance(error, PmdError) and not isinstance(error, RootError) and not failures.may_pass(error)
 
 
 @contextlib.contextmanager

@@ -80,6 +80,11 @@ def told(work: str) -> str:
     return orjson.dumps({"versions": here(), "work": work, "folder": ends.folder()}).decode()
 
 
+def work_of(said: str) -> str:
+    """Return the folder of the run of what that option says."""
+    return str(orjson.loads(said)["work"])
+
+
 def check_told(options: Mapping[str, Any]) -> str | None:
     """Check what a worker is given as the options of a pipeline, and stand where the driver does.
 

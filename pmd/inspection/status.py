@@ -31,8 +31,8 @@ def books(root_url: str) -> dict[str, Any]:
         ``fetch``: images by status, those whose perceptual hash is known, generations, bytes of the store, and of how
         many generations other libraries made the pictures than are here. ``shards``:
         format → shards, samples, bytes. ``writer``: who writes or wrote last: command, host, process, since when, ``runs``
-        (whether now), ``ended`` (whether well), and the ``job`` that it is at: task, engine (None: this machine), name, since
-        when; None: nobody has written.
+        (whether now), ``ended`` (whether well), and the ``job`` that it is at, or that one who was killed has left on an
+        engine: task, engine (None: this machine), name, since when; None: nobody has written.
         ``balance``: see `balance`; ``balanced``: whether all of it is so. ``missing``: what is not committed, and the
         command that makes it.
 
@@ -75,7 +75,9 @@ def _writer(root_url: str) -> dict[str, Any] | None:
     state, runs = lock.seen(root_url)
     if state.last is None:
         return None
-    last, job = state.last, state.job if runs else None
+    last, job = state.last, state.job
+    if job is not None and not runs and (state.ended or job.engine is None):  # only an engine's outlives who was killed
+        job = None
     return {
         "command": last.command,
         "host": last.host,
@@ -295,14 +297,20 @@ def _writer_lines(writer: Mapping[str, Any] | None) -> list[str]:
     if writer is None or (writer["ended"] and not writer["runs"]):
         return []
     who = f"{writer['command']} (process {writer['process']} on {writer['host']}, since {writer['since']})"
-    if not writer["runs"]:
-        return [f"Not ended: {who}: it was killed. What it had committed stays; the same command does the rest."]
-    job = writer["job"]
+    job = _job_in_words(writer["job"])
+    if writer["runs"]:
+        return [f"Running: {who}", *([f"It is at {job}."] if job else [])]
+    killed = f"Not ended: {who}: it was killed. What it had committed stays; the same command does the rest."
+    left = f"Its job may still run: {job}. The next command that writes here has it end."
+    return [killed, *([left] if job else [])]
+
+
+def _job_in_words(job: Mapping[str, Any] | None) -> str:
     if job is None:
-        return [f"Running: {who}"]
+        return ""
     where = "on this machine" if job["engine"] is None else f"on {job['engine']}"
     called = f", job {job['name']}" if job["name"] else ""
-    return [f"Running: {who}", f"It is at {job['task']}, {where}{called}, since {job['since']}."]
+    return f"{job['task']}, {where}{called}, since {job['since']}"
 
 
 def _otherwise_lines(made: Mapping[str, Any]) -> list[str]:

@@ -28,6 +28,12 @@ _RIGHTS: Final = "mend its permissions, or choose another place"
 _BACK: Final = "see that the storage is there, then run the same command again"
 _SOUND: Final = "look whether the storage is sound (the system's log tells), then run the same command again"
 _NAME: Final = "choose another name or place"
+#: What storage says that fails for now.
+_SILENT: Final = "the storage does not answer"
+_BUSY: Final = "the storage fails, or is too busy, and was waited for"
+_CUT: Final = "what the storage sends does not arrive whole"
+_AWAY: Final = "the storage cannot be reached"
+_PASSING: Final = frozenset({_SILENT, _BUSY, _CUT, _AWAY})
 
 #: Error number → what it means, and what to do. Others are no failure of storage, or a fault of ours.
 _MEANING: Final[dict[int, tuple[str, str]]] = {
@@ -55,13 +61,13 @@ _MEANING: Final[dict[int, tuple[str, str]]] = {
     errno.ENOLCK: ("the storage gives no locks", "choose a place on another file system, or see to the locks of this one"),
     errno.EMFILE: ("this process may not open more files", "raise the limit (ulimit -n), then run the same command again"),
     errno.ENFILE: ("the system may not open more files", "close other programs, then run the same command again"),
-    errno.ETIMEDOUT: ("the storage does not answer", _BACK),
+    errno.ETIMEDOUT: (_SILENT, _BACK),
     errno.ESTALE: ("the storage was mounted anew meanwhile", _BACK),
     errno.ENOTCONN: ("the storage is gone", _BACK),
-    errno.EHOSTDOWN: ("the storage does not answer", _BACK),
-    errno.EAGAIN: ("the storage does not answer", _BACK),
-    errno.EINTR: ("the storage does not answer", _BACK),
-    errno.ECONNRESET: ("the storage does not answer", _BACK),
+    errno.EHOSTDOWN: (_SILENT, _BACK),
+    errno.EAGAIN: (_SILENT, _BACK),
+    errno.EINTR: (_SILENT, _BACK),
+    errno.ECONNRESET: (_SILENT, _BACK),
     getattr(errno, "EREMOTEIO", -1): ("the storage fails", _SOUND),
 }  # fmt: skip
 
@@ -167,12 +173,12 @@ _REFUSALS: Final = (
             *("SlowDown", "ServiceUnavailable", "InternalError", "OperationAborted", "ConditionalRequestConflict"),
             *("reached max retries", ", 429", ", 500", ", 503", ", 504"),
         ),
-        "the storage fails, or is too busy, and was waited for",
+        _BUSY,
         _BACK,
     ),
     (
         ("PayloadError", "IncompleteRead", "ReadTimeout", "ChecksumError", "ResponseStreaming", "CutShort"),
-        "what the storage sends does not arrive whole",
+        _CUT,
         _BACK,
     ),
     (
@@ -186,7 +192,7 @@ _REFUSALS: Final = (
             ),
             *("ClientConnector", "ClientOSError", "ServerDisconnected", "ServerTimeout", "ConnectionReset"),
         ),
-        "the storage cannot be reached",
+        _AWAY,
         _BACK,
     ),
 )
@@ -217,6 +223,11 @@ def told(error: BaseException, root: str | None = None) -> PmdError | None:
         if found is not None:
             return found
     return None
+
+
+def may_pass(error: PmdError) -> bool:
+    """Return whether an error tells of storage that fails for now, be it an input's: tried again later, it may not."""
+    return error.problem in _PASSING
 
 
 @contextlib.contextmanager

@@ -7,10 +7,11 @@ that, it would keep the files of the commit before for ever. So would a format t
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+import posixpath
+from collections.abc import Mapping, Sequence
 
 from pmd.errors import PmdError
-from pmd.store import commits, register, storage, versions, written
+from pmd.store import commits, lock, register, storage, versions, written
 from pmd.store.commits import STAGE_FILE, Check
 from pmd.store.register import Register
 from pmd.store.versions import Listed
@@ -31,7 +32,7 @@ def remove(root: str, epoch: int, check: Check) -> None:
         before = _unknown(_committed(root), known.versions)
         # A worker of that run, still alive, then commits nothing.
         register.at_once(root, lambda folder: commits.unclaim(storage.join(root, folder), epoch), before)
-        names = storage.list_files(root)
+        names = _own(storage.list_files(root))
         listed = _listed(root, known)
     except PmdError:
         return
@@ -39,6 +40,13 @@ def remove(root: str, epoch: int, check: Check) -> None:
     commits.remove([storage.join(root, name) for name in left if name not in listed], check)
     for top in sorted({name.partition("/")[0] for name in left if "/" in name}):
         storage.remove_empty(storage.join(root, top))
+
+
+def _own(names: Sequence[str]) -> list[str]:
+    """Return files below ROOT without those of other ROOTs that stand in it: what is half written there may be under way."""
+    marks = {lock.STATE_FILE, lock.LOCK_FILE}
+    others = {posixpath.dirname(name) for name in names if posixpath.basename(name) in marks} - {""}
+    return [name for name in names if not name.startswith(tuple(f"{other}/" for other in others))]
 
 
 def _unknown(committed: Mapping[str, Listed], known: Mapping[str, str]) -> list[str]:

@@ -385,6 +385,7 @@ class _Lease(Lock):
         self._one = threading.Lock()
         self._ended = threading.Event()
         self._lost: State | None = None
+        self._is_lost_early = False
         self._thread = threading.Thread(target=self._keep_renewing, daemon=True, name="lease")
         self._thread.start()
 
@@ -401,12 +402,17 @@ class _Lease(Lock):
         """
         if self._lost is not None:
             last = self._lost.last
+            why = "this one had stood still, or had not reached the storage"
+            remedy = "leave it to that one; what this one had committed stays"
+            if self._is_lost_early and last is not None:
+                why = "this one's lease had not ended yet by the clock here, and had by that writer's"
+                remedy = f"set the clocks of {last.host} and {socket.gethostname()}; {remedy}"
             raise RootError(
-                "another writer has taken over: this one had stood still, or had not reached the storage",
+                f"another writer has taken over: {why}",
                 where=self.root,
                 expected=f"a lease that is renewed within {LEASE_S:g} s",
                 found=str(last) if last is not None else "its end",
-                remedy="leave it to that one; what this one had committed stays",
+                remedy=remedy,
             )
 
     def at(self, job: Job | None) -> None:
@@ -444,6 +450,7 @@ class _Lease(Lock):
             standing = versions.read(self._path)
             if standing is None or _parse(standing.content, self._path).epoch != self.epoch:
                 self._lost = State() if standing is None else _parse(standing.content, self._path)
+                self._is_lost_early = self._state.left_s(_now()) > 0
                 return
             self._seen = standing
             if standing.content == content:  # else an answer to an earlier try of ours was lost, and that one holds

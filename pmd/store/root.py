@@ -444,11 +444,16 @@ def _committed_epoch(root: str) -> int:
 
 
 def _note(held: Lock) -> None:
-    last = held.before.last
-    logging.getLogger("pmd.notes").warning(
+    last, job = held.before.last, held.before.job
+    notes = logging.getLogger("pmd.notes")
+    notes.warning(
         "%s did not end: it was killed, or its machine went down. What it had committed stays; the rest is done again.",
         str(last) if last is not None else "the last run",
     )
+    if job is not None and job.engine is not None:
+        notes.warning(
+            "Its job may still run there: %s. From now on it begins no further task, and it can commit nothing.", job
+        )
 
 
 def refuse_others_folders(root: str) -> bool:

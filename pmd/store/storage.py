@@ -46,6 +46,7 @@ _WILD: Final = "*?["
 _EXTRAS = {"s3": "aws", "s3a": "aws", "gs": "gcp", "gcs": "gcp"}
 #: Protocol → how the variables begin that tell its client where the store is and who asks. In a notebook they may change.
 _AWS, _GCP = ("AWS_",), ("GOOGLE_", "STORAGE_", "GCSFS_", "CLOUDSDK_")
+_S3_PROTOCOLS: Final = frozenset({"s3", "s3a"})
 _TOLD_BY: Final = {"s3": _AWS, "s3a": _AWS, "gs": _GCP, "gcs": _GCP}
 
 #: What is asked of a client of S3 so that it waits some 30 s for a store that is busy or away (429, 5xx, no connection); gcsfs
@@ -56,6 +57,9 @@ _S3: Final[dict[str, Any]] = {
     "max_concurrency": 1,
 }
 _S3_TRIES: Final = 1
+
+#: How s3fs takes a version out of a name, which it then passes over.
+_VERSION_ID: Final = "?versionId="
 
 #: A range as gcsfs asks for it, and how an answer tells the bytes of the whole.
 _SPAN: Final = re.compile(r"bytes=(\d+)-(\d+)")
@@ -85,9 +89,9 @@ def _client(protocol: str, _: tuple[tuple[str, str], ...]) -> Any:
     import fsspec  # here: most commands meet local files alone (`pmd.store.local`)
 
     # A cached listing would not show what other processes have written since; fsspec's own cache knows no environment.
-    more = _told_to_s3() if protocol in {"s3", "s3a"} else {}
+    more = _told_to_s3() if protocol in _S3_PROTOCOLS else {}
     fs = fsspec.filesystem(protocol, use_listings_cache=False, skip_instance_cache=True, **more)
-    if protocol in {"s3", "s3a"}:
+    if protocol in _S3_PROTOCOLS:
         fs.retries = _S3_TRIES
     if protocol in {"gs", "gcs"}:
         import fsspec.asyn
@@ -148,6 +152,13 @@ def is_local(url: str) -> bool:
 def filesystem(url: str) -> tuple[Any, str]:
     """Return the file system of a path or URL, and the path within it."""
     protocol = _protocol(url)
+    if _VERSION_ID in url and protocol in _S3_PROTOCOLS:
+        raise ConfigError(
+            "no version of an object can be named",
+            where=url,
+            expected="the object's name: the version that stands is read",
+            remedy="copy that version to a name of its own, and name that",
+        )
     try:
         fs = _filesystem(protocol)
     except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import grpc
 import pytest
 from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 
+from pipelines import running
 from pmd.config.engine import DataflowEngine, Engine
 from pmd.engines import choosing
 from pmd.errors import ConfigError, PmdError
@@ -47,24 +49,42 @@ DATAFLOW = {
             engine("flink", endpoint="jobs:8099", master="cluster:8081", parallelism=4),
             (),
             "--runner=PortableRunner --job_endpoint=jobs:8099 --flink_master=cluster:8081 --parallelism=4 "
-            '--environment_type=PROCESS --environment_config={"command":"pmd-worker"}',
+            "--environment_type=PROCESS --environment_options=process_command=pmd-worker",
         ),
         (
             engine("flink", endpoint="jobs:8099", worker="/opt/boot"),
             ("--parallelism=9",),
             "--runner=PortableRunner --job_endpoint=jobs:8099 --environment_type=PROCESS "
-            '--environment_config={"command":"/opt/boot"} '
+            "--environment_options=process_command=/opt/boot "
             "--parallelism=9",
         ),
         (
             engine("flink", endpoint="jobs:8099", environment="external", worker="localhost:50000"),
             (),
-            "--runner=PortableRunner --job_endpoint=jobs:8099 --environment_type=EXTERNAL --environment_config=localhost:50000",
+            "--runner=PortableRunner --job_endpoint=jobs:8099 --environment_type=EXTERNAL "
+            "--environment_options=external_service_address=localhost:50000",
         ),
         (
             engine("flink", endpoint="jobs:8099"),
             ("--environment_type=LOOPBACK",),
             "--runner=PortableRunner --job_endpoint=jobs:8099 --environment_type=LOOPBACK",
+        ),
+        (
+            engine("flink", endpoint="jobs:8099"),
+            ("--environment_config=/opt/boot",),
+            "--runner=PortableRunner --job_endpoint=jobs:8099 --environment_type=PROCESS --environment_config=/opt/boot",
+        ),
+        (
+            engine("flink", endpoint="jobs:8099"),
+            ("--environment_options=process_variables=TMPDIR=/spool",),
+            "--runner=PortableRunner --job_endpoint=jobs:8099 --environment_type=PROCESS "
+            "--environment_options=process_command=pmd-worker --environment_options=process_variables=TMPDIR=/spool",
+        ),
+        (
+            engine("flink", endpoint="jobs:8099"),
+            ("--environment_option", "process_command=/opt/boot"),
+            "--runner=PortableRunner --job_endpoint=jobs:8099 --environment_type=PROCESS "
+            "--environment_option process_command=/opt/boot",
         ),
         (
             engine("spark", endpoint="jobs:8099", master="local[2]", environment="loopback"),
@@ -75,7 +95,7 @@ DATAFLOW = {
             engine("spark", endpoint="jobs:8099", environment="docker", worker="example.invalid/pmd:1"),
             (),
             "--runner=PortableRunner --job_endpoint=jobs:8099 --environment_type=DOCKER "
-            "--environment_config=example.invalid/pmd:1",
+            "--environment_options=docker_container_image=example.invalid/pmd:1",
         ),
         (engine("spark", endpoint="jobs:8099"), ("--runner=FnApiRunner",), "--runner=FnApiRunner"),
         (
@@ -87,8 +107,26 @@ DATAFLOW = {
 )
 def test_an_engine_is_flags(chosen: Engine, given: tuple[str, ...], flags: str) -> None:
     found = choosing.flags(chosen, given)
-    assert " ".join(found).replace('": "', '":"') == flags
+    assert " ".join(found) == flags
     assert choosing.flags(chosen, found) == found
+
+
+@pytest.mark.parametrize("error", [KeyError("getpwuid(): uid not found: 1000660000"), OSError("No username set")])
+def test_jobs_of_dataflow_have_a_name_where_the_user_has_none(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Beam makes names of the user's: in a pod whose user is a number it ended in a KeyError."""
+
+    def nobody() -> str:
+        raise error
+
+    monkeypatch.setattr(choosing, "_is_installed", lambda _: True)
+    monkeypatch.setattr(choosing.getpass, "getuser", nobody)
+    chosen = Engine(name="dataflow", dataflow=DataflowEngine(**DATAFLOW))
+    found = choosing.flags(chosen, (), "gs://pmdb/root")
+    assert re.fullmatch("pmd-[0-9a-f]{12}", choosing.value(found, "job_name") or "")
+    assert choosing.flags(chosen, found, "gs://pmdb/root") == found
+    assert choosing.value(choosing.flags(chosen, ("--job_name=mine",), "gs://pmdb/root"), "job_name") == "mine"
 
 
 def test_dataflow_is_flags(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +225,8 @@ class Jobs(beam_job_api_pb2_grpc.JobServiceServicer):
     """Answers as a job server does."""
 
     def DescribePipelineOptions(self, *_: Any) -> Any:
-        return beam_job_api_pb2.DescribePipelineOptionsResponse()
+        options = [beam_job_api_pb2.PipelineOptionDescriptor(name=name) for name in ("parallelism", "spark_master")]
+        return beam_job_api_pb2.DescribePipelineOptionsResponse(options=options)
 
 
 class Page(BaseHTTPRequestHandler):
@@ -214,7 +253,51 @@ def test_a_job_server_is_reached(serving: tuple[grpc.Server, str]) -> None:
     server, address = serving
     beam_job_api_pb2_grpc.add_JobServiceServicer_to_server(Jobs(), server)
     server.start()
-    choosing.reach(("--runner=PortableRunner", f"--job_endpoint={address}"))
+    assert choosing.reach(("--runner=PortableRunner", f"--job_endpoint={address}")) == {"parallelism", "spark_master"}
+
+
+class Wired(PmdError):
+    """The flags were taken."""
+
+
+@pytest.mark.parametrize(
+    ("given", "found", "remedy"),
+    [
+        ("--sparkmaster=local", "--sparkmaster", "did you mean --spark_master?"),
+        (
+            "--parallelism=2 spark_master=local",
+            "spark_master=local",
+            "take them away, or name the --runner whose they are",
+        ),
+        ("--spark_master=local --parallelism 2", None, None),
+    ],
+)
+def test_flags_that_neither_beam_nor_the_job_server_knows_are_refused(
+    serving: tuple[grpc.Server, str], tmp_path: Path, given: str, found: str | None, remedy: str | None
+) -> None:
+    """Beam passes over them with a line in its log, which nobody sees."""
+    server, address = serving
+    beam_job_api_pb2_grpc.add_JobServiceServicer_to_server(Jobs(), server)
+    server.start()
+    flags = ("--runner=PortableRunner", f"--job_endpoint={address}", "--environment_type=LOOPBACK", *given.split())
+
+    def wire(_: Any) -> Any:
+        raise Wired("the flags were taken")
+
+    with pytest.raises(Wired if found is None else ConfigError) as caught:
+        running.run(wire, flags, str(tmp_path / "work"))
+    if isinstance(caught.value, ConfigError):
+        told = caught.value
+        assert (told.problem, told.found, told.remedy) == ("Beam does not know these flags", found, remedy)
+
+
+def test_flags_that_dataflow_does_not_know_are_refused() -> None:
+    flags = ("--runner=DataflowRunner", "--max_num_worker=9")
+    with pytest.raises(ConfigError) as caught:
+        running.check(flags)
+    assert (caught.value.found, caught.value.remedy) == ("--max_num_worker", "did you mean --max_num_workers?")
+    assert choosing.known(("--runner=apache_beam.runners.dataflow.DataflowRunner",)) == ()
+    assert choosing.known(("--runner=FlinkRunner",)) is None  # it starts a job server by itself, and asks that
 
 
 NO_JOB_SERVER = "what answers here is no job server of Beam's"

@@ -14,7 +14,7 @@ import pytest
 from pmd.engines import driving, mistakes
 from pmd.engines.jobs import Place
 from pmd.errors import InputError, PmdError, RootError, WorkerFault
-from pmd.store import storage
+from pmd.store import failures, storage
 
 
 class Broken(grpc.RpcError):
@@ -131,6 +131,17 @@ def test_in_a_notebook_a_run_can_be_interrupted() -> None:
 TRUNCATED = InputError("truncated", where="a.json")
 
 
+def busy() -> PmdError:
+    """Return what is told of a bucket of inputs that was too busy for longer than it is waited for."""
+    error = OSError(16, "Please reduce your request rate.")
+    client = type("ClientError", (Exception,), {"__module__": "botocore.exceptions"})
+    error.__cause__ = client("An error occurred (SlowDown) when calling the GetObject operation")
+    error._pmd_asked_for = "s3://inputs/a.json"  # type: ignore[attr-defined]
+    told = failures.told(error, "s3://bucket/root")
+    assert type(told) is InputError
+    return told
+
+
 @pytest.mark.parametrize(
     ("left", "is_stopped"),
     [
@@ -138,6 +149,8 @@ TRUNCATED = InputError("truncated", where="a.json")
         ([WorkerFault("ours"), TRUNCATED], True),
         ([WorkerFault("ours")], False),
         ([RootError("the storage is gone")], False),
+        ([RootError("a storage is gone"), TRUNCATED], True),
+        ([busy()], False),
         ([], False),
     ],
 )

@@ -19,7 +19,7 @@ import pytest
 from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 
 from pipelines import running
-from pmd.engines import driving, ends, jobs, servers, transforms
+from pmd.engines import driving, ends, jobs, servers, transforms, versions
 from pmd.engines.jobs import Place
 from pmd.errors import PmdError
 from pmd.store import lock, root, storage
@@ -319,9 +319,13 @@ def test_the_last_step_of_a_run_that_is_called_off_proposes_nothing(tmp_path: Pa
 
 
 class Manager(BaseHTTPRequestHandler):
-    """Stands for Flink's job manager: it has a job that runs, one of another name, and one that has ended."""
+    """Stands for Flink's job manager: it has jobs of one name, one of another, and one that has ended.
+
+    What Flink 1.19 says of the options of a pipeline is as Beam's runner gave it (`/jobs/ID/config`).
+    """
 
     asked: list[tuple[str, str]]
+    runs: dict[str, str | None]
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
@@ -329,7 +333,12 @@ class Manager(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.asked.append((self.command, self.path))
         found = [("a", "pmd-1", "RUNNING"), ("b", "pmd-2", "RUNNING"), ("c", "pmd-1", "FINISHED")]
-        content = json.dumps({"jobs": [{"jid": jid, "name": name, "state": state} for jid, name, state in found]})
+        found += [("d", "pmd-1", "RUNNING"), ("e", "pmd-1", "RUNNING")]
+        told: dict[str, Any] = {"jobs": [{"jid": jid, "name": name, "state": state} for jid, name, state in found]}
+        if self.path.endswith("/config"):
+            said = self.runs[self.path.split("/")[2]]
+            told = {"execution-config": {"user-config": {} if said is None else {"pmdDriver": said}}}
+        content = json.dumps(told)
         self.send_response(200)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -338,20 +347,23 @@ class Manager(BaseHTTPRequestHandler):
     do_PATCH = do_GET
 
 
-def test_a_job_is_cancelled_on_flink_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_is_cancelled_on_flink_itself_and_no_other_of_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Manager, "asked", [], raising=False)
+    runs = {"a": versions.told("mine"), "d": versions.told("others"), "e": None}
+    monkeypatch.setattr(Manager, "runs", runs, raising=False)
     with ThreadingHTTPServer(("127.0.0.1", 0), Manager) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         place = jobs.place((*FLINK, f"--flink_master=127.0.0.1:{server.server_port}"))
         assert place is not None
-        jobs.cancel(place, "pmd-1_0b9e")
-        jobs.cancel(place, None)
+        jobs.cancel(place, "pmd-1_0b9e", "mine")
+        jobs.cancel(place, None, "mine")
         server.shutdown()
-    assert Manager.asked == [("GET", "/jobs/overview"), ("PATCH", "/jobs/a?mode=cancel")]
-    jobs.cancel(Place("PortableRunner", "localhost:1"), "pmd-1_0b9e")
+    configs = [("GET", f"/jobs/{job}/config") for job in "ade"]
+    assert Manager.asked == [("GET", "/jobs/overview"), configs[0], ("PATCH", "/jobs/a?mode=cancel"), *configs[1:]]
+    jobs.cancel(Place("PortableRunner", "localhost:1"), "pmd-1_0b9e", "mine")
     with pytest.raises(OSError):
-        jobs.cancel(place, "pmd-1_0b9e")
+        jobs.cancel(place, "pmd-1_0b9e", "mine")
 
 
 def test_the_state_of_an_engine_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

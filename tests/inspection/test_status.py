@@ -175,7 +175,8 @@ def test_who_writes_now_is_told_and_what_he_is_at(copy: Path, job: lock.Job | No
 
 
 def test_a_writer_that_was_killed_is_told_without_what_it_was_at(copy: Path) -> None:
-    left = lock.State(5, lock.Holder("one", 7, "then", "pmd build pmd.toml"), ended=False, job=JOB)
+    here = lock.Job("curate-coco", JOB.since)
+    left = lock.State(5, lock.Holder("one", 7, "then", "pmd build pmd.toml"), ended=False, job=here)
     (copy / lock.STATE_FILE).write_bytes(left.to_json())
     found = status.books(str(copy))
     assert found["writer"] == {
@@ -190,6 +191,23 @@ def test_a_writer_that_was_killed_is_told_without_what_it_was_at(copy: Path) -> 
     }
     said = status.render(found, 300)
     assert "Not ended: pmd build pmd.toml (process 7 on one, since then): it was killed." in said
+
+
+def test_a_job_of_an_engine_that_a_killed_writer_has_left_is_told(copy: Path) -> None:
+    left = lock.State(5, lock.Holder("one", 7, "then", "pmd build pmd.toml"), ended=False, job=JOB)
+    (copy / lock.STATE_FILE).write_bytes(left.to_json())
+    found = status.books(str(copy))
+    assert not found["writer"]["runs"]
+    assert found["writer"]["job"] == dataclasses.asdict(JOB)
+    said = status.render(found, 300)
+    assert "Not ended: pmd build pmd.toml (process 7 on one, since then): it was killed." in said
+    assert (
+        "Its job may still run: fetch, on DataflowRunner, job 2026-01-02_03-1, since 2026-01-02T03:05:00+00:00. "
+        "The next command that writes here has it end."
+    ) in said
+    ended = dataclasses.replace(left, ended=True)
+    (copy / lock.STATE_FILE).write_bytes(ended.to_json())
+    assert status.books(str(copy))["writer"]["job"] is None
 
 
 def test_where_nobody_has_written_there_is_no_writer(copy: Path) -> None:

@@ -8,6 +8,7 @@ import errno
 import os
 import re
 import signal
+import socket
 import threading
 import uuid
 from collections.abc import Iterator
@@ -304,6 +305,27 @@ def test_a_lease_that_ran_out_is_taken_over_and_its_writer_learns_it(where: str,
         "  expected: a lease that is renewed within 60 s\n"
         f"  found: {TWO}\n"
         "  remedy: leave it to that one; what this one had committed stays"
+    )
+
+
+def test_a_lease_that_is_taken_by_a_clock_that_is_ahead_is_told_as_such(where: str, clock: Clock) -> None:
+    """It was told as one that had stood still, which is looked for in the wrong place."""
+
+    def both() -> None:
+        with lock.held(where, ONE) as first:
+            clock.go(lock.LEASE_S)
+            with lock.held(where, TWO):
+                clock.go(-lock.LEASE_S + 15)
+                first._renew()  # type: ignore[attr-defined]
+                clock.go(lock.LEASE_S)
+
+    with pytest.raises(RootError) as told:
+        both()
+    assert told.value.problem == (
+        "another writer has taken over: this one's lease had not ended yet by the clock here, and had by that writer's"
+    )
+    assert told.value.remedy == (
+        f"set the clocks of two and {socket.gethostname()}; leave it to that one; what this one had committed stays"
     )
 
 

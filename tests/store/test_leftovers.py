@@ -61,6 +61,17 @@ def test_the_next_run_removes_it_though_it_has_nothing_to_do(tmp_path: Path) -> 
     assert not (tmp_path / "audit").exists()
 
 
+def test_another_root_that_stands_in_it_keeps_what_its_writer_is_writing(tmp_path: Path) -> None:
+    where, other = str(tmp_path), str(tmp_path / "small")
+    killed(where)
+    name = f"{root.images_folder(other)}/{PART}.parquet"
+    with root.writer(other, "pmd build (small)"):
+        with storage.write_whole(name) as file, root.writer(where, "pmd build"):
+            file.write(b"whole")
+            assert {one for one in names(where) if not one.startswith("small/")} == KEPT
+        assert storage.read_bytes(name) == b"whole"
+
+
 def test_a_worker_of_that_run_that_is_still_alive_commits_nothing_any_more(tmp_path: Path) -> None:
     where = str(tmp_path)
     killed(where)

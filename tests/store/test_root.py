@@ -119,6 +119,28 @@ def test_a_writer_that_was_killed_is_taken_over_and_the_next_says_so(
         assert caplog.messages == []
 
 
+def test_a_job_that_a_killed_writer_has_left_on_an_engine_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    since = "2026-01-02T03:05:00+00:00"
+    for job, more in (
+        (lock.Job("curate-coco", since), []),
+        (
+            lock.Job("fetch", since, "PortableRunner at localhost:8099", "pmd_1"),
+            [
+                "Its job may still run there: fetch on PortableRunner at localhost:8099, job pmd_1, "
+                f"since {since}. From now on it begins no further task, and it can commit nothing."
+            ],
+        ),
+    ):
+        state = lock.State(5, lock.Holder("one", 7, "then", "pmd build"), ended=False, job=job)
+        (tmp_path / lock.STATE_FILE).write_bytes(state.to_json())
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, "pmd.notes"), root.writer(str(tmp_path), "pmd build (next)"):
+            assert caplog.messages[0].startswith("pmd build (process 7 on one, since then) did not end")
+            assert caplog.messages[1:] == more
+
+
 def test_what_a_version_without_epochs_left_is_taken_over(tmp_path: Path) -> None:
     left = {"host": "elsewhere", "pid": 7, "process": "1", "since": "2025-01-02T03:04:05+00:00", "command": "pmd build"}
     (tmp_path / lock.STATE_FILE).write_bytes(orjson.dumps(left))

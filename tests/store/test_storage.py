@@ -441,6 +441,19 @@ def test_a_path_with_a_nul_character_is_told() -> None:
     assert str(told.value) == "'/data/a\\x00b': no path has a NUL character\n  remedy: mend the path"
 
 
+def test_a_version_of_an_object_is_told_and_not_passed_over() -> None:
+    """s3fs takes it out of the name, and reads and writes the object that stands."""
+    url = "s3://bucket/captions.tsv?versionId=3sL4kqtJlcpXroDTDmJ"
+    with pytest.raises(ConfigError) as told:
+        storage.filesystem(url)
+    assert str(told.value) == (
+        f"{url}: no version of an object can be named\n"
+        "  expected: the object's name: the version that stands is read\n"
+        "  remedy: copy that version to a name of its own, and name that"
+    )
+    assert storage.filesystem("/data/a?versionId=3")[1] == "/data/a?versionId=3"
+
+
 def test_a_link_into_its_own_folder_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "file").write_bytes(b"1")
