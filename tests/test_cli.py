@@ -171,9 +171,9 @@ def test_a_missing_annotation_file_ends_a_build_at_once_with_the_hint(pmd: Pmd, 
     assert not (tmp_path / "pmd" / "curate").exists()
 
 
-@pytest.mark.parametrize("words", [("plan",), ("build", "--why"), ("build",)])
+@pytest.mark.parametrize("words", ["plan CONFIG", "build CONFIG --why", "build CONFIG", "join CONFIG URL --out lists"])
 def test_an_input_that_a_store_refuses_is_told_as_an_input(
-    words: tuple[str, ...], pmd: Pmd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words: str, pmd: Pmd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also by the commands that hold no lock of ROOT: its store is another one."""
     url = f"memory://inputs-{tmp_path.name}/cc12m.tsv"
@@ -183,8 +183,8 @@ def test_an_input_that_a_store_refuses_is_told_as_an_input(
 
     for name in ("info", "exists", "ls"):
         monkeypatch.setattr(storage.filesystem(url)[0], name, refuse)
-    path = config(tmp_path, conceptual_12m=url)
-    ended = pmd(*words, path, "--json")
+    named = {"CONFIG": str(config(tmp_path, conceptual_12m=url)), "URL": url}
+    ended = pmd(*(named.get(word, word) for word in words.split()), "--json")
     told = json.loads(ended.out)["error"]
     assert (ended.code, told["exit_code"], told["problem"], told["where"]) == (3, 3, "the storage refuses", url)
 
@@ -248,7 +248,11 @@ def test_with_json_a_mistake_is_json_too(pmd: Pmd, tmp_path: Path) -> None:
     assert pmd("status", "nowhere").out == ""
 
 
-@pytest.mark.parametrize("words", [("add", "coco/1"), ("find", "a.jpg"), ("apply",), ("prove",), ("receipt",), ("receipt", "1")], ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [("add", "coco/1"), ("find", "a.jpg"), ("apply",), ("prove",), ("receipt",), ("receipt", "1")],
+    ids=" ".join,
+)
 def test_a_takedown_where_no_root_is_says_so(words: tuple[str, ...], pmd: Pmd, tmp_path: Path) -> None:
     """Whoever has the wrong configuration is not told that nothing was asked for."""
     (tmp_path / "cc12m.tsv").write_text("http://a.example/1.jpg\tA cat\n")
