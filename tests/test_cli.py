@@ -24,7 +24,9 @@ from pmd.errors import PmdError
 from pmd.fetch import runs
 from pmd.schema.exits import EXIT_CODES, GATED
 from pmd.schema.statuses import STATUSES, TRANSIENT
+from pmd.store import storage
 from pmd.terminal import endings
+from tests.store.test_failures import s3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,6 +171,24 @@ def test_a_missing_annotation_file_ends_a_build_at_once_with_the_hint(pmd: Pmd, 
     assert not (tmp_path / "pmd" / "curate").exists()
 
 
+@pytest.mark.parametrize("words", ["plan CONFIG", "build CONFIG --why", "build CONFIG", "join CONFIG URL --out lists"])
+def test_an_input_that_a_store_refuses_is_told_as_an_input(
+    words: str, pmd: Pmd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by the commands that hold no lock of ROOT: its store is another one."""
+    url = f"memory://inputs-{tmp_path.name}/cc12m.tsv"
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise s3("AccessDenied", "no")
+
+    for name in ("info", "exists", "ls"):
+        monkeypatch.setattr(storage.filesystem(url)[0], name, refuse)
+    named = {"CONFIG": str(config(tmp_path, conceptual_12m=url)), "URL": url}
+    ended = pmd(*(named.get(word, word) for word in words.split()), "--json")
+    told = json.loads(ended.out)["error"]
+    assert (ended.code, told["exit_code"], told["problem"], told["where"]) == (3, 3, "the storage refuses", url)
+
+
 def hint(name: str, path: str) -> str:
     return manifests.missing_hint(name, path).partition("run: ")[2]
 
@@ -226,6 +246,20 @@ def test_with_json_a_mistake_is_json_too(pmd: Pmd, tmp_path: Path) -> None:
         }
     }
     assert pmd("status", "nowhere").out == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("add", "coco/1"), ("find", "a.jpg"), ("apply",), ("prove",), ("receipt",), ("receipt", "1")],
+    ids=" ".join,
+)
+def test_a_takedown_where_no_root_is_says_so(words: tuple[str, ...], pmd: Pmd, tmp_path: Path) -> None:
+    """Whoever has the wrong configuration is not told that nothing was asked for."""
+    (tmp_path / "cc12m.tsv").write_text("http://a.example/1.jpg\tA cat\n")
+    command, *more = words
+    ended = pmd("takedown", command, config(tmp_path, conceptual_12m="cc12m.tsv"), *more)
+    assert (ended.code, ended.out) == (4, "")
+    assert ended.err.startswith(f"pmd: {tmp_path}/pmd: no ROOT here")
 
 
 def test_the_version(pmd: Pmd) -> None:

@@ -30,8 +30,11 @@ def join(
 ) -> None:
     """Refill published lists with what they withhold, from your own annotation files, curated; checked by digest."""
     from pmd.publish import join as joining
+    from pmd.store import failures
 
-    result = joining.join(load(config), listed, out)
+    loaded = load(config)
+    with failures.at(loaded.root):
+        result = joining.join(loaded, listed, out)
     if as_json:
         output.json({name: dataclasses.asdict(joined) for name, joined in result.items()})
     else:
@@ -89,11 +92,13 @@ def plan(
     """Estimate rows, bytes, hours and disk, and name the slowest host, before anything runs."""
     from pmd.inspection import plan as planning
     from pmd.inspection.plan import costs
+    from pmd.store import failures
 
     if engine not in {None, "dataflow"}:
         raise ConfigError("no engine that is paid by time", where="--engine", expected="dataflow", found=engine)
     loaded = load(config, sample)
-    planned = planning.plan(loaded)
+    with failures.at(loaded.root):
+        planned = planning.plan(loaded)
     if engine is not None:
         planned["cost"] = costs.cost(loaded, planned, loaded.engine.prices)
     output.answer(planned, lambda: planning.render(planned, output.columns(80)), as_json=as_json)

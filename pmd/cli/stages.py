@@ -131,13 +131,15 @@ def build(
 
     if why:
         from pipelines import build as pipeline
+        from pmd.store import failures
 
         loaded = _on(load(config, sample), engine, context.args)
         if context.args:
             from pipelines import running  # late: it brings Beam along
 
             running.check(context.args)
-        steps = pipeline.explain(loaded, chosen(sources, sorted(loaded.sources)))
+        with failures.at(loaded.root):
+            steps = pipeline.explain(loaded, chosen(sources, sorted(loaded.sources)))
         if as_json:
             output.json([{"stage": s.stage, "unit": s.unit, "why": s.why} for s in steps])
         else:

@@ -94,6 +94,7 @@ def find(
     from pmd.takedown import matching
 
     loaded = load(config)
+    root.require(loaded.root)
     if not storage.exists(photo):
         raise InputError("no such file", where=photo, expected="a picture")
     content = b"" if storage.is_folder(photo) else storage.read_bytes(photo)
@@ -102,7 +103,6 @@ def find(
     if hash_stored:
         from pipelines import takedown as pipeline
 
-        root.require(loaded.root)
         with root.writer(loaded.root, "pmd takedown find", places.absolute(config)):
             pipeline.hash_stored(loaded, context.args, say_above_progress)
     search = matching.find(loaded.root, content)
@@ -190,9 +190,11 @@ def receipt(
     ] = None,
 ) -> None:
     """Print what was done for those who asked: by number of the request and counts, without what they named."""
+    from pmd.store import root
     from pmd.takedown import receipts, requests
 
     loaded = load(config)
+    root.require(loaded.root)
     waiting = [request.number for request in requests.read(loaded.root)]
     told = receipts.read(loaded.root)
     if number is None:
