@@ -453,6 +453,10 @@ class History:
             self._bench.told(functools.partial(claims.claimed, str(where))) for where in (self._root, again)
         )
         found = claims.differences(ours, theirs)
+        left = tuple(
+            f"curate/source={name} is only in the old" for name in situations.SOURCES if name not in self.asked.sources
+        )
+        found = [line for line in found if not line.startswith(left)]  # so that putting a source back reads nothing
         if self._is_patched:
             found = [line for line in found if not line.startswith(("shards/webdataset", "shards/parquet"))]
         if self._named:
