@@ -11,8 +11,9 @@ from pmd.store import commits, root, storage
 from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted
 
-#: As `wanted.FORMAT`, for dedupe alone. 2: with `splits`. 3: groups are cut by part, and say who stands in the end.
-GROUP_FORMAT: Final = 3
+#: As `wanted.FORMAT`, for dedupe alone. 2: with `splits`. 3: groups are cut by part, and say who stands in the end. 4: what tells
+#: whether lists are stale knows perceptual hashes.
+GROUP_FORMAT: Final = 4
 
 
 def check(config: Config) -> None:

@@ -52,6 +52,12 @@ HASHES: Final = pa.schema(
 )
 
 
+#: Of a perceptual hash, and odd numbers by which its words are told apart in `survivors_digest`.
+_HASH_BYTES: Final = 32
+_HASH_FACTORS: Final = np.array(
+    [0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x27D4EB2F165667C5], np.uint64
+)
+
 #: What is found of two images before it is known which one stands for them in the end: `GROUPS` without that column.
 RELATED: Final = pa.schema([field for field in GROUPS if field.name not in GROUPS_LATER])
 
@@ -372,17 +378,20 @@ def kept_ids(image_ids: pa.ChunkedArray, found: pa.Table) -> pa.Array:
 def survivors_digest(kept: pa.Table, ledger: pa.Table, changed: pa.Table | None = None) -> dict[str, int]:
     """Return for each source a number that changes when what became of its pairs does; parts add up, modulo 2^64.
 
-    It is a sum of 64-bit words of (pair_id, sha256, split), so it does not depend on order or on how views are cut.
+    It is a sum of 64-bit words of (pair_id, sha256, perceptual hash, split), so it does not depend on order or on how views are
+    cut. A hash is told only where it is known, which may be long after the fetch: lists have it then.
 
     Args:
         kept: `VIEWS` of a part that are left.
         ledger: `LEDGER` of the part.
         changed: `SPLITS` of the part; None: none is in another split than upstream says.
     """
-    digests = ledger["sha256"].take(partitions.positions(kept["image_id"], ledger)).combine_chunks()
+    of_images = partitions.positions(kept["image_id"], ledger)
+    digests = ledger["sha256"].take(of_images).combine_chunks()
     pair_words = keys.raw(kept["pair_id"].combine_chunks()).view("<u8")
     byte_words = keys.raw(digests, 32).view("<u8")
     mixed = (pair_words[:, 0] ^ (byte_words[:, 0] * np.uint64(0x9E3779B97F4A7C15))) + pair_words[:, 1]
+    mixed = mixed ^ _hash_words(ledger["perceptual_hash"].take(of_images).combine_chunks())
     if changed is not None:
         at = partitions.positions(kept["image_id"], changed)
         places = pc.fill_null(pc.index_in(changed["split"].take(at), value_set=pa.array(flow.SPLITS)), 0)
@@ -391,3 +400,10 @@ def survivors_digest(kept: pa.Table, ledger: pa.Table, changed: pa.Table | None 
     return {
         str(source): int(np.sum(mixed[sources == source], dtype=np.uint64)) for source in sorted(set(sources.tolist()))
     }
+
+
+def _hash_words(hashes: pa.Array) -> NDArray[np.uint64]:
+    """Return a 64-bit word of each perceptual hash; 0 where none is known."""
+    words = keys.raw(pc.fill_null(hashes, bytes(_HASH_BYTES)), _HASH_BYTES).view("<u8")
+    mixed = (words * _HASH_FACTORS).sum(axis=1, dtype=np.uint64) + np.uint64(1)  # one that is all zeros is known, too
+    return np.where(hashes.is_valid().to_numpy(zero_copy_only=False), mixed, np.uint64(0))

@@ -210,6 +210,22 @@ def test_the_digest_of_survivors_adds_up_and_tells_changes() -> None:
     assert dedupe_rules.survivors_digest(views(*rows), swapped)["coco"] != whole["coco"]
 
 
+def test_the_digest_of_survivors_tells_that_perceptual_hashes_have_become_known() -> None:
+    """Lists have them, and they may come long after the fetch."""
+    rows = [(1, "coco", "1"), (2, "wit", "2")]
+    table = ledger(image(1, "a"), image(2, "b"))
+    at = table.schema.get_field_index("perceptual_hash")
+
+    def digest(*hashes: bytes | None) -> dict[str, int]:
+        with_hashes = table.set_column(at, LEDGER.field("perceptual_hash"), pa.array(hashes, pa.binary(32)))
+        return dedupe_rules.survivors_digest(views(*rows), with_hashes)
+
+    unknown, flat, other = digest(None, None), digest(bytes(32), None), digest(bytes(31) + b"\1", None)
+    assert len({one["coco"] for one in (unknown, flat, other)}) == 3
+    assert unknown["wit"] == flat["wit"] == other["wit"]
+    assert digest(bytes(32), bytes(32))["wit"] != unknown["wit"]
+
+
 def test_overlaps_name_the_nearest_evaluation_image_and_only_images_that_views_name() -> None:
     """What a ledger says of images that are gone, or that no view names, is nobody's overlap."""
     looks = bytes([0x0F, 0xF0, 0x33, 0xCC] * 8)

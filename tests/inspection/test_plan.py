@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import random
 import re
 import shutil
@@ -584,6 +585,17 @@ def test_rows_that_dedupe_or_takedowns_remove_are_no_images(tmp_path: Path) -> N
     found = plan.plan(chosen)
     assert (found["pairs"], found["taken"], found["images"]) == (9, 7, 7)
     assert "pairs taken on" in plan.render(found)
+
+
+def test_a_picture_that_is_named_by_its_bytes_is_no_image_once_the_ledger_knows_it(tmp_path: Path) -> None:
+    chosen = tiny_root.build(tmp_path)
+    before = plan.plan(chosen)["images"]
+    digest = hashlib.sha256(tiny_root.picture((0, 0, 200), (100, 100))).hexdigest()
+    with Path(chosen.takedown[0]).open("a", encoding="utf-8") as file:
+        file.write(f"sha256:{digest}\n")
+    found = plan.plan(chosen)
+    assert found["images"] == before - 1
+    assert found["images_basis"] == "counted"
 
 
 def test_a_takedown_may_name_rows_of_ones_own(tmp_path: Path) -> None:

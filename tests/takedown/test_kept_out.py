@@ -18,7 +18,7 @@ from pmd import cli, flow
 from pmd.config import Config
 from pmd.curate import rules as curate_rules
 from pmd.images import rules as images_rules
-from pmd.inspection import explain, verify
+from pmd.inspection import explain, plan, verify
 from pmd.schema import keys
 from pmd.schema.tables import KEPT_OUT, PAIRS, REJECTED
 from pmd.store import commits, leftovers, root, storage
@@ -84,6 +84,19 @@ def proof(config: Config) -> Collection[prove.Left]:
 
 def kept_files(where: str) -> list[Path]:
     return sorted(Path(where).glob(f"curate/*/{flow.KEPT_OUT}/*"))
+
+
+def test_no_plan_counts_a_picture_that_is_kept_out(tmp_path: Path) -> None:
+    config, first = world.write(tmp_path), of_sources(world.write(tmp_path), ["coco"])
+    with world.small():
+        built(config, ["coco"], only=("curate", "images", "fetch", "dedupe"))
+        asked(first, world.PROFILE)
+        built(config, EVERYTHING, only=("curate",))
+        before = plan.plan(config)
+        built(config, EVERYTHING, only=("images",))
+        after = plan.plan(config)
+    assert (before["images_basis"], after["images_basis"]) == ("counted", "committed")
+    assert before["images"] == after["images"]
 
 
 def test_whoever_else_shows_a_picture_of_a_person_who_was_named_before_is_left_out(

@@ -22,7 +22,7 @@ from pmd.config.asked import Asked
 from pmd.curate import needs as curate_needs
 from pmd.errors import InputError
 from pmd.fetch.politeness import forecast, hosts
-from pmd.images import aliases, archived, takedowns
+from pmd.images import aliases, archived
 from pmd.images import needs as images_needs
 from pmd.images import rules as images_rules
 from pmd.images.aliases import Aliases
@@ -35,6 +35,8 @@ from pmd.sources.contract import InputFile
 from pmd.store import commits, root, spools
 from pmd.store.commits import Commit
 from pmd.store.standing import Standing
+from pmd.suppression import kept_out, lists
+from pmd.suppression.lists import Suppression
 
 #: Committed pairs that are looked at, of each source: they stand in the order of their keys' parts, so that some are as good
 #: as any.
@@ -337,6 +339,7 @@ class _Meeting:
 
     aliases: Aliases
     takedown: images_rules.Takedown
+    kept_out: Suppression
     held_out: pa.Array
     verdicts: tuple[scores.Verdicts, ...]
     group_of: Callable[[str], str]
@@ -351,7 +354,8 @@ class _Meeting:
             left_out = images_rules.reached(frozenset().union(*(item.left_out for item in looked)), links)
         return cls(
             Aliases.of(told),
-            images_rules.widened(images_rules.Takedown.of(takedowns.lines(config.takedown, config.sources)), links),
+            images_rules.widened(images_rules.Takedown.of(images_needs.taken_down(config)), links),
+            kept_out.standing(config.root, lists.standing(config.root, config.suppression)),
             pa.array(sorted(left_out), KEY),
             tuple(scores.put(rule.file, rule.keep, rule.missing, spools.folder()).mapped() for rule in config.scores),
             group_of(config),
@@ -415,6 +419,7 @@ def _spread(config: Config, looked: _Looked, meeting: _Meeting) -> pa.Table:
             aliases=meeting.aliases,
             index=index,
             takedown=meeting.takedown,
+            kept_out=meeting.kept_out,
             held_out=meeting.held_out,
             verdicts=meeting.verdicts,
         )

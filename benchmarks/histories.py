@@ -1,0 +1,625 @@
+"""Any history leads to the same data: long random histories of a small ROOT, each compared with a build from nothing.
+
+    python benchmarks/histories.py [--seeds 20] [--first 0] [--steps 5-15] [--shrink SECONDS] [--seconds N] [--folder FOLDER]
+    python benchmarks/histories.py --first 17 --seeds 1 --keep 0,3,4      # of seed 17 these steps alone
+
+From a seed a history is drawn: sources of the demo are added, taken out and put back; rows come, go and change their order; files
+are renamed, cut and joined; options change and change back; takedown lists and evaluation images come and go; takedowns are
+applied and lifted; pictures die once they were fetched, others appear; waves are asked; files are damaged and repaired; builds
+and takedowns are killed at a storage call. Each command is `pmd` itself, in a fork of a process that has everything imported.
+
+After each step ROOT is built, and must hold:
+
+1. `pmd build --why` and `pmd plan` foretold what the build did; a second build does nothing, and touches no file;
+2. `pmd verify` passes, the books balance, and curate took in what the demo's rows come to;
+3. no image was asked for that was settled;
+4. `release/withdrawn.parquet` names just what earlier releases had and this one has not; both formats hold the same samples;
+5. `pmd takedown prove` finds nothing of what was taken down.
+
+In the end two ROOTs are built from nothing, of the last situation: one with the same `fetch/`, which must ask for nothing and
+have every file equal; and one from a web that gives at every place of an image what its settled picture was, whose ledger must
+say the same of each image.
+
+A history that fails is told with its seed, and steps are left out of it while it still fails. Exits with 1 where one failed. The
+last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import functools
+import json
+import multiprocessing
+import os
+import random
+import re
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import forkserver
+from pathlib import Path
+from typing import Any, Final
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.breaking import calls, changes, changing, claims, equal, kills, situations
+from benchmarks.breaking.changing import Changing
+from benchmarks.breaking.situations import Situation
+from pmd.demo.web import route_of
+from tests.forked import Forked, ForkedProcess
+
+#: Bits of the fetch shards.
+_BITS: Final = 2
+#: How a unit that has run, or stood, is told (`pmd.cli.stages`).
+_TOLD: Final = re.compile(r"^([=✓+]) (\w+) ([^:]+): ", re.MULTILINE)
+_STEP: Final = (
+    "a change",
+    "a takedown",
+    "lifted",
+    "a wave",
+    "damage",
+    "pictures die",
+    "pictures appear",
+    "tried anew",
+    "a look",
+)
+_WEIGHTS: Final = (14, 2, 1, 1, 2, 2, 1, 1, 2)
+#: Of builds so many are killed.
+_KILLED: Final = 0.25
+#: A kill comes at a storage call of a number up to this.
+_MOST_CALLS: Final = {"driver": 900, "lane": 40}
+_RETRIED: Final = "dead,forbidden,server_error,not_an_image"
+
+
+class _Lane(ForkedProcess):
+    """A lane, forked from a process that has its imports, which looks where it is to die."""
+
+    def run(self) -> None:
+        os.environ.update(self._environment)
+        kills.arm()
+        super().run()
+
+
+class _Lanes(Forked):
+    Process = _Lane  # type: ignore[assignment]
+
+
+@contextlib.contextmanager
+def _driver(act: calls.Act | None) -> Iterator[None]:
+    """Be a driver whose lanes are forked; `act` is done at each call of its storage."""
+    lanes, by_name = _Lanes(), multiprocessing.get_context
+    multiprocessing.get_context = lambda name=None: lanes if name == "spawn" else by_name(name)  # type: ignore[assignment]
+    forkserver._forkserver.ensure_running = lambda: None  # type: ignore[attr-defined]  it is the parent's, and runs
+    with contextlib.nullcontext() if act is None else calls.watched(act):
+        yield
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One step of a history: what is done, whether it is killed, and the seed of all that is left to chance in it."""
+
+    what: tuple[str, ...]
+    draw: int
+    is_killed: bool
+
+    def __str__(self) -> str:
+        return ", ".join(self.what) + (" (killed)" if self.is_killed else "")
+
+
+def drawn(seed: int, fewest: int, most: int) -> list[Step]:
+    """Return the steps of a history."""
+    chance = random.Random(f"history {seed}")
+    found = []
+    for _ in range(chance.randint(fewest, most)):
+        (what,) = chance.choices(_STEP, _WEIGHTS)
+        names: tuple[str, ...] = (what,)
+        if what == "a change":
+            weights = [often for _, often in changes.CHANGES.values()]
+            names = tuple(chance.choices([*changes.CHANGES], weights, k=chance.choice((1, 1, 2, 3))))
+        found.append(Step(names, chance.getrandbits(32), chance.random() < _KILLED))
+    return found
+
+
+class WrongError(Exception):
+    """What must hold does not."""
+
+
+class Bench:
+    """What all histories share: the web, the folder, and how commands are run."""
+
+    def __init__(self, web: Changing, folder: Path) -> None:
+        self.web, self.folder = web, folder
+        self.writer = situations.Writer(folder / "world", (web.address, web.tls_address), web.ca_pem)
+        self.commands: Counter[str] = Counter()
+
+    def pmd(
+        self, *words: str, phase: str, act: calls.Act | None = None, environment: dict[str, str] | None = None
+    ) -> kills.Ended:
+        """Run a command."""
+        self.web.phase(phase)
+        self.commands[" ".join(words[: 1 + (words[0] == "takedown")])] += 1
+        within = functools.partial(_driver, act)
+        return kills.run(words, self.folder / "log", within=within, environment=environment)
+
+    def told(self, work: Callable[[], Any]) -> Any:
+        """Return what a function gives that reads a ROOT."""
+        return equal.apart(work, self.folder / "note.json")
+
+
+class History:
+    """One history, as it is gone through."""
+
+    def __init__(self, bench: Bench, seed: int) -> None:
+        self._bench, self._web = bench, bench.web
+        self._root = bench.folder / "root"
+        self.asked: Situation = changes.first(random.Random(f"first {seed}"))
+        self._phases = 0
+        self._named: list[str] = []
+        self._ever: set[str] = set()
+        self._identities: dict[str, str] = {}
+        self._is_patched = False
+        self._config = Path()
+        self._places = sorted(
+            {route_of(url) for one in situations.world().images.values() if one.picture for url in one.urls}
+        )
+
+    def run(self, steps: Sequence[Step], tell: Callable[[str], None]) -> None:
+        """Go through it.
+
+        Raises:
+            WrongError: Something does not hold.
+        """
+        for folder in ("root", "again", "anew"):
+            shutil.rmtree(self._bench.folder / folder, ignore_errors=True)
+        situations.forget(self._bench.writer.folder)
+        self._web.reset()
+        self._bench.told(functools.partial(_create, str(self._root)))
+        tell(f"  first: {json.dumps(situations.described(self.asked))}")
+        self._build()
+        for number, step in enumerate(steps):
+            start = time.monotonic()
+            said = self._do(step)
+            tell(f"  {number}: {step}: {said}; {time.monotonic() - start:.0f} s")
+        self._end()
+
+    # Steps
+
+    def _do(self, step: Step) -> str:
+        chance = random.Random(step.draw)
+        if step.what[0] in changes.CHANGES:
+            for name in step.what:
+                self.asked = changes.CHANGES[name][0](self.asked, chance)
+            return self._build(chance if step.is_killed else None)
+        done: dict[str, Callable[[random.Random, bool], str]] = {
+            "a takedown": self._take_down,
+            "lifted": self._lift,
+            "a wave": self._wave,
+            "damage": self._damage,
+            "pictures die": self._die,
+            "pictures appear": self._appear,
+            "tried anew": self._try_anew,
+            "a look": self._look,
+        }
+        return done[step.what[0]](chance, step.is_killed)
+
+    def _build(self, chance: random.Random | None = None) -> str:
+        """Build, maybe after a build that is killed; look whether all holds."""
+        self._config = self._bench.writer.write(self.asked, self._root)
+        killed = ""
+        if chance is not None:
+            killed = f"killed at {self._killed(('build', str(self._config)), chance)}, "
+        before = self._standing()
+        plan = self._json("plan", str(self._config))
+        whys = self._json("build", str(self._config), "--why")
+        phase = self._phase("build")
+        ended = self._bench.pmd("build", str(self._config), "--json", phase=phase)
+        _expect(ended.code == 0, "build", ended.text[-1500:])
+        ran = [(stage, unit) for sign, stage, unit in _TOLD.findall(ended.text) if sign != "="]
+        self._is_patched &= not any(stage == "shard" for stage, _ in ran)
+        after = self._standing()
+        self._as_foretold(whys, ran)
+        status = _parsed(ended.text)
+        self._as_planned(plan, status, before, after)
+        self._nothing_twice(before, after, self._requests(phase))
+        self._books(status)
+        self._lists()
+        self._rest()
+        fetched = (status["fetch_run"] or {"images": 0})["images"]
+        return f"{killed}{len(ran)} units, {fetched} fetched of {len(after['images'])}"
+
+    def _killed(self, words: Sequence[str], chance: random.Random, phase: str | None = None) -> str:
+        """Run a command that is killed at a storage call, where it comes so far."""
+        process = chance.choice(("driver", "driver", "lane"))
+        number = round(_MOST_CALLS[process] ** chance.uniform(0.3, 1.0))
+        act = kills.killer(number) if process == "driver" else None
+        environment = None if act else {kills.DIE: str(number)}
+        self._bench.pmd(*words, phase=phase or self._phase("killed"), act=act, environment=environment)
+        return f"{process}'s call {number}"
+
+    def _take_down(self, chance: random.Random, is_killed: bool) -> str:
+        what = changes.person_or_place(self.asked, chance)
+        self._ok("takedown", "add", str(self._config), what)
+        words = ("takedown", "apply", str(self._config))
+        if is_killed:
+            self._killed(words, chance)
+        self._ok(*words, "--json")
+        self._named.append(what)
+        self._is_patched = True
+        self._proved()
+        self._rest()
+        return what
+
+    def _proved(self) -> None:
+        if self._named:
+            self._ok("takedown", "prove", str(self._config), *self._named)
+
+    def _lift(self, chance: random.Random, is_killed: bool) -> str:
+        """Lift all takedowns, as docs/takedown.md says it."""
+        if not self._named:
+            return "nothing was taken down"
+        (self._root / "takedown/suppression.json").unlink()
+        shutil.rmtree(self._root / "curate")
+        count, self._named = len(self._named), []
+        self._ok("build", str(self._config), phase=self._phase("lifted"))
+        self._lists()
+        self._ok("fetch", str(self._config), "--retry", "blocked_content", phase=self._phase("lifted"))
+        return f"{count} takedowns: {self._build(chance if is_killed else None)}"
+
+    def _wave(self, chance: random.Random, is_killed: bool) -> str:
+        images = chance.choice((5, 1000))
+        if not any(row["status"] == "ok" and _is_url(row["location"]) for row in self._current().values()):
+            return "nothing is on the web"
+        words = ("refresh", str(self._config), "--images", str(images))
+        if is_killed:
+            self._killed(words, chance, phase=changing.ASIDE)
+        self._ok(*words, phase=changing.ASIDE)
+        return self._build()
+
+    def _damage(self, chance: random.Random, is_killed: bool) -> str:
+        kinds = (
+            "curate",
+            "images",
+            "views",
+            "fetch/ledger",
+            "fetch/store",
+            "fetch/hashes",
+            "fetch/attempts",
+            "fetch/rejected",
+        )
+        kind = chance.choice((*kinds, "dedupe", "shards", "publish", "audit"))
+        found = sorted(path for path in (self._root / kind).rglob("*") if path.suffix in {".parquet", ".tar"})
+        if not found:
+            return f"nothing is in {kind}"
+        path, way = chance.choice(found), chance.choice(("gone", "cut", "flipped"))
+        content = bytearray(path.read_bytes())
+        if way == "gone" or not content:
+            path.unlink()
+        else:
+            content[chance.randrange(len(content))] ^= 1
+            path.write_bytes(content if way == "flipped" else content[: len(content) // 2])
+        words = ("repair", str(self._root), "--config", str(self._config))
+        if is_killed:
+            self._killed(words, chance)
+        self._ok(*words, phase=self._phase("repair"))
+        return f"{path.relative_to(self._root)} {way}: {self._build()}"
+
+    def _die(self, chance: random.Random, is_killed: bool) -> str:
+        there = sorted(
+            {row["location"] for row in self._current().values() if row["status"] == "ok" and _is_url(row["location"])}
+        )
+        gone = chance.sample(there, min(len(there), chance.choice((1, 10))))
+        for url in gone:
+            self._web.serve(route_of(url), None)
+        return f"{len(gone)} of {len(there)}"
+
+    def _appear(self, chance: random.Random, is_killed: bool) -> str:
+        lost = sorted(
+            {url for row in self._current().values() if row["status"] == "dead" for url in row["tried"] or ()}
+        )
+        found = chance.sample(lost, min(len(lost), chance.choice((1, 3))))
+        for url in found:
+            self._web.serve(route_of(url), chance.choice(self._places))
+        return f"{len(found)} of {len(lost)}"
+
+    def _try_anew(self, chance: random.Random, is_killed: bool) -> str:
+        words = ("fetch", str(self._config), "--retry", _RETRIED)
+        if is_killed:
+            self._killed(words, chance)
+        self._ok(*words, phase=self._phase("anew"))
+        return self._build()
+
+    def _look(self, chance: random.Random, is_killed: bool) -> str:
+        """Ask whatever changes nothing."""
+        before = claims.files(str(self._root))
+        asked, out = len(self._web.asked()), self._bench.folder / "peek.html"
+        self._ok("plan", str(self._config))
+        self._ok("status", str(self._root))
+        self._ok("build", str(self._config), "--why")
+        self._ok("peek", str(self._root), "--out", str(out), "--pairs", "6", "--rejected", "6")
+        self._ok("diff", str(self._root), str(self._root))
+        self._ok("takedown", "apply", str(self._config), "--dry-run")
+        images = self._standing()["images"]
+        for key in chance.sample(sorted(images), min(2, len(images))):
+            self._ok("explain", str(self._root), key)
+        _expect(claims.files(str(self._root)) == before, "a look", "it has changed files")
+        _expect(len(self._web.asked()) == asked, "a look", "the web was asked")
+        return "nothing changed"
+
+    # What must hold
+
+    def _rest(self) -> None:
+        """Look whether ROOT is sound, and another build does nothing."""
+        before = claims.files(str(self._root))
+        phase = self._phase("idle")
+        text = self._ok("build", str(self._config), phase=phase)
+        ran = [f"{stage} {unit}" for sign, stage, unit in _TOLD.findall(text) if sign != "="]
+        _expect(not ran, "a second build", f"runs {ran}\n{text[-1500:]}")
+        changed = {name for name, _ in claims.files(str(self._root)).items() ^ before.items()}
+        _expect(not changed, "a second build", f"touches {sorted(changed)[:5]}")
+        _expect(not self._requests(phase), "a second build", f"asks for {sorted(self._requests(phase))[:5]}")
+        told = self._json("verify", str(self._root))
+        notes = [note for note in told["notes"] if "lost to damage" not in str(note)]
+        _expect(not told["problems"] and not notes, "verify", f"{told['problems'][:3]} {notes[:3]}")
+
+    def _as_foretold(self, whys: list[dict[str, Any]], ran: list[tuple[str, str]]) -> None:
+        first = next(
+            (one["stage"] for one in whys if one["why"] and not one["why"].startswith("the configuration")), None
+        )
+        for one in whys:
+            unit = (one["stage"], one["unit"])
+            if one["why"] is None:
+                _expect(unit not in ran, "--why", f"does not say that {unit} runs")
+            elif one["stage"] == first and not one["why"].startswith(("follows", "the configuration")):
+                _expect(unit in ran, "--why", f"says that {unit} runs: {one['why']}")
+        unknown = {*ran} - {(one["stage"], one["unit"]) for one in whys}
+        _expect(not unknown, "--why", f"does not know {unknown}")
+
+    def _as_planned(
+        self, plan: dict[str, Any], status: dict[str, Any], before: dict[str, Any], after: dict[str, Any]
+    ) -> None:
+        fetched = (status["fetch_run"] or {"images": 0})["images"]
+        there = sum(after["rows"].get(key, {}).get("status") == "ok" for key in after["images"])
+        _expect(plan["to_fetch"] == fetched, "plan", f"{fetched} images were fetched, planned {plan['to_fetch']}")
+        known = {row["sha256"] for row in before["rows"].values()}
+        if any(line.startswith("sha256:") and line[7:] not in known for line in self.asked.takedown):
+            return  # what only the fetch tells leaves after it
+        built = {"images": len(after["images"]), "fetched": there}
+        for name, value in built.items():
+            low, high = plan["ranges"].get(name, [plan[name], plan[name]])
+            _expect(low <= value <= high, "plan", f"{name} was {value}, planned {plan[name]}, {low} to {high}")
+        for form, told in status["shards"].items():
+            low, high = plan["shards_ranges"].get(form, [plan["shards"][form]] * 2)
+            _expect(low <= told["shards"] <= high, "plan", f"{form}: {told['shards']} shards, planned {low} to {high}")
+
+    def _nothing_twice(self, before: dict[str, Any], after: dict[str, Any], requests: set[tuple[str, str]]) -> None:
+        rows = before["rows"]
+        led = {url: key for key, row in rows.items() if row["status"] == "ok" for url in row["tried"] or ()}
+        for key, image in after["images"].items():
+            for url in image["places"]:
+                if not _is_url(url) or route_of(url) not in requests:
+                    continue
+                again = key in rows and url in (rows[key]["tried"] or ())
+                _expect(not again, "asked twice", f"{url} of {image['identity']}: {rows.get(key)}")
+                other = led.get(url)
+                renamed = other is not None and key not in rows and not image["identity"].startswith("flickr:")
+                was_flickr = other is not None and self._identities.get(other, "").startswith("flickr:")
+                _expect(not (renamed and was_flickr), "asked twice", f"{url} of {image['identity']}, renamed")
+
+    def _books(self, status: dict[str, Any]) -> None:
+        _expect(status["balanced"], "books", str([line for line in status["balance"] if not line["ok"]]))
+        for name in () if self._named else self.asked.sources:
+            taken, wanted = status["sources"][name]["curate"]["in"], self.asked.pairs(name)
+            whole = ("sources.localized_narratives__coco", "split_sentences") in self.asked.options
+            narrated = name == "localized_narratives__coco" and whole
+            _expect(narrated or taken == wanted, "books", f"{name}: curate took {taken} in, of {wanted}")
+
+    def _lists(self) -> None:
+        told = self._bench.told(functools.partial(claims.listed, str(self._root)))
+        self._ever |= {*told["ids"]}
+        wanted = self._ever - {*told["ids"]}
+        _expect({*told["withdrawn"]} == wanted, "withdrawn", f"{len(told['withdrawn'])} ids, of {len(wanted)}")
+        kept = {*told["urls"]} & {*self.asked.takedown}
+        _expect(not kept, "takedown list", f"{sorted(kept)[:3]} are listed")
+        samples = self._bench.told(functools.partial(claims.samples, str(self._root)))
+        _expect(len({tuple(found) for found in samples.values()}) == 1, "formats", "hold different samples")
+
+    def _end(self) -> None:
+        """Compare with ROOTs that are built from nothing."""
+        self._build()
+        self._proved()
+        self._with_its_fetch()
+        self._anew()
+
+    def _with_its_fetch(self) -> None:
+        """Build from nothing with the same fetch: everything is equal."""
+        again = self._bench.folder / "again"
+        for name in ("ledger", "store", "attempts", "hashes", "hosts"):
+            if (self._root / "fetch" / name).exists():
+                shutil.copytree(self._root / "fetch" / name, again / "fetch" / name, copy_function=shutil.copy2)
+        for name in ("root.json", "takedown/suppression.json"):
+            if (self._root / name).exists():
+                (again / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(self._root / name, again / name)
+        config, phase = self._bench.writer.write(self.asked, again, "again"), self._phase("again")
+        ended = self._bench.pmd("build", str(config), phase=phase)
+        _expect(ended.code == 0, "with its fetch", ended.text[-1500:])
+        _expect(not self._requests(phase), "with its fetch", f"asks for {sorted(self._requests(phase))[:5]}")
+        ours, theirs = (
+            self._bench.told(functools.partial(claims.claimed, str(where))) for where in (self._root, again)
+        )
+        found = claims.differences(ours, theirs)
+        left = tuple(
+            f"curate/source={name} is only in the old" for name in situations.SOURCES if name not in self.asked.sources
+        )
+        found = [line for line in found if not line.startswith(left)]  # so that putting a source back reads nothing
+        if self._is_patched:
+            found = [line for line in found if not line.startswith(("shards/webdataset", "shards/parquet"))]
+        if self._named:
+            found = [line for line in found if not re.match(r"curate/.*: (hash|facts)", line)]
+        _expect(not found, "with its fetch", "; ".join(found[:12]))
+        samples = [self._bench.told(functools.partial(claims.samples, str(where))) for where in (self._root, again)]
+        if self._is_patched:
+            samples = [{form: sorted(of) for form, of in one.items()} for one in samples]
+        _expect(samples[0] == samples[1], "with its fetch", "other samples")
+
+    def _anew(self) -> None:
+        """Build from nothing, of a web that gives again what it gave: the ledger says the same of each image."""
+        there = self._standing()
+        places = {}
+        for key, image in there["images"].items():
+            row = there["rows"][key]
+            if row["status"] == "ok" and _is_url(row["location"]):
+                used = " ".join(route_of(row["location"]))
+                places |= {" ".join(route_of(url)): used for url in image["places"] if _is_url(url)}
+        self._web.repeat(places)
+        anew = self._bench.folder / "anew"
+        self._bench.told(functools.partial(_create, str(anew)))
+        if (self._root / "takedown/suppression.json").exists():
+            (anew / "takedown").mkdir()
+            shutil.copy2(self._root / "takedown/suppression.json", anew / "takedown")
+        config = self._bench.writer.write(self.asked, anew, "anew")
+        ended = self._bench.pmd("build", str(config), phase=self._phase("from nothing"))
+        _expect(ended.code == 0, "anew", ended.text[-1500:])
+        fresh = self._bench.told(functools.partial(claims.standing, str(anew)))
+        _expect({*fresh["images"]} == {*there["images"]}, "anew", "other images")
+        names = ("status", "sha256", "bytes", "width_px", "height_px")
+        for key, image in there["images"].items():
+            if not _is_asked_alike(there["rows"][key], image["places"]):
+                continue
+            ours, theirs = ([of[key][name] for name in names] for of in (there["rows"], fresh["rows"]))
+            _expect(ours == theirs, "anew", f"{image['identity']}: {ours}, and from nothing {theirs}")
+
+    # Asking
+
+    def _phase(self, name: str) -> str:
+        self._phases += 1
+        return f"{name} {self._phases}"
+
+    def _requests(self, phase: str) -> set[tuple[str, str]]:
+        return {(host, path) for of, host, path in self._web.asked() if of == phase}
+
+    def _standing(self) -> dict[str, Any]:
+        found: dict[str, Any] = self._bench.told(functools.partial(claims.standing, str(self._root)))
+        self._identities |= {key: image["identity"] for key, image in found["images"].items()}
+        return found
+
+    def _current(self) -> dict[str, Any]:
+        there = self._standing()
+        return {key: there["rows"][key] for key in there["images"] if key in there["rows"]}
+
+    def _ok(self, *words: str, phase: str = "other") -> str:
+        ended = self._bench.pmd(*words, phase=phase)
+        told = f"ends with {ended.code}: {ended.text[-1500:]}"
+        _expect(ended.code == 0 and not ended.traceback, " ".join(words[: 1 + (words[0] == "takedown")]), told)
+        return ended.text
+
+    def _json(self, *words: str) -> Any:
+        return _parsed(self._ok(*words, "--json"))
+
+
+def _create(root: str) -> None:
+    from pmd.store import root as roots
+
+    roots.create(root, _BITS)
+
+
+def _is_url(place: str | None) -> bool:
+    return place is not None and place.startswith(("http://", "https://"))
+
+
+def _is_asked_alike(row: dict[str, Any], places: Sequence[str]) -> bool:
+    """Return whether an image would be settled so from nothing: of places that are asked first, or are known still.
+
+    What was had from the web is not read again from an archive that came later. A picture that damage took, and that has other
+    bytes now, is `changed` alone where it was had before.
+    """
+    if row["status"] == "ok":
+        return not _is_url(row["location"]) or all(map(_is_url, places))
+    return row["status"] != "changed" and {*(row["tried"] or ())} <= {*places}
+
+
+def _parsed(text: str) -> Any:
+    """Return the JSON that a command has printed after its notes."""
+    start = re.search(r"^[\[{]", text, re.MULTILINE)
+    assert start is not None, text
+    return json.JSONDecoder().raw_decode(text[start.start() :])[0]
+
+
+def _expect(holds: bool, what: str, why: str) -> None:
+    if not holds:
+        raise WrongError(f"{what}: {why}")
+
+
+def tried(bench: Bench, seed: int, steps: Sequence[Step], tell: Callable[[str], None]) -> str | None:
+    """Go through a history; return what does not hold."""
+    try:
+        History(bench, seed).run(steps, tell)
+    except WrongError as error:
+        return str(error)
+    return None
+
+
+def shrunk(bench: Bench, seed: int, steps: list[Step], wrong: str, until: float) -> list[int]:
+    """Return the numbers of those steps of a history without which it does not fail in the same way."""
+    left = [*range(len(steps))]
+    for number in reversed(range(len(steps))):
+        if time.monotonic() > until:
+            break
+        fewer = [one for one in left if one != number]
+        found = tried(bench, seed, [steps[one] for one in fewer], lambda _: None)
+        if found is not None and found.partition(":")[0] == wrong.partition(":")[0]:
+            left = fewer
+    return left
+
+
+def _say(words: str) -> None:
+    print(words, flush=True)
+
+
+def main() -> None:
+    """Draw histories, go through them, tell."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--steps", default="5-15")
+    parser.add_argument("--keep", help="only these steps: numbers, separated by commas")
+    parser.add_argument("--shrink", type=float, default=0.0, help="seconds for which a failing history is made shorter")
+    parser.add_argument("--seconds", type=float, default=1e9, help="begin no history after so long")
+    parser.add_argument("--folder", type=Path)
+    asked = parser.parse_args()
+    folder = (asked.folder or Path(tempfile.mkdtemp(prefix="pmd-histories-"))).resolve()
+    until = time.monotonic() + asked.seconds
+    kills.warm()
+    forkserver.set_forkserver_preload(["tests.warm"])
+    forkserver.ensure_running()
+    told: dict[str, Any] = {"histories": 0, "steps": 0, "failed": {}}
+    with changing.opened() as web:
+        bench = Bench(web, folder)
+        for seed in range(asked.first, asked.first + asked.seeds):
+            if time.monotonic() > until:
+                break
+            steps = drawn(seed, *map(int, asked.steps.split("-")))
+            if asked.keep is not None:
+                steps = [steps[int(number)] for number in asked.keep.split(",") if number]
+            _say(f"seed {seed}: {len(steps)} steps")
+            wrong = tried(bench, seed, steps, _say)
+            told["histories"] += 1
+            told["steps"] += len(steps)
+            if wrong is not None:
+                _say(f"WRONG seed {seed}: {wrong}")
+                left = shrunk(bench, seed, steps, wrong, time.monotonic() + asked.shrink) if asked.shrink else []
+                told["failed"][seed] = {"wrong": wrong.partition("\n")[0][:300], "steps": left}
+        told["commands"] = dict(sorted(bench.commands.items()))
+    if asked.folder is None:
+        shutil.rmtree(folder)
+    print(json.dumps(told))
+    sys.exit(bool(told["failed"]))
+
+
+if __name__ == "__main__":
+    main()
