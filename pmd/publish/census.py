@@ -106,6 +106,11 @@ def name_of(source: str, file: File) -> str:
     return f"{flow.LISTS.at(source=source).removeprefix(f'{flow.LISTS.above}/')}/{file.name}"
 
 
+def is_by_split(file: File) -> bool:
+    """Return whether a list's file has the rows of one split, as its name says; earlier versions did not part them."""
+    return file.name.partition("-")[0] in flow.SPLITS
+
+
 def _listed(config: Config, name: str, commit: Commit) -> Listed:
     terms = config.sources[name].terms
     folder = root.publish_folder(config.root, name)

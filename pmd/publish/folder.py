@@ -9,6 +9,7 @@ build.json is written last: until it says what the release is made of, the next 
 
 from __future__ import annotations
 
+import logging
 import posixpath
 import re
 from collections import Counter
@@ -79,6 +80,11 @@ def write(config: Config, standing: Standing | None = None) -> bool:
     lists = census.committed(config, there)
     before = _before(folder)
     if not lists and not before:
+        return False
+    if not all(census.is_by_split(file) for commit in lists.values() for file in commit.files):
+        logging.getLogger("pmd.notes").warning(
+            "the lists are of an earlier version, and no release is made of them: run pmd publish CONFIG, or pmd build CONFIG"
+        )
         return False
     made_of = _made_of(config, lists, there)
     files = _files(config, lists)

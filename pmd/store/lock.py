@@ -140,10 +140,10 @@ def _parse(content: bytes, path: str) -> State:
     try:
         raw = orjson.loads(content)
         if "epoch" not in raw:  # of a version that knew no epochs, whose lock was this file: who writes, or was killed
-            last = Holder(raw["host"], raw["pid"], raw["since"], raw["command"])
-            lives = last.host == socket.gethostname() and _start_of(int(last.pid)) == raw.get("process", "")
-            until = _now() + datetime.timedelta(seconds=LEASE_S) if lives else None
-            return State(0, last, ended=False, until=until)
+            writer = Holder(raw["host"], raw["pid"], raw["since"], raw["command"])
+            lives = writer.host == socket.gethostname() and _start_of(int(writer.pid)) == raw.get("process", "")
+            ends = _now() + datetime.timedelta(seconds=LEASE_S) if lives else None
+            return State(0, writer, ended=False, until=ends)
         if not 0 <= int(raw["epoch"]) < _NO_EPOCH:
             raise ValueError(raw["epoch"])
         until = None if raw["until"] is None else datetime.datetime.fromisoformat(raw["until"])

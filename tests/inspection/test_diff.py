@@ -25,9 +25,11 @@ from pmd.inspection import diff
 from pmd.inspection.diff import hub_files, join
 from pmd.schema import keys
 from pmd.schema.exits import DIFFERENT
+from pmd.schema.tables import with_columns
 from pmd.store import commits, exchange
 from pmd.text import urls
 from tests import tiny_root
+from tests.inspection.test_verify import rewrite
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +106,23 @@ def test_two_roots(built: config.Config, other: str) -> None:
         "option same_bytes was 'merge', is 'keep'",
     }
     assert {line["folder"] for line in found["outputs"] if line["is"] == "other bytes"} >= {"shards/webdataset"}
+
+
+def test_pairs_whose_image_has_another_identity_are_shown(built: config.Config, tmp_path: Path) -> None:
+    """So it is between a ROOT of 0.1.0 and what a newer version made of it."""
+    shutil.copytree(built.root, tmp_path / "pmd")
+    folder = tmp_path / "pmd" / "curate" / "source=coco"
+
+    def renamed(pairs: pa.Table) -> pa.Table:
+        names = pa.array([f"once:{name}" for name in pairs["identity"].to_pylist()])
+        return with_columns(pairs, {"identity": names, "image_id": keys.image_ids(names)})
+
+    for path in folder.glob("pairs/*.parquet"):
+        rewrite(path, folder, renamed)
+    found = diff.diff(built.root, str(tmp_path / "pmd"))
+    (one, *_) = [example for example in found["examples"] if example["what"] == "rest"]
+    assert one["b"]["fields"]["image_id"] == keys.image_id(one["b"]["fields"]["identity"]).hex()
+    assert f"      B: image_id: {one['b']['fields']['image_id']}" in diff.render(found)
 
 
 def test_examples_show_both_sides_and_are_as_many_as_asked_for(built: config.Config, other: str) -> None:

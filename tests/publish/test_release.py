@@ -25,7 +25,7 @@ from pmd.config.options import CardOptions
 from pmd.publish import card, census, citation, croissant, folder, measured, withdrawn
 from pmd.publish.columns import COLUMNS
 from pmd.publish.rules import PUBLISHED
-from pmd.store import commits, storage
+from pmd.store import commits, root, storage
 from tests import postcards, tiny_root
 from tests.store.power_cuts import Moment, Names, Recorder
 
@@ -237,6 +237,24 @@ def test_a_readme_that_was_there_before_is_somebodys(mine: Config, encoding: str
     folder.write(mine)
     assert (released(mine) / "README.md").read_text(encoding=encoding) == "José's"
     assert (released(mine) / "README.new.md").exists()
+
+
+def test_of_lists_that_an_earlier_version_has_not_cut_by_split_no_release_is_made(
+    mine: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    where = released(mine)
+    before = contents(where)
+    commit_of = root.publish_folder(mine.root, "coco")
+    stands = commits.require(commit_of, "")
+    for file in stands.files:
+        storage.share(f"{commit_of}/{file.name}", f"{commit_of}/{file.name.partition('-')[2]}")
+    files = tuple(dataclasses.replace(file, name=file.name.partition("-")[2]) for file in stands.files)
+    commits.replace_unreadable(commit_of, dataclasses.replace(stands, files=files))
+    assert not folder.write(mine)
+    assert contents(where) == before
+    assert caplog.messages == [
+        "the lists are of an earlier version, and no release is made of them: run pmd publish CONFIG, or pmd build CONFIG"
+    ]
 
 
 def test_without_lists_there_is_no_release(mine: Config) -> None:

@@ -622,3 +622,28 @@ def test_a_host_of_very_many_labels_has_no_more_above_it_than_a_name_may_have() 
     host = "a." * 50_000 + "example.com"
     assert sum(map(len, urls.above(host))) < 2 * len(host)
     assert urls.registrable_domain(host) == "example.com"
+
+
+@pytest.mark.parametrize(
+    ("url", "former"),
+    [
+        ("http://u:p@a.example/x.jpg", "url:u:p@a.example/x.jpg"),
+        ("HTTP://U@A.Example:80/x.jpg?utm_source=b#c", "url:U@a.example/x.jpg"),
+        ("https://i.imgur.com/abcdefg_d.jpg?maxwidth=500", "url:i.imgur.com/abcdefg_d.jpg?maxwidth=500"),
+        ("https://i.imgur.com/abcdefg.JPG", "url:i.imgur.com/abcdefg.JPG"),
+        ("https://m.imgur.com/abcdefg.png", "url:m.imgur.com/abcdefg.png"),
+        ("https://imgur.io/abcdefg.png", "url:imgur.io/abcdefg.png"),
+        ("https://Thumb.wikimedia.org/a/b/thumb/a/ab/X.jpg/9px-X.jpg", "url:thumb.wikimedia.org/a/b/thumb/a/ab/X.jpg/9px-X.jpg"),
+        ("https://i.imgur.com/abcdefg.jpg", None),
+        ("https://www.imgur.com/gallery/abcdefg", None),
+        ("https://upload.wikimedia.org/a/b/thumb/a/ab/X.jpg/9px-X.jpg", None),
+        ("http://a.example/@u/x.jpg", None),
+        ("ftp://u@a.example/x.jpg", None),
+        (None, None),
+    ],
+)  # fmt: skip
+def test_what_0_1_0_called_an_image_is_known_where_it_is_called_otherwise_now(
+    url: str | None, former: str | None
+) -> None:
+    """As 0.1.0 gave them; its pictures are looked for under these names."""
+    assert urls.former_identity(pa.array([url], pa.string())).to_pylist() == [former]

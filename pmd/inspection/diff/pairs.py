@@ -157,8 +157,8 @@ def _describe(meeting: Meeting, row: Mapping[str, Any], rest: list[str]) -> dict
 
 
 def _fields(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a pair's columns by name, and upstream's fields as "meta.NAME"."""
-    fields = {name: value for name, value in row.items() if name != "meta"}
+    """Return a pair's columns by name, keys in hex, and upstream's fields as "meta.NAME"."""
+    fields = {name: value.hex() if isinstance(value, bytes) else value for name, value in row.items() if name != "meta"}
     if row.get("meta") is not None:
         fields |= {f"meta.{name}": value for name, value in orjson.loads(row["meta"]).items()}
     return fields
