@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 from pipelines import audit, curate
 from pmd import flow
 from pmd.config.engine import Engine, FlinkEngine, SparkEngine
-from pmd.engines import choosing, servers
+from pmd.engines import choosing, jobs, servers
 from pmd.images import rules as images_rules
 from pmd.store import root
 from tests.end_to_end import building
@@ -87,6 +88,12 @@ def test_a_stage_on_two_task_managers_equals_the_local_runners(
         "job-server",
     ]
     assert running.dead == ()
+    # Flink tells of each job which run it is of: a driver that is stopped cancels that one alone.
+    web = running.web
+    runs = [
+        jobs._run_of(f"{web}/jobs/{job['jid']}") for job in jobs._ask_for_json("GET", f"{web}/jobs/overview")["jobs"]
+    ]
+    assert any(re.fullmatch(rf"{tmp_path}/root/_work/epoch-\d+/curate", run or "") for run in runs)
     logs = [(Path(running.folder) / f"{process.part}.log").read_text() for process in running.processes]
     assert not any("BlobClient: Downloading" in log for log in logs)  # no jar was sent with the job
 
