@@ -33,7 +33,9 @@ from pmd.store.wanted import Wanted
 #: carry a figure, of 10 texts or more of a source. Countries stand beside people and internet users without those of which none
 #: are known. Several of a thing are passed over as one is, things named after babies are no people, and <PERSON> is a name.
 #: Rows of the last stage are marked as they were only beside those of the first.
-AUDIT_FORMAT: Final = 13
+#: 14: no few texts follow from values that cross (attributes, hosts, and gendered terms with others), nor few pairs from texts
+#: that are nearly one or on many images.
+AUDIT_FORMAT: Final = 14
 
 
 @dataclasses.dataclass(frozen=True)

@@ -130,3 +130,43 @@ def test_every_associated_term_has_one_number() -> None:
     terms = vocabulary.associated()
     assert len({term.key for term in terms}) == len(terms)
     assert {term.group for term in terms} == set(vocabulary.ASSOCIATED)
+
+
+@pytest.mark.parametrize("few", ["female", "male"])
+def test_no_few_captions_follow_from_what_is_told_of_a_term(few: str) -> None:
+    """Of two hundred captions with a hammer so few have the other sex that three are told as seven are: as ten."""
+
+    def told(number: int) -> dict[str, object]:
+        some, others = [1] * number + [0] * (200 - number), [0] * number + [1] * (200 - number)
+        female, male = (some, others) if few == "female" else (others, some)
+        captions = Captions(10_000, 2000, 2000, {"occupations/mechanic": (300, sum(female), sum(male))})
+        sums = _sums([1] * 200, female, male)
+        (row,) = associations.figures(captions, {"user": {"occupations/mechanic": sums}})
+        return row
+
+    three, seven = told(3), told(7)
+    other = {"female": "male", "male": "female"}[few]
+    assert (three[few], three[other], seven[few], seven[other]) == (None, 197, None, 193)
+    assert (three["at_most"], three["at_least"]) == (few == "female", few == "male")
+    assert three["odds"] == pytest.approx(10 / 197 if few == "female" else 197 / 10)
+    assert three[f"npmi_{few}"] == seven[f"npmi_{few}"]
+    told_alike = {name for name in three if three[name] == seven[name]}
+    assert {*three} - told_alike == {other, "odds", "score", f"npmi_{other}"}, "all that the other sex has"
+    assert (three["low"], three["high"], three["p"], three["degrees"]) == (None,) * 4
+
+
+def test_no_few_captions_without_a_gendered_term_follow() -> None:
+    sums = _sums([1] * 300, [1] * 296 + [0] * 4, [0] * 240 + [1] * 60)
+    captions = Captions(10_000, 2000, 2000, {"objects/handbag": (300, 296, 60)})
+    (row,) = associations.figures(captions, {"user": {"objects/handbag": sums}})
+    assert (row["captions"], row["female"], row["male"]) == (None, 296, 60)
+    of_ten = associations.npmi(296, 306, 2000, 10_000)
+    assert row["npmi_female"] == of_ten
+
+
+def test_that_no_caption_has_a_gendered_term_is_told() -> None:
+    sums = _sums([1] * 100, [1] * 100, [0] * 100)
+    captions = Captions(10_000, 2000, 2000, {"objects/handbag": (300, 100, 0)})
+    (row,) = associations.figures(captions, {"user": {"objects/handbag": sums}})
+    assert (row["female"], row["male"], row["odds"], row["npmi_male"]) == (100, 0, None, -1)
+    assert not row["at_least"]

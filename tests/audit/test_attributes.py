@@ -165,8 +165,10 @@ def test_tabs_in_names_and_values_part_nothing(tmp_path: Path) -> None:
     assert (found.name, found.values) == ("my column", ("a b", "c"))
 
 
-def _content(number: int, tone: list[str | None], fates: list[str]) -> dict[str, dict[str, object]]:
-    pairs, last = _pairs(number), pa.array(fates)
+def _content(
+    number: int, tone: list[str | None], fates: list[str], some: pa.RecordBatch | None = None
+) -> dict[str, dict[str, object]]:
+    pairs, last = some or _pairs(number), pa.array(fates)
     ids = np.frombuffer(b"".join(pairs["image_id"].cast(pa.binary(16)).to_pylist()), "S16")
     order = np.argsort(ids)
     codes, values = attributes._coded(pa.array(tone), "x")
@@ -207,3 +209,35 @@ def test_small_values_are_not_shown_nor_what_would_tell_them() -> None:
     # Five pairs summed up alone would be told by the total.
     assert {value: row["pairs"] for value, row in rows.items()} == {"light": 300, "not shown": 105}
     assert rows["not shown"]["female"] is None
+
+
+def _rates(tone: dict[str, tuple[int, int]], lost: tuple[int, int] = (0, 0)) -> list[dict[object, object]]:
+    """Return the share of female terms of each value after both stages, of so many men and women; some of the dark are lost."""
+    texts, fates = [], []
+    for value, numbers in tone.items():
+        for text, number, gone in zip(("a man", "a woman"), numbers, lost if value == "dark" else (0, 0), strict=True):
+            texts += [(value, text)] * number
+            fates += ["curate"] * gone + ["images"] * (number - gone)
+    pairs = batch(pair("coco", str(number), text) for number, (_, text) in enumerate(texts))
+    found = _content(len(texts), [value for value, _ in texts], fates, pairs)
+    sections: list[dict[str, object]] = [found[stage]["attributes"] for stage in ("curate", "images")]  # type: ignore[misc]
+    return [{row["value"]: row["female"] for row in section["values"]} for section in sections]  # type: ignore[attr-defined]
+
+
+def test_a_rate_tells_of_no_few_texts_with_a_term_nor_without() -> None:
+    assert _rates({"dark": (200, 5), "light": (300, 100), "mid": (300, 200)})[1] == {
+        "dark": None,
+        "light": None,  # five would be left of all else
+        "mid": 0.4,
+    }
+    assert _rates({"dark": (5, 200), "light": (300, 100), "mid": (300, 200)})[1]["dark"] is None
+    assert _rates({"dark": (200, 0), "light": (300, 100), "mid": (300, 200)})[1]["dark"] == 0, "none at all is told"
+
+
+def test_the_change_of_a_rate_tells_of_no_few_texts() -> None:
+    values = {"dark": (200, 100), "light": (300, 100), "mid": (300, 200)}
+    before, after = _rates(values, lost=(20, 7))
+    assert after["dark"] == pytest.approx(93 / 273, rel=1e-5)
+    assert before["dark"] is None, "seven women of the dark are lost"
+    before, after = _rates(values, lost=(20, 20))
+    assert (before["dark"], after["dark"]) == (pytest.approx(1 / 3, rel=1e-5), pytest.approx(80 / 260, rel=1e-5))

@@ -154,6 +154,10 @@ def test_near_duplicates_count_as_one(summary: dict[str, Any]) -> None:
             "images": 25,
             "pairs": 25,
             "texts": 2,
+            "members": [
+                f"photo taken by {name} on assignment for the daily planet all rights reserved please do not use"
+                for name in ("ann", "bob")
+            ],
         }
     ]
 

@@ -405,6 +405,49 @@ def test_of_all_sources_a_text_is_listed_that_is_far_down_the_list_of_one() -> N
     ]
 
 
+_LONG = "the quick brown fox jumps over the lazy hound beside the old mill pond at sunset yester"
+
+
+def _repeated_texts(texts: dict[str, tuple[int, int]]) -> dict[str, Any]:
+    """Return what is told of texts, each on so many photographs at first, of which so many are lost."""
+    rows, last = [], []
+    for text, (number, lost) in texts.items():
+        for place in range(number):
+            rows.append(pair("coco", f"{text}{place}", text))
+            last.append("curate" if place < lost else "images")
+    pairs, fates = batch(rows), pa.array(last)
+    kept = last.count("images")
+    books = {"curate": {"coco": Books(len(rows))}, "images": {"coco": Books(kept, {"takedown": len(rows) - kept})}}
+    summary = repeated.summary(repeated.count(pa.Table.from_batches([repeated.occurrences(pairs, fates)])))
+    partial = measure.measure(pairs, fates, WHOLE)
+    content = result(partial, books, WHOLE, {}, counted=counted(pairs, fates), repeated=summary)
+    return {stage: content["sources"]["coco"][stage]["repeated"] for stage in ("curate", "images")}
+
+
+@pytest.mark.usefixtures("english")
+def test_texts_that_are_nearly_one_do_not_tell_of_a_few_pairs_of_one_of_them() -> None:
+    """Of the one text 40 are told; with the other, of which 27 of 30 are lost, there would be 43."""
+    found = _repeated_texts(
+        {f"{_LONG}day": (60, 20), f"{_LONG}eve": (30, 27), "blue sky": (50, 0), "untitled": (40, 0)}
+    )
+    assert [(row["texts"], row["pairs"]) for row in found["curate"]["near"]["largest"]] == [(2, 90)]
+    assert {row["text"]: row["pairs"] for row in found["images"]["largest"]}[f"{_LONG}day"] == 40
+    assert found["images"]["near"]["largest"] == []
+    assert "members" not in found["curate"]["near"]["largest"][0]
+    sums = [row["pairs"] for row in found["images"]["near"]["shared_by"]]
+    assert sums == [120, 0, 0], "133, of which 130 are told"
+
+
+@pytest.mark.usefixtures("english")
+def test_pairs_of_texts_on_many_images_do_not_tell_what_one_of_them_lost() -> None:
+    """The one text on a hundred images lost four: all texts on so many would tell it."""
+    found = _repeated_texts({"blue sky": (150, 4), "untitled": (60, 30), "a map": (40, 0)})
+    assert [row["text"] for row in found["images"]["largest"]] == ["a map"]
+    assert [row["pairs"] for row in found["curate"]["shared_by"]] == [250, 150, 0]
+    assert [row["pairs"] for row in found["images"]["shared_by"]] == [216, 140, 0]
+    assert found["images"]["shared_by"][1]["share"] == pytest.approx(140 / 216, rel=1e-5)
+
+
 @pytest.mark.parametrize("share", [0.995, 0.9, 0.001])
 def test_what_is_rounded_is_not_told_as_all_or_nothing(share: float) -> None:
     assert 0 < small_cells._rounded(share, 0.02) < 1  # type: ignore[operator]
@@ -423,13 +466,13 @@ def test_what_is_rounded_is_not_told_as_all_or_nothing(share: float) -> None:
 )
 def test_no_few_users_of_a_text_follow_from_two_stages(users: tuple[int, ...], told: tuple[int | None, ...]) -> None:
     stages = ("curate", "fetch", "shard")
-    nothing: dict[str, Any] = {"largest": [], "shared_by": [{"pairs": 0}]}
+    nothing: dict[str, Any] = {"largest": [], "shared_by": [{"images": 10, "pairs": 0}]}
 
     def populations() -> dict[str, Any]:
         found = {}
         for stage, number, pairs in zip(stages, users, (300, 200, 100), strict=True):
             row = {"text": "blue sky", "pairs": pairs, "images": pairs, "users": number}
-            repeated = {"largest": [row], "shared_by": [{"pairs": 2 * pairs}], "near": nothing}
+            repeated = {"largest": [row], "shared_by": [{"images": 10, "pairs": 2 * pairs}], "near": nothing}
             found[stage] = {"pairs": 2 * pairs, "repeated": repeated}
         return found
 
@@ -439,15 +482,40 @@ def test_no_few_users_of_a_text_follow_from_two_stages(users: tuple[int, ...], t
         assert tuple(row["users"] for stage in stages for row in of[stage]["repeated"]["largest"]) == told
 
 
-def test_terms_of_harm_do_not_tell_of_a_host_that_is_hidden() -> None:
+def _with_harm(rows: dict[str, tuple[int, int]], violent: int) -> list[tuple[str, int, int | None]]:
+    """Return what is told of hosts with so many texts of violence, of so many English ones, where there are so many in all."""
     values = {"host": [{"large.example": 500, "small.example": 90, "told.example": 80}] * 2}
     values["host"][1] = {"large.example": 500, "told.example": 60}
     told = steps.Source(("curate", "shard"), (700, 600), values, {"host": [700, 600]}, 0.0)
-    rows = [{"host": f"{name}.example", "texts": 20} for name in ("large", "small", "told", "never-listed")]
+    marked = [
+        {"host": f"{name}.example", "list": "violent", "texts": texts, "english": english, "share": texts / english}
+        for name, (texts, english) in rows.items()
+    ]
     hosts: dict[str, Any] = {"coverage": {"measured": 600}}
-    population = {"hosts": hosts, "harm": {"hosts": rows}, "countries": {}, "languages": {}}
-    small_cells.hide({"sources": {"sbu_captions": {"shard": population}}, "all": {}}, {"sbu_captions": told})
-    assert [row["host"] for row in population["harm"]["hosts"]] == ["told.example", "never-listed.example"]
+    harm = {
+        "coverage": {"measured": 600},
+        "violent": {"value": violent / 600},
+        "hosts": marked,
+        "subreddits": [],
+    }
+    population = {"pairs": 600, "hosts": hosts, "harm": harm, "countries": hosts, "languages": hosts}
+    of_all = {**population, "harm": {**harm}}
+    small_cells.hide(
+        {"sources": {"sbu_captions": {"shard": population}}, "all": {"shard": of_all}}, {"sbu_captions": told}
+    )
+    assert of_all["harm"] == harm, "of all sources no more is told than of the one"
+    return [(row["host"].partition(".")[0], row["texts"], row["english"]) for row in harm["hosts"]]  # type: ignore[attr-defined, union-attr]
+
+
+def test_terms_of_harm_do_not_tell_of_a_host_that_is_hidden() -> None:
+    rows = dict.fromkeys(("large", "small", "told", "unlisted"), (20, 40))
+    assert _with_harm(rows, 120) == [("told", 20, 40), ("unlisted", 20, 40)]
+
+
+def test_terms_of_harm_tell_of_no_few_texts_of_a_host_nor_of_others() -> None:
+    assert _with_harm({"told": (40, 60), "unlisted": (20, 50)}, 60) == [("told", 40, 60), ("unlisted", 20, 50)]
+    assert _with_harm({"told": (40, 60), "unlisted": (20, 50)}, 63) == [("told", 40, 60)], "three of others"
+    assert _with_harm({"told": (40, 60), "unlisted": (20, 24)}, 90) == [("told", 40, 60), ("unlisted", 20, None)]
 
 
 def _told_by(content: Mapping[str, Any], source: str, by: str, stage: str) -> dict[str, int]:

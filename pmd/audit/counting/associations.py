@@ -10,6 +10,9 @@ Political Analysis 16(4), 2008). The interval is another: that of `estimates.rat
 that one user's album of brides does not count as thousands of captions. The source's own ratio is taken as given: it rests on
 all captions.
 Normalised pointwise mutual information (Bouma, 2009) stands beside it and describes.
+
+No few captions follow from what is told of a term: where one to nine of its captions have a female term, all figures are those of
+ten, and the odds are told as at most so; where so few have a male one, as at least so.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from numpy.typing import NDArray
 from pmd.audit.statistics import clusters, estimates, findings, losses
 from pmd.audit.statistics.clusters import Sums
 from pmd.audit.statistics.estimates import Estimate, Part
+from pmd.audit.statistics.suppression import LEAST
 from pmd.audit.texts import vocabulary
 
 #: Captions with a term and a gendered one, and clusters of them, from which there is a figure.
@@ -178,38 +182,73 @@ def figures(captions: Captions, ways: Mapping[str, Mapping[str, Sums]]) -> list[
     """
     rows = []
     if captions.female and captions.male:
+        told = dataclasses.replace(captions, having={key: _as_told(*some) for key, some in captions.having.items()})
         for group in vocabulary.ASSOCIATED:
             terms = [term for term in vocabulary.associated() if term.group == group]
-            found = [_figure(term.key, captions, ways) for term in terms]
-            scores = _scores([term.key for term in terms], captions)
+            found = [_figure(term.key, captions, told, ways) for term in terms]
+            scores = _scores([term.key for term in terms], told)
             rows += [
                 {"group": group, "term": term.name, "score": scores[term.key], **one}
                 for term, one in zip(terms, found, strict=True)
                 if one is not None
             ]
     _judge(rows)
+    for row in rows:
+        _cut(row)
     return sorted(rows, key=lambda row: (vocabulary.ASSOCIATED.index(row["group"]), -row["score"], row["term"]))
 
 
-def _figure(key: str, captions: Captions, ways: Mapping[str, Mapping[str, Sums]]) -> dict[str, Any] | None:
-    all_, female, male = captions.having.get(key, (0, 0, 0))
+def _is_few(number: int) -> bool:
+    """Return whether so many captions are too few to be told; none is no secret."""
+    return 0 < number < LEAST
+
+
+def _as_told(all_: int, female: int, male: int) -> tuple[int, int, int]:
+    """Return the captions with a term, and those of them with a female and with a male one, of which none are few.
+
+    Nor are those few that have no female term, or no male one, where it is told how many have.
+    """
+    sexes = [LEAST if _is_few(sex) else sex for sex in (female, male)]
+    lacking = [
+        told + LEAST for told, sex in zip(sexes, (female, male), strict=True) if _is_few(all_ - sex) and told == sex
+    ]
+    return max([all_, *lacking]), sexes[0], sexes[1]
+
+
+def _cut(row: dict[str, Any]) -> None:
+    """Leave of odds that are told as at most so, or at least so, no interval and no p: how many they are of would follow."""
+    del row["error"], row["drawn"]
+    if row["at_most"] or row["at_least"]:
+        row |= dict.fromkeys(("low", "high", "p", "degrees"))
+
+
+def _figure(
+    key: str, captions: Captions, told: Captions, ways: Mapping[str, Mapping[str, Sums]]
+) -> dict[str, Any] | None:
+    """Return the figure of a term; None where too little stands with it.
+
+    Args:
+        key: Of the term.
+        captions: Of the source.
+        told: The same as they are told.
+        ways: As of `figures`.
+    """
     some = {kind: by_key[key] for kind, by_key in ways.items() if key in by_key}
     if not some or min(one.clusters for one in some.values()) < LEAST_CLUSTERS:
         return None
     if min(one.pairs for one in some.values()) < LEAST_CAPTIONS:
         return None
-    drawn = {kind: _ratio(one) for kind, one in some.items()}
-    kind, draw = next(iter(drawn.items()))
-    for other, estimate in drawn.items():
-        if estimate is not draw and estimates.wider(draw, estimate) is estimate:
-            kind, draw = other, estimate
+    kind, draw = widest({kind: _ratio(one) for kind, one in some.items()})
+    true, (all_, female, male) = captions.having.get(key, (0, 0, 0)), told.having.get(key, (0, 0, 0))
     whole = captions.female / captions.male
     interval = None if draw.low is None or draw.high is None else [draw.low / whole, draw.high / whole]
     return {
-        "captions": all_,
-        "female": female,
-        "male": male,
+        "captions": all_ if all_ == true[0] else None,
+        "female": female if female == true[1] else None,
+        "male": male if male == true[2] else None,
         "odds": female / male / whole if male else None,
+        "at_most": female != true[1],
+        "at_least": male != true[2],
         "low": interval[0] if interval else None,
         "high": interval[1] if interval else None,
         "refused": draw.refused,
@@ -221,6 +260,15 @@ def _figure(key: str, captions: Captions, ways: Mapping[str, Mapping[str, Sums]]
         "npmi_female": npmi(female, all_, captions.female, captions.all),
         "npmi_male": npmi(male, all_, captions.male, captions.all),
     }
+
+
+def widest(drawn: Mapping[str, Estimate]) -> tuple[str, Estimate]:
+    """Return which of several kinds of clusters, which cross, give the widest interval, and the estimate."""
+    kind, draw = next(iter(drawn.items()))
+    for other, estimate in drawn.items():
+        if estimate is not draw and estimates.wider(draw, estimate) is estimate:
+            kind, draw = other, estimate
+    return kind, draw
 
 
 def _ratio(sums_: Sums) -> Estimate:
@@ -272,4 +320,3 @@ def _judge(rows: list[dict[str, Any]]) -> None:
         row |= {"p": judged.p, "finding": judged.finding}
         if judged.finding and judged.interval is not None:
             row["low"], row["high"] = (math.exp(end) for end in judged.interval)
-        del row["error"], row["drawn"]

@@ -308,7 +308,7 @@ def _of_term(
         lacking = max(with_term - both, LEAST)
         if others - other < LEAST:
             continue
-        kind, draw = _widest({kind: of_words[word][1] for kind, of_words in sums.items()})
+        kind, draw = associations.widest({kind: of_words[word][1] for kind, of_words in sums.items()})
         clusters = sums[kind][word][0]
         odds = other / (others - other)
         told = both / lacking / odds
@@ -339,14 +339,6 @@ def _test(draw: Estimate, odds: float, clusters: int) -> losses.Test:
     """Return the test of whether the odds of a draw are other than those without the term."""
     effect = None if draw.error is None or draw.value is None else math.log(draw.value / (1 - draw.value) / odds)
     return losses.Test(effect, draw.error, draw.degrees, clusters, draw.refused)
-
-
-def _widest(drawn: Mapping[str, Estimate]) -> tuple[str, Estimate]:
-    kind, draw = next(iter(drawn.items()))
-    for other, estimate in drawn.items():
-        if estimate is not draw and estimates.wider(draw, estimate) is estimate:
-            kind, draw = other, estimate
-    return kind, draw
 
 
 def _sums(rows: pa.Table, words: Iterable[str]) -> dict[str, tuple[int, Estimate]]:

@@ -16,8 +16,9 @@ at most a tenth of the pairs, and far less where texts are captions.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Final
 
 import numpy as np
@@ -284,27 +285,42 @@ def summary(texts: pa.Table) -> dict[str, Any]:
     group = dict(zip(compared, (compared[first] for first in neighbours.groups(compared, JACCARD)), strict=True))
     near = {"texts": len(ranked), "compared": len(compared)}
     of_sources = {name: [row for row in rows if row["source"] == name] for name in names}
+    tables = [*of_sources.values(), list(together.values())]
+    listed = {row["form"] for table in tables for stage in range(len(STAGES)) for row in _largest(table, stage)}
+    groups = _Groups(group, listed)
     found = {
-        name: _figures(mine, group, near, has_users=recorded(name).user is not None)
+        name: _figures(mine, groups, near, has_users=recorded(name).user is not None)
         for name, mine in of_sources.items()
     }
     parts = {
-        name: ({row["form"]: row for row in mine}, {row["key"]: row for row in _joined(mine, group)})
+        name: ({row["form"]: row for row in mine}, {row["key"]: row for row in _joined(mine, groups)})
         for name, mine in of_sources.items()
     }
-    return {"sources": found, "all": _figures(list(together.values()), group, near, parts, has_users=False)}
+    return {"sources": found, "all": _figures(tables[-1], groups, near, parts, has_users=False)}
 
 
-def _joined(rows: Sequence[Mapping[str, Any]], group: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return texts that are nearly one as one, each named by the text on most images; `key` is the same for all sources."""
+@dataclasses.dataclass(frozen=True)
+class _Groups:
+    """Which texts are nearly one: text → the text that its group is known by; and which texts are listed one by one."""
+
+    of: Mapping[str, str]
+    listed: Set[str]
+
+
+def _joined(rows: Sequence[Mapping[str, Any]], known: _Groups) -> list[dict[str, Any]]:
+    """Return texts that are nearly one as one, each named by the text on most images; `key` is the same for all sources.
+
+    Of its texts those have their names in `members` that are listed one by one: of others there may be any number.
+    """
     groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
-        groups[group.get(row["form"], row["form"])].append(row)
+        groups[known.of.get(row["form"], row["form"])].append(row)
     return [
         {
             "key": key,
             "form": max(members, key=lambda row: (row["images"][0], row["form"]))["form"],
             "texts": len(members),
+            "members": [row["form"] for row in members if row["form"] in known.listed],
             "images": np.sum([row["images"] for row in members], axis=0),
             "pairs": np.sum([row["pairs"] for row in members], axis=0),
         }
@@ -319,13 +335,14 @@ _Parts = Mapping[str, tuple[Mapping[str, Mapping[str, Any]], Mapping[str, Mappin
 def _parts(of_sources: _Parts, key: str, stage: int, *, near: bool) -> dict[str, list[dict[str, Any]]]:
     """Return what each source has of a text, or group, that is listed of all: of those that have it on `FREQUENT` images."""
     having = [(name, tables[near][key]) for name, tables in of_sources.items() if key in tables[near]]
-    some = [{"source": name, **_shown(row, stage)} for name, row in having if row["images"][stage] >= FREQUENT]
+    shown = _shown_group if near else _shown
+    some = [{"source": name, **shown(row, stage)} for name, row in having if row["images"][stage] >= FREQUENT]
     return {"parts": some} if of_sources else {}
 
 
 def _figures(
     rows: Sequence[Mapping[str, Any]],
-    group: Mapping[str, str],
+    groups: _Groups,
     near: Mapping[str, int],
     of_sources: _Parts | None = None,
     *,
@@ -333,7 +350,7 @@ def _figures(
 ) -> dict[str, Any]:
     """Return the figures of one population by stage; of all sources what is listed has its parts, for what may be told of it."""
     parts = of_sources or {}
-    joined = _joined(rows, group)
+    joined = _joined(rows, groups)
     found = {}
     for number, stage in enumerate(STAGES):
         shared = _shared(rows, number)
@@ -353,7 +370,7 @@ def _figures(
                 "compared": near["compared"],
                 "shared_by": _shared(joined, number),
                 "largest": [
-                    {**_shown(row, number), "texts": row["texts"]} | _parts(parts, row["key"], number, near=True)
+                    {**_shown_group(row, number), "texts": row["texts"]} | _parts(parts, row["key"], number, near=True)
                     for row in of_several
                 ],
             },
@@ -374,6 +391,13 @@ def _largest(rows: Sequence[Mapping[str, Any]], stage: int) -> list[Mapping[str,
 
 
 def _shown(row: Mapping[str, Any], stage: int) -> dict[str, Any]:
-    form = row["form"]
-    text = form if len(form) <= SHOWN else form[: SHOWN - 1] + "…"
-    return {"text": text, "images": int(row["images"][stage]), "pairs": int(row["pairs"][stage])}
+    return {"text": _named(row["form"]), "images": int(row["images"][stage]), "pairs": int(row["pairs"][stage])}
+
+
+def _shown_group(row: Mapping[str, Any], stage: int) -> dict[str, Any]:
+    """Return texts that are nearly one, with the names of all: `figures.small_cells` asks what they tell beside single texts."""
+    return {**_shown(row, stage), "members": [_named(form) for form in row["members"]]}
+
+
+def _named(form: str) -> str:
+    return form if len(form) <= SHOWN else form[: SHOWN - 1] + "…"

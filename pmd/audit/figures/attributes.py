@@ -58,13 +58,15 @@ SHORT_SIDE: Final = "shorter side, pixels"
 
 METHOD_OF_DATA: Final = (
     "The data set's own columns: licences by family, whatever their version, and sizes by the shorter side; rows of each, "
-    "and rates of terms among their English texts in the sample, from 30 on. Values with fewer than 10 rows are summed up. "
-    "They are as the data set says, and nothing here has checked them."
+    "and rates of terms among their English texts in the sample, from 30 on. Values with fewer than 10 rows are summed up, and a "
+    "rate is not told where fewer than 10 of these texts, or all but so few, have a term. They are as the data set says, and "
+    "nothing here has checked them."
 )
 METHOD: Final = (
     "Columns of the files under [audit] attributes, joined by image_id or pair_id: pairs of each value after every stage, and "
-    "rates of terms among their English texts in the sample, from 30 on. Values with fewer than 10 pairs are summed up. What a "
-    "value means, and how often it is wrong, is for who made it to say."
+    "rates of terms among their English texts in the sample, from 30 on. Values with fewer than 10 pairs are summed up. A "
+    "rate is not told where fewer than 10 of these texts have a term, or all but so few. What a value means, and how often it is "
+    "wrong, is for who made it to say."
 )
 
 
@@ -348,16 +350,30 @@ def _having(seen: Seen, number: int) -> dict[str, npt.NDArray[np.bool_]]:
     }
 
 
-def figures(by_stage: Mapping[str, tuple[int, Mapping[str, int]]], *, rates: bool) -> dict[str, dict[str, Any]]:
-    """Return the section of a population after each stage.
+@dataclasses.dataclass(frozen=True)
+class Population:
+    """What is known of a population after a stage.
 
-    Args:
-        by_stage: Stage → its pairs, and counts by key.
-        rates: Whether the counts of texts are of one source, so that they may be set against each other.
+    Attributes:
+        pairs: How many there are.
+        counts: By key, as `tally` gives them.
+        texts: English texts that were read, as "english", and those of them with each of `RATES`; empty where they are of several
+            sources, whose texts were sampled unlike: no rate is told then.
     """
+
+    pairs: int
+    counts: Mapping[str, int]
+    texts: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+
+_Values = Mapping[str, Mapping[str, int]]
+
+
+def figures(by_stage: Mapping[str, Population]) -> dict[str, dict[str, Any]]:
+    """Return the section of a population after each stage."""
     tables: dict[str, list[dict[str, dict[str, int]]]] = {}
-    for place, (_, counts) in enumerate(by_stage.values()):
-        for name, count in counts.items():
+    for place, population in enumerate(by_stage.values()):
+        for name, count in population.counts.items():
             parts = name.split("\t")
             if parts[0] == "attribute":
                 stages = tables.setdefault(parts[1], [{} for _ in by_stage])
@@ -366,25 +382,49 @@ def figures(by_stage: Mapping[str, tuple[int, Mapping[str, int]]], *, rates: boo
     for attribute, stages in sorted(tables.items()):
         pairs = [{value: row["pairs"] for value, row in stage.items()} for stage in stages]
         totals = [sum(stage.values()) for stage in pairs]
-        for place, shown in enumerate(suppression.shown(pairs, totals)):
+        shown = suppression.shown(pairs, totals)
+        told = _told(stages, [*by_stage.values()], shown)
+        for place, some in enumerate(shown):
             rows[place] += [
-                _row(attribute, value, stages[place][value], totals[place], rates=rates)
-                for value in sorted(shown, key=in_order)
+                _row(attribute, value, stages[place][value], totals[place], told[place])
+                for value in sorted(some, key=in_order)
             ]
-            if rest := totals[place] - sum(pairs[place][value] for value in shown):
-                rows[place].append(_row(attribute, suppression.NOT_SHOWN, {"pairs": rest}, totals[place], rates=False))
+            if rest := totals[place] - sum(pairs[place][value] for value in some):
+                rows[place].append(_row(attribute, suppression.NOT_SHOWN, {"pairs": rest}, totals[place], {}))
     known = [
         max((sum(row["pairs"] for row in some if row["attribute"] == name) for name in tables), default=0)
         for some in rows
     ]
     return {
         stage: {
-            "coverage": coverage(number, whole, "pairs", "has no attribute"),
+            "coverage": coverage(number, population.pairs, "pairs", "has no attribute"),
             "method": "attributes",
             "values": some,
         }
-        for (stage, (whole, _)), some, number in zip(by_stage.items(), rows, known, strict=True)
+        for (stage, population), some, number in zip(by_stage.items(), rows, known, strict=True)
     }
+
+
+def _told(
+    stages: Sequence[_Values], populations: Sequence[Population], shown: Sequence[set[str]]
+) -> list[dict[str, set[str]]]:
+    """Return of each stage "english" and each rate, and the values of which it is told; the last stage is asked first.
+
+    English texts are rows of a table. Of them few follow neither with a term nor without.
+    """
+    if not all(population.texts for population in populations):
+        return [{} for _ in stages]
+    asked = [*dict.fromkeys((len(stages) - 1, *suppression.order(len(stages))))]
+
+    def having(name: str) -> list[dict[str, int]]:
+        return [{value: number for value, row in stage.items() if (number := row.get(name, 0))} for stage in stages]
+
+    english = suppression.shown(having("english"), [one.texts["english"] for one in populations], asked, only=shown)
+    found = {"english": english}
+    for name in RATES:
+        totals = [(one.texts["english"], one.texts[name]) for one in populations]
+        found[name] = suppression.divided(having("english"), having(name), totals, english, asked)
+    return [{name: some[place] for name, some in found.items()} for place in range(len(stages))]
 
 
 def in_order(value: str) -> tuple[float, str]:
@@ -396,14 +436,16 @@ def in_order(value: str) -> tuple[float, str]:
     return math.inf if math.isnan(number) else number, value
 
 
-def _row(attribute: str, value: str, counts: Mapping[str, int], total: int, *, rates: bool) -> dict[str, Any]:
+def _row(
+    attribute: str, value: str, counts: Mapping[str, int], total: int, told: Mapping[str, set[str]]
+) -> dict[str, Any]:
     english = counts.get("english", 0)
-    told = rates and english >= LEAST_TEXTS
+    names = {name for name, values in told.items() if value in values and english >= LEAST_TEXTS}
     return {
         "attribute": attribute,
         "value": value,
         "pairs": counts["pairs"],
         "share": counts["pairs"] / total,
-        "english": english if told else None,
-        **{name: counts.get(name, 0) / english if told else None for name in RATES},
+        "english": english if "english" in names else None,
+        **{name: counts.get(name, 0) / english if name in names else None for name in RATES},
     }

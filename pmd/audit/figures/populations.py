@@ -27,7 +27,7 @@ from pmd.audit.places import places
 from pmd.audit.statistics import estimates
 from pmd.audit.statistics.estimates import Part
 from pmd.audit.statistics.figures import Draw, coverage, figure, plain
-from pmd.audit.texts import lexicon
+from pmd.audit.texts import lexicon, marks
 from pmd.text import language
 
 #: Edges of the bins in which lengths are shown: the bin from a to below b holds texts of a…b-1 words.
@@ -44,19 +44,27 @@ def populations(
     absent = lists if isinstance(lists, lexicon.Absent) else None
     by_stage: dict[str, Any] = {}
     first: list[Stratum] = []
-    tallies: dict[str, tuple[int, dict[str, int]]] = {}
+    of_attributes: dict[str, attributes.Population] = {}
     for stage in ran:
         strata = [Stratum(source, partial, CLASSES.index(stage)) for source, partial in counted]
         strata = [stratum for stratum in strata if stratum.pairs]
         by_stage[stage] = _population(strata, first, absent, known, CLASSES.index(stage))
         by_stage[stage] |= _worded(strata, lists, known[0], CLASSES.index(stage), last=stage == ran[-1])
-        tallies[stage] = (by_stage[stage]["pairs"], tallies_of(strata))
+        of_attributes[stage] = _with_texts(by_stage[stage]["pairs"], strata, is_one=len(counted) == 1)
         first = first or strata
     for stage, section in zip(ran, _licences(counted, ran), strict=True):
         by_stage[stage]["licences"] = section
-    for stage, section in attributes.figures(tallies, rates=len(counted) == 1).items():
+    for stage, section in attributes.figures(of_attributes).items():
         by_stage[stage]["attributes"] = section
     return by_stage
+
+
+def _with_texts(pairs: int, strata: Sequence[Stratum], *, is_one: bool) -> attributes.Population:
+    """Return what attributes are set against: of one source its texts with terms too."""
+    tallies = tallies_of(strata)
+    gendered = {name: texts_with(strata, name) for name in ("english", "female", "male")}
+    marked = {name: tallies.get(marks.key("mark", name), 0) for name in attributes.RATES if name not in gendered}
+    return attributes.Population(pairs, tallies, {**gendered, **marked} if is_one else {})
 
 
 def _population(

@@ -7,6 +7,7 @@ is what is told of each, added up, so that a small cell of one of them is in "ot
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -40,6 +41,7 @@ def hide(content: Mapping[str, Any], told: Mapping[str, Source]) -> None:
             _cut_sizes(population["hosts"])
             if name in told:
                 _cut_marked(stage, population, told[name])
+    _list_marked_of_all(content)
     for section in _LISTS:
         for stage, population in content["all"].items():
             _add_up(content, told, (stage, section), population[section])
@@ -94,10 +96,49 @@ def _rounded(value: float | None, near: float) -> float | None:
 
 
 def _cut_marked(stage: str, population: Mapping[str, Any], told: Source) -> None:
-    """List no host with terms of harm whose pairs are told after another step and hidden here: its texts would tell of them."""
-    named = {host for step in told.taken for host in told.of_step("host", step)}
-    hidden = named - ({*told.of_step("host", stage)} - {*told.as_before("host", stage)})
-    population["harm"]["hosts"] = [row for row in population["harm"]["hosts"] if row["host"] not in hidden]
+    """List of hosts, and of subreddits, with terms of harm those alone from which few such texts follow nowhere.
+
+    A host whose pairs are told after another step and hidden here is not listed: its texts would tell of them.
+    """
+    numbers = {*told.of_step("host", stage)} - {*told.as_before("host", stage)}
+    hidden = {host for step in told.taken for host in told.of_step("host", step)} - numbers
+    harm = population["harm"]
+    english = harm["coverage"]["measured"]
+    for kind in ("host", "subreddit"):
+        of_lists: dict[str, dict[str, Mapping[str, Any]]] = {}
+        for row in harm[f"{kind}s"]:
+            if kind != "host" or row["host"] not in hidden:
+                of_lists.setdefault(row["list"], {})[row[kind]] = row
+        harm[f"{kind}s"] = [
+            row
+            for name, rows in of_lists.items()
+            for row in _marked(rows, (english, round((harm[name]["value"] or 0) * english)))
+        ]
+
+
+def _list_marked_of_all(content: Mapping[str, Any]) -> None:
+    """List of all sources together the hosts and subreddits with terms of harm that are listed of the only one that has pairs."""
+    for stage, population in content["all"].items():
+        having = [source[stage] for source in content["sources"].values() if source[stage]["pairs"]]
+        if len(having) == 1:
+            population["harm"] |= {kind: having[0]["harm"][kind] for kind in ("hosts", "subreddits")}
+
+
+def _marked(rows: Mapping[str, Mapping[str, Any]], totals: tuple[int, int]) -> list[dict[str, Any]]:
+    """Return what is told of the hosts, or subreddits, of a list; not how many English texts one has where few lack its terms.
+
+    Args:
+        rows: By name.
+        totals: The English texts that were read, and those of them with a term of the list.
+    """
+    read, texts = ({name: row[of] for name, row in rows.items()} for of in ("english", "texts"))
+    (listed,) = suppression.shown([texts], [totals[1]])
+    (whole,) = suppression.divided([read], [texts], [totals], [listed])
+    return [
+        dict(row) if name in whole else {**row, "english": None, "share": None}
+        for name, row in rows.items()
+        if name in listed
+    ]
 
 
 def _ends(populations: Mapping[str, Any], section: str, stage: str, name: str) -> dict[str, Any]:
@@ -168,28 +209,40 @@ def hide_texts(content: Mapping[str, Any]) -> None:
 
     Of all sources together a text has what is told of it of each, also of those where it is too far down to be listed.
     """
+    told: dict[str, _ToldTexts] = {}
     for near in (False, True):
         sections = [_repeated(population, near=near) for population in content["all"].values()]
         parts = [[part for row in section["largest"] for part in row.get("parts", ())] for section in sections]
         told = {
-            name: _texts([*populations.values()], _of_source(parts, name), near=near)
+            name: _texts([*populations.values()], _of_source(parts, name), told.get(name))
             for name, populations in content["sources"].items()
         }
         for place, (stage, section) in enumerate(zip(content["all"], sections, strict=True)):
             having = [_repeated(one[stage], near=near) for one in content["sources"].values() if one[stage]["pairs"]]
             if len(having) == 1:
-                section["largest"] = having[0]["largest"]
+                section["largest"] = [dict(row) for row in having[0]["largest"]]
             else:
-                at_stage = {name: (numbers[place], same[place]) for name, (numbers, same) in told.items()}
+                at_stage = {name: (one.numbers[place], one.as_before[place]) for name, one in told.items()}
                 rows = [_text_of_all(row, at_stage) for row in section["largest"]]
                 section["largest"] = sorted(
                     (row for row in rows if row is not None), key=lambda row: (-row["images"], row["text"])
                 )
+    for group in (content["all"], *content["sources"].values()):
+        for population in group.values():
+            _cut_sums(population)
 
 
-def _of_source(parts: Sequence[Sequence[Mapping[str, Any]]], name: str) -> list[dict[str, int]]:
-    """Return what a source has of the texts that are listed of all, after each stage: text → pairs."""
-    return [{part["text"]: part["pairs"] for part in some if part["source"] == name} for some in parts]
+@dataclasses.dataclass(frozen=True)
+class _ToldTexts:
+    """What is told of a source's texts after each stage: text → pairs, and which of them are as they were."""
+
+    numbers: Sequence[Mapping[str, int]]
+    as_before: Sequence[set[str]]
+
+
+def _of_source(parts: Sequence[Sequence[Mapping[str, Any]]], name: str) -> list[list[Mapping[str, Any]]]:
+    """Return what a source has of the texts that are listed of all, after each stage."""
+    return [[part for part in some if part["source"] == name] for some in parts]
 
 
 def _text_of_all(
@@ -212,23 +265,25 @@ def _repeated(population: Mapping[str, Any], *, near: bool) -> dict[str, Any]:
 
 
 def _texts(
-    populations: Sequence[Mapping[str, Any]], also: Sequence[Mapping[str, int]], *, near: bool
-) -> tuple[list[dict[str, int]], list[set[str]]]:
-    """List what is told of a source's texts; return it, and which are as they were, with those that are listed of all alone.
+    populations: Sequence[Mapping[str, Any]], also: Sequence[Sequence[Mapping[str, Any]]], single: _ToldTexts | None
+) -> _ToldTexts:
+    """List what is told of a source's texts; return it, with those that are listed of all alone.
 
     Args:
         populations: The source after each stage.
-        also: Texts that are listed of all sources, each with the source's pairs.
-        near: Whether texts that are nearly one are meant.
+        also: Texts that are listed of all sources, each with what the source has of it.
+        single: What is told of texts one by one, where those that are nearly one are meant: beside these they tell of others.
     """
-    sections = [_repeated(one, near=near) for one in populations]
-    tables = [
-        {**more, **{row["text"]: row["pairs"] for row in one["largest"]}}
-        for one, more in zip(sections, also, strict=True)
-    ]
+    sections = [_repeated(one, near=single is not None) for one in populations]
+    listed = [[*more, *one["largest"]] for one, more in zip(sections, also, strict=True)]
+    tables = [{row["text"]: row["pairs"] for row in rows} for rows in listed]
     totals = [one["shared_by"][0]["pairs"] for one in sections]
-    found = suppression.told(tables, totals, suppression.order(len(sections)))
-    as_before = suppression.as_they_were(found, suppression.order(len(sections)))
+    asked = suppression.order(len(sections))
+    found = suppression.told(tables, totals, asked)
+    if single is not None:
+        group_of = {text: row["text"] for rows in listed for row in rows for text in row["members"]}
+        found = suppression.classes_told(found, single.numbers, group_of.get, totals, asked)
+    as_before = suppression.as_they_were(found, asked)
     for section, numbers, same in zip(sections, found, as_before, strict=True):
         rows = []
         for row in section["largest"]:
@@ -238,7 +293,33 @@ def _texts(
                 rows.append({**row, **marked, "pairs": pairs, "images": images})
         section["largest"] = rows
     _cut_users(sections)
-    return found, as_before
+    return _ToldTexts(found, as_before)
+
+
+def _cut_sums(population: Mapping[str, Any]) -> None:
+    """Round the pairs of all texts on many images to `_NEAR`, where those texts are not all told: the others would follow.
+
+    The pairs of repeated texts, exactly one, are as they are: by what they leave over it is judged what is told.
+    """
+    single, near = (_repeated(population, near=near) for near in (False, True))
+    grouped = {text for row in near["largest"] for text in row.pop("members")}
+    alone = [row for row in single["largest"] if row["text"] not in grouped]
+    exact = single["shared_by"][0]
+    for section, rows in ((single, single["largest"]), (near, [*near["largest"], *alone])):
+        for shared in section["shared_by"]:
+            some = [row for row in rows if row["images"] >= shared["images"]]
+            if sum(row["pairs"] for row in some) != shared["pairs"] or any(row.get("as_before") for row in some):
+                for name in {"pairs", "one_user_pairs"} & shared.keys() - ({"pairs"} if shared is exact else set()):
+                    shared[name] = _about(shared[name], population["pairs"])
+                if population["pairs"] and shared["pairs"] is not None:
+                    shared["share"] = shared["pairs"] / population["pairs"]
+
+
+def _about(pairs: int, whole: int) -> int | None:
+    """Return pairs to the nearest multiple of `_NEAR` that is no more than all; None where there are so few of these."""
+    if not pairs:
+        return 0
+    return min(max(round(pairs / _NEAR), 1), whole // _NEAR) * _NEAR or None
 
 
 def _cut_users(sections: Sequence[Mapping[str, Any]]) -> None:

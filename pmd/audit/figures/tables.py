@@ -85,9 +85,9 @@ SCHEMAS: Final[Mapping[str, pa.Schema]] = {
     "harm.hosts": _of_populations("host text, list text, texts count, english count, share number"),
     "harm.subreddits": _of_populations("subreddit text, list text, texts count, english count, share number"),
     "associations.terms": _of_populations(
-        "group text, term text, captions count, female count, male count, odds number, low number, high number, "
-        "score number, npmi_female number, npmi_male number, cluster text, clusters count, degrees number, p number, "
-        "finding truth, refused text, carried_by text"
+        "group text, term text, captions count, female count, male count, odds number, at_most truth, at_least truth, "
+        "low number, high number, score number, npmi_female number, npmi_male number, cluster text, clusters count, "
+        "degrees number, p number, finding truth, refused text, carried_by text"
     ),
     "attributes.values": _of_populations(
         "attribute text, value text, pairs count, share number, english count, female number, male number, "

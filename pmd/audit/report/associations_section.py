@@ -52,10 +52,10 @@ def _chart(source: str, rows: Sequence[Mapping[str, Any]]) -> str:
     for group, some in groups.items():
         drawn.append(Ratio(group))
         for row in _ends(some):
-            said = f"{row['term']}: odds {formatting.ratio(row['odds'])}, {formatting.count(row['captions'])} captions"
-            interval = None if row["low"] is None or row["high"] is None else (row["low"], row["high"])
+            said = f"{row['term']}: odds {_odds(row)}, {formatting.count(row['captions'])} captions"
             style = "after a" if row["odds"] >= 1 else "after b"
-            note = f"{formatting.ratio(row['odds'])}  of {formatting.short(row['captions'])}"
+            note = f"{_odds(row)}  of {formatting.short(row['captions'])}"
+            interval = None if row["low"] is None or row["high"] is None else (row["low"], row["high"])
             is_faint = interval is None or interval[0] * _WIDEST < interval[1]
             drawn.append(Ratio(row["term"], [(row["odds"], style, said)], note, interval, is_faint))
     title = f"{source}: odds of female to male terms in captions with a term, beside the source's own"
@@ -67,6 +67,13 @@ def _chart(source: str, rows: Sequence[Mapping[str, Any]]) -> str:
     )
     pictures = "".join(page.chart(one, *keys) for one in ratios.charts_of(drawn, title))
     return f"<h3>{escape(source)}: odds, beside the source's own</h3>{pictures}" if drawn else ""
+
+
+def _odds(row: Mapping[str, Any]) -> str:
+    """Return the odds of a row, with a sign where they are told as at most, or at least, so."""
+    if row["odds"] is None:
+        return "–"
+    return f"{'≤ ' if row['at_most'] else '≥ ' if row['at_least'] else ''}{formatting.ratio(row['odds'])}"
 
 
 def _tables(source: str, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -101,14 +108,13 @@ def _ends(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _row(row: Mapping[str, Any]) -> str:
-    odds = "–" if row["odds"] is None else formatting.ratio(row["odds"])
     ends = "" if row["low"] is None else f" <small>{escape(formatting.ratios((row['low'], row['high'])))}</small>"
     verdict = row["refused"] or ("finding" if row["finding"] else "")
     npmi = "".join(f"<td>{_npmi(row[name])}</td>" for name in ("npmi_female", "npmi_male"))
     counts = "".join(f"<td>{formatting.count(row[name])}</td>" for name in ("captions", "female", "male"))
     return (
         f'<tr><th scope="row">{escape(row["term"])}</th>'
-        f"{counts}<td>{escape(odds)}{ends}</td><td>{formatting.minus(row['score'], 1)}</td>{npmi}"
+        f"{counts}<td>{escape(_odds(row))}{ends}</td><td>{formatting.minus(row['score'], 1)}</td>{npmi}"
         f'<td class="words">{escape(row["cluster"])}</td><td>{formatting.count(row["clusters"])}</td>'
         f'<td class="wide">{escape(row["carried_by"])}</td><td class="words">{escape(verdict)}</td></tr>'
     )

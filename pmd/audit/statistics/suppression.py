@@ -11,12 +11,14 @@ something summed up.
 
 A class of rows may have hardly a pair beside the rows that are told: it is not told then. What the told rows make up together
 (`added_up`) is no secret, and takes its place where the class is what is asked for.
+
+A row may be divided in two: texts of a value with a term, and those without. Both are rows of tables then (`divided`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 #: Pairs from which a cell is shown.
@@ -33,10 +35,51 @@ def order(stages: int) -> list[int]:
 
 
 def shown(
-    tables: Sequence[Mapping[str, int]], totals: Sequence[int] | None, asked: Sequence[int] | None = None
+    tables: Sequence[Mapping[str, int]],
+    totals: Sequence[int] | None,
+    asked: Sequence[int] | None = None,
+    *,
+    only: Sequence[Collection[str]] | None = None,
 ) -> list[set[str]]:
     """Return which rows of each table are shown, where none is given as it was: see `told`."""
-    return [set(found) for found in told(tables, totals, asked, hold=False)]
+    return [set(found) for found in told(tables, totals, asked, hold=False, only=only)]
+
+
+def divided(
+    wholes: Sequence[Mapping[str, int]],
+    parts: Sequence[Mapping[str, int]],
+    totals: Sequence[tuple[int, int]],
+    may: Sequence[Collection[str]],
+    asked: Sequence[int] | None = None,
+) -> list[set[str]]:
+    """Return the rows of which it is told how many of their pairs have something: neither these are few nor those without it.
+
+    Args:
+        wholes: Of each stage, row → pairs.
+        parts: Row → those of these pairs that have it.
+        totals: All pairs of each stage, in rows or not, and those that have it.
+        may: The rows of which it may be told.
+        asked: The order in which stages are asked; by default their own.
+    """
+    having = [{name: pairs for name, pairs in table.items() if pairs} for table in parts]
+    lacking = [
+        {name: left for name, pairs in whole.items() if (left := pairs - part.get(name, 0))}
+        for whole, part in zip(wholes, parts, strict=True)
+    ]
+    sides = (having, [some for _, some in totals]), (lacking, [whole - some for whole, some in totals])
+    found = [{*whole} & {*some} for whole, some in zip(wholes, may, strict=True)]
+    while True:
+        # What the one side hides may be what the other side needs for its own: until both agree.
+        now = found
+        for tables, of_all in sides:
+            some = shown(tables, of_all, asked, only=now)
+            now = [
+                {name for name in rows if name in told_of or name not in table}
+                for rows, told_of, table in zip(now, some, tables, strict=True)
+            ]
+        if now == found:
+            return found
+        found = now
 
 
 def told(
@@ -45,6 +88,7 @@ def told(
     asked: Sequence[int] | None = None,
     *,
     hold: bool = True,
+    only: Sequence[Collection[str]] | None = None,
 ) -> list[dict[str, int]]:
     """Return what is told of each table: row → pairs.
 
@@ -53,6 +97,7 @@ def told(
         totals: The pairs of all rows of each, shown or not; None where rows overlap, so that nothing follows from a total.
         asked: The order in which stages are asked; by default their own.
         hold: Whether large rows that hardly changed are given as they were.
+        only: The rows of each that may be told; by default all.
     """
     found: list[dict[str, int]] = [{} for _ in tables]
     done: list[int] = []
@@ -60,6 +105,8 @@ def told(
         table = tables[place]
         some: dict[str, int] = {}
         for name, pairs in table.items():
+            if only is not None and name not in only[place]:
+                continue
             now = _as_told(pairs, [found[other][name] for other in done if name in found[other]], hold=hold)
             if now is not None and now >= LEAST:
                 some[name] = now
