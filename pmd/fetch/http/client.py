@@ -606,7 +606,7 @@ def never() -> bool:
 
 def _today(answer: Answer, target: Target, refused: Ended) -> str | None:
     """Return where a picture is today whose older address was refused, and for no other reason; None where that is not known."""
-    if answer.http_status is None or refused.status != outcome.status_of_http(answer.http_status):
+    if answer.http_status is None or refused.status not in (outcome.status_of_http(answer.http_status), "rate_limited"):
         return None
     place = outcome.moved(target.host, target.path, answer.http_status)
     return place and f"{target.scheme}://{place}"
