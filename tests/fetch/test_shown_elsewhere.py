@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 from typing import Final
 
 import pytest
@@ -57,6 +58,31 @@ def test_a_picture_that_others_show_is_had(web: Web) -> None:
     with Lane(options(web, robots=False, store="original"), contact="", patience=HASTE) as lane:
         got = {names[fetched.image_id]: fetched for fetched in lane.fetch(rows)}
     assert {name: (got[name].status, got[name].stored) for name in ANSWERS} == dict.fromkeys(ANSWERS, ("ok", JPEG))
+
+
+def test_an_address_that_a_strict_server_refuses_is_asked_for_as_the_standard_has_it(web: Web) -> None:
+    """Tomcat answers so. What other servers take as it stands is asked for once."""
+    web.routes |= {
+        "strict.test/a[1]|b.jpg?c={d}": reply(status=400),
+        "strict.test/a%5B1%5D%7Cb.jpg?c=%7Bd%7D": reply(JPEG),
+        "lax.test/a[1]|b.jpg?c={d}": reply(JPEG),
+        "gone.test/a[1].jpg": reply(status=404),
+        "bad.test/a.jpg": reply(status=400),
+        "stubborn.test:81/a[1].jpg": reply(status=400),
+        "stubborn.test:81/a%5B1%5D.jpg": reply(status=400),
+    }
+    urls = {
+        "http://strict.test/a[1]|b.jpg?c={d}": ("ok", 2),
+        "http://lax.test/a[1]|b.jpg?c={d}": ("ok", 1),
+        "http://gone.test/a[1].jpg": ("dead", 1),
+        "http://bad.test/a.jpg": ("dead", 1),
+        "http://stubborn.test:81/a[1].jpg": ("dead", 2),
+    }
+    places = {"*:80": f"127.0.0.1:{web.port}", "*:81": f"127.0.0.1:{web.port}"}
+    with Lane(options(robots=False, resolve=places), contact="", patience=HASTE) as lane:
+        got = {fetched.location: fetched for fetched in lane.fetch(table(*(image_row(url, url) for url in urls)))}
+    asked = collections.Counter(request.host.partition(":")[0] for request in web.asked())
+    assert {url: (got[url].status, asked[url.split("/")[2].partition(":")[0]]) for url in urls} == urls
 
 
 def test_what_has_no_picture_is_what_it_was(web: Web) -> None:
