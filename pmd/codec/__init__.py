@@ -12,6 +12,7 @@ Nothing here trusts its input. Modules, each importing only those above it::
     plain        JPEGs whose header says all, read by ourselves
     opening      a file with an acceptable header, read by Pillow; nothing is decoded yet
     soundness    whether a file's structure is whole
+    cut          whether one that does not decode has broken off
     orientation  which way up a picture stands
     outline      what a picture is beside its pixels
     colour       any colours as sRGB, eight bits, on white
@@ -35,6 +36,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pmd.codec.cut import is_cut
     from pmd.codec.encoding import encode, encode_jpeg
     from pmd.codec.form import ORIGINAL, Form
     from pmd.codec.header import EXTENSIONS, MAX_FRAMES, sniff, written_size
@@ -62,6 +64,7 @@ __all__ = [
     "encode_jpeg",
     "formed",
     "hash_of",
+    "is_cut",
     "is_telling",
     "libraries",
     "perceptual_hash",
@@ -91,6 +94,7 @@ _HOMES = {
     "encode_jpeg": "encoding",
     "formed": "scaling",
     "hash_of": "preparing",
+    "is_cut": "cut",
     "is_telling": "perceptual",
     "libraries": "versions",
     "perceptual_hash": "perceptual",

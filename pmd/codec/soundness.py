@@ -97,7 +97,7 @@ def _unstuffed(content: bytes, at: int) -> int:
 def _is_whole_png(opened: Opened) -> bool:
     """Return whether all chunks are there to the last, pixels among them and their checksums right."""
     content, pixels = opened.content, 0
-    for name, start, end in _png_chunks(content):
+    for name, start, end in png_chunks(content):
         if name == b"IEND":
             return pixels > 0
         if name == b"IDAT":
@@ -109,7 +109,7 @@ def _is_whole_png(opened: Opened) -> bool:
     return False
 
 
-def _png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
+def png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Yield (name, start, end) of the chunks that end within a PNG."""
     at = 8
     while (end := at + 8 + int.from_bytes(content[at : at + 4], "big")) + 4 <= len(content):

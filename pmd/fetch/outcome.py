@@ -309,9 +309,14 @@ def status_of(http_status: int, headers: Mapping[str, Sequence[str]]) -> str:
 
 
 def _is_whole(ranges: Sequence[str]) -> bool:
-    """Return whether the part that an answer has is all that there is, as far as it says; nobody has asked for a part."""
+    """Return whether the part that an answer has is all that there is, as far as it says; nobody has asked for a part.
+
+    A range that ends behind its own total says nothing (RFC 9110 §14.4): some servers are one off.
+    """
     found = [_CONTENT_RANGE.fullmatch(value.strip()) for value in ranges]
-    return all(part is None or (int(part[1]) == 0 and part[3] in {"*", str(int(part[2]) + 1)}) for part in found)
+    return all(
+        part is None or (int(part[1]) == 0 and (part[3] == "*" or int(part[3]) <= int(part[2]) + 1)) for part in found
+    )
 
 
 def without_picture(http_status: int) -> str:
@@ -320,6 +325,21 @@ def without_picture(http_status: int) -> str:
     Whoever says 202 may have one later, and whoever says 206 or 201 has not said that this is it (RFC 9110 §15.3).
     """
     return "not_an_image" if http_status in {200, 203} else "server_error"
+
+
+def of_cut(http_status: int, *, has_end: bool) -> str:
+    """Return the status of an answer whose picture is cut.
+
+    Where only the end of its connection was the end of the answer, nobody has said that this is all of it.
+
+    Args:
+        http_status: Of the answer.
+        has_end: Whether it said where it ends.
+    """
+    without = without_picture(http_status)
+    if without != "not_an_image":
+        return without
+    return "undecodable" if has_end else "connection"
 
 
 def most_informative(statuses: Iterable[str]) -> str:
@@ -345,6 +365,17 @@ def moved(host: str, path: str, http_status: int | None) -> str | None:
             place = found.expand(today) if isinstance(today, str) else today(found)
             return place if place != host + path else None
     return None
+
+
+def conforming(path: str) -> str:
+    """Return a path, with its query, in which what RFC 3986 allows nowhere is escaped.
+
+    Browsers leave some of it as it is, and most servers take it. Tomcat answers 400 (its "relaxedPathChars").
+    """
+    return _NOWHERE_ALLOWED.sub(lambda found: f"%{ord(found.group()):02X}", path)
+
+
+_NOWHERE_ALLOWED: Final = re.compile(r"[\[\]\\^`{|}]")
 
 
 def tags_of(http_status: int) -> Set[str]:

@@ -31,7 +31,8 @@ from pmd.fetch.ledger import state
 from pmd.schema.exits import TIME_IS_UP
 from pmd.store import lock, register, root
 from pmd.terminal import endings
-from tests.fetch.conftest import Web, photo, reply
+from tests.fetch import pace
+from tests.fetch.conftest import SITE_FILES, Web, photo, reply
 
 COUNT = 60
 RATE = 80  # requests a second
@@ -70,7 +71,10 @@ def known(folder: Path, web: Web, lanes: int = 4, *, slow: int = 0) -> Config:
     return chosen
 
 
-def test_four_lanes_in_processes_keep_the_limit_of_a_host_together(tmp_path: Path, web: Web) -> None:
+def test_four_lanes_in_processes_keep_the_limit_of_a_host_together(
+    tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "FetchLane", pace.NotedLane)
     chosen = known(tmp_path, web)
     assert len(fetch_needs.pending_images(chosen)) == 4
     with root.writer(chosen.root, "test"):
@@ -78,11 +82,10 @@ def test_four_lanes_in_processes_keep_the_limit_of_a_host_together(tmp_path: Pat
     ledgers = [state.read_ledger(chosen.root, shard) for shard in range(4)]
     assert sum(ledger.num_rows for ledger in ledgers) == COUNT
     assert {status for ledger in ledgers for status in ledger["status"].to_pylist()} == {"ok"}
-    times = sorted(request.at for request in web.asked())
-    assert len(times) == COUNT
-    window = 20  # requests: four lanes may each have one at either end of the time that these take
-    spans = [later - earlier for earlier, later in zip(times, times[window:], strict=False)]
-    assert min(spans) >= (window - 2 * 4) / RATE
+    assert len(web.asked()) == COUNT
+    by_lane = [pace.turns(pace.file_of(tmp_path, lane), "photos.test") for lane in range(4)]
+    assert sum(map(len, by_lane)) == len(web.log) == COUNT + 4 * len(SITE_FILES)
+    pace.check(by_lane, RATE, window=20)
     assert web.most_at_once <= 8
     assert not (tmp_path / "root" / "_work" / "fetch").exists()
     assert fetch_needs.pending_images(chosen) == {}

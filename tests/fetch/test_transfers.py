@@ -19,7 +19,7 @@ from pmd.fetch.http.head import ENDLESS, Head
 from pmd.fetch.lane.engine import Lane
 from pmd.fetch.politeness import slots
 from pmd.fetch.politeness.slots import Slot
-from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
+from tests.fetch.conftest import HASTE, Behaviour, Web, image_row, options, photo, reply, table
 
 JPEG = photo()
 
@@ -99,6 +99,11 @@ CLOSES = b"Connection: close\r\n"
         (b"Content-Length: many\r\n" + CLOSES, b"abc", b"abc"),
         (b"Content-Length: -5\r\n" + CLOSES, b"abc", b"abc"),
         (b"Content-Length: -5\r\nContent-Length: 3\r\n" + CLOSES, b"abc", b"abc"),
+        (b"no colon\r\nContent-Length: 3\r\n", b"abc", b"abc"),  # nor does it say that it closes: it has
+        (b"Content-Length:\r\n", b"abc", b"abc"),
+        (b"Transfer-Encoding: binary\r\n", b"abc", b"abc"),
+        (b"Transfer-Encoding: none\r\nContent-Length: 3\r\n", b"abc", b"abc"),
+        (b"Transfer-Encoding: binary, chunked\r\n", b"3\r\nabc\r\n0\r\n\r\n", b"abc"),
         (b"X: " + b"x" * 90_000 + b"\r\nno colon\r\n" + b"Y: y\r\n" * 300 + CLOSES, b"abc", b"abc"),
     ],
 )  # fmt: skip
@@ -111,7 +116,8 @@ def test_what_browsers_pass_over_is_passed_over(head: bytes, body: bytes, conten
 @pytest.mark.parametrize(
     ("head", "body", "status"),
     [
-        (b"no colon\r\nContent-Length: 3\r\n", b"abc", "server_error"),  # does not say that it closes
+        (b"Transfer-Encoding: gzip\r\n" + CLOSES, b"abc", "server_error"),
+        (b"Transfer-Encoding: gzip, chunked\r\n" + CLOSES, b"3\r\nabc\r\n0\r\n\r\n", "server_error"),
         (b"Content-Length: 3\r\nContent-Length: 5\r\nno colon\r\n" + CLOSES, b"abc", "server_error"),
         (b"Content-Length: 3, 5\r\nno colon\r\n" + CLOSES, b"abc", "server_error"),
         (b"no colon\r\nX: \0\r\n" + CLOSES, b"abc", "server_error"),
@@ -149,15 +155,15 @@ def test_a_second_look_only_ever_breaks(noise: bytes) -> None:
 
 
 def test_a_second_look_takes_a_turn_and_fails_as_the_first(web: Web) -> None:
-    ends = f"Content-Length: {len(JPEG)}\r\nConnection: close\r\n\r\n".encode()
+    ends = f"Content-Length: {len(JPEG)}\r\n\r\n".encode()
 
-    def odd(end: bytes) -> object:
+    def odd(end: bytes) -> Behaviour:
         async def answer(writer: asyncio.StreamWriter) -> None:
             writer.write(b"HTTP/1.1 200 OK\r\nno colon\r\n" + end + JPEG)
 
         return answer
 
-    web.routes |= {"a.test/x": odd(ends), "b.test/x": odd(ends.replace(b"Connection: close", b"X: y"))}  # type: ignore[dict-item]
+    web.routes |= {"a.test/x": odd(ends), "b.test/x": odd(b"Content-Length: 5\r\n" + ends)}
     rows = table(image_row("a", "http://a.test/x"), image_row("b", "http://b.test/x"))
     with Lane(options(web, robots=False, concurrency=1), contact="", patience=HASTE) as lane:
         got = {fetched.location: fetched for fetched in lane.fetch(rows)}

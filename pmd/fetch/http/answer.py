@@ -24,6 +24,7 @@ class Answer:
         status: One of `pmd.schema.statuses`; ok means that `content` is an image by its first bytes.
         content: The body, decoded from a content encoding.
         slot: Held while `content` is; the caller releases it.
+        of_cut: The status where that is a picture which is cut.
         seconds: Time on the network, waiting for turns left out.
         asked: Host and port last asked.
         answered: It answered something.
@@ -39,6 +40,7 @@ class Answer:
     policy: str | None = None
     policy_evidence: str | None = None
     error: str | None = None
+    of_cut: str = "undecodable"
     seconds: float = 0.0
     asked: tuple[str, int] | None = None
     answered: bool = False

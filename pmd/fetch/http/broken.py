@@ -52,7 +52,14 @@ _NO_HTTP: Final = ("chunk", "encoding", "response headers")
 _BARE_ENDS: Final = ("unexpected eof while reading", "SSL_ERROR_SYSCALL, errno 0")
 
 #: What browsers pass over: these answers are worth another look (`pmd.fetch.http.second_look`).
-_PASSED_OVER: Final = ("Header without colon", "Invalid Content-Length")
+_PASSED_OVER: Final = (
+    "Header without colon",
+    "Invalid Content-Length",
+    "Unsolicited Transfer-Encoding",
+    "Unsupported HTTP/1 subversion",
+    "Unsupported HTTP version",
+    "Version mismatch",
+)
 
 
 def is_bare_end(error: pycurl.error) -> bool:

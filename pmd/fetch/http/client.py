@@ -48,6 +48,8 @@ _LONGEST_URL: Final = 1 << 14
 #: The first of the statuses that say that it is the server's fault (RFC 9110 §15.6).
 _SERVER_ERRORS: Final = 500
 
+_BAD_REQUEST: Final = 400
+
 _ROBOTS_PATH: Final = "/robots.txt"
 
 #: Seconds between two looks whether requests may be sent again.
@@ -605,11 +607,14 @@ def never() -> bool:
 
 
 def _today(answer: Answer, target: Target, refused: Ended) -> str | None:
-    """Return where a picture is today whose older address was refused, and for no other reason; None where that is not known."""
-    if answer.http_status is None or refused.status != outcome.status_of_http(answer.http_status):
+    """Return how a picture may be had whose address was refused, and for no other reason; None where that is not known."""
+    if answer.http_status is None or refused.status not in (outcome.status_of_http(answer.http_status), "rate_limited"):
         return None
     place = outcome.moved(target.host, target.path, answer.http_status)
-    return place and f"{target.scheme}://{place}"
+    if place is not None:
+        return f"{target.scheme}://{place}"
+    escaped = outcome.conforming(target.path) if answer.http_status == _BAD_REQUEST else target.path
+    return target.origin + escaped if escaped != target.path else None
 
 
 def _status_of_failure(error: BaseException) -> str:

@@ -60,15 +60,28 @@ class Head(NamedTuple):
         return values[0] if values else None
 
     @property
+    def has_end(self) -> bool:
+        """Whether it says where the body ends; else only the connection's end does (RFC 9112 §6.3)."""
+        if "transfer-encoding" in self.headers:
+            return "chunked" in self.transfer_codings
+        return self.content_length is not None
+
+    @property
     def content_length(self) -> int | None:
         """How long the body is said to be; None where nothing is said that is a number, `ENDLESS` for more than anybody sends.
 
-        Where it comes in a transfer coding, that says where it ends, and a length beside it nothing (RFC 9112 §6.3).
+        Where it comes in chunks, they say where it ends, and a length beside them nothing (RFC 9112 §6.3).
         """
-        said = self.first("content-length") if "transfer-encoding" not in self.headers else None
+        said = self.first("content-length") if "chunked" not in self.transfer_codings else None
         if not said or not (said.isascii() and said.isdigit()):
             return None
         return int(said) if len(said) <= _LENGTH_DIGITS else ENDLESS
+
+    @property
+    def transfer_codings(self) -> list[str]:
+        """The transfer codings that it names. Browsers know "chunked" alone, and pass over what else stands there."""
+        said = self.headers.get("transfer-encoding", ())
+        return [coding.strip(_BLANK).lower() for value in said for coding in value.split(",")]
 
 
 def _unfolded(lines: Sequence[bytes]) -> Iterator[bytes]:

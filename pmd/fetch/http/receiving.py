@@ -98,12 +98,12 @@ class ImageBody:
         if status != OK:
             end = self._end(Then.DRAIN, status, f"HTTP {head.http_status}")
             return self._denied(head, Then.DRAIN) or end
-        return self._denied(head, Then.HANG_UP) or self._awaited(head)
+        return self._denied(head, Then.HANG_UP) or self._awaited(head, outcome.without_picture(head.http_status))
 
     def _redirected(self, head: Head) -> Then:
         location = head.first("location")
-        if not location:
-            return self._end(Then.DRAIN, "too_many_redirects", "a redirect without a target")
+        if not location:  # browsers show what came with it
+            return self._awaited(head, "too_many_redirects")
         self.location = addresses.location(location)
         return Then.DRAIN
 
@@ -116,14 +116,15 @@ class ImageBody:
         self._answer.policy, self._answer.policy_evidence = f"denied by {who}", evidence
         return self._end(then, "opted_out", evidence)
 
-    def _awaited(self, head: Head) -> Then:
+    def _awaited(self, head: Head, without: str) -> Then:
         length, limit = head.content_length, self._options.max_bytes
         if length == ENDLESS:
             return self._end(Then.HANG_UP, "server_error", "Content-Length of more digits than there are bytes")
         if length is not None and length > limit:
             return self._end(Then.HANG_UP, "too_large", f"Content-Length {length} over {limit}")
         self._said = head.first("content-type") or "no Content-Type"
-        self._without = outcome.without_picture(head.http_status)
+        self._without = without
+        self._answer.of_cut = outcome.of_cut(head.http_status, has_end=head.has_end)
         self._codings = codings.named(head.all("content-encoding"))
         self._judged = bool(self._codings)
         if length is not None and not self._codings:
@@ -189,6 +190,8 @@ class ImageBody:
         """Return what is said of an answer without a picture: its status and the evidence."""
         content = self._beginning(16)
         begins = f"{self._said}, begins with {content!r}" if content else f"{self._said}, no body"
+        if self._without == "too_many_redirects":
+            return self._without, f"a redirect without a target: {begins}"
         return (
             self._without,
             begins if self._without == "not_an_image" else f"HTTP {self._answer.http_status}, {begins}",

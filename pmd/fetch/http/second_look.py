@@ -1,8 +1,9 @@
-"""Answers that libcurl refuses and browsers show: a header line without a colon, a length that is no number.
+"""Answers that libcurl refuses and browsers show.
 
-libcurl cannot be told to pass over them. So such a host is asked once more, the whole answer is read, and the standard
-library's reader is given it without those lines. That is safe only where the answer says that the connection closes after it:
-otherwise nobody knows where it ends.
+They have a header line without a colon, a length that is no number, a version of HTTP that there is not, or a transfer coding
+that nobody knows. libcurl cannot be told to pass over them. So such a host is asked once more, on a connection of its own, which
+is read to its end: where that is, the answer is over, whatever it says. The standard library's reader is given it without those
+lines.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from pmd.fetch.politeness.slots import Slot
 _HEAD_BYTES: Final = 300 * 1024
 _LINES: Final = 5000
 _PIECE: Final = 1 << 16
-#: Headers that say where a body ends: all that the reader is told.
-_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
+#: Transfer codings that change the body, and that nobody is asked for (RFC 9112 §7.2).
+_PACKED: Final = frozenset({"compress", "deflate", "gzip", "x-compress", "x-gzip"})
 
 
 async def ask(target: Target, route: Route, headers: Sequence[str], authorities: str, slot: Slot, limit: int) -> bytes:
@@ -83,12 +84,15 @@ def read(answer: bytes) -> tuple[Head, bytes]:
     lines, body = _parted(answer)
     kept = [lines[0], *(line for line in lines[1:] if _is_header(line))]
     head = Head.of(kept)
-    if "close" not in ", ".join(head.all("connection")).lower():
-        raise Broken("server_error", "does not say where it ends")
+    is_chunked = "chunked" in head.transfer_codings
+    if not _PACKED.isdisjoint(head.transfer_codings):
+        raise Broken("server_error", f"comes packed: {', '.join(head.transfer_codings)[:100]}")
     lengths = {value.strip() for values in head.all("content-length") for value in values.split(",")}
     if len(lengths) > 1:
         raise Broken("server_error", f"ends at more than one place: {', '.join(sorted(lengths))[:100]}")
-    framed = b"".join(line for line in kept[1:] if line.partition(b":")[0].strip().lower() in _FRAMING)
+    framed = (
+        b"Transfer-Encoding: chunked\r\n" if is_chunked else b"".join(line for line in kept[1:] if _is_length(line))
+    )
     response = http.client.HTTPResponse(_Answer(b"HTTP/1.1 200 OK\r\n" + framed + b"\r\n" + body))  # type: ignore[arg-type]
     try:
         response.begin()
@@ -117,10 +121,14 @@ def _parted(answer: bytes) -> tuple[list[bytes], bytes]:
 
 
 def _is_header(line: bytes) -> bool:
-    name, colon, value = line.partition(b":")
+    _, colon, value = line.partition(b":")
     if not colon:
         return line[:1] in (b" ", b"\t")
-    return name.strip().lower() != b"content-length" or value.strip().isdigit() or b"," in value
+    return not _is_length(line) or value.strip().isdigit() or b"," in value
+
+
+def _is_length(line: bytes) -> bool:
+    return line.partition(b":")[0].strip().lower() == b"content-length"
 
 
 def _is_refused(line: bytes) -> bool:

@@ -214,6 +214,7 @@ class _Handle:
         self._resent: Callable[[], None] | None = resent
         self._lines: list[bytes] | None = []  # None: the head is over
         self._ends_with_connection = False  # nothing in the head tells where the body ends
+        self._left: int | None = None  # octets of the body that are yet to come, where libcurl does not know
         self._then = READ
         self._drained = 0
         self._drains = False
@@ -327,7 +328,9 @@ class _Handle:
         if head.is_interim:
             return None
         self._lines = None
-        self._ends_with_connection = head.content_length is None and "transfer-encoding" not in head.headers
+        self._ends_with_connection = not head.has_end
+        # libcurl waits for the connection's end where "identity" stands beside a length.
+        self._left = head.content_length if "transfer-encoding" in head.headers else None
         assert self._receiver is not None
         if head.http_status == _PROXY_ASKS and self._proxied is not None:
             return self._failed(
@@ -348,14 +351,17 @@ class _Handle:
         if self._then is READ:
             assert self._receiver is not None
             try:
-                then = self._receiver.take(octets)
+                then = self._receiver.take(octets[: self._left])
             except Exception as error:  # noqa: BLE001  the task that waits raises it
                 return self._failed(error)
-            if then is READ:
-                return None
             if isinstance(then, asyncio.Future):
                 self._wait_for(then)
                 return pycurl.WRITEFUNC_PAUSE
+            if self._left is not None:
+                self._left = max(0, self._left - len(octets))
+                then = then if self._left else Then.HANG_UP
+            if then is READ:
+                return None
             self._then = then
             self._drain_soon()
         if self._then is Then.DRAIN:
@@ -431,7 +437,13 @@ class _Handle:
             return  # the request has ended meanwhile
         self._waits = None
         self.clock.go_on()
-        self.curl.pause(pycurl.PAUSE_CONT)
+        try:
+            self.curl.pause(pycurl.PAUSE_CONT)
+        except (
+            pycurl.error
+        ) as error:  # what it gave at once was not taken: that ends it, and libcurl would wait for more
+            self._driver.remove(self.curl)
+            self._ended(error)
 
 
 def _prepared(headers: list[str], authorities: str) -> pycurl.Curl:

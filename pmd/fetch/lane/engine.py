@@ -520,7 +520,8 @@ class Lane:
         try:
             # What takes less than a thread's call is not given to one.
             judged = judging.judge_at_once(*asked, hashed=self.hashed)
-            return judged or await self._codec.run(functools.partial(judging.judge, *asked, hashed=self.hashed))
+            judge = functools.partial(judging.judge, *asked, hashed=self.hashed, of_cut=answer.of_cut)
+            return judged or await self._codec.run(judge)
         except BaseException:
             answer.free()
             raise

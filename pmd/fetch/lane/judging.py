@@ -13,6 +13,9 @@ from pmd.fetch import outcome
 from pmd.fetch.lists import blocklists, reference_lists
 from pmd.schema.statuses import OK
 
+#: Of a picture that is all that a host has of it.
+_DAMAGED: Final = "undecodable"
+
 
 class Judged(NamedTuple):
     """What `judge` says of a body."""
@@ -52,6 +55,7 @@ def judge(
     known: Sequence[reference_lists.Known],
     *,
     hashed: bool,
+    of_cut: str = _DAMAGED,
 ) -> Judged:
     """Return what bytes are worth: in the form that is kept, or the status for which they are not kept.
 
@@ -62,12 +66,18 @@ def judge(
         blocklist: What must not be kept.
         known: What lists say of the image.
         hashed: Whether something asks for the perceptual hash (`asking.who`), for which the picture is decoded.
+        of_cut: The status of a picture that is cut (`outcome.of_cut`).
     """
 
     def prepared() -> codec.Prepared:
         return codec.prepare(content, limits, form, hashed=hashed)
 
-    return _judged(content, blocklist, known, prepared)
+    judged = _judged(content, blocklist, known, prepared)
+    found = judged.prepared.inspected
+    if found.status != _DAMAGED or of_cut == _DAMAGED or not codec.is_cut(content):
+        return judged
+    broken_off = found._replace(status=of_cut, detail=f"not all of the picture came: {found.detail}")
+    return judged._replace(prepared=codec.Prepared(broken_off))
 
 
 def judge_at_once(
