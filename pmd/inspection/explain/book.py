@@ -190,6 +190,17 @@ class Book:
             kept = {own: gone.get(image_id, image_id) for own, image_id in kept.items()}
         return {own: image_id for own, image_id in kept.items() if image_id != own}
 
+    def gave_way(self, image_ids: Iterable[bytes]) -> set[bytes]:
+        """Return the images that have given way to some, as the same picture, or to one that has: their pairs are with these."""
+        paths = [path for path, _ in self._files(root.dedupe_folder(self.root), "groups")]
+        found: set[bytes] = set()
+        new = {*image_ids}
+        while new:
+            rows = [row for path in paths for row in _rows_with(path, "kept_id", new)]
+            new = {row["image_id"] for row in rows if row["relation"] in MERGED} - found
+            found |= new
+        return found
+
     def rejected(self, pair_id: bytes) -> list[dict[str, Any]]:
         """Return the rows with which stages after curate reject a pair."""
         folders = [stage.books for stage in flow.JUDGING[1:]]
