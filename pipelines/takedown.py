@@ -21,7 +21,7 @@ from pmd.curate import needs as curate_needs
 from pmd.engines import choosing
 from pmd.fetch.ledger import asking
 from pmd.publish import folder as publish_folder
-from pmd.store import commits, leftovers, older, register, root, storage, written
+from pmd.store import commits, leftovers, older, register, root, spools, storage, written
 from pmd.store import lock as lock_state
 from pmd.store.lock import Lock
 from pmd.store.standing import Standing
@@ -174,6 +174,7 @@ def apply(
         in_part=matched.in_part,
         without_hash=_without_hash(config.root) if asked else 0,
     )
+    spools.folder()  # of processes that were killed on this machine nothing is left where this one's is
 
 
 def hash_stored(config: Config, flags: Sequence[str] = (), say: Say = lambda words: None) -> None:
