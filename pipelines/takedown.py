@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from pipelines import build, fetch, hashes, running, shard
+from pipelines import build, fetch, hashes, refuse, running, shard
 from pmd import escape, flow
 from pmd.audit import labelling
 from pmd.config import Config
@@ -336,3 +336,7 @@ def _bring_up(unit: build.Unit, config: Config, flags: Sequence[str], say: Say) 
     else:
         build.run_stage(unit.stage, config, [unit.unit], given)
     return True
+
+
+if __name__ == "__main__":
+    refuse("pmd takedown apply CONFIG -- FLAGS")
