@@ -145,7 +145,7 @@ def apply(
     numbers, going = [request.number for request in asked], _purged(Purge(lock, held, is_dry=True), config)
     receipt = receipts.begin(config.root, numbers, going, matched.unmatched)
     if more != own or not storage.exists(own_path):
-        storage.put(own_path, lists.to_bytes(more))
+        storage.put(own_path, lists.to_bytes(more), private=True)
         storage.sync_folders([own_path])
     config = lists.held(config)
     say("purging what was read and fetched")

@@ -167,7 +167,7 @@ def add(root: str, words: Sequence[Word], done: Iterable[int], *, keeps_looks: b
         waiting = [] if seen is None else _parsed(seen.content, path)
         number = 1 + max([*done, *(request.number for request in waiting)], default=0)
         request = Request(number, said, keeps_looks)
-        if versions.make_stand(path, _written([*waiting, request]), seen):
+        if versions.make_stand(path, _written([*waiting, request]), seen, private=True):
             storage.sync_folders([path])
             return request
     raise RootError("others write here all the time", where=path, remedy="run the same command again")
@@ -181,7 +181,7 @@ def remove(root: str, carried_out: Collection[int]) -> None:
         if seen is None:
             return
         left = [request for request in _parsed(seen.content, path) if request.number not in carried_out]
-        if versions.swap(path, _written(left), seen) if left else versions.remove(path, seen.version):
+        if versions.swap(path, _written(left), seen, private=True) if left else versions.remove(path, seen.version):
             storage.sync_folders([path])
             return
     raise RootError("others write here all the time", where=path, remedy="run the same command again")

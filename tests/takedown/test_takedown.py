@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import io
+import os
 import re
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -316,6 +318,26 @@ def test_the_list_and_what_is_kept_beside_it_name_nobody(done: Done) -> None:
     for word in (world.USER, "5005", "one.example", "portrait", "flickr"):
         assert word.encode() not in kept
     assert lists.read_own(done.config.root).looks == frozenset()
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o600), (0o002, 0o660), (0, 0o666)])
+def test_what_people_ask_for_is_read_by_those_alone_who_may_write_here(tmp_path: Path, mask: int, mode: int) -> None:
+    where = tmp_path / lists.FOLDER
+    before = os.umask(mask)
+    try:
+        words = [requests.read_word("host:one.example")]
+        for _ in range(2):
+            requests.add(str(tmp_path), words, [], keeps_looks=False)
+            assert stat.S_IMODE((where / requests.FILE).stat().st_mode) == mode
+        requests.remove(str(tmp_path), {1})
+        assert stat.S_IMODE((where / requests.FILE).stat().st_mode) == mode
+    finally:
+        os.umask(before)
+
+
+def test_the_list_is_read_by_those_alone_who_may_write_it(done: Done) -> None:
+    found = stat.S_IMODE(Path(lists.path_of(done.config.root)).stat().st_mode)
+    assert (bool(found & 0o040), bool(found & 0o004)) == (bool(found & 0o020), bool(found & 0o002))
 
 
 def test_the_receipt_tells_numbers_counts_and_whom_to_ask(done: Done) -> None:
