@@ -17,6 +17,21 @@ from pmd.takedown import kept
 FILE: Final = lists.RECEIPTS
 #: What an `apply` is about to remove, until it has ended: one that is killed and run again tells it all.
 PENDING: Final = "applying.json"
+#: The same, as it stands under ROOT.
+PLACE: Final = f"{lists.FOLDER}/{PENDING}"
+
+#: Kinds of what is removed (`purge.KINDS`) → what they are to those who asked, who know of no ledger.
+SAID: Final = {
+    "pairs": "pairs of a picture and a text",
+    "rejected rows": "rows that had been left out before",
+    "rows of the ledger": "records of what was downloaded",
+    "attempts": "records of where and when it was asked for",
+    "perceptual hashes": "records of how pictures look",
+    "stored pictures": "copies of pictures",
+    "lines of what hosts said": "records of what web servers answered",
+    "rows of waves": "records of whether pictures are still on the web",
+    "texts to be labelled": "texts that were set aside for people to read",
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,7 +21,7 @@ from pmd.suppression import lists, people
 from pmd.takedown import kept
 from pmd.text import urls
 
-FILE: Final = "requests.jsonl"
+FILE: Final = lists.REQUESTS
 
 #: Everything that a request may name.
 FORMS: Final = f"{names.FORMS}; {people.FORMS}"
