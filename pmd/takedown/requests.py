@@ -173,6 +173,37 @@ def add(root: str, words: Sequence[Word], done: Iterable[int], *, keeps_looks: b
     raise RootError("others write here all the time", where=path, remedy="run the same command again")
 
 
+def cancel(root: str, number: int, begun: Collection[int]) -> None:
+    """Take a request back that waits. For ROOT's writer: an `apply` would carry it out meanwhile.
+
+    Args:
+        root: ROOT.
+        number: The request's.
+        begun: The numbers of those that an `apply` was carrying out which was stopped.
+
+    Raises:
+        InputError: None of this number waits.
+        RootError: It is being carried out.
+    """
+    waiting = [request.number for request in read(root)]
+    if number not in waiting:
+        raise InputError(
+            "no such request waits",
+            where="takedown",
+            expected=f"one of {', '.join(map(str, waiting))}" if waiting else "a request that waits; none does",
+            found=str(number),
+            remedy="pmd takedown receipt CONFIG shows what waits, and what was carried out, which stays so",
+        )
+    if number in begun:
+        raise RootError(
+            "this request was being carried out when an apply was stopped",
+            where=path_of(root),
+            found=str(number),
+            remedy="run: pmd takedown apply CONFIG",
+        )
+    remove(root, {number})
+
+
 def remove(root: str, carried_out: Collection[int]) -> None:
     """Remove the requests of some numbers; what was added meanwhile stays."""
     path = path_of(root)
