@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from pipelines import refuse
 from pmd import flow, stages
 from pmd.config import Config, inputs
 from pmd.curate import needs as curate_needs
@@ -304,3 +305,7 @@ def explain(config: Config, names: Sequence[str] | None = None) -> list[Step]:
         if why is not None and pending is None:
             pending = unit.stage.name
     return steps + [Step(stage, name, RETIRED) for stage, name, _ in stages.retired(config, standing)]
+
+
+if __name__ == "__main__":
+    refuse("pmd build CONFIG -- FLAGS; one stage: python -m pipelines.STAGE CONFIG FLAGS")

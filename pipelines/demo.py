@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from pipelines import build
+from pipelines import build, refuse
 from pmd import config, escape
 from pmd.config import places, remedies
 from pmd.demo.config import LOCK, MARK, TOPS, open_web, write_demo
@@ -140,3 +140,7 @@ def _next(out: Path, where: str, requests: int) -> list[Any]:
         "What to look at next",
         *(f"  {command:{width}}  {says}" for command, says in to_look_at.items()),
     ]
+
+
+if __name__ == "__main__":
+    refuse("pmd demo")

@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import build, fetch, images, running
+from pipelines import build, fetch, images, refuse, running
 from pmd import config, escape, flow
 from pmd.config import Config
 from pmd.engines import choosing
@@ -346,3 +346,7 @@ def _is_fresh(unit: build.Unit) -> bool | None:
         return unit.why() is None
     except PmdError:
         return None
+
+
+if __name__ == "__main__":
+    refuse("pmd repair ROOT")

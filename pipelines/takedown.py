@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from pipelines import build, fetch, hashes, running, shard
+from pipelines import build, fetch, hashes, refuse, running, shard
 from pmd import escape, flow
 from pmd.audit import labelling
 from pmd.config import Config
@@ -21,7 +21,7 @@ from pmd.curate import needs as curate_needs
 from pmd.engines import choosing
 from pmd.fetch.ledger import asking
 from pmd.publish import folder as publish_folder
-from pmd.store import commits, leftovers, older, register, root, storage, written
+from pmd.store import commits, leftovers, older, register, root, spools, storage, written
 from pmd.store import lock as lock_state
 from pmd.store.lock import Lock
 from pmd.store.standing import Standing
@@ -46,8 +46,10 @@ class Applied:
         versions: Older versions that the bucket had kept, and that were deleted.
         left: What the bucket keeps still, in words.
         unmatched: The numbers of the requests that named no pair that stood here.
+        again: Those of them that name what was taken down before.
         in_part: Of requests that named some, by number, what named none.
         without_hash: Pictures that are left, and of which nobody knows how they look.
+        shared: SHA-256 of pictures that were named, and taken for a host's placeholder → images that have it too, and stay.
     """
 
     requests: tuple[int, ...]
@@ -56,8 +58,10 @@ class Applied:
     versions: int = 0
     left: tuple[str, ...] = ()
     unmatched: tuple[int, ...] = ()
+    again: tuple[int, ...] = ()
     in_part: Mapping[int, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     without_hash: int = 0
+    shared: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def describe(self) -> dict[str, Any]:
         """Return it as `--json` tells it."""
@@ -68,8 +72,10 @@ class Applied:
             "versions": self.versions,
             "left": list(self.left),
             "unmatched": list(self.unmatched),
+            "again": list(self.again),
             "in_part": {str(number): list(said) for number, said in self.in_part.items()},
             "without_hash": self.without_hash,
+            "shared": dict(self.shared),
         }
 
 
@@ -77,9 +83,9 @@ def render(done: Applied) -> str:
     """Return what was done as people read it."""
     numbers = ", ".join(map(str, done.requests)) or "none"
     lines = [f"requests carried out: {numbers}"]
-    lines += [f"  removed: {count:,} {kind}" for kind, count in sorted(done.removed.items())]
+    lines += [f"  {kind} removed: {count:,}" for kind, count in sorted(done.removed.items())]
     lines += [f"  {stage} {unit}: {_MADE}" for stage, unit in done.ran]
-    lines += [f"  removed: {done.versions:,} older versions that the bucket had kept"] if done.versions else []
+    lines += [f"  older versions removed that the bucket had kept: {done.versions:,}"] if done.versions else []
     lines += [*_missed(done)]
     lines += [f"left: {escape.terminal(sentence)}" for sentence in done.left]
     return "\n".join([*lines, "to see that nothing is left: pmd takedown prove CONFIG WHAT…"])
@@ -88,20 +94,25 @@ def render(done: Applied) -> str:
 def render_foretold(done: Applied) -> str:
     """Return what would be done as people read it."""
     lines = [f"requests that wait: {', '.join(map(str, done.requests)) or 'none'}"]
-    lines += [f"  would be removed: {count:,} {kind}" for kind, count in sorted(done.removed.items())]
+    lines += [f"  {kind} that would be removed: {count:,}" for kind, count in sorted(done.removed.items())]
     lines += [] if done.removed else ["  nothing would be removed"]
     return "\n".join([*lines, *_missed(done), "nothing was changed; to carry it out: pmd takedown apply CONFIG"])
 
 
 def _missed(done: Applied) -> Iterator[str]:
     """Yield in words what may not have been found."""
-    named = dict.fromkeys(done.unmatched, "")
+    named = {number: " (taken down before)" if number in done.again else "" for number in done.unmatched}
     named |= {number: f" ({', '.join(map(escape.terminal, said))})" for number, said in done.in_part.items()}
     if named:
         of_nothing = ", ".join(f"{number}{said}" for number, said in sorted(named.items()))
         yield (
             f"named no pair that stood here when this began: {of_nothing}; kept out of what comes. "
             "See that each says what was meant: pmd explain ROOT WHAT"
+        )
+    for digest, count in sorted(done.shared.items()):
+        yield (
+            f"other images with the same bytes as a picture that was named, which stay: {count:,}. So many share only a host's "
+            f"placeholder. To have them removed too: pmd takedown add CONFIG sha256:{digest}, then apply"
         )
     if done.requests and done.without_hash:
         those = "picture that is left has" if done.without_hash == 1 else "pictures that are left have"
@@ -142,10 +153,16 @@ def apply(
     own = lists.read_own(config.root)
     own_path = lists.path_of(config.root)
     matched, more, held = _named(config, asked, standing, own)
-    numbers, going = [request.number for request in asked], _purged(Purge(lock, held, is_dry=True), config)
-    receipt = receipts.begin(config.root, numbers, going, matched.unmatched)
+    receipt = receipts.begin(
+        config.root,
+        [request.number for request in asked],
+        _purged(Purge(lock, held, is_dry=True), config),
+        matched.unmatched,
+        listed=commits.sha256(lists.to_bytes(more)),
+        left=_left_of_killed(lock, config, own, standing),
+    )
     if more != own or not storage.exists(own_path):
-        storage.put(own_path, lists.to_bytes(more))
+        storage.put(own_path, lists.to_bytes(more), private=True)
         storage.sync_folders([own_path])
     config = lists.held(config)
     say("purging what was read and fetched")
@@ -157,6 +174,7 @@ def apply(
         publish_folder.write(config)
     lock.check()
     leftovers.remove(config.root, lock.epoch, lock.check)
+    spools.folder()  # of processes that were killed on this machine nothing is left where this one's is
     root.settle(config.root)  # what a receipt calls removed does not come back with a power cut
     done = receipts.end(config.root, receipt, today())
     requests.remove(config.root, {request.number for request in asked})
@@ -171,9 +189,21 @@ def apply(
         versions,
         left,
         unmatched=done.unmatched,
+        again=matched.again,
         in_part=matched.in_part,
         without_hash=_without_hash(config.root) if asked else 0,
+        shared=matched.shared_in_hex,
     )
+
+
+def _left_of_killed(
+    lock: Lock, config: Config, own: lists.List, standing: lists.Suppression
+) -> Mapping[str, int] | None:
+    """Return what is left of what an `apply` that was killed was about to remove; None: it had not begun to, or there is none."""
+    killed = receipts.begun(config.root)
+    if killed is None or killed.listed != commits.sha256(lists.to_bytes(own)):
+        return None
+    return _purged(Purge(lock, standing, is_dry=True), config)
 
 
 def hash_stored(config: Config, flags: Sequence[str] = (), say: Say = lambda words: None) -> None:
@@ -205,8 +235,10 @@ def foretell(config: Config, say: Say = lambda words: None) -> Applied:
         _purged(Purge(lock, held, is_dry=True), config),
         (),
         unmatched=matched.unmatched,
+        again=matched.again,
         in_part=matched.in_part,
         without_hash=_without_hash(config.root) if asked else 0,
+        shared=matched.shared_in_hex,
     )
 
 
@@ -236,7 +268,7 @@ def _to_look_for(root_url: str, standing: lists.Suppression) -> lists.Suppressio
     An `apply` that was killed has found that of ROOT's own: looked for again, what is like a picture that is like the one that
     was asked for would go too, and at each kill one more.
     """
-    own = lists.own(root_url) if receipts.is_begun(root_url) else None
+    own = lists.own(root_url) if receipts.begun(root_url) is not None else None
     return dataclasses.replace(standing, lists=tuple(one for one in standing.lists if one != own))
 
 
@@ -335,3 +367,7 @@ def _bring_up(unit: build.Unit, config: Config, flags: Sequence[str], say: Say) 
     else:
         build.run_stage(unit.stage, config, [unit.unit], given)
     return True
+
+
+if __name__ == "__main__":
+    refuse("pmd takedown apply CONFIG -- FLAGS")

@@ -117,7 +117,7 @@ def test_the_commands_are_those_of_the_contract() -> None:
     others = "sources init manifests plan build status verify repair diff peek explain hashes label join refresh"
     others = f"{others} demo engine takedown"
     assert {words[0] for words in commands() if words} == {*flow.NAMES, *others.split()}
-    below = "fetch verify up down status add find apply prove receipt"
+    below = "fetch verify up down status add cancel find apply prove receipt"
     assert {words[1] for words in commands() if len(words) == 2} == {*below.split()}
 
 
@@ -400,6 +400,9 @@ def test_nothing_to_publish_is_told(pmd: Pmd, tmp_path: Path) -> None:
         (["manifests", "fetch", "coco", "--folder", "sbu.json"], 2, "pmd: --folder: not a folder"),
         (["takedown", "find", "pmd.toml", "nowhere.jpg"], 3, "pmd: nowhere.jpg: no such file"),
         (["takedown", "find", "pmd.toml", "sbu.json"], 3, "pmd: sbu.json: no picture"),
+        (["takedown", "find", "pmd.toml", "photo.gif"], 4, "no ROOT here"),
+        (["takedown", "receipt", "pmd.toml"], 4, "no ROOT here"),
+        (["takedown", "receipt", "pmd.toml", "1"], 4, "no ROOT here"),
         (["manifests", "verify", "sbu_captions"], 3, ""),
         (["manifests", "verify", "yfcc100m"], GATED, ""),
         (["manifests", "verify", "sbu_captions", "yfcc100m"], 3, ""),
@@ -410,6 +413,7 @@ def test_a_users_mistake_is_told_with_its_exit_code(
     pmd: Pmd, tmp_path: Path, arguments: list[str], code: int, says: str
 ) -> None:
     (tmp_path / "sbu.json").write_text('{"image_urls": ["http://e.org/1"], "user_ids": ["u"], "captions": ["a dog"]}')
+    (tmp_path / "photo.gif").write_bytes(b"GIF89a")
     config(tmp_path, sbu_captions="sbu.json")
     ended = pmd(*arguments)
     assert ended.code == code

@@ -72,6 +72,23 @@ def add(
     output.say(f"request {request.number}; to carry it out: pmd takedown apply CONFIG")
 
 
+@app.command("cancel")
+def cancel(
+    config: ConfigPath, number: Annotated[int, typer.Argument(metavar="NUMBER", help="Of a request that waits.")]
+) -> None:
+    """Take back a request that was not carried out: it named the wrong thing, or too much."""
+    from pmd.config import places
+    from pmd.store import root
+    from pmd.takedown import receipts, requests
+
+    loaded = load(config)
+    root.require(loaded.root)
+    with root.writer(loaded.root, "pmd takedown cancel", places.absolute(config)):
+        begun = receipts.begun(loaded.root)
+        requests.cancel(loaded.root, number, begun.requests if begun is not None else ())
+    output.say(f"request {number}: taken back; nothing was removed for it")
+
+
 @app.command("find", cls=WithBeam)
 def find(
     context: typer.Context,
@@ -100,6 +117,7 @@ def find(
     content = b"" if storage.is_folder(photo) else storage.read_bytes(photo)
     if codec.sniff(content) is None:
         raise InputError("no picture", where=photo, expected="a file of a picture format that is read")
+    root.require(loaded.root)
     if hash_stored:
         from pipelines import takedown as pipeline
 
@@ -197,7 +215,8 @@ def receipt(
     root.require(loaded.root)
     waiting = [request.number for request in requests.read(loaded.root)]
     told = receipts.read(loaded.root)
+    contact = loaded.card.contact or loaded.contact  # whom people have written to
     if number is None:
-        output.say(receipts.render(told, waiting, loaded.contact))
+        output.say(receipts.render(told, waiting, contact))
     else:
-        output.say(receipts.render_one(told, waiting, loaded.contact, number))
+        output.say(receipts.render_one(told, waiting, contact, number))

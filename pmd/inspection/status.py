@@ -17,6 +17,8 @@ from pmd.schema.statuses import OK
 from pmd.store import lock, register, root, storage
 from pmd.store.commits import STAGE_FILE
 from pmd.store.register import Generation, Register
+from pmd.suppression import lists
+from pmd.takedown import receipts
 from pmd.terminal import bar, tables
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ def books(root_url: str) -> dict[str, Any]:
         format → shards, samples, bytes. ``writer``: who writes or wrote last: command, host, process, since when, ``runs``
         (whether now), ``ended`` (whether well), and the ``job`` that it is at, or that one who was killed has left on an
         engine: task, engine (None: this machine), name, since when; None: nobody has written.
+        ``takedown``: ``waits``: whether requests wait to be carried out; ``begun``: whether that has begun, and not ended.
         ``balance``: see `balance`; ``balanced``: whether all of it is so. ``missing``: what is not committed, and the
         command that makes it.
 
@@ -65,6 +68,7 @@ def books(root_url: str) -> dict[str, Any]:
             if folder.path in standing
         },
         "writer": _writer(root_url),
+        "takedown": _takedown(root_url),
         "balance": lines,
         "balanced": all(line["ok"] for line in lines),
         "missing": _missing(standing),
@@ -88,6 +92,12 @@ def _writer(root_url: str) -> dict[str, Any] | None:
         "ended": state.ended,
         "job": job and {"task": job.task, "engine": job.engine, "name": job.name, "since": job.since},
     }
+
+
+def _takedown(root_url: str) -> dict[str, bool]:
+    """Return what waits, by the names of files alone: what stands in them is not for all who may read a ROOT."""
+    names = storage.list_names(storage.join(root_url, lists.FOLDER))
+    return {"waits": lists.REQUESTS in names, "begun": receipts.PENDING in names}
 
 
 def _stage_files(root_url: str, top: str) -> list[str]:
@@ -243,6 +253,8 @@ def render(summary: dict[str, Any], width: int = 130) -> str:
         page.write(line)
     for line in _writer_lines(summary["writer"]):
         page.write(line)
+    for line in _takedown_lines(summary["takedown"], summary["writer"]):
+        page.write(line)
     for item in summary["missing"]:
         unit = "" if item["unit"] == "all" else f" of {item['unit']}"
         page.write(f"Not committed: {item['stage']}{unit}; run: {item['run']}")
@@ -311,6 +323,15 @@ def _job_in_words(job: Mapping[str, Any] | None) -> str:
     where = "on this machine" if job["engine"] is None else f"on {job['engine']}"
     called = f", job {job['name']}" if job["name"] else ""
     return f"{job['task']}, {where}{called}, since {job['since']}"
+
+
+def _takedown_lines(takedown: Mapping[str, bool], writer: Mapping[str, Any] | None) -> list[str]:
+    """Return what waits; nothing of what is under way, or was killed just now: that is told of the writer."""
+    if takedown["begun"] and not (writer is not None and (writer["runs"] or not writer["ended"])):
+        return ["Takedown: one did not come to its end; run: pmd takedown apply CONFIG"]
+    if takedown["waits"] and not takedown["begun"]:
+        return ["Takedown: requests wait, and what they name is still here; run: pmd takedown apply CONFIG"]
+    return []
 
 
 def _otherwise_lines(made: Mapping[str, Any]) -> list[str]:

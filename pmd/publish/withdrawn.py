@@ -52,7 +52,7 @@ def update(
     if not known:
         return None
     bits = exchange.bits_for(sum(map(storage.size, [*known, *stand])), _PARTITION_BYTES)
-    with tempfile.TemporaryDirectory(prefix="pmd-withdrawn-", dir=spools.folder()) as work:
+    with tempfile.TemporaryDirectory(prefix="withdrawn-", dir=spools.folder()) as work:
         runs = list(exchange.write(work, _ROWS, bits, _rows(known, stand), "pair_id"))
         ids = (_gone_ids(exchange.read(work, [run], _ROWS)) for _, run in exchange.by_partition(runs))
         return _written(folder, _groups(ids), announce)

@@ -44,6 +44,9 @@ _BLOCK_BYTES: Final = 2**20
 #: Pieces that are written by one call: Linux and macOS take as many.
 _PIECES: Final = 1024
 
+#: How file systems say that they keep no rights of files.
+_WITHOUT_RIGHTS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+
 #: The same for a store that is too busy: half a minute.
 _BUSY_PAUSES_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
 #: How a store says so, or that another request for the same object is under way, and a client of S3 that it has asked again. That
@@ -367,6 +370,18 @@ class Writing(io.RawIOBase):
         except OSError as error:
             name(error, self._name)
             raise
+
+    def keep_private(self) -> None:
+        """Let nobody read the file who may not write it; where the file system knows no rights, it stays as it is."""
+        mode = stat.S_IMODE(os.fstat(self._file.fileno()).st_mode)
+        for reads, writes in ((stat.S_IRGRP, stat.S_IWGRP), (stat.S_IROTH, stat.S_IWOTH)):
+            mode &= ~(0 if mode & writes else reads)
+        try:
+            os.fchmod(self._file.fileno(), mode)
+        except OSError as error:
+            if error.errno not in _WITHOUT_RIGHTS:
+                name(error, self._name)
+                raise
 
     def identity(self) -> tuple[int, int]:
         """Return what tells the file from every other one that is there."""

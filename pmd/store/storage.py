@@ -731,12 +731,14 @@ class Draft:
         self.file = cast(BinaryIO, io.BufferedWriter(self._raw, _WRITE_BYTES))
 
     @staticmethod
-    def holding(folder: str, content: bytes, *, durable: bool = True) -> Draft:
-        """Return a file of these bytes, ended; written anew where that fails in a way that may pass."""
+    def holding(folder: str, content: bytes, *, durable: bool = True, private: bool = False) -> Draft:
+        """Return a file of these bytes, ended; written anew where that fails in a way that may pass. For `private` see `put`."""
 
         def write() -> Draft:
             draft = Draft(folder, durable=durable, is_hashed=False)
             try:
+                if private and draft._is_local:
+                    draft._raw.keep_private()
                 draft._raw.write_all(content)
                 draft.close()
             except BaseException:
@@ -830,10 +832,13 @@ def write_whole(url: str, *, durable: bool = True) -> Iterator[BinaryIO]:
         draft.finish(name)
 
 
-def put(url: str, content: bytes, *, durable: bool = True) -> None:
-    """Write a whole file, replacing what was there."""
+def put(url: str, content: bytes, *, durable: bool = True, private: bool = False) -> None:
+    """Write a whole file, replacing what was there.
+
+    A local one that is `private` is read by those alone who may write it: by its owner, and by a group whose members write here.
+    """
     folder, name = _parted(url)
-    with Draft.holding(folder, content, durable=durable) as draft:
+    with Draft.holding(folder, content, durable=durable, private=private) as draft:
         draft.finish(name)
 
 

@@ -42,23 +42,23 @@ def read(url: str) -> Versioned | None:
         return _kind(fs, url).read(fs, path)
 
 
-def swap(url: str, content: bytes, seen: Versioned | None, *, durable: bool = True) -> bool:
+def swap(url: str, content: bytes, seen: Versioned | None, *, durable: bool = True, private: bool = False) -> bool:
     """Replace a file if it is still the one that was seen (None: if there is still none); return whether it was.
 
     After a power cut one of the two is there, whole; that it is the new one, `storage.sync_folders` sees to. Not so of what
-    need not be `durable`: of that a local file may then be broken.
+    need not be `durable`: of that a local file may then be broken. For `private` see `storage.put`.
 
     Raises:
         ConfigError: Its file system cannot compare.
     """
     fs, path = storage.filesystem(url)
-    if not durable and storage.is_local(url):
-        return _swap_local(fs, path, content, seen, durable=False)
+    if storage.is_local(url) and (private or not durable):
+        return _swap_local(fs, path, content, seen, durable=durable, private=private)
     with patience.asking(url):
         return _kind(fs, url).swap(fs, path, content, seen)
 
 
-def make_stand(url: str, content: bytes, seen: Versioned | None) -> bool:
+def make_stand(url: str, content: bytes, seen: Versioned | None, *, private: bool = False) -> bool:
     """Replace a file as `swap` does; return whether these bytes stand now.
 
     A client of a store asks again where an answer was lost. The second try then meets what the first has written, and `swap` says
@@ -67,7 +67,7 @@ def make_stand(url: str, content: bytes, seen: Versioned | None) -> bool:
     Raises:
         ConfigError: Its file system cannot compare.
     """
-    if swap(url, content, seen):
+    if swap(url, content, seen, private=private):
         return True
     standing = read(url)
     return standing is not None and standing.content == content
@@ -254,9 +254,11 @@ def _read_local(fs: Any, path: str) -> Versioned | None:
         return None
 
 
-def _swap_local(fs: Any, path: str, content: bytes, seen: Versioned | None, *, durable: bool = True) -> bool:
+def _swap_local(
+    fs: Any, path: str, content: bytes, seen: Versioned | None, *, durable: bool = True, private: bool = False
+) -> bool:
     folder, name = posixpath.split(path)
-    with storage.Draft.holding(folder, content, durable=durable) as draft, locked(folder):
+    with storage.Draft.holding(folder, content, durable=durable, private=private) as draft, locked(folder):
         if _read_local(fs, path) != seen:
             return False
         draft.finish(name)

@@ -32,6 +32,8 @@ FILE: Final = "suppression.json"
 PLACE: Final = f"{FOLDER}/{FILE}"
 #: In that folder, what tells that takedowns were carried out (`pmd.takedown.receipts`).
 RECEIPTS: Final = "receipts.jsonl"
+#: And what waits to be carried out (`pmd.takedown.requests`).
+REQUESTS: Final = "requests.jsonl"
 
 FORMAT: Final = "pmd suppression list"
 VERSION: Final = 1

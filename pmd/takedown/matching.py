@@ -2,7 +2,8 @@
 
 A user or a host means all images of his or its pairs. An image means all its pairs, whichever source has them. What has
 the same bytes, looks alike, or stands in the same group of duplicates, is the same picture and goes with it; but not what
-shares the bytes of a host's placeholder: these are strangers.
+shares the bytes of a host's placeholder: these are strangers. A placeholder is told by how many images have its bytes, whether
+or not dedupe is asked to look for such.
 """
 
 from __future__ import annotations
@@ -54,6 +55,10 @@ _COLUMNS: Final = (
 #: What tells the addresses of pairs.
 _ADDRESSED: Final = ("image_id", "image_url", "mirrors", "also")
 _OF_LEDGER: Final = ("image_id", "sha256", "stored_digest", "perceptual_hash")
+#: Images from which on bytes that they share are taken for a placeholder's, as `repeated_bytes` of `recommended` has it. The
+#: other profiles look for none, and a request for one picture would take all strangers' with it.
+_MANY: Final = 10
+_Row = Mapping[str, bytes | None]
 
 
 @dataclasses.dataclass
@@ -66,6 +71,8 @@ class Matched:
         pairs: Pairs that requests name by themselves, or by their images.
         unmatched: Numbers of the requests that name no pair that stands here.
         in_part: Of requests that name some, by number: what names none.
+        again: Those of the unmatched that lists named already: they were carried out before.
+        shared: SHA-256 of placeholders that are had of these images → how many others have the bytes too, and stay.
     """
 
     values: dict[str, set[str | bytes]] = dataclasses.field(default_factory=lambda: defaultdict(set))
@@ -73,11 +80,18 @@ class Matched:
     pairs: int = 0
     unmatched: tuple[int, ...] = ()
     in_part: Mapping[int, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    again: tuple[int, ...] = ()
+    shared: Mapping[bytes, int] = dataclasses.field(default_factory=dict)
 
     @property
     def images(self) -> set[bytes]:
         """The images, by key."""
         return {value for value in self.values["image"] if isinstance(value, bytes)}
+
+    @property
+    def shared_in_hex(self) -> dict[str, int]:
+        """`shared`, as it is told."""
+        return {digest.hex(): count for digest, count in self.shared.items()}
 
 
 def resolve(
@@ -124,23 +138,27 @@ def resolve(
     met_by = pairs.met | met_by_led | linked
     met = {request.number for number, (_, request) in enumerate(asked) if number in met_by}
     matched.unmatched = tuple(sorted({request.number for request in requests} - met))
+    unheld = {request.number for word, request in asked if not _is_held(standing, word)}
+    matched.again = tuple(number for number in matched.unmatched if number not in unheld)
     matched.in_part = _in_part([(request.number, word.said) for word, request in asked], met_by, met)
     matched.values["image"] |= images
     matched.values["url"] |= spelled
     # Pairs of these images, too: a sheet, or a list of what has left, knows a pair by nothing but its id.
     matched.values["pair"] |= pairs.pair_ids | _pairs_of(root_url, images)
-    own = [row for row in _ledger_rows(known, images) if row["image_id"] in images]
-    shared = _placeholders(root_url, known)
-    matched.values["sha256"] |= {row["sha256"] for row in own if row["sha256"] is not None} - shared
-    matched.values["stored"] |= {
-        row["stored_digest"] for row in own if row["stored_digest"] is not None and row["sha256"] not in shared
-    }
+    own, matched.shared = _without_shared(root_url, known, images)
+    for kind, digest in (("sha256", "sha256"), ("stored", "stored_digest")):
+        matched.values[kind] |= {value for row in own if (value := row[digest]) is not None}
     if any(agreed):
         mine = _Pairs(root_url, theirs).images | of_theirs
-        seen = {row["perceptual_hash"] for row in own if row["image_id"] in mine and row["sha256"] not in shared}
+        seen = {row["perceptual_hash"] for row in own if row["image_id"] in mine}
         seen |= {word.named.pdq for word in _where(words, agreed) if word.named is not None}
         matched.looks |= {look for look in seen if look is not None and codec.is_telling(look)}
     return matched
+
+
+def _is_held(lists: Suppression, word: Word) -> bool:
+    """Return whether lists name what a word says."""
+    return any(lists.holds(kind, value) for kind, values in values_of([word]).items() for value in values)
 
 
 def _in_part(
@@ -378,20 +396,34 @@ def batches(root_url: str, columns: Sequence[str] = _COLUMNS) -> Iterator[pa.Rec
 def _spread(root_url: str, known: Register, images: set[bytes], also: set[tuple[bytes, bytes]]) -> set[bytes]:
     """Return images with all that are the same picture."""
     found = {*images_rules.reached(frozenset(images), also)}
-    shared = _placeholders(root_url, known)
-    own = [row for row in _ledger_rows(known, found) if row["sha256"] not in shared]
+    rows_of = _ledger_rows(known, found)
+    told = _placeholders(root_url, known)
+    having = pictures.named(known, sha256s=_digests(rows_of, "sha256", told))
+    shared = told | {digest for digest, theirs in having.items() if len(theirs) >= _MANY}
+    digests = {name: _digests(rows_of, name, shared) for name in ("sha256", "stored_digest", "perceptual_hash")}
     found |= pictures.having(
         known,
-        sha256s={row["sha256"] for row in own if row["sha256"] is not None},
-        stored={row["stored_digest"] for row in own if row["stored_digest"] is not None},
-        hashes={
-            row["perceptual_hash"]
-            for row in own
-            if row["perceptual_hash"] is not None and codec.is_telling(row["perceptual_hash"])
-        },
+        sha256s=digests["sha256"],
+        stored=digests["stored_digest"],
+        hashes={look for look in digests["perceptual_hash"] if codec.is_telling(look)},
     )
-    found |= _alike(root_url, found)
+    found |= _alike(root_url, found - {row["image_id"] for row in rows_of if row["sha256"] in shared})
     return {*images_rules.reached(frozenset(found), also)}
+
+
+def _digests(rows_of: Iterable[_Row], name: str, shared: Collection[bytes]) -> set[bytes]:
+    """Return what rows of the ledger have in a column, but for those whose picture is nobody's."""
+    return {value for row in rows_of if (value := row[name]) is not None and row["sha256"] not in shared}
+
+
+def _without_shared(root_url: str, known: Register, images: set[bytes]) -> tuple[list[_Row], dict[bytes, int]]:
+    """Return the rows of images but for those whose picture is nobody's, and of these SHA-256 → how many others have it."""
+    rows_of = _ledger_rows(known, images)
+    told, digests = _placeholders(root_url, known), _digests(rows_of, "sha256", ())
+    having = pictures.named(known, sha256s=digests)
+    shared = {one for one in digests if one in told or len(having.get(one, ())) >= _MANY}
+    left = {one: len(others) for one in shared if (others := having.get(one, set()) - images)}
+    return [row for row in rows_of if row["sha256"] not in left], left
 
 
 def _at_their_addresses(
@@ -484,7 +516,7 @@ def _ledgers(known: Register) -> Iterator[pa.Table]:
             yield table.select(list(_OF_LEDGER))
 
 
-def _ledger_rows(known: Register, images: set[bytes]) -> list[dict[str, bytes | None]]:
+def _ledger_rows(known: Register, images: set[bytes]) -> list[_Row]:
     """Return what every generation has of some images; hashes that were computed later with those of their own."""
     if not images:
         return []

@@ -17,6 +17,21 @@ from pmd.takedown import kept
 FILE: Final = lists.RECEIPTS
 #: What an `apply` is about to remove, until it has ended: one that is killed and run again tells it all.
 PENDING: Final = "applying.json"
+#: The same, as it stands under ROOT.
+PLACE: Final = f"{lists.FOLDER}/{PENDING}"
+
+#: Kinds of what is removed (`purge.KINDS`) → what they are to those who asked, who know of no ledger.
+SAID: Final = {
+    "pairs": "pairs of a picture and a text",
+    "rejected rows": "rows that had been left out before",
+    "rows of the ledger": "records of what was downloaded",
+    "attempts": "records of where and when it was asked for",
+    "perceptual hashes": "records of how pictures look",
+    "stored pictures": "copies of pictures",
+    "lines of what hosts said": "records of what web servers answered",
+    "rows of waves": "records of whether pictures are still on the web",
+    "texts to be labelled": "texts that were set aside for people to read",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +45,8 @@ class Receipt:
         unmatched: The numbers of those requests that named no pair that stood here.
         is_kept: Whether the storage kept older versions of files that could not be deleted.
         after: Receipts that stood when it began.
+        gone: What it had removed when it was begun again: it was killed, and more was asked for since.
+        listed: The digest of ROOT's own list as it is to be. Before that list stands nothing is removed.
     """
 
     requests: tuple[int, ...]
@@ -38,15 +55,18 @@ class Receipt:
     unmatched: tuple[int, ...] = ()
     is_kept: bool = False
     after: int = dataclasses.field(default=0, compare=False)
+    gone: Mapping[str, int] = dataclasses.field(default_factory=dict, compare=False)
+    listed: str = dataclasses.field(default="", compare=False)
 
 
 def _path(root: str, name: str) -> str:
     return storage.join(root, lists.FOLDER, name)
 
 
-def is_begun(root: str) -> bool:
-    """Return whether an `apply` has begun, and has not come to its end."""
-    return versions.read(_path(root, PENDING)) is not None
+def begun(root: str) -> Receipt | None:
+    """Return what an `apply` was about to do that has not come to its end; None where none has begun, or all have ended."""
+    seen = versions.read(_path(root, PENDING))
+    return None if seen is None else kept.one(seen.content, _path(root, PENDING), _receipt)
 
 
 def read(root: str) -> list[Receipt]:
@@ -56,10 +76,15 @@ def read(root: str) -> list[Receipt]:
 
 
 def _receipt(row: Any) -> Receipt:
-    removed = {str(kind): int(count) for kind, count in row["removed"].items()}
+    removed, gone = (_counts(counted) for counted in (row["removed"], row.get("gone", {})))
     numbers, unmatched = (tuple(map(int, listed)) for listed in (row["requests"], row.get("unmatched", ())))
     after = max(int(row.get("after", 0)), 0)
-    return Receipt(numbers, str(row["date"]), removed, unmatched, row.get("is_kept") is True, after)
+    listed = str(row.get("listed", ""))
+    return Receipt(numbers, str(row["date"]), removed, unmatched, row.get("is_kept") is True, after, gone, listed)
+
+
+def _counts(row: Any) -> dict[str, int]:
+    return {str(kind): int(count) for kind, count in row.items()}
 
 
 def _written(receipt: Receipt) -> dict[str, Any]:
@@ -72,34 +97,46 @@ def _written(receipt: Receipt) -> dict[str, Any]:
     )
 
 
-def begin(root: str, requests: Iterable[int], removed: Mapping[str, int], unmatched: Iterable[int] = ()) -> Receipt:
-    """Note what is about to be removed; where an `apply` was killed, what it was about to is noted already, and counts.
+def begin(
+    root: str,
+    requests: Iterable[int],
+    removed: Mapping[str, int],
+    unmatched: Iterable[int] = (),
+    *,
+    listed: str = "",
+    left: Mapping[str, int] | None = None,
+) -> Receipt:
+    """Note what is about to be removed; where an `apply` was killed, what it had removed until then counts too.
 
     Args:
         root: ROOT.
         requests: The numbers of those that wait.
         removed: What is about to be.
         unmatched: Those of them that name nothing now: of one that was met before it was purged, this is no longer so.
+        listed: See `Receipt`.
+        left: What is there still of that which the killed one was about to remove; None: it had not begun to.
     """
-    seen = versions.read(_path(root, PENDING))
-    before = (
-        Receipt((), "", {}, after=len(read(root)))
-        if seen is None
-        else kept.one(seen.content, _path(root, PENDING), _receipt)
-    )
-    most = {kind: max(removed.get(kind, 0), before.removed.get(kind, 0)) for kind in {*removed, *before.removed}}
+    before = begun(root) or Receipt((), "", {}, after=len(read(root)))
+    gone = dict(before.gone) if left is None else _without(before.removed, left)
     met_before = {*before.requests} - {*before.unmatched}
     receipt = Receipt(
         tuple(sorted({*before.requests, *requests})),
         "",
-        most,
+        {kind: gone.get(kind, 0) + removed.get(kind, 0) for kind in {*gone, *removed}},
         tuple(sorted({*unmatched} - met_before)),
         after=before.after,
+        gone=gone,
+        listed=listed,
     )
-    pending = {**_written(receipt), "after": receipt.after}
+    pending = {**_written(receipt), "after": receipt.after, "gone": gone, "listed": listed}
     storage.put(_path(root, PENDING), orjson.dumps(pending, option=orjson.OPT_SORT_KEYS))
     storage.sync_folders([_path(root, PENDING)])
     return receipt
+
+
+def _without(counts: Mapping[str, int], less: Mapping[str, int]) -> dict[str, int]:
+    """Return counts less others, of each kind that is left."""
+    return {kind: count - less.get(kind, 0) for kind, count in counts.items() if count > less.get(kind, 0)}
 
 
 def end(root: str, receipt: Receipt, today: datetime.date) -> Receipt:
@@ -169,7 +206,7 @@ def _told(receipt: Receipt, numbers: Sequence[int], contact: str | None) -> str:
         lines.append(f"Carried out on {receipt.date}. No pair here was of what you named.")
     else:
         lines += [f"Carried out on {receipt.date}. Removed{_together(receipt, numbers)}:"]
-        lines += [f"  {kind}: {count:,}" for kind, count in sorted(receipt.removed.items())]
+        lines += [f"  {SAID[kind]}: {receipt.removed[kind]:,}" for kind in SAID if kind in receipt.removed]
         lines += [] if receipt.removed else ["  nothing: nothing here matched"]
         lines += [f"No pair here was of what {_listed(nothing)} named."] if nothing else []
         lines.append(
@@ -177,6 +214,7 @@ def _told(receipt: Receipt, numbers: Sequence[int], contact: str | None) -> str:
         )
     if receipt.is_kept:
         lines.append("On that day the storage kept older versions of some files still, which its own rules hold back.")
+    lines.append("Not reached by this: copies that others have of earlier lists and shards, backups, and logs.")
     lines.append("What you named is kept out of what is built from now on: by codes from which it cannot be read.")
     return "\n".join([*lines, *([f"Contact: {contact.removeprefix('mailto:')}"] if contact else [])])
 

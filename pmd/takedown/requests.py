@@ -21,7 +21,7 @@ from pmd.suppression import lists, people
 from pmd.takedown import kept
 from pmd.text import urls
 
-FILE: Final = "requests.jsonl"
+FILE: Final = lists.REQUESTS
 
 #: Everything that a request may name.
 FORMS: Final = f"{names.FORMS}; {people.FORMS}"
@@ -167,10 +167,41 @@ def add(root: str, words: Sequence[Word], done: Iterable[int], *, keeps_looks: b
         waiting = [] if seen is None else _parsed(seen.content, path)
         number = 1 + max([*done, *(request.number for request in waiting)], default=0)
         request = Request(number, said, keeps_looks)
-        if versions.make_stand(path, _written([*waiting, request]), seen):
+        if versions.make_stand(path, _written([*waiting, request]), seen, private=True):
             storage.sync_folders([path])
             return request
     raise RootError("others write here all the time", where=path, remedy="run the same command again")
+
+
+def cancel(root: str, number: int, begun: Collection[int]) -> None:
+    """Take a request back that waits. For ROOT's writer: an `apply` would carry it out meanwhile.
+
+    Args:
+        root: ROOT.
+        number: The request's.
+        begun: The numbers of those that an `apply` was carrying out which was stopped.
+
+    Raises:
+        InputError: None of this number waits.
+        RootError: It is being carried out.
+    """
+    waiting = [request.number for request in read(root)]
+    if number not in waiting:
+        raise InputError(
+            "no such request waits",
+            where="takedown",
+            expected=f"one of {', '.join(map(str, waiting))}" if waiting else "a request that waits; none does",
+            found=str(number),
+            remedy="pmd takedown receipt CONFIG shows what waits, and what was carried out, which stays so",
+        )
+    if number in begun:
+        raise RootError(
+            "this request was being carried out when an apply was stopped",
+            where=path_of(root),
+            found=str(number),
+            remedy="run: pmd takedown apply CONFIG",
+        )
+    remove(root, {number})
 
 
 def remove(root: str, carried_out: Collection[int]) -> None:
@@ -181,7 +212,7 @@ def remove(root: str, carried_out: Collection[int]) -> None:
         if seen is None:
             return
         left = [request for request in _parsed(seen.content, path) if request.number not in carried_out]
-        if versions.swap(path, _written(left), seen) if left else versions.remove(path, seen.version):
+        if versions.swap(path, _written(left), seen, private=True) if left else versions.remove(path, seen.version):
             storage.sync_folders([path])
             return
     raise RootError("others write here all the time", where=path, remedy="run the same command again")

@@ -252,3 +252,21 @@ def test_the_command_prints_text_or_json(built: config.Config) -> None:
     summary["fetch"] |= {"generations": 1, "shards": 1}
     assert "Fetched in 1 generation of 1 fetch shard; " in status.render(summary)
     assert orjson.loads(runner.invoke(cli.app, ["status", built.root, "--json"]).stdout)["balanced"] is True
+
+
+def test_takedowns_that_wait_or_were_stopped_are_told(copy: Path) -> None:
+    def told(**writer: object) -> list[str]:
+        shown = status.books(str(copy)) | ({"writer": writer} if writer else {})
+        return [line for line in status.render(shown).splitlines() if line.startswith("Takedown")]
+
+    assert told() == []
+    folder = copy / "takedown"
+    folder.mkdir()
+    (folder / "requests.jsonl").touch(mode=0)  # whoever may not read it is told too
+    waits = "Takedown: requests wait, and what they name is still here; run: pmd takedown apply CONFIG"
+    assert (status.books(str(copy))["takedown"], told()) == ({"waits": True, "begun": False}, [waits])
+    (folder / "applying.json").touch()
+    assert told() == ["Takedown: one did not come to its end; run: pmd takedown apply CONFIG"]
+    since = {"command": "pmd takedown apply", "host": "h", "process": 1, "since": "now", "job": None}
+    assert told(runs=True, ended=False, **since) == []
+    assert told(runs=False, ended=False, **since) == []

@@ -34,6 +34,7 @@ from pmd.publish.rules import LATER
 from pmd.schema.tables import KEY, LEDGER, LEDGER_LATER, REJECTED_LATER
 from pmd.shard import recount, writing
 from pmd.store import commits, lock, root, sealed, storage, written
+from pmd.takedown import receipts
 from tests import tiny_root
 
 #: Folders of other stages: what their recounts tell besides is said by their own tests.
@@ -947,3 +948,18 @@ def test_what_this_process_lacks_is_no_files_fault(
     else:
         with pytest.raises(OSError, match=os.strerror(getattr(errno, name))):
             verify.verify(str(copy))
+
+
+def test_after_a_takedown_that_was_stopped_the_remedy_is_to_go_on_with_it(copy: Path) -> None:
+    (copy / "takedown").mkdir()
+    (copy / receipts.PLACE).write_bytes(b"{}")
+    found = verify.verify(str(copy))
+    says = "a takedown did not come to its end: pmd takedown apply CONFIG does the rest"
+    assert (found["problems"], found["notes"]) == ([], [{"place": receipts.PLACE, "what": says, "found": ""}])
+    one(copy, "views/pairs/*.parquet").unlink()
+    last = verify.render(verify.verify(str(copy))).splitlines()[-1]
+    assert (
+        last == "A takedown was stopped: run `pmd takedown apply CONFIG` first, which does the rest, and verify again."
+    )
+    (copy / receipts.PLACE).unlink()
+    assert "`pmd repair ROOT`" in verify.render(verify.verify(str(copy))).splitlines()[-1]

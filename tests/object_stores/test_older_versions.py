@@ -118,7 +118,7 @@ def test_a_takedown_leaves_no_older_version_of_what_runs_write(versioned: str, t
         done = takedown.apply(chosen)
     assert done.versions > 0
     assert done.left == ()
-    assert f"removed: {done.versions:,} older versions that the bucket had kept" in takedown.render(done)
+    assert f"older versions removed that the bucket had kept: {done.versions:,}" in takedown.render(done)
     assert done.describe()["versions"] == done.versions
     left = {one.file.partition(" (older version")[0] for one in proved(chosen).left}
     assert left == {"views/notes.txt"}, "what people had put there is theirs, and is told"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,3 +61,14 @@ def test_sources_are_chosen_where_a_stage_works_source_by_source(
     with pytest.raises(SystemExit):
         importlib.import_module(f"pipelines.{stage}").main(["--help"])
     assert ("--sources" in capsys.readouterr().out) == (stage in {"curate", "publish"})
+
+
+@pytest.mark.parametrize("name", ["build", "repair", "takedown", "demo"])
+def test_a_module_without_a_command_line_says_what_is_run_in_its_place(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It did nothing, and ended well: a launcher took that for a build."""
+    monkeypatch.setattr("sys.argv", ["-m", "pmd.toml"])
+    monkeypatch.delitem(sys.modules, f"pipelines.{name}", raising=False)
+    with pytest.raises(SystemExit, match=f"this module has no command line of its own; run: pmd {name}"):
+        runpy.run_module(f"pipelines.{name}", run_name="__main__")

@@ -608,3 +608,23 @@ def test_who_asks_for_a_folder_pays_where_the_client_is_told_so() -> None:
 
     assert storage._has_objects_in_s3(Client(), "bucket/folder")
     assert asked == [{"Bucket": "bucket", "Prefix": "folder/", "MaxKeys": 1, "RequestPayer": "requester"}]
+
+
+def test_a_file_system_that_keeps_no_rights_takes_private_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(number: int) -> None:
+        def fchmod(*_: object) -> None:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr("os.fchmod", fchmod)
+
+    for number in (errno.EPERM, errno.ENOTSUP):
+        refuse(number)
+        storage.put(f"{tmp_path}/private", b"content", private=True)
+        assert (tmp_path / "private").read_bytes() == b"content"
+    refuse(errno.EROFS)
+    with pytest.raises(OSError, match="Read-only"):
+        storage.put(f"{tmp_path}/private", b"other", private=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["private"]
+    assert (tmp_path / "private").read_bytes() == b"content"

@@ -174,7 +174,7 @@ def test_an_apply_that_was_killed_says_when_it_is_run_again_what_was_met_before(
             requests.add(config.root, [requests.read_word(said)], [], keeps_looks=False)
         before = files_of(config.root)
         foretold = CliRunner().invoke(cli.app, ["takedown", "apply", f"{config.root}.toml", "--dry-run"]).output
-        assert foretold.splitlines()[-4:-2] == ["requests that wait: 1, 2", "  would be removed: 1 pairs"]
+        assert foretold.splitlines()[-4:-2] == ["requests that wait: 1, 2", "  pairs that would be removed: 1"]
         assert foretold.splitlines()[-2].startswith("named no pair that stood here when this began: 2;")
         assert foretold.endswith("nothing was changed; to carry it out: pmd takedown apply CONFIG\n")
         assert files_of(config.root) == before
@@ -327,6 +327,6 @@ def test_an_apply_that_is_killed_near_its_end_is_counted_once(tmp_path: Path) ->
     receipts.close(where)
     # The second is killed when its receipt is written, and run again, which finds nothing left to remove.
     receipts.end(where, receipts.begin(where, [], {"pairs": 5}), today)
-    receipts.end(where, receipts.begin(where, [], {}), today)
+    receipts.end(where, receipts.begin(where, [], {}, left={}), today)
     receipts.close(where)
     assert [one.removed for one in receipts.read(where)] == [{"pairs": 1}, {"pairs": 5}]

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from pipelines import takedown
 from pmd import flow
 from pmd.audit import labelling
 from pmd.books import redirects
@@ -113,6 +114,14 @@ def test_requests_that_name_nothing_that_is_here_are_told(tiny: Config) -> None:
     found = matching.resolve(tiny.root, asked, tiny.sources, Suppression())
     assert found.unmatched == (2, 3, 7)
     assert found.in_part == {1: ("http://nowhere.example/x.jpg",)}
+    # Of what was carried out before nothing is left: that is no slip.
+    assert found.again == ()
+    before = lists.new().with_values(requests.values_of([requests.read_word(one) for one in said[1]]))
+    asked.append(requests.Request(8, (*said[1], *said[6])))
+    once_more = matching.resolve(tiny.root, asked, tiny.sources, Suppression((before,)))
+    assert (once_more.unmatched, once_more.again) == ((2, 3, 7, 8), (2,))
+    told = takedown.render(takedown.Applied((2, 3), {}, (), unmatched=(2, 3), again=(2,))).splitlines()[1]
+    assert told.startswith("named no pair that stood here when this began: 2 (taken down before), 3; kept out")
 
 
 def test_a_picture_file_that_names_something_by_one_of_its_digests_is_one_thing(tiny: Config) -> None:
@@ -261,6 +270,32 @@ def test_lists_of_words_are_read_and_each_slip_is_counted() -> None:
     assert told.value.where == "list:line 2"
 
 
+def test_of_a_placeholder_s_images_those_alone_leave_that_are_named(
+    tiny: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether or not dedupe looks for placeholders: where it does not, one picture of a host's took all strangers' along."""
+    monkeypatch.setattr(matching, "_MANY", 2)
+    (row,) = matching._ledger_rows(register.current(tiny.root), {C1})
+    digest = row["sha256"]
+    assert digest is not None
+    for said in (tiny_root.C1, C1.hex()):
+        found = matched(tiny, said, looks=True)
+        assert found.images & {C1, C2} == {C1}
+        assert (found.shared, found.shared_in_hex) == ({digest: 1}, {digest.hex(): 1})
+        assert (found.values["sha256"], found.values["stored"], found.looks) == (set(), set(), set())
+    # Named by its bytes, or with all that have them, it is no stranger's.
+    for said in (f"sha256:{digest.hex()}", "host:one.example"):
+        found = matched(tiny, said, tiny_root.C2)
+        assert found.images >= {C1, C2}
+        assert (found.shared, found.values["sha256"]) == ({}, {digest})
+    told = takedown.Applied((1,), {}, (), shared={"ab" * 32: 11})
+    assert takedown.render(told).splitlines()[1] == (
+        "other images with the same bytes as a picture that was named, which stay: 11. So many share only a host's placeholder. "
+        f"To have them removed too: pmd takedown add CONFIG sha256:{'ab' * 32}, then apply"
+    )
+    assert told.describe()["shared"] == {"ab" * 32: 11}
+
+
 def test_a_pair_takes_its_picture_along_where_no_other_shows_it(tiny: Config) -> None:
     alone = matched(tiny, "coco/12345")
     assert alone.images == set()
@@ -376,17 +411,17 @@ def test_a_receipt_tells_all_though_it_was_killed_in_between(tmp_path: Path) -> 
     where, today = str(tmp_path), datetime.date(2026, 1, 2)
     (tmp_path / lists.FOLDER).mkdir()
     receipts.begin(where, [1, 2], {"pairs": 5})
-    again = receipts.begin(where, [2], {"pairs": 1, "attempts": 3})
+    again = receipts.begin(where, [2], {"pairs": 1, "attempts": 3}, left={"pairs": 1, "attempts": 3})
     receipts.end(where, again, today)
     assert receipts.read(where) == [receipts.Receipt((1, 2), "2026-01-02", {"attempts": 3, "pairs": 5})]
     # Killed before the requests were removed: the next one carries them out once more, and nothing is left of them.
-    once_more = receipts.begin(where, [1, 2], {})
+    once_more = receipts.begin(where, [1, 2], {}, left={})
     receipts.end(where, once_more, today)
     assert receipts.read(where) == [receipts.Receipt((1, 2), "2026-01-02", {"attempts": 3, "pairs": 5})]
     # And killed so again, with another request since: one receipt tells of all three.
-    receipts.end(where, receipts.begin(where, [1, 2, 3], {"pairs": 1}), today)
+    receipts.end(where, receipts.begin(where, [1, 2, 3], {"pairs": 1}, left={}), today)
     receipts.close(where)
-    assert receipts.read(where) == [receipts.Receipt((1, 2, 3), "2026-01-02", {"attempts": 3, "pairs": 5})]
+    assert receipts.read(where) == [receipts.Receipt((1, 2, 3), "2026-01-02", {"attempts": 3, "pairs": 6})]
     receipts.end(where, receipts.begin(where, [], {}), today)
     assert len(receipts.read(where)) == 1
     assert receipts.render([], [], None) == "nothing was asked for yet"
@@ -402,20 +437,22 @@ def test_a_request_s_own_receipt_tells_nothing_of_others_and_what_named_nothing_
     assert whole[:4] == [
         "Receipt for requests 1, 2, 3",
         "Carried out on 2026-01-02. Removed, for all of them together:",
-        "  pairs: 5",
+        "  pairs of a picture and a text: 5",
         "No pair here was of what 2, 3 named.",
     ]
     assert receipts.render_one(listed, [4], "mailto:a@b.example", 1).splitlines() == [
         "Receipt for request 1",
         "Carried out on 2026-01-02. Removed, for this and others together:",
-        "  pairs: 5",
+        "  pairs of a picture and a text: 5",
         "With these went all that is made of them: lists, shards, the audit and the folder of the release.",
+        "Not reached by this: copies that others have of earlier lists and shards, backups, and logs.",
         "What you named is kept out of what is built from now on: by codes from which it cannot be read.",
         "Contact: a@b.example",
     ]
     assert receipts.render_one(listed, [4], None, 2).splitlines() == [
         "Receipt for request 2",
         "Carried out on 2026-01-02. No pair here was of what you named.",
+        "Not reached by this: copies that others have of earlier lists and shards, backups, and logs.",
         "What you named is kept out of what is built from now on: by codes from which it cannot be read.",
     ]
     for number, why in ((4, "not carried out yet"), (5, "no such request")):
@@ -425,7 +462,7 @@ def test_a_request_s_own_receipt_tells_nothing_of_others_and_what_named_nothing_
     alone = receipts.Receipt((6,), "2026-01-02", {"stored pictures": 1}, (6,))
     assert receipts.render_one([alone], [], None, 6).splitlines()[1:4] == [
         "Carried out on 2026-01-02. Removed:",
-        "  stored pictures: 1",
+        "  copies of pictures: 1",
         "No pair here was of what 6 named.",
     ]
     # What the storage holds back is told, until an apply finds that it has let go.

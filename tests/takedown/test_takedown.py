@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import io
+import os
 import re
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -318,19 +320,44 @@ def test_the_list_and_what_is_kept_beside_it_name_nobody(done: Done) -> None:
     assert lists.read_own(done.config.root).looks == frozenset()
 
 
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o600), (0o002, 0o660), (0, 0o666)])
+def test_what_people_ask_for_is_read_by_those_alone_who_may_write_here(tmp_path: Path, mask: int, mode: int) -> None:
+    where = tmp_path / lists.FOLDER
+    before = os.umask(mask)
+    try:
+        words = [requests.read_word("host:one.example")]
+        for _ in range(2):
+            requests.add(str(tmp_path), words, [], keeps_looks=False)
+            assert stat.S_IMODE((where / requests.FILE).stat().st_mode) == mode
+        requests.remove(str(tmp_path), {1})
+        assert stat.S_IMODE((where / requests.FILE).stat().st_mode) == mode
+    finally:
+        os.umask(before)
+
+
+def test_the_list_is_read_by_those_alone_who_may_write_it(done: Done) -> None:
+    found = stat.S_IMODE(Path(lists.path_of(done.config.root)).stat().st_mode)
+    assert (bool(found & 0o040), bool(found & 0o004)) == (bool(found & 0o020), bool(found & 0o002))
+
+
 def test_the_receipt_tells_numbers_counts_and_whom_to_ask(done: Done) -> None:
     told = receipts.render(receipts.read(done.config.root), [], done.config.contact)
     assert told.splitlines() == [
         "Receipt for requests 1, 2, 3",
         "Carried out on 2026-03-01. Removed, for all of them together:",
-        "  attempts: 8",
-        "  pairs: 9",
-        "  rows of the ledger: 8",
-        "  stored pictures: 8",
+        "  pairs of a picture and a text: 9",
+        "  records of what was downloaded: 8",
+        "  records of where and when it was asked for: 8",
+        "  copies of pictures: 8",
         "With these went all that is made of them: lists, shards, the audit and the folder of the release.",
+        "Not reached by this: copies that others have of earlier lists and shards, backups, and logs.",
         "What you named is kept out of what is built from now on: by codes from which it cannot be read.",
         "Contact: tests@example.org",
     ]
+
+
+def test_a_receipt_has_words_for_all_that_is_removed() -> None:
+    assert tuple(receipts.SAID) == purge.KINDS
 
 
 class Killed(BaseException):
@@ -348,6 +375,45 @@ def applied(config: Config) -> takedown.Applied:
     """Carry out what waits, as the command does."""
     with root.writer(config.root, "test"):
         return takedown.apply(config, today=lambda: TODAY)
+
+
+@pytest.mark.parametrize("killed_at", ["before its list", "in its purge"])
+def test_what_was_asked_for_since_an_apply_was_killed_is_counted_with_it(
+    done: Done, tmp_path: Path, killed_at: str
+) -> None:
+    """The greater of both counts was told: of three pairs and two more, three."""
+    config = dataclasses.replace(done.config, root=str(tmp_path / "pmd"))
+    shutil.copytree(done.built, config.root)
+
+    def ask(said: str) -> None:
+        requests.add(config.root, [requests.read_word(said, config.sources)], [], keeps_looks=False)
+
+    def stop(*_: object, **__: object) -> None:
+        raise Killed
+
+    where, name = {"before its list": (lists, "held"), "in its purge": (purge, "generations")}[killed_at]
+    whole = getattr(where, name)
+    ask("flickr:5007")
+    with world.small(), pytest.MonkeyPatch.context() as patch:
+        calls: list[object] = []
+
+        def counted(*given: Any, **named: Any) -> Any:
+            """Be killed by the second call: the first is before what is about to be removed is noted."""
+            calls.append(given)
+            return stop() if len(calls) > 1 else whole(*given, **named)
+
+        patch.setattr(where, name, counted)
+        with pytest.raises(Killed):
+            applied(config)
+    if killed_at == "before its list":
+        Path(lists.path_of(config.root)).unlink()  # what is noted before it stands there already
+    assert receipts.begun(config.root) is not None
+    ask("flickr:5009")
+    ask("flickr:5010")
+    with world.small():
+        told = applied(config)
+    assert told.requests == (1, 2, 3)
+    assert told.removed == {"pairs": 3, "rows of the ledger": 3, "attempts": 3, "stored pictures": 3}
 
 
 def standing(where: str) -> tuple[Any, Any]:
@@ -410,12 +476,28 @@ def test_the_commands_say_what_they_do(done: Done) -> None:
         "request 4; to carry it out: pmd takedown apply CONFIG",
     ]
     assert run(cli.app, ["takedown", "receipt", path]).output.endswith("Waiting for pmd takedown apply: 4\n")
+    mine = Path(path).with_name("card.toml")
+    mine.write_text(
+        Path(path).read_text(encoding="utf-8") + '[card]\ncontact = "privacy@example.org"\n', encoding="utf-8"
+    )
+    assert "\nContact: privacy@example.org\n" in run(cli.app, ["takedown", "receipt", str(mine), "1"]).output
     (waiting,) = requests.read(done.config.root)
     listed = "\ufeff# of an agency\r\n\r\nhost:three.example\r\n u/Somebody\u200b\r\n"
     again = run(cli.app, ["takedown", "add", path, "coco:77", "-"], input=listed.encode())
     assert again.output.splitlines()[-1] == "request 5; to carry it out: pmd takedown apply CONFIG"
     assert requests.read(done.config.root)[1].said == ("coco:77", *waiting.said)
-    requests.remove(done.config.root, {5})
+    assert run(cli.app, ["takedown", "cancel", path, "5"]).output == (
+        "request 5: taken back; nothing was removed for it\n"
+    )
+    for number in ("5", "1"):  # gone, and carried out
+        refused = run(cli.app, ["takedown", "cancel", path, number])
+        assert str(refused.exception).splitlines()[:3] == [
+            "takedown: no such request waits",
+            "  expected: one of 4",
+            f"  found: {number}",
+        ]
+    with pytest.raises(RootError, match="was being carried out when an apply was stopped"):
+        requests.cancel(done.config.root, 4, [3, 4])
     found = run(cli.app, ["takedown", "prove", path, "u/Somebody"])
     assert found.exit_code == 5
     assert "takedown/requests.jsonl: the words that were given" in found.output

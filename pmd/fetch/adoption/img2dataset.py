@@ -51,7 +51,7 @@ from pmd.fetch.lists import blocklists, reference_lists
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.schema.statuses import OK
 from pmd.schema.tables import IMAGES
-from pmd.store import storage
+from pmd.store import spools, storage
 from pmd.text import urls
 
 _PACKAGE: Final = "img2dataset"
@@ -266,7 +266,7 @@ class Img2dataset:
         asked = [(item.image, item.left.popleft()) for item in waiting]
         answers = self._lane.may_ask(asked)
         tries = [_Try(item, url, answer) for item, (_, url), answer in zip(waiting, asked, answers, strict=True)]
-        parent = self._work if storage.is_local(self._work) else None
+        parent = self._work if storage.is_local(self._work) else spools.folder()
         with (
             tempfile.TemporaryDirectory(prefix=f"{_PACKAGE}-", dir=parent) as folder,
             ThreadPoolExecutor(CODEC_THREADS, "codec") as threads,

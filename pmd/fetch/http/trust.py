@@ -30,7 +30,9 @@ class Authorities:
     """
 
     def __init__(self, ca_file: str | None) -> None:
-        self._file = tempfile.NamedTemporaryFile(prefix="pmd-authorities-", suffix=".pem")  # noqa: SIM115  closed by `close`
+        self._file = tempfile.NamedTemporaryFile(  # noqa: SIM115  closed by `close`
+            prefix="authorities-", suffix=".pem", dir=spools.folder()
+        )
         with spools.named():
             self._file.write(merged(ca_file))
             self._file.flush()

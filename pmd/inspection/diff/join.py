@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from pmd.formats import parquet
 from pmd.schema.tables import KEY
-from pmd.store import commits, exchange, sealed
+from pmd.store import commits, exchange, sealed, spools
 
 A, B = "a", "b"
 
@@ -73,7 +73,7 @@ class Meeting:
         self._files: list[str] = []
 
     def __enter__(self) -> Meeting:
-        self._folder = tempfile.TemporaryDirectory(prefix="pmd-diff-")
+        self._folder = tempfile.TemporaryDirectory(prefix="diff-", dir=spools.folder())
         self._run = exchange.RunWriter(self._folder.name, ROWS, self._bits)
         self._open = True
         return self

@@ -22,6 +22,7 @@ from pmd.inspection import upstream
 from pmd.inspection.explain.book import Book, view_key
 from pmd.inspection.explain.render import render as render
 from pmd.store import root, storage
+from pmd.suppression import people
 
 #: Pairs of one image that are told, at most: some photographs have hundreds of regions.
 MOST_PAIRS: Final = 200
@@ -56,7 +57,8 @@ def explain(root_url: str, what: str) -> dict[str, Any]:
         wanted |= {row["image_id"] for row in book.viewed(pair_ids)}
     standing = book.standing(wanted)
     if image_ids:
-        beside = [row["pair_id"] for row in book.of_images({*wanted, *standing.values()})]
+        shown = {*standing.values()}
+        beside = [row["pair_id"] for row in book.of_images({*wanted, *shown, *book.gave_way(shown)})]
         pairs += book.curated({*beside} - {row["pair_id"] for row in pairs})
     if not pairs and not any(book.images({*standing.values()})):
         raise _unknown(root_url, what, taken_for)
@@ -100,6 +102,14 @@ def _place_of(row: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _unknown(root_url: str, what: str, taken_for: str) -> PmdError:
+    if people.host(what) is not None or people.user(what, root.curated_sources(root_url)) is not None:
+        return PmdError(
+            f"{what} is a person or a host, who may have many pictures",
+            where=root_url,
+            expected=f"one picture or pair, as {names.FORMS}",
+            remedy="docs/takedown.md, “Whether somebody is in it”, tells how theirs are listed; to count them: pmd takedown "
+            "add CONFIG WHAT, then pmd takedown apply CONFIG --dry-run, which changes nothing",
+        )
     url = names.with_scheme(what)
     begins = "" if url is None else f"a URL begins with its scheme: {url}; "
     return PmdError(

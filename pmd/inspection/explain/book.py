@@ -197,6 +197,12 @@ class Book:
             kept = {own: gone.get(image_id, image_id) for own, image_id in kept.items()}
         return {own: image_id for own, image_id in kept.items() if image_id != own}
 
+    def gave_way(self, image_ids: Collection[bytes]) -> set[bytes]:
+        """Return the images for which some stand in the end, as the same picture: their pairs are with these."""
+        paths = [path for path, _ in self._files(root.dedupe_folder(self.root), "groups")]
+        rows = (row for path in paths for row in _rows_with(path, "stands_id", image_ids))
+        return {row["image_id"] for row in rows if row["relation"] in MERGED}
+
     def rejected(self, pair_ids: Collection[bytes]) -> list[dict[str, Any]]:
         """Return the rows with which stages after curate reject some pairs: a pass over all that they have rejected."""
         folders = [stage.books for stage in flow.JUDGING[1:]]

@@ -44,6 +44,8 @@ from pmd.inspection.verify.render import render as render
 from pmd.publish import checking
 from pmd.publish.folder import README
 from pmd.store import commits, lock, register, root, storage
+from pmd.suppression import lists
+from pmd.takedown import receipts
 from pmd.terminal import bar
 
 #: Times that a ROOT is counted while a writer commits; a build commits some thirty times in hours.
@@ -113,6 +115,7 @@ def _verify_once(root_url: str, progress: Progress | None) -> tuple[dict[str, An
         report.tell(
             "gone: pmd repair puts it back, as what was fetched tells", root.ROOT_FILE, "fetch_shard_bits", "nothing"
         )
+    _note_takedown(root_url, report)
     _note_hosts(root_url, report)
     _check_register(root_url, standing, report)
     _check_listing(root_url, names, standing, report)
@@ -183,6 +186,12 @@ def _check_register(root_url: str, standing: Mapping[str, Committed], report: Re
         report.tell(
             "it is of other commits than stand", flow.REGISTER, "what the ledger's commits say", other[0] + more
         )
+
+
+def _note_takedown(root_url: str, report: Report) -> None:
+    """A takedown that was stopped: part of what it is to remove is still here, and no other command goes on with it."""
+    if receipts.PENDING in storage.list_names(storage.join(root_url, lists.FOLDER)) and not lock.is_held(root_url):
+        report.note("a takedown did not come to its end: pmd takedown apply CONFIG does the rest", receipts.PLACE)
 
 
 def _note_hosts(root_url: str, report: Report) -> None:

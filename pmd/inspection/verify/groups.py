@@ -21,7 +21,7 @@ from pmd.dedupe import rules as dedupe_rules
 from pmd.errors import PmdError
 from pmd.fetch.ledger import partitions
 from pmd.schema.tables import GROUPS, KEY
-from pmd.store import commits, exchange, root
+from pmd.store import commits, exchange, root, spools
 
 #: `GROUPS` with the image by which a row meets others.
 _MEETING: Final = pa.schema([*GROUPS, pa.field("meets", KEY, nullable=False)])
@@ -62,7 +62,7 @@ class Groups:
         """Tell of every image that another stands for in the end than all groups say."""
         bits = exchange.bits_for(sum(file.rows for file in self._files), _ROWS)
         wrong: list[tuple[bytes, bytes | None, bytes | None]] = []
-        with tempfile.TemporaryDirectory(prefix="pmd-groups-") as work:
+        with tempfile.TemporaryDirectory(prefix="groups-", dir=spools.folder()) as work:
             runs = exchange.write(work, _MEETING, bits, self._meeting(), "meets")
             for _, references in exchange.by_partition(runs):
                 found = exchange.read(work, [references], _MEETING).combine_chunks()

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pmd import escape
+from pmd.takedown import receipts
 from pmd.terminal import bar
 
 
@@ -27,6 +28,11 @@ def render(result: Mapping[str, Any]) -> str:
     if not result["problems"]:
         return "\n".join([f"{counted}: all of it is as the commits say, and the books balance.", *notes])
     lines = [f"{counted}: {bar.amount(len(result['problems']), 'problems')}", *_listed(result["problems"]), *notes]
+    if any(note["place"] == receipts.PLACE for note in result["notes"]):
+        lines.append(
+            "A takedown was stopped: run `pmd takedown apply CONFIG` first, which does the rest, and verify again."
+        )
+        return "\n".join(lines)
     lines.append(
         "If a stage ran alone, or the configuration changed, `pmd build CONFIG` brings the others after it. If files were "
         "changed or lost, `pmd repair ROOT` makes or fetches them again, and nothing else."

@@ -22,7 +22,7 @@ from pmd.fetch.ledger import partitions
 from pmd.fetch.ledger.partitions import Cut
 from pmd.inspection.verify.groups import Groups
 from pmd.schema.tables import SPLITS
-from pmd.store import commits, exchange, root, storage
+from pmd.store import commits, exchange, root, spools, storage
 
 _UPSTREAM: Final = "what upstream says"
 #: The fact of dedupe's commit.
@@ -83,7 +83,7 @@ def _ledger(root_url: str, cut: Cut, part: int) -> pa.Table:
 
 def _equal(root_url: str, cut: Cut, groups: Groups) -> Iterator[pa.Table]:
     """Yield the images with equal bytes that are not merged, a partition at a time, by run files on the temporary disk."""
-    with tempfile.TemporaryDirectory(prefix="pmd-splits-") as work:
+    with tempfile.TemporaryDirectory(prefix="splits-", dir=spools.folder()) as work:
         runs = [run for part in range(2**cut.part_bits) for run in _run(root_url, cut, part, groups, work)]
         for _, references in exchange.by_partition(runs):
             yield splits.equal(exchange.read(work, [references], dedupe_rules.HASHES))

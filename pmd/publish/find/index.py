@@ -34,7 +34,7 @@ import pyarrow.compute as pc
 
 from pmd.schema import keys
 from pmd.schema.tables import KEY
-from pmd.store import commits, exchange
+from pmd.store import commits, exchange, spools
 from pmd.text import pages, urls
 
 #: Raised when shards would be written otherwise of the same lists. 3: with what URLs hold, and what else they say of the image.
@@ -72,7 +72,7 @@ def shards(lists: Mapping[str, Iterable[str]], bits: int) -> Iterator[tuple[str,
     """
     kinds: list[Of] = []
     cut = min(bits, exchange.MOST_BITS)
-    with tempfile.TemporaryDirectory(prefix="pmd-find-") as folder:
+    with tempfile.TemporaryDirectory(prefix="find-", dir=spools.folder()) as folder:
         runs = list(exchange.write(folder, _ROWS, cut, _rows(lists, kinds), "name"))
         met = dict(exchange.by_partition(runs))
         for partition in range(2**cut):
