@@ -372,14 +372,16 @@ def kept_ids(image_ids: pa.ChunkedArray, found: pa.Table) -> pa.Array:
 def survivors_digest(kept: pa.Table, ledger: pa.Table, changed: pa.Table | None = None) -> dict[str, int]:
     """Return for each source a number that changes when what became of its pairs does; parts add up, modulo 2^64.
 
-    It is a sum of 64-bit words of (pair_id, sha256, split), so it does not depend on order or on how views are cut.
+    It is a sum of 64-bit words of (pair_id, sha256, split, perceptual hash), so it does not depend on order or on how views are
+    cut. Lists have all of these: hashes that come later, of the same images, are in lists that are made anew.
 
     Args:
         kept: `VIEWS` of a part that are left.
         ledger: `LEDGER` of the part.
         changed: `SPLITS` of the part; None: none is in another split than upstream says.
     """
-    digests = ledger["sha256"].take(partitions.positions(kept["image_id"], ledger)).combine_chunks()
+    images = ledger.select(["sha256", "perceptual_hash"]).take(partitions.positions(kept["image_id"], ledger))
+    digests = images["sha256"].combine_chunks()
     pair_words = keys.raw(kept["pair_id"].combine_chunks()).view("<u8")
     byte_words = keys.raw(digests, 32).view("<u8")
     mixed = (pair_words[:, 0] ^ (byte_words[:, 0] * np.uint64(0x9E3779B97F4A7C15))) + pair_words[:, 1]
@@ -387,7 +389,14 @@ def survivors_digest(kept: pa.Table, ledger: pa.Table, changed: pa.Table | None 
         at = partitions.positions(kept["image_id"], changed)
         places = pc.fill_null(pc.index_in(changed["split"].take(at), value_set=pa.array(flow.SPLITS)), 0)
         mixed = mixed ^ (places.to_numpy().astype(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F))
+    mixed = mixed ^ (_words_of_hashes(images["perceptual_hash"].combine_chunks()) * np.uint64(0x165667B19E3779F9))
     sources = np.asarray(kept["source"].to_pylist(), dtype=object)
     return {
         str(source): int(np.sum(mixed[sources == source], dtype=np.uint64)) for source in sorted(set(sources.tolist()))
     }
+
+
+def _words_of_hashes(hashes: pa.Array) -> NDArray[np.uint64]:
+    """Return a word of each perceptual hash; 0 where it is not known, which a flat picture's hash is not."""
+    words = keys.raw(pc.fill_null(hashes, bytes(32)), 32).view("<u8")
+    return np.where(hashes.is_valid().to_numpy(zero_copy_only=False), np.bitwise_xor.reduce(words, axis=1) + 1, 0)

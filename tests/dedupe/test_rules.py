@@ -210,6 +210,15 @@ def test_the_digest_of_survivors_adds_up_and_tells_changes() -> None:
     assert dedupe_rules.survivors_digest(views(*rows), swapped)["coco"] != whole["coco"]
 
 
+def test_the_digest_of_survivors_tells_perceptual_hashes_that_come_later() -> None:
+    """Lists have them; a flat picture's are zeros, and known all the same."""
+    looks = (None, bytes(32), b"\1" + bytes(31), b"\2" + bytes(31))
+    tables = [ledger(image(1, "a", perceptual_hash=one), image(2, "b")) for one in looks]
+    found = [dedupe_rules.survivors_digest(views((1, "coco", "1"), (2, "wit", "2")), table) for table in tables]
+    assert len({digests["coco"] for digests in found}) == len(looks)
+    assert len({digests["wit"] for digests in found}) == 1
+
+
 def test_overlaps_name_the_nearest_evaluation_image_and_only_images_that_views_name() -> None:
     """What a ledger says of images that are gone, or that no view names, is nobody's overlap."""
     looks = bytes([0x0F, 0xF0, 0x33, 0xCC] * 8)

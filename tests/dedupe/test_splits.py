@@ -136,7 +136,11 @@ def test_only_what_moves_is_written_and_each_pair_that_moves_is_counted() -> Non
 def test_lists_are_made_anew_where_a_split_changes_and_where_none_does_they_stay() -> None:
     table, none = views((1, None), (2, None)), SPLITS.empty_table()
     ledger = pa.table(
-        {"image_id": pa.array([key(1), key(2)], KEY), "sha256": pa.array([b"1" * 32, b"2" * 32], pa.binary(32))}
+        {
+            "image_id": pa.array([key(1), key(2)], KEY),
+            "sha256": pa.array([b"1" * 32, b"2" * 32], pa.binary(32)),
+            "perceptual_hash": pa.nulls(2, pa.binary(32)),
+        }
     )
     digests = [
         dedupe_rules.survivors_digest(table, ledger, changed)
