@@ -194,6 +194,23 @@ def test_who_asks_later_has_hashes_from_the_store_once_and_the_web_is_asked_for_
     assert len(web.log) == requests
 
 
+def test_lists_have_the_hashes_that_somebody_asked_for_after_they_were_made(tmp_path: Path, web: Web) -> None:
+    """Also where nothing leaves by them, so that the same pairs and bytes are listed."""
+    rows_of = [f"picture number {number}\t{url}" for number, url in enumerate(PICTURES)]
+    (tmp_path / "rows.tsv").write_text("\n".join(rows_of) + "\n", encoding="utf-8")
+    chosen = configured(tmp_path, web)
+    run(chosen)
+    listed = f"{chosen.root}/publish/source=conceptual_captions"
+    assert {row["perceptual_hash"] for row in rows(listed)} == {None}
+    near = asking_for(chosen, near="merge", near_distance=0)
+    assert run(near)[flow.PUBLISH.name] == "input survivors changed"
+    assert rows(f"{near.root}/dedupe", "groups/") == []
+    known = {hash_.hex() for hash_ in hashes(near).values() if hash_ is not None}
+    assert len(known) == len(PICTURES)
+    assert {row["perceptual_hash"] for row in rows(listed)} == known
+    assert run(near)[flow.PUBLISH.name] is None
+
+
 def test_dedupe_alone_hashes_and_settles_what_leaves(chosen: Config) -> None:
     near = asking_for(chosen, near="merge")
     assert {*run(near, ["dedupe"])} == {"dedupe"}
