@@ -57,8 +57,8 @@ def explain(root_url: str, what: str) -> dict[str, Any]:
         wanted |= {row["image_id"] for row in book.viewed(pair_ids)}
     standing = book.standing(wanted)
     if image_ids:
-        shown = {*standing.values()}
-        beside = [row["pair_id"] for row in book.of_images({*wanted, *shown, *book.gave_way(shown)})]
+        kept = {*standing.values()}
+        beside = [row["pair_id"] for row in book.of_images({*wanted, *kept, *book.gave_way(kept)})]
         pairs += book.curated({*beside} - {row["pair_id"] for row in pairs})
     if not pairs and not any(book.images({*standing.values()})):
         raise _unknown(root_url, what, taken_for)
