@@ -99,6 +99,18 @@ def test_no_plan_counts_a_picture_that_is_kept_out(tmp_path: Path) -> None:
     assert before["images"] == after["images"]
 
 
+def test_no_plan_counts_rows_that_suppression_lists_will_drop(tmp_path: Path) -> None:
+    config, first = world.write(tmp_path), of_sources(world.write(tmp_path), ["coco"])
+    with world.small():
+        built(config, ["coco"], only=("curate", "images", "fetch", "dedupe"))
+        asked(first, world.PROFILE)
+        before = plan.plan(config)
+        built(config, EVERYTHING, only=("curate",))
+        after = plan.plan(config)
+    assert [one["basis"] for one in before["sources"]] == ["committed", "counted", "counted"]
+    assert [one["pairs"] for one in before["sources"]] == [one["pairs"] for one in after["sources"]]
+
+
 def test_whoever_else_shows_a_picture_of_a_person_who_was_named_before_is_left_out(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -35,6 +35,7 @@ from pmd.schema.tables import JUDGED
 from pmd.sources import named_tables
 from pmd.sources.contract import Chunk, InputFile
 from pmd.store import storage
+from pmd.suppression import lists
 
 #: Places in the plain files of lines of a source, and bytes of each: 8 MB in all, read whole where there is no more.
 WINDOWS: Final = 16
@@ -99,7 +100,7 @@ def of_source(config: Config, source: SourceConfig, files: Sequence[InputFile]) 
     """Read a sample of a source.
 
     Args:
-        config: The configuration, for curate's options.
+        config: The configuration, for curate's options and all suppression lists that hold.
         source: The source.
         files: Its annotation files.
 
@@ -112,6 +113,8 @@ def of_source(config: Config, source: SourceConfig, files: Sequence[InputFile]) 
     judged = [batch for reading in readings for batch in reading.judged]
     table = pa.Table.from_batches(judged, schema=JUDGED)
     settled = rules.resolve(source.name, table, Asked.of(config, flow.CURATE.name))
+    if config.suppression:
+        settled, _ = settled.parted(lists.read(lists.digests(config.suppression)))
     whole = all(reading.whole for reading in readings)
     rows = estimates.total(map(_rows, kinds))
     kept = (
