@@ -106,24 +106,30 @@ class Audit:
     counted: unit_sums.Counted
 
 
-def drawn(seed: int, sources: Sequence[str] | None = None) -> Audit:
-    """Return an audit that is drawn from a seed, of all sources or of some of them."""
+def drawn(seed: int, sources: Sequence[str] | None = None, *, even: bool = False) -> Audit:
+    """Return an audit that is drawn from a seed.
+
+    Args:
+        seed: The seed.
+        sources: Those that it is of; by default all that are drawn.
+        even: Whether many users, hosts and terms have about as much, and a fourth of the pairs is lost: then intervals are given.
+    """
     chance = np.random.default_rng([7000, seed])
     names = [name for name in ("yfcc100m", "red_caps", "sbu_captions") if chance.random() < 0.7] or ["yfcc100m"]
-    columns = [_columns(chance, name) for name in names]
+    columns = [_columns(chance, name, even=even) for name in names]
     whole = {name: np.concatenate([some[name] for some in columns]) for name in columns[0]}
-    last = np.concatenate([_last(chance, some) for some in columns])
+    last = np.concatenate([_last(chance, some, even=even) for some in columns])
     limit = int(2**64 * 0.6) if chance.random() < 0.3 else measure.EVERYTHING
     chosen = np.isin(whole["source"], names if sources is None else sources)
     return _audited({name: values[chosen] for name, values in whole.items()}, last[chosen], limit)
 
 
-def _columns(chance: Chance, source: str) -> dict[str, Texts]:
-    number = int(chance.choice([80, 250, 600, 1500]))
-    users = _unequal(chance, number, int(chance.choice([5, 40, 300])))
-    if chance.random() < 0.3:  # one giant user
+def _columns(chance: Chance, source: str, *, even: bool) -> dict[str, Texts]:
+    number = 900 if even else int(chance.choice([80, 250, 600, 1500]))
+    users = chance.integers(0, 300, number) if even else _unequal(chance, number, int(chance.choice([5, 40, 300])))
+    if chance.random() < 0.3 and not even:  # one giant user
         users[chance.random(number) < 0.6] = 0
-    hosts = _unequal(chance, number, int(chance.choice([4, 7, 15, 40])))
+    hosts = chance.integers(0, 400, number) if even else _unequal(chance, number, int(chance.choice([4, 7, 15, 40])))
     countries = chance.permutation([*COUNTRIES])
     places = np.where(chance.random(number) < 0.8, countries[_unequal(chance, number, len(COUNTRIES))], "")
     values = {
@@ -141,8 +147,7 @@ def _columns(chance: Chance, source: str) -> dict[str, Texts]:
     }
     if source == "sbu_captions":
         values["year"] = np.full(number, "")
-    values |= _texts(chance, number)
-    return values
+    return values | _texts(chance, number, even=even)
 
 
 def _unequal(chance: Chance, number: int, values: int) -> NDArray[np.int64]:
@@ -151,12 +156,17 @@ def _unequal(chance: Chance, number: int, values: int) -> NDArray[np.int64]:
     return chance.choice(values, number, p=weights / weights.sum())
 
 
-def _texts(chance: Chance, number: int) -> dict[str, Texts]:
-    gendered = np.array([*GENDERED])[_unequal(chance, number, 4)]
-    beside = np.array(["", *_WITH])[_unequal(chance, number, 6)]
+def _texts(chance: Chance, number: int, *, even: bool) -> dict[str, Texts]:
+    of_gender = chance.choice(4, number, p=[0.3, 0.4, 0.28, 0.02]) if even else _unequal(chance, number, 4)
+    of_term = chance.choice(6, number, p=[0.3, 0.3, 0.15, 0.1, 0.1, 0.05]) if even else _unequal(chance, number, 6)
+    gendered, beside = np.array([*GENDERED])[of_gender], np.array(["", *_WITH])[of_term]
+    if even:  # of some terms few captions have the one sex
+        gendered[(beside == "nurse") & (gendered == "a man") & (chance.random(number) < 0.9)] = "a woman"
     harm = np.array(["", *HARM])[_unequal(chance, number, 3)]
     own = ["".join(word) for word in chance.choice(_LETTERS, (number, 9)).tolist()]
     repeats = np.array(["", *_boilerplate()])[_unequal(chance, number, 1 + len(_boilerplate()))]
+    if even:
+        repeats[chance.random(number) < 0.8] = ""
     texts = [
         said or " ".join(part for part in parts if part)
         for said, *parts in zip(repeats.tolist(), gendered.tolist(), beside.tolist(), harm.tolist(), own, strict=True)
@@ -177,13 +187,14 @@ def _boilerplate() -> list[str]:
     return [f"{near}{end}" for end in ("eve", "day", "noon")] + ["blue sky", "untitled", "made with zoomcam", "nothing"]
 
 
-def _last(chance: Chance, columns: Mapping[str, Texts]) -> NDArray[np.int64]:
+def _last(chance: Chance, columns: Mapping[str, Texts], *, even: bool) -> NDArray[np.int64]:
     """Return the last class of each pair: few are lost or many, pair by pair or with their user or host."""
     number = len(columns["source"])
     last = np.full(number, len(CLASSES) - 1)
     for step in range(len(CLASSES) - 1, 0, -1):
         part = float(chance.choice([0.0, 4 / number, 12 / number, 0.05, 0.25]))
         by = chance.choice(["pair", "pair", "user", "host"])
+        part = 0.1 if even else part
         owner = np.arange(number) if by == "pair" else np.unique(columns[by], return_inverse=True)[1]
         lost = chance.random(owner.max() + 1) < part
         last[lost[owner]] = step - 1
