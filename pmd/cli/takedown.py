@@ -94,12 +94,12 @@ def find(
     from pmd.takedown import matching
 
     loaded = load(config)
-    root.require(loaded.root)
     if not storage.exists(photo):
         raise InputError("no such file", where=photo, expected="a picture")
     content = b"" if storage.is_folder(photo) else storage.read_bytes(photo)
     if codec.sniff(content) is None:
         raise InputError("no picture", where=photo, expected="a file of a picture format that is read")
+    root.require(loaded.root)
     if hash_stored:
         from pipelines import takedown as pipeline
 
