@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import typer.main
+from PIL import Image
 from typer.testing import CliRunner
 
 from pmd import __version__, cli, flow, manifests, sources
@@ -250,12 +251,13 @@ def test_with_json_a_mistake_is_json_too(pmd: Pmd, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [("add", "coco/1"), ("find", "a.jpg"), ("apply",), ("prove",), ("receipt",), ("receipt", "1")],
+    [("add", "coco/1"), ("find", "a.png"), ("apply",), ("prove",), ("receipt",), ("receipt", "1")],
     ids=" ".join,
 )
 def test_a_takedown_where_no_root_is_says_so(words: tuple[str, ...], pmd: Pmd, tmp_path: Path) -> None:
     """Whoever has the wrong configuration is not told that nothing was asked for."""
     (tmp_path / "cc12m.tsv").write_text("http://a.example/1.jpg\tA cat\n")
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     command, *more = words
     ended = pmd("takedown", command, config(tmp_path, conceptual_12m="cc12m.tsv"), *more)
     assert (ended.code, ended.out) == (4, "")

@@ -111,7 +111,6 @@ def find(
     from pmd.takedown import matching
 
     loaded = load(config)
-    root.require(loaded.root)
     if not storage.exists(photo):
         raise InputError("no such file", where=photo, expected="a picture")
     content = b"" if storage.is_folder(photo) else storage.read_bytes(photo)
