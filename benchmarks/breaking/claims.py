@@ -18,7 +18,16 @@ import pyarrow.parquet as pq
 #: Folders whose commits tell of days, or of each generation.
 _OF_DAYS: Final = ("fetch/ledger/", "fetch/availability", "refresh/")
 #: Of the release: what earlier releases had is told in it, and waves.
-_RELEASE_TELLS_OF_BEFORE: Final = ("withdrawn.parquet", "README.md", "SHA256SUMS", "build.json", "croissant.json")
+_RELEASE_TELLS_OF_BEFORE: Final = (
+    "withdrawn.parquet",
+    "README.md",
+    "SHA256SUMS",
+    "build.json",
+    "croissant.json",
+    "availability.csv",
+    "availability.html",
+    "availability.json",
+)
 
 
 def files(root: str) -> dict[str, tuple[int, int]]:
