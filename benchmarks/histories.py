@@ -28,7 +28,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import functools
 import json
 import multiprocessing
@@ -50,6 +49,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.breaking import calls, changes, changing, claims, equal, kills, situations
 from benchmarks.breaking.changing import Changing
 from benchmarks.breaking.situations import Situation
+from benchmarks.breaking.steps import Step, drawn
 from pmd.demo.config import SOURCES
 from pmd.demo.web import route_of
 from tests.forked import Forked, ForkedProcess
@@ -58,20 +58,6 @@ from tests.forked import Forked, ForkedProcess
 _BITS: Final = 2
 #: How a unit that has run, or stood, is told (`pmd.cli.stages`).
 _TOLD: Final = re.compile(r"^([=✓+]) (\w+) ([^:]+): ", re.MULTILINE)
-_STEP: Final = (
-    "a change",
-    "a takedown",
-    "lifted",
-    "a wave",
-    "damage",
-    "pictures die",
-    "pictures appear",
-    "tried anew",
-    "a look",
-)
-_WEIGHTS: Final = (14, 2, 1, 1, 2, 2, 1, 1, 2)
-#: Of builds so many are killed.
-_KILLED: Final = 0.25
 #: A kill comes at a storage call of a number up to this.
 _MOST_CALLS: Final = {"driver": 900, "lane": 40}
 _RETRIED: Final = "dead,forbidden,server_error,not_an_image"
@@ -99,32 +85,6 @@ def _driver(act: calls.Act | None) -> Iterator[None]:
     forkserver._forkserver.ensure_running = lambda: None  # type: ignore[method-assign]
     with contextlib.nullcontext() if act is None else calls.watched(act):
         yield
-
-
-@dataclasses.dataclass(frozen=True)
-class Step:
-    """One step of a history: what is done, whether it is killed, and the seed of all that is left to chance in it."""
-
-    what: tuple[str, ...]
-    draw: int
-    is_killed: bool
-
-    def __str__(self) -> str:
-        return ", ".join(self.what) + (" (killed)" if self.is_killed else "")
-
-
-def drawn(seed: int, fewest: int, most: int) -> list[Step]:
-    """Return the steps of a history."""
-    chance = random.Random(f"history {seed}")
-    found = []
-    for _ in range(chance.randint(fewest, most)):
-        (what,) = chance.choices(_STEP, _WEIGHTS)
-        names: tuple[str, ...] = (what,)
-        if what == "a change":
-            weights = [often for _, often in changes.CHANGES.values()]
-            names = tuple(chance.choices([*changes.CHANGES], weights, k=chance.choice((1, 1, 2, 3))))
-        found.append(Step(names, chance.getrandbits(32), chance.random() < _KILLED))
-    return found
 
 
 class WrongError(Exception):

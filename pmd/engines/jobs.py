@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from typing import Any, Final
@@ -140,7 +141,10 @@ def cancel(place: Place, job: str | None, work: str) -> None:
 
 def _run_of(job: str) -> str | None:
     """Return the folder of the run that a job of Flink's is of, as the options of its pipeline say it; None: they do not."""
-    told = _ask_for_json("GET", f"{job}/config").get("execution-config", {}).get("user-config", {}).get(_OPTION)
+    try:
+        told = _ask_for_json("GET", f"{job}/config").get("execution-config", {}).get("user-config", {}).get(_OPTION)
+    except urllib.error.HTTPError:  # it is gone, and another may be ours
+        return None
     return None if told is None else versions.work_of(told)
 
 

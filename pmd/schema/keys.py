@@ -150,9 +150,10 @@ def places_in_order(
 def are_among(column: pa.Array | pa.ChunkedArray, known: Set[Any]) -> pa.Array | pa.ChunkedArray:
     """Return which values of a column are among some; null is not.
 
-    What is walked through is the column alone: of batches by the thousand none may cost what a million names cost.
+    What is walked through is the smaller of the two: of batches by the thousand none may cost what a million names cost, nor
+    what all its rows cost as Python's objects, where few are asked for.
     """
-    found = {value for value in pc.unique(column).to_pylist() if value in known}
+    found = known if len(known) < len(column) else {one for one in pc.unique(column).to_pylist() if one in known}
     return pc.is_in(column, value_set=pa.array(sorted(found), column.type))
 
 

@@ -25,6 +25,7 @@ _TEMPORARY_ROOM: Final = "make room, or name another temporary folder in TMPDIR;
 #: How Python says that it has found no folder for temporary files.
 _NO_TEMPORARY: Final = "No usable temporary directory found"
 _RIGHTS: Final = "mend its permissions, or choose another place"
+_WRITERS: Final = "run this as a user who may write this ROOT: who may not may not read what was taken down from it"
 _BACK: Final = "see that the storage is there, then run the same command again"
 _SOUND: Final = "look whether the storage is sound (the system's log tells), then run the same command again"
 _NAME: Final = "choose another name or place"
@@ -202,6 +203,8 @@ _STARTING: Final = ("subprocess", "multiprocessing.")
 
 #: What stands at ROOT's top.
 _OF_ROOT: Final = ("root.json", "writer.json")
+#: What those alone may read who may write it (`storage.put`).
+_PRIVATE: Final = ("takedown/suppression.json", "takedown/requests.jsonl")
 
 
 def told(error: BaseException, root: str | None = None) -> PmdError | None:
@@ -341,6 +344,8 @@ def _words(number: int, path: str | None, said: str, root: str | None) -> PmdErr
     is_written = number in spools.WRITING
     if number in _NO_ROOM and path is not None and spools.is_in(path):
         remedy = _TEMPORARY_ROOM
+    if number == errno.EACCES and path is not None and path.endswith(_PRIVATE):
+        remedy = _WRITERS
     if number in {errno.EMFILE, errno.ENFILE}:
         return PmdError(problem, where=path, found=said, remedy=remedy)
     if path is not None and posixpath.basename(path).startswith(TEMPORARY):

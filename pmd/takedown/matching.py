@@ -138,8 +138,8 @@ def resolve(
     met_by = pairs.met | met_by_led | linked
     met = {request.number for number, (_, request) in enumerate(asked) if number in met_by}
     matched.unmatched = tuple(sorted({request.number for request in requests} - met))
-    unheld = {request.number for word, request in asked if not _is_held(standing, word)}
-    matched.again = tuple(number for number in matched.unmatched if number not in unheld)
+    held_whole = _held_whole(standing, asked)
+    matched.again = tuple(number for number in matched.unmatched if number in held_whole)
     matched.in_part = _in_part([(request.number, word.said) for word, request in asked], met_by, met)
     matched.values["image"] |= images
     matched.values["url"] |= spelled
@@ -156,9 +156,15 @@ def resolve(
     return matched
 
 
-def _is_held(lists: Suppression, word: Word) -> bool:
-    """Return whether lists name what a word says."""
-    return any(lists.holds(kind, value) for kind, values in values_of([word]).items() for value in values)
+def _held_whole(lists: Suppression, asked: Iterable[tuple[Word, Request]]) -> set[int]:
+    """Return the numbers of the requests of which lists name all words; of looks, which stand in few lists, nothing is known."""
+    held: dict[int, bool] = {}
+    for word, request in asked:
+        said = [(kind, value) for kind, values in values_of([word]).items() for value in values]
+        if said:
+            is_held = any(lists.holds(kind, value) for kind, value in said)
+            held[request.number] = held.get(request.number, True) and is_held
+    return {number for number, is_whole in held.items() if is_whole}
 
 
 def _in_part(

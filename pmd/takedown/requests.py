@@ -190,7 +190,9 @@ def cancel(root: str, number: int, begun: Collection[int]) -> None:
         raise InputError(
             "no such request waits",
             where="takedown",
-            expected=f"one of {', '.join(map(str, waiting))}" if waiting else "a request that waits; none does",
+            expected=f"a request that waits: {', '.join(map(str, waiting))}"
+            if waiting
+            else "a request that waits; none does",
             found=str(number),
             remedy="pmd takedown receipt CONFIG shows what waits, and what was carried out, which stays so",
         )

@@ -319,7 +319,7 @@ def test_the_last_step_of_a_run_that_is_called_off_proposes_nothing(tmp_path: Pa
 
 
 class Manager(BaseHTTPRequestHandler):
-    """Stands for Flink's job manager: it has jobs of one name, one of another, and one that has ended.
+    """Stands for Flink's job manager: it has jobs of one name, one of another, and two that have ended, one of them just now.
 
     What Flink 1.19 says of the options of a pipeline is as Beam's runner gave it (`/jobs/ID/config`).
     """
@@ -334,7 +334,11 @@ class Manager(BaseHTTPRequestHandler):
         self.asked.append((self.command, self.path))
         found = [("a", "pmd-1", "RUNNING"), ("b", "pmd-2", "RUNNING"), ("c", "pmd-1", "FINISHED")]
         found += [("d", "pmd-1", "RUNNING"), ("e", "pmd-1", "RUNNING")]
+        found = [("gone", "pmd-1", "RUNNING"), *found]
         told: dict[str, Any] = {"jobs": [{"jid": jid, "name": name, "state": state} for jid, name, state in found]}
+        if self.path == "/jobs/gone/config":
+            self.send_error(404)
+            return
         if self.path.endswith("/config"):
             said = self.runs[self.path.split("/")[2]]
             told = {"execution-config": {"user-config": {} if said is None else {"pmdDriver": said}}}
@@ -359,8 +363,8 @@ def test_a_job_is_cancelled_on_flink_itself_and_no_other_of_its_name(monkeypatch
         jobs.cancel(place, "pmd-1_0b9e", "mine")
         jobs.cancel(place, None, "mine")
         server.shutdown()
-    configs = [("GET", f"/jobs/{job}/config") for job in "ade"]
-    assert Manager.asked == [("GET", "/jobs/overview"), configs[0], ("PATCH", "/jobs/a?mode=cancel"), *configs[1:]]
+    gone, mine, *others = (("GET", f"/jobs/{job}/config") for job in ("gone", "a", "d", "e"))
+    assert Manager.asked == [("GET", "/jobs/overview"), gone, mine, ("PATCH", "/jobs/a?mode=cancel"), *others]
     jobs.cancel(Place("PortableRunner", "localhost:1"), "pmd-1_0b9e", "mine")
     with pytest.raises(OSError):
         jobs.cancel(place, "pmd-1_0b9e", "mine")

@@ -127,3 +127,19 @@ def test_keys_are_ordered_by_others_where_they_are_equal_and_else_stay_as_they_a
     by_both = sorted(range(500), key=lambda row: (first[row], then[row]))
     assert keys.order(pa.array(first, KEY), pa.array(then, KEY)).tolist() == by_both
     assert keys.order(pa.array(first, KEY)).tolist() == sorted(range(500), key=first.__getitem__)
+
+
+class Unasked(frozenset[bytes]):
+    """Keys that nobody may ask for one by one."""
+
+    def __contains__(self, key: object) -> bool:
+        raise AssertionError("asked for a row")
+
+
+@pytest.mark.parametrize("known", [frozenset(), frozenset({b"a" * 16}), frozenset({b"a" * 16, b"z" * 16})])
+def test_of_few_keys_it_is_told_which_rows_have_them_without_a_look_at_each(known: frozenset[bytes]) -> None:
+    column = keys.key_array([b"b" * 16, b"a" * 16, None, b"a" * 16])
+    expected = [False, bool(known), False, bool(known)]
+    assert keys.are_among(column, Unasked(known)).to_pylist() == expected
+    many = known | {bytes([number]) * 16 for number in range(10)}
+    assert keys.are_among(column, many).to_pylist() == expected

@@ -58,6 +58,17 @@ def test_each_failure_says_what_where_and_what_to_do(number: int, problem: str) 
     assert told.found == f"[Errno {number}] {os.strerror(number)}: '/r/pmd/images/x'"
 
 
+@pytest.mark.parametrize("name", ["suppression.json", "requests.jsonl"])
+def test_what_writers_alone_may_read_is_not_to_be_opened_to_all(name: str) -> None:
+    told = failures.told(failure(errno.EACCES, f"/r/pmd/takedown/{name}"), "/r/pmd")
+    assert type(told) is RootError
+    assert told.remedy is not None
+    assert told.remedy.startswith("run this as a user who may write this ROOT")
+    listed = failures.told(failure(errno.EACCES, "/r/pmd/takedown/receipts.jsonl"), "/r/pmd")
+    assert listed is not None
+    assert listed.remedy == "mend its permissions, or choose another place"
+
+
 def test_what_is_no_part_of_root_is_an_input_unless_it_was_written() -> None:
     told = failures.told(failure(errno.EACCES, "/data/a.tsv"), "/r/pmd")
     assert (type(told), told and told.where) == (InputError, "/data/a.tsv")

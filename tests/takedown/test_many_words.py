@@ -52,6 +52,7 @@ def test_a_batch_is_held_to_a_takedown_without_walking_through_its_names() -> No
         for number in range(4)
     ]
     pairs = pa.RecordBatch.from_pylist(rows, schema=PAIRS).select(list(images_rules.NEEDED))
-    takedown = images_rules.Takedown(ids=Unwalked([ids[1], keys.pair_id("coco", "2")]))
+    others = [keys.image_id(f"coco:{number}") for number in range(10, 20)]
+    takedown = images_rules.Takedown(ids=Unwalked([ids[1], keys.pair_id("coco", "2"), *others]))
     left = images_rules.spread(pairs, Asked.only(), takedown=takedown)["reason"].to_pylist()
     assert left == [None, "takedown", "takedown", None]

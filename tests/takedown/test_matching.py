@@ -120,6 +120,10 @@ def test_requests_that_name_nothing_that_is_here_are_told(tiny: Config) -> None:
     asked.append(requests.Request(8, (*said[1], *said[6])))
     once_more = matching.resolve(tiny.root, asked, tiny.sources, Suppression((before,)))
     assert (once_more.unmatched, once_more.again) == ((2, 3, 7, 8), (2,))
+    photo = (f"sha256:{'ab' * 32}", f"pdq:{'5a' * 32}", f"xxh3:{'ab' * 16}")  # as a picture file waits
+    by_file = lists.new().with_values(requests.values_of(map(requests.read_word, photo)))
+    of_files = [requests.Request(1, photo), requests.Request(2, photo[1:2])]
+    assert matching.resolve(tiny.root, of_files, tiny.sources, Suppression((by_file,))).again == (1,)
     told = takedown.render(takedown.Applied((2, 3), {}, (), unmatched=(2, 3), again=(2,))).splitlines()[1]
     assert told.startswith("named no pair that stood here when this began: 2 (taken down before), 3; kept out")
 

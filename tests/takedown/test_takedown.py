@@ -493,7 +493,7 @@ def test_the_commands_say_what_they_do(done: Done) -> None:
         refused = run(cli.app, ["takedown", "cancel", path, number])
         assert str(refused.exception).splitlines()[:3] == [
             "takedown: no such request waits",
-            "  expected: one of 4",
+            "  expected: a request that waits: 4",
             f"  found: {number}",
         ]
     with pytest.raises(RootError, match="was being carried out when an apply was stopped"):
