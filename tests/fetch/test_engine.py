@@ -692,6 +692,19 @@ def test_files_are_read_in_answers_that_libcurl_refuses_and_browsers_show(
     assert len(web.asked("odd.test")) == (2 if status == "ok" else 0)
 
 
+def test_an_empty_robots_txt_is_one_in_answers_that_libcurl_refuses(web: Web) -> None:
+    """As in others: nothing but the end of its connection says that it is empty."""
+
+    async def nothing(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nno colon\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+
+    web.routes |= {"odd.test/1.jpg": reply(JPEG), "odd.test/robots.txt": nothing, "cut.test/1.jpg": nothing}
+    rows = table(image_row("odd", "http://odd.test/1.jpg"), image_row("cut", "http://cut.test/1.jpg"))
+    got = run(rows, options(web, retries=0))
+    assert {name: fetched.status for name, fetched in got.items()} == {"odd": "ok", "cut": "server_error"}
+
+
 def test_robots_txt_is_asked_for_once_and_obeyed(web: Web) -> None:
     for name, (answer, _, _) in ROBOTS.items():
         web.routes[f"{name}.test/robots.txt"] = answer
