@@ -439,9 +439,8 @@ class _Handle:
         self.clock.go_on()
         try:
             self.curl.pause(pycurl.PAUSE_CONT)
-        except (
-            pycurl.error
-        ) as error:  # what it gave at once was not taken: that ends it, and libcurl would wait for more
+        except pycurl.error as error:
+            # What it gave at once was not taken: that ends it, and libcurl would wait for more.
             self._driver.remove(self.curl)
             self._ended(error)
 
