@@ -67,8 +67,9 @@ _OF_JOINED: Final = (
 _TAR_MAGIC: Final = slice(257, 262), b"ustar"
 #: Names that a note shows.
 _NAMES_SHOWN: Final = 3
-#: Members of a compressed tar that are read from its start, before a copy is made.
+#: Members of a compressed tar that are read from its start, before a copy is made, and bytes of it that are written at a time.
 _STREAMED: Final = 16
+_PIECE: Final = 1 << 20
 #: Files of archives whose directories are remembered, in all: those of PMD's own archives have some 330,000. One takes some 500
 #: bytes, and an archive what several files take.
 _MOST_REMEMBERED: Final = 1 << 19
@@ -640,17 +641,32 @@ _copies: Final = _Copies()
 def _unpacked(path: str) -> str | None:
     """Return where a plain copy of a compressed tar was made; None where there is no room, or the tar is damaged."""
     size = sum(member.bytes + 2 * _TAR_BLOCK for member in members(path))
-    copy = os.path.join(spools.folder(), f"tar-{uuid.uuid4().hex}")
+    copy = None
     try:
+        copy = os.path.join(spools.folder(), f"tar-{uuid.uuid4().hex}")
         if shutil.disk_usage(spools.folder()).free < 2 * size:
             return None
         with decompressed(storage.open_raw(path), path) as plain, open(copy, "wb") as file:
-            shutil.copyfileobj(plain, file, _TRAILING_BLOCK)
+            _reserve(file, size)
+            shutil.copyfileobj(plain, file, _PIECE)
+            file.truncate()
     except (InputError, OSError):  # whoever reads it from its start is told
-        with contextlib.suppress(OSError):
-            os.remove(copy)
+        if copy is not None:
+            with contextlib.suppress(OSError):
+                os.remove(copy)
         return None
     return copy
+
+
+def _reserve(file: BinaryIO, size: int) -> None:
+    """Take a file's room before it is written, where the system can: workers that copy at once would all count on the same."""
+    if not hasattr(os, "posix_fallocate"):  # as on macOS
+        return
+    try:
+        os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        if error.errno in spools.WRITING:
+            raise
 
 
 def _is_file(path: str, info: tarfile.TarInfo) -> bool:

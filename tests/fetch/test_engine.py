@@ -692,6 +692,22 @@ def test_files_are_read_in_answers_that_libcurl_refuses_and_browsers_show(
     assert len(web.asked("odd.test")) == (2 if status == "ok" else 0)
 
 
+def test_an_empty_robots_txt_is_one_in_odd_answers(web: Web) -> None:
+    """libcurl refuses the one, and waits for the end of the connection of the other."""
+
+    async def closing(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nno colon\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+
+    open_ = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\nContent-Length: 0\r\n\r\n"
+    web.routes |= {"a.test/robots.txt": closing, "b.test/robots.txt": open_, "c.test/x": closing, "d.test/x": open_}
+    web.routes |= {"a.test/x": reply(JPEG), "b.test/x": reply(JPEG)}
+    rows = table(*(image_row(name, f"http://{name}.test/x") for name in "abcd"))
+    got = run(rows, options(web, retries=0))
+    statuses = {name: got[name].status for name in "abcd"}
+    assert statuses == {"a": "ok", "b": "ok", "c": "server_error", "d": "not_an_image"}
+
+
 def test_robots_txt_is_asked_for_once_and_obeyed(web: Web) -> None:
     for name, (answer, _, _) in ROBOTS.items():
         web.routes[f"{name}.test/robots.txt"] = answer

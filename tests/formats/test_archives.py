@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
+import os
 import random
+import shutil
 import stat
 import tarfile
 import types
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import pytest
 
@@ -141,6 +144,38 @@ def test_a_copy_of_a_compressed_tar_that_was_removed_is_made_again(
         copy = made.of(path)
         assert copy is not None
         Path(copy).unlink()
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system cannot take room before it is written")
+def test_a_copy_of_a_compressed_tar_takes_its_room_before_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers that copy at once each take half of what is left: without it they all saw the same room."""
+    path = make_tar(tmp_path / "pictures.tgz", "w:gz", {"a.bin": bytes(1 << 20)})
+    taken: list[int] = []
+    copy = shutil.copyfileobj
+
+    def copied(source: BinaryIO, file: BinaryIO, piece: int) -> None:
+        taken.append(os.fstat(file.fileno()).st_blocks * 512)
+        copy(source, file, piece)
+
+    monkeypatch.setattr(archives.shutil, "copyfileobj", copied)
+    made = archives._unpacked(path)
+    assert made is not None
+    assert len(taken) == 1
+    assert taken[0] >= 1 << 20
+    assert Path(made).read_bytes() == gzip.decompress(Path(path).read_bytes())
+
+
+def test_a_compressed_tar_is_read_where_no_copy_can_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def folder() -> str:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    path = make_tar(tmp_path / "pictures.tgz", "w:gz")
+    monkeypatch.setattr(archives, "_copies", archives._Copies())
+    monkeypatch.setattr(archives, "_STREAMED", 0)
+    monkeypatch.setattr(archives.spools, "folder", folder)
+    assert open_member(path, "a.txt").read(5) == b"first"
 
 
 def test_so_many_directories_are_remembered_as_have_some_files_between_them() -> None:

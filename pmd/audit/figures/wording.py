@@ -34,7 +34,8 @@ METHODS: Final = {
     "associations": "Occupations, activities and objects in English captions that have a female or a male term. Odds: female : "
     "male with the term ÷ female : male in the source. Ranked by log-odds with the source's own background as prior (Monroe et "
     "al., 2008); the interval is that of another draw of the source's clusters. From 20 captions and 10 clusters on. nPMI "
-    "describes. A term stands for its synonyms too (doctor: physician, surgeon).",
+    "describes. A term stands for its synonyms too (doctor: physician, surgeon). Where fewer than 10 captions with it have a "
+    "female term, or a male one, all figures are those of 10: the odds are at most (≤), or at least (≥), so.",
     "identity": "Share of the English texts of the sample that name a religion, a nationality, an ethnicity, a disability or an "
     "orientation by the terms of our lists. Beside each term the words that stand with it, whatever words they are: their odds "
     "among the captions with the term ÷ among the source's others, ranked by log-odds with its background as prior; the interval "

@@ -340,9 +340,9 @@ class _Handle:
             self._then = self._receiver.take_head(head)
         except Exception as error:  # noqa: BLE001  the task that waits raises it
             return self._failed(error)
-        if self._then is READ:
+        if self._then is READ and self._left != 0:
             return None
-        if self._then is Then.DRAIN and (head.content_length or 0) > _DRAIN_BYTES:
+        if self._left == 0 or (self._then is Then.DRAIN and (head.content_length or 0) > _DRAIN_BYTES):
             self._then = Then.HANG_UP
         self._drain_soon()
         return _STOP if self._then is Then.HANG_UP else None
@@ -439,9 +439,8 @@ class _Handle:
         self.clock.go_on()
         try:
             self.curl.pause(pycurl.PAUSE_CONT)
-        except (
-            pycurl.error
-        ) as error:  # what it gave at once was not taken: that ends it, and libcurl would wait for more
+        except pycurl.error as error:
+            # What it gave at once was not taken: that ends it, and libcurl would wait for more.
             self._driver.remove(self.curl)
             self._ended(error)
 
