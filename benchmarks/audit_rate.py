@@ -54,7 +54,7 @@ from pmd.audit.texts import lexicon, vocabulary
 from pmd.dedupe import rules as dedupe_rules
 from pmd.engines import transforms
 from pmd.fetch.ledger import partitions
-from pmd.store import commits, root, storage
+from pmd.store import commits, parquet_files, root, storage
 from pmd.text import language
 from pmd.text.tokens import Tokens
 
@@ -178,7 +178,7 @@ def _touch_all(found: Steps, folder: str, sources: list[str], work: str) -> None
         wanted = [name for name in measure.columns_of(source) if name != "source"]
         of_source = root.curate_folder(folder, source)
         for file in commits.require(of_source, "").under("pairs"):
-            read = commits.iterate(storage.join(of_source, file.name), wanted, 2**15, 2**22)
+            read = parquet_files.iterate(storage.join(of_source, file.name), wanted, 2**15, 2**22)
             while (rows := found.timed("columns read", next)(read, None)) is not None:
                 _touch(found, known, rows, source)
 

@@ -24,7 +24,7 @@ from pmd import config, flow, manifests
 from pmd.fetch.generations import store
 from pmd.images.rules import PART_ROWS
 from pmd.schema.tables import GROUPS, IMAGES, KEY, LEDGER, LEDGER_FILE, PAIRS, REJECTED, VIEWS
-from pmd.store import commits, exchange, root, storage
+from pmd.store import commits, exchange, parquet_files, root, storage
 from pmd.store.commits import Books, Commit, File
 from pmd.text.minhash import mixed
 
@@ -127,7 +127,7 @@ class _Root:
     def _put_pairs(self, source: str, number: int, some: Sequence[pa.RecordBatch]) -> File:
         table = pa.Table.from_batches(some).sort_by("pair_id")
         folder = root.curate_folder(self._root, source)
-        return commits.put_table(folder, f"pairs/{flow.part(number, 12)}", table, durable=False)
+        return parquet_files.put_table(folder, f"pairs/{flow.part(number, 12)}", table, durable=False)
 
     def _by_image(self, work: str, runs: pa.RecordBatch) -> None:
         """Commit what later stages have left, part by part."""
@@ -157,7 +157,7 @@ class _Root:
             ("groups", root.dedupe_folder(self._root), f"groups/{name}", part.groups()),
             ("left out", root.shards_folder(self._root, "rejected"), name, part.left_out()),
         ):
-            found[key].append(commits.put_table(folder, prefix, table, durable=False))
+            found[key].append(parquet_files.put_table(folder, prefix, table, durable=False))
         ledger = part.ledger() if self._hashes is None else _with_hashes(part.ledger(), self._hashes)
         numbers = exchange.partitions(ledger["image_id"], self._shard_bits)
         for shard in np.unique(numbers).tolist():
@@ -167,7 +167,7 @@ class _Root:
 
     def _generation(self, shard: int, ledger: pa.Table) -> None:
         folder = root.ledger_folder(self._root, shard, 0)
-        file = commits.put_table(folder, "ledger", ledger.rename_columns(LEDGER_FILE.names), durable=False)
+        file = parquet_files.put_table(folder, "ledger", ledger.rename_columns(LEDGER_FILE.names), durable=False)
         self._commit(
             flow.FETCH.name,
             folder,

@@ -44,7 +44,7 @@ from pmd.engines import ends
 from pmd.engines.transforms import Cross, Meet, PerTask, create
 from pmd.schema import keys
 from pmd.schema.tables import PAIRS
-from pmd.store import commits, exchange
+from pmd.store import exchange, parquet_files
 
 Counts = NDArray[np.int64]
 Chance = np.random.Generator
@@ -662,7 +662,7 @@ def _counted_on_beam(rows: list[dict[str, Any]], last: list[str]) -> unit_sums.C
         tasks = [
             pa.RecordBatch.from_pylist([{"pairs": f"{work}/{file.name}", "source": "yfcc100m"}], transforms.PAIR_TASKS)
             for file in (
-                commits.put_table(work, f"pairs-{start}", pairs.slice(start, 400))
+                parquet_files.put_table(work, f"pairs-{start}", pairs.slice(start, 400))
                 for start in range(0, pairs.num_rows, 400)
             )
         ]

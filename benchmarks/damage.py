@@ -42,7 +42,7 @@ from pmd.fetch.ledger import state, stored
 from pmd.fetch.politeness import policies
 from pmd.inspection import verify
 from pmd.schema import keys
-from pmd.store import commits, root, sealed, storage
+from pmd.store import commits, parquet_files, root, sealed, storage
 
 #: Kinds of files → where they stand.
 PARQUET = {
@@ -120,7 +120,7 @@ class Bench:
 
 def rows(path: Path) -> Any:
     """Read a committed Parquet file as stages do."""
-    return pa.Table.from_batches(list(commits.iterate(str(path)))).to_pylist()
+    return pa.Table.from_batches(list(parquet_files.iterate(str(path)))).to_pylist()
 
 
 def pictures(where: Path) -> Callable[[Path], Any]:
@@ -207,7 +207,7 @@ def cost(count: int = 1_000_000) -> dict[str, float]:
     texts = [" ".join(chance.choices(words, k=8)) for _ in range(count)]
     table = pa.table({"image_id": ids, "pair_id": ids, "text": texts})
     with tempfile.TemporaryDirectory() as folder:
-        file = commits.put_table(folder, "part", table)
+        file = parquet_files.put_table(folder, "part", table)
         path = Path(folder) / file.name
         summed = Path(folder) / "pages.parquet"
         pq.write_table(table, summed, compression="zstd", compression_level=1, write_page_checksum=True)

@@ -25,7 +25,7 @@ from pmd import sources
 from pmd.publish.find import index
 from pmd.publish.rules import PUBLISHED
 from pmd.schema import keys
-from pmd.store import commits
+from pmd.store import parquet_files
 
 LICENCES = ("NOASSERTION", "CC-BY-2.0", "CC-BY-SA-2.0", "CC-BY-NC-2.0", "CC-BY-NC-SA-2.0", "CC-BY-ND-2.0", "CC0-1.0")
 PART_ROWS = 250_000
@@ -49,7 +49,7 @@ def lists(where: str, rows: int) -> dict[str, list[str]]:
         table = pa.table(
             {**{name: pa.nulls(len(images), PUBLISHED.field(name).type) for name in empty.column_names}, **columns}
         )
-        file = commits.put_table(where, f"{source}-{part}", table.cast(PUBLISHED), durable=False)
+        file = parquet_files.put_table(where, f"{source}-{part}", table.cast(PUBLISHED), durable=False)
         found.setdefault(source, []).append(str(Path(where) / file.name))
     return found
 

@@ -59,7 +59,7 @@ from pmd import codec
 from pmd.dedupe import election, near, packed
 from pmd.forest import Forest
 from pmd.schema.tables import LEDGER, VIEWS
-from pmd.store import commits, exchange, root
+from pmd.store import commits, exchange, parquet_files, root
 
 DISTANCE = 31
 SAMPLE = 200
@@ -373,7 +373,7 @@ def write_root(table: pa.Table, folder: Path) -> Path:
         }
         ledger = pa.table([known.get(field.name, pa.nulls(count, field.type)) for field in LEDGER], schema=LEDGER)
         place = root.ledger_folder(chosen, shard, 0)
-        file = commits.put_table(place, "ledger", ledger)
+        file = parquet_files.put_table(place, "ledger", ledger)
         commits.write(place, commits.Commit("fetch", (file,), {}, "generated", {}))
         shown = {
             "image_id": rows["image_id"],
@@ -386,7 +386,7 @@ def write_root(table: pa.Table, folder: Path) -> Path:
     place = root.views_folder(chosen)
     each = 1 << (_SHARD_BITS - _PART_BITS)
     files = tuple(
-        commits.put_table(
+        parquet_files.put_table(
             place,
             f"pairs/part-{part:05d}-of-{1 << _PART_BITS:05d}",
             pa.concat_tables(views[part * each : (part + 1) * each]),
@@ -424,7 +424,7 @@ def judged(folder: Path) -> dict[str, Any]:
     pairs = np.load(folder / "pairs.npy")
     place = root.dedupe_folder(str(folder / "root"))
     commit = commits.require(place, "run: pmd dedupe")
-    groups = pa.concat_tables([commits.read_table(place, file) for file in commit.under("groups")])
+    groups = pa.concat_tables([parquet_files.read_table(place, file) for file in commit.under("groups")])
     ids = table["image_id"].combine_chunks()
     gone, kept = (pc.index_in(groups[name], value_set=ids).to_numpy() for name in ("image_id", "kept_id"))
     left = np.zeros(len(ids), bool)

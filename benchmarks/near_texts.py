@@ -34,7 +34,7 @@ from pmd.config.options import DedupeOptions
 from pmd.dedupe import captions, near_texts
 from pmd.dedupe.text_transforms import Ask, ElectTexts, GroupTexts, Propose, SpreadBands, Verify
 from pmd.schema.tables import NEAR_TEXTS
-from pmd.store import commits, exchange
+from pmd.store import exchange, parquet_files
 from pmd.text import minhash, neighbours
 
 JACCARD = 0.8
@@ -191,7 +191,7 @@ def over_a_build(made: Callable[[], Iterator[tuple[list[str], Pairs]]], rows: in
 def groups(folder: str) -> Iterator[tuple[list[str], list[bytes]]]:
     """Yield the forms of each committed file, and their groups."""
     for path in sorted(Path(folder).rglob("*.parquet")):
-        for batch in commits.iterate(str(path), NEAR_TEXTS.names):
+        for batch in parquet_files.iterate(str(path), NEAR_TEXTS.names):
             yield batch["form"].to_pylist(), batch["group_id"].to_pylist()
 
 

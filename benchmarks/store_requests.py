@@ -42,7 +42,7 @@ from pmd.fetch.generations.reports import Done, Heard
 from pmd.fetch.ledger import asked, sums
 from pmd.fetch.transforms import FetchLane
 from pmd.schema.tables import IMAGES, LEDGER, LEDGER_FILE
-from pmd.store import commits, root, storage
+from pmd.store import commits, parquet_files, root, storage
 from pmd.store.commits import Books, Commit, File
 
 #: Of PMD, 4,096 images each.
@@ -162,7 +162,7 @@ class Root:
             for shard in range(part << width, (part + 1) << width)
             if shard < self._shards
         ]
-        content = commits.parquet_bytes(pa.Table.from_pylist(rows, schema=IMAGES))
+        content = parquet_files.to_bytes(pa.Table.from_pylist(rows, schema=IMAGES))
         file = _file(f"{flow.part(part, part_bits)}-", ".parquet", content)
         self._put(f"{root.images_folder(self._root)}/{file.name}", content)
         return dataclasses.replace(file, rows=len(rows))
@@ -199,7 +199,7 @@ class Root:
             "tried": [f"http://a.example/{shard}"],
         }
         table = pa.Table.from_pylist([row], schema=LEDGER).rename_columns(LEDGER_FILE.names)
-        return commits.parquet_bytes(table)
+        return parquet_files.to_bytes(table)
 
     def sums(self) -> list[File]:
         """Write the sums of what was there as the workers do, a file a part; return the files."""
@@ -214,7 +214,7 @@ class Root:
                 for by, name in cuts
                 for source in (asked.ALL, *self._config.sources)
             ]
-            content = commits.parquet_bytes(sums.added([pa.Table.from_pylist(rows if images else [], sums.SUMS)]))
+            content = parquet_files.to_bytes(sums.added([pa.Table.from_pylist(rows if images else [], sums.SUMS)]))
             file = _file(f"{flow.part(part, part_bits)}-", ".parquet", content)
             self._put(f"{sums.folder_of(self._root)}/{file.name}", content)
             files.append(file)

@@ -20,7 +20,7 @@ from pmd.fetch.ledger import partitions
 from pmd.images import aliases, beside, needs, takedowns
 from pmd.images import rules as images_rules
 from pmd.images.transforms import GatherPartition, SpreadByImage, file_batch, targets
-from pmd.store import commits, exchange, register, root, storage
+from pmd.store import commits, exchange, parquet_files, register, root, storage
 from pmd.store.register import Generation
 from pmd.suppression import kept_out, lists
 from pmd.suppression.lists import Suppression
@@ -124,7 +124,7 @@ def choose_cut(root_url: str, fetched: Iterable[tuple[int, Iterable[Generation]]
 
 def _image_ids(paths: Iterator[str]) -> Iterator[pa.Array]:
     for path in paths:
-        for batch in commits.iterate(path, ["image_id"]):
+        for batch in parquet_files.iterate(path, ["image_id"]):
             yield batch.column(0)
 
 

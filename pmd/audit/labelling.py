@@ -37,7 +37,7 @@ from pmd.audit.texts import vocabulary, words
 from pmd.audit.texts.lexicon import Absent, Lexicon
 from pmd.errors import ConfigError, InputError, RootError
 from pmd.formats import encoding
-from pmd.store import commits, failures, root, storage
+from pmd.store import commits, failures, parquet_files, root, storage
 from pmd.terminal import bar
 from pmd.text import language
 from pmd.text.tokens import Tokens
@@ -145,7 +145,7 @@ def candidates(root_url: str, lexicon: Lexicon, looked_at: int = LOOKED_AT) -> I
     known = vocabulary.of(lexicon)
     for source, commit in listed.items():
         for file in commit.under("pairs"):
-            for batch in commits.iterate(storage.join(folders[source], file.name), ("pair_id", "text")):
+            for batch in parquet_files.iterate(storage.join(folders[source], file.name), ("pair_id", "text")):
                 yield from _of_batch(source, batch, known, limit)
 
 

@@ -32,7 +32,7 @@ from pmd.images import aliases as images_aliases
 from pmd.images import rules as images_rules
 from pmd.images.aliases import ALIASES, Aliases
 from pmd.manifests import Table2
-from pmd.store import commits, exchange, root, storage
+from pmd.store import commits, exchange, parquet_files, root, storage
 from pmd.store.exchange import Rows
 from pmd.store.proposals import Proposal
 
@@ -123,7 +123,7 @@ class SpreadFates:
     def _rows(self, task: Iterable[dict[str, Any]], facts: list[str]) -> Iterator[pa.RecordBatch]:
         for row in task:
             if row["left_out"] is not None:
-                for rows in commits.iterate(row["left_out"], ["pair_id"]):
+                for rows in parquet_files.iterate(row["left_out"], ["pair_id"]):
                     yield fates.rows(rows["pair_id"], fates.LEFT_OUT)
             else:
                 shards = self.cut.shards(row["part"])
@@ -251,7 +251,7 @@ class SpreadLetters(Spreads):
     def rows(self, task: pa.RecordBatch) -> Iterator[Rows]:
         """PAIR_TASKS → `repeated.LETTERS`."""
         for row in task.to_pylist():
-            for pairs in commits.iterate(row["pairs"], ["text"], _BATCH_ROWS, _COLUMN_BYTES):
+            for pairs in parquet_files.iterate(row["pairs"], ["text"], _BATCH_ROWS, _COLUMN_BYTES):
                 found = repeated.letters(pairs.column("text"))
                 numbers = (found >> np.uint32(31 - self.bits)) >> np.uint32(1)
                 yield Rows(
@@ -322,7 +322,7 @@ class CountFiles(Spreads):
         wanted = [name for name in measure.columns_of(source) if name != "source"]
         is_sampled = self.counting.plan.limits.get(source, measure.EVERYTHING) < _FEW_TEXTS
         number = _SAMPLED_ROWS if is_sampled else _BATCH_ROWS
-        read = commits.iterate(pairs, wanted, number, _COLUMN_BYTES)
+        read = parquet_files.iterate(pairs, wanted, number, _COLUMN_BYTES)
         for rows in _together((measure.cut(some, source) for some in read), number):
             names = pa.DictionaryArray.from_arrays(np.zeros(rows.num_rows, np.int8), pa.array([source]))
             yield rows.append_column("source", names)

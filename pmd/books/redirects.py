@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd.schema.tables import KEY
-from pmd.store import commits
+from pmd.store import commits, parquet_files
 from pmd.store.register import Register
 
 #: What is read of attempts; `headers` tell where a redirect led that was not followed any more.
@@ -38,7 +38,7 @@ def led(known: Register) -> Iterator[pa.RecordBatch]:
         for file in generation.files:
             if "/attempts/" not in file.name:
                 continue
-            for batch in commits.iterate(commits.path_of(generation.folder, file.name), _COLUMNS):
+            for batch in parquet_files.iterate(commits.path_of(generation.folder, file.name), _COLUMNS):
                 yield from filter(len, (_followed(batch), _led(batch)))
 
 

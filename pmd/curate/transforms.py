@@ -17,7 +17,7 @@ from pmd.engines.committing import of_kind
 from pmd.engines.transforms import Collected, Spreads, outputs
 from pmd.schema.tables import JUDGED, KEPT_OUT, in_source_folder
 from pmd.sources.contract import Chunk
-from pmd.store import commits, exchange
+from pmd.store import exchange, parquet_files
 from pmd.store.exchange import Rows
 from pmd.store.proposals import Proposal
 from pmd.suppression import kept_out, lists
@@ -115,7 +115,7 @@ class ResolvePartition:
         part = flow.part(partition, self.bits)
         tables = {name: table.cast(in_source_folder(table.schema)) for name, table in settled.tables().items()}
         files = [
-            commits.put_table(self.folder, f"{name}/{part}", table)
+            parquet_files.put_table(self.folder, f"{name}/{part}", table)
             for name, table in (*tables.items(), (flow.KEPT_OUT, of_dropped))
             if table.num_rows
         ]

@@ -21,7 +21,7 @@ from pmd.dedupe import splits
 from pmd.engines.partitions import PARTS
 from pmd.engines.transforms import Spreads, outputs
 from pmd.schema.tables import GROUPS
-from pmd.store import commits, exchange, storage
+from pmd.store import exchange, parquet_files, storage
 from pmd.store.exchange import Rows
 
 #: The kind of rows that `rules.MARKS` are, beside `rules.RELATED`, which need no name.
@@ -56,12 +56,13 @@ class Groups:
 
     def write(self, part: int, found: pa.Table) -> None:
         """Write a part's."""
-        storage.put(self._path(part), commits.parquet_bytes(found), durable=False)
+        storage.put(self._path(part), parquet_files.to_bytes(found), durable=False)
 
     def read(self, part: int) -> pa.Table:
         """Return a part's."""
         batches = (
-            commits.without_dictionaries(pa.Table.from_batches([rows])) for rows in commits.iterate(self._path(part))
+            parquet_files.without_dictionaries(pa.Table.from_batches([rows]))
+            for rows in parquet_files.iterate(self._path(part))
         )
         return pa.concat_tables([GROUPS.empty_table(), *(rows.cast(GROUPS) for rows in batches)])
 
@@ -106,5 +107,5 @@ class WriteGroups:
         Groups(self.work).write(part, found)
         committed = found.filter(pc.not_equal(found["relation"], splits.EQUAL_BYTES))
         if committed.num_rows:
-            yield outputs([commits.put_table(self.folder, f"groups/{flow.part(part, self.bits)}", committed)])
+            yield outputs([parquet_files.put_table(self.folder, f"groups/{flow.part(part, self.bits)}", committed)])
         yield from (batch for batch in batches if batch.schema == PARTS)

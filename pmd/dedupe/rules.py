@@ -25,7 +25,7 @@ from pmd.images import rules as images_rules
 from pmd.schema import keys
 from pmd.schema.statuses import OK
 from pmd.schema.tables import GROUPS, GROUPS_LATER, KEY, NEAR_TEXTS, REJECTED
-from pmd.store import commits, root
+from pmd.store import commits, parquet_files, root
 
 STAGE: Final = flow.DEDUPE.name
 SAME_BYTES: Final = "same_bytes"
@@ -315,7 +315,7 @@ def read_groups(root_url: str, part: int | None = None) -> pa.Table:
     folder, files = _committed(root_url, "groups")
     if part is not None:
         files = [file for file in files if not flow.is_cut(file.name) or flow.part_number(file.name) == part]
-    return groups_of(commits.read_table(folder, file) for file in files)
+    return groups_of(parquet_files.read_table(folder, file) for file in files)
 
 
 def each_groups(root_url: str) -> Iterator[pa.Table]:
@@ -323,7 +323,7 @@ def each_groups(root_url: str) -> Iterator[pa.Table]:
     folder, files = _committed(root_url, "groups")
     together = [[file] for file in files] if all(flow.is_cut(file.name) for file in files) else [files]
     for some in together:
-        yield groups_of(commits.read_table(folder, file) for file in some)
+        yield groups_of(parquet_files.read_table(folder, file) for file in some)
 
 
 def groups_of(tables: Iterable[pa.Table]) -> pa.Table:
@@ -338,13 +338,15 @@ def read_near_texts(root_url: str, columns: Sequence[str] = NEAR_TEXTS.names) ->
     """Return all committed `NEAR_TEXTS`, or some of their columns: none, unless the build was asked for them."""
     folder, files = _committed(root_url, "near_texts")
     schema = pa.schema([NEAR_TEXTS.field(name) for name in columns])
-    return pa.concat_tables([schema.empty_table(), *(commits.read_table(folder, file, columns) for file in files)])
+    return pa.concat_tables(
+        [schema.empty_table(), *(parquet_files.read_table(folder, file, columns) for file in files)]
+    )
 
 
 def read_repeated(root_url: str, part: int) -> pa.Table:
     """Return the pairs of a part that the committed stage rejected for their text, as `captions.REPEATED`."""
     folder, files = _committed(root_url, "rejected")
-    tables = [commits.read_table(folder, file) for file in files if flow.part_number(file.name) == part]
+    tables = [parquet_files.read_table(folder, file) for file in files if flow.part_number(file.name) == part]
     rows = pa.concat_tables([REJECTED.empty_table(), *tables])
     of_texts = pc.is_in(rows["reason"], value_set=pa.array([captions.REPEATED_TEXT, captions.NEAR_TEXT]))
     return rows.filter(of_texts).select(captions.REPEATED.names).cast(captions.REPEATED)

@@ -19,7 +19,7 @@ from pmd import flow
 from pmd.dedupe import rules
 from pmd.fetch.ledger import partitions
 from pmd.schema.tables import KEY, SPLITS
-from pmd.store import commits, root
+from pmd.store import commits, parquet_files, root
 
 #: Relates images with equal bytes that are not merged. It is never committed: nothing gives way to anything.
 EQUAL_BYTES: Final = "equal_bytes"
@@ -139,5 +139,5 @@ def read(root_url: str, part: int) -> pa.Table:
     """Return the committed `SPLITS` of a part: none, in a ROOT of an earlier version."""
     folder = root.dedupe_folder(root_url)
     files = commits.require(folder, f"run: {flow.DEDUPE.command}").under("splits")
-    tables = [commits.read_table(folder, file) for file in files if flow.part_number(file.name) == part]
+    tables = [parquet_files.read_table(folder, file) for file in files if flow.part_number(file.name) == part]
     return pa.concat_tables([SPLITS.empty_table(), *tables]).combine_chunks()

@@ -20,7 +20,7 @@ from pmd.engines.partitions import part_of
 from pmd.engines.transforms import Spreads, SpreadsMet, outputs
 from pmd.fetch.ledger import partitions
 from pmd.schema.tables import NEAR_TEXTS
-from pmd.store import commits, exchange, storage
+from pmd.store import exchange, parquet_files, storage
 from pmd.store.exchange import Rows
 from pmd.text import neighbours
 
@@ -46,7 +46,9 @@ class Files:
     def stands(self, partition: int) -> pa.Table:
         """Return the `captions.STANDS` of a partition, which may have none."""
         path = self._path("stands", partition)
-        tables = [pa.Table.from_batches([batch]) for batch in commits.iterate(path)] if storage.exists(path) else []
+        tables = (
+            [pa.Table.from_batches([batch]) for batch in parquet_files.iterate(path)] if storage.exists(path) else []
+        )
         return pa.concat_tables([captions.STANDS.empty_table(), *(table.cast(captions.STANDS) for table in tables)])
 
     def _path(self, what: str, partition: int) -> str:
@@ -209,7 +211,7 @@ class GroupTexts(SpreadsMet):
             members = exchange.read(self.work, runs, near_texts.MEMBERS)
             found = near_texts.groups(Files(self.work).texts(partition, members["text_id"]), members)
             name = f"near_texts/{flow.part(partition, self.bits)}"
-            yield outputs([commits.put_table(self.folder, name, found)])
+            yield outputs([parquet_files.put_table(self.folder, name, found)])
         if self.asked.dedupe.max_images_per_text is not None:
             grouped = found if self.asked.dedupe.near_texts_action == "cap" else NEAR_TEXTS.empty_table()
             rows = near_texts.capped(Files(self.work).stands(partition), grouped).combine_chunks()

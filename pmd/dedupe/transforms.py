@@ -27,7 +27,7 @@ from pmd.engines.transforms import Collected, Spreads, SpreadsMet, outputs
 from pmd.fetch.ledger import partitions
 from pmd.images import rules as images_rules
 from pmd.schema.tables import BARE_VIEWS, KEY, SPLITS
-from pmd.store import commits, exchange, storage
+from pmd.store import exchange, parquet_files, storage
 from pmd.store.exchange import Rows
 from pmd.store.proposals import Proposal
 
@@ -48,7 +48,7 @@ class FindLeaving(Spreads):
 
     def write(self, known: pa.Table) -> None:
         """Write the evaluation images."""
-        storage.put(self._path, commits.parquet_bytes(known), durable=False)
+        storage.put(self._path, parquet_files.to_bytes(known), durable=False)
 
     @property
     def _path(self) -> str:
@@ -57,11 +57,11 @@ class FindLeaving(Spreads):
     def rows(self, batch: pa.RecordBatch) -> Iterator[Rows | pa.RecordBatch]:
         """PARTS of one row → `rules.RELATED`, and the PARTS, once what leaves of the part stands in a file of the run."""
         part = part_of(batch)
-        known = pa.Table.from_batches(list(commits.iterate(self._path)), schema=evaluation.KNOWN)
+        known = pa.Table.from_batches(list(parquet_files.iterate(self._path)), schema=evaluation.KNOWN)
         wanted = partitions.read_views(self.root, part, ["image_id"])["image_id"].unique()
         ledger = partitions.read_ledger(self.root, self.cut.shards(part))
         found = dedupe_rules.overlaps(ledger, wanted, known, self.asked)
-        storage.put(_leaving_path(self.work, part), commits.parquet_bytes(found), durable=False)
+        storage.put(_leaving_path(self.work, part), parquet_files.to_bytes(found), durable=False)
         yield related(found, self.cut.part_bits)
         yield batch
 
@@ -73,7 +73,7 @@ def _leaving_path(work: str, part: int) -> str:
 def _leaving(work: str, part: int) -> pa.Array:
     """Return the images of a part that leave for themselves (`FindLeaving`): none where these were not looked for."""
     path = _leaving_path(work, part)
-    found = [batch["image_id"] for batch in commits.iterate(path, ["image_id"])] if storage.exists(path) else []
+    found = [batch["image_id"] for batch in parquet_files.iterate(path, ["image_id"])] if storage.exists(path) else []
     return pa.concat_arrays([pa.array([], KEY), *(ids.cast(KEY) for ids in found)])
 
 
@@ -318,7 +318,7 @@ class JudgePart:
         kept, rejected = dedupe_rules.judge(views, ledger, groups, repeated)
         part_name = flow.part(part, self.cut.part_bits)
         files = [
-            commits.put_table(self.folder, f"{folder}{part_name}", table)
+            parquet_files.put_table(self.folder, f"{folder}{part_name}", table)
             for folder, table in ((flow.GROUPS.rejects, rejected), ("splits/", changed))
             if table.num_rows
         ]

@@ -17,7 +17,7 @@ from pmd.engines.transforms import Collected, outputs
 from pmd.fetch.ledger import asked, partitions, sums
 from pmd.images import rules as images_rules
 from pmd.schema.statuses import OK
-from pmd.store import commits
+from pmd.store import parquet_files
 from pmd.store.proposals import Proposal
 
 STAGE = flow.FETCH.name
@@ -54,7 +54,7 @@ class RejectPart:
         out = pc.not_equal(found, OK)
         rejected = images_rules.reject(views.filter(out), STAGE, found.filter(out))
         name = flow.part(part, self.cut.part_bits)
-        files = [commits.put_table(self.folder, name, rejected)] if rejected.num_rows else []
+        files = [parquet_files.put_table(self.folder, name, rejected)] if rejected.num_rows else []
         rows = asked.of_part(self.root, part, ledger, generations)
         yield of_kind(
             SUMS, outputs(sums.put(self.sums, name, rows), facts=[orjson.dumps(sums.facts([ledger])).decode()])

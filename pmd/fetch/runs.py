@@ -15,7 +15,7 @@ from pmd.config import Config
 from pmd.fetch.generations.reports import Done, Heard, waited
 from pmd.fetch.politeness import hosts
 from pmd.schema.statuses import OK
-from pmd.store import commits, register, root
+from pmd.store import commits, parquet_files, register, root
 from pmd.store.commits import Commit
 
 #: Hosts that are told, at most.
@@ -124,11 +124,11 @@ def _read_generation(folder: str, commit: Commit) -> Heard:
     for file in commit.files:
         path = commits.path_of(folder, file.name)
         if "/attempts/" in file.name:
-            for batch in commits.iterate(path, ("location", "seconds")):
+            for batch in parquet_files.iterate(path, ("location", "seconds")):
                 locations += batch["location"].to_pylist()
                 seconds += batch["seconds"].to_pylist()
         elif not file.name.startswith("../"):
-            size += sum(pc.sum(batch["bytes"]).as_py() or 0 for batch in commits.iterate(path, ("bytes",)))
+            size += sum(pc.sum(batch["bytes"]).as_py() or 0 for batch in parquet_files.iterate(path, ("bytes",)))
     return Heard(size, waited(locations, seconds))
 
 

@@ -18,7 +18,7 @@ from pmd.images import rules as images_rules
 from pmd.images.aliases import Aliases
 from pmd.images.archived import Index
 from pmd.schema.tables import KEY
-from pmd.store import commits, root, storage
+from pmd.store import commits, parquet_files, root, storage
 
 
 def write_index(archives: Sequence[str], name: str, paths: Iterable[str], folder: str) -> str:
@@ -40,7 +40,7 @@ def write_index(archives: Sequence[str], name: str, paths: Iterable[str], folder
 
 def _file_names(paths: Iterable[str]) -> Iterator[str | None]:
     for path in paths:
-        for batch in commits.iterate(path, ["file_name"]):
+        for batch in parquet_files.iterate(path, ["file_name"]):
             yield from batch.column(0).to_pylist()
 
 
@@ -80,7 +80,7 @@ def write_held_out(
     for name, commit in left_out:
         for file in commit.under("rejected"):
             path = storage.join(root.curate_folder(root_url, name), file.name)
-            for batch in commits.iterate(path, needs.EVALUATION_COLUMNS):
+            for batch in parquet_files.iterate(path, needs.EVALUATION_COLUMNS):
                 ids |= needs.evaluation_images(batch)
     return commits.put_aside(folder, "held-out", b"".join(sorted(images_rules.reached(frozenset(ids), links))))
 

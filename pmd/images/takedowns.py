@@ -21,7 +21,7 @@ from pmd.formats import encoding
 from pmd.images import aliases, names
 from pmd.images.names import Named
 from pmd.schema import keys
-from pmd.store import clients, commits, root, sealed, storage
+from pmd.store import clients, commits, parquet_files, root, sealed, storage
 from pmd.store.register import Register
 from pmd.store.standing import Standing
 from pmd.text import urls
@@ -337,7 +337,7 @@ def unmatched(
     said: set[str] = set()  # URLs as `urls.alike`, and SOURCE/ID
     left: set[bytes] = set()
     for file in commits.require(views, "run: pmd images CONFIG").under("rejected") if listed else ():
-        rows = commits.read_table(views, file, ["reason", "pair_id", "image_id"])
+        rows = parquet_files.read_table(views, file, ["reason", "pair_id", "image_id"])
         rows = rows.filter(pc.equal(rows["reason"], REASON))
         left.update(rows["pair_id"].to_pylist())
         hits.update(rows["image_id"].to_pylist())

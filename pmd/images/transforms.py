@@ -15,7 +15,7 @@ from pmd.engines.committing import Target, target
 from pmd.engines.transforms import Spreads, outputs
 from pmd.images import archived, beside
 from pmd.images import rules as images_rules
-from pmd.store import commits, exchange
+from pmd.store import exchange, parquet_files
 from pmd.store.exchange import Rows
 from pmd.store.wanted import Wanted
 from pmd.suppression import kept_out
@@ -52,7 +52,7 @@ class SpreadByImage(Spreads):
     def _rows(self, files: Iterable[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
         for file in files:
             index_file = dict(self.indexes).get(file["source"])
-            for pairs in commits.iterate(file["path"], images_rules.NEEDED):
+            for pairs in parquet_files.iterate(file["path"], images_rules.NEEDED):
                 yield images_rules.spread(
                     pairs,
                     self.asked,
@@ -89,7 +89,7 @@ class GatherPartition:
             (self.views_folder, f"rejected/{part}", gathered.rejected),
         ):
             if table.num_rows:
-                file = commits.put_table(folder, name, table)
+                file = parquet_files.put_table(folder, name, table)
                 kind = "images" if folder == self.images_folder else "views"
                 files.append(dataclasses.replace(file, name=f"{kind}:{file.name}"))
         yield outputs(files, gathered.books())

@@ -21,7 +21,7 @@ from pmd.inspection import rejected as rejections
 from pmd.library.tables import Selection, Table, matching
 from pmd.publish import lists
 from pmd.schema.tables import IMAGES, LEDGER, PAIRS, REJECTED, VIEWS
-from pmd.store import commits, register, root, storage, withdrawn
+from pmd.store import commits, parquet_files, register, root, storage, withdrawn
 from pmd.store.commits import STAGE_FILE, Commit
 
 
@@ -79,13 +79,13 @@ def _pairs(root_url: str, wanted: Selection) -> Iterator[pa.RecordBatch]:
     for source in _curated(root_url, wanted):
         folder = root.curate_folder(root_url, source)
         for file in require(root_url, folder, flow.CURATE).under("pairs"):
-            yield from commits.iterate(storage.join(folder, file.name), wanted.columns)
+            yield from parquet_files.iterate(storage.join(folder, file.name), wanted.columns)
 
 
 def _views(root_url: str, wanted: Selection) -> Iterator[pa.RecordBatch]:
     folder = root.views_folder(root_url)
     for file in require(root_url, folder, flow.IMAGES).under("pairs"):
-        for batch in commits.iterate(storage.join(folder, file.name), {*wanted.columns, "source"}):
+        for batch in parquet_files.iterate(storage.join(folder, file.name), {*wanted.columns, "source"}):
             yield matching(batch, "source", wanted.sources)
 
 
@@ -98,14 +98,14 @@ def _rejected(root_url: str, wanted: Selection) -> Iterator[pa.RecordBatch]:
             for folder in rejections.folders(root_url, stage, sources):
                 require(root_url, folder, stage)
         for path in rejections.files(root_url, stage, sources):
-            for batch in commits.iterate(path, {*wanted.columns, "source"}):
+            for batch in parquet_files.iterate(path, {*wanted.columns, "source"}):
                 yield matching(batch, "source", wanted.sources)
 
 
 def _images(root_url: str, wanted: Selection) -> Iterator[pa.RecordBatch]:
     folder = root.images_folder(root_url)
     for file in require(root_url, folder, flow.IMAGES).files:
-        for batch in commits.iterate(storage.join(folder, file.name), {*wanted.columns, "sources"}):
+        for batch in parquet_files.iterate(storage.join(folder, file.name), {*wanted.columns, "sources"}):
             yield _shown_by(batch, wanted.sources)
 
 

@@ -13,7 +13,7 @@ from pmd.config.asked import Asked
 from pmd.manifests import Manifest
 from pmd.manifests.model import Redistribute
 from pmd.publish import named, rules
-from pmd.store import commits, root, storage
+from pmd.store import commits, parquet_files, root, storage
 from pmd.store.commits import Commit, File
 from pmd.store.standing import Standing
 
@@ -116,7 +116,7 @@ def _listed(config: Config, name: str, commit: Commit) -> Listed:
     folder = root.publish_folder(config.root, name)
     licences: dict[str, Counter[str]] = {column: Counter() for column in _COUNTED}
     for file in commit.files:
-        for batch in commits.iterate(storage.join(folder, file.name), _COUNTED):
+        for batch in parquet_files.iterate(storage.join(folder, file.name), _COUNTED):
             for column, counts in licences.items():
                 counted = batch[column].value_counts()
                 counts.update(dict(zip(counted.field(0).to_pylist(), counted.field(1).to_pylist(), strict=True)))

@@ -25,7 +25,7 @@ from pmd.manifests import Terms
 from pmd.publish import lists
 from pmd.publish import rules as publish_rules
 from pmd.schema.tables import PAIRS, with_columns
-from pmd.store import commits, root, sealed, storage, withdrawn, written
+from pmd.store import parquet_files, root, sealed, storage, withdrawn, written
 from pmd.store.standing import Standing
 
 _PARTS: Final = re.compile(r"part-(\d+)-of-(\d+)")
@@ -85,7 +85,7 @@ def join(config: Config, listed: str, out: str) -> dict[str, Joined]:
             refilled = _refilled(config, names, table, result)
             folder, _, last = storage.join(out, sealed.unsealed(name)).rpartition("/")
             draft = stack.enter_context(storage.Draft(folder))
-            commits.write_parquet(draft.file, [refilled.cast(publish_rules.PUBLISHED)], page_index=True)
+            parquet_files.write(draft.file, [refilled.cast(publish_rules.PUBLISHED)], page_index=True)
             draft.close()
             drafts.append((draft, last))
         for draft, last in drafts:  # all, once all are whole
@@ -168,7 +168,7 @@ def _own(config: Config, name: str, wanted: pa.Array) -> Iterator[pa.Table]:
         assert numbers is not None, file.name
         part, parts = map(int, numbers.groups())
         if any(head * parts >> 32 == part for head in heads):
-            pairs = commits.read_table(folder, file).cast(PAIRS)
+            pairs = parquet_files.read_table(folder, file).cast(PAIRS)
             yield pairs.filter(pc.is_in(pairs["pair_id"], value_set=keys))
 
 

@@ -14,10 +14,10 @@ from pmd.books import list_files
 from pmd.errors import InputError, VerificationError
 from pmd.formats import folders, parquet
 from pmd.publish.rules import LATER, PUBLISHED
-from pmd.store import commits, sealed
+from pmd.store import parquet_files, sealed
 
 #: A row as it is read: `PUBLISHED`, however a file is encoded.
-ROWS: Final = commits.without_dictionaries(PUBLISHED.empty_table()).schema
+ROWS: Final = parquet_files.without_dictionaries(PUBLISHED.empty_table()).schema
 
 #: Columns that may stand in the names of folders, where others have parted a list by them.
 _PLAIN: Final = frozenset(field.name for field in ROWS if not pa.types.is_nested(field.type))
@@ -66,7 +66,7 @@ def check(path: str) -> None:
             raise InputError(
                 "a column is not as pmd publish writes it",
                 where=f"{path}: {field.name}",
-                expected=str(commits.plain_type(field)),
+                expected=str(parquet_files.plain_type(field)),
                 found=found[0],
                 remedy=_REMEDY,
             )
@@ -135,7 +135,7 @@ def iterate(path: str, wanted: Collection[str] = PUBLISHED.names) -> Iterator[pa
         there = {*table.schema_arrow.names}
         names = [field.name for field in chosen if field.name in there]
         for group in range(table.num_row_groups):
-            rows = commits.without_dictionaries(table.read_row_group(group, columns=names, use_threads=False))
+            rows = parquet_files.without_dictionaries(table.read_row_group(group, columns=names, use_threads=False))
             for batch in rows.combine_chunks().to_batches():
                 yield _widened(path, batch, chosen)
 

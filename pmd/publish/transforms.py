@@ -24,7 +24,7 @@ from pmd.manifests import Terms
 from pmd.publish import named
 from pmd.publish import rules as publish_rules
 from pmd.schema.tables import PAIRS
-from pmd.store import commits, exchange
+from pmd.store import commits, exchange, parquet_files
 from pmd.store.exchange import Rows
 from pmd.store.proposals import Proposal
 
@@ -71,7 +71,7 @@ class SpreadBoth(Spreads):
     def _rows(self, task: Iterable[dict[str, Any]]) -> Iterator[tuple[str, pa.RecordBatch]]:
         for row in task:
             if row["path"] is not None:
-                for rows in commits.iterate(row["path"]):
+                for rows in parquet_files.iterate(row["path"]):
                     yield row["source"], exchange.widen(pa.Table.from_batches([rows]), MEETING, is_fate=False)
             else:
                 yield from self._fates(row["part"])
@@ -126,7 +126,7 @@ class WriteList:
         table = publish_rules.rows(pairs, fate, made.terms, self.asked)
         part = flow.part(partition, self.lists.bits[source])
         files = [
-            commits.put_table(made.folder, f"{name}-{part}", rows, page_index=True)
+            parquet_files.put_table(made.folder, f"{name}-{part}", rows, page_index=True)
             for name, rows in publish_rules.by_file(table)
         ]
         counted = named.count(source, pairs, table)

@@ -20,7 +20,7 @@ import pyarrow as pa
 from pmd import flow
 from pmd.schema import keys
 from pmd.schema.tables import KEY
-from pmd.store import commits, exchange, spools, storage
+from pmd.store import exchange, parquet_files, spools, storage
 
 FILE: Final = flow.WITHDRAWN
 
@@ -83,9 +83,9 @@ def _groups(parts: Iterable[pa.Array]) -> Iterator[pa.Table]:
     waiting = pa.array([], KEY)
     for part in parts:
         waiting = pa.concat_arrays([waiting, part])
-        while len(waiting) > commits.ROW_GROUP_ROWS:
-            yield _table(waiting[: commits.ROW_GROUP_ROWS])
-            waiting = waiting[commits.ROW_GROUP_ROWS :]
+        while len(waiting) > parquet_files.ROW_GROUP_ROWS:
+            yield _table(waiting[: parquet_files.ROW_GROUP_ROWS])
+            waiting = waiting[parquet_files.ROW_GROUP_ROWS :]
     if len(waiting):
         yield _table(waiting)
 
@@ -100,7 +100,7 @@ def _written(folder: str, groups: Iterator[pa.Table], announce: Callable[[str], 
     if first is None:
         return None
     with storage.Draft(folder) as draft:
-        commits.write_parquet(draft.file, itertools.chain([first], groups))
+        parquet_files.write(draft.file, itertools.chain([first], groups))
         draft.close()
         announce(draft.sha256)
         draft.finish(FILE)
@@ -108,5 +108,5 @@ def _written(folder: str, groups: Iterator[pa.Table], announce: Callable[[str], 
 
 
 def _hexadecimal(path: str) -> Iterator[list[str]]:
-    for batch in commits.iterate(path, ["pair_id"]):
+    for batch in parquet_files.iterate(path, ["pair_id"]):
         yield batch["pair_id"].drop_null().to_pylist()

@@ -20,7 +20,7 @@ from pmd import __version__, flow
 from pmd.errors import ConfigError, RootError
 from pmd.refresh.sampling import DRAWN, Bound, Drawn
 from pmd.schema.tables import KEY
-from pmd.store import commits, storage
+from pmd.store import commits, parquet_files, storage
 from pmd.store.commits import Commit
 
 #: A wave: one row an image that was asked for. In order of image_id.
@@ -88,7 +88,7 @@ def committed(root_url: str) -> dict[str, Commit]:
 def read(root_url: str) -> Iterator[Wave]:
     """Yield all committed waves, in their order."""
     for date, commit in committed(root_url).items():
-        tables = [commits.read_table(folder_of(root_url, date), file) for file in commit.files]
+        tables = [parquet_files.read_table(folder_of(root_url, date), file) for file in commit.files]
         bounds = {name: Bound(**bound) for name, bound in commit.facts["bounds"].items()}
         yield Wave(date, bounds, pa.concat_tables([WAVE.empty_table(), *(table.cast(WAVE) for table in tables)]))
 
@@ -110,7 +110,7 @@ def keep_drawn(folder: str, drawn: Drawn, asked_for: Mapping[str, Any]) -> None:
         "asked_for": asked_for,
         "bounds": {name: dataclasses.asdict(bound) for name, bound in drawn.bounds.items()},
     }
-    commits.put_table(
+    parquet_files.put_table(
         folder, _DRAWN.removesuffix("-"), drawn.rows.replace_schema_metadata({_ABOUT: orjson.dumps(about)})
     )
 
@@ -143,7 +143,7 @@ def read_drawn(folder: str, asked_for: Mapping[str, Any]) -> Drawn:
             found=_words(asked_for),
             remedy="run pmd refresh with these once more, and it goes on; or remove the folder",
         )
-    rows = commits.without_dictionaries(table).replace_schema_metadata(None).cast(DRAWN)
+    rows = parquet_files.without_dictionaries(table).replace_schema_metadata(None).cast(DRAWN)
     return Drawn(rows, {name: Bound(**bound) for name, bound in about["bounds"].items()})
 
 
@@ -181,7 +181,7 @@ def commit(folder: str, date: str, drawn: Drawn, answered: Mapping[bytes, Answer
         answered: What came.
         run: The `run` of the commit: its epoch and options.
     """
-    file = commits.put_table(folder, flow.part(0, 0), rows_of(drawn, answered))
+    file = parquet_files.put_table(folder, flow.part(0, 0), rows_of(drawn, answered))
     facts = {"wave": date, "bounds": {name: dataclasses.asdict(bound) for name, bound in drawn.bounds.items()}}
     options = commits.options_hash(run.get("asked_for"))
     commits.write(folder, Commit(flow.REFRESH.name, (file,), {}, options, {"pmd": __version__, **run}, facts))

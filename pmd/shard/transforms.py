@@ -22,7 +22,7 @@ from pmd.fetch.generations import refusals
 from pmd.fetch.ledger import partitions, reading
 from pmd.images import rules as images_rules
 from pmd.shard import patching, samples, windows, writing
-from pmd.store import commits, exchange, sealed, storage
+from pmd.store import commits, exchange, parquet_files, sealed, storage
 from pmd.store.exchange import Rows
 from pmd.store.proposals import Proposal
 from pmd.store.wanted import Wanted
@@ -108,10 +108,12 @@ class OrderWindow:
         ordered = samples.order(read, ledger, self.asked, self.stored_long_side_px)
         del read, ledger
         path = storage.join(
-            self.work, commits.put_table(self.work, f"samples-{window:05d}", ordered.samples, durable=False).name
+            self.work, parquet_files.put_table(self.work, f"samples-{window:05d}", ordered.samples, durable=False).name
         )
         name = flow.part(window, self.bits)
-        files = [commits.put_table(self.rejected_folder, name, ordered.rejected)] if ordered.rejected.num_rows else []
+        files = (
+            [parquet_files.put_table(self.rejected_folder, name, ordered.rejected)] if ordered.rejected.num_rows else []
+        )
         books = images_rules.count_books(ordered.kept, ordered.rejected)
         described = outputs([dataclasses.replace(file, name=f"rejected:{file.name}") for file in files], books)
         sink = pa.BufferOutputStream()

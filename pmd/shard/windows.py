@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from pmd.fetch.ledger import reading
 from pmd.schema.tables import with_columns
-from pmd.store import commits, storage
+from pmd.store import parquet_files, storage
 
 #: Shards of a task, at least: a tenth of what it reads is handed on, at most.
 SHARDS_A_TASK: Final = 10
@@ -64,7 +64,7 @@ def hand_on(root_folder: str, work: str, samples: pa.Table, pictures: reading.Pi
     file = storage.join(work, name).removeprefix(root_folder).lstrip("/")
     moved = {"store_file": pa.repeat(file, samples.num_rows), "offset": pa.array(offsets, pa.int64())}
     samples = with_columns(samples, moved)
-    return storage.join(work, commits.put_table(work, "samples-part", samples, durable=False).name)
+    return storage.join(work, parquet_files.put_table(work, "samples-part", samples, durable=False).name)
 
 
 def _rows(samples: pa.Table) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 import pyarrow as pa
 
 from pmd import flow
-from pmd.store import commits, storage
+from pmd.store import parquet_files, storage
 
 
 def near(folders: Iterable[str]) -> Iterator[str]:
@@ -37,7 +37,7 @@ def where(lists: str) -> str | None:
 
 def ids(path: str) -> pa.Array:
     """Return the ids of a list of what has left, in hex."""
-    found = [batch["pair_id"].drop_null().cast(pa.string()) for batch in commits.iterate(path, ["pair_id"])]
+    found = [batch["pair_id"].drop_null().cast(pa.string()) for batch in parquet_files.iterate(path, ["pair_id"])]
     return pa.concat_arrays([pa.array([], pa.string()), *found])
 
 

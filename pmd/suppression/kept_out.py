@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from pmd import flow
 from pmd.schema.tables import KEPT_OUT
-from pmd.store import commits, root, storage
+from pmd.store import commits, parquet_files, root, storage
 from pmd.suppression import lists, rows
 from pmd.suppression.lists import List, Suppression
 
@@ -104,7 +104,7 @@ def _read(of_sources: Iterable[str], held: Suppression) -> Suppression:
     known = _by_id(held)
     entries: dict[bytes, dict[str, set[bytes]]] = {list_id: {} for list_id in known}
     for path in of_sources:
-        for batch in commits.iterate(path, KEPT_OUT.names):
+        for batch in parquet_files.iterate(path, KEPT_OUT.names):
             for row in batch.to_pylist():
                 if row["list_id"] in entries:  # else the source is about to be curated anew
                     entries[row["list_id"]].setdefault(row["kind"], set()).add(row["hmac"])

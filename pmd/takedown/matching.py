@@ -28,7 +28,7 @@ from pmd.images import rules as images_rules
 from pmd.schema import keys
 from pmd.schema.statuses import OK
 from pmd.schema.tables import KEY
-from pmd.store import commits, register, root, storage
+from pmd.store import commits, parquet_files, register, root, storage
 from pmd.store.register import Register
 from pmd.suppression import addresses, people, rows
 from pmd.suppression.lists import Suppression
@@ -396,7 +396,7 @@ def batches(root_url: str, columns: Sequence[str] = _COLUMNS) -> Iterator[pa.Rec
     for source in root.curated_sources(root_url):
         folder = root.curate_folder(root_url, source)
         for file in commits.require(folder, f"run: {flow.CURATE.command}").under("pairs"):
-            yield from commits.iterate(storage.join(folder, file.name), columns)
+            yield from parquet_files.iterate(storage.join(folder, file.name), columns)
 
 
 def _spread(root_url: str, known: Register, images: set[bytes], also: set[tuple[bytes, bytes]]) -> set[bytes]:

@@ -35,7 +35,7 @@ from pmd.refresh import waves as refresh_waves
 from pmd.schema import keys
 from pmd.schema.statuses import OK
 from pmd.schema.tables import KEPT_OUT, PAIRS, REJECTED, in_source_folder, with_columns
-from pmd.store import commits, root, storage
+from pmd.store import commits, parquet_files, root, storage
 from pmd.store.commits import Books, Commit, File
 from pmd.store.lock import Lock
 from pmd.store.wanted import Wanted
@@ -100,7 +100,7 @@ def _source(purge: Purge, root_url: str, source: str) -> Counter[str]:
             part.file = file
             continue
         is_pairs = file.name.startswith(str(flow.PAIRS.keeps))
-        table = commits.read_table(folder, file)
+        table = parquet_files.read_table(folder, file)
         named = (rows.pairs if is_pairs else rows.rejected)(purge.lists, table)
         if not named.any():
             files.append(file)
@@ -116,7 +116,7 @@ def _source(purge: Purge, root_url: str, source: str) -> Counter[str]:
         if stays.num_rows and not purge.is_dry:
             prefix = _DIGEST.sub("", file.name)
             schema = PAIRS if is_pairs else REJECTED
-            files.append(commits.put_table(folder, prefix, stays.cast(in_source_folder(schema))))
+            files.append(parquet_files.put_table(folder, prefix, stays.cast(in_source_folder(schema))))
     if purge.is_dry:
         return removed
     for name, part in kept_out_of.items():
@@ -140,13 +140,13 @@ class _KeptOut:
 
     def written(self, lists: Suppression, folder: str, prefix: str) -> list[File]:
         """Write what is kept of all of them, as a reading would: less what the lists have by now."""
-        before = KEPT_OUT.empty_table() if self.file is None else commits.read_table(folder, self.file)
+        before = KEPT_OUT.empty_table() if self.file is None else parquet_files.read_table(folder, self.file)
         if not (before.num_rows or self.pairs.num_rows or self.rejected.num_rows):
             return []
         now = kept_out.merged(lists, [before, kept_out.of(lists, self.pairs, self.rejected)])
         if self.file is not None and now.equals(before):
             return [self.file]
-        return [commits.put_table(folder, prefix, now)] if now.num_rows else []
+        return [parquet_files.put_table(folder, prefix, now)] if now.num_rows else []
 
 
 def _commit_source(purge: Purge, folder: str, source: str, before: Commit, now: Commit) -> None:
@@ -223,7 +223,7 @@ class _Generation:
             left, tars = self._without_pictures(ledger, left, tars)
             own = next(file for file in self._commit.files if not file.name.startswith("../"))
             same = left.num_rows == ledger.num_rows
-            files.append(own if same else commits.put_table(self._folder, "ledger", left.combine_chunks()))
+            files.append(own if same else parquet_files.put_table(self._folder, "ledger", left.combine_chunks()))
         self._write(ledger, left, [*files, *tars], {**lost, "images": still_lost} if lost else {})
         return removed
 
@@ -233,14 +233,14 @@ class _Generation:
     def _split(self, file: File) -> tuple[pa.Table, pa.Table]:
         """Return a file's rows, and those of them that stay."""
         above, _, name = commits.path_of(self._folder, file.name).rpartition("/")
-        table = commits.read_table(above, dataclasses.replace(file, name=name))
+        table = parquet_files.read_table(above, dataclasses.replace(file, name=name))
         return table, table.filter(pa.array(~rows.fetched(self._purge.lists, table)))
 
     def _written(self, file: File, before: pa.Table, after: pa.Table) -> File:
         if after.num_rows == before.num_rows or self._purge.is_dry:
             return file
         above, _, name = commits.path_of(self._folder, file.name).rpartition("/")
-        put = commits.put_table(above, _DIGEST.sub("", name), after.combine_chunks())
+        put = parquet_files.put_table(above, _DIGEST.sub("", name), after.combine_chunks())
         return dataclasses.replace(put, name=f"{file.name.removesuffix(name)}{put.name}")
 
     def _without_pictures(self, ledger: pa.Table, left: pa.Table, tars: Sequence[File]) -> tuple[pa.Table, list[File]]:
@@ -388,7 +388,7 @@ def labels(purge: Purge, root_url: str) -> Counter[str]:
     for source in root.curated_sources(root_url):
         folder = root.curate_folder(root_url, source)
         for file in commits.require(folder, f"run: {flow.CURATE.command}").under("pairs"):
-            table = commits.read_table(folder, file)
+            table = parquet_files.read_table(folder, file)
             mine = table.filter(pc.is_in(table["pair_id"], value_set=ids))
             if mine.num_rows:
                 left = mine.filter(pa.array(~rows.pairs(purge.lists, mine)))
@@ -417,7 +417,7 @@ def _wave(purge: Purge, folder: str, commit: Commit) -> int:
     files: list[File] = []
     gone = 0
     for file in commit.files:
-        table = commits.read_table(folder, file)
+        table = parquet_files.read_table(folder, file)
         named = rows.fetched(purge.lists, table) | np.array(
             [any(purge.lists.holds("host", name) for name in people.above(host)) for host in table["host"].to_pylist()],
             bool,
@@ -427,7 +427,7 @@ def _wave(purge: Purge, folder: str, commit: Commit) -> int:
         if purge.is_dry or stays.num_rows == table.num_rows:
             files.append(file)
         else:
-            files.append(commits.put_table(folder, _DIGEST.sub("", file.name), stays.cast(refresh_waves.WAVE)))
+            files.append(parquet_files.put_table(folder, _DIGEST.sub("", file.name), stays.cast(refresh_waves.WAVE)))
     if gone and not purge.is_dry:
         commits.claim(folder, purge.lock.epoch)
         purge.lock.check()

@@ -11,7 +11,7 @@ from pmd import config
 from pmd.dedupe import left
 from pmd.fetch.ledger import partitions
 from pmd.schema import keys
-from pmd.store import commits, root
+from pmd.store import commits, parquet_files, root
 from pmd.text import urls
 from tests import tiny_root
 
@@ -59,7 +59,7 @@ def test_a_pair_that_left_for_its_text_is_not_there(built: config.Config, tmp_pa
         [{**row, "stage": "dedupe", "reason": "repeated_text", "detail": "3"}], schema=left.rules.REJECTED
     )
     part = keys.partition_of(row["image_id"], cut.part_bits)
-    file = commits.put_table(folder, f"rejected/part-{part:05d}-of-{2**cut.part_bits:05d}", rejected)
+    file = parquet_files.put_table(folder, f"rejected/part-{part:05d}-of-{2**cut.part_bits:05d}", rejected)
     commits.write(folder, commits.Commit("dedupe", (*commit.files, file), commit.sources, commit.hash, commit.run))
     kept = all_left(chosen)
     assert kept.num_rows == all_left(built).num_rows - 1

@@ -19,7 +19,7 @@ from pmd.errors import RootError
 from pmd.fetch.ledger import partitions
 from pmd.schema import keys
 from pmd.schema.tables import GROUPS, KEY, LEDGER, REJECTED, VIEWS
-from pmd.store import commits, exchange, root, sealed
+from pmd.store import commits, exchange, parquet_files, root, sealed
 
 
 def asking(**options: Any) -> Asked:
@@ -420,7 +420,7 @@ def test_a_committed_stage_is_judged_again_with_the_pairs_that_left_for_their_te
         "rejected/part-00000-of-00004": first,
         "rejected/part-00001-of-00004": other,
     }
-    files = [commits.put_table(folder, name, rows) for name, rows in names.items()]
+    files = [parquet_files.put_table(folder, name, rows) for name, rows in names.items()]
     commits.write(folder, commits.Commit("dedupe", tuple(files), {}, "", {}))
     assert dedupe_rules.read_groups(str(tmp_path)) == groups
     for part, gone in ((0, "1"), (1, "2"), (2, None)):
@@ -431,7 +431,7 @@ def test_a_committed_stage_is_judged_again_with_the_pairs_that_left_for_their_te
 
 def _committed_groups(where: Path, tables: dict[str, pa.Table]) -> tuple[commits.File, ...]:
     folder = root.dedupe_folder(str(where))
-    files = tuple(commits.put_table(folder, f"groups/{name}", rows) for name, rows in tables.items())
+    files = tuple(parquet_files.put_table(folder, f"groups/{name}", rows) for name, rows in tables.items())
     commits.write(folder, commits.Commit("dedupe", files, {}, "", {}))
     return files
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pmd.publish import rules as publish_rules
-from pmd.store import commits
+from pmd.store import parquet_files
 from tests.fetch.conftest import Web, photo, reply
 
 DOCS = Path(__file__).parents[2] / "docs/img2dataset.md"
@@ -51,7 +51,7 @@ def lists(folder: Path, web: Web) -> None:
     ]
     plain = pa.schema([field for field in publish_rules.PUBLISHED if field.name != "source"])
     table = pa.Table.from_pylist(rows, schema=plain).append_column("source", pa.array(["coco"] * len(rows)))
-    commits.put_table(
+    parquet_files.put_table(
         str(folder), "part-00000-of-00001", table.select(publish_rules.PUBLISHED.names).cast(publish_rules.PUBLISHED)
     )
 

@@ -9,7 +9,7 @@ import pytest
 from pmd.fetch.ledger import state
 from pmd.schema import keys
 from pmd.schema.tables import LEDGER, LEDGER_FILE
-from pmd.store import commits
+from pmd.store import commits, parquet_files
 from pmd.store.register import Generation
 from tests.fetch.conftest import image_row, table
 
@@ -114,7 +114,7 @@ def test_some_columns_of_what_stands_are_those_of_all(tmp_path: Path) -> None:
     known = []
     for number, (rows, facts) in enumerate(((first, {}), (second, lost), (third, {state.FROM_STORE: True}))):
         folder = str(tmp_path / str(number))
-        file = commits.put_table(folder, "ledger", rows.rename_columns(LEDGER_FILE.names))
+        file = parquet_files.put_table(folder, "ledger", rows.rename_columns(LEDGER_FILE.names))
         known.append(Generation(0, number, folder, (file,), facts, "", keeps=True, run={}))
     whole = state.standing(known)
     assert whole.num_rows == 3

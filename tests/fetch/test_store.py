@@ -26,7 +26,7 @@ from pmd.fetch.ledger import state, stored
 from pmd.fetch.outcome import Fetched
 from pmd.schema import keys
 from pmd.schema.tables import ATTEMPTS, LEDGER, LEDGER_OUTCOME
-from pmd.store import commits, patience, register, root, storage
+from pmd.store import commits, parquet_files, patience, register, root, storage
 from pmd.store.commits import Books, Commit
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 
@@ -76,7 +76,9 @@ def test_a_generation_is_committed_with_its_books(web: Web, tmp_path: Path) -> N
     ]
     assert len(files(tmp_path)) == 4
     attempts = next(file for file in commit.files if "attempts" in file.name)
-    table_read = commits.read_table(*commits.path_of(folder, attempts.name).rsplit("/", 1)[:1], attempts_file(attempts))
+    table_read = parquet_files.read_table(
+        *commits.path_of(folder, attempts.name).rsplit("/", 1)[:1], attempts_file(attempts)
+    )
     assert table_read.schema.equals(ATTEMPTS)
 
 

@@ -17,7 +17,7 @@ from pmd.fetch.ledger import asked, state, sums
 from pmd.inspection import status
 from pmd.inspection.diff import roots
 from pmd.refresh import results
-from pmd.store import commits
+from pmd.store import commits, parquet_files
 from pmd.store.standing import Standing
 from tests import tiny_root
 from tests.refresh.populations import FETCHED
@@ -76,7 +76,7 @@ def test_a_later_generation_is_counted_and_until_then_the_ledger_is_read(copy: c
     assert [wanted.why() for wanted in needs.wanted(copy)] == [None, None]
     committed = commits.require(sums.folder_of(copy.root), "")
     folder = sums.folder_of(copy.root)
-    assert sums.added(commits.read_table(folder, file) for file in committed.files) == after
+    assert sums.added(parquet_files.read_table(folder, file) for file in committed.files) == after
 
 
 def test_a_root_of_an_earlier_version_tells_the_same_and_is_told_what_is_missing(copy: config.Config) -> None:

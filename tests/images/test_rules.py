@@ -23,7 +23,7 @@ from pmd.images.archived import NO_FILES, Index
 from pmd.images.rules import Takedown
 from pmd.schema import keys
 from pmd.schema.tables import IMAGES, KEY, PAIRS, REJECTED, VIEWS
-from pmd.store import commits
+from pmd.store import commits, parquet_files
 from pmd.store.commits import Books
 
 FLICKR = "http://farm1.staticflickr.com/2/4242_abcdef.jpg"
@@ -90,7 +90,7 @@ def test_one_photograph_of_several_sources_is_one_image() -> None:
 
 def write_pairs(folder: Path, *pairs: dict[str, Any]) -> str:
     table = pa.Table.from_pylist(list(pairs), schema=PAIRS)
-    return str(folder / commits.put_table(str(folder), "pairs", table).name)
+    return str(folder / parquet_files.put_table(str(folder), "pairs", table).name)
 
 
 def standing(stands: dict[str, str]) -> Aliases:

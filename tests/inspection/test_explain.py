@@ -22,7 +22,7 @@ from pmd.inspection.explain import book as book_module
 from pmd.inspection.explain.book import Book
 from pmd.schema import keys
 from pmd.schema.tables import GROUPS, VIEWS
-from pmd.store import commits, root
+from pmd.store import commits, parquet_files, root
 from pmd.text import urls
 from tests import tiny_root
 
@@ -163,7 +163,7 @@ def test_a_sample_of_images_that_were_merged_is_found_by_its_key(tmp_path: Path)
         ("views", "pairs/part-00000-of-00001", pa.Table.from_pylist(rows, VIEWS)),
         ("dedupe", "groups/part-00000-of-00001", pa.Table.from_pylist(groups, GROUPS)),
     ):
-        file = commits.put_table(str(tmp_path / folder), name, table)
+        file = parquet_files.put_table(str(tmp_path / folder), name, table)
         commits.write(str(tmp_path / folder), commits.Commit(folder, (file,), {}, "hash", {}))
     book = Book(str(tmp_path))
     key = keys.digest("sample", last, struct.pack("<4d", 0.0, 0.0, 0.5, 1.0))
@@ -242,7 +242,7 @@ def test_a_row_that_curate_rejected_has_its_text_and_its_line(built: config.Conf
     (lost,) = (
         row
         for file in commit.under("rejected")
-        for row in commits.read_table(folder, file).to_pylist()
+        for row in parquet_files.read_table(folder, file).to_pylist()
         if row["reason"] == "malformed_row"
     )
     shown = explain.render(ask(built, lost["pair_id"].hex()))

@@ -15,7 +15,7 @@ from pmd.books.report import Report
 from pmd.dedupe import rules
 from pmd.inspection.verify import groups
 from pmd.schema.tables import GROUPS, KEY
-from pmd.store import commits, exchange, root
+from pmd.store import exchange, parquet_files, root
 from pmd.store.commits import Commit
 
 BITS = 4
@@ -45,7 +45,7 @@ def committed(tmp_path: Path) -> Committed:
     numbers = exchange.partitions(found["image_id"], BITS)
     folder = root.dedupe_folder(str(tmp_path))
     files = [
-        commits.put_table(folder, f"groups/{flow.part(part, BITS)}", found.filter(pa.array(numbers == part)))
+        parquet_files.put_table(folder, f"groups/{flow.part(part, BITS)}", found.filter(pa.array(numbers == part)))
         for part in range(2**BITS)
     ]
     return Committed(flow.GROUPS.path, Commit("dedupe", tuple(files), {}, "", {}, {}), {})
@@ -57,7 +57,7 @@ def test_no_more_rows_are_held_than_a_part_has_or_meet(
     monkeypatch.setattr(groups, "_ROWS", 64)
     read: list[int] = []
     resolved: list[int] = []
-    real_read, real_resolved = commits.read_table, rules.resolved
+    real_read, real_resolved = parquet_files.read_table, rules.resolved
 
     def reading(*asked: Any) -> pa.Table:
         table = real_read(*asked)
@@ -68,7 +68,7 @@ def test_no_more_rows_are_held_than_a_part_has_or_meet(
         resolved.append(found.num_rows)
         return real_resolved(found)
 
-    monkeypatch.setattr(commits, "read_table", reading)
+    monkeypatch.setattr(parquet_files, "read_table", reading)
     monkeypatch.setattr(rules, "resolved", resolving)
     report = Report()
     there = groups.read(str(tmp_path), {flow.GROUPS.path: committed}, report)
@@ -95,11 +95,11 @@ def test_whoever_else_stands_in_the_end_is_told_in_order(tmp_path: Path, committ
     folder = root.dedupe_folder(str(tmp_path))
     files, wrong = [], []
     for file in committed.commit.files:
-        table = commits.read_table(folder, file).cast(GROUPS)
+        table = parquet_files.read_table(folder, file).cast(GROUPS)
         wrong.append(table["image_id"][0].as_py())
         stands = pa.array([wrong[-1], *table["stands_id"].to_pylist()[1:]], KEY)
         changed = table.set_column(GROUPS.get_field_index("stands_id"), GROUPS.field("stands_id"), stands)
-        files.append(commits.put_table(folder, f"groups/{flow.part(flow.part_number(file.name), BITS)}", changed))
+        files.append(parquet_files.put_table(folder, f"groups/{flow.part(flow.part_number(file.name), BITS)}", changed))
     commit = Commit("dedupe", tuple(files), {}, "", {}, {})
     report = Report()
     groups.read(str(tmp_path), {flow.GROUPS.path: Committed(flow.GROUPS.path, commit, {})}, report)
@@ -110,7 +110,7 @@ def test_whoever_else_stands_in_the_end_is_told_in_order(tmp_path: Path, committ
 def test_groups_of_an_earlier_version_are_read_whole(tmp_path: Path) -> None:
     folder = root.dedupe_folder(str(tmp_path))
     found = related().sort_by("image_id")
-    file = commits.put_table(folder, "groups/all", found)
+    file = parquet_files.put_table(folder, "groups/all", found)
     committed = Committed(flow.GROUPS.path, Commit("dedupe", (file,), {}, "", {}, {}), {})
     report = Report()
     there = groups.read(str(tmp_path), {flow.GROUPS.path: committed}, report)

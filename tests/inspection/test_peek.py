@@ -27,7 +27,7 @@ from pmd.inspection.peek import page_style, pictures, render, sampling
 from pmd.inspection.peek import rows as peek_rows
 from pmd.schema import keys
 from pmd.schema.tables import ATTEMPTS, GROUPS, IMAGES, LEDGER, PAIRS, REJECTED, VIEWS
-from pmd.store import commits, root
+from pmd.store import commits, parquet_files, root
 from pmd.store.commits import Books, Commit
 
 HOSTILE = '<script>alert("x")</script> & \u202eevil\u2066 </p><img src=x onerror=alert(1)> \x01'
@@ -226,12 +226,12 @@ class World:
             folder = root.curate_folder(where, source)
             half = len(pairs) // 2
             files = [
-                commits.put_table(folder, f"pairs/part-{i}", _table(rows, PAIRS, "pair_id"))
+                parquet_files.put_table(folder, f"pairs/part-{i}", _table(rows, PAIRS, "pair_id"))
                 for i, rows in enumerate((pairs[:half], pairs[half:]))
             ]
             if self.lost[source]:
                 files.append(
-                    commits.put_table(folder, "rejected/part-0", _table(self.lost[source], REJECTED, "pair_id"))
+                    parquet_files.put_table(folder, "rejected/part-0", _table(self.lost[source], REJECTED, "pair_id"))
                 )
             reasons = [row["reason"] for row in self.lost[source]]
             books = Books(len(pairs), {reason: reasons.count(reason) for reason in sorted(set(reasons))})
@@ -241,7 +241,7 @@ class World:
         root.create(where, 1)
         folder = root.views_folder(where)
         files = [
-            commits.put_table(
+            parquet_files.put_table(
                 folder,
                 f"pairs/part-{part:05d}-of-00002",
                 _table([row for row in self.views if row["image_id"][0] >> 7 == part], VIEWS, "image_id"),
@@ -249,7 +249,7 @@ class World:
             for part in (0, 1)
         ]
         files.append(
-            commits.put_table(
+            parquet_files.put_table(
                 folder,
                 "rejected/part-00000-of-00002",
                 _table([_rejected(self.gone, "images", "takedown")], REJECTED, "pair_id"),
@@ -257,7 +257,7 @@ class World:
         )
         books = {"coco": Books(30, {}), "visual_genome": Books(4, {"takedown": 1})}
         _commit(folder, "images", files, books, part_bits=1, fetch_shard_bits=1)
-        files = [commits.put_table(root.images_folder(where), "part-00000-of-00002", IMAGES.empty_table())]
+        files = [parquet_files.put_table(root.images_folder(where), "part-00000-of-00002", IMAGES.empty_table())]
         _commit(root.images_folder(where), "images", files, books, part_bits=1, fetch_shard_bits=1)
 
     def fetch(self, where: str) -> None:
@@ -295,11 +295,11 @@ class World:
                 if dead[0] >> 7 == shard
             ]
             folder = root.ledger_folder(where, shard, 0)
-            found = commits.put_table(
+            found = parquet_files.put_table(
                 f"{where}/fetch/attempts/shard={shard:05d}", "generation=0000", _table(attempts, ATTEMPTS, "when")
             )
             files = [
-                commits.put_table(folder, "ledger", _table(rows, LEDGER, "image_id")),
+                parquet_files.put_table(folder, "ledger", _table(rows, LEDGER, "image_id")),
                 commits.File(
                     f"../../../attempts/shard={shard:05d}/{found.name}", found.bytes, found.rows, found.sha256
                 ),
@@ -307,7 +307,7 @@ class World:
             commits.write_if_absent(folder, Commit("fetch", tuple(files), {}, "hash", {}))
         folder = root.fetch_rejected_folder(where)
         table = _table([_rejected(self.coco[1], "fetch", "dead")], REJECTED, "pair_id")
-        files = [commits.put_table(folder, "part-00000-of-00002", table)]
+        files = [parquet_files.put_table(folder, "part-00000-of-00002", table)]
         _commit(folder, "fetch", files, {"coco": Books(29, {"dead": 1}), "visual_genome": Books(4, {})})
 
     @staticmethod
@@ -333,8 +333,8 @@ class World:
             "distance": 0,
         }
         files = [
-            commits.put_table(folder, "groups/part", _table([group], GROUPS, "image_id")),
-            commits.put_table(
+            parquet_files.put_table(folder, "groups/part", _table([group], GROUPS, "image_id")),
+            parquet_files.put_table(
                 folder,
                 "rejected/part-00000",
                 _table([_rejected(self.coco[3], "dedupe", "repeated_bytes")], REJECTED, "pair_id"),
@@ -343,7 +343,7 @@ class World:
         _commit(folder, "dedupe", files, {"coco": Books(28, {"repeated_bytes": 1}), "visual_genome": Books(4, {})})
         folder = root.shards_folder(where, "rejected")
         table = _table([_rejected(self.vg[2], "shard", "crop_too_small")], REJECTED, "pair_id")
-        files = [commits.put_table(folder, "part-00000", table)]
+        files = [parquet_files.put_table(folder, "part-00000", table)]
         _commit(folder, "shard", files, {"coco": Books(28, {}), "visual_genome": Books(3, {"crop_too_small": 1})})
 
 
@@ -680,7 +680,7 @@ def test_few_survivors_among_many_candidates_are_found(world: World, tmp_path: P
     _commit(
         folder,
         "dedupe",
-        [commits.put_table(folder, "rejected/part", table)],
+        [parquet_files.put_table(folder, "rejected/part", table)],
         {"coco": Books(5, {"repeated_bytes": 295})},
     )
     assert len(Page(peek.page(where, rejected=0)).cards) == 5

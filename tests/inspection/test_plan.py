@@ -25,7 +25,7 @@ from pmd.inspection import plan, status
 from pmd.inspection.plan import estimates, expected, published, sampling, sizes
 from pmd.inspection.plan.render import _time
 from pmd.manifests.select import human_bytes
-from pmd.store import commits, root
+from pmd.store import commits, parquet_files, root
 from tests import postcards, tiny_root
 
 NO_FILES = """
@@ -305,7 +305,7 @@ def test_archives_wait_for_no_host_and_what_is_nowhere_is_told(tmp_path: Path) -
     commit = commits.require(folder, "")
     files = []
     for number, file in enumerate(commit.files):
-        table = commits.read_table(folder, file)
+        table = parquet_files.read_table(folder, file)
         places = [
             {"one.example": [], "two.example": [{"kind": "archive", "url": "a.zip!/x.jpg"}]}.get(
                 row["locations"][0]["url"].split("/")[2], row["locations"]
@@ -314,7 +314,7 @@ def test_archives_wait_for_no_host_and_what_is_nowhere_is_told(tmp_path: Path) -
         ]
         field = table.schema.field("locations")
         changed = table.set_column(table.schema.names.index("locations"), field, pa.array(places, field.type))
-        files.append(commits.put_table(folder, f"part-{number:05d}-of-{len(commit.files):05d}", changed))
+        files.append(parquet_files.put_table(folder, f"part-{number:05d}-of-{len(commit.files):05d}", changed))
     commits.write(folder, dataclasses.replace(commit, files=tuple(files)))
     found = plan.plan(chosen)
     assert {host["host"]: host["images"] for host in found["fetch"]["hosts"]} == {

@@ -33,7 +33,7 @@ from pmd.inspection.verify.recount import Recounting
 from pmd.publish.rules import LATER
 from pmd.schema.tables import KEY, LEDGER, LEDGER_LATER, REJECTED_LATER
 from pmd.shard import recount, writing
-from pmd.store import commits, lock, root, sealed, storage, written
+from pmd.store import commits, lock, parquet_files, root, sealed, storage, written
 from pmd.takedown import receipts
 from tests import tiny_root
 
@@ -98,7 +98,7 @@ def recommit(path: Path, folder: Path, rows: int) -> Path:
 def rewrite(path: Path, folder: Path, change: Callable[[pa.Table], pa.Table]) -> Path:
     """Change the rows of a Parquet file, and its entry in the commit."""
     table = change(pq.read_table(path))
-    path.write_bytes(commits.parquet_bytes(table))
+    path.write_bytes(parquet_files.to_bytes(table))
     return recommit(path, folder, table.num_rows)
 
 

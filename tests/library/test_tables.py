@@ -24,7 +24,7 @@ from pmd.fetch.ledger import partitions
 from pmd.publish.rules import PUBLISHED
 from pmd.schema import keys
 from pmd.schema.tables import PAIRS
-from pmd.store import commits, root, sealed
+from pmd.store import commits, parquet_files, root, sealed
 from pmd.store.commits import Books, Commit
 from tests import tiny_root
 
@@ -194,7 +194,7 @@ def test_what_is_printed_reads_nothing(tiny: str, monkeypatch: pytest.MonkeyPatc
 def in_small_groups(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A ROOT with one row a row group."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(commits, "ROW_GROUP_ROWS", 1)
+        patch.setattr(parquet_files, "ROW_GROUP_ROWS", 1)
         return tiny_root.build(tmp_path_factory.mktemp("groups")).root
 
 
@@ -304,7 +304,7 @@ def test_a_file_of_another_version_lacks_a_column(tmp_path: Path) -> None:
     folder = root.curate_folder(str(tmp_path), "coco")
     row = {field.name: None for field in PAIRS} | {"source": "coco", "pair_id": b"p" * 16}
     old = pa.Table.from_pylist([row], pa.schema([field.with_nullable(True) for field in PAIRS])).drop_columns(["also"])
-    file = commits.put_table(folder, "pairs/part-00000-of-00001", old)
+    file = parquet_files.put_table(folder, "pairs/part-00000-of-00001", old)
     commits.write(folder, Commit("curate", (file,), {"coco": Books(1)}, "", {}))
     pairs = pmd.load(tmp_path).pairs
     assert pairs.select(["pair_id"]).to_table()["pair_id"].to_pylist() == [b"p" * 16]

@@ -22,7 +22,7 @@ from pmd.fetch.ledger import state
 from pmd.fetch.outcome import Fetched
 from pmd.images import rules as images_rules
 from pmd.schema.tables import LEDGER_OUTCOME, REJECTED
-from pmd.store import commits, root, storage
+from pmd.store import commits, parquet_files, root, storage
 from tests import tiny_root
 
 #: Bits of the fetch shards, so that there are several parts, windows and partitions.
@@ -144,5 +144,5 @@ def rejected_by_dedupe(chosen: Config) -> list[dict[str, Any]]:
     """Return the committed `REJECTED` rows of dedupe."""
     folder = root.dedupe_folder(chosen.root)
     files = commits.require(folder, "").under("rejected")
-    found = pa.concat_tables([REJECTED.empty_table(), *(commits.read_table(folder, file) for file in files)])
+    found = pa.concat_tables([REJECTED.empty_table(), *(parquet_files.read_table(folder, file) for file in files)])
     return list(found.to_pylist())

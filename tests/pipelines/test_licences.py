@@ -12,7 +12,7 @@ from pmd.images import needs as images_needs
 from pmd.inspection import explain, verify
 from pmd.inspection.plan import expected
 from pmd.publish import lists
-from pmd.store import commits, root
+from pmd.store import commits, parquet_files, root
 from tests import tiny_root
 from tests.pipelines import building
 
@@ -35,7 +35,7 @@ def test_a_subset_by_licence_is_counted_planned_and_credited(tmp_path: Path) -> 
         assert verify.verify(chosen.root)["problems"] == []
         shown = explain.render(explain.explain(chosen.root, tiny_root.C1))
         assert "NOASSERTION is not in image_allow" in shown
-        table = [row for file in lists.files(chosen.root) for row in commits.iterate(file)]
+        table = [row for file in lists.files(chosen.root) for row in parquet_files.iterate(file)]
         assert {row["attribution"] for batch in table for row in batch.to_pylist()} == {
             "By the author named at https://www.flickr.com/photo.gne?id=4242, under CC-BY-2.0 "
             "(https://creativecommons.org/licenses/by/2.0/)"

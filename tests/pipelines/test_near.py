@@ -22,7 +22,7 @@ from pmd.inspection.peek import rows as shown
 from pmd.schema import keys
 from pmd.schema.tables import GROUPS
 from pmd.shard.samples import STATED
-from pmd.store import commits, root
+from pmd.store import commits, parquet_files, root
 from pmd.text import urls
 from tests import tiny_root
 from tests.pipelines import building
@@ -72,7 +72,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
 def groups(chosen: Config) -> list[dict[str, Any]]:
     folder = root.dedupe_folder(chosen.root)
     files = commits.require(folder, "").under("groups")
-    tables = (commits.read_table(folder, file) for file in files)
+    tables = (parquet_files.read_table(folder, file) for file in files)
     return list(pa.concat_tables([GROUPS.empty_table(), *tables]).to_pylist())
 
 
@@ -80,7 +80,7 @@ def in_shards(chosen: Config) -> list[dict[str, Any]]:
     """Return the samples."""
     folder = root.shards_folder(chosen.root, "parquet")
     files = [file for file in commits.require(folder, "").files if file.name.endswith(".parquet")]
-    return [row for file in files for row in commits.read_table(folder, file).to_pylist()]
+    return [row for file in files for row in parquet_files.read_table(folder, file).to_pylist()]
 
 
 def test_groups_say_who_gave_way(built: Config) -> None:

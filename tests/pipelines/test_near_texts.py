@@ -21,7 +21,7 @@ from pmd.dedupe import captions, needs
 from pmd.dedupe import rules as dedupe_rules
 from pmd.inspection import diff, explain, verify
 from pmd.schema import keys
-from pmd.store import commits, root, storage
+from pmd.store import commits, parquet_files, root, storage
 from tests import tiny_root
 from tests.pipelines import building, test_coders, test_twice
 
@@ -222,7 +222,7 @@ def told_of(built: Config, folder: Path, change: Callable[[pa.Table], pa.Table])
     table = change(dedupe_rules.read_near_texts(built.root).sort_by("text_id"))
     for path in Path(home).glob("near_texts/*.parquet"):
         path.unlink()
-    file = commits.put_table(home, "near_texts/part-00000-of-00001", table)
+    file = parquet_files.put_table(home, "near_texts/part-00000-of-00001", table)
     stage = Path(home) / commits.STAGE_FILE
     content = orjson.loads(stage.read_bytes())
     content["files"] = [file for file in content["files"] if "near_texts" not in file["name"]]

@@ -20,7 +20,7 @@ from pmd.config import Config
 from pmd.errors import RootError, VerificationError
 from pmd.inspection import damage, verify
 from pmd.publish import checking, folder, withdrawn
-from pmd.store import commits, lock, root, sealed, storage
+from pmd.store import lock, parquet_files, root, sealed, storage
 from tests import tiny_root
 
 
@@ -30,7 +30,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Config:
     release = Path(chosen.root, "release")
     # As if an earlier release had had more: a row has left.
     earlier = release.with_name("earlier.parquet")
-    earlier.write_bytes(commits.parquet_bytes(pa.table([["ab" * 16]], schema=withdrawn.WITHDRAWN)))
+    earlier.write_bytes(parquet_files.to_bytes(pa.table([["ab" * 16]], schema=withdrawn.WITHDRAWN)))
     withdrawn.update(str(release), [str(earlier)], [])
     earlier.unlink()
     folder.write(chosen)
@@ -286,10 +286,10 @@ def test_a_list_of_what_has_left_is_known_however_often_its_writer_was_killed(
     where = str(release(mine))
     for kill in range(kills):
         stands = tmp_path / f"{kill}.parquet"
-        stands.write_bytes(commits.parquet_bytes(pa.table([["cd" * 16]], schema=withdrawn.WITHDRAWN)))
+        stands.write_bytes(parquet_files.to_bytes(pa.table([["cd" * 16]], schema=withdrawn.WITHDRAWN)))
         former = tmp_path / f"former-{kill}.parquet"
         ids = [f"{number:032x}" for number in range(kill + 1)]
-        former.write_bytes(commits.parquet_bytes(pa.table([ids], schema=withdrawn.WITHDRAWN)))
+        former.write_bytes(parquet_files.to_bytes(pa.table([ids], schema=withdrawn.WITHDRAWN)))
         monkeypatch.setattr(folder, "_standing", lambda _, path=str(former): [path])
         if kill == kills - 1:
             monkeypatch.setattr(withdrawn.storage.Draft, "finish", _killed_at_the_list)

@@ -25,7 +25,7 @@ from pmd.publish import folder
 from pmd.publish.find import index, page
 from pmd.publish.rules import PUBLISHED
 from pmd.schema import keys
-from pmd.store import commits
+from pmd.store import parquet_files
 from pmd.text import pages, urls
 from tests import tiny_root
 
@@ -300,7 +300,7 @@ def listed(where: Path, source: str, rows: Iterable[tuple[str, str, str | None]]
         }
         for number, (identity, licence, sha256) in enumerate(rows)
     ]  # fmt: skip
-    return str(where / commits.put_table(str(where), source, pa.Table.from_pylist(made, schema=PUBLISHED)).name)
+    return str(where / parquet_files.put_table(str(where), source, pa.Table.from_pylist(made, schema=PUBLISHED)).name)
 
 
 def digest(number: int) -> str:
@@ -363,10 +363,11 @@ def test_the_bytes_depend_on_the_rows_alone(lists: dict[str, list[str]], tmp_pat
     once = dict(index.shards(lists, 3))
     halves = {}
     for name, (path,) in lists.items():
-        rows = pa.Table.from_batches(list(commits.iterate(path))).cast(PUBLISHED)
+        rows = pa.Table.from_batches(list(parquet_files.iterate(path))).cast(PUBLISHED)
         parts = (rows.slice(rows.num_rows // 2), rows.slice(0, rows.num_rows // 2))
         halves[name] = [
-            str(tmp_path / commits.put_table(str(tmp_path), f"{name}-{n}", part).name) for n, part in enumerate(parts)
+            str(tmp_path / parquet_files.put_table(str(tmp_path), f"{name}-{n}", part).name)
+            for n, part in enumerate(parts)
         ]
     assert dict(index.shards(dict(reversed(halves.items())), 3)) == once
 

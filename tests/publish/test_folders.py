@@ -18,7 +18,7 @@ import pytest
 from pmd import manifests
 from pmd.publish import rules as publish_rules
 from pmd.schema.tables import HASHES, PAIRS, SETTLED_IN
-from pmd.store import commits
+from pmd.store import parquet_files
 from tests import tiny_root
 from tests.publish.test_rules import ASKED_FOR_ALL, fates_of, pair, pairs_of
 
@@ -60,11 +60,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny_root.fetch(chosen, 1, retry=("dead",))
     where = Path(chosen.root)
     listed = publish_rules.rows(pairs_of(pair("a")), fates_of("a"), manifests.load("wit"), ASKED_FOR_ALL)
-    commits.put_table(str(where / "publish/source=wit"), "part-00000-of-00001", listed)
+    parquet_files.put_table(str(where / "publish/source=wit"), "part-00000-of-00001", listed)
     for shard in range(2):
         known = {"image_id": bytes([64 * shard]) * 16, "perceptual_hash": bytes(32), "hashed_form": "original"}
         hashes = pa.Table.from_pylist([known], schema=HASHES)
-        commits.put_table(str(where / f"fetch/hashes/shard={shard:05d}"), "generation=0002", hashes)
+        parquet_files.put_table(str(where / f"fetch/hashes/shard={shard:05d}"), "generation=0002", hashes)
     return where
 
 

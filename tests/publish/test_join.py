@@ -19,7 +19,7 @@ from pmd.fetch.lists import reference_lists
 from pmd.inspection import diff
 from pmd.publish import join, lists, withdrawn
 from pmd.publish import rules as publish_rules
-from pmd.store import commits, root, sealed, storage
+from pmd.store import parquet_files, root, sealed, storage
 from pmd.store.standing import Standing
 from tests import tiny_root
 from tests.publish.test_rules import ASKED, of_level
@@ -38,7 +38,7 @@ def mine(tmp_path_factory: pytest.TempPathFactory) -> Config:
 def listed(chosen: Config, name: str, level: publish_rules.Redistribute) -> pa.Table:
     """The list of all of a source's pairs, as if every image were there."""
     commit, folder = curate_needs.commit_of(Standing(chosen.root), name), root.curate_folder(chosen.root, name)
-    pairs = pa.concat_tables([commits.read_table(folder, file) for file in commit.under("pairs")])
+    pairs = pa.concat_tables([parquet_files.read_table(folder, file) for file in commit.under("pairs")])
     fates = [{"pair_id": pair_id, "sha256": bytes(32)} for pair_id in pairs["pair_id"].to_pylist()]
     fate = pa.Table.from_pylist(fates, schema=publish_rules.FATES)
     return publish_rules.rows(pairs, fate, of_level(chosen.sources[name].terms, level), ASKED)
@@ -47,7 +47,7 @@ def listed(chosen: Config, name: str, level: publish_rules.Redistribute) -> pa.T
 def test_what_was_withheld_comes_back(mine: Config, tmp_path: Path) -> None:
     full = {name: listed(mine, name, "text") for name in NAMES}
     for name, level in zip(NAMES, ("ids", "urls"), strict=True):
-        commits.put_table(
+        parquet_files.put_table(
             str(tmp_path / f"lists/source={name}"), "train-part-00000-of-00001", listed(mine, name, level)
         )  # type: ignore[arg-type]
     result = join.join(mine, str(tmp_path / "lists"), str(tmp_path / "out"))
@@ -63,7 +63,9 @@ def test_what_was_withheld_comes_back(mine: Config, tmp_path: Path) -> None:
 
 
 def test_no_list_is_written_over_by_another_name_of_it(mine: Config, tmp_path: Path) -> None:
-    commits.put_table(str(tmp_path / "lists/source=coco"), "train-part-00000-of-00001", listed(mine, "coco", "ids"))
+    parquet_files.put_table(
+        str(tmp_path / "lists/source=coco"), "train-part-00000-of-00001", listed(mine, "coco", "ids")
+    )
     (path,) = (tmp_path / "lists/source=coco").iterdir()
     before = path.read_bytes()
     (tmp_path / "link").symlink_to("lists")
@@ -90,7 +92,7 @@ def test_a_copy_that_says_something_else_fills_nothing_in(mine: Config, tmp_path
 def test_rows_that_were_withdrawn_later_are_not_refilled(mine: Config, tmp_path: Path) -> None:
     """Who holds an older list of ids has put the list of what has left beside it."""
     rows = listed(mine, "coco", "ids")
-    commits.put_table(str(tmp_path / "lists/source=coco"), "train-part-00000-of-00001", rows)
+    parquet_files.put_table(str(tmp_path / "lists/source=coco"), "train-part-00000-of-00001", rows)
     gone = rows["pair_id"].to_pylist()[0]
     pq.write_table(
         pa.table({"pair_id": [gone, "ab" * 16]}, schema=withdrawn.WITHDRAWN), tmp_path / "lists" / withdrawn.FILE
@@ -103,7 +105,7 @@ def test_rows_that_were_withdrawn_later_are_not_refilled(mine: Config, tmp_path:
 
 def test_refilled_lists_are_read_by_whatever_reads_lists(mine: Config, tmp_path: Path) -> None:
     """They have other bytes than the digest in the list's name is of."""
-    name = commits.put_table(
+    name = parquet_files.put_table(
         str(tmp_path / "lists/source=coco"), "train-nourl-part-00000-of-00001", listed(mine, "coco", "ids")
     ).name
     for _ in range(2):
@@ -118,7 +120,9 @@ def test_refilled_lists_are_read_by_whatever_reads_lists(mine: Config, tmp_path:
 
 def test_refilled_lists_stand_beside_no_others(mine: Config, tmp_path: Path) -> None:
     """Whoever reads the folder takes all of it: here a file of an earlier version, with the name of the list's own."""
-    name = commits.put_table(str(tmp_path / "lists"), "train-part-00000-of-00001", listed(mine, "coco", "ids")).name
+    name = parquet_files.put_table(
+        str(tmp_path / "lists"), "train-part-00000-of-00001", listed(mine, "coco", "ids")
+    ).name
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / name).write_bytes(b"of an earlier version")
     with pytest.raises(InputError, match="other lists stand here") as refused:
@@ -137,7 +141,7 @@ def test_refilled_lists_stand_beside_no_others(mine: Config, tmp_path: Path) -> 
 
 
 def test_refilled_lists_are_put_into_a_folder(mine: Config, tmp_path: Path) -> None:
-    commits.put_table(str(tmp_path / "lists"), "train-part-00000-of-00001", listed(mine, "coco", "ids"))
+    parquet_files.put_table(str(tmp_path / "lists"), "train-part-00000-of-00001", listed(mine, "coco", "ids"))
     (tmp_path / "out").write_bytes(b"mine")
     with pytest.raises(InputError, match="a file is here"):
         join.join(mine, str(tmp_path / "lists"), str(tmp_path / "out"))
@@ -251,7 +255,7 @@ def test_a_list_is_never_overwritten_and_must_be_one(mine: Config, tmp_path: Pat
     pq.write_table(listed(mine, "coco", "ids"), tmp_path / "list.parquet")
     with pytest.raises(InputError, match="would stand among those that they are made of"):
         join.join(mine, str(tmp_path / "list.parquet"), str(tmp_path))
-    commits.put_table(str(tmp_path / "lists"), "train-part-00000-of-00001", listed(mine, "coco", "ids"))
+    parquet_files.put_table(str(tmp_path / "lists"), "train-part-00000-of-00001", listed(mine, "coco", "ids"))
     with pytest.raises(InputError, match="would stand among those that they are made of"):
         join.join(mine, str(tmp_path / "lists"), str(tmp_path / "out" / ".." / "lists"))
     (tmp_path / "empty").mkdir()

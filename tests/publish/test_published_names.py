@@ -26,7 +26,7 @@ from pmd.publish import folder
 from pmd.publish import rules as publish_rules
 from pmd.schema import keys
 from pmd.sources.contract import Chunk, SourceOptions
-from pmd.store import commits, root
+from pmd.store import commits, parquet_files, root
 from pmd.takedown import decoded
 from tests import golden, tiny_root
 from tests.publish.test_rules import ASKED_FOR_ALL
@@ -94,7 +94,7 @@ def curated(name: str, folder: Path, annotations: list[str], options: dict[str, 
     tiny_root.curate(loaded, name)
     where = root.curate_folder(loaded.root, name)
     files = commits.require(where, "").under("pairs")
-    return pa.concat_tables([commits.read_table(where, file) for file in files])
+    return pa.concat_tables([parquet_files.read_table(where, file) for file in files])
 
 
 @pytest.mark.parametrize("name", sources.names())
@@ -110,7 +110,7 @@ def test_no_name_that_upstream_has_is_in_a_list(name: str, tmp_path: Path, monke
     )
     listed = publish_rules.rows(pairs, fates, manifests.load(name), ASKED_FOR_ALL)
     where = root.publish_folder(f"{tmp_path}/root", name)
-    file = commits.put_table(where, "train-part-00000-of-00001", listed)
+    file = parquet_files.put_table(where, "train-part-00000-of-00001", listed)
     rows = pq.read_table(Path(where) / file.name).to_pylist()
     assert len(rows) == len(pairs)
     for row in rows:

@@ -25,7 +25,7 @@ from pmd.config.options import CardOptions
 from pmd.publish import card, census, citation, croissant, folder, measured, withdrawn
 from pmd.publish.columns import COLUMNS
 from pmd.publish.rules import PUBLISHED
-from pmd.store import commits, root, storage
+from pmd.store import commits, parquet_files, root, storage
 from tests import postcards, tiny_root
 from tests.store.power_cuts import Moment, Names, Recorder
 
@@ -458,7 +458,7 @@ def test_datasets_gives_no_rows_of_another_release_that_it_has_kept(
     (path,) = Path(mine.root).glob("publish/source=coco/train-*.parquet")
     rows = pq.read_table(path, partitioning=None).slice(1)
     lists = str(path.parent)
-    file = commits.put_table(lists, "train-part-00000-of-00001", rows.cast(PUBLISHED))
+    file = parquet_files.put_table(lists, "train-part-00000-of-00001", rows.cast(PUBLISHED))
     commits.write(lists, dataclasses.replace(commits.require(lists, ""), files=(file,)))
     folder.write(mine)
     assert 0 < len(loaded()) == len(before) - 1

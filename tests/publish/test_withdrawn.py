@@ -16,7 +16,7 @@ from pmd.publish import withdrawn
 from pmd.publish.rules import PUBLISHED
 from pmd.schema import keys
 from pmd.sources import url_text
-from pmd.store import commits
+from pmd.store import commits, parquet_files
 
 IDS = [f"{number:032x}" for number in range(5)]
 
@@ -24,7 +24,7 @@ IDS = [f"{number:032x}" for number in range(5)]
 def put(path: Path, ids: Iterable[str]) -> str:
     rows = [{"pair_id": one, "image_id": "ab" * 16, "source": "coco", "text": f"caption {one}"} for one in ids]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(commits.parquet_bytes(pa.Table.from_pylist(rows, schema=PUBLISHED)))
+    path.write_bytes(parquet_files.to_bytes(pa.Table.from_pylist(rows, schema=PUBLISHED)))
     return str(path)
 
 
@@ -66,7 +66,7 @@ def test_memory_is_that_of_a_part_and_the_bytes_those_of_the_ids_alone(
     now = [put(tmp_path / "now.parquet", ids[:600]), put(tmp_path / "again.parquet", ids[500:1000])]
     whole = update(tmp_path / "whole", before, now)
     rows = pa.table([sorted(ids[1000:])], schema=withdrawn.WITHDRAWN)
-    assert whole == commits.parquet_bytes(rows)
+    assert whole == parquet_files.to_bytes(rows)
     sizes: list[int] = []
     left = withdrawn._gone_ids
 
@@ -80,8 +80,8 @@ def test_memory_is_that_of_a_part_and_the_bytes_those_of_the_ids_alone(
     assert sum(sizes) == 3000 + 1100
     assert max(sizes) < 4100 / 16
     # Row groups are full, in whatever parts the ids come.
-    monkeypatch.setattr(commits, "ROW_GROUP_ROWS", 700)
-    assert update(tmp_path / "groups", before, now) == commits.parquet_bytes(rows)
+    monkeypatch.setattr(parquet_files, "ROW_GROUP_ROWS", 700)
+    assert update(tmp_path / "groups", before, now) == parquet_files.to_bytes(rows)
     assert pq.ParquetFile(tmp_path / "groups" / withdrawn.FILE).num_row_groups == 3
 
 

@@ -26,7 +26,7 @@ from pmd.inspection import diff, verify
 from pmd.publish import folder
 from pmd.refresh import asking, figures, telling, waves
 from pmd.schema import keys
-from pmd.store import commits, root
+from pmd.store import commits, parquet_files, root
 from pmd.text import urls
 from tests import tiny_root
 from tests.fetch.conftest import Web, reply
@@ -173,9 +173,9 @@ def take_out(mine: Config, gone: set[bytes]) -> None:
     commit = commits.require(str(images), "")
     files = []
     for file in commit.files:
-        rows = commits.read_table(str(images), file)
+        rows = parquet_files.read_table(str(images), file)
         stays = rows.filter(pc.invert(pc.is_in(rows["image_id"], value_set=keys.key_array(gone))))
-        files.append(commits.put_table(str(images), file.name[: -len("-0123456789abcdef.parquet")], stays))
+        files.append(parquet_files.put_table(str(images), file.name[: -len("-0123456789abcdef.parquet")], stays))
     commits.write(str(images), dataclasses.replace(commit, files=tuple(files)))
 
 

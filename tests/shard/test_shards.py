@@ -29,7 +29,7 @@ from pmd.fetch.ledger import partitions, reading
 from pmd.schema import keys
 from pmd.schema.tables import LEDGER, REJECTED
 from pmd.shard import samples, transforms, writing
-from pmd.store import commits
+from pmd.store import commits, parquet_files
 
 
 def asking(seed: int = 0, **options: Any) -> Asked:
@@ -133,9 +133,9 @@ def test_of_so_many_shards_the_first_hold_one_sample_more(counts: list[int], num
 
 def test_a_shard_reads_the_samples_of_its_own_range_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a window of 240,000 samples each shard of 10,000 read all."""
-    monkeypatch.setattr(commits, "ROW_GROUP_ROWS", 100)
+    monkeypatch.setattr(parquet_files, "ROW_GROUP_ROWS", 100)
     table = pa.table({"number": np.arange(1000)})
-    path = str(tmp_path / commits.put_table(str(tmp_path), "samples", table).name)
+    path = str(tmp_path / parquet_files.put_table(str(tmp_path), "samples", table).name)
     cuts = [0, 1, 99, 100, 101, 250, 300, 999, 1000]
     for start, stop in itertools.combinations(cuts, 2):
         slices = [{"path": path, "start": start, "stop": stop}]

@@ -18,7 +18,7 @@ from pmd.fetch.ledger import reading
 from pmd.shard import windows
 from pmd.shard.samples import SAMPLES
 from pmd.shard.transforms import SHARDS, WINDOWS, CutShards, WriteShard, by_shard, joined
-from pmd.store import commits, storage
+from pmd.store import commits, parquet_files, storage
 from tests.fetch.test_reading import Asked, write
 from tests.fetch.test_reading import asked as asked  # noqa: PLC0414  a fixture of theirs
 from tests.shard.test_shards import asking
@@ -65,7 +65,7 @@ def tables(root: str, count: int) -> list[pa.RecordBatch]:
     rows = []
     for window in range(count):
         samples = of_window(root, window)
-        name = commits.put_table(f"{root}/_work", f"samples-{window:05d}", samples, durable=False).name
+        name = parquet_files.put_table(f"{root}/_work", f"samples-{window:05d}", samples, durable=False).name
         row = {"window": window, "path": f"{root}/_work/{name}", "samples": samples.num_rows, "outputs": b""}
         rows.append(pa.RecordBatch.from_pylist([row], schema=WINDOWS))
     return rows
@@ -128,7 +128,7 @@ def test_what_is_handed_on_is_each_picture_once_in_order(asked: Asked, tmp_path:
     folder, _, name = path.rpartition("/")
     (file,) = (name for name in storage.list_names(folder) if name.startswith("pictures-"))
     assert storage.read_bytes(f"{folder}/{file}") == b"".join(contents)
-    again = commits.read_table(folder, commits.File(name, 0, 0, ""))
+    again = parquet_files.read_table(folder, commits.File(name, 0, 0, ""))
     assert again.drop_columns(["store_file", "offset"]) == twice.drop_columns(["store_file", "offset"])
     assert again["store_file"].unique().to_pylist() == [f"_work/{file}"]
     with reading.Pictures(root, again) as pictures:

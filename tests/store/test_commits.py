@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pmd.errors import RootError, VerificationError
 from pmd.schema.tables import IMAGES, VIEWS
-from pmd.store import commits, storage, versions
+from pmd.store import commits, parquet_files, storage, versions
 from pmd.store.commits import Books, Commit, File
 from pmd.store.versions import Versioned
 
@@ -64,18 +64,18 @@ def test_equal_rows_in_other_chunks_give_equal_bytes(cuts: list[int], padding: i
         pieces.append(longer.slice(start, padding + len(rows) - start))
         chunked = pa.concat_tables(pieces)
         assert chunked == whole
-        assert commits.parquet_bytes(chunked) == commits.parquet_bytes(whole)
+        assert parquet_files.to_bytes(chunked) == parquet_files.to_bytes(whole)
 
 
 @pytest.mark.parametrize(("schema", "rows"), [(VIEWS, VIEW_ROWS), (IMAGES, IMAGE_ROWS), (VIEWS, [])])
 def test_a_table_is_read_as_it_was_written(schema: pa.Schema, rows: list[dict[str, object]], tmp_path: Path) -> None:
     table = pa.Table.from_pylist(rows, schema=schema)
-    file = commits.put_table(str(tmp_path), "pairs/part", table)
-    assert commits.read_table(str(tmp_path), file).equals(table)
-    assert commits.read_table(str(tmp_path), file).schema.equals(schema)
-    assert commits.read_table(str(tmp_path), file, ["image_id"]).column_names == ["image_id"]
+    file = parquet_files.put_table(str(tmp_path), "pairs/part", table)
+    assert parquet_files.read_table(str(tmp_path), file).equals(table)
+    assert parquet_files.read_table(str(tmp_path), file).schema.equals(schema)
+    assert parquet_files.read_table(str(tmp_path), file, ["image_id"]).column_names == ["image_id"]
     path = storage.join(str(tmp_path), file.name)
-    assert pa.Table.from_batches(list(commits.iterate(path)), schema=schema).equals(table)
+    assert pa.Table.from_batches(list(parquet_files.iterate(path)), schema=schema).equals(table)
     assert file.rows == len(rows)
     assert file.bytes == storage.size(path)
     assert file.sha256 == commits.sha256(storage.read_bytes(path))
@@ -83,14 +83,14 @@ def test_a_table_is_read_as_it_was_written(schema: pa.Schema, rows: list[dict[st
 
 
 def test_row_groups_have_a_fixed_size(tmp_path: Path) -> None:
-    table = pa.table({"x": pa.array(range(commits.ROW_GROUP_ROWS + 1), pa.int32())})
-    file = commits.put_table(str(tmp_path), "part", table)
+    table = pa.table({"x": pa.array(range(parquet_files.ROW_GROUP_ROWS + 1), pa.int32())})
+    file = parquet_files.put_table(str(tmp_path), "part", table)
     parquet = pq.ParquetFile(tmp_path / file.name)
     assert [parquet.metadata.row_group(i).num_rows for i in range(parquet.num_row_groups)] == [
-        commits.ROW_GROUP_ROWS,
+        parquet_files.ROW_GROUP_ROWS,
         1,
     ]
-    assert sum(batch.num_rows for batch in commits.iterate(str(tmp_path / file.name), ["x"])) == table.num_rows
+    assert sum(batch.num_rows for batch in parquet_files.iterate(str(tmp_path / file.name), ["x"])) == table.num_rows
 
 
 def test_a_commit_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -557,16 +557,16 @@ def test_strings_are_written_once_where_they_repeat(tmp_path: Path) -> None:
     assert commits._repeating(rows.slice(0, 8)) == ["often"]
     assert commits._repeating(rows.slice(0, 7)) == []
     assert commits._repeating(rows.set_column(1, "rare", rows["rare"].dictionary_encode())) == ["often", "rare"]
-    file = commits.put_table(str(tmp_path), "pairs/part", rows)
+    file = parquet_files.put_table(str(tmp_path), "pairs/part", rows)
     assert file.rows == 16
-    assert commits.read_table(str(tmp_path), file) == rows
-    assert commits.read_table(str(tmp_path), file, ["number", "often"]) == rows.select(["number", "often"])
+    assert parquet_files.read_table(str(tmp_path), file) == rows
+    assert parquet_files.read_table(str(tmp_path), file, ["number", "often"]) == rows.select(["number", "often"])
     written = pq.ParquetFile(tmp_path / file.name).metadata.row_group(0)
     encoded = [
         any("DICTIONARY" in name for name in written.column(number).encodings) for number in range(written.num_columns)
     ]
     assert encoded == [True, False, False]
-    batches = list(commits.iterate(str(tmp_path / file.name), ["rare"]))
+    batches = list(parquet_files.iterate(str(tmp_path / file.name), ["rare"]))
     assert pa.Table.from_batches(batches) == rows.select(["rare"])
 
 
@@ -577,11 +577,11 @@ def test_a_claim_that_is_gone_need_not_be_taken_back(tmp_path: Path) -> None:
 
 def test_what_a_schema_says_beside_its_columns_stays() -> None:
     rows = pa.table({"source": pa.array(["wit"]).dictionary_encode(), "n": [1]}).replace_schema_metadata({"a": "b"})
-    plain = commits.without_dictionaries(rows)
+    plain = parquet_files.without_dictionaries(rows)
     assert plain.schema.equals(
         pa.schema({"source": pa.string(), "n": pa.int64()}, metadata={"a": "b"}), check_metadata=True
     )
-    assert commits.without_dictionaries(plain) is plain
+    assert parquet_files.without_dictionaries(plain) is plain
 
 
 def test_rows_of_a_long_column_are_read_fewer_at_a_time(tmp_path: Path) -> None:
@@ -591,10 +591,10 @@ def test_rows_of_a_long_column_are_read_fewer_at_a_time(tmp_path: Path) -> None:
     )
     pq.write_table(rows, path, row_group_size=400, compression="zstd", use_dictionary=False)
     sizes = {
-        name: [batch.num_rows for batch in commits.iterate(path, columns, 256, 16_000)]
+        name: [batch.num_rows for batch in parquet_files.iterate(path, columns, 256, 16_000)]
         for name, columns in {"all": None, "long": ["long"], "short": ["number"]}.items()
     }
     # A number has 8 bytes, a text 504: 32 of these have 16,128, and half of them are read.
     assert max(sizes["short"]) == 256
     assert max(sizes["long"]) == max(sizes["all"]) == 16
-    assert pa.Table.from_batches(list(commits.iterate(path, None, 256, 16_000))) == rows
+    assert pa.Table.from_batches(list(parquet_files.iterate(path, None, 256, 16_000))) == rows

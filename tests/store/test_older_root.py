@@ -25,14 +25,14 @@ from pmd.publish import rules as publish_rules
 from pmd.schema.tables import BARE_VIEWS, LEDGER
 from pmd.shard import needs as shard_needs
 from pmd.shard import writing
-from pmd.store import commits, storage, wanted
+from pmd.store import commits, parquet_files, storage, wanted
 from pmd.store.standing import Standing
 from tests import tiny_root
 
 #: The list's columns as they were: four were never null.
 OLDER_LIST = pa.schema(
     [
-        field.with_type(commits.plain_type(field)).with_nullable(
+        field.with_type(parquet_files.plain_type(field)).with_nullable(
             field.name not in {"source", "pair_id", "image_id", "sha256"}
         )
         for field in publish_rules.PUBLISHED

@@ -19,7 +19,7 @@ from pmd.errors import PmdError
 from pmd.fetch.generations import claims, store
 from pmd.fetch.generations.tar import StoreTar
 from pmd.fetch.ledger import state
-from pmd.store import commits, lock, proposals, register, root
+from pmd.store import commits, lock, parquet_files, proposals, register, root
 from pmd.store.commits import Books, Commit
 from pmd.store.lock import Lock, State
 from pmd.store.proposals import Proposal
@@ -34,7 +34,7 @@ def commit(*files: commits.File, epoch: int = EPOCH) -> Commit:
 
 
 def put(folder: Path, prefix: str, value: int) -> commits.File:
-    return commits.put_table(str(folder), prefix, pa.table({"x": [value] * 100}))
+    return parquet_files.put_table(str(folder), prefix, pa.table({"x": [value] * 100}))
 
 
 def standing(top: Path, value: int = 1, prefix: str = f"pairs/{PART}") -> None:

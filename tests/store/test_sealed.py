@@ -11,14 +11,14 @@ import pyarrow as pa
 import pytest
 
 from pmd.errors import RootError, VerificationError
-from pmd.store import commits, sealed, storage
+from pmd.store import commits, parquet_files, sealed, storage
 
 TABLE = pa.table({"text": ["a caption", "another"], "n": [1, 2]})
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> commits.File:
-    return commits.put_table(str(tmp_path), "pairs/part-00000-of-00001", TABLE)
+    return parquet_files.put_table(str(tmp_path), "pairs/part-00000-of-00001", TABLE)
 
 
 def test_only_a_name_that_promises_a_digest_is_held_to_it() -> None:
@@ -47,27 +47,27 @@ def test_no_flipped_byte_of_a_committed_file_is_read(tmp_path: Path, file: commi
         path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
         sealed.forget()
         with pytest.raises(VerificationError):
-            commits.read_table(str(tmp_path), file)
+            parquet_files.read_table(str(tmp_path), file)
         with pytest.raises(VerificationError):
-            next(commits.iterate(str(path)))
+            next(parquet_files.iterate(str(path)))
     path.write_bytes(content)
-    assert commits.read_table(str(tmp_path), file).equals(TABLE)
+    assert parquet_files.read_table(str(tmp_path), file).equals(TABLE)
 
 
 @pytest.mark.parametrize("prefix", ["part-00000-of-00001", "pairs/part-00000-of-00001"])
 def test_what_a_writer_has_replaced_is_no_damage(tmp_path: Path, prefix: str) -> None:
     """A reader has read a commit; before it opens the file, a run commits another one and sweeps."""
     folder = str(tmp_path)
-    old, new = (commits.put_table(folder, prefix, rows) for rows in (TABLE, TABLE.slice(1)))
+    old, new = (parquet_files.put_table(folder, prefix, rows) for rows in (TABLE, TABLE.slice(1)))
     commits.write(folder, commits.Commit("curate", (new,), {}, "hash", {}))
     commits.sweep(folder)
     (tmp_path / old.name).unlink(missing_ok=True)
     with pytest.raises(RootError, match="a run has committed other files in its place") as caught:
-        commits.read_table(folder, old)
+        parquet_files.read_table(folder, old)
     assert caught.value.remedy == "run the same command again; pmd status ROOT tells whether somebody writes"
     (tmp_path / new.name).unlink()
     with pytest.raises(VerificationError, match="a committed file is gone"):
-        commits.read_table(folder, new)
+        parquet_files.read_table(folder, new)
 
 
 def test_the_error_says_which_file_and_what_to_do(tmp_path: Path, file: commits.File) -> None:
@@ -75,7 +75,7 @@ def test_the_error_says_which_file_and_what_to_do(tmp_path: Path, file: commits.
     path.write_bytes(path.read_bytes()[:-1])
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     with pytest.raises(VerificationError) as caught:
-        commits.read_table(str(tmp_path), file)
+        parquet_files.read_table(str(tmp_path), file)
     assert caught.value.exit_code == 5
     assert str(caught.value) == (
         f"{path}: a committed file has other bytes than were written\n"
@@ -85,7 +85,7 @@ def test_the_error_says_which_file_and_what_to_do(tmp_path: Path, file: commits.
     )
     path.unlink()
     with pytest.raises(VerificationError, match="a committed file is gone"):
-        commits.read_table(str(tmp_path), file)
+        parquet_files.read_table(str(tmp_path), file)
 
 
 def test_a_file_is_read_through_once_until_it_changes(
@@ -101,27 +101,27 @@ def test_a_file_is_read_through_once_until_it_changes(
     monkeypatch.setattr(hashlib, "file_digest", counted)
     path = str(tmp_path / file.name)
     for _ in range(3):
-        assert commits.read_table(str(tmp_path), file, ["n"]).num_rows == 2
-        assert sum(batch.num_rows for batch in commits.iterate(path)) == 2
+        assert parquet_files.read_table(str(tmp_path), file, ["n"]).num_rows == 2
+        assert sum(batch.num_rows for batch in parquet_files.iterate(path)) == 2
     assert digests == [path]
     (tmp_path / "other").write_bytes(Path(path).read_bytes()[:-1] + b"?")
     (tmp_path / "other").replace(path)
     with pytest.raises(VerificationError):
-        commits.read_table(str(tmp_path), file)
+        parquet_files.read_table(str(tmp_path), file)
     assert digests == [path, path]
 
 
 def test_a_remote_file_is_fetched_once_and_held_to_its_digest(tmp_path: Path) -> None:
     folder = "memory://sealed"
-    file = commits.put_table(folder, "part", TABLE)
+    file = parquet_files.put_table(folder, "part", TABLE)
     path = storage.join(folder, file.name)
-    assert commits.read_table(folder, file).equals(TABLE)
-    assert commits.read_table(folder, file, ["n"]).num_rows == 2
+    assert parquet_files.read_table(folder, file).equals(TABLE)
+    assert parquet_files.read_table(folder, file, ["n"]).num_rows == 2
     content = storage.read_bytes(path)
     storage.put(path, content[:9] + bytes([content[9] ^ 1]) + content[10:])
     with pytest.raises(VerificationError, match="other bytes"):
-        commits.read_table(folder, file)
+        parquet_files.read_table(folder, file)
     storage.remove(path)
     with pytest.raises(VerificationError, match="gone"):
-        commits.read_table(folder, file)
+        parquet_files.read_table(folder, file)
     fsspec.filesystem("memory").rm("/sealed", recursive=True)

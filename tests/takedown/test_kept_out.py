@@ -21,7 +21,7 @@ from pmd.images import rules as images_rules
 from pmd.inspection import explain, plan, verify
 from pmd.schema import keys
 from pmd.schema.tables import KEPT_OUT, PAIRS, REJECTED
-from pmd.store import commits, leftovers, root, storage
+from pmd.store import commits, leftovers, parquet_files, root, storage
 from pmd.suppression import kept_out, lists, rows
 from pmd.suppression.lists import Suppression
 from pmd.takedown import prove, purge, receipts, requests
@@ -61,7 +61,7 @@ def left_out(where: str) -> set[tuple[str, bytes]]:
     found = [
         row
         for file in commits.require(folder, "").under("rejected")
-        for row in commits.read_table(folder, file, ["source", "image_id", "reason", "detail"]).to_pylist()
+        for row in parquet_files.read_table(folder, file, ["source", "image_id", "reason", "detail"]).to_pylist()
     ]
     assert {(row["reason"], row["detail"]) for row in found} <= {("takedown", None)}
     return {(row["source"], row["image_id"]) for row in found}
@@ -74,7 +74,7 @@ def image_ids(where: str) -> set[bytes]:
         image
         for folder in folders
         for file in commits.require(folder, "").under("pairs")
-        for image in commits.read_table(folder, file, ["image_id"])["image_id"].to_pylist()
+        for image in parquet_files.read_table(folder, file, ["image_id"])["image_id"].to_pylist()
     }
 
 

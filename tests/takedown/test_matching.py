@@ -34,7 +34,7 @@ from pmd.images import takedowns
 from pmd.inspection import explain, verify
 from pmd.refresh import waves
 from pmd.schema import keys
-from pmd.store import commits, exchange, register, root
+from pmd.store import commits, exchange, parquet_files, register, root
 from pmd.store.commits import Commit
 from pmd.store.lock import Lock, State
 from pmd.store.standing import Standing
@@ -512,7 +512,7 @@ def test_waves_forget_what_was_taken_down(tmp_path: Path) -> None:
         }
     ).cast(waves.WAVE)
     folder, begun = waves.folder_of(where, "2026-02-01"), waves.folder_of(where, "2026-02-02")
-    file = commits.put_table(folder, flow.part(0, 0), rows)
+    file = parquet_files.put_table(folder, flow.part(0, 0), rows)
     commits.claim(folder, 1)
     commits.write(folder, Commit(flow.REFRESH.name, (file,), {}, "h", {commits.EPOCH: 1}, {"bounds": {}}))
     waves.keep(begun, ids[1], waves.Answer("ok", None, datetime.datetime(2026, 2, 2, tzinfo=datetime.UTC)))
@@ -536,7 +536,7 @@ def test_sheets_of_labels_forget_what_was_taken_down(tiny: Config, tmp_path: Pat
     ids = sorted(
         key.hex()
         for file in commits.require(root.curate_folder(str(where), "coco"), "").under("pairs")
-        for key in commits.read_table(root.curate_folder(str(where), "coco"), file)["pair_id"].to_pylist()
+        for key in parquet_files.read_table(root.curate_folder(str(where), "coco"), file)["pair_id"].to_pylist()
     )
     strangers = "ab" * 16
     folder = where / labelling.FOLDER
@@ -741,7 +741,7 @@ def test_groups_are_looked_through_a_part_at_a_time(tmp_path: Path) -> None:
     at = exchange.partitions(found["image_id"], 5)
     folder = root.dedupe_folder(str(tmp_path))
     files = [
-        commits.put_table(folder, f"groups/{flow.part(part, 5)}", found.filter(pa.array(at == part)))
+        parquet_files.put_table(folder, f"groups/{flow.part(part, 5)}", found.filter(pa.array(at == part)))
         for part in range(2**5)
     ]
     commits.write(folder, Commit(flow.DEDUPE.name, tuple(files), {}, "", {}))

@@ -26,7 +26,7 @@ from pmd.fetch.outcome import Attempt, Fetched
 from pmd.schema import keys
 from pmd.schema.statuses import OK
 from pmd.schema.tables import ATTEMPTS, KEY, LEDGER, with_columns
-from pmd.store import commits, exchange, storage
+from pmd.store import commits, exchange, parquet_files, storage
 from pmd.store.register import Generation, Register
 from pmd.text import urls
 
@@ -78,7 +78,7 @@ def find(known: Register, shards: Collection[int]) -> Renamed:
             for file in generation.files if of_generation.num_rows else ():
                 if "/attempts/" in file.name:
                     path = commits.path_of(generation.folder, file.name)
-                    for batch in commits.iterate(path, ATTEMPTS.names):
+                    for batch in parquet_files.iterate(path, ATTEMPTS.names):
                         tried = pa.Table.from_batches([batch]).filter(pc.equal(batch["status"], OK))
                         tried = tried.filter(pc.is_in(tried["image_id"], of_generation["image_id"]))
                         attempts.append(_under_names_of_today(tried, names))

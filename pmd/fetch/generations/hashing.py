@@ -25,7 +25,7 @@ from pmd.fetch.lane.engine import utc_now
 from pmd.fetch.ledger import asking, reading, state, stored
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.schema.tables import HASHES
-from pmd.store import commits
+from pmd.store import commits, parquet_files
 from pmd.store.commits import Commit, File
 
 
@@ -109,7 +109,7 @@ def commit(order: Order, generation: int, found: Sequence[Found]) -> Commit:
     if len(outcomes) < len(found):
         name = f"generation={generation:04d}"
         folder = state.shard_folder(order.root, "hashes", order.shard)
-        files.append(store.elsewhere(commits.put_table(folder, name, _table(found)), "hashes", order.shard))
+        files.append(store.elsewhere(parquet_files.put_table(folder, name, _table(found)), "hashes", order.shard))
     if rows:
         attempts = [attempt for one in outcomes for attempt in one.attempts]
         files += store.put_settled(order.root, order.shard, generation, rows, attempts)

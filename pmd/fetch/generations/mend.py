@@ -29,7 +29,7 @@ from pmd.formats import ustar
 from pmd.schema import keys
 from pmd.schema.statuses import OK
 from pmd.schema.tables import LEDGER
-from pmd.store import commits, root, sealed, storage
+from pmd.store import commits, parquet_files, root, sealed, storage
 from pmd.store.commits import Commit, File
 
 _BLOCK: Final = tarfile.BLOCKSIZE
@@ -93,7 +93,7 @@ class _Generation:
         tars: list[File] = []
         rebuilt = written = 0
         if ledger is not None:
-            table = state.completed(commits.read_table(self._folder, ledger))
+            table = state.completed(parquet_files.read_table(self._folder, ledger))
             for name, rows in _by_tar(table).items():
                 tar, gone, anew = self._mended_tar(
                     name, [row for row in rows if row["image_id"].hex() not in lost], rows
@@ -109,7 +109,7 @@ class _Generation:
                 if not file.name.startswith("../"):  # else a file of that name would be taken for written
                     storage.remove(storage.join(self._folder, file.name))
             table = pa.Table.from_pylist(sorted(rows, key=lambda row: cast(bytes, row["image_id"])), schema=LEDGER)
-            ledger = commits.put_table(self._folder, "ledger", table)
+            ledger = parquet_files.put_table(self._folder, "ledger", table)
         gone_attempts = 0
         if attempts is None and not told.get("attempts"):
             gone_attempts = max(1, next((file.rows for file in self._listed("/attempts/")), table.num_rows))
@@ -131,7 +131,7 @@ class _Generation:
         ledger, attempts, hashes = self._sound_ledger(), self._sound_attempts(), self._sound_hashes()
         rebuilt = 0
         if ledger is not None:
-            table = state.completed(commits.read_table(self._folder, ledger))
+            table = state.completed(parquet_files.read_table(self._folder, ledger))
         else:
             told = _by_image(self._folder, attempts)
             before = self._before()
@@ -142,7 +142,7 @@ class _Generation:
             ]
             rebuilt = len(rows)
             table = pa.Table.from_pylist(rows, schema=LEDGER)
-            ledger = commits.put_table(self._folder, "ledger", table) if rows else None
+            ledger = parquet_files.put_table(self._folder, "ledger", table) if rows else None
         files = [file for file in (ledger, attempts, *hashes) if file is not None]
         gone = table.num_rows if attempts is None else 0
         self._write(table, files, {"attempts": gone} if gone else {}, from_store=True)
@@ -358,7 +358,7 @@ def _sound(folder: str, name: str) -> File | None:
     promised, measured = sealed.digest_of(name), sealed.measured(path)
     if promised is None or measured is None or not measured[1].startswith(promised):
         return None
-    rows = sum(batch.num_rows for batch in commits.iterate(path, ["image_id"]))
+    rows = sum(batch.num_rows for batch in parquet_files.iterate(path, ["image_id"]))
     return File(name, measured[0], rows, measured[1])
 
 
@@ -419,7 +419,7 @@ def _by_image(folder: str, attempts: File | None) -> dict[bytes, list[outcome.At
     """Return the attempts of each image, in order."""
     found: dict[bytes, list[outcome.Attempt]] = {}
     if attempts is not None:
-        for batch in commits.iterate(commits.path_of(folder, attempts.name)):
+        for batch in parquet_files.iterate(commits.path_of(folder, attempts.name)):
             for row in batch.to_pylist():
                 found.setdefault(row["image_id"], []).append(outcome.Attempt(**row))
     return found

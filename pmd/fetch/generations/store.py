@@ -35,7 +35,7 @@ from pmd.fetch.outcome import Attempt, Fetched
 from pmd.schema import keys
 from pmd.schema.statuses import OK
 from pmd.schema.tables import KEY, LEDGER, LEDGER_FILE
-from pmd.store import commits, root, storage
+from pmd.store import commits, parquet_files, root, storage
 from pmd.store.commits import Books, Commit, File
 from pmd.store.register import Generation
 from pmd.suppression import lists
@@ -353,10 +353,10 @@ def put_settled(
 ) -> tuple[File, File]:
     """Write the attempts of a generation, and its rows of the ledger; return the files as its commit lists them."""
     folder = state.shard_folder(root_folder, "attempts", shard)
-    tried = commits.put_table(folder, f"generation={generation:04d}", outcome.attempts_table(attempts))
+    tried = parquet_files.put_table(folder, f"generation={generation:04d}", outcome.attempts_table(attempts))
     in_order = sorted(rows, key=lambda row: cast(bytes, row["image_id"]))
     table = pa.Table.from_pylist(in_order, schema=LEDGER).rename_columns(LEDGER_FILE.names)
-    ledger = commits.put_table(root.ledger_folder(root_folder, shard, generation), "ledger", table)
+    ledger = parquet_files.put_table(root.ledger_folder(root_folder, shard, generation), "ledger", table)
     return elsewhere(tried, "attempts", shard), ledger
 
 

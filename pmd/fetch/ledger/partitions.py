@@ -19,7 +19,7 @@ from pmd.fetch.ledger import state
 from pmd.schema import keys
 from pmd.schema.statuses import OK
 from pmd.schema.tables import IMAGES, LEDGER, VIEWS, VIEWS_LATER
-from pmd.store import commits, register, root
+from pmd.store import commits, parquet_files, register, root
 from pmd.store.register import Generation, Register
 
 
@@ -86,7 +86,7 @@ def read_views(root_url: str, part: int, columns: Sequence[str] | None = None) -
     folder = root.views_folder(root_url)
     files = [file for file in view_files(root_url) if flow.part_number(file.name) == part]
     schema = VIEWS if columns is None else pa.schema([VIEWS.field(name) for name in columns])
-    tables = [widened(commits.read_table(folder, file, columns, VIEWS_LATER), schema) for file in files]
+    tables = [widened(parquet_files.read_table(folder, file, columns, VIEWS_LATER), schema) for file in files]
     return pa.concat_tables([schema.empty_table(), *tables]).combine_chunks()
 
 
@@ -106,7 +106,9 @@ def read_images(
     known = image_files(root_url) if committed is None else committed
     files = [file for file in known if flow.part_number(file.name) == part]
     schema = IMAGES if columns is None else pa.schema([IMAGES.field(name) for name in columns])
-    return pa.concat_tables([schema.empty_table(), *(commits.read_table(folder, file, columns) for file in files)])
+    return pa.concat_tables(
+        [schema.empty_table(), *(parquet_files.read_table(folder, file, columns) for file in files)]
+    )
 
 
 def read_shard(root_url: str, shard: int, columns: Sequence[str] = IMAGES.names) -> pa.Table:

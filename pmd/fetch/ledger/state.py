@@ -31,7 +31,7 @@ from pmd.fetch.lists import blocklists
 from pmd.fetch.outcome import GONE
 from pmd.schema.statuses import BLOCKED_ADDRESS, OK
 from pmd.schema.tables import HASHES, IMAGES, KEY, LEDGER, LEDGER_LATER, SETTLED_IN
-from pmd.store import commits, root, storage
+from pmd.store import commits, parquet_files, root, storage
 from pmd.store.commits import Commit, File
 from pmd.store.register import Generation
 
@@ -172,7 +172,7 @@ def ledgers(folder: str, commit: Committed, columns: Sequence[str] = LEDGER.name
     some = None if some is None or len(some) < len(columns) else some
     for file in commit.files:
         if not file.name.startswith(_UP):
-            read = commits.read_table(folder, file, some)
+            read = parquet_files.read_table(folder, file, some)
             table = read if some is not None else completed(read).select(list(columns))
             yield table if commit.facts.get(HASH) == PDQ else _without_hashes(table)
 
@@ -182,7 +182,7 @@ def read_hashes(folder: str, commit: Committed) -> Iterator[pa.Table]:
     for file in commit.files if commit.facts.get(HASH) == PDQ else ():
         if is_hashes(file.name):
             above, _, name = commits.path_of(folder, file.name).rpartition("/")
-            yield commits.read_table(above, dataclasses.replace(file, name=name))
+            yield parquet_files.read_table(above, dataclasses.replace(file, name=name))
 
 
 def is_hashes(name: str) -> bool:
@@ -333,7 +333,7 @@ def allowed_since(known: Iterable[Generation], ledger: pa.Table, networks: Itera
         for file in generation.files:
             if "/attempts/" in file.name:
                 path = commits.path_of(generation.folder, file.name)
-                for batch in commits.iterate(path, ("image_id", "location", "status", "error")):
+                for batch in parquet_files.iterate(path, ("image_id", "location", "status", "error")):
                     for row in batch.filter(pc.is_in(batch["image_id"], value_set=blocked)).to_pylist():
                         refused = row["status"] == BLOCKED_ADDRESS
                         last[row["image_id"], row["location"]] = row["error"] if refused else None

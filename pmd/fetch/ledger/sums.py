@@ -20,7 +20,7 @@ from pmd import flow
 from pmd.fetch.ledger import asked
 from pmd.fetch.ledger.asked import ALL
 from pmd.schema.statuses import OK, UNASKED
-from pmd.store import commits, root, storage
+from pmd.store import commits, parquet_files, root, storage
 from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted
 
@@ -91,7 +91,7 @@ def _by_source(rows: pa.Table) -> Iterator[pa.Table]:
 def put(folder: str, name: str, rows: pa.Table) -> list[commits.File]:
     """Write the sums of a part's `ASKED` rows; return the file, none where nothing was asked for."""
     found = of(rows)
-    return [commits.put_table(folder, name, found)] if found.num_rows else []
+    return [parquet_files.put_table(folder, name, found)] if found.num_rows else []
 
 
 #: What the commit's facts say besides: status → images of the ledger, and how many of all have their perceptual hash.
@@ -145,4 +145,4 @@ def read(root_url: str, standing: Standing | None = None) -> Iterator[pa.Table]:
         yield from (of(rows) for rows, _ in asked.read(root_url))
         return
     for file in commit.files:
-        yield commits.read_table(chosen.folder, file)
+        yield parquet_files.read_table(chosen.folder, file)

@@ -26,7 +26,7 @@ from pmd.inspection.diff.pairs import told
 from pmd.inspection.diff.roots import Book
 from pmd.schema import keys
 from pmd.schema.tables import KEY
-from pmd.store import commits, storage
+from pmd.store import parquet_files, storage
 
 #: Bytes of a row, at least (`yfcc100m_subset.jsonl`: 14.5 GB for 30M, about 480); compressed, a fifth.
 _ROW_BYTES: Final = 200
@@ -106,7 +106,7 @@ def _resolve(met: Meeting, hashed: Meeting, book: Book, sources: list[str]) -> N
     """Give rows whose URL names a photograph by its hash the key of the image of which that is a mirror."""
     for source in sources:
         for path, _ in book.files(flow.PAIRS.at(source=source), "pairs/"):
-            for batch in commits.iterate(path, ["image_id", "mirrors"]):
+            for batch in parquet_files.iterate(path, ["image_id", "mirrors"]):
                 mirrors = batch["mirrors"]
                 found = keys.image_ids(hub_files.of_bucket(mirrors.flatten()))
                 first, second = keys.halves(batch["image_id"].take(pc.list_parent_indices(mirrors)))

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from pmd.formats import parquet
 from pmd.schema.tables import KEY
-from pmd.store import commits, exchange, sealed, spools
+from pmd.store import exchange, parquet_files, sealed, spools
 
 A, B = "a", "b"
 
@@ -85,7 +85,7 @@ class Meeting:
 
     def read(self, path: str, columns: Iterable[str] | None = None) -> Iterator[tuple[pa.RecordBatch, int, pa.Array]]:
         """Yield the batches of a Parquet file, the file's number, and the place of each row in it."""
-        yield from self.number(path, commits.iterate(path, columns))
+        yield from self.number(path, parquet_files.iterate(path, columns))
 
     def number(self, path: str, batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, int, pa.Array]]:
         """Yield the batches that are read of a file, as `read` does."""

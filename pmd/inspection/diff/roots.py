@@ -22,7 +22,7 @@ from pmd.inspection.diff import details, join, pairs, texts
 from pmd.inspection.diff.join import A, B, Examples, Meeting, Passed, Tell
 from pmd.schema.statuses import OK
 from pmd.schema.tables import IMAGES, LEDGER_OUTCOME, PAIRS
-from pmd.store import commits, register, root, storage, wanted
+from pmd.store import commits, parquet_files, register, root, storage, wanted
 from pmd.store.register import Register
 
 #: Kinds of rows of images: the image itself (first: its places; rest: everything else), its row in the ledger (reason: its
@@ -301,7 +301,7 @@ def _spread_images(
             rest=join.hashes(ledger, _OUTCOME),
         )
     for path, _ in book.files(flow.GROUPS.path, "groups/") if grouped else ():
-        for batch in commits.iterate(path):
+        for batch in parquet_files.iterate(path):
             met.add(
                 batch["image_id"],
                 side=side,

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from pmd.store import commits
+from pmd.store import parquet_files
 
 _ALONE, _GROUPED, _OTHERWISE = "alone", "in a group", "in another group"
 _COLUMNS: Final = ("text_id", "group_id")
@@ -36,5 +36,5 @@ def compare(a: Iterable[str], b: Iterable[str]) -> list[dict[str, Any]]:
 
 def _read(paths: Iterable[str]) -> pl.DataFrame:
     empty = pl.DataFrame(schema=dict.fromkeys(_COLUMNS, pl.Binary))
-    tables = [pl.DataFrame(pl.from_arrow(batch)) for path in paths for batch in commits.iterate(path, _COLUMNS)]
+    tables = [pl.DataFrame(pl.from_arrow(batch)) for path in paths for batch in parquet_files.iterate(path, _COLUMNS)]
     return pl.concat([empty, *tables])

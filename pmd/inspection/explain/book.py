@@ -24,7 +24,7 @@ from pmd.fetch.ledger import state
 from pmd.formats import archives
 from pmd.schema import keys
 from pmd.schema.tables import SETTLED_IN
-from pmd.store import commits, root, sealed, storage
+from pmd.store import commits, parquet_files, root, sealed, storage
 from pmd.store.register import Register
 from pmd.store.standing import Standing
 from pmd.text import pages, urls
@@ -138,7 +138,7 @@ class Book:
         wanted = urls.alike_one(form)
         for source in self.sources:
             for path, _ in self._files(root.curate_folder(self.root, source), "pairs"):
-                for batch in commits.iterate(path, ["image_id", "image_url"]):
+                for batch in parquet_files.iterate(path, ["image_id", "image_url"]):
                     named = urls.alike(urls.canonical(batch["image_url"]))
                     rows = pc.fill_null(pc.equal(named, wanted), fill_value=False)
                     image_ids.update(batch["image_id"].filter(rows).to_pylist())

@@ -27,7 +27,7 @@ from pmd.inspection.peek.pictures import Picture
 from pmd.schema import keys
 from pmd.schema.statuses import OK
 from pmd.schema.tables import KEY, LEDGER, REJECTED
-from pmd.store import commits, root, sealed, storage
+from pmd.store import commits, parquet_files, root, sealed, storage
 from pmd.store.commits import Books
 
 #: Pairs of each source that are looked up in the ledger, at most, until enough are found that are left. So the page of 70M
@@ -223,7 +223,7 @@ def _rejected_batches(root_url: str, sources: Sequence[str], reason: str | None)
     chosen = pa.array(sources, pa.string())
     for stage in stages:
         for path in rejections.files(root_url, stage, sources):
-            for batch in commits.iterate(path, REJECTED.names):
+            for batch in parquet_files.iterate(path, REJECTED.names):
                 wanted = pc.is_in(batch["source"], value_set=chosen)
                 if reason is not None:
                     wanted = pc.and_(wanted, pc.equal(batch["reason"], reason))
@@ -243,7 +243,7 @@ def _keys(root_url: str, sources: Sequence[str]) -> Iterator[tuple[bytes, bytes,
             files += [storage.join(own, file.name) for file in curated.under("pairs")]
     chosen = pa.array(sources, pa.string())
     for path in files:
-        for batch in commits.iterate(path, ["pair_id", "image_id", "source"]):
+        for batch in parquet_files.iterate(path, ["pair_id", "image_id", "source"]):
             rows = batch.filter(pc.is_in(batch["source"], value_set=chosen))
             yield from zip(*(rows[name].to_pylist() for name in ("pair_id", "image_id", "source")), strict=True)
 
@@ -254,7 +254,7 @@ def _rejected_late(root_url: str, pair_ids: Sequence[bytes]) -> set[bytes]:
     late: set[bytes] = set()
     for stage in _AFTER_FETCH:
         for path in rejections.files(root_url, stage, ()):
-            for batch in commits.iterate(path, ["pair_id"]):
+            for batch in parquet_files.iterate(path, ["pair_id"]):
                 ids = batch["pair_id"]
                 late.update(ids.filter(pc.is_in(ids, value_set=wanted)).to_pylist())
     return late
@@ -296,7 +296,7 @@ class _Ledger:
         rows = [
             row
             for path in _attempts_files(self._root, keys.partition_of(image_id, self.cut.shard_bits))
-            for batch in commits.iterate(path)
+            for batch in parquet_files.iterate(path)
             for row in batch.filter(pc.equal(batch["image_id"], wanted)).to_pylist()
         ]
         return sorted(rows, key=lambda row: (row["generation"], row["when"]))
@@ -425,7 +425,7 @@ def _alike(root_url: str, image_ids: set[bytes]) -> dict[bytes, set[bytes]]:
 def _group_rows(paths: Iterable[str], column: str, image_ids: set[bytes]) -> Iterator[dict[str, Any]]:
     wanted = pa.array(sorted(image_ids), KEY)
     for path in paths:
-        for batch in commits.iterate(path):
+        for batch in parquet_files.iterate(path):
             yield from batch.filter(pc.is_in(batch[column], value_set=wanted)).to_pylist()
 
 

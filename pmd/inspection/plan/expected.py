@@ -32,7 +32,7 @@ from pmd.inspection.plan.estimates import Estimate, Piece
 from pmd.manifests.model import Manifest
 from pmd.schema.tables import KEY, PAIRS
 from pmd.sources.contract import InputFile
-from pmd.store import commits, root, spools
+from pmd.store import commits, parquet_files, root, spools
 from pmd.store.commits import Commit
 from pmd.store.standing import Standing
 from pmd.suppression import kept_out, lists
@@ -282,14 +282,14 @@ def _from_commit(
     for file in commit.under("pairs"):
         if sum(map(len, tables)) >= COMMITTED_PAIRS:
             break
-        tables.append(commits.read_table(folder, file, _COLUMNS))
+        tables.append(parquet_files.read_table(folder, file, _COLUMNS))
     table = _needed(tables)
     read = len(table) / books.kept if books.kept else 1.0
     left_out: set[bytes] = set()
     if images_needs.leaves_out_evaluation_images(commit, source.name):
         for file in commit.under("rejected"):
             left_out |= images_needs.evaluation_images(
-                commits.read_table(folder, file, images_needs.EVALUATION_COLUMNS)
+                parquet_files.read_table(folder, file, images_needs.EVALUATION_COLUMNS)
             )
     return _Looked(
         source.name,
@@ -329,7 +329,7 @@ def _from_sample(config: Config, source: SourceConfig, files: Sequence[InputFile
 def _needed(tables: Sequence[pa.Table]) -> pa.Table:
     """Return pairs as the images stage reads them."""
     schema = pa.schema([field for field in PAIRS if field.name in _COLUMNS])
-    plain = [commits.without_dictionaries(table).select(schema.names).cast(schema) for table in tables]
+    plain = [parquet_files.without_dictionaries(table).select(schema.names).cast(schema) for table in tables]
     return pa.concat_tables([schema.empty_table(), *plain]).combine_chunks()
 
 

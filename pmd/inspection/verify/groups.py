@@ -21,7 +21,7 @@ from pmd.dedupe import rules as dedupe_rules
 from pmd.errors import PmdError
 from pmd.fetch.ledger import partitions
 from pmd.schema.tables import GROUPS, KEY
-from pmd.store import commits, exchange, root, spools
+from pmd.store import commits, exchange, parquet_files, root, spools
 
 #: `GROUPS` with the image by which a row meets others.
 _MEETING: Final = pa.schema([*GROUPS, pa.field("meets", KEY, nullable=False)])
@@ -49,7 +49,7 @@ class Groups:
     def part(self, number: int) -> pa.Table:
         """Return the `GROUPS` of a part; of an earlier version, whose files are not cut, those of all."""
         files = self._of_part[number] if self._is_cut else self._files
-        return dedupe_rules.groups_of(commits.read_table(self._folder, file) for file in files)
+        return dedupe_rules.groups_of(parquet_files.read_table(self._folder, file) for file in files)
 
     @functools.lru_cache(maxsize=1)  # noqa: B019  it goes with the one verification that has made it
     def merged(self, number: int) -> Mapping[bytes, bytes]:

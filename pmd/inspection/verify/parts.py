@@ -21,7 +21,7 @@ from pmd.inspection.verify import splits
 from pmd.inspection.verify.groups import Groups
 from pmd.schema.statuses import OK
 from pmd.schema.tables import BARE_VIEWS
-from pmd.store import commits, root, storage
+from pmd.store import commits, parquet_files, root, storage
 from pmd.terminal import bar
 
 #: What stands, or is expected, in the place of a count.
@@ -87,7 +87,7 @@ def _compare_rejected(
     files = [file for file in files if flow.part_number(file.name) == part]
     should = dict(zip(pair_ids.to_pylist(), reasons.to_pylist(), strict=True))
     for file in files:
-        table = commits.read_table(storage.join(root_url, committed.folder), file, ["pair_id", "reason"])
+        table = parquet_files.read_table(storage.join(root_url, committed.folder), file, ["pair_id", "reason"])
         for pair_id, reason in zip(table["pair_id"].to_pylist(), table["reason"].to_pylist(), strict=True):
             wanted = should.pop(pair_id, None)
             if wanted != reason:
@@ -109,7 +109,7 @@ def _compare_sums(committed: Committed, root_url: str, part: int, place: str, wa
         return
     files = [file for file in committed.commit.files if flow.part_number(file.name) == part]
     folder = storage.join(root_url, committed.folder)
-    found = Counter(row for file in files for row in _rows(commits.read_table(folder, file)))
+    found = Counter(row for file in files for row in _rows(parquet_files.read_table(folder, file)))
     counted = Counter(_rows(wanted))
     if any(
         (by, name) == (sums.DAY, sums.UNKNOWN) for by, _, name, *_ in counted

@@ -21,7 +21,7 @@ from pmd.books.committed import Committed
 from pmd.books.recount import Keys, Tally
 from pmd.books.report import DAMAGE, first_line, refuse_ours
 from pmd.errors import PmdError
-from pmd.store import commits, storage
+from pmd.store import commits, parquet_files, storage
 from pmd.terminal import bar
 
 #: Told of (bytes read so far, bytes in all).
@@ -126,7 +126,7 @@ class Recounting:
         number = self._tally.pairs.file(name)
         before: Keys = None
         rows = 0
-        for batch in parquet.iter_batches(batch_size=table.rows, use_threads=False):  # as in `commits.read_table`
+        for batch in parquet.iter_batches(batch_size=table.rows, use_threads=False):  # as in `parquet_files.read_table`
             rows += batch.num_rows
             before = table.check(name, number, batch, before)
         return rows
@@ -159,6 +159,6 @@ def _has_columns(written: pa.Schema, schema: pa.Schema) -> bool:
     if written.names != schema.names:
         return False
     return all(
-        commits.plain_type(mine) == commits.plain_type(wanted) and (wanted.nullable or not mine.nullable)
+        parquet_files.plain_type(mine) == parquet_files.plain_type(wanted) and (wanted.nullable or not mine.nullable)
         for mine, wanted in zip(written, schema, strict=True)
     )

@@ -22,7 +22,7 @@ from pmd.fetch.ledger import partitions
 from pmd.fetch.ledger.partitions import Cut
 from pmd.inspection.verify.groups import Groups
 from pmd.schema.tables import SPLITS
-from pmd.store import commits, exchange, root, spools, storage
+from pmd.store import commits, exchange, parquet_files, root, spools, storage
 
 _UPSTREAM: Final = "what upstream says"
 #: The fact of dedupe's commit.
@@ -33,7 +33,7 @@ def committed(root_url: str, dedupe: Committed) -> pa.Table:
     """Return the committed `SPLITS` of all parts: few, and all workers hold them."""
     folder = root.dedupe_folder(root_url)
     files = dedupe.commit.under("splits")
-    return pa.concat_tables([SPLITS.empty_table(), *(commits.read_table(folder, file) for file in files)])
+    return pa.concat_tables([SPLITS.empty_table(), *(parquet_files.read_table(folder, file) for file in files)])
 
 
 def check(root_url: str, cut: Cut, dedupe: Committed, groups: Groups, report: Report) -> None:

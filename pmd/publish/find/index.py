@@ -34,7 +34,7 @@ import pyarrow.compute as pc
 
 from pmd.schema import keys
 from pmd.schema.tables import KEY
-from pmd.store import commits, exchange, spools
+from pmd.store import exchange, parquet_files, spools
 from pmd.text import pages, urls
 
 #: Raised when shards would be written otherwise of the same lists. 3: with what URLs hold, and what else they say of the image.
@@ -89,7 +89,7 @@ def _rows(lists: Mapping[str, Iterable[str]], kinds: list[Of]) -> Iterator[pa.Re
     numbers: dict[Of, int] = {}
     for source, paths in sorted(lists.items()):
         for path in paths:
-            for batch in commits.iterate(path, COLUMNS):
+            for batch in parquet_files.iterate(path, COLUMNS):
                 licences = batch["image_licence"].fill_null("NOASSERTION").dictionary_encode()
                 mine = []
                 for licence in licences.dictionary.to_pylist():
