@@ -18,7 +18,7 @@ REPOSITORY: Final = Path(__file__).resolve().parent.parent
 _ALWAYS: Final = ("tests/test_docs.py", "tests/test_imports.py")
 #: Tests of all sources that there are.
 _EVERY_SOURCE: Final = (
-    "tests/audit/test_units.py",
+    "tests/audit/counting/test_units.py",
     "tests/config/test_model.py",
     "tests/demo/test_demo.py",
     "tests/inspection/test_catalogue.py",
@@ -33,7 +33,7 @@ _ELSEWHERE: Final = {
     "pmd/engines/": ("tests/pipelines",),
     "pmd/lean.py": ("tests/pipelines/test_workers.py",),
     "pmd/stages.py": ("tests/inspection", "tests/pipelines"),
-    "pmd/books/": ("tests/inspection/test_verify.py", "tests/inspection/test_status.py"),
+    "pmd/books/": ("tests/inspection/verify/test_verify.py", "tests/inspection/test_status.py"),
     "pmd/__init__.py": ("tests/test_wheel.py",),
     "pmd/__main__.py": ("tests/test_cli.py",),
     "pipelines/": ("tests/pipelines",),

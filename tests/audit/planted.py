@@ -15,7 +15,7 @@ from pmd.audit.places.population import Population
 from pmd.config.reference import Row
 from pmd.store.commits import Books
 from tests.audit.batches import WHOLE, batch, pair
-from tests.audit.test_result import TABLE2
+from tests.audit.figures.test_result import TABLE2
 
 SPOTS = {"DE": ("13.4", "52.52"), "VN": ("105.85", "21.03"), "US": ("-73.98", "40.75"), "LI": ("9.52", "47.14")}
 STAGES = ("curate", "images", "fetch")

@@ -20,8 +20,8 @@ from pmd.fetch.lane.engine import Lane
 from pmd.fetch.ledger import state, stored
 from pmd.inspection.explain.render import _stored_as
 from pmd.schema.statuses import STATUSES
+from tests.fetch.adoption.test_adopt import ORIGINAL, entry, row, run, shrunk, written
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
-from tests.fetch.test_adopt import ORIGINAL, entry, row, run, shrunk, written
 
 WIDE = photo(900, 200, seed=2)
 SMALL = photo(120, 90, seed=4)

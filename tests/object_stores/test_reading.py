@@ -9,7 +9,7 @@ import pytest
 
 from pmd.fetch.ledger import reading
 from pmd.schema import keys
-from tests.fetch.test_reading import write
+from tests.fetch.ledger.test_reading import write
 from tests.object_stores.conftest import Emulated
 
 pytestmark = pytest.mark.timeout(1800)

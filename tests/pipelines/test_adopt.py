@@ -12,8 +12,8 @@ from pmd.inspection import verify
 from pmd.schema import keys
 from pmd.store import root, storage
 from tests.end_to_end.building import rows
+from tests.fetch.adoption.test_adopt import entry, written
 from tests.fetch.conftest import Web, photo, reply
-from tests.fetch.test_adopt import entry, written
 from tests.pipelines.test_renamed import PHOTO, of_both, run
 
 

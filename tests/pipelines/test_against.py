@@ -17,7 +17,7 @@ from pmd.inspection import explain, verify
 from pmd.store import root, storage
 from tests.end_to_end.building import rows
 from tests.fetch.conftest import Web, photo, reply
-from tests.fetch.test_reference_lists import reencoded
+from tests.fetch.lists.test_reference_lists import reencoded
 
 PICTURES = {f"http://a.test/{number}.jpg": photo(640, 480, seed=number * 7) for number in range(8)}
 CHANGED, REENCODED, UNLISTED = "http://a.test/1.jpg", "http://a.test/2.jpg", "http://a.test/7.jpg"

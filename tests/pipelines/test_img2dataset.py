@@ -15,8 +15,8 @@ from pmd.errors import ConfigError
 from pmd.inspection import explain, verify
 from pmd.store import root, storage
 from tests.end_to_end.building import rows
+from tests.fetch.adoption.test_img2dataset import FAKE
 from tests.fetch.conftest import Web, photo, reply
-from tests.fetch.test_img2dataset import FAKE
 
 PICTURES = {f"{number}.jpg": photo(640, 480, seed=number) for number in range(6)}
 

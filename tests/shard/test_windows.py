@@ -19,8 +19,8 @@ from pmd.shard import windows
 from pmd.shard.samples import SAMPLES
 from pmd.shard.transforms import SHARDS, WINDOWS, CutShards, WriteShard, by_shard, joined
 from pmd.store import commits, parquet_files, storage
-from tests.fetch.test_reading import Asked, write
-from tests.fetch.test_reading import asked as asked  # noqa: PLC0414  a fixture of theirs
+from tests.fetch.ledger.test_reading import Asked, write
+from tests.fetch.ledger.test_reading import asked as asked  # noqa: PLC0414  a fixture of theirs
 from tests.shard.test_shards import asking
 
 #: Store files of a window, pictures of each of them, and how many of these no shard has.

@@ -14,7 +14,7 @@ from pmd.audit.report import sections as report
 from pmd.audit.report.steps_section import NAMES
 from tests.audit.page_tables import Page
 
-_DOCS = Path(__file__).parents[2] / "docs" / "audit.md"
+_DOCS = Path(__file__).parents[3] / "docs" / "audit.md"
 _PAIRS = 16_000
 Content = dict[str, Any]
 #: Of the page: what is read there, and what audit.json has.

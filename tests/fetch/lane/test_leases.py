@@ -31,7 +31,7 @@ from pmd.fetch.politeness import hosts, shares
 from pmd.fetch.politeness.slots import Slots
 from pmd.fetch.transforms import lane_name
 from pmd.store import storage, versions
-from tests.fetch.test_forecast import Waiting
+from tests.fetch.politeness.test_forecast import Waiting
 
 LANE = "lane-00003"
 

@@ -439,7 +439,7 @@ def test_a_file_that_may_not_be_read_is_a_mistake(tmp_path: Path, monkeypatch: p
 
 
 def test_the_documentation_names_every_kind() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "img2dataset.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "img2dataset.md").read_text(encoding="utf-8")
     section = page.partition("### Copies that img2dataset has made")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (`[^|]*) \|", section, re.MULTILINE)
     assert {kind for row in rows for kind in re.findall("`([a-z_]+)`", row)} == set(samples.ODD)

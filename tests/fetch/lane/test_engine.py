@@ -419,7 +419,7 @@ def test_four_lanes_in_processes_of_their_own_never_ask_too_often(web: Web, tmp_
     lanes = [
         subprocess.Popen(
             [sys.executable, "-c", LANE, str(web.port), str(number), str(images[number]), str(tmp_path)],
-            cwd=Path(__file__).parent.parent.parent,
+            cwd=Path(__file__).parents[3],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

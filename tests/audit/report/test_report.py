@@ -28,7 +28,7 @@ from pmd.config import reference
 from pmd.store.commits import Books
 from tests.audit import page_tables, planted
 from tests.audit.batches import WHOLE, batch, counted, pair
-from tests.audit.test_result import TABLE2
+from tests.audit.figures.test_result import TABLE2
 
 _VOID = {"meta", "br"}
 #: No file of attributes is named here.

@@ -29,7 +29,7 @@ from pmd.schema.tables import with_columns
 from pmd.store import commits, exchange
 from pmd.text import urls
 from tests import tiny_root
-from tests.inspection.test_verify import rewrite
+from tests.inspection.verify.test_verify import rewrite
 
 
 @pytest.fixture(scope="module")

@@ -245,7 +245,7 @@ def downloaded(web: Web, folder: Path, contents: Mapping[str, bytes], peer: str,
     """Have img2dataset, or what stands in its place, download pictures; return the addresses of all."""
     environment = {**os.environ, "NO_ALBUMENTATIONS_UPDATE": "1"}
     if peer == "stand-in":
-        environment["PYTHONPATH"] = str(Path(__file__).parent / "fake")
+        environment["PYTHONPATH"] = str(Path(__file__).parents[1] / "fake")
     base = f"127.0.0.1:{web.port}"
     web.routes |= {f"{base}/{name}": reply(content) for name, content in contents.items()}
     addresses = [f"http://{base}/{name}" for name in (*contents, *missing)]

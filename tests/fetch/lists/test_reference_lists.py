@@ -23,8 +23,8 @@ from pmd.fetch.lists.reference_lists import Known
 from pmd.schema import keys
 from pmd.store import commits
 from pmd.text import urls
+from tests.fetch.adoption.test_adopt import entry, written
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
-from tests.fetch.test_adopt import entry, written
 
 PHOTO = photo(640, 480, seed=3)
 OTHER = photo(640, 480, seed=200)

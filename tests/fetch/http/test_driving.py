@@ -28,7 +28,7 @@ from pmd.fetch.lists import blocklists
 from pmd.fetch.politeness import hosts
 from pmd.fetch.politeness.slots import Permits, Slots
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
-from tests.fetch.test_forecast import Waiting
+from tests.fetch.politeness.test_forecast import Waiting
 
 JPEG = photo()
 
