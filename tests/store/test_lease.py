@@ -369,7 +369,7 @@ def test_a_renewal_whose_answer_was_lost_holds(where: str, clock: Clock, monkeyp
     """The store did as it was asked, and the client tried again: the second try meets what the first has written."""
     real = versions.swap
 
-    def answer_lost(url: str, content: bytes, seen: Versioned | None) -> bool:
+    def answer_lost(url: str, content: bytes, seen: Versioned | None, **_: object) -> bool:
         real(url, content, seen)
         return False
 
@@ -390,7 +390,7 @@ def test_a_lease_of_which_the_answer_was_lost_is_held(
     """Else this process would be refused for itself, and so would every other for a minute."""
     real, answers = versions.swap, [False]
 
-    def answer_lost(url: str, content: bytes, seen: Versioned | None) -> bool:
+    def answer_lost(url: str, content: bytes, seen: Versioned | None, **_: object) -> bool:
         return real(url, content, seen) and (answers.pop() if answers else True)
 
     monkeypatch.setattr(versions, "swap", answer_lost)
@@ -418,7 +418,7 @@ def test_a_store_that_refuses_and_says_nobody_else_is_asked_a_few_times_only(
 ) -> None:
     asked = []
 
-    def refuses(url: str, content: bytes, seen: Versioned | None) -> bool:
+    def refuses(url: str, content: bytes, seen: Versioned | None, **_: object) -> bool:
         asked.append(content)
         return False
 
@@ -438,7 +438,7 @@ def test_of_two_that_take_a_lease_at_once_one_is_refused(
     real = versions.swap
     other = State(2**40, TWO, ended=False, until=START + datetime.timedelta(seconds=60))
 
-    def raced(url: str, content: bytes, seen: Versioned | None) -> bool:
+    def raced(url: str, content: bytes, seen: Versioned | None, **_: object) -> bool:
         ended = False if meanwhile == "another was faster" else real(url, content, seen)
         storage.put(path_of(where), other.to_json())
         return ended
@@ -459,7 +459,7 @@ def test_a_lease_is_renewed_by_itself_and_bears_a_store_that_fails_once(
 ) -> None:
     clock, real, asked, renewed = Clock(), versions.swap, [], threading.Event()
 
-    def fails_once(url: str, content: bytes, seen: Versioned | None) -> bool:
+    def fails_once(url: str, content: bytes, seen: Versioned | None, **_: object) -> bool:
         asked.append(content)
         if len(asked) == 2:
             raise RuntimeError("a client's own kind of error")
