@@ -354,6 +354,7 @@ def _figure(stages: Mapping[str, Any], stage: str, field: str) -> str:
 def _balance_lines(summary: Mapping[str, Any]) -> list[str]:
     if summary["balanced"]:
         return ["The books balance: every stage took in what the one before kept, and kept or rejected all of it."]
+    command = "pmd takedown apply CONFIG" if summary["takedown"]["begun"] else "pmd build CONFIG"
     lines = []
     for line in summary["balance"]:
         if not line["adds_up"]:
@@ -361,6 +362,6 @@ def _balance_lines(summary: Mapping[str, Any]) -> list[str]:
         elif not line["ok"]:
             lines.append(
                 f"NOT BALANCED: {line['stage']} of {line['source']}: in {line['in']:,}, but {line['before']} kept "
-                f"{line['before_kept']:,}; run: pmd build CONFIG"
+                f"{line['before_kept']:,}; run: {command}"
             )
     return lines

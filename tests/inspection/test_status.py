@@ -106,6 +106,8 @@ def test_an_imbalance_is_told_by_stage_and_source(copy: Path) -> None:
     found = status.books(str(copy))
     assert not found["balanced"]
     assert "NOT BALANCED: images of coco: in 2, but curate kept 3; run: pmd build CONFIG" in status.render(found)
+    stopped = found | {"takedown": {"waits": True, "begun": True}}
+    assert "in 2, but curate kept 3; run: pmd takedown apply CONFIG" in status.render(stopped)
     _edit(copy / "curate/source=coco", "coco", **{"in": 3, "kept": 2})
     assert "NOT BALANCED: curate of coco: in is not kept + rejected" in status.render(status.books(str(copy)))
 
