@@ -9,24 +9,21 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import io
 import itertools
 import lzma
-import os
-import shutil
 import stat
 import struct
 import tarfile
-import threading
-import uuid
 import zipfile
 import zlib
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sized
-from typing import Any, BinaryIO, Final, Self, TypeVar, cast
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO, Final, Self, cast
 
 from pmd.errors import InputError
+from pmd.formats.copies import Copies
+from pmd.formats.remembering import remembered
 from pmd.formats.streams import (
     FETCH_AGAIN,
     HEAD_BYTES,
@@ -37,7 +34,7 @@ from pmd.formats.streams import (
     decompressed,
     read_head,
 )
-from pmd.store import shortage, spools, storage
+from pmd.store import shortage, storage
 
 #: Stands between an archive's path and a member's name.
 MEMBER_SEPARATOR: Final = "!/"
@@ -67,13 +64,8 @@ _OF_JOINED: Final = (
 _TAR_MAGIC: Final = slice(257, 262), b"ustar"
 #: Names that a note shows.
 _NAMES_SHOWN: Final = 3
-#: Members of a compressed tar that are read from its start, before a copy is made, and bytes of it that are written at a time.
-_STREAMED: Final = 16
-_PIECE: Final = 1 << 20
-#: Files of archives whose directories are remembered, in all: those of PMD's own archives have some 330,000. One takes some 500
-#: bytes, and an archive what several files take.
-_MOST_REMEMBERED: Final = 1 << 19
-_ARCHIVE: Final = 4
+
+_copies: Final = Copies()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -208,7 +200,8 @@ def open_member(path: str, name: str) -> BinaryIO:
         raise _no_such_member(path, name)
     label = location(path, name)
     if member.offset is None:
-        copy = _copies.of(path)
+        sizes = (one.bytes + 2 * _TAR_BLOCK for one in directory.members.values())
+        copy = _copies.of(path, _version(path), sizes)
         if copy is None:
             return _open_in_compressed_tar(path, name, label, directory.times.get(name, 1))
         offset = cast(int, _directory(copy).members[name].offset)
@@ -347,37 +340,6 @@ def _is_tar_header(path: str, block: bytes) -> bool:
     return True
 
 
-_Listing = TypeVar("_Listing", bound=Sized)
-
-
-def _remembered(read: Callable[[str, str], _Listing]) -> Callable[[str, str], _Listing]:
-    """Remember what a function reads of versions of archives: of those asked for last, what `_MOST_REMEMBERED` allows for.
-
-    Images stand in no order of their archives: were one too many, each image would take another look at a directory.
-    """
-    kept: OrderedDict[tuple[str, str], _Listing] = OrderedDict()
-    held, one = 0, threading.Lock()
-
-    @functools.wraps(read)
-    def remembered(path: str, fingerprint: str) -> _Listing:
-        nonlocal held
-        with one:
-            if (path, fingerprint) in kept:
-                kept.move_to_end((path, fingerprint))
-                return kept[path, fingerprint]
-        found = read(path, fingerprint)
-        with one:
-            if (path, fingerprint) not in kept:
-                kept[path, fingerprint] = found
-                held += len(found) + _ARCHIVE
-            while held > _MOST_REMEMBERED and len(kept) > 1:
-                _, other = kept.popitem(last=False)
-                held -= len(other) + _ARCHIVE
-        return found
-
-    return remembered
-
-
 def _directory(path: str) -> _Directory:
     return _directory_of_version(path, _version(path))
 
@@ -387,7 +349,7 @@ def _version(path: str) -> str:
     return storage.fingerprint(path)
 
 
-@_remembered
+@remembered
 def _directory_of_version(path: str, _fingerprint: str) -> _Directory:
     kind = _kind(path)
     if kind == "zip":
@@ -406,7 +368,7 @@ def _directory_of_version(path: str, _fingerprint: str) -> _Directory:
     )
 
 
-@_remembered
+@remembered
 def _zip_entries_of_version(path: str, _fingerprint: str) -> list[zipfile.ZipInfo]:
     """Return the files of the central directory, in its order; kept, since that of COCO's images takes half a second to read."""
     with storage.open_raw(path) as file:
@@ -445,7 +407,7 @@ def _entry_count(file: BinaryIO, size: int) -> int | None:
     return None if count == _ZIP_MANY - 1 else int(count)
 
 
-@_remembered
+@remembered
 def _zip_directory_of_version(path: str, _fingerprint: str) -> dict[str, zipfile.ZipInfo]:
     return {info.filename: info for info in _zip_entries_of_version(path, _fingerprint)}
 
@@ -609,64 +571,6 @@ def _open_in_compressed_tar(path: str, name: str, label: str, time: int) -> Bina
         plain.close()
         raise _no_such_member(path, name)
     return buffered(Guarded(cast(BinaryIO, content), label, (tarfile.TarError, EOFError), info.size, (plain,)))
-
-
-class _Copies:
-    """Plain copies of compressed tars of which many members are asked for: each of these would take all that stands before it.
-
-    They stand in the temporary folder of the process, and go with it. Where there is no room for one, there is none.
-    """
-
-    def __init__(self) -> None:
-        self._asked: Counter[tuple[str, str]] = Counter()
-        self._made: dict[tuple[str, str], str | None] = {}
-        self._one = threading.Lock()
-
-    def of(self, path: str) -> str | None:
-        """Return the copy of a compressed tar, which is made once members were asked for so often that it pays; else None."""
-        key = (path, _version(path))
-        with self._one:
-            self._asked[key] += 1
-            if self._asked[key] <= _STREAMED:
-                return None
-            made = self._made.get(key, "")
-            if made is not None and not os.path.exists(made):
-                self._made[key] = _unpacked(path)
-            return self._made[key]
-
-
-_copies: Final = _Copies()
-
-
-def _unpacked(path: str) -> str | None:
-    """Return where a plain copy of a compressed tar was made; None where there is no room, or the tar is damaged."""
-    size = sum(member.bytes + 2 * _TAR_BLOCK for member in members(path))
-    copy = None
-    try:
-        copy = os.path.join(spools.folder(), f"tar-{uuid.uuid4().hex}")
-        if shutil.disk_usage(spools.folder()).free < 2 * size:
-            return None
-        with decompressed(storage.open_raw(path), path) as plain, open(copy, "wb") as file:
-            _reserve(file, size)
-            shutil.copyfileobj(plain, file, _PIECE)
-            file.truncate()
-    except (InputError, OSError):  # whoever reads it from its start is told
-        if copy is not None:
-            with contextlib.suppress(OSError):
-                os.remove(copy)
-        return None
-    return copy
-
-
-def _reserve(file: BinaryIO, size: int) -> None:
-    """Take a file's room before it is written, where the system can: workers that copy at once would all count on the same."""
-    if not hasattr(os, "posix_fallocate"):  # as on macOS
-        return
-    try:
-        os.posix_fallocate(file.fileno(), 0, size)
-    except OSError as error:
-        if error.errno in spools.WRITING:
-            raise
 
 
 def _is_file(path: str, info: tarfile.TarInfo) -> bool:

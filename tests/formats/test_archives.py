@@ -19,9 +19,10 @@ from typing import BinaryIO, Literal
 import pytest
 
 from pmd.errors import InputError
-from pmd.formats import archives
+from pmd.formats import archives, copies, remembering
 from pmd.formats.archives import Member, is_archive, members, note_of_repeated, open_member, split_member
 from pmd.formats.compression import open_decompressed
+from pmd.store import spools
 
 FILES = {"a.txt": b"first\n" * 50_000, "folder/b.bin": bytes(range(256)) * 300, "folder/empty": b""}
 
@@ -119,9 +120,9 @@ def test_a_compressed_tar_is_not_read_from_its_start_for_each_of_many_members(
     """As Flickr30k is given out. Without room for a copy it takes as long as it takes."""
     files = {f"{number}.jpg": b"%d" % number * 100 for number in range(120)}
     path = make_tar(tmp_path / "pictures.tgz", "w:gz", files)
-    monkeypatch.setattr(archives, "_copies", archives._Copies())
+    monkeypatch.setattr(archives, "_copies", copies.Copies())
     if room != "there is room":
-        monkeypatch.setattr(archives.shutil, "disk_usage", lambda _: types.SimpleNamespace(free=0))
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: types.SimpleNamespace(free=0))
     started: list[str] = []
     stream = archives._tar_stream
     monkeypatch.setattr(archives, "_tar_stream", lambda name, plain: (started.append(name), stream(name, plain))[1])
@@ -129,19 +130,19 @@ def test_a_compressed_tar_is_not_read_from_its_start_for_each_of_many_members(
     for name in names:
         with open_member(path, name) as file:
             assert file.read() == files[name]
-    assert (len(started) <= 2 + archives._STREAMED) == (room == "there is room")
+    assert (len(started) <= 2 + copies._STREAMED) == (room == "there is room")
 
 
 def test_a_copy_of_a_compressed_tar_that_was_removed_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = make_tar(tmp_path / "pictures.tgz", "w:gz")
-    made = archives._Copies()
+    made = copies.Copies()
     monkeypatch.setattr(archives, "_copies", made)
-    monkeypatch.setattr(archives, "_STREAMED", 0)
+    monkeypatch.setattr(copies, "_STREAMED", 0)
     for _ in range(2):
         assert open_member(path, "a.txt").read(5) == b"first"
-        copy = made.of(path)
+        (copy,) = made._made.values()
         assert copy is not None
         Path(copy).unlink()
 
@@ -159,8 +160,8 @@ def test_a_copy_of_a_compressed_tar_takes_its_room_before_it_is_written(
         taken.append(os.fstat(file.fileno()).st_blocks * 512)
         copy(source, file, piece)
 
-    monkeypatch.setattr(archives.shutil, "copyfileobj", copied)
-    made = archives._unpacked(path)
+    monkeypatch.setattr(shutil, "copyfileobj", copied)
+    made = copies._unpacked(path, 1 << 20)
     assert made is not None
     assert len(taken) == 1
     assert taken[0] >= 1 << 20
@@ -172,19 +173,19 @@ def test_a_compressed_tar_is_read_where_no_copy_can_stand(tmp_path: Path, monkey
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     path = make_tar(tmp_path / "pictures.tgz", "w:gz")
-    monkeypatch.setattr(archives, "_copies", archives._Copies())
-    monkeypatch.setattr(archives, "_STREAMED", 0)
-    monkeypatch.setattr(archives.spools, "folder", folder)
+    monkeypatch.setattr(archives, "_copies", copies.Copies())
+    monkeypatch.setattr(copies, "_STREAMED", 0)
+    monkeypatch.setattr(spools, "folder", folder)
     assert open_member(path, "a.txt").read(5) == b"first"
 
 
 def test_so_many_directories_are_remembered_as_have_some_files_between_them() -> None:
     read: list[str] = []
 
-    @archives._remembered
+    @remembering.remembered
     def listing(path: str, _fingerprint: str) -> list[str]:
         read.append(path)
-        return ["x"] * (archives._MOST_REMEMBERED // 2 - archives._ARCHIVE)
+        return ["x"] * (remembering._MOST // 2 - remembering._ARCHIVE)
 
     for path in ("a", "b", "a", "c", "a", "c", "b"):
         assert listing(path, "1")
