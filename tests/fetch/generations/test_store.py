@@ -220,9 +220,11 @@ class Killed(BaseException):
     """Stands for kill -9."""
 
 
-@pytest.mark.parametrize("place", ["put_table", "write_if_absent", "finish"])
+@pytest.mark.parametrize(
+    ("owner", "place"), [(parquet_files, "put_table"), (commits, "write_if_absent"), (StoreTar, "finish")]
+)
 def test_killed_between_its_writes_and_run_again(
-    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: object, place: str
 ) -> None:
     rows = images(web)
     run(tmp_path / "undisturbed", rows, web)
@@ -231,7 +233,7 @@ def test_killed_between_its_writes_and_run_again(
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(StoreTar if place == "finish" else commits, place, kill)
+        patched.setattr(owner, place, kill)
         with pytest.raises(Killed):
             run(tmp_path / "killed", rows, web)
     assert state.read_ledger(str(tmp_path / "killed"), 3).num_rows == 0
