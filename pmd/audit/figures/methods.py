@@ -50,7 +50,8 @@ METHODS: Final = {
     "repeated": "Pairs whose text stands on so many images, exactly: all texts, compared in small letters, without accents "
     "and punctuation, every number a 0; texts are shown so. Over all sources, an image counts once for each. Nearly one: "
     "texts on 10 images or more whose runs of 5 characters are 80 % the same (Jaccard), and chains of such texts; of over "
-    "262,144 texts those on most images.",
+    "262,144 texts those on most images. Where not all of these texts are listed, pairs by one user, of 100 images or more, and "
+    "of texts that are nearly one are rounded to 20.",
     "overlap": "Images by identity, as the images stage found them before anything was fetched. Copies that are known by "
     "their bytes or looks only are not counted.",
 }

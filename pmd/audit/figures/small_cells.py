@@ -311,8 +311,8 @@ def _cut_sums(population: Mapping[str, Any]) -> None:
             if sum(row["pairs"] for row in some) != shared["pairs"] or any(row.get("as_before") for row in some):
                 for name in {"pairs", "one_user_pairs"} & shared.keys() - ({"pairs"} if shared is exact else set()):
                     shared[name] = _about(shared[name], population["pairs"])
-                if population["pairs"] and shared["pairs"] is not None:
-                    shared["share"] = shared["pairs"] / population["pairs"]
+                if population["pairs"]:
+                    shared["share"] = None if shared["pairs"] is None else shared["pairs"] / population["pairs"]
 
 
 def _about(pairs: int, whole: int) -> int | None:

@@ -57,12 +57,15 @@ def _reading(figures: Mapping[str, Any], stage: str) -> str:
     few, _, many = figures["shared_by"]
     if few["share"] is None:
         return f"No pair is left after {stage}."
-    near = figures["near"]["shared_by"][0]["share"]
-    return (
+    near = figures["near"]["shared_by"][0]["share"]  # None where these pairs are too few to be rounded
+    said = (
         f"After {stage}, {formatting.percent(few['share'])} of pairs have a text that stands on {few['images']} images or "
-        f"more, {formatting.percent(many['share'])} one on {formatting.count(many['images'])} or more; with texts that are "
-        f"nearly one counted as one, {formatting.percent(near)} are on {few['images']} or more."
+        f"more, {formatting.percent(many['share'])} one on {formatting.count(many['images'])} or more"
     )
+    if near is not None:
+        share = formatting.percent(near)
+        said += f"; with texts that are nearly one counted as one, {share} are on {few['images']} or more"
+    return f"{said}."
 
 
 def _mark(shared: Mapping[str, Any], style: str, title: str) -> Mark:

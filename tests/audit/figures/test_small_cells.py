@@ -448,6 +448,14 @@ def test_pairs_of_texts_on_many_images_do_not_tell_what_one_of_them_lost() -> No
     assert found["images"]["shared_by"][1]["share"] == pytest.approx(140 / 216, rel=1e-5)
 
 
+@pytest.mark.usefixtures("english")
+def test_where_pairs_are_too_few_to_be_rounded_their_share_is_not_told_either() -> None:
+    found = _repeated_texts({"blue sky": (15, 4)})
+    sums = [found[stage]["near"]["shared_by"][0] for stage in ("curate", "images")]
+    assert (None, None) in [(one["pairs"], one["share"]) for one in sums]
+    assert all((one["pairs"] is None) == (one["share"] is None) for one in sums)
+
+
 @pytest.mark.parametrize("share", [0.995, 0.9, 0.001])
 def test_what_is_rounded_is_not_told_as_all_or_nothing(share: float) -> None:
     assert 0 < small_cells._rounded(share, 0.02) < 1  # type: ignore[operator]
