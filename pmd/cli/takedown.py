@@ -116,6 +116,7 @@ def find(
     content = b"" if storage.is_folder(photo) else storage.read_bytes(photo)
     if codec.sniff(content) is None:
         raise InputError("no picture", where=photo, expected="a file of a picture format that is read")
+    root.require(loaded.root)
     if hash_stored:
         from pipelines import takedown as pipeline
 
