@@ -80,7 +80,7 @@ POINTS = (
     ),  # inside a download: the headers are here, the body is not
     ("after", "pmd.fetch.generations.tar:StoreTar.add", 50),
     ("after", "pmd.fetch.generations.tar:StoreTar.finish", 2),
-    ("before", "pmd.store.commits:put_table", 2),  # attempts are written, the ledger is not
+    ("before", "pmd.store.parquet_files:put_table", 2),  # attempts are written, the ledger is not
     ("before", "pmd.fetch.generations.store:commit_generation", 2),
     (
         "after",
