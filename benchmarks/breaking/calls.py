@@ -58,6 +58,7 @@ CHANGES: Final = frozenset(
 #: Modules of the protocol, by which a place is named.
 _PROTOCOL: Final = (
     "pmd.store.commits",
+    "pmd.store.parquet_files",
     "pmd.store.proposals",
     "pmd.store.lock",
     "pmd.store.root",
