@@ -403,9 +403,7 @@ def _spread(root_url: str, known: Register, images: set[bytes], also: set[tuple[
     """Return images with all that are the same picture."""
     found = {*images_rules.reached(frozenset(images), also)}
     rows_of = _ledger_rows(known, found)
-    told = _placeholders(root_url, known)
-    having = pictures.named(known, sha256s=_digests(rows_of, "sha256", told))
-    shared = told | {digest for digest, theirs in having.items() if len(theirs) >= _MANY}
+    shared = _shared(root_url, known, rows_of)
     digests = {name: _digests(rows_of, name, shared) for name in ("sha256", "stored_digest", "perceptual_hash")}
     found |= pictures.having(
         known,
@@ -422,13 +420,19 @@ def _digests(rows_of: Iterable[_Row], name: str, shared: Collection[bytes]) -> s
     return {value for row in rows_of if (value := row[name]) is not None and row["sha256"] not in shared}
 
 
+def _shared(root_url: str, known: Register, rows_of: Iterable[_Row]) -> dict[bytes, set[bytes]]:
+    """Return of the SHA-256 of rows of the ledger those of pictures that are nobody's → the images that have them."""
+    told, digests = _placeholders(root_url, known), _digests(rows_of, "sha256", ())
+    having = pictures.named(known, sha256s=digests)
+    found = {digest: having.get(digest, set()) for digest in digests}
+    return {digest: images for digest, images in found.items() if digest in told or len(images) >= _MANY}
+
+
 def _without_shared(root_url: str, known: Register, images: set[bytes]) -> tuple[list[_Row], dict[bytes, int]]:
     """Return the rows of images but for those whose picture is nobody's, and of these SHA-256 → how many others have it."""
     rows_of = _ledger_rows(known, images)
-    told, digests = _placeholders(root_url, known), _digests(rows_of, "sha256", ())
-    having = pictures.named(known, sha256s=digests)
-    shared = {one for one in digests if one in told or len(having.get(one, ())) >= _MANY}
-    left = {one: len(others) for one in shared if (others := having.get(one, set()) - images)}
+    shared = _shared(root_url, known, rows_of)
+    left = {digest: len(others) for digest, having in shared.items() if (others := having - images)}
     return [row for row in rows_of if row["sha256"] not in left], left
 
 
