@@ -59,9 +59,7 @@ def named(
         stored: Of what is in the store: `LEDGER.stored_digest`.
         hashes: Perceptual hashes, that must tell pictures apart.
     """
-    wanted = {
-        name: frozenset(values) for name, values in (("sha256", sha256s), (_STORED, stored), (HASH, hashes)) if values
-    }
+    wanted = _wanted(sha256s, stored, hashes)
     looks = Looks(hashes)
     found: dict[bytes, set[bytes]] = {}
     for image_ids, column, values in _columns(known, wanted):
@@ -82,8 +80,7 @@ def having(
 
     Of a camera's ten thousand pictures, which all look alike, `named` would tell each of each.
     """
-    asked = ("sha256", sha256s), (_STORED, stored), (HASH, hashes)
-    wanted = {name: frozenset(values) for name, values in asked if values}
+    wanted = _wanted(sha256s, stored, hashes)
     looks = Looks(hashes)
     found: set[bytes] = set()
     for image_ids, column, values in _columns(known, wanted):
@@ -95,6 +92,14 @@ def having(
             rows = pc.replace_with_mask(rows, rows, pa.array(seen))
         found.update(image_ids.filter(rows).to_pylist())
     return found
+
+
+def _wanted(
+    sha256s: Collection[bytes], stored: Collection[bytes], hashes: Collection[bytes]
+) -> dict[str, frozenset[bytes]]:
+    """Return column → what is looked for in it, of those in which something is."""
+    asked = ("sha256", sha256s), (_STORED, stored), (HASH, hashes)
+    return {name: frozenset(values) for name, values in asked if values}
 
 
 def _near(image_ids: pa.Array, values: pa.Array, wanted: Looks, found: dict[bytes, set[bytes]]) -> None:
