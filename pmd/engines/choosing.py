@@ -68,9 +68,8 @@ def flags(engine: Engine, given: Sequence[str] = (), root: str = "") -> tuple[st
             remedy="add it to the configuration",
         )
     named = {*_named(given)}
-    if not named.isdisjoint(
-        ("environment_type", "environment_config")
-    ):  # ours is of another type, or said by the second
+    # Ours is then of another type, or said by the second.
+    if not named.isdisjoint(("environment_type", "environment_config")):
         named |= {*_WORKERS.values()}
     ours = (flag for flag in _FLAGS[engine.name](engine, root) if not named.intersection(_named([flag])))
     return (*ours, *given)

@@ -187,12 +187,11 @@ def cancel(root: str, number: int, begun: Collection[int]) -> None:
     """
     waiting = [request.number for request in read(root)]
     if number not in waiting:
+        which = f": {', '.join(map(str, waiting))}" if waiting else "; none does"
         raise InputError(
             "no such request waits",
             where="takedown",
-            expected=f"a request that waits: {', '.join(map(str, waiting))}"
-            if waiting
-            else "a request that waits; none does",
+            expected=f"a request that waits{which}",
             found=str(number),
             remedy="pmd takedown receipt CONFIG shows what waits, and what was carried out, which stays so",
         )
