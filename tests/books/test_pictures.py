@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 from pmd.books import pictures
+from tests.memory import most
 
 
 def flipped(chance: np.random.Generator, one: bytes, bits: int) -> bytes:
@@ -65,16 +65,6 @@ def test_thousands_compare_a_hundredth_of_all_pairs(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(pictures._Bands, "proposed", counted)
     pictures.Looks(looks).near(pictures.words(seen))
     assert 0 < sum(proposed) < 4000 * 4000 / 100
-
-
-def most(call: Callable[[], object]) -> int:
-    """Return the most bytes that a call has at a time."""
-    tracemalloc.start()
-    try:
-        call()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 def test_a_hash_takes_little_memory() -> None:

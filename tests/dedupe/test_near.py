@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import tracemalloc
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -20,6 +18,7 @@ from pmd.codec import SET_BITS
 from pmd.dedupe import election, near, packed
 from pmd.forest import Forest
 from pmd.store import mapped, spools, storage
+from tests.memory import most
 
 Row = tuple[bytes, np.ndarray, int, int, bool, bool]
 
@@ -337,16 +336,6 @@ def test_where_very_many_stay_an_election_compares_few_more_than_it_has(
     monkeypatch.setattr(election, "_FEW", 32)
     monkeypatch.setattr(election, "_ROUNDS", 4)
     assert compared(4800) < 4.5 * compared(1600)
-
-
-def most(call: Callable[[], object]) -> int:
-    """Return the most bytes that a call has at a time."""
-    tracemalloc.start()
-    try:
-        call()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 def test_what_a_share_has_of_a_hash_is_thirteen_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

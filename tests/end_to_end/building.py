@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import pyarrow as pa
@@ -15,6 +19,23 @@ from pmd.config import Config
 from pmd.fetch.ledger import partitions
 from pmd.schema.tables import LEDGER_OUTCOME
 from pmd.store import commits, root
+
+_REPOSITORY: Final = Path(__file__).resolve().parents[2]
+
+
+def benchmark(name: str, *words: str) -> dict[str, Any]:
+    """Run a benchmark, which must end well; return its last line."""
+    run = subprocess.run(
+        [sys.executable, f"benchmarks/{name}.py", *words],
+        cwd=_REPOSITORY,
+        env={**os.environ, "PYTHONPATH": str(_REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    found: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
+    return found
 
 
 def run(chosen: Config, flags: tuple[str, ...] = ()) -> list[build.Step]:

@@ -6,16 +6,13 @@ Both try copies of the same ROOTs, which are prepared once: that takes longer th
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-FOLDER = Path(__file__).resolve().parents[2]
+from tests.end_to_end import building
+
 TRIALS = 6
 
 
@@ -27,17 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def told(benchmark: str, folder: Path, *words: str) -> dict[str, Any]:
     """Run a benchmark on the ROOTs of a folder; return its last line."""
-    run = subprocess.run(
-        [sys.executable, f"benchmarks/{benchmark}.py", "--folder", str(folder), "--images", "160", *words],
-        cwd=FOLDER,
-        env={**os.environ, "PYTHONPATH": str(FOLDER)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    found: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
-    return found
+    return building.benchmark(benchmark, "--folder", str(folder), "--images", "160", *words)
 
 
 @pytest.mark.timeout(900)
