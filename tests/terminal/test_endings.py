@@ -35,12 +35,13 @@ while True:
 
 
 def command(body: str, *, before: str = "") -> subprocess.Popen[str]:
-    """Start a command that says when it is under way."""
+    """Start a command that says when it is under way; it hears SIGHUP, though the tests may run under nohup."""
     lines = [f"    {line}" for line in body.splitlines()]
     code = "\n".join(
         [
             "import os, signal, sys, threading",
             "from pmd.terminal import endings",
+            "signal.signal(signal.SIGHUP, signal.SIG_DFL)",
             before,
             "with endings.command():",
             "    print('here', flush=True)",
