@@ -26,7 +26,8 @@ from pmd.suppression import lists
 #: Visual Genome's without a URL. 7: nulls, numbers and times as mirrors have them, blank lines among narratives, addresses of
 #: Imgur's that RedCaps' downloader has spoilt, COCO's file names with a folder, tabs in captions of Conceptual 12M, ids of rows
 #: that repeat others'. 8: NaN in Parquet, splits that only a folder's name tells, quotation marks with backslashes.
-READ_FORMAT: Final = 8
+#: 9: rows of RedCaps whose own id is null, or not there.
+READ_FORMAT: Final = 9
 
 
 @dataclasses.dataclass(frozen=True)

@@ -53,8 +53,9 @@ _ESCAPED: Final = re.compile("&(?:amp|lt|gt);")
 #: Keys of which RedCaps' annotations have all, and COCO's, which stand under the same name, none.
 _OWN_KEYS: Final = frozenset({"url", "raw_caption", "subreddit", "permalink", "author"})
 
+_ID: Final = "image_id"
 #: Upstream's key → the column of a mirror, best first.
-_NEEDED: Final[dict[str, tuple[str, ...]]] = {"image_id": ("image_id",), "url": ("image_url", "url")}
+_NEEDED: Final[dict[str, tuple[str, ...]]] = {_ID: (_ID,), "url": ("image_url", "url")}
 _TEXTS: Final[dict[str, tuple[str, ...]]] = {"raw_caption": ("raw_caption",), "caption": ("caption",)}
 _OTHERS: Final[dict[str, tuple[str, ...]]] = {
     name: (name,) for name in ("author", "subreddit", "score", "created_utc", "permalink", "crosspost_parents")
@@ -238,7 +239,7 @@ def _layout(options: Options) -> named_tables.Layout:
     """Return the columns of a mirror: the text that is not asked for need not be there."""
     asked: dict[str, tuple[str, ...]] = {options.text: _TEXTS[options.text]}
     return named_tables.Layout(
-        f"a mirror of {NAME}", {**_NEEDED, **asked}, {**_TEXTS, **_OTHERS}, text=frozenset({"image_id", "url", *_TEXTS})
+        f"a mirror of {NAME}", {**_NEEDED, **asked}, {**_TEXTS, **_OTHERS}, text=frozenset({_ID, "url", *_TEXTS})
     )
 
 
@@ -293,8 +294,10 @@ def _number(value: Any) -> Any:
 
 def _draft(annotation: Any, text_key: str) -> dict[str, Any]:
     record = records.mapping(annotation, "annotation")
+    if record.get(_ID) is None:  # as a mirror's row has it, whose empty text may have been either: one row has one key
+        record = {_ID: ""} | record | {_ID: ""}
     url = records.text(record, "url")
-    image_id = records.text(record, "image_id")
+    image_id = records.text(record, _ID)
     draft: dict[str, Any] = {
         "source_id": None if records.is_no_id(image_id) else image_id,
         "row_digest": records.row_digest(record),

@@ -316,6 +316,23 @@ def test_an_id_that_is_none_is_none(tmp_path: Path, read_all: ReadAll, image_id:
     assert [(row["source_id"], row["reason"]) for row in read_all(SOURCE, path)] == [(None, None)] * 2
 
 
+def test_an_id_that_is_null_or_not_there_is_none(tmp_path: Path, read_all: ReadAll) -> None:
+    """And the row is that of a mirror, where null may stand for an empty text: its key is the same."""
+    rows: list[dict[str, Any]] = [
+        {"subreddit": "cats", "url": f"http://a.example/{n}.jpg", "caption": "cat", "raw_caption": "Cat", "author": "x"}
+        for n in range(3)
+    ]
+    rows[1] = {"image_id": None, **rows[1]}
+    rows[2] = {"image_id": "", **rows[2]}
+    upstream, mirror = tmp_path / "cats_2017.json", tmp_path / "redcaps.jsonl"
+    upstream.write_text(json.dumps({"annotations": rows}))
+    mirror.write_text("".join(json.dumps({"image_id": None, **row}) + "\n" for row in rows))
+    found = read_all(SOURCE, upstream)
+    assert [(row["source_id"], row["reason"], row["text"]) for row in found] == [(None, None, "cat")] * 3
+    assert len({row["row_digest"] for row in found}) == 3
+    assert [{**row, "where": ""} for row in read_all(SOURCE, mirror)] == [{**row, "where": ""} for row in found]
+
+
 #: As `tests/sources/planting.py` says.
 NAMED = {
     "image_id",
