@@ -24,6 +24,7 @@ from pmd.schema import keys
 from pmd.store import register, root
 from pmd.store.register import Register
 from pmd.store.standing import Standing
+from pmd.terminal import bar
 
 
 def build(config: Config, flags: Sequence[str] = ()) -> bool:
@@ -108,8 +109,8 @@ def _tell(known: Register, first: dict[int, int]) -> None:
                 scaled += generation.run.get("hashed_scaled", 0)
     if scaled:
         logging.getLogger("pmd.notes").warning(
-            "%s pictures were hashed as they are stored, scaled down: some %s bits of 256 off the hashes of their originals",
-            f"{scaled:,}",
+            "hashed as stored, scaled down: %s, each some %s bits of 256 off the hash of its original",
+            bar.amount(scaled, "pictures"),
             SCALED_BITS,
         )
     if statuses:

@@ -21,6 +21,7 @@ from pmd.errors import InputError
 from pmd.formats import encoding
 from pmd.sources.contract import PROFILES, Profile, SourceOptions
 from pmd.store import storage
+from pmd.terminal import bar
 
 #: What is no table.
 _TOP_KEYS: Final = ("root", "profile", "seed", "contact", "sample", "takedown", "suppression")
@@ -101,7 +102,7 @@ class Checker:
             return
         for one in wrong[:_ROWS_TOLD]:
             rest = (
-                f"; {len(wrong) - _ROWS_TOLD} rows more"
+                f"; {bar.amount(len(wrong) - _ROWS_TOLD, 'more rows')}"
                 if one is wrong[:_ROWS_TOLD][-1] and len(wrong) > _ROWS_TOLD
                 else ""
             )

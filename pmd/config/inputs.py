@@ -19,6 +19,7 @@ from pmd.formats import archives, compression, encoding
 from pmd.sources.contract import InputFile
 from pmd.sources.records import DESCRIBING
 from pmd.store import root, storage, withdrawn
+from pmd.terminal import bar
 
 #: Members that an error shows.
 _SHOWN: Final = 5
@@ -269,7 +270,9 @@ def _lacking(patterns: Sequence[str]) -> Iterator[str]:
             shown = ", ".join(f"{number:0{len(count)}}" for number in lacking[:_SHOWN])
             more = ", …" if len(lacking) > _SHOWN else ""
             there = int(count) - len(lacking)
-            yield f"{there:,} of {int(count):,} shards are there of {before}*-of-{count}{behind}; missing: {shown}{more}"
+            are = "is" if there == 1 else "are"
+            of_all = bar.amount(int(count), "shards")
+            yield f"{there:,} of {of_all} {are} there of {before}*-of-{count}{behind}; missing: {shown}{more}"
 
 
 def _notes_of_unreached(config: Config) -> list[str]:

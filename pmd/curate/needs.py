@@ -16,6 +16,7 @@ from pmd.store.commits import Commit, options_hash
 from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted
 from pmd.suppression import lists
+from pmd.terminal import bar
 
 #: As `wanted.FORMAT`, for curate alone: raised when the readers make other rows of the same files. 2: byte order marks,
 #: headers, ids that are none. 3: pictures of COCO's first release, WIT's empty flags, blank URLs, ids
@@ -105,7 +106,7 @@ def _older(own: str, found: int, expected: str) -> RootError:
     return RootError(
         "the suppression list is an older copy, and what was taken down since would come back",
         where=own,
-        expected=f"the list that names {expected} things, by which this ROOT was curated",
+        expected=f"the list that names {bar.amount(int(expected), 'things')}, by which this ROOT was curated",
         found=f"one that names {found}",
         remedy="put the newest copy back, from wherever this ROOT or its list was copied to since",
     )

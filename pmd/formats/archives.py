@@ -377,7 +377,7 @@ def _zip_entries_of_version(path: str, _fingerprint: str) -> list[zipfile.ZipInf
                 entries = archive.infolist()
             count = _entry_count(file, storage.size(path))
             if count is not None and len(entries) % _ZIP_MANY != count:
-                raise zipfile.BadZipFile(f"{count} entries told, {len(entries)} found")
+                raise zipfile.BadZipFile(f"entries: {count} told, {len(entries)} found")
             return [info for info in entries if not (info.is_dir() or _is_link(info))]
         except (zipfile.BadZipFile, struct.error, EOFError, OSError, ValueError, NotImplementedError) as error:
             shortage.refuse_of_storage(error)

@@ -24,6 +24,7 @@ from pmd.schema import keys
 from pmd.store import clients, commits, parquet_files, root, sealed, storage
 from pmd.store.register import Register
 from pmd.store.standing import Standing
+from pmd.terminal import bar
 from pmd.text import urls
 
 #: The reason of pairs that are taken down.
@@ -377,7 +378,8 @@ def note(listed: Sequence[Line], without: Sequence[Line]) -> str | None:
     """Return in words which lines have taken nothing down, or None where all have."""
     if not without:
         return None
-    said = f"takedown: {len(without):,} of {len(listed):,} lines match no pair of this ROOT: {_places(without)}"
+    match = "matches" if len(without) == 1 else "match"
+    said = f"takedown: {len(without):,} of {bar.amount(len(listed), 'lines')} {match} no pair of this ROOT: {_places(without)}"
     if any(line.named.is_of_bytes for line in without):
         said += "; a picture that is named by its bytes is known only when it has been fetched, and leaves then"
     more = [line for line in without if line.named.is_in_words and _PERHAPS_MORE.search(line.said) is not None]

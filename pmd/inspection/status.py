@@ -278,7 +278,7 @@ def _pairs_table(summary: Mapping[str, Any]) -> Table:
 def _files_table(summary: Mapping[str, Any]) -> Table:
     rows = [[stage, f"{entry['files']:,}", f"{entry['bytes']:,}"] for stage, entry in summary["stages"].items()]
     rows += [
-        [f"  shards/{form}: {entry['samples']:,} samples", f"{entry['shards']:,}", f"{entry['bytes']:,}"]
+        [f"  shards/{form}: {bar.amount(entry['samples'], 'samples')}", f"{entry['shards']:,}", f"{entry['bytes']:,}"]
         for form, entry in summary["shards"].items()
     ]
     return _table(None, ["stage", "files", "bytes"], rows, numbers=2)

@@ -71,11 +71,12 @@ def describe(
 ) -> dict[str, Any]:
     """Return croissant.json; arguments as those of the card, and what was asked of hosts and of equal images."""
     there = [item for item in listed if item.rows]
+    pairs = bar.amount(sum(item.rows for item in there), "image-text pairs")
     described: dict[str, Any] = {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
         "name": options.title,
-        "description": f"{sum(item.rows for item in there):,} image-text pairs as URLs, captions, checksums and stated licences.",
+        "description": f"{pairs} as URLs, captions, checksums and stated licences.",
         "conformsTo": ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"],
         "version": options.version,
         "license": card.LICENCE_FILE,

@@ -52,7 +52,8 @@ def _about(audit: Mapping[str, Any], last: str) -> Iterator[str]:
         return
     sample = audit.get("sample", 1)
     thinned = f" of a sample of one in {sample:,} of the images" if sample != 1 else ""
-    yield f"The audit measured {pairs:,} pairs{thinned}, as they stand after {last}."
+    as_they_stand = formatting.verb(pairs, "as it stands", "as they stand")
+    yield f"The audit measured {formatting.counted(pairs, 'pair')}{thinned}, {as_they_stand} after {last}."
     yield "Who contributed cannot be measured: no source records anybody's age or gender, and none is taken from names or faces."
 
 
@@ -100,9 +101,8 @@ def still_there(found: Mapping[str, Any]) -> list[str]:
     fetched = found["fetched"]
     if not fetched["images"]:
         return []
-    said = [
-        f"{percent(fetched['share'])} of the {fetched['images']:,} images that were asked for on the web were there."
-    ]
+    images, were = formatting.counted(fetched["images"], "image"), formatting.verb(fetched["images"], "was", "were")
+    said = [f"{percent(fetched['share'])} of the {images} that {were} asked for on the web {were} there."]
     if found["waves"]:
         last = found["waves"][-1]
         of_all = last["sources"][0]

@@ -79,7 +79,8 @@ def _lead(found: Mapping[str, Any]) -> str:
     tiles = [
         (
             formatting.percent(fetched["share"]),
-            f"of {formatting.count(fetched['images'])} images were there when they were fetched",
+            f"of {formatting.counted(fetched['images'], 'image')} "
+            + formatting.verb(fetched["images"], "was there when it was fetched", "were there when they were fetched"),
         )
     ]
     if found["waves"]:
@@ -116,7 +117,7 @@ def _dots(rows: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any], int]])
     for label, row, interval, images in rows:
         low, high = interval["interval"] or (None, None)
         between = "" if low is None else f" ({formatting.percent(low)} to {formatting.percent(high)})"
-        title = f"{label}: {formatting.percent(row['share'])}{between} of {formatting.count(images)} images"
+        title = f"{label}: {formatting.percent(row['share'])}{between} of {formatting.counted(images, 'image')}"
         note = f"{formatting.percent(row['share'])} of {formatting.short(images)}"
         found.append(Dots(label, [Mark(row["share"] or 0.0, low, high, "after", title)], note))
     return found
@@ -200,9 +201,9 @@ def _by_host(fetched: Mapping[str, Any]) -> str:
         for row in hosts[:_HOSTS]
     ]  # fmt: skip
     rest = (
-        f"<p>{formatting.counted(others['hosts'], 'other host')} {'has' if others['hosts'] == 1 else 'have'} "
+        f"<p>{formatting.counted(others['hosts'], 'other host')} {formatting.verb(others['hosts'], 'has', 'have')} "
         f"{formatting.counted(others['images'], 'image')}, of which "
-        f"{formatting.count(others['alive'])} were there.</p>"
+        f"{formatting.count(others['alive'])} {formatting.verb(others['alive'], 'was', 'were')} there.</p>"
         if others["images"]
         else ""
     )

@@ -27,6 +27,7 @@ from pmd.schema import keys
 from pmd.schema.tables import KEY
 from pmd.store import sealed, shortage, storage
 from pmd.store.commits import Commit, File
+from pmd.terminal import bar
 
 _Places = npt.NDArray[np.int64]
 
@@ -150,9 +151,12 @@ def read(folder: str, file: File) -> Layout:
         is_ours = isinstance(error, PmdError) and not isinstance(error, InputError)  # of storage that is away, say
         if is_ours or not shortage.tells_of_bytes(error):
             raise
-        raise sealed.damaged(path, "a shard is gone or damaged", f"{file.rows} samples", first_line(error)) from None
+        raise sealed.damaged(
+            path, "a shard is gone or damaged", bar.amount(file.rows, "samples"), first_line(error)
+        ) from None
     if len(found.keys) != file.rows:  # a tar that is cut off between two members ends there
-        raise sealed.damaged(path, "a shard is damaged", f"{file.rows} samples", f"{len(found.keys)} samples")
+        there = bar.amount(len(found.keys), "samples")
+        raise sealed.damaged(path, "a shard is damaged", bar.amount(file.rows, "samples"), there)
     return found
 
 

@@ -180,7 +180,7 @@ def check_sizes(rows: pa.Table, ledger: pa.Table, asked: Asked) -> None:
         "shards make nothing larger than it is kept",
         where=f"shard.{name} = {wanted.side_px}",
         expected=f"whole images stored with a {side} side of {wanted.side_px} px or more, or in their own size",
-        found=f"{smaller.num_rows:,} of a window that are stored smaller than they were; the first is {first['image_id'].hex()}, "
+        found=f"stored smaller than they were: {smaller.num_rows:,} of a window; the first is {first['image_id'].hex()}, "
         f"{first['width_px']} x {first['height_px']} px, stored {first['stored_width_px']} x {first['stored_height_px']} px",
         remedy=f"write a smaller {name}, or leave it out: then pictures are as they are stored",
     )

@@ -118,8 +118,8 @@ def remove(folder: str, versions: Sequence[Older], check: Callable[[], None]) ->
                 kept.add(one.path)
                 left.setdefault(why, []).append(one.name)
     told = [
-        f"{len(names):,} older versions could not be deleted, the first of {min(names)}: the bucket says {why}; "
-        f"{kind.right_to_remove}"
+        f"{len(names):,} older version{'s' if len(names) != 1 else ''} could not be deleted, the first of {min(names)}: "
+        f"the bucket says {why}; {kind.right_to_remove}"
         for why, names in sorted(left.items())
     ]
     held_back = kind.held_back(fs, path) if versions else None

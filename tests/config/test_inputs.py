@@ -75,7 +75,7 @@ def test_a_file_of_lines_that_is_shorter_than_upstreams_is_told(
     ("named", "numbers", "note"),
     [
         ("*.parquet", (0, 2), "2 of 3 shards are there of {}/train-*-of-00003.parquet; missing: 00001"),
-        ("", (2,), "1 of 3 shards are there of {}/train-*-of-00003.parquet; missing: 00000, 00001"),
+        ("", (2,), "1 of 3 shards is there of {}/train-*-of-00003.parquet; missing: 00000, 00001"),
         (
             "*.parquet",
             (1, 3),

@@ -119,7 +119,7 @@ def test_a_configuration_tells_every_row(tmp_path: Path) -> None:
     assert problems[0].line == 6
     assert problems[0].expected.startswith("country: a code of ISO 3166")
     assert problems[0].found.strip('"').endswith("countries.csv, line 2: 'XX'")
-    assert problems[9].found.strip('"').endswith("line 11: 'XX'; 2 rows more")
+    assert problems[9].found.strip('"').endswith("line 11: 'XX'; 2 more rows")
     assert problems[0].remedy.startswith("write the country's code")
 
 

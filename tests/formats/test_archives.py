@@ -463,7 +463,7 @@ def test_an_entry_that_swallows_the_next_is_damage(tmp_path: Path) -> None:
     length = content.find(b"PK\x01\x02", following + 4) - following
     content[entry + 32 : entry + 34] = length.to_bytes(2, "little")  # of the comment
     path.write_bytes(content)
-    with pytest.raises(InputError, match="entries told"):
+    with pytest.raises(InputError, match=r"entries: [0-9]+ told"):
         members(str(path))
 
 

@@ -250,7 +250,7 @@ def test_the_images_stage_tells_of_them(tmp_path: Path) -> None:
     finally:
         logging.getLogger("pmd.notes").removeHandler(handler)
     assert seen.getvalue() == (
-        f"takedown: 1 of 3 lines match no pair of this ROOT: {tmp_path}/data/takedown.txt:line 3\n"
+        f"takedown: 1 of 3 lines matches no pair of this ROOT: {tmp_path}/data/takedown.txt:line 3\n"
     )
 
 

@@ -161,7 +161,7 @@ def test_what_cannot_be_deleted_is_told_and_its_mark_stays(
         "gs": "Forbidden: object lock; the account needs storage.objects.delete, "
         "and a retention policy or hold must have ended",
     }
-    assert told == f"1 older versions could not be deleted, the first of a: the bucket says {says[emulated.kind]}"
+    assert told == f"1 older version could not be deleted, the first of a: the bucket says {says[emulated.kind]}"
     monkeypatch.undo()
     assert older.found(folder).versions == versions
 

@@ -620,5 +620,26 @@ def test_what_the_card_of_pmd_says_is_answered_or_said_to_be_unanswerable() -> N
     assert any("in countries of known income that are told, 70.0%" in one for one in said)
 
 
+@pytest.mark.parametrize(
+    ("count", "audited", "fetched"),
+    [
+        (
+            1,
+            "The audit measured 1 pair, as it stands after shard.",
+            "of the 1 image that was asked for on the web was there.",
+        ),
+        (
+            2_000,
+            "The audit measured 2,000 pairs, as they stand after shard.",
+            "of the 2,000 images that were asked for on the web were there.",
+        ),
+    ],
+)
+def test_what_is_measured_agrees_with_its_number(count: int, audited: str, fetched: str) -> None:
+    assert measured.statements({"stages": ["curate", "shard"], "all": {"shard": {"pairs": count}}})[0] == audited
+    there = {"fetched": {"images": count, "share": 1.0}, "waves": [], "half_life": {"days": None}}
+    assert [said.partition(" ")[2] for said in measured.still_there(there)] == [fetched]
+
+
 def test_the_release_is_no_folder_of_a_stage() -> None:
     assert flow.RELEASE not in flow.TOPS

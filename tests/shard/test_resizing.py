@@ -185,7 +185,7 @@ def test_larger_pictures_than_are_stored_are_refused() -> None:
         "problem": "shards make nothing larger than it is kept",
         "where": "shard.image_size = 257",
         "expected": "whole images stored with a short side of 257 px or more, or in their own size",
-        "found": "2 of a window that are stored smaller than they were; the first is "
+        "found": "stored smaller than they were: 2 of a window; the first is "
         f"{key(1).hex()}, 640 x 480 px, stored 341 x 256 px",
         "remedy": "write a smaller image_size, or leave it out: then pictures are as they are stored",
     }

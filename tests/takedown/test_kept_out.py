@@ -179,7 +179,7 @@ def test_an_apply_that_was_killed_says_when_it_is_run_again_what_was_met_before(
 ) -> None:
     """What the first has purged names nothing any more when the second looks: that is no slip of whoever asked."""
     config = world.write(tmp_path)
-    kept = ("1 older versions could not be deleted",)
+    kept = ("1 older version could not be deleted",)
     with world.small():
         built(config, EVERYTHING, only=("curate",))
         for said in ("http://host1.example/1.jpg", "http://nowhere.example/1.jpg"):

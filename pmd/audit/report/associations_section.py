@@ -31,10 +31,11 @@ def section(result: Mapping[str, Any]) -> str:
         most = max(most, (source, rows), key=lambda one: len(one[1]))
         if rows:
             parts.append(f"<details><summary>{escape(source)}</summary>{_tables(source, rows)}</details>")
-    verb = "stands" if number == 1 else "stand"
+    verb = formatting.verb(number, "stands", "stand")
+    differ = formatting.verb(found, "differs from its", "differ from their")
     reading = (
         f"{formatting.counted(number, 'term')} of all sources {verb} with gendered terms in 20 captions of 10 clusters or more "
-        f"after {last}; the odds of {formatting.count(found)} differ from their source's by a quarter or more for sure."
+        f"after {last}; the odds of {formatting.count(found)} {differ} source's by a quarter or more for sure."
         if number
         else "No occupation, activity or object stands with gendered terms often enough."
     )

@@ -68,7 +68,7 @@ def _reading(after: Mapping[str, Any], last: str, names: Mapping[str, str]) -> s
         return f"No pair with a geotag is left after {last}."
     if placed < formatting.FEW:
         pairs = (
-            f"{placed} pair{'s' if placed != 1 else ''} with a geotag {'lie' if placed != 1 else 'lies'} in a country"
+            f"{formatting.counted(placed, 'pair')} with a geotag {formatting.verb(placed, 'lies', 'lie')} in a country"
         )
         return f"Only {pairs}: too few to speak of shares." if placed else "No pair with a geotag lies in a country."
     if not top:

@@ -154,9 +154,7 @@ def _examples(write: _Page, examples: Iterable[Mapping[str, Any]]) -> None:
 def _images(write: _Page, images: Mapping[str, Any]) -> None:
     for side, count in images["only_in"].items():
         if count:
-            write.say(
-                f"Only {side.upper()} has {count:,} {'image' if count == 1 else 'images'} that no source of both shows."
-            )
+            write.say(f"Only {side.upper()} has {bar.amount(count, 'images')} that no source of both shows.")
     write.rows(
         "Images whose status differs",
         ("in A", "in B", "images"),
@@ -189,7 +187,7 @@ def _images(write: _Page, images: Mapping[str, Any]) -> None:
 def _annotations(write: _Page, found: Mapping[str, Any]) -> None:
     write.say("Experimental: the form of facebook/pmd's annotation files is known from code that reads them alone.")
     if found["equal"]:
-        write.say(f"The same: all {found['rows']:,} rows of B are images and texts that curate keeps in A.")
+        write.say(f"The same: all rows of B ({found['rows']:,}) are images and texts that curate keeps in A.")
         return
     write.rows(
         "Images, as curate judges them (A) and in the file (B)",
@@ -213,12 +211,12 @@ def _annotations(write: _Page, found: Mapping[str, Any]) -> None:
         ("source", "reason of A", "images"),
         [[line["source"], reason, count] for line in found["sources"] for reason, count in line["only_theirs"].items()],
     )
-    for name, words in (
-        ("unreadable", "lines of B cannot be read as rows"),
-        ("unidentified", "rows of B do not tell their image"),
-    ):
-        if found[name]:
-            write.say(f"{found[name]:,} {words}.")
+    unread, untold = found["unreadable"], found["unidentified"]
+    if unread:
+        write.say(f"{bar.amount(unread, 'lines')} of B cannot be read as {'a row' if unread == 1 else 'rows'}.")
+    if untold:
+        does = "does not tell its" if untold == 1 else "do not tell their"
+        write.say(f"{bar.amount(untold, 'rows')} of B {does} image.")
     for place in found["first"]:
         write.say(f"  {place}")
     for source, rows in found["not_curated"].items():

@@ -22,6 +22,7 @@ from pmd.inspection.peek import page_style
 from pmd.inspection.peek.pictures import Picture, data_uri
 from pmd.inspection.peek.rows import ShownPair, ShownRejected, SourceBooks, count_reasons
 from pmd.store.commits import Books
+from pmd.terminal import bar
 
 _STAGES: Final = tuple(stage.name for stage in flow.JUDGING)
 #: Key lengths: the first eight hex digits tell a page's ids apart.
@@ -143,11 +144,12 @@ def _header(
         ("rejected", sum(count_reasons(books).values())),
         ("distinct images", images),
     ]
+    drawn = f"{bar.amount(could_not, 'rejected rows')}, drawn with seed {seed}{only}"
     return "".join(
         [
             f"<header><h1>A look into <code>{_text(root_url)}</code></h1>",
-            f'<p class="lead">{pairs:,} of {could:,} pairs that are left, and {rejected:,} of {could_not:,} rejected rows, '
-            f"drawn with seed {seed}{only}. Pictures are small copies of those in the store.</p>",
+            f'<p class="lead">{pairs:,} of {bar.amount(could, "pairs")} left, and {rejected:,} of {drawn}. '
+            "Pictures are small copies of those in the store.</p>",
             '<dl class="totals">',
             *(
                 f"<div><dt>{name}</dt><dd>{'–' if count is None else format(count, ',')}</dd></div>"
@@ -326,8 +328,8 @@ def _others(item: ShownPair) -> str:
         for caption in item.captions
     )
     more = f"<li>and {item.more_captions:,} more</li>" if item.more_captions else ""
-    noun = "caption" if count == 1 else "captions"
-    return f"<details><summary>{count:,} other {noun} of this image</summary><ul>{rows}{more}</ul></details>"
+    others = bar.amount(count, "other captions")
+    return f"<details><summary>{others} of this image</summary><ul>{rows}{more}</ul></details>"
 
 
 def _facts(facts: Iterable[tuple[str, str]]) -> str:

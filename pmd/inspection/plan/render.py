@@ -197,18 +197,24 @@ def _fetch(fetch: Mapping[str, Any], basis: str) -> Iterator[Any]:
 
 def _decides(fetch: Mapping[str, Any], mark: str) -> str:
     slowest = fetch["slowest"]
+    images = bar.amount(_shown(slowest["images"], mark), "images")
     who = slowest["host"] or "no host: the lanes themselves"
     between = " to ".join(map(_time, fetch["ranges"].get("hours", ())))
     return (
         f"Fetching takes {mark}{_time(fetch['hours'])}{f' ({between})' if between else ''} or more. What decides is {who}: "
-        f"{mark}{_count_shown(slowest['images'], mark)} images, {slowest['images_per_s']:,.2f} a second ({slowest['limit']}), "
+        f"{mark}{images}, {slowest['images_per_s']:,.2f} a second ({slowest['limit']}), "
         f"{mark}{_time(slowest['hours'])}."
     )
 
 
 def _count_shown(count: int, mark: str) -> str:
+    """Return a count of images as `_shown`, in words."""
+    return f"{_shown(count, mark):,}"
+
+
+def _shown(count: int, mark: str) -> int:
     """Return a count of images, to three digits where it is estimated."""
-    return f"{_three(count) if mark else count:,}"
+    return _three(count) if mark else count
 
 
 def _three(count: int) -> int:

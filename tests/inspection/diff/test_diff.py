@@ -407,6 +407,10 @@ def test_lines_that_cannot_be_compared_are_counted_and_shown(yfcc: str, tmp_path
     said = diff.render(found)
     assert "Experimental: the form of facebook/pmd's annotation files is known from code that reads them alone." in said
     assert "3 lines of B cannot be read as rows." in said
+    assert "1 row of B does not tell its image." in said
+    more = diff.render({**found, "unreadable": 1, "unidentified": 2})
+    assert "1 line of B cannot be read as a row." in more
+    assert "2 rows of B do not tell their image." in more
     assert "1 row of B is of google/wit, which A has not curated." in said
 
 
