@@ -212,7 +212,7 @@ def receipt(
 
     loaded = load(config)
     root.require(loaded.root)
-    waiting = [request.number for request in requests.read(loaded.root)]
+    waiting = requests.waiting(loaded.root)
     told = receipts.read(loaded.root)
     contact = loaded.card.contact or loaded.contact  # whom people have written to
     if number is None:

@@ -168,16 +168,17 @@ def close(root: str) -> None:
     storage.remove(_path(root, PENDING))
 
 
-def render(receipts: Iterable[Receipt], waiting: Iterable[int], contact: str | None) -> str:
-    """Return all receipts, and what waits, for those who maintain ROOT."""
+def render(receipts: Iterable[Receipt], waiting: Collection[int] | None, contact: str | None) -> str:
+    """Return all receipts, and what waits (None: requests that may not be read here), for those who maintain ROOT."""
     parts = [_told(receipt, receipt.requests, contact) for receipt in receipts if receipt.requests]
-    listed = [*waiting]
-    if listed:
-        parts.append(f"Waiting for pmd takedown apply: {', '.join(map(str, listed))}")
+    if waiting is None:
+        parts.append("Requests wait for pmd takedown apply; their numbers are shown to who may write this ROOT")
+    elif waiting:
+        parts.append(f"Waiting for pmd takedown apply: {', '.join(map(str, waiting))}")
     return "\n\n".join(parts) or "nothing was asked for yet"
 
 
-def render_one(receipts: Iterable[Receipt], waiting: Collection[int], contact: str | None, number: int) -> str:
+def render_one(receipts: Iterable[Receipt], waiting: Collection[int] | None, contact: str | None, number: int) -> str:
     """Return the receipt of one request for whoever asked: it tells nothing of what others have asked for.
 
     Raises:
@@ -186,13 +187,18 @@ def render_one(receipts: Iterable[Receipt], waiting: Collection[int], contact: s
     for receipt in receipts:
         if number in receipt.requests:
             return _told(receipt, [number], contact)
-    waits = number in waiting
+    if waiting is None:
+        problem, remedy = "no request of this number was carried out", "ask who writes this ROOT whether it waits"
+    elif number in waiting:
+        problem, remedy = "not carried out yet", "run: pmd takedown apply CONFIG"
+    else:
+        problem, remedy = "no such request", "pmd takedown receipt CONFIG shows all"
     raise InputError(
-        "not carried out yet" if waits else "no such request",
+        problem,
         where="takedown",
         expected="the number of a request that was carried out",
         found=str(number),
-        remedy="run: pmd takedown apply CONFIG" if waits else "pmd takedown receipt CONFIG shows all",
+        remedy=remedy,
     )
 
 

@@ -147,6 +147,17 @@ def read(root: str) -> list[Request]:
     return [] if seen is None else _parsed(seen.content, path_of(root))
 
 
+def waiting(root: str) -> list[int] | None:
+    """Return the numbers of the requests that wait; None: some do, and this account may not read which.
+
+    Receipts name nobody, and are for all who may read a ROOT. What requests say is not.
+    """
+    try:
+        return [request.number for request in read(root)]
+    except PermissionError:
+        return None
+
+
 def add(root: str, words: Sequence[Word], done: Iterable[int], *, keeps_looks: bool) -> Request:
     """Let a request wait; a build may run meanwhile.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import errno
 import io
 import os
 import re
@@ -25,7 +26,7 @@ from pmd.config import Config
 from pmd.errors import RootError, VerificationError
 from pmd.inspection import plan, verify
 from pmd.publish import withdrawn
-from pmd.store import commits, root, storage
+from pmd.store import commits, root, storage, versions
 from pmd.suppression import lists
 from pmd.takedown import prove, purge, receipts, requests
 from tests.pipelines import building
@@ -522,6 +523,28 @@ def test_the_commands_say_what_they_do(done: Done) -> None:
         ("https://flickr.com/photos/a/", "neither one picture"),
     ):
         assert why in str(run(cli.app, ["takedown", "prove", path, said]).exception)
+
+
+def test_who_may_only_read_gets_receipts_while_requests_wait(done: Done, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request is for those who may write ROOT; a receipt names nobody."""
+    path, read = f"{done.config.root}.toml", versions.read
+
+    def refusing(url: str) -> versions.Versioned | None:
+        if url.endswith(lists.REQUESTS):
+            raise PermissionError(errno.EACCES, "Permission denied", url)
+        return read(url)
+
+    def receipt(*words: str) -> Any:
+        return CliRunner().invoke(cli.app, ["takedown", "receipt", path, *words])
+
+    told = receipt("1").output
+    monkeypatch.setattr(versions, "read", refusing)
+    assert receipt("1").output == told
+    assert told.startswith("Receipt for request 1\n")
+    assert receipt().output.endswith(
+        "Requests wait for pmd takedown apply; their numbers are shown to who may write this ROOT\n"
+    )
+    assert "no request of this number was carried out" in str(receipt("9").exception)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\0\n", b'{"number": 1, "sa', b"[]\n", b'{"number": 1}\n'])
