@@ -57,7 +57,7 @@ _LONG_S: Final = 600.0
 _DEATHS: Final = ("none", "task-manager", "machine")
 _REPOSITORY: Final = Path(__file__).resolve().parent.parent
 #: A worker of which nobody sees whether it lives.
-_APART: Final = "from pmd.engines import alive, boot; alive.name = lambda: ''; boot.main()"
+_APART: Final = "from pmd.engines import boot; from pmd.store import alive; alive.name = lambda: ''; boot.main()"
 
 
 def most(times: Sequence[float], window_s: float) -> int:

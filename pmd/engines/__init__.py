@@ -13,7 +13,6 @@ Modules, each importing only those above it::
     leaving     what a worker does before its engine ends it
     channels    how much a worker may give an engine at once
     mistakes    what a worker meets, told to the person as itself
-    alive       whether a process of this machine has ended
     versions    workers of other versions than the driver are refused
     servers     engines on this machine, for trying
     choosing    the engine that a configuration names, as Beam's flags

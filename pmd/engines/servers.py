@@ -27,9 +27,8 @@ import orjson
 
 from pmd.config import remedies
 from pmd.config.engine import WORKER
-from pmd.engines import alive
 from pmd.errors import ConfigError, PmdError
-from pmd.store import patience, storage
+from pmd.store import alive, patience, storage
 
 #: The engines that can be started here.
 NAMES: Final = ("prism", "flink", "spark")

@@ -22,6 +22,7 @@ Modules, each importing only those above it::
     register       which generations of the fetch are committed
     standing       what stands under a ROOT, each commit read once
     wanted         what a commit depends on, and whether it is stale
+    alive          since when a process of this machine runs, and whether it has ended
     lock           the one writer, and its epoch
     leftovers      what a run that did not end has left
     root           ROOT and its folders

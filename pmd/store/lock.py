@@ -27,7 +27,7 @@ from typing import Final
 import orjson
 
 from pmd.errors import RootError
-from pmd.store import patience, storage, versions
+from pmd.store import alive, patience, storage, versions
 from pmd.store.patience import patiently
 from pmd.store.versions import Versioned
 
@@ -42,8 +42,8 @@ RENEW_S: Final = 15.0
 #: Tries at the kernel's lock, and the pause between them: who only looks whether it is held holds it for a moment.
 _TRIES: Final = 5
 _PAUSE_S: Final = 0.02
-#: Where Linux tells of processes; elsewhere 0.1.0 knew of one only that it runs.
-_PROCESSES: Final = "/proc"
+#: What 0.1.0 wrote in place of when its process began, where it knew only that it runs: without Linux' /proc.
+_RUNS: Final = "running"
 #: No epoch is so high: a second of the year 292 billion, and the last number that JSON holds here.
 _NO_EPOCH: Final = 2**63 - 1
 
@@ -141,7 +141,7 @@ def _parse(content: bytes, path: str) -> State:
         raw = orjson.loads(content)
         if "epoch" not in raw:  # of a version that knew no epochs, whose lock was this file: who writes, or was killed
             writer = Holder(raw["host"], raw["pid"], raw["since"], raw["command"])
-            lives = writer.host == socket.gethostname() and _start_of(int(writer.pid)) == raw.get("process", "")
+            lives = writer.host == socket.gethostname() and _is_there(int(writer.pid), raw.get("process", ""))
             ends = _now() + datetime.timedelta(seconds=LEASE_S) if lives else None
             return State(0, writer, ended=False, until=ends)
         if not 0 <= int(raw["epoch"]) < _NO_EPOCH:
@@ -240,21 +240,13 @@ def _is_of_living(state: State) -> bool:
     return state.epoch == 0 and state.left_s(_now()) > 0
 
 
-def _start_of(pid: int) -> str | None:
-    """Return when a process of this machine began, as 0.1.0 wrote it down; None: there is none."""
-    if os.path.isdir(_PROCESSES):
-        try:
-            with open(f"{_PROCESSES}/{pid}/stat", encoding="ascii", errors="replace") as file:
-                return file.read().rpartition(")")[2].split()[19]
-        except OSError:
-            return None
+def _is_there(pid: int, began: str) -> bool:
+    """Return whether a process of this machine is the one that began when 0.1.0 wrote down that it did."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass
-    return "running"
+        since = alive.since(pid)
+    except PermissionError:  # another user's, which the system hides
+        return False
+    return bool(since) and began in {since, _RUNS}
 
 
 def _next(state: State, committed: Callable[[], int] = lambda: 0) -> int:

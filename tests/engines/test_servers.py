@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from pmd.config.engine import Engine
-from pmd.engines import alive, choosing, servers
+from pmd.engines import choosing, servers
 from pmd.errors import ConfigError, PmdError
+from pmd.store import alive
 
 LISTENS = """\
 import socket, sys, signal

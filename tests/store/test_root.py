@@ -179,6 +179,18 @@ def test_a_writer_of_a_version_without_epochs_that_still_lives_is_not_taken_over
         assert not held.before.ended
 
 
+@pytest.mark.skipif(not hasattr(os, "waitid"), reason="the system does not leave ended processes to be looked at")
+def test_a_writer_of_a_version_without_epochs_that_nobody_has_waited_for_is_taken_over(tmp_path: Path) -> None:
+    """In a container whose first process waits for nobody, who was killed stays in the list of processes for ever."""
+    command = [sys.executable, "-c", _EARLIER, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as earlier:
+        assert earlier.stdout is not None
+        assert earlier.stdout.readline() == b"at work\n"
+        earlier.kill()
+        os.waitid(os.P_PID, earlier.pid, os.WEXITED | os.WNOWAIT)
+        assert not lock.is_held(str(tmp_path))
+
+
 _HUGE = b'{"epoch": 1%s, "last": null, "ended": true, "until": null}' % (b"0" * 19)
 
 

@@ -27,8 +27,8 @@ from typing import Final
 
 import orjson
 
-from pmd.engines import alive, ends, leaving, meanwhile
-from pmd.store import storage, versions
+from pmd.engines import ends, leaving, meanwhile
+from pmd.store import alive, storage, versions
 from pmd.store.versions import Versioned
 
 #: Three times in seconds. RENEW_S: when a lease is renewed. ASK_S: when a holder that could not renew asks no host any more,

@@ -20,7 +20,7 @@ import orjson
 import pytest
 
 from pmd.config.options import FetchOptions, PerHost
-from pmd.engines import alive, ends
+from pmd.engines import ends
 from pmd.fetch.http import addresses
 from pmd.fetch.http.answer import Answer
 from pmd.fetch.http.client import Client
@@ -30,7 +30,7 @@ from pmd.fetch.lane.stopping import Stop
 from pmd.fetch.politeness import hosts, shares
 from pmd.fetch.politeness.slots import Slots
 from pmd.fetch.transforms import lane_name
-from pmd.store import storage, versions
+from pmd.store import alive, storage, versions
 from tests.fetch.politeness.test_forecast import Waiting
 
 LANE = "lane-00003"

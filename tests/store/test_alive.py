@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pmd.engines import alive
+from pmd.store import alive
 
 pytestmark = pytest.mark.skipif(not alive.name(), reason="this system does not tell processes apart")
 

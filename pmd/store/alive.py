@@ -1,4 +1,7 @@
-"""Whether a process has ended, as others of its machine can tell: what is dead sends nothing any more, however lately it did."""
+"""Since when a process runs, and whether it has ended, as others of its machine can tell.
+
+What is dead writes and sends nothing any more, however lately it did. So locks, leases and servers of before are judged by it.
+"""
 
 from __future__ import annotations
 
