@@ -61,8 +61,9 @@ CARD: Final = "card"
 _REPLACED: Final = "withdrawn_before"
 
 #: Raised when the files would be written otherwise of the same lists. 7: find.html names the lists whose index it loads, and the
-#: card writes no small share as 0.0%, and says of what shares are, and what a `pair_id` takes out.
-FORMAT: Final = 7
+#: card writes no small share as 0.0%, and says of what shares are, and what a `pair_id` takes out. 8: build.json tells by which
+#: rules each source was read.
+FORMAT: Final = 8
 
 
 def write(config: Config, standing: Standing | None = None) -> bool:
@@ -170,7 +171,7 @@ def contents(config: Config, lists: Mapping[str, Commit], standing: Standing | N
         card.LICENCE_FILE: card.licence_file(listed).encode(),
         CROISSANT: _json(croissant.describe(config.card, config.fetch, config.dedupe, listed, said)),
         CITATION: citation.cff(config.card).encode(),
-        BUILD: _json(repeating.describe(config, lists)),
+        BUILD: _json(repeating.describe(config, lists, standing)),
         f"{AVAILABILITY}.json": _json(found),
         f"{AVAILABILITY}.csv": results.table(found).encode(),
         f"{AVAILABILITY}.html": page.html(found).encode(),
@@ -268,6 +269,7 @@ def _made_of(config: Config, lists: Mapping[str, Commit], standing: Standing) ->
             "pmd": __version__,
             "card": as_json(config.card),
             "lists": {name: commit.digest() for name, commit in lists.items()},
+            "read": repeating.read(lists, standing),
             "audit": None if audit is None else audit.digest(),
             "ledger": standing.generations.digest,
             "waves": {date: commit.digest() for date, commit in waves.committed(config.root).items()},

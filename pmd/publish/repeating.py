@@ -7,7 +7,7 @@ told by name alone: where ROOT is, who is written to, how hosts are reached, lis
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -19,6 +19,7 @@ from pmd.curate import needs
 from pmd.sources.contract import NamesFiles
 from pmd.store import commits, root, storage
 from pmd.store.commits import Commit
+from pmd.store.standing import Standing
 
 #: Options of where and how, which decide nothing of what comes out, or are nobody else's business.
 _LEFT_OUT: Final[Mapping[str, tuple[str, ...]]] = {
@@ -37,28 +38,54 @@ _LEFT_OUT: Final[Mapping[str, tuple[str, ...]]] = {
 _OF_THE_CARD: Final = "card"
 #: What a commit tells of the programs that made it.
 _VERSIONS: Final = ("pmd", "python", "beam", "pyarrow")
+#: Among the options of a commit, and here among the versions: what rises when its stage makes something else of the same.
+_FORMAT: Final = "format"
 
 
-def describe(config: Config, lists: Mapping[str, Commit]) -> dict[str, Any]:
+def describe(config: Config, lists: Mapping[str, Commit], standing: Standing | None = None) -> dict[str, Any]:
     """Return build.json: ``pmd``, ``versions`` by stage, ``configuration``, ``inputs`` by source, ``commits``.
+
+    The versions of what is done source by source are by source: two builds have read one by the same rules where the format of
+    its ``curate`` is the same, beside what the configuration says of it.
 
     Args:
         config: The configuration.
         lists: The commits of the lists, by source.
+        standing: What stands under its ROOT; by default it is looked up.
     """
-    stages = _committed(config)
+    stages, curated = _committed(config), read(lists, standing or Standing(config.root))
     return {
         "pmd": __version__,
         "versions": {
-            name: {key: commit.run[key] for key in _VERSIONS if key in commit.run} for name, commit in stages.items()
+            flow.CURATE.name: {name: told["versions"] for name, told in curated.items()},
+            **{name: _versions(commit) for name, commit in stages.items()},
+            flow.PUBLISH.name: {name: _versions(commit) for name, commit in lists.items()},
         },
         "configuration": configuration(config),
-        "inputs": {name: _inputs(config, name) for name in lists},
+        "inputs": {name: told["inputs"] for name, told in curated.items()},
         "commits": {
             **{name: commit.digest() for name, commit in stages.items()},
             flow.PUBLISH.name: {name: commit.digest() for name, commit in lists.items()},
         },
     }
+
+
+def read(sources: Iterable[str], standing: Standing) -> dict[str, dict[str, Any]]:
+    """Return by source how it was read: by which ``versions``, and from which ``inputs``."""
+    found = {name: standing.commit(root.curate_folder(standing.root, name)) for name in sources}
+    return {
+        name: {
+            "versions": {} if commit is None else _versions(commit),
+            "inputs": [] if commit is None else _inputs(commit),
+        }
+        for name, commit in found.items()
+    }
+
+
+def _versions(commit: Commit) -> dict[str, Any]:
+    """Return by what a commit was made."""
+    of_rules = {name: value for name, value in commit.run.get("options", {}).items() if name == _FORMAT}
+    return {key: commit.run[key] for key in _VERSIONS if key in commit.run} | of_rules
 
 
 def configuration(config: Config) -> dict[str, Any]:
@@ -100,13 +127,11 @@ def _name(path: str) -> str:
     return posixpath.basename(archive.rstrip("/")) + mark + member
 
 
-def _inputs(config: Config, source: str) -> list[dict[str, str]]:
+def _inputs(commit: Commit) -> list[dict[str, str]]:
     """Return the files that a source was read from, with the digests that are known of them."""
-    commit = commits.read(root.curate_folder(config.root, source))
-    run = {} if commit is None else commit.run
-    digests = run.get("digests", {})
+    digests = commit.run.get("digests", {})
     named = sorted(
-        {(_name(path), digests.get(path, "")) for path in run.get("inputs", {}) if path != needs.SUPPRESSION}
+        {(_name(path), digests.get(path, "")) for path in commit.run.get("inputs", {}) if path != needs.SUPPRESSION}
     )
     return [{"name": name, **({"sha256": digest} if digest else {})} for name, digest in named]
 

@@ -19,10 +19,13 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from pmd import flow, sources
+from pmd import __version__, flow, sources
 from pmd.config import Config
 from pmd.config.options import CardOptions
+from pmd.curate import needs as curate_needs
+from pmd.images import needs as images_needs
 from pmd.publish import card, census, citation, croissant, folder, measured, withdrawn
+from pmd.publish import needs as publish_needs
 from pmd.publish.columns import COLUMNS
 from pmd.publish.rules import PUBLISHED
 from pmd.store import commits, parquet_files, root, storage
@@ -209,6 +212,33 @@ def test_nothing_private_and_no_date_but_the_given_one(mine: Config) -> None:
     assert build["configuration"]["takedown_lists"] == 1
     assert not {"resolve", "ca_file", "allow_addresses", "blocklists"} & {*build["configuration"]["fetch"]}
     assert {*build["commits"]["publish"]} == {*mine.sources}
+
+
+def test_it_tells_by_which_rules_each_source_was_read(mine: Config) -> None:
+    def told() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((released(mine) / "build.json").read_text())
+        return found
+
+    folder.write(mine)
+    versions = told()["versions"]
+    for stage, number in (("curate", curate_needs.READ_FORMAT), ("publish", publish_needs.LIST_FORMAT)):
+        assert {source: one["format"] for source, one in versions[stage].items()} == dict.fromkeys(mine.sources, number)
+    assert versions["curate"]["coco"]["pmd"] == __version__
+    assert versions["images"]["format"] == images_needs.VIEW_FORMAT
+    # A source that is read anew, by other rules or from other bytes, and comes out the same.
+    assert not folder.write(mine)
+    at = root.curate_folder(mine.root, "coco")
+    commit = commits.read(at)
+    assert commit is not None
+    options = {**commit.run["options"], "format": 10**6}
+    digests = dict.fromkeys(commit.run["digests"], "ab" * 32)
+    run = {**commit.run, "options": options, "digests": digests}
+    commits.claim(at, commit.run[commits.EPOCH])
+    commits.write(at, dataclasses.replace(commit, run=run))
+    assert folder.write(mine)
+    assert told()["versions"]["curate"]["coco"]["format"] == 10**6
+    assert [one["sha256"] for one in told()["inputs"]["coco"]] == ["ab" * 32]
+    assert not folder.write(mine)
 
 
 def test_a_card_that_somebody_changed_stays_and_what_is_no_list_of_ours(mine: Config) -> None:
