@@ -55,7 +55,10 @@ def is_sound(opened: Opened) -> bool:
 
 
 def _is_whole_jpeg(opened: Opened) -> bool:
-    """Return whether a JPEG of Huffman codes comes to its end marker, by way of scans and other segments alone."""
+    """Return whether a JPEG of Huffman codes comes to its end marker, by way of scans and other segments alone.
+
+    Where only that marker is missing no decoder takes it (docs/decisions.md, "What needs no pixels").
+    """
     if opened.plain is not None:
         return ends(opened.content, opened.plain.scan)
     if not opened.scalable or opened.markers[-1][0] != structure.START_OF_SCAN:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
+import simplejpeg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
@@ -191,6 +192,19 @@ def test_a_jpeg_that_is_cut_off_is_not_whole_by_what_follows(share: float, more:
         expected, found = verdicts(cut + behind)
         assert found == expected
         assert found.status == status
+
+
+@pytest.mark.parametrize("more", [{}, {"progressive": True}, {"restart_marker_blocks": 2}])
+def test_a_jpeg_without_its_end_marker_is_no_picture_to_any_decoder_here(more: dict[str, object]) -> None:
+    """Whoever loads it otherwise takes a half for a whole, too."""
+    content = encoded(gradient(64, 48), **more)
+    assert content.endswith(b"\xff\xd9")
+    cut = content[:-2]
+    assert {found.status for found in verdicts(cut)} == {"undecodable"}
+    with pytest.raises(ValueError, match="Premature end"):
+        simplejpeg.decode_jpeg(cut)
+    cv2 = pytest.importorskip("cv2", reason="img2dataset is not installed")
+    assert cv2.imdecode(np.frombuffer(cut, np.uint8), cv2.IMREAD_COLOR) is None
 
 
 @pytest.mark.parametrize("orientation", range(10))
