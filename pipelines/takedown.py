@@ -266,10 +266,12 @@ def _to_look_for(root_url: str, standing: lists.Suppression) -> lists.Suppressio
     """Return the lists of which it is still to be found what is the same picture.
 
     An `apply` that was killed has found that of ROOT's own: looked for again, what is like a picture that is like the one that
-    was asked for would go too, and at each kill one more.
+    was asked for would go too, and at each kill one more. What it says of pictures that are nobody's holds still.
     """
     own = lists.own(root_url) if receipts.begun(root_url) is not None else None
-    return dataclasses.replace(standing, lists=tuple(one for one in standing.lists if one != own))
+    return dataclasses.replace(
+        standing, lists=tuple(one.with_shared_alone() if one == own else one for one in standing.lists)
+    )
 
 
 def _of_its_sample(config: Config) -> Config:

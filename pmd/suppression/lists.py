@@ -45,10 +45,12 @@ _HEAD_BYTES: Final = 64
 
 #: What a list may name, each kind with values of its own: image_ids and pair_ids; rows ("SOURCE/ID"), users
 #: (`people.user_key`), hosts and canonical URLs; of pictures the SHA-256 of the original, and XXH3-128 of what was stored; and
-#: posts ("SOURCE/ID" again), rows that are named by their page, so that their pictures are meant.
-KINDS: Final = ("image", "pair", "row", "user", "host", "url", "sha256", "stored", "post")
+#: posts ("SOURCE/ID" again), rows that are named by their page, so that their pictures are meant. By `SHARED` nothing is kept
+#: out: it is the SHA-256 of pictures that are nobody's, a host's placeholder, of which an image was taken down.
+SHARED: Final = "shared"
+KINDS: Final = ("image", "pair", "row", "user", "host", "url", "sha256", "stored", "post", SHARED)
 #: Those that a file has only where they name something: versions before them refuse a list that has them.
-_LATER: Final = frozenset({"post"})
+_LATER: Final = frozenset({"post", SHARED})
 
 Entries = Mapping[str, frozenset[bytes]]
 
@@ -114,6 +116,10 @@ class List:
             for kind in KINDS
         }
         return List(self.secret, entries, self.looks.union(looks))
+
+    def with_shared_alone(self) -> List:
+        """Return what the list says of pictures that are nobody's, and nothing that it keeps out."""
+        return List(self.secret, {SHARED: self.entries.get(SHARED, frozenset())})
 
     def with_entries(self, more: Entries) -> List:
         """Return the list with more in it that are its own HMACs already."""

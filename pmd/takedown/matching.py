@@ -3,7 +3,8 @@
 A user or a host means all images of his or its pairs. An image means all its pairs, whichever source has them. What has
 the same bytes, looks alike, or stands in the same group of duplicates, is the same picture and goes with it; but not what
 shares the bytes of a host's placeholder: these are strangers. A placeholder is told by how many images have its bytes, whether
-or not dedupe is asked to look for such.
+or not dedupe is asked to look for such. The list keeps whose it was found to be: with each takedown fewer have it, and when nine
+were left the next request took the pictures of eight strangers along.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from pmd.schema.statuses import OK
 from pmd.schema.tables import KEY
 from pmd.store import commits, parquet_files, register, root, storage
 from pmd.store.register import Register
-from pmd.suppression import addresses, people, rows
+from pmd.suppression import addresses, lists, people, rows
 from pmd.suppression.lists import Suppression
 from pmd.takedown.requests import Request, Word, read_word, values_of
 from pmd.terminal import bar
@@ -130,8 +131,9 @@ def resolve(
     linked = pairs.meant.newly_said(_KEY, (image for link in also for image in link))
     images = pairs.images | {*_fetched_of(known, standing, kept)} | led
     images |= {image for link in also for image in link if kept.holds("image", image)}
-    images = _spread(root_url, known, images, also)
-    images, spelled = _at_their_addresses(root_url, known, images, also)
+    nobodys = _Nobodys(root_url, known, standing)
+    images = _spread(nobodys, images, also)
+    images, spelled = _at_their_addresses(nobodys, images, also)
     # Last, and no further: of a row that is named as such the picture itself is not meant, nor what has its addresses.
     images |= _left_alone(root_url, pairs.pair_ids, images)
     matched.pairs = pairs.count
@@ -145,7 +147,8 @@ def resolve(
     matched.values["url"] |= spelled
     # Pairs of these images, too: a sheet, or a list of what has left, knows a pair by nothing but its id.
     matched.values["pair"] |= pairs.pair_ids | _pairs_of(root_url, images)
-    own, matched.shared = _without_shared(root_url, known, images)
+    own, matched.shared = _without_shared(nobodys, images)
+    matched.values[lists.SHARED] |= {*matched.shared}
     for kind, digest in (("sha256", "sha256"), ("stored", "stored_digest")):
         matched.values[kind] |= {value for row in own if (value := row[digest]) is not None}
     if any(agreed):
@@ -399,11 +402,35 @@ def batches(root_url: str, columns: Sequence[str] = _COLUMNS) -> Iterator[pa.Rec
             yield from parquet_files.iterate(storage.join(folder, file.name), columns)
 
 
-def _spread(root_url: str, known: Register, images: set[bytes], also: set[tuple[bytes, bytes]]) -> set[bytes]:
+@dataclasses.dataclass(frozen=True)
+class _Nobodys:
+    """Tells which pictures are nobody's.
+
+    Attributes:
+        root_url: ROOT.
+        known: What stands of its fetch.
+        lists: Those that hold, by which it was found of some before images were taken down.
+    """
+
+    root_url: str
+    known: Register
+    lists: Suppression
+
+    def shared(self, rows_of: Iterable[_Row]) -> dict[bytes, set[bytes]]:
+        """Return of the SHA-256 of rows of the ledger those of pictures that are nobody's → the images that have them."""
+        told, digests = _placeholders(self.root_url, self.known), _digests(rows_of, "sha256", ())
+        told |= {digest for digest in digests if self.lists.holds(lists.SHARED, digest)}
+        having = pictures.named(self.known, sha256s=digests)
+        found = {digest: having.get(digest, set()) for digest in digests}
+        return {digest: images for digest, images in found.items() if digest in told or len(images) >= _MANY}
+
+
+def _spread(nobodys: _Nobodys, images: set[bytes], also: set[tuple[bytes, bytes]]) -> set[bytes]:
     """Return images with all that are the same picture."""
+    root_url, known = nobodys.root_url, nobodys.known
     found = {*images_rules.reached(frozenset(images), also)}
     rows_of = _ledger_rows(known, found)
-    shared = _shared(root_url, known, rows_of)
+    shared = nobodys.shared(rows_of)
     digests = {name: _digests(rows_of, name, shared) for name in ("sha256", "stored_digest", "perceptual_hash")}
     found |= pictures.having(
         known,
@@ -420,26 +447,19 @@ def _digests(rows_of: Iterable[_Row], name: str, shared: Collection[bytes]) -> s
     return {value for row in rows_of if (value := row[name]) is not None and row["sha256"] not in shared}
 
 
-def _shared(root_url: str, known: Register, rows_of: Iterable[_Row]) -> dict[bytes, set[bytes]]:
-    """Return of the SHA-256 of rows of the ledger those of pictures that are nobody's → the images that have them."""
-    told, digests = _placeholders(root_url, known), _digests(rows_of, "sha256", ())
-    having = pictures.named(known, sha256s=digests)
-    found = {digest: having.get(digest, set()) for digest in digests}
-    return {digest: images for digest, images in found.items() if digest in told or len(images) >= _MANY}
-
-
-def _without_shared(root_url: str, known: Register, images: set[bytes]) -> tuple[list[_Row], dict[bytes, int]]:
+def _without_shared(nobodys: _Nobodys, images: set[bytes]) -> tuple[list[_Row], dict[bytes, int]]:
     """Return the rows of images but for those whose picture is nobody's, and of these SHA-256 → how many others have it."""
-    rows_of = _ledger_rows(known, images)
-    shared = _shared(root_url, known, rows_of)
+    rows_of = _ledger_rows(nobodys.known, images)
+    shared = nobodys.shared(rows_of)
     left = {digest: len(others) for digest, having in shared.items() if (others := having - images)}
     return [row for row in rows_of if row["sha256"] not in left], left
 
 
 def _at_their_addresses(
-    root_url: str, known: Register, images: set[bytes], also: set[tuple[bytes, bytes]]
+    nobodys: _Nobodys, images: set[bytes], also: set[tuple[bytes, bytes]]
 ) -> tuple[set[bytes], set[str | bytes]]:
     """Return images with all that stand at one of their addresses, and how these addresses are spelled."""
+    root_url = nobodys.root_url
     spelled: set[str | bytes] = set()
     while images:
         told: set[str | bytes] = set()
@@ -458,7 +478,7 @@ def _at_their_addresses(
                 there.update(pairs["image_id"].filter(pa.array(at_these.pictures(pairs))).to_pylist())
         if there == images:
             break
-        images = _spread(root_url, known, there, also)
+        images = _spread(nobodys, there, also)
     return images, spelled
 
 

@@ -300,6 +300,32 @@ def test_of_a_placeholder_s_images_those_alone_leave_that_are_named(
     assert told.describe()["shared"] == {"ab" * 32: 11}
 
 
+def test_a_placeholder_stays_one_when_takedowns_have_left_few_of_it(
+    tiny: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of ten strangers one has asked: the next of the nine takes no other along, whoever reads the list then."""
+    monkeypatch.setattr(matching, "_MANY", 2)
+    first = matched(tiny, tiny_root.C1)
+    (digest,) = first.shared
+    assert first.values["shared"] == {digest}
+    own = lists.new().with_values(first.values)
+    monkeypatch.setattr(matching, "_MANY", 10)
+    assert matched(tiny, tiny_root.C1).images >= {C1, C2}
+
+    def again(standing: lists.List, *said: str) -> matching.Matched:
+        asked = [requests.Request(2, said)]
+        return matching.resolve(tiny.root, asked, tiny.sources, Suppression((standing,)))
+
+    for one in (own, lists.from_bytes(lists.to_bytes(own), "list"), own.with_shared_alone()):
+        found = again(one, tiny_root.C1)
+        assert found.images & {C1, C2} == {C1}
+        assert (found.shared, found.values["sha256"], found.values["shared"]) == ({digest: 1}, set(), {digest})
+    # By its bytes all of it goes still, and nothing is kept out for being a placeholder's.
+    assert again(own, f"sha256:{digest.hex()}").images >= {C1, C2}
+    assert not own.holds("sha256", digest)
+    assert not again(own.with_shared_alone()).images
+
+
 def test_a_pair_takes_its_picture_along_where_no_other_shows_it(tiny: Config) -> None:
     alone = matched(tiny, "coco/12345")
     assert alone.images == set()
