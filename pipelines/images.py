@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -23,7 +22,6 @@ from pmd.images.transforms import GatherPartition, SpreadByImage, file_batch, ta
 from pmd.store import commits, exchange, parquet_files, register, root, storage
 from pmd.store.register import Generation
 from pmd.suppression import kept_out, lists
-from pmd.suppression.lists import Suppression
 from pmd.terminal import bar
 
 
@@ -50,7 +48,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     held = lists.digests(config.suppression) if needed.kept_out else ()
     kept = kept_out.read(needed.kept_out, held)
     links = takedowns.rejected_links(config.root, needed.sources) if listed or kept else set()
-    takedown = _taken_down(listed, kept, known_links | links)
+    takedown = images_rules.taken_down(listed, kept, known_links | links)
     held_out = beside.write_held_out(config.root, needed.left_out, known_links, side)
     verdicts = tuple(scores.put(rule.file, rule.keep, rule.missing, side) for rule in config.scores)
     views = root.views_folder(config.root)
@@ -86,15 +84,6 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     for said in (note, _note_of_kept_out(views) if kept else None):
         if said is not None:
             logging.getLogger("pmd.notes").warning(said)
-
-
-def _taken_down(
-    listed: Sequence[takedowns.Line], kept: Suppression, links: Collection[tuple[bytes, bytes]]
-) -> images_rules.Takedown:
-    """Return what lists take down, and of what sources have kept out those photographs that others know under two identities."""
-    named = {image for link in links for image in link if kept.has("image") and kept.holds("image", image)}
-    takedown = images_rules.Takedown.of(listed)
-    return images_rules.widened(dataclasses.replace(takedown, ids=takedown.ids | named), links)
 
 
 def _note_of_kept_out(views: str) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -156,6 +156,13 @@ def _among_rows(pairs: pa.RecordBatch, wanted: frozenset[str]) -> npt.NDArray[np
         return np.zeros(len(pairs), bool)
     own, repeated = suppressed.named_as(pairs)
     return suppressed.is_among(own, wanted) | suppressed.is_among(repeated, wanted)
+
+
+def taken_down(listed: Iterable[takedowns.Line], kept: Suppression, links: Collection[tuple[bytes, bytes]]) -> Takedown:
+    """Return what lists take down, and of what sources have kept out those photographs that others know under two identities."""
+    named = {image for link in links for image in link if kept.has("image") and kept.holds("image", image)}
+    takedown = Takedown.of(listed)
+    return widened(dataclasses.replace(takedown, ids=takedown.ids | named), links)
 
 
 def widened(takedown: Takedown, also: Iterable[tuple[bytes, bytes]]) -> Takedown:

@@ -10,7 +10,8 @@ names the row, as the list itself would have them, and so make that list a littl
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -84,9 +85,10 @@ def files(root_url: str, sources: Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def standing(root_url: str, held: Suppression) -> Suppression:
-    """Return what all curated sources have kept, as lists: false where that is nothing; see `read`."""
-    return _read(files(root_url, root.curated_sources(root_url)), held)
+def standing(root_url: str, held: Suppression, more: Iterable[pa.Table] = ()) -> Suppression:
+    """Return what all curated sources have kept, and `KEPT_OUT` of others, as lists: false where that is nothing; see `read`."""
+    there = _batches(files(root_url, root.curated_sources(root_url)))
+    return _as_lists(itertools.chain(there, *(table.to_batches() for table in more)), held)
 
 
 @functools.lru_cache(maxsize=1)
@@ -97,16 +99,20 @@ def read(of_sources: Sequence[str], held: Sequence[tuple[str, str]]) -> Suppress
         of_sources: The paths of `files`.
         held: Paths and digests of the lists that hold (`lists.digests`).
     """
-    return _read(of_sources, lists.read(held)) if of_sources else Suppression()
+    return _as_lists(_batches(of_sources), lists.read(held)) if of_sources else Suppression()
 
 
-def _read(of_sources: Iterable[str], held: Suppression) -> Suppression:
+def _batches(of_sources: Iterable[str]) -> Iterator[pa.RecordBatch]:
+    for path in of_sources:
+        yield from parquet_files.iterate(path, KEPT_OUT.names)
+
+
+def _as_lists(kept: Iterable[pa.RecordBatch], held: Suppression) -> Suppression:
     known = _by_id(held)
     entries: dict[bytes, dict[str, set[bytes]]] = {list_id: {} for list_id in known}
-    for path in of_sources:
-        for batch in parquet_files.iterate(path, KEPT_OUT.names):
-            for row in batch.to_pylist():
-                if row["list_id"] in entries:  # else the source is about to be curated anew
-                    entries[row["list_id"]].setdefault(row["kind"], set()).add(row["hmac"])
-    kept = {list_id: {kind: frozenset(hmacs) for kind, hmacs in of.items()} for list_id, of in entries.items() if of}
-    return Suppression(tuple(List(known[list_id].secret, of) for list_id, of in kept.items()))
+    for batch in kept:
+        for row in batch.to_pylist():
+            if row["list_id"] in entries:  # else the source is about to be curated anew
+                entries[row["list_id"]].setdefault(row["kind"], set()).add(row["hmac"])
+    found = {list_id: {kind: frozenset(hmacs) for kind, hmacs in of.items()} for list_id, of in entries.items() if of}
+    return Suppression(tuple(List(known[list_id].secret, of) for list_id, of in found.items()))

@@ -19,7 +19,9 @@ from pmd import codec, config
 from pmd.books import redirects
 from pmd.config import Config
 from pmd.fetch.ledger import partitions, stored
-from pmd.inspection import verify
+from pmd.fetch.politeness import forecast
+from pmd.inspection import plan, verify
+from pmd.inspection.plan import assumptions
 from pmd.schema import keys
 from pmd.store import register, root
 from pmd.text import urls
@@ -97,6 +99,28 @@ def row_of(chosen: Config, identity: str) -> dict[str, Any]:
     ledger = partitions.standing(partitions.own_generations(chosen.root, range(16)))
     (row,) = ledger.filter(pc.equal(ledger["image_id"], pa.scalar(keys.image_id(identity)))).to_pylist()
     return row
+
+
+def test_a_plan_asks_nobody_for_what_the_store_has_under_another_identity(tmp_path: Path, web: Web) -> None:
+    """Before sources meet, and after: what is taken over is the store's, and holds no host up."""
+    chosen = configured(tmp_path, web)
+    told = []
+    for stage in ("curate", "images", "fetch"):
+        told.append(plan.plan(chosen))
+        with root.writer(chosen.root, "test"):
+            build.build(chosen, only=stage)
+    assert [one["images_basis"] for one in told] == ["counted", "counted", "committed"]
+    for one in told:
+        assert one["to_fetch"] == 1
+        assert [(host["host"], host["images"], host["limit"]) for host in one["fetch"]["hosts"]] == [
+            (forecast.STORE, 1, "machine")
+        ]
+        assert one["fetch"]["unasked"] == 0
+        assert assumptions.OF_STORE in one["assumptions"]
+    assert web.log == []
+    after = plan.plan(chosen)
+    assert (after["to_fetch"], after["fetch"]["hosts"]) == (0, [])
+    assert assumptions.OF_STORE not in after["assumptions"]
 
 
 def test_what_the_store_has_under_another_identity_is_not_asked_for_again(tmp_path: Path, web: Web) -> None:

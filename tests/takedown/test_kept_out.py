@@ -111,6 +111,20 @@ def test_no_plan_counts_rows_that_suppression_lists_will_drop(tmp_path: Path) ->
     assert [one["pairs"] for one in before["sources"]] == [one["pairs"] for one in after["sources"]]
 
 
+def test_no_plan_counts_what_rows_that_lists_will_drop_keep_out_elsewhere(tmp_path: Path) -> None:
+    """The rows tell whose the pictures are, and other sources show them. A plan that reads all knows what images will do."""
+    config, first = world.write(tmp_path), of_sources(world.write(tmp_path), ["coco"])
+    with world.small():
+        built(config, ["coco"], only=("curate", "images", "fetch", "dedupe"))
+        asked(first, world.PROFILE)
+        before = plan.plan(config)
+        built(config, EVERYTHING, only=STAGES)
+        after = plan.plan(config)
+    assert left_out(config.root)
+    assert (before["images_basis"], after["images_basis"]) == ("counted", "committed")
+    assert (before["images"], before["taken"]) == (after["images"], after["taken"])
+
+
 def test_whoever_else_shows_a_picture_of_a_person_who_was_named_before_is_left_out(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -64,12 +64,9 @@ def find(known: Register, shards: Collection[int]) -> Renamed:
     cut = partitions.cut(known.root)
     names = _NAMES.empty_table()
     if known.shards:
-        names = _names(known.root, cut, shards)
-        there = _ok(known, cut, pa.chunked_array([*names["image_id"].chunks, *names["own_id"].chunks], KEY))
-        lacks = pc.invert(pc.is_in(names["image_id"], value_set=there))
-        names = names.filter(pc.and_(lacks, pc.is_in(names["own_id"], value_set=there)))
+        names = _in_store(known, cut.shard_bits, _names(known.root, cut, shards))
     rows, attempts = [LEDGER.empty_table()], [ATTEMPTS.empty_table()]
-    for generations, own_ids in _by_shard(known, cut, names["own_id"]):
+    for generations, own_ids in _by_shard(known, cut.shard_bits, names["own_id"]):
         mine = state.standing(generations)
         mine = mine.filter(pc.and_(pc.equal(mine["status"], OK), pc.is_in(mine["image_id"], own_ids)))
         rows.append(_under_names_of_today(mine, names))
@@ -86,6 +83,25 @@ def find(known: Register, shards: Collection[int]) -> Renamed:
     return Renamed(pa.concat_tables(rows).sort_by(by_form), pa.concat_tables(attempts).sort_by("image_id"))
 
 
+def in_store(known: Register, shard_bits: int, names: pa.Table) -> pa.Array:
+    """Return the images that `find` would find, each once; maybe not all of them are taken over in the end.
+
+    Args:
+        known: What stands of the fetch.
+        shard_bits: By which its shards are cut.
+        names: What the images are and were called (`names_of`).
+    """
+    found = _in_store(known, shard_bits, names) if known.shards and names.num_rows else names.slice(0, 0)
+    return pc.unique(found["image_id"])
+
+
+def _in_store(known: Register, shard_bits: int, names: pa.Table) -> pa.Table:
+    """Return those of `_NAMES` whose image has an ok row under its own key, and none under that of today."""
+    there = _ok(known, shard_bits, pa.chunked_array([*names["image_id"].chunks, *names["own_id"].chunks], KEY))
+    lacks = pc.invert(pc.is_in(names["image_id"], value_set=there))
+    return names.filter(pc.and_(lacks, pc.is_in(names["own_id"], value_set=there)))
+
+
 def _names(root_url: str, cut: partitions.Cut, shards: Collection[int]) -> pa.Table:
     """Return `_NAMES` of the images of some fetch shards that have or had another identity by one of their places, each once."""
     committed = partitions.image_files(root_url)
@@ -93,10 +109,19 @@ def _names(root_url: str, cut: partitions.Cut, shards: Collection[int]) -> pa.Ta
     for part in sorted({cut.part_of(shard) for shard in shards}):
         images = partitions.read_images(root_url, part, _COLUMNS, committed)
         images = images.filter(pc.is_in(images["fetch_shard"], value_set=pa.array(sorted(shards), pa.int32())))
-        others = pc.invert(pc.starts_with(images["identity"], _FLICKR))
-        names = pa.concat_tables([_named(images.filter(others), _of_flickr), _named(images, urls.former_identity)])
-        found.append(names.group_by(_NAMES.names, use_threads=False).aggregate([]))
+        found.append(names_of(images))
     return pa.concat_tables(found)
+
+
+def names_of(images: pa.Table) -> pa.Table:
+    """Return image_id and own_id of images that have or had another identity by one of their places, each pair once.
+
+    Args:
+        images: `IMAGES`, of which image_id, identity and locations are read.
+    """
+    others = pc.invert(pc.starts_with(images["identity"], _FLICKR))
+    names = pa.concat_tables([_named(images.filter(others), _of_flickr), _named(images, urls.former_identity)])
+    return names.group_by(_NAMES.names, use_threads=False).aggregate([])
 
 
 def _named(images: pa.Table, identity_of: Callable[[pa.Array], pa.Array]) -> pa.Table:
@@ -116,10 +141,10 @@ def _of_flickr(addresses: pa.Array) -> pa.Array:
     return pc.replace_with_mask(pa.nulls(len(addresses), pa.string()), there, theirs)
 
 
-def _ok(known: Register, cut: partitions.Cut, image_ids: pa.ChunkedArray) -> pa.Array:
+def _ok(known: Register, shard_bits: int, image_ids: pa.ChunkedArray) -> pa.Array:
     """Return those of some keys under which the ledger has a picture."""
     found = [pa.array([], KEY)]
-    for generations, of_shard in _by_shard(known, cut, image_ids):
+    for generations, of_shard in _by_shard(known, shard_bits, image_ids):
         ledger = state.standing(generations, columns=("image_id", "status"))
         mine = pc.and_(pc.equal(ledger["status"], OK), pc.is_in(ledger["image_id"], of_shard))
         found.append(ledger["image_id"].filter(mine).combine_chunks())
@@ -127,12 +152,12 @@ def _ok(known: Register, cut: partitions.Cut, image_ids: pa.ChunkedArray) -> pa.
 
 
 def _by_shard(
-    known: Register, cut: partitions.Cut, image_ids: pa.ChunkedArray
+    known: Register, shard_bits: int, image_ids: pa.ChunkedArray
 ) -> Iterator[tuple[tuple[Generation, ...], pa.Array]]:
     """Yield the generations of each fetch shard that has any, and those keys that are its own: to look among all takes long."""
     of_shard: dict[int, list[bytes]] = defaultdict(list)
     for key in image_ids.to_pylist():
-        of_shard[keys.partition_of(key, cut.shard_bits)].append(key)
+        of_shard[keys.partition_of(key, shard_bits)].append(key)
     for shard in sorted(of_shard.keys() & {*known.shards}):
         yield known.of(shard), pa.array(of_shard[shard], KEY)
 

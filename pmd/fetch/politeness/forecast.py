@@ -24,9 +24,12 @@ IMAGE_S: Final = 0.36
 #: Images a second of one lane on a core of its own, resized: 520 in two lanes (docs/benchmarks/pictures.md, Fetching).
 LANE_IMAGES_PER_S: Final = 260.0
 
-#: In the place of a host group: images of archives, and those of more hosts than are known. No host holds them up.
+#: In the place of a host group: images of archives, those that the store has under another key, and those of more hosts than
+#: are known. No host holds them up.
 ARCHIVES: Final = "(archives)"
+STORE: Final = "(the store)"
 MANY: Final = "(many hosts)"
+_UNHURRIED: Final = frozenset({ARCHIVES, STORE, MANY})
 
 #: What bounds the images a second of a host or lane; the first two are options of `fetch.per_host`.
 Limit = Literal["requests_per_s", "connections", "concurrency", "machine"]
@@ -41,7 +44,7 @@ class Pace(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """The images of one fetch shard: host group, `ARCHIVES` or `MANY` → how many.
+    """The images of one fetch shard: host group, `ARCHIVES`, `STORE` or `MANY` → how many.
 
     `unasked` have no location, or none that may be asked: they end at once.
     """
@@ -88,7 +91,7 @@ class Forecast:
     @property
     def slowest(self) -> HostForecast | None:
         """The host group that decides how long the fetch takes; None where the lanes themselves do."""
-        named = next((host for host in self.hosts if host.host not in {ARCHIVES, MANY}), None)
+        named = next((host for host in self.hosts if host.host not in _UNHURRIED), None)
         return named if named is not None and named.hours >= self.lane_hours else None
 
 
@@ -129,10 +132,10 @@ def forecast(shards: Iterable[Shard], options: FetchOptions) -> Forecast:
         lane = shares.lane_of(shard.number, lanes)
         by_lane[lane].update(shard.images)
         unasked += shard.unasked
-        slowest = max((count for host, count in shard.images.items() if host not in {ARCHIVES, MANY}), default=0)
+        slowest = max((count for host, count in shard.images.items() if host not in _UNHURRIED), default=0)
         seconds[lane] += max(slowest / pace[lane].images_per_s, sum(shard.images.values()) / through.images_per_s)
     estimates = [
-        _host(host, [counts[host] for counts in by_lane], [through] * lanes if host in {ARCHIVES, MANY} else pace)
+        _host(host, [counts[host] for counts in by_lane], [through] * lanes if host in _UNHURRIED else pace)
         for host in set().union(*by_lane)
     ]
     lane_hours = max((counts.total() for counts in by_lane), default=0) / through.images_per_s / 3600

@@ -116,8 +116,15 @@ def plan(config: Config) -> dict[str, Any]:
         "assumptions": [
             *(assumptions.ASSUMPTIONS if fetch.hosts else ()),
             *([assumptions.OF_ADOPTED] if fetch.hosts and config.fetch.adopt else ()),
+            *([assumptions.OF_STORE] if any(host.host == forecast.STORE for host in fetch.hosts) else ()),
             *assumptions.guesses(
-                found, fetched, images.to_fetch if alive_basis == "guess" else known(0), pictures_basis, written
+                found,
+                fetched,
+                images.to_fetch if alive_basis == "guess" else known(0),
+                pictures_basis,
+                written,
+                has_ledger=images.settled > 0,
+                has_lists=bool(config.suppression),
             ),
         ],
     }

@@ -39,6 +39,20 @@ _OF_HOSTS: Final = (
 OF_ADOPTED: Final = (
     "what `adopt` names is not looked into: images that it has are counted as to fetch, and will take no time"
 )
+#: Where some images are the store's already.
+OF_STORE: Final = (
+    f"what the store has of an image under another identity is taken over, as {forecast.STORE}, and nobody is asked for it: "
+    "where its bytes are damaged or on a blocklist, the web is"
+)
+#: Where a source is not read whole, and …
+_OF_OTHER_NAMES: Final = (
+    "images to fetch are at most so many: what the store has of an image under another identity is taken over, and is counted "
+    "here as to be asked for"
+)
+_OF_KEPT_OUT: Final = (
+    "images are at most so many: pictures of rows that suppression lists drop leave wherever they are shown, and of a source "
+    "that is not curated yet only the rows that were read tell them"
+)
 _OF_SAMPLES: Final = (
     f"what was not read of annotation files is like what was: {sampling.WINDOWS} places of {sampling.WINDOW_BYTES >> 10} kB of "
     f"plain lines, {sampling.BLOCKS} blocks of bzip2, the first rows in {sampling.DOCUMENTS} documents of what must be read "
@@ -47,7 +61,14 @@ _OF_SAMPLES: Final = (
 
 
 def guesses(
-    found: Sequence[SourceFigures], fetched: Estimate, by_guess: Estimate, pictures_basis: str, written: Written
+    found: Sequence[SourceFigures],
+    fetched: Estimate,
+    by_guess: Estimate,
+    pictures_basis: str,
+    written: Written,
+    *,
+    has_ledger: bool,
+    has_lists: bool,
 ) -> list[str]:
     """Return what is guessed, in words.
 
@@ -57,12 +78,17 @@ def guesses(
         by_guess: Those to fetch of which it is guessed how many are still there.
         pictures_basis: Where the sizes of pictures come from.
         written: What the shards come to.
+        has_ledger: Whether anything was fetched before.
+        has_lists: Whether suppression lists hold.
     """
+    is_read = all(item.basis in {"committed", "counted"} for item in found)
     guesses = [
         _OF_SAMPLES if any(item.basis == "sampled" for item in found) else "",
         _OF_HOSTS if any(item.basis in {"published", "Table 2"} for item in found) else "",
         _OF_LINKS if by_guess.rounded().value else "",
         _OF_PICTURES if "guess" in {pictures_basis, written.bytes_basis} and fetched.value else "",
         _OF_COPIES if written.basis == "guess" and fetched.value else "",
+        _OF_OTHER_NAMES if has_ledger and not is_read else "",
+        _OF_KEPT_OUT if has_lists and not is_read else "",
     ]
     return [said for said in guesses if said]

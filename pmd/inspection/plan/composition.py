@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -78,6 +79,20 @@ def first_groups(locations: pa.ChunkedArray, group_of: Callable[[str], str]) -> 
     names = pc.if_else(local, forecast.ARCHIVES, host).dictionary_encode().combine_chunks()
     groups = [name if name == forecast.ARCHIVES else group_of(name) for name in names.dictionary.to_pylist()]
     return [*(groups[index] for index in names.indices.to_pylist()), *[""] * (len(locations) - len(there))]
+
+
+def counts_of(images: pa.Table, group_of: Callable[[str], str], taken_over: pa.Array) -> Counter[str]:
+    """Return how many images each host group is asked for first; "" for none, `forecast.STORE` of those that it has already.
+
+    Args:
+        images: `image_id` and `locations`.
+        group_of: See `group_of`.
+        taken_over: The images that the store has under another key.
+    """
+    theirs = pc.is_in(images["image_id"], value_set=taken_over)
+    counts = Counter(first_groups(images["locations"].filter(pc.invert(theirs)), group_of))
+    stored = pc.sum(theirs).as_py() or 0
+    return counts + Counter({forecast.STORE: stored})
 
 
 def group_of(config: Config) -> Callable[[str], str]:

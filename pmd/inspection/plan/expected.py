@@ -113,6 +113,7 @@ class _Looked(Known):
     pieces: tuple[Piece, ...] = ()
     fraction: float = 1.0
     left_out: frozenset[bytes] = frozenset()  # evaluation images, as far as they were met
+    kept_out: pa.Table | None = None  # KEPT_OUT of rows that were read, and that curate will drop
 
     @property
     def known(self) -> dict[str, Any]:
@@ -323,6 +324,7 @@ def _from_sample(config: Config, source: SourceConfig, files: Sequence[InputFile
         sample.pieces,
         sample.fraction,
         frozenset(images_needs.evaluation_images(sample.rejected)),
+        sample.kept_out,
     )
 
 
@@ -352,10 +354,12 @@ class _Meeting:
         left_out: frozenset[bytes] = frozenset()
         if config.images.evaluation_copies == "reject":
             left_out = images_rules.reached(frozenset().union(*(item.left_out for item in looked)), links)
+        of_read = [item.kept_out for item in looked if item.kept_out is not None]
+        kept = kept_out.standing(config.root, lists.standing(config.root, config.suppression), of_read)
         return cls(
             Aliases.of(told),
-            images_rules.widened(images_rules.Takedown.of(images_needs.taken_down(config)), links),
-            kept_out.standing(config.root, lists.standing(config.root, config.suppression)),
+            images_rules.taken_down(images_needs.taken_down(config), kept, links),
+            kept,
             pa.array(sorted(left_out), KEY),
             tuple(scores.put(rule.file, rule.keep, rule.missing, spools.folder()).mapped() for rule in config.scores),
             group_of(config),

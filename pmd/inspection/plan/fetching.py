@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 import pyarrow as pa
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from pmd import flow
 from pmd.config import Config
 from pmd.config.asked import Asked
+from pmd.fetch.adoption import renamed
 from pmd.fetch.ledger import partitions, state
 from pmd.fetch.politeness import forecast
 from pmd.inspection.plan import composition
@@ -20,6 +21,7 @@ from pmd.inspection.plan.composition import Composition
 from pmd.schema.statuses import OK
 from pmd.schema.tables import BARE_VIEWS, KEY
 from pmd.store import register
+from pmd.store.register import Register
 
 #: Views that tell what shards make of images; parts are cut by hashes, so that the first ones are as good as any.
 _VIEWS: Final = 100_000
@@ -54,13 +56,14 @@ def counted(config: Config) -> Counted:
     layout = partitions.cut(config.root)
     known = register.current(config.root)
     of_source: Counter[str] = Counter()
-    shards: list[forecast.Shard] = []
+    shards: dict[int, Counter[str]] = {}
+    otherwise: dict[int, _Called] = {}
     images = ok = settled = 0
     seen: list[tuple[pa.Table, pa.Table]] = []
     seen_images = 0
     for part in range(2**layout.part_bits):
         mine = partitions.read_images(
-            config.root, part, ("image_id", "locations", "sources", "has_region", "fetch_shard")
+            config.root, part, ("image_id", "identity", "locations", "sources", "has_region", "fetch_shard")
         )
         images += mine.num_rows
         of_source.update(mine["sources"].combine_chunks().flatten().to_pylist())
@@ -69,7 +72,7 @@ def counted(config: Config) -> Counted:
             seen.append((mine.select(["image_id", "has_region"]), views))
             seen_images += mine.num_rows
         for number in layout.shards(part):
-            rows = mine.filter(pc.equal(mine["fetch_shard"], number)).select(["image_id", "locations"])
+            rows = mine.filter(pc.equal(mine["fetch_shard"], number)).select(["image_id", "identity", "locations"])
             if not rows.num_rows:
                 continue
             ledger = state.standing(known.of(number))
@@ -81,21 +84,64 @@ def counted(config: Config) -> Counted:
             ok += pc.sum(pc.equal(done["status"], OK)).as_py() or 0
             settled += done.num_rows
             if todo.num_rows:
-                counts = Counter(composition.first_groups(todo["locations"], group_of))
-                unasked = counts.pop("", 0)
-                shards.append(forecast.Shard(number, counts, unasked))
+                shards[number] = Counter(composition.first_groups(todo["locations"], group_of))
+                called = _called_otherwise(known, rows, todo)
+                otherwise |= {number: called} if called is not None else {}
+    _take_over(known, layout.shard_bits, shards, otherwise, group_of)
     schema = BARE_VIEWS.empty_table()
     described = pa.concat_tables([views for _, views in seen]) if seen else schema
     listed = pa.concat_tables([table for table, _ in seen]) if seen else pa.table({"image_id": [], "has_region": []})
     return Counted(
         images,
         of_source,
-        tuple(shards),
+        tuple(forecast.Shard(number, counts, counts.pop("", 0)) for number, counts in shards.items()),
         ok,
         settled,
         composition.composition(listed, described, Asked.of(config, flow.SHARD.name)),
         seen_images == images,
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Called:
+    """Images of a fetch shard that are to be fetched, and have or had another identity by one of their places."""
+
+    names: pa.Table  # `renamed.names_of`
+    todo: pa.Table  # with the locations that are asked
+
+
+def _called_otherwise(known: Register, rows: pa.Table, todo: pa.Table) -> _Called | None:
+    """Return the images of `todo` that may stand in the ledger under another key, by all that is known of them in `rows`."""
+    if not known.shards:
+        return None
+    names = renamed.names_of(rows.filter(pc.is_in(rows["image_id"], value_set=todo["image_id"].combine_chunks())))
+    return _Called(names, todo.filter(pc.is_in(todo["image_id"], value_set=names["image_id"].combine_chunks())))
+
+
+def _take_over(
+    known: Register,
+    shard_bits: int,
+    shards: dict[int, Counter[str]],
+    otherwise: Mapping[int, _Called],
+    group_of: Callable[[str], str],
+) -> None:
+    """Count what the store has under another key as the store's, in place: each ledger is looked through once for all shards."""
+    if not otherwise:
+        return
+    there = renamed.in_store(known, shard_bits, pa.concat_tables([called.names for called in otherwise.values()]))
+    for number, called in otherwise.items():
+        theirs = called.todo.filter(pc.is_in(called.todo["image_id"], value_set=there))
+        shards[number].subtract(composition.first_groups(theirs["locations"], group_of))
+        shards[number] += Counter({forecast.STORE: theirs.num_rows})  # which leaves out what is 0
+
+
+def taken_over(known: Register, shard_bits: int, images: pa.Table) -> pa.Array:
+    """Return those of some images that are to be fetched which the store has under another key: nobody is asked for them.
+
+    A lane finds out whether the picture is whole and on no blocklist, else the web is asked after all.
+    """
+    names = renamed.names_of(images) if known.shards else None
+    return pa.array([], KEY) if names is None else renamed.in_store(known, shard_bits, names)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,7 +23,7 @@ from pmd.inspection.plan.composition import Composition
 from pmd.inspection.plan.estimates import Estimate, known
 from pmd.inspection.plan.expected import Expected, SourceFigures
 from pmd.inspection.plan.fetching import Counted, Ledger
-from pmd.store import root
+from pmd.store import register, root
 
 #: Images of 100 links that are still there, and between what: published rates for web images are 57 to 70 %; upstream's own
 #: stores (COCO's, Visual Genome's, Open Images', YFCC100M's buckets, Wikimedia) keep nearly all.
@@ -87,7 +87,10 @@ def _seen(config: Config, looked: Expected) -> Images:
     ids = looked.images["image_id"].combine_chunks()
     before = fetching.ledger(config.root, frozenset(ids.to_pylist()))
     left = looked.images.filter(pc.invert(pc.is_in(ids, value_set=pa.array(sorted(before.known), ids.type))))
-    of_host = Counter(composition.first_groups(left["locations"], composition.group_of(config)))
+    # Before ROOT is made nothing stands under another key.
+    bits = int((root.identity(config.root) or {}).get("fetch_shard_bits", 0))
+    there = fetching.taken_over(register.current(config.root), bits, left)
+    of_host = composition.counts_of(left, composition.group_of(config), there)
     return Images(
         "counted",
         known(len(ids)),
@@ -176,7 +179,7 @@ def share_alive(config: Config, images: Images, found: Sequence[SourceFigures]) 
     if not all_of:
         return known(1), images.basis
     by_kind = {
-        known(1): counts[forecast.ARCHIVES],
+        known(1): counts[forecast.ARCHIVES] + counts[forecast.STORE],
         known(0): counts[""],
         _ALIVE_KEPT: sum(counts[name] for name in keepers),
     }

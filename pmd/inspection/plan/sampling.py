@@ -31,11 +31,11 @@ from pmd.curate import rules
 from pmd.formats import archives, bzip2, compression, metering, parquet
 from pmd.inspection.plan import estimates
 from pmd.inspection.plan.estimates import Estimate, Piece
-from pmd.schema.tables import JUDGED
+from pmd.schema.tables import JUDGED, KEPT_OUT
 from pmd.sources import named_tables
 from pmd.sources.contract import Chunk, InputFile
 from pmd.store import storage
-from pmd.suppression import lists
+from pmd.suppression import kept_out, lists
 
 #: Places in the plain files of lines of a source, and bytes of each: 8 MB in all, read whole where there is no more.
 WINDOWS: Final = 16
@@ -80,6 +80,7 @@ class Sample:
         pairs: `PAIRS` among them.
         rejected: `REJECTED` among them.
         pieces: The images of the rows that are kept, in the order of the files.
+        kept_out: `KEPT_OUT` of those that suppression lists drop.
     """
 
     rows: Estimate
@@ -89,6 +90,7 @@ class Sample:
     pairs: pa.Table
     rejected: pa.Table
     pieces: tuple[Piece, ...]
+    kept_out: pa.Table
 
     @property
     def fraction(self) -> float:
@@ -113,8 +115,11 @@ def of_source(config: Config, source: SourceConfig, files: Sequence[InputFile]) 
     judged = [batch for reading in readings for batch in reading.judged]
     table = pa.Table.from_batches(judged, schema=JUDGED)
     settled = rules.resolve(source.name, table, Asked.of(config, flow.CURATE.name))
+    of_dropped = KEPT_OUT.empty_table()
     if config.suppression:
-        settled, _ = settled.parted(lists.read(lists.digests(config.suppression)))
+        held = lists.read(lists.digests(config.suppression))
+        settled, dropped = settled.parted(held)
+        of_dropped = kept_out.of(held, dropped.pairs, dropped.rejected)
     whole = all(reading.whole for reading in readings)
     rows = estimates.total(map(_rows, kinds))
     kept = (
@@ -128,6 +133,7 @@ def of_source(config: Config, source: SourceConfig, files: Sequence[InputFile]) 
         pairs=settled.pairs,
         rejected=settled.rejected,
         pieces=tuple(piece for piece in _placed(kinds)),
+        kept_out=of_dropped,
     )
 
 

@@ -7,6 +7,7 @@ import hashlib
 import random
 import re
 import shutil
+import types
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from pmd import cli, config, manifests, sources
 from pmd.fetch.ledger import partitions, state
 from pmd.fetch.politeness import forecast, shares
 from pmd.inspection import plan, status
-from pmd.inspection.plan import estimates, expected, published, sampling, sizes
+from pmd.inspection.plan import assumptions, estimates, expected, published, sampling, sizes
 from pmd.inspection.plan.render import _time
 from pmd.manifests.select import human_bytes
 from pmd.store import commits, parquet_files, root
@@ -585,6 +586,25 @@ def test_rows_that_dedupe_or_takedowns_remove_are_no_images(tmp_path: Path) -> N
     found = plan.plan(chosen)
     assert (found["pairs"], found["taken"], found["images"]) == (9, 7, 7)
     assert "pairs taken on" in plan.render(found)
+
+
+@pytest.mark.parametrize("basis", ["committed", "counted", "sampled", "published"])
+@pytest.mark.parametrize(("has_ledger", "has_lists"), [(True, False), (False, True), (False, False)])
+def test_what_only_the_rows_that_were_not_read_tell_is_said_to_be_at_most(
+    basis: str, has_ledger: bool, has_lists: bool
+) -> None:
+    found: list[Any] = [types.SimpleNamespace(basis=basis), types.SimpleNamespace(basis="counted")]
+    written: Any = types.SimpleNamespace(basis="", bytes_basis="")
+    nothing = estimates.known(0)
+    said = assumptions.guesses(
+        found, nothing, nothing, "committed", written, has_ledger=has_ledger, has_lists=has_lists
+    )
+    is_read = basis in {"committed", "counted"}
+    told = [line.split(":")[0] for line in said if "at most" in line]
+    assert told == [
+        *(["images to fetch are at most so many"] if has_ledger and not is_read else []),
+        *(["images are at most so many"] if has_lists and not is_read else []),
+    ]
 
 
 def test_a_picture_that_is_named_by_its_bytes_is_no_image_once_the_ledger_knows_it(tmp_path: Path) -> None:
