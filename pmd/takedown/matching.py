@@ -3,8 +3,8 @@
 A user or a host means all images of his or its pairs. An image means all its pairs, whichever source has them. What has
 the same bytes, looks alike, or stands in the same group of duplicates, is the same picture and goes with it; but not what
 shares the bytes of a host's placeholder: these are strangers. A placeholder is told by how many images have its bytes, whether
-or not dedupe is asked to look for such. The list keeps whose it was found to be: with each takedown fewer have it, and when nine
-were left the next request took the pictures of eight strangers along.
+or not dedupe is asked to look for such. The list keeps which bytes were found so: with each takedown fewer images have them, and
+when nine were left, the next request took the pictures of eight strangers along.
 """
 
 from __future__ import annotations
