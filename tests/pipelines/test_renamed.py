@@ -112,9 +112,8 @@ def test_a_plan_asks_nobody_for_what_the_store_has_under_another_identity(tmp_pa
     assert [one["images_basis"] for one in told] == ["counted", "counted", "committed"]
     for one in told:
         assert one["to_fetch"] == 1
-        assert [(host["host"], host["images"], host["limit"]) for host in one["fetch"]["hosts"]] == [
-            (forecast.STORE, 1, "machine")
-        ]
+        assert [(host["host"], host["images"]) for host in one["fetch"]["hosts"]] == [(forecast.STORE, 1)]
+        assert one["fetch"]["slowest"]["host"] is None
         assert one["fetch"]["unasked"] == 0
         assert assumptions.OF_STORE in one["assumptions"]
     assert web.log == []
