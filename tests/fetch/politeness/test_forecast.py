@@ -11,7 +11,7 @@ import pytest
 from pmd.config.options import FetchOptions, PerHost
 from pmd.errors import ConfigError
 from pmd.fetch.politeness import forecast, hosts, shares
-from pmd.fetch.politeness.forecast import ARCHIVES, MANY, Shard
+from pmd.fetch.politeness.forecast import ARCHIVES, MANY, STORE, Shard
 from pmd.fetch.politeness.slots import Slots
 from pmd.text import urls
 
@@ -169,12 +169,13 @@ def test_img2dataset_spares_no_host() -> None:
 
 
 def test_archives_and_strangers_are_held_up_by_no_host() -> None:
-    counts = {ARCHIVES: 6000, MANY: 4000, "a.test": 100}
+    counts = {ARCHIVES: 5000, STORE: 1000, MANY: 4000, "a.test": 100}
     found = forecast.forecast([Shard(0, counts, unasked=7)], chosen(concurrency=1000))
     assert found.hours * 3600 == pytest.approx(10_100 / forecast.LANE_IMAGES_PER_S)
     assert (found.slowest, found.lane_limit, found.unasked) == (None, "machine", 7)
     assert {host.host: host.limit for host in found.hosts} == {
         ARCHIVES: "machine",
+        STORE: "machine",
         MANY: "machine",
         "a.test": "requests_per_s",
     }
