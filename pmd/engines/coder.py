@@ -16,6 +16,8 @@ from apache_beam import coders
 #: Bytes up to which a batch is not compressed.
 _SMALL: Final = 4096
 _OPTIONS: Final = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+#: Of whole numbers alone, which LZ4 packs hardly at all: references to rows are such, and the local runner keeps several copies.
+_OPTIONS_OF_NUMBERS: Final = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
 
 
 class _Encoded(threading.local):
@@ -38,7 +40,7 @@ class RecordBatchCoder(coders.Coder):  # type: ignore[misc]
     def encode(self, value: pa.RecordBatch) -> bytes:
         """Return the batch as an IPC stream."""
         sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, value.schema, options=_OPTIONS if value.nbytes > _SMALL else None) as writer:
+        with pa.ipc.new_stream(sink, value.schema, options=_options(value)) as writer:
             writer.write_batch(value)
         encoded: bytes = sink.getvalue().to_pybytes()
         _encoded.bytes += len(encoded)
@@ -62,6 +64,13 @@ class RecordBatchCoder(coders.Coder):  # type: ignore[misc]
 
     def __hash__(self) -> int:
         return hash(type(self))
+
+
+def _options(batch: pa.RecordBatch) -> pa.ipc.IpcWriteOptions | None:
+    """Return how a batch is packed."""
+    if batch.nbytes <= _SMALL:
+        return None
+    return _OPTIONS_OF_NUMBERS if all(map(pa.types.is_integer, batch.schema.types)) else _OPTIONS
 
 
 coders.registry.register_coder(pa.RecordBatch, RecordBatchCoder)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
 import pytest
 from apache_beam import coders
@@ -16,6 +17,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from pmd import flow
 from pmd.engines.coder import RecordBatchCoder
 from pmd.engines.transforms import create
+from pmd.store import exchange
 from tests.pipelines import building
 
 #: One of each stage, and those that fetch and dedupe have beside theirs.
@@ -93,6 +95,17 @@ def test_a_slice_is_carried_without_its_parent() -> None:
     encoded = RecordBatchCoder().encode(some)
     assert len(encoded) < 2000
     assert RecordBatchCoder().decode(encoded).equals(some)
+
+
+def test_references_to_rows_take_a_third_of_their_bytes() -> None:
+    """A runner keeps several copies of them, and there are as many as buffers times partitions."""
+    lengths = np.random.default_rng(0).integers(8_000, 18_000, 3 * 1024)
+    columns = [np.tile(np.arange(1024), 3), np.full(len(lengths), 2**62 + 12345), np.cumsum(lengths), lengths]
+    arrays = [pa.array(column).cast(field.type) for column, field in zip(columns, exchange.RUNS, strict=True)]
+    runs = pa.RecordBatch.from_arrays(arrays, schema=exchange.RUNS)
+    encoded = RecordBatchCoder().encode(runs)
+    assert 3 * len(encoded) < runs.nbytes == 28 * len(lengths)
+    assert RecordBatchCoder().decode(encoded).equals(runs)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 3])
