@@ -37,11 +37,12 @@ from pmd.engines import counters, ends, mistakes, progress, workers
 from pmd.errors import NetworkError, PmdError, WorkerFault
 from pmd.fetch.adoption import adopt, renamed
 from pmd.fetch.adoption.img2dataset import Img2dataset
+from pmd.fetch.clock import utc_now
 from pmd.fetch.generations import store
 from pmd.fetch.generations.reports import Done, Reports
 from pmd.fetch.generations.waiting import Waiting
 from pmd.fetch.lane import leases, stopping
-from pmd.fetch.lane.engine import Lane, utc_now
+from pmd.fetch.lane.engine import Lane
 from pmd.fetch.lane.stopping import Stop
 from pmd.fetch.ledger import partitions, state
 from pmd.fetch.lists import blocklists, reference_lists

@@ -39,11 +39,11 @@ from pmd.config.options import FetchOptions
 from pmd.errors import ConfigError, InputError, PmdError
 from pmd.fetch import outcome
 from pmd.fetch.adoption import adopt, img2dataset_program
+from pmd.fetch.clock import Clock, utc_now
 from pmd.fetch.http import addresses, receiving, trust
 from pmd.fetch.http.answer import Answer
-from pmd.fetch.http.client import Clock
 from pmd.fetch.http.head import Head
-from pmd.fetch.lane.engine import CODEC_THREADS, Lane, Progress, utc_now
+from pmd.fetch.lane.engine import CODEC_THREADS, Lane, Progress
 from pmd.fetch.lane.images import Image, images_of
 from pmd.fetch.lane.judging import Judged, form_of, judge, limits_of
 from pmd.fetch.lane.recording import lost, settled
