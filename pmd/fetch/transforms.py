@@ -51,7 +51,7 @@ from pmd.fetch.politeness import policies, shares
 from pmd.schema import keys
 from pmd.store import shortage, storage
 from pmd.terminal import endings
-from pmd.text import urls
+from pmd.text import domain_names
 
 #: Seconds in which this process hears of a signal that a lane has heard of.
 _SIGNAL_S: Final = 0.5
@@ -266,7 +266,7 @@ _SCHEME: Final = len("https://")
 @functools.lru_cache(maxsize=4096)
 def _domain_of(beginning: str) -> str | None:
     host = urlsplit(beginning).hostname
-    return urls.registrable_domain(host) if host else None
+    return domain_names.registrable_domain(host) if host else None
 
 
 def lane_name(lane: int) -> str:

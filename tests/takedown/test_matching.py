@@ -41,7 +41,7 @@ from pmd.store.standing import Standing
 from pmd.suppression import lists, people, rows
 from pmd.suppression.lists import Suppression
 from pmd.takedown import matching, prove, purge, receipts, requests
-from pmd.text import urls
+from pmd.text import url_identity, urls
 from tests import tiny_root
 
 
@@ -51,7 +51,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Config:
 
 
 def image(url: str) -> bytes:
-    return keys.image_id(str(urls.identity_one(url)))
+    return keys.image_id(str(url_identity.of_one(url)))
 
 
 C1, C2, C3, C4 = map(image, (tiny_root.C1, tiny_root.C2, tiny_root.C3, tiny_root.C4))

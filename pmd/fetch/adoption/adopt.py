@@ -40,7 +40,7 @@ from pmd.schema import keys
 from pmd.schema.statuses import OK
 from pmd.schema.tables import KEY
 from pmd.store import exchange, storage
-from pmd.text import urls
+from pmd.text import url_identity, urls
 
 #: What is known of the pictures of all shards, in order of image_id.
 INDEX: Final = pa.schema(
@@ -151,8 +151,8 @@ def _names(images: pa.Table) -> pa.Table:
     flat, whose = places.flatten(), pc.list_parent_indices(places)
     identities, url = images["identity"].chunk(0).take(whose), flat.field("url")
     on_web = pc.not_equal(flat.field("kind"), "archive").to_numpy(zero_copy_only=False)
-    others = pa.array(on_web & ~urls.is_of(identities, url))
-    said = urls.identity(url.filter(others))
+    others = pa.array(on_web & ~url_identity.is_the_url(identities, url))
+    said = url_identity.of(url.filter(others))
     odd = pc.fill_null(pc.not_equal(said, identities.filter(others)), fill_value=False)
     whose = whose.filter(others).filter(odd)
     ids = images["image_id"].chunk(0).take(whose)
@@ -350,7 +350,7 @@ def _is_copy(size: Sequence[int | None], whole: Sequence[int | None], form: code
 
 def _entries(path: str, odd: samples.Odd, max_bytes: int | None) -> Iterator[dict[str, Any]]:
     for sample in samples.read(path, odd, max_bytes=max_bytes):
-        identity = urls.identity_one(sample.url)
+        identity = url_identity.of_one(sample.url)
         if identity is not None:
             yield {
                 "image_id": keys.image_id(identity),

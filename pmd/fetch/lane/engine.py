@@ -50,8 +50,8 @@ from pmd.store import shortage
 #: Threads that decode and encode in one lane. Measured on two cores: a third one gains nothing.
 CODEC_THREADS: Final = 2
 
-#: Files that a lane opens at most, where the system allows it: several times the connections that it can have (`_KEPT_CONNECTIONS`), and
-#: no more than macOS gives to one process.
+#: Files that a lane opens at most, where the system allows it: four times `_KEPT_CONNECTIONS`, and no more than macOS gives to
+#: one process.
 FILES: Final = 10_240
 
 #: Connections that are kept for the next image of their host, at most.
