@@ -38,6 +38,6 @@ def beside_the_others(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Manifest
     """Let it be one of the manifests; return it."""
     manifest = written(folder)
     every = {**load_all(), "postcards": manifest}
-    # By its name: `pmd.manifests.load` is the function.
-    monkeypatch.setattr(importlib.import_module("pmd.manifests.load"), "_load_folder", lambda _: every)
+    # By its name: `pmd.manifests.loading` is the function.
+    monkeypatch.setattr(importlib.import_module("pmd.manifests.loading"), "_load_folder", lambda _: every)
     return manifest

@@ -49,7 +49,7 @@ def manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> manifests.Manif
     (tmp_path / "postcards.toml").write_text(content, encoding="utf-8")
     found = manifests.load("postcards", tmp_path)
     every = {**manifests.load_all(), "postcards": found}
-    monkeypatch.setattr(importlib.import_module("pmd.manifests.load"), "_load_folder", lambda _: every)
+    monkeypatch.setattr(importlib.import_module("pmd.manifests.loading"), "_load_folder", lambda _: every)
     return found
 
 
