@@ -198,7 +198,7 @@ def _put_own(root_url: str, own: lists.List, more: lists.List) -> None:
         storage.sync_folders([path])
 
 
-def _make_anew(units: Sequence[_Unit], config: Config, flags: Sequence[str], say: Say) -> tuple[str, ...]:
+def _make_anew(units: Sequence[_Unit], config: Config, flags: Sequence[str], say: Say) -> tuple[tuple[str, str], ...]:
     """Make anew what is made of what was purged, as far as it stands; return which units were."""
     ran = tuple(unit.name for unit in units if _bring_up(unit.of(config), config, flags, say))
     build.retire(config, None, lambda step: say(f"{step.stage} {step.unit}: {step.why}"), Standing(config.root))

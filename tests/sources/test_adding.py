@@ -39,7 +39,8 @@ def example(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def test_it_reads_cards_and_drops_none(example: ModuleType, tmp_path: Path, read_all: ReadAll) -> None:
     path = tmp_path / "cards.jsonl"
-    path.write_text("".join(json.dumps(card) + "\n" for card in CARDS) + '{"id": 4, "fro', encoding="utf-8")
+    # A blank line is no row, as docs/sources.md says of all.
+    path.write_text("".join(json.dumps(card) + "\n\n \r\n" for card in CARDS) + '{"id": 4, "fro', encoding="utf-8")
     rows = read_all(example.SOURCE, path)
     assert [(row["source_id"], row["text"], row["reason"]) for row in rows] == [
         ("1", 'A "quoted" one', None),

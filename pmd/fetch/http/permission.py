@@ -77,7 +77,7 @@ class Permission:
         reserved = _fresh(self._files.known_reservation(origin), now) if self._options.tdmrep else None
         evidence = ["robots.txt is not asked for (fetch.robots = false)"]
         if self._options.robots:
-            policy = policy or await self._files.robots(origin)
+            policy = policy or await self._files.robots_txt(origin)
             found = await self._verdict(
                 policy, path, functools.partial(robots.verdict, policy, origin, path, self._agent)
             )

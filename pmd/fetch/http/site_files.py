@@ -78,7 +78,7 @@ class SiteFiles:
         """Return what is known of an origin's tdmrep.json, however long ago it was learnt."""
         return self._reservations.get(origin)
 
-    async def robots(self, origin: str) -> robots.Policy:
+    async def robots_txt(self, origin: str) -> robots.Policy:
         """Ask for an origin's robots.txt and return what it says; one image asks for all of them."""
         return await self._asked(self._policies, origin, _ROBOTS_PATH)
 
