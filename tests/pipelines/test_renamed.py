@@ -162,7 +162,7 @@ def test_what_an_earlier_version_called_by_its_url_is_not_asked_for_again(
     for number, url in enumerate(ONCE_BY_URL):
         web.routes[urls.without_credentials(url).removeprefix("http://")] = reply(photo(640, 480, seed=number))
     with monkeypatch.context() as earlier:
-        earlier.setattr(urls, "identity", once)
+        earlier.setattr(url_identity, "of", once)
         run(chosen)
     before = {str(once(pa.array([url]))[0]): str(url_identity.of_one(url)) for url in ONCE_BY_URL}
     assert not before.keys() & {*before.values()}
