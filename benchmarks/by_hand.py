@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from pmd.sources import yfcc100m
+from pmd.sources import multimedia_commons, yfcc100m
 from pmd.text import cleaning, language, urls
 
 _SOURCE: Final = "conceptual_12m"
@@ -233,7 +233,7 @@ def polars_yfcc(lines: str, folder: Path) -> dict[str, int]:
             identity="identity",
             also=pl.lit(None, pl.String),
             file_name=pl.lit(None, pl.String),
-            mirrors=by(urls.yfcc_mirror_lists, "downloadurl", "hash", gives=pl.List(pl.String)),
+            mirrors=by(multimedia_commons.mirror_lists, "downloadurl", "hash", gives=pl.List(pl.String)),
             width_px=pl.lit(None, pl.Int32),
             height_px=pl.lit(None, pl.Int32),
             region=pl.lit(None, pl.List(pl.Float64)),
@@ -305,7 +305,7 @@ def duckdb_yfcc(lines: str, folder: Path) -> dict[str, int]:
         )
     made.create_function(
         "mirrors",
-        lambda of, hashes: urls.yfcc_mirror_lists(whole(of), whole(hashes)),
+        lambda of, hashes: multimedia_commons.mirror_lists(whole(of), whole(hashes)),
         ["varchar", "varchar"],
         "varchar[]",
         type=PythonUDFType.ARROW,

@@ -35,6 +35,7 @@ from PIL import Image
 
 from benchmarks.scaling.measuring import Watch, tree
 from pmd import config
+from pmd.fetch.clock import utc_now
 from pmd.fetch.generations import claims, store
 from pmd.fetch.ledger import partitions
 from pmd.fetch.outcome import Attempt, Fetched
@@ -171,7 +172,7 @@ class _Lane:
         """Yield each image settled; see `pmd.fetch.lane.engine.Lane.fetch`."""
         fates, kinds = (_drawn(images["image_id"], 100, seed).tolist() for seed in (1, 2))
         copies = _drawn(images["image_id"], max(1, images.num_rows * _COPIED_PERCENT // 100 // _OF_A_COPY), 3).tolist()
-        when = store.utc_now()
+        when = utc_now()
         for row, image_id in enumerate(images["image_id"].to_pylist()):
             url = images["locations"][row].as_py()[0]["url"]
             if fates[row] < _DEAD_PERCENT:

@@ -23,10 +23,11 @@ from pmd.engines.transforms import Cross, End, Meet, Spread, WriteCommit, create
 from pmd.errors import NetworkError
 from pmd.fetch import needs, summary
 from pmd.fetch.adoption import adopt, renamed
+from pmd.fetch.clock import utc_now
 from pmd.fetch.generations import claims, store
 from pmd.fetch.generations.reports import Reports
 from pmd.fetch.generations.waiting import Waiting
-from pmd.fetch.lane import engine, leases
+from pmd.fetch.lane import leases
 from pmd.fetch.ledger import asking, partitions
 from pmd.fetch.lists import reference_lists
 from pmd.fetch.reference_transforms import MeetNames, SpreadNames, WriteListed
@@ -102,7 +103,7 @@ def build(
             images=sum(pending.values()),
         )
         run = Run(first, time.monotonic() - start, told=loaded.told)
-        left = 0 if until is None or engine.utc_now() < until else sum(needs.pending_images(config, retry).values())
+        left = 0 if until is None or utc_now() < until else sum(needs.pending_images(config, retry).values())
         if left:
             logging.getLogger("pmd.notes").warning(summary.cut(left))
             summary.check({}, loaded.left_open)
@@ -176,7 +177,7 @@ def _download(
         retry,
         lanes,
         work,
-        began=engine.utc_now(),
+        began=utc_now(),
         epoch=lock.epoch,
         waiting=None if settle_unreached else waiting,
         index=index,

@@ -15,9 +15,9 @@ from pmd.config import Config
 from pmd.dedupe import rules as dedupe_rules
 from pmd.engines.progress import Total
 from pmd.engines.transforms import End, Spread, create, per_task
+from pmd.fetch.clock import utc_now
 from pmd.fetch.generations import claims, hashing, refusals
 from pmd.fetch.hash_transforms import HashShard
-from pmd.fetch.lane import engine
 from pmd.fetch.ledger import asking, partitions
 from pmd.fetch.transforms import shard_batch
 from pmd.schema import keys
@@ -46,7 +46,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> bool:
     first = {shard: standing.generations.next(shard) for shard in missing}
     known = claims.begin(standing.generations, sorted(missing), lock.epoch, lock.check)
     work = root.work_folder(config.root, "hashes")
-    hash_shard = HashShard(config.root, config.fetch.max_pixels, engine.utc_now(), lock.epoch, work)
+    hash_shard = HashShard(config.root, config.fetch.max_pixels, utc_now(), lock.epoch, work)
 
     def wire(pipeline: beam.Pipeline) -> Any:
         return (
@@ -75,7 +75,7 @@ def settle(config: Config, refused: refusals.Refusals) -> None:
     every = {image_id: refused[kept] for image_id, kept in alike if kept in refused} | dict(refused)
     cut = partitions.cut(config.root)
     lock = root.writing(config.root)
-    began = engine.utc_now()
+    began = utc_now()
     known = register.current(config.root)
     shards = sorted({keys.partition_of(image_id, cut.shard_bits) for image_id in every})
     first = {shard: known.next(shard) for shard in shards}

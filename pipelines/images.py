@@ -28,7 +28,7 @@ from pmd.terminal import bar
 def build(config: Config, flags: Sequence[str] = ()) -> None:
     """Run the pipeline and commit `images` and `views`."""
     asked, needed = Asked.of(config, flow.IMAGES.name), needs.of(config)
-    wanted, paths = needed.wanted, [path for _, path, _ in needed.pairs]
+    paths = [path for _, path, _ in needed.pairs]
     if "fetch_shard_bits" not in root.require(config.root):
         known = register.current(config.root)
         choose_cut(config.root, ((shard, known.of(shard)) for shard in known.shards), paths)
@@ -36,54 +36,51 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     rows = sum(file.rows for _, _, file in needed.pairs)
     bits = min(shard_bits, exchange.bits_for(rows, images_rules.PART_ROWS, most=images_rules.MOST_PART_BITS))
     tasks = exchange.tasks(((name, path), file.bytes) for name, path, file in needed.pairs)
-    work = root.work_folder(config.root, "images")
-    side = root.work_folder(config.root, "images-side")
-    paths_of = {name: [path for source, path, _ in needed.pairs if source == name] for name in needed.archives}
-    indexes = tuple(
-        (name, beside.write_index(archives, name, paths_of[name], side)) for name, archives in needed.archives.items()
-    )
+    work, side = (root.work_folder(config.root, name) for name in ("images", "images-side"))
+    views = root.views_folder(config.root)
     found = [batch for path in paths for batch in aliases.found(path)]
     known_links = aliases.links(found)
     listed = needs.taken_down(config)
     held = lists.digests(config.suppression) if needed.kept_out else ()
     kept = kept_out.read(needed.kept_out, held)
     links = takedowns.rejected_links(config.root, needed.sources) if listed or kept else set()
-    takedown = images_rules.taken_down(listed, kept, known_links | links)
-    held_out = beside.write_held_out(config.root, needed.left_out, known_links, side)
-    verdicts = tuple(scores.put(rule.file, rule.keep, rule.missing, side) for rule in config.scores)
-    views = root.views_folder(config.root)
+    spread = SpreadByImage(
+        work,
+        bits,
+        asked,
+        images_rules.taken_down(listed, kept, known_links | links),
+        _indexes(needed, side),
+        beside.write_aliases(found, side),
+        beside.write_held_out(config.root, needed.left_out, known_links, side),
+        tuple(scores.put(rule.file, rule.keep, rule.missing, side) for rule in config.scores),
+        needed.kept_out,
+        held,
+    )
+    gather = GatherPartition(needed.wanted.folder, views, bits, shard_bits, asked, work)
 
     def wire(pipeline: beam.Pipeline) -> Any:
         return (
             pipeline
             | "Files" >> create([file_batch(task) for task in tasks])
-            | "Images"
-            >> ByPartition(
-                SpreadByImage(
-                    work,
-                    bits,
-                    asked,
-                    takedown,
-                    indexes,
-                    beside.write_aliases(found, side),
-                    held_out,
-                    verdicts,
-                    needed.kept_out,
-                    held,
-                ),
-                GatherPartition(wanted.folder, views, bits, shard_bits, asked, work),
-                by_engine=config.engine.is_shuffling,
-            )
-            | "Commit" >> WriteCommit(CommitStage(work, targets(wanted, views, bits, shard_bits)))
+            | "Images" >> ByPartition(spread, gather, by_engine=config.engine.is_shuffling)
+            | "Commit" >> WriteCommit(CommitStage(work, targets(needed.wanted, views, bits, shard_bits)))
         )
 
     size = sum(file.bytes for _, _, file in needed.pairs)  # as they are: a row takes less than one of curate
-    running.run_and_commit(config.root, [views, wanted.folder], wire, flags, work, size)
+    running.run_and_commit(config.root, [views, needed.wanted.folder], wire, flags, work, size)
     storage.remove_tree(side)
     note = takedowns.note(listed, takedowns.unmatched(config.root, needed.sources, listed, links))
     for said in (note, _note_of_kept_out(views) if kept else None):
         if said is not None:
             logging.getLogger("pmd.notes").warning(said)
+
+
+def _indexes(needed: needs.Needs, side: str) -> tuple[tuple[str, str], ...]:
+    """Write down what is in the sources' archives of images; return where, by source."""
+    paths_of = {name: [path for source, path, _ in needed.pairs if source == name] for name in needed.archives}
+    return tuple(
+        (name, beside.write_index(archives, name, paths_of[name], side)) for name, archives in needed.archives.items()
+    )
 
 
 def _note_of_kept_out(views: str) -> str | None:

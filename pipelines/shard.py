@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -80,43 +81,26 @@ def _write(config: Config, flags: Sequence[str], *, keeps: bool) -> refusals.Ref
     tag = wanted[0].hash[:8]
 
     by_window = not storage.is_local(config.root)
-    cutting = CutPatches(folders, tag, asked, work) if keeps else CutShards(asked, work, by_window)
-    writing = (
-        WritePatch(config.root, folders, asked, work) if keeps else WriteShard(config.root, folders, tag, asked, work)
+    if keeps:
+        write = functools.partial(
+            _patched, CutPatches(folders, tag, asked, work), WritePatch(config.root, folders, asked, work)
+        )
+    else:
+        write = functools.partial(
+            _sharded, CutShards(asked, work, by_window), WriteShard(config.root, folders, tag, asked, work)
+        )
+    ordered = ByPartition(
+        SpreadViews(config.root, cut, bits, work),
+        OrderWindow(config.root, cut, bits, asked, wanted[0].folder, work, long_side_px),
+        by_engine=config.engine.is_shuffling,
     )
 
     def wire(pipeline: beam.Pipeline) -> Any:
-        windows = (
-            pipeline
-            | "Parts" >> create(part_batches(cut.part_bits))
-            | "Windows"
-            >> ByPartition(
-                SpreadViews(config.root, cut, bits, work),
-                OrderWindow(config.root, cut, bits, asked, wanted[0].folder, work, long_side_px),
-                by_engine=config.engine.is_shuffling,
-            )
-        )
-        counted = windows | "Count" >> Together() | "Cut" >> per_task(cutting)
-        written = (
-            counted
-            | "Shards" >> Only(PATCHES if keeps else SHARDS)
-            | "Spread" >> Spread()
-            # OUTPUTS, and SHARDS of what is handed on
-            | "Write" >> per_task(writing)
-        )
-        beside = (
-            counted | "Kept" >> Only(OUTPUTS)
-            if keeps
-            else written
-            | "Handed on" >> Only(SHARDS)
-            | "By shard" >> beam.Map(by_shard).with_output_types(tuple[int, pa.RecordBatch])
-            | "Both parts" >> beam.GroupByKey()
-            | "Joined" >> beam.Map(joined).with_output_types(pa.RecordBatch)
-            | "Write joined" >> per_task(writing)
-        )
+        windows = pipeline | "Parts" >> create(part_batches(cut.part_bits)) | "Windows" >> ordered
+        written = write(windows | "Count" >> Together())
         rejected = windows | "Rejected" >> beam.Map(window_outputs).with_output_types(pa.RecordBatch)
         return (
-            (written | "Files" >> Only(OUTPUTS), beside, rejected)
+            (*written, rejected)
             | "Outputs" >> beam.Flatten()
             | "Commit" >> WriteCommit(CommitStage(work, targets(wanted)))
         )
@@ -131,6 +115,29 @@ def _write(config: Config, flags: Sequence[str], *, keeps: bool) -> refusals.Ref
     size = running.image_bytes(partitions.image_files(config.root))
     running.run_and_commit(config.root, committed, wire, flags, work, size, is_void)
     return refused
+
+
+def _patched(cutting: CutPatches, writing: WritePatch, counted: Any) -> tuple[Any, Any]:
+    """Write the shards that change; return OUTPUTS of these, and of those that stay."""
+    cut = counted | "Cut" >> per_task(cutting)
+    written = cut | "Shards" >> Only(PATCHES) | "Spread" >> Spread() | "Write" >> per_task(writing)
+    return written | "Files" >> Only(OUTPUTS), cut | "Kept" >> Only(OUTPUTS)
+
+
+def _sharded(cutting: CutShards, writing: WriteShard, counted: Any) -> tuple[Any, Any]:
+    """Write all shards; return OUTPUTS of those that one worker has whole, and of those of which two have a part."""
+    cut = counted | "Cut" >> per_task(cutting)
+    # OUTPUTS, and SHARDS of what is handed on
+    written = cut | "Shards" >> Only(SHARDS) | "Spread" >> Spread() | "Write" >> per_task(writing)
+    beside = (
+        written
+        | "Handed on" >> Only(SHARDS)
+        | "By shard" >> beam.Map(by_shard).with_output_types(tuple[int, pa.RecordBatch])
+        | "Both parts" >> beam.GroupByKey()
+        | "Joined" >> beam.Map(joined).with_output_types(pa.RecordBatch)
+        | "Write joined" >> per_task(writing)
+    )
+    return written | "Files" >> Only(OUTPUTS), beside
 
 
 def main(argv: Sequence[str] | None = None) -> None:

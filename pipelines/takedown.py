@@ -151,7 +151,6 @@ def apply(
         hash_stored(config, flags, say)
     say("looking for what is named")
     own = lists.read_own(config.root)
-    own_path = lists.path_of(config.root)
     matched, more, held = _named(config, asked, standing, own)
     receipt = receipts.begin(
         config.root,
@@ -161,17 +160,12 @@ def apply(
         listed=commits.sha256(lists.to_bytes(more)),
         left=_left_of_killed(lock, config, own, standing),
     )
-    if more != own or not storage.exists(own_path):
-        storage.put(own_path, lists.to_bytes(more), private=True)
-        storage.sync_folders([own_path])
+    _put_own(config.root, own, more)
     config = lists.held(config)
     say("purging what was read and fetched")
     told = curate_needs.told_of_own(config.root)
     _purged(Purge(lock, held, lists.digests(config.suppression), told), config)
-    ran = [unit.name for unit in units if _bring_up(unit.of(config), config, flags, say)]
-    build.retire(config, None, lambda step: say(f"{step.stage} {step.unit}: {step.why}"), Standing(config.root))
-    if any(commits.read(root.publish_folder(config.root, name)) is not None for name in config.sources):
-        publish_folder.write(config)
+    ran = _make_anew(units, config, flags, say)
     lock.check()
     leftovers.remove(config.root, lock.epoch, lock.check)
     spools.folder()  # of processes that were killed on this machine nothing is left where this one's is
@@ -185,7 +179,7 @@ def apply(
     return Applied(
         done.requests,
         done.removed,
-        tuple(ran),
+        ran,
         versions,
         left,
         unmatched=done.unmatched,
@@ -194,6 +188,23 @@ def apply(
         without_hash=_without_hash(config.root) if asked else 0,
         shared=matched.shared_in_hex,
     )
+
+
+def _put_own(root_url: str, own: lists.List, more: lists.List) -> None:
+    """Write ROOT's own suppression list, where it is another now or not there; all that follows is decided by it alone."""
+    path = lists.path_of(root_url)
+    if more != own or not storage.exists(path):
+        storage.put(path, lists.to_bytes(more), private=True)
+        storage.sync_folders([path])
+
+
+def _make_anew(units: Sequence[_Unit], config: Config, flags: Sequence[str], say: Say) -> tuple[tuple[str, str], ...]:
+    """Make anew what is made of what was purged, as far as it stands; return which units were."""
+    ran = tuple(unit.name for unit in units if _bring_up(unit.of(config), config, flags, say))
+    build.retire(config, None, lambda step: say(f"{step.stage} {step.unit}: {step.why}"), Standing(config.root))
+    if any(commits.read(root.publish_folder(config.root, name)) is not None for name in config.sources):
+        publish_folder.write(config)
+    return ran
 
 
 def _left_of_killed(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
 import pytest
 
-from pmd.manifests import Manifest, load, load_all
+from pmd.manifests import Manifest, load, load_all, loading
 
 MANIFEST = """
 name = "postcards"
@@ -38,6 +37,5 @@ def beside_the_others(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Manifest
     """Let it be one of the manifests; return it."""
     manifest = written(folder)
     every = {**load_all(), "postcards": manifest}
-    # By its name: `pmd.manifests.load` is the function.
-    monkeypatch.setattr(importlib.import_module("pmd.manifests.load"), "_load_folder", lambda _: every)
+    monkeypatch.setattr(loading, "_load_folder", lambda _: every)
     return manifest

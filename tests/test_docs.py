@@ -348,6 +348,12 @@ def test_names_of_the_code_exist(folder: str) -> None:
             assert exists(name), f"{path.relative_to(ROOT)}: {name}"
 
 
+def test_the_ways_go_through_modules_that_are_there() -> None:
+    names = re.findall(r"`([a-z]\w*(?:\.\w+)+)`", section(read(ROOT / "docs" / "architecture.md"), "Ways"))
+    assert len(names) > 40
+    assert not [name for name in names if not exists(f"pmd.{name}")]
+
+
 def test_the_columns_of_any_data_set_are_told() -> None:
     page = (ROOT / "docs/audit.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\w+)`(?: \(needed\))? \| (`\w+`(?:, `\w+`)*) \|$", page, re.MULTILINE))

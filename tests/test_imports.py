@@ -137,6 +137,28 @@ def test_a_package_lists_its_modules_in_their_order(package: str) -> None:
         assert used & set(listed(package)) <= set(above), f"{package}.{name}"
 
 
+def meant(module: str) -> dict[str, str]:
+    """Return the names of a module at its top level, and what each stands for."""
+    found: dict[str, str] = {}
+    for node in ast.parse(modules()[module].read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom):
+            found |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found[node.name] = f"{module}.{node.name}()"
+    return found
+
+
+@pytest.mark.parametrize("package", sorted(name for name, path in modules().items() if path.stem == "__init__"))
+def test_a_package_has_no_other_thing_by_the_name_of_a_module_of_its_own(package: str) -> None:
+    """What `from package import name` gives would depend on who was imported first."""
+    hidden = {
+        name: stands
+        for name, stands in meant(package).items()
+        if f"{package}.{name}" in modules() and stands != f"{package}.{name}"
+    }
+    assert not hidden
+
+
 def loaded_after(statement: str) -> set[str]:
     """Return the top-level packages that a fresh interpreter has after a statement."""
     code = f"{statement}\nimport sys\nprint(*sorted({{name.split('.')[0] for name in sys.modules}}))"

@@ -67,7 +67,7 @@ from pmd.shard.transforms import targets as shard_targets
 from pmd.store import commits, exchange, lock, proposals, root, storage
 from pmd.store.lock import Lock, State
 from pmd.store.standing import Standing
-from pmd.text import urls
+from pmd.text import url_identity
 
 SHARD_BITS = 2
 
@@ -261,7 +261,7 @@ def _web() -> dict[bytes, bytes]:
         COCO_URL: picture((0, 200, 0), (80, 60)),
         VG_URL: picture((0, 0, 200), (100, 100)),
     }
-    return {keys.image_id(str(urls.identity_one(url))): content for url, content in pictures.items()}
+    return {keys.image_id(str(url_identity.of_one(url))): content for url, content in pictures.items()}
 
 
 class Lane:
@@ -316,7 +316,7 @@ def fetch(chosen: config.Config, generation: int, retry: tuple[str, ...] = ()) -
     """Commit a generation of every fetch shard that has something to fetch; from the second on, nothing is dead."""
     found = _web()
     if generation:
-        found[keys.image_id(str(urls.identity_one(C3)))] = picture((9, 9, 9), (40, 40))
+        found[keys.image_id(str(url_identity.of_one(C3)))] = picture((9, 9, 9), (40, 40))
     cut = partitions.cut(chosen.root)
     for part in range(2**cut.part_bits):
         rows = partitions.read_images(chosen.root, part)

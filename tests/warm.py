@@ -6,8 +6,8 @@ import pyarrow as pa
 
 import pmd.fetch.transforms  # noqa: F401
 from pmd import lean
-from pmd.text import urls
+from pmd.text import domain_names
 
 lean.begin()
 pa.array([1])  # looks for pandas
-urls.registrable_domain("a.example")  # reads the list of public suffixes
+domain_names.registrable_domain("a.example")  # reads the list of public suffixes

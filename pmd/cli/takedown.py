@@ -108,7 +108,7 @@ def find(
     from pmd.config import places
     from pmd.errors import InputError
     from pmd.store import root, storage
-    from pmd.takedown import matching
+    from pmd.takedown import search
 
     loaded = load(config)
     if not storage.exists(photo):
@@ -122,9 +122,9 @@ def find(
 
         with root.writer(loaded.root, "pmd takedown find", places.absolute(config)):
             pipeline.hash_stored(loaded, context.args, say_above_progress)
-    search = matching.find(loaded.root, content)
+    found = search.find(loaded.root, content)
     if as_json:
-        output.json(search.describe())
+        output.json(found.describe())
         return
     output.table(
         None,
@@ -137,10 +137,10 @@ def find(
                 f"{near.bits}, mirrored or turned" if near.is_turned else near.bits,
                 near.location,
             ]
-            for near in search.near
+            for near in found.near
         ],
     )
-    output.say(search.says(), err=True)
+    output.say(found.says(), err=True)
 
 
 @app.command("apply", cls=WithBeam)

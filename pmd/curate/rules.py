@@ -24,7 +24,7 @@ from pmd.schema.tables import JUDGED, PAIRS, REJECTED, with_columns
 from pmd.store.commits import Books, Commit
 from pmd.suppression import rows as suppressed
 from pmd.suppression.lists import Suppression
-from pmd.text import cleaning, urls
+from pmd.text import cleaning, url_identity
 
 STAGE: Final = flow.CURATE.name
 #: In a commit's facts: how many rows of the source suppression lists have kept out.
@@ -311,5 +311,5 @@ def _identities(given: pa.Array, image_urls: pa.Array) -> pa.Array:
     if not given.null_count:
         return given
     if given.null_count == len(given):
-        return urls.identity(image_urls)
-    return pc.coalesce(given, urls.identity(pc.if_else(pc.is_null(given), image_urls, pa.scalar(None, pa.string()))))
+        return url_identity.of(image_urls)
+    return pc.coalesce(given, url_identity.of(pc.if_else(pc.is_null(given), image_urls, pa.scalar(None, pa.string()))))

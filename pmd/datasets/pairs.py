@@ -24,7 +24,7 @@ from pmd.schema.tables import KEY, PAIRS
 from pmd.sources import column_drafts, named_rows
 from pmd.sources.contract import Chunk
 from pmd.store.commits import Books
-from pmd.text import cleaning, urls
+from pmd.text import cleaning, url_identity
 
 #: Columns that pairs have in `meta`.
 META: Final = ("user", "latitude", "longitude")
@@ -143,7 +143,7 @@ def _objects(column: pa.Array) -> pa.Array:
 
 
 def _identities(url: pa.Array) -> pa.Array:
-    return urls.identity(url.cast(pa.string())).cast(pa.large_string())
+    return url_identity.of(url.cast(pa.string())).cast(pa.large_string())
 
 
 def _pixels(column: pa.Array | None) -> pa.Array | None:

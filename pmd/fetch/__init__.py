@@ -4,6 +4,7 @@ Some modules ask, some judge what comes, some write it down. A lane brings them 
 those above it::
 
     network               whether it is the network that is broken
+    clock                 what tells the time
     dates                 dates as HTTP has them
     outcome               statuses, attempts, evidence: what is said about one image; pure
     lists                 lists to check what comes against: what must not be kept, and what others have published

@@ -37,11 +37,12 @@ from pmd.engines import counters, ends, mistakes, progress, workers
 from pmd.errors import NetworkError, PmdError, WorkerFault
 from pmd.fetch.adoption import adopt, renamed
 from pmd.fetch.adoption.img2dataset import Img2dataset
+from pmd.fetch.clock import utc_now
 from pmd.fetch.generations import store
 from pmd.fetch.generations.reports import Done, Reports
 from pmd.fetch.generations.waiting import Waiting
 from pmd.fetch.lane import leases, stopping
-from pmd.fetch.lane.engine import Lane, utc_now
+from pmd.fetch.lane.engine import Lane
 from pmd.fetch.lane.stopping import Stop
 from pmd.fetch.ledger import partitions, state
 from pmd.fetch.lists import blocklists, reference_lists
@@ -50,7 +51,7 @@ from pmd.fetch.politeness import policies, shares
 from pmd.schema import keys
 from pmd.store import shortage, storage
 from pmd.terminal import endings
-from pmd.text import urls
+from pmd.text import domain_names
 
 #: Seconds in which this process hears of a signal that a lane has heard of.
 _SIGNAL_S: Final = 0.5
@@ -265,7 +266,7 @@ _SCHEME: Final = len("https://")
 @functools.lru_cache(maxsize=4096)
 def _domain_of(beginning: str) -> str | None:
     host = urlsplit(beginning).hostname
-    return urls.registrable_domain(host) if host else None
+    return domain_names.registrable_domain(host) if host else None
 
 
 def lane_name(lane: int) -> str:

@@ -18,7 +18,7 @@ from pmd.books import pictures
 from pmd.schema import keys
 from pmd.store import clients, storage
 from pmd.store.register import Register
-from pmd.text import pages, urls
+from pmd.text import pages, url_identity, urls
 
 #: Every form that is understood, as errors, the command line's help and the docs have it.
 FORMS: Final = (
@@ -39,7 +39,7 @@ _DIGEST: Final = re.compile("(?:(sha256|pdq):)?([0-9a-f]{64})", re.IGNORECASE)
 _STORED: Final = re.compile("xxh3:([0-9a-f]{32})", re.IGNORECASE)
 _WEB: Final = re.compile("https?://", re.IGNORECASE)
 _WITHOUT_SCHEME: Final = re.compile(r"//|(?:[a-z0-9-]+\.)+[a-z]{2,}/.", re.IGNORECASE)
-#: `pmd.text.urls.identity`, and what sources without URLs have.
+#: `pmd.text.url_identity`, and what sources without URLs have.
 _IDENTITY: Final = re.compile(
     r"(?:flickr|coco|visual_genome):[1-9][0-9]*|openimages:[0-9a-f]{16}|imgur:[0-9A-Za-z]{5,7}|ade20k:\S+|url:[^/\s]+/\S*"
 )
@@ -103,7 +103,7 @@ class Named:
     @property
     def is_of_many(self) -> bool:
         """Whether the address is one of a page that shows no picture alone: an album's, a person's."""
-        if self.is_page or not self.urls or not all(one.startswith("url:") for one in self.identities):
+        if self.is_page or not self.urls or not all(one.startswith(url_identity.BY_URL) for one in self.identities):
             return False
         url = self.urls[0]
         return _SITES.fullmatch(urls.host_of(url) or "") is not None and _PICTURE.fullmatch(url) is None
@@ -154,7 +154,7 @@ def read(said: str, sources: Collection[str], path_of: Callable[[str], str | Non
         OSError: A picture is there, but cannot be read.
     """
     named = _read(bare(said), sources, path_of)
-    addresses = () if named is None else tuple(itertools.chain(*map(urls.of_visual_genome, named.identities)))
+    addresses = () if named is None else tuple(itertools.chain(*map(url_identity.visual_genome_urls, named.identities)))
     if named is None or not addresses:
         return named
     return dataclasses.replace(named, urls=tuple(dict.fromkeys((*named.urls, *addresses))))
@@ -246,11 +246,11 @@ def _telling(seen: bytes | None) -> bytes | None:
 
 
 def _url(said: str) -> Named | None:
-    form, identity = urls.canonical_one(said), urls.identity_one(said)
+    form, identity = urls.canonical_one(said), url_identity.of_one(said)
     if form is None or identity is None:
         return None
     # Both are one host, and upstream may have either.
-    dotless = urls.identity_one(urls.without_root_dot(form))
+    dotless = url_identity.of_one(urls.without_root_dot(form))
     identities = tuple(dict.fromkeys(found for found in (identity, dotless) if found is not None))
     page = pages.meant(said)
     if page is not None:
@@ -267,7 +267,7 @@ def _copied(said: str) -> Named | None:
     """Return what an address without its scheme means, as browsers show them: of hosts that are known, else it is a guess."""
     url = f"https://{said.removeprefix('//')}"
     named = _url(url)
-    guessed = named is None or any(identity.startswith("url:") for identity in named.identities)
+    guessed = named is None or any(identity.startswith(url_identity.BY_URL) for identity in named.identities)
     return None if guessed and pages.meant(url) is None else named
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -69,28 +69,9 @@ def of(config: Config, standing: Standing | None = None) -> Needs:
         RootError: A source is not curated.
     """
     there = standing or Standing(config.root)
-    digests: dict[str, str] = {}
-    pairs: list[tuple[str, str, File]] = []
-    archives: dict[str, tuple[str, ...]] = {}
-    left_out: list[tuple[str, Commit]] = []
-    kept_files: list[str] = []
     names = curate_needs.curated(config, there)
-    for name in names:
-        commit, folder = curate_needs.commit_of(there, name), root.curate_folder(config.root, name)
-        digests[name] = commit.digest("pairs")
-        pairs += [(name, storage.join(folder, file.name), file) for file in commit.under("pairs")]
-        leaves_out = config.images.evaluation_copies == "reject" and leaves_out_evaluation_images(commit, name)
-        if leaves_out:
-            left_out.append((name, commit))
-        if leaves_out or config.takedown:  # which photographs are one is told by rejected rows, too
-            digests[f"{name}, rejected"] = commit.digest("rejected")
-        if commit.under(flow.KEPT_OUT):
-            digests[f"{name}, kept out"] = commit.digest(flow.KEPT_OUT)
-            kept_files += [storage.join(folder, file.name) for file in commit.under(flow.KEPT_OUT)]
-        paths = inputs.archives_of(config.sources[name])
-        digests |= {places.written(path): storage.fingerprint(path) for path in paths}
-        if paths:
-            archives[name] = tuple(paths)
+    given = {name: _of_source(config, there, name) for name in names}
+    digests = {what: digest for one in given.values() for what, digest in one.digests.items()}
     for rule in config.scores:
         digests[places.written(rule.file)] = storage.fingerprint(rule.file)
     for path in config.takedown:
@@ -98,29 +79,57 @@ def of(config: Config, standing: Standing | None = None) -> Needs:
     pictures = takedowns.by_ledger(taken_down(config, there))
     if pictures:
         digests["takedown, by bytes"] = options_hash(pictures)
-    rules = [places.options_written(rule, places.written) for rule in config.scores]
-    where_used = ({"spellings": SPELLINGS} if config.takedown else {}) | ({"located": LOCATED} if archives else {})
+    archives = {name: one.archives for name, one in given.items() if one.archives}
+    options, scored = _options(config, has_archives=bool(archives)), inputs.local(rule.file for rule in config.scores)
+    return Needs(
+        Wanted(flow.IMAGES.name, "all", root.images_folder(config.root), options, digests, scored),
+        tuple(names),
+        tuple(pair for one in given.values() for pair in one.pairs),
+        archives,
+        tuple((name, one.left_out) for name, one in given.items() if one.left_out is not None),
+        tuple(path for one in given.values() for path in one.kept_out),
+    )
+
+
+class _OfSource(NamedTuple):
+    """What the images have of one source; the fields as in `Needs`, but for `digests`: what its files are → their digests."""
+
+    digests: Mapping[str, str]
+    pairs: tuple[tuple[str, str, File], ...]
+    archives: tuple[str, ...]
+    left_out: Commit | None
+    kept_out: tuple[str, ...]
+
+
+def _of_source(config: Config, there: Standing, name: str) -> _OfSource:
+    commit, folder = curate_needs.commit_of(there, name), root.curate_folder(config.root, name)
+    archives = tuple(inputs.archives_of(config.sources[name]))
+    kept_out = commit.under(flow.KEPT_OUT)
+    leaves_out = config.images.evaluation_copies == "reject" and leaves_out_evaluation_images(commit, name)
+    digests = {name: commit.digest("pairs")}
+    if leaves_out or config.takedown:  # which photographs are one is told by rejected rows, too
+        digests[f"{name}, rejected"] = commit.digest("rejected")
+    if kept_out:
+        digests[f"{name}, kept out"] = commit.digest(flow.KEPT_OUT)
+    digests |= {places.written(path): storage.fingerprint(path) for path in archives}
+    return _OfSource(
+        digests,
+        tuple((name, storage.join(folder, file.name), file) for file in commit.under("pairs")),
+        archives,
+        commit if leaves_out else None,
+        tuple(storage.join(folder, file.name) for file in kept_out),
+    )
+
+
+def _options(config: Config, *, has_archives: bool) -> dict[str, Any]:
     options = {
         "format": VIEW_FORMAT,
         "sample": config.sample,
-        "scores": rules,
+        "scores": [places.options_written(rule, places.written) for rule in config.scores],
         **told.of(config, flow.IMAGES.name),
-    } | where_used
-    return Needs(
-        Wanted(
-            flow.IMAGES.name,
-            "all",
-            root.images_folder(config.root),
-            options,
-            digests,
-            inputs.local(rule.file for rule in config.scores),
-        ),
-        tuple(names),
-        tuple(pairs),
-        archives,
-        tuple(left_out),
-        tuple(kept_files),
-    )
+    }
+    where_used = ({"spellings": SPELLINGS} if config.takedown else {}) | ({"located": LOCATED} if has_archives else {})
+    return options | where_used
 
 
 def answers(config: Config, there: Standing) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from pmd.store import exchange, root
 from pmd.store.commits import Books
 from pmd.suppression import rows as suppressed
 from pmd.suppression.lists import Suppression
-from pmd.text import credit, pages, urls
+from pmd.text import credit, pages, url_identity, urls
 
 STAGE: Final = flow.IMAGES.name
 
@@ -502,7 +502,7 @@ def _forms(url: pa.Array, kind: np.ndarray, is_alone: np.ndarray, identities: pa
     """
     known = kind == _KINDS.index("archive")
     own = np.flatnonzero(kind == _KINDS.index("original"))
-    known[own] = is_alone[own] & urls.is_of(identities, url.take(pa.array(own)))
+    known[own] = is_alone[own] & url_identity.is_the_url(identities, url.take(pa.array(own)))
     looked_up = pa.array(~known)
     return pc.replace_with_mask(url, looked_up, urls.canonical(url.filter(looked_up)))
 

@@ -16,7 +16,7 @@ from pmd import manifests
 from pmd.errors import ConfigError
 from pmd.manifests.model import Kind, Manifest, Table2
 from pmd.manifests.outcome import Outcome, Progress
-from pmd.manifests.select import human_size
+from pmd.manifests.selecting import human_size
 from pmd.schema.exits import EXIT_CODES
 from pmd.schema.statuses import STATUSES
 

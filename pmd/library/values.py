@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pmd import codec
 from pmd.errors import InputError
-from pmd.text import language, urls
+from pmd.text import language, url_identity, urls
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -59,8 +59,8 @@ def identity(url: Any) -> Any:
         url: A URL, or an Arrow array of them, which gives an array.
     """
     if _is_column(url):
-        return urls.identity(_column(url))
-    return urls.identity_one(url) if _is_text(url) else None
+        return url_identity.of(_column(url))
+    return url_identity.of_one(url) if _is_text(url) else None
 
 
 @overload

@@ -5,12 +5,12 @@ Importing this package is cheap (no HTTP client, no terminal library), since `pm
 """
 
 from pmd.manifests.download import fetch
-from pmd.manifests.load import hub_name, load, load_all, of_table2, recorded
+from pmd.manifests.loading import hub_name, load, load_all, of_table2, recorded
 from pmd.manifests.model import Gated, Manifest, ManifestFile, Published, Recorded, Table2, Terms
 from pmd.manifests.outcome import Doing, Outcome, Progress
-from pmd.manifests.select import human_bytes, select
+from pmd.manifests.selecting import human_bytes, select
 from pmd.manifests.starter import missing_hint, starter_config
-from pmd.manifests.verify import verify
+from pmd.manifests.verifying import verify
 
 __all__ = [
     "Doing",

@@ -22,10 +22,10 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from pmd import __version__
 from pmd.errors import ConfigError, NetworkError, PmdError
 from pmd.manifests import integrity, offline
-from pmd.manifests.load import load_all
+from pmd.manifests.loading import load_all
 from pmd.manifests.model import ANNOTATIONS, Kind, Manifest, ManifestFile
 from pmd.manifests.outcome import Outcome, Progress, Silent
-from pmd.manifests.select import fetch_command, human_bytes, select
+from pmd.manifests.selecting import fetch_command, human_bytes, select
 from pmd.store import failures
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from pmd import escape
 from pmd.manifests.model import ManifestFile
 from pmd.manifests.outcome import Doing, Outcome, Progress
-from pmd.manifests.select import human_bytes
+from pmd.manifests.selecting import human_bytes
 from pmd.terminal import bar, output
 
 if TYPE_CHECKING:

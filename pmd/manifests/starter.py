@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from pmd import escape
-from pmd.manifests.load import load, load_all, of_table2
+from pmd.manifests.loading import load, load_all, of_table2
 from pmd.manifests.model import Kind, Manifest, ManifestFile
-from pmd.manifests.select import fetch_command, human_size, select
+from pmd.manifests.selecting import fetch_command, human_size, select
 
 _COLUMNS: Final = 118
 _IMAGES: Final[tuple[Kind, ...]] = ("images",)

@@ -88,44 +88,82 @@ def write(config: Config, standing: Standing | None = None) -> bool:
         )
         return False
     made_of = _made_of(config, lists, there)
-    files = _files(config, lists)
-    standing_files = {*storage.list_files(folder)}
+    names = {*storage.list_files(folder)}
     has_left = before.get(_WITHDRAWN) is not None
-    if before.get("made_of") == made_of and _is_whole(folder, standing_files, lists, has_left=has_left):
+    if before.get("made_of") == made_of and _is_whole(folder, names, lists, has_left=has_left):
         return False
+    _replace(config, lists, there, before, names, made_of)
+    return True
+
+
+def _replace(
+    config: Config,
+    lists: Mapping[str, Commit],
+    there: Standing,
+    before: Mapping[str, Any],
+    names: set[str],
+    made_of: str,
+) -> None:
+    """Write the release anew.
+
+    Args:
+        config: The configuration.
+        lists: Source → the commit of its list.
+        there: What stands under ROOT.
+        before: What build.json says of the release that stands.
+        names: The files that stand in its folder.
+        made_of: What it will be made of.
+    """
+    folder = storage.join(config.root, flow.RELEASE)
     content = contents(config, lists, there)
     readme = content.pop(README)
-    indexed = _indexed(lists)
-    there_before = _listed(folder)
-    _check_withdrawn(folder, before, there_before, standing_files)
+    listed = _listed(folder)
+    _check_withdrawn(folder, before, listed, names)
+    files, indexed = _files(config, lists), _indexed(lists)
     sums = {name: digest for name, (_, digest) in files.items()}
-    shards = {
-        name: digest for name, digest in there_before.items() if name.startswith(f"{INDEX}/") and name in standing_files
-    }
-    if before.get("index") != indexed or len(shards) != 2 ** _bits(lists):
-        shards = dict(_put_index(config, lists, folder))
-    sums |= shards
-    for name in standing_files & files.keys():
-        if storage.size(storage.join(folder, name)) != storage.size(files[name][0]):
-            storage.remove(storage.join(folder, name))  # cut short: its rows are those of the list
+    stand = {name: listed[name] for name in listed.keys() & names} if before.get("index") == indexed else {}
+    sums |= _shards(config, lists, folder, stand)
+    _remove_cut_short(folder, files, names)
     # Before any list that it is told by is removed: killed then, the next one finds it here.
     left = _put_withdrawn(folder, before, [path for path, _ in files.values()])
     sums |= {} if left is None else {withdrawn.FILE: left}
     told = {"made_of": made_of, CARD: commits.sha256(readme), "index": indexed, _WITHDRAWN: left}
     content[BUILD] = _json(orjson.loads(content[BUILD]) | told)
     sums |= {name: commits.sha256(each) for name, each in content.items()}
-    gone = ((there_before.keys() | standing_files & {withdrawn.FILE}) - sums.keys()) | _left_half_written(folder)
-    for name in sorted(gone):
-        storage.remove(storage.join(folder, name))
-    # Folders of lists that are no longer published; those in which somebody's file is stay.
-    for name in sorted({posixpath.dirname(name) for name in gone} - {""}):
-        storage.remove_folder(storage.join(folder, name))
+    _remove(folder, ((listed.keys() | names & {withdrawn.FILE}) - sums.keys()) | _left_half_written(folder))
     for name, (path, _) in files.items():
         storage.share(path, storage.join(folder, name))
     _put_card(folder, readme, before.get(CARD))
     content[SUMS] = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)).encode()
     _put_all(folder, content, sums)
-    return True
+
+
+def _shards(config: Config, lists: Mapping[str, Commit], folder: str, stand: Mapping[str, str]) -> dict[str, str]:
+    """Return name → digest of the shards of the index: of those that stand, if they are all, else of new ones.
+
+    Args:
+        config: The configuration.
+        lists: Source → the commit of its list.
+        folder: That of the release.
+        stand: Files of the release of these lists that stand → their digests.
+    """
+    shards = {name: digest for name, digest in stand.items() if name.startswith(f"{INDEX}/")}
+    return shards if len(shards) == 2 ** _bits(lists) else dict(_put_index(config, lists, folder))
+
+
+def _remove_cut_short(folder: str, files: Mapping[str, tuple[str, str]], names: set[str]) -> None:
+    """Remove lists that were cut short: their rows are those of the list that is to stand."""
+    for name in names & files.keys():
+        if storage.size(storage.join(folder, name)) != storage.size(files[name][0]):
+            storage.remove(storage.join(folder, name))
+
+
+def _remove(folder: str, names: set[str]) -> None:
+    """Remove files, and folders of lists that are no longer published; those in which somebody's file is stay."""
+    for name in sorted(names):
+        storage.remove(storage.join(folder, name))
+    for name in sorted({posixpath.dirname(name) for name in names} - {""}):
+        storage.remove_folder(storage.join(folder, name))
 
 
 def _put_all(folder: str, content: Mapping[str, bytes], others: Iterable[str]) -> None:

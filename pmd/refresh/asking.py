@@ -18,8 +18,9 @@ import pyarrow.compute as pc
 from pmd.config import Config
 from pmd.errors import ConfigError, NetworkError, RootError
 from pmd.fetch import needs, network
+from pmd.fetch.clock import Clock, utc_now
 from pmd.fetch.lane import stopping
-from pmd.fetch.lane.engine import Fetcher, Lane, utc_now
+from pmd.fetch.lane.engine import Fetcher, Lane
 from pmd.fetch.lane.stopping import Stop
 from pmd.fetch.ledger import asked, partitions
 from pmd.fetch.ledger.asked import ARCHIVE
@@ -38,7 +39,6 @@ from pmd.terminal import bar
 _NAME: Final = "refresh"
 
 Tell = Callable[[int, int], None]
-Clock = Callable[[], datetime.datetime]
 
 
 class Opens(Protocol):

@@ -33,7 +33,7 @@ def pair_id(source: str, source_id: str) -> bytes:
 
 
 def image_id(identity: str) -> bytes:
-    """Return the key of an image: digest of its identity (`pmd.text.urls`)."""
+    """Return the key of an image: digest of its identity (`pmd.text.url_identity`)."""
     return digest("image", identity)
 
 

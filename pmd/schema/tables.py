@@ -34,7 +34,7 @@ LOCATION: Final = pa.struct(
 
 _DESCRIPTION: Final = [
     pa.field("image_url", pa.string()),  # upstream's string; null where upstream gives none
-    pa.field("identity", pa.string()),  # see pmd.text.urls.identity; a draft's null asks for the URL's own
+    pa.field("identity", pa.string()),  # see pmd.text.url_identity; a draft's null asks for the URL's own
     pa.field("also", pa.string()),  # another identity of the same photograph: COCO's and VG's Flickr photo
     pa.field("file_name", pa.string()),  # name in upstream's image archive: "train2017/000000000009.jpg"
     pa.field("mirrors", pa.list_(pa.string())),  # further URLs of the same image, best first

@@ -21,7 +21,7 @@ from pmd.schema.licences import NOASSERTION, or_none
 from pmd.sources import karpathy, records
 from pmd.sources.contract import Chunk, InputFile, SourceOptions
 from pmd.sources.karpathy import Exclude
-from pmd.text import urls
+from pmd.text import url_identity
 
 NAME: Final = "coco"
 
@@ -312,7 +312,7 @@ def _today(url: str | None, folder: str | None, file_name: str | None) -> list[s
 
 def _flickr_photo(url: str | None) -> str | None:
     """Return the identity of the Flickr photo that a COCO image was made of, if its URL tells."""
-    identity = urls.identity_one(url) if url else None
+    identity = url_identity.of_one(url) if url else None
     return identity if identity and identity.startswith("flickr:") else None
 
 

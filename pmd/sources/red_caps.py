@@ -24,7 +24,7 @@ from pmd.errors import InputError
 from pmd.formats import archives, json_stream
 from pmd.sources import named_rows, named_tables, records
 from pmd.sources.contract import Chunk, InputFile, Rule, SourceOptions
-from pmd.text import urls
+from pmd.text import url_identity
 
 NAME: Final = "red_caps"
 
@@ -313,5 +313,5 @@ def _draft(annotation: Any, text_key: str) -> dict[str, Any]:
     elif len(named) > 1:
         draft |= {"reason": "several_images", "detail": url}
     elif named and named[0] != url.strip():
-        draft |= {"identity": urls.identity_one(named[0]), "mirrors": named}
+        draft |= {"identity": url_identity.of_one(named[0]), "mirrors": named}
     return draft

@@ -8,7 +8,6 @@ the width and height that upstream says the image has, since copies of the photo
 from __future__ import annotations
 
 import dataclasses
-import math
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
@@ -20,7 +19,7 @@ import pyarrow as pa
 from pmd.errors import InputError
 from pmd.formats import archives, json_stream
 from pmd.schema import keys
-from pmd.sources import karpathy, records
+from pmd.sources import boxes, karpathy, records
 from pmd.sources.contract import Chunk, InputFile, Rule, SourceOptions
 from pmd.sources.karpathy import Exclude
 
@@ -29,8 +28,6 @@ NAME: Final = "visual_genome"
 _MEMBERS: Final = r"(region_descriptions|image_data).*\.json"
 _EXPECTED_REGIONS: Final = 'region_descriptions.json: [{"id": …, "regions": [{"region_id": …, "phrase": …}, …]}, …]'
 _EXPECTED_IMAGES: Final = 'image_data.json: [{"image_id": …, "url": …, "width": …, "height": …}, …]'
-#: A box may reach this far over the edge without a note: annotators' boxes are rounded to whole pixels.
-_OVERHANG_PX: Final = 1.0
 
 
 class Options(SourceOptions):
@@ -91,35 +88,6 @@ class VisualGenome:
 
 
 SOURCE = VisualGenome()
-
-
-def fractions(box: Sequence[float], width_px: int, height_px: int) -> tuple[list[float] | None, str | None]:
-    """Return a box in fractions of its image, and a note.
-
-    Args:
-        box: x, y, width and height in pixels, from the top left corner.
-        width_px: Width of the image that the box was drawn on.
-        height_px: Its height.
-
-    Returns:
-        The box, clipped to the image, and None; a note beside it where more than a pixel was clipped; None and the
-        reason where nothing is left of it.
-    """
-    x, y, width, height = box
-    if not all(map(math.isfinite, box)):
-        return None, "the box has numbers that are not finite"
-    left, top = max(x, 0.0), max(y, 0.0)
-    right, bottom = min(x + width, float(width_px)), min(y + height, float(height_px))
-    shown = f"box {x:g},{y:g} {width:g} by {height:g} in an image of {width_px} by {height_px}"
-    if width <= 0 or height <= 0:
-        return None, f"{shown} is empty"
-    if right <= left or bottom <= top:
-        return None, f"{shown} is outside of it"
-    if left == x and top == y and right == x + width and bottom == y + height:
-        return [x / width_px, y / height_px, width / width_px, height / height_px], None
-    overhang = max(left - x, top - y, x + width - right, y + height - bottom)
-    clipped = [left / width_px, top / height_px, (right - left) / width_px, (bottom - top) / height_px]
-    return clipped, None if overhang <= _OVERHANG_PX else f"{shown} was clipped to it"
 
 
 def _form(path: str, member: str | None) -> Literal["regions", "images"]:
@@ -285,7 +253,7 @@ def _draft(region: Any, image_id: int, picture: _Picture, regions: Literal["crop
         "meta": records.meta({**record, **picture.fields}),
     }
     if regions == "crop" and "width_px" in draft:
-        draft["region"], note = fractions(box, draft["width_px"], draft["height_px"])
+        draft["region"], note = boxes.fractions(box, draft["width_px"], draft["height_px"])
         if "reason" not in draft:
             draft["detail"] = note
             if draft["region"] is None:

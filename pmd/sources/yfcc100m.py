@@ -27,11 +27,11 @@ from pydantic import Field
 
 from pmd.errors import InputError
 from pmd.formats import archives, lines, sqlite, tsv
-from pmd.sources import column_drafts, named_tables, records
+from pmd.sources import column_drafts, multimedia_commons, named_tables, records
 from pmd.sources.column_drafts import Indices
 from pmd.sources.contract import DRAFT_ROWS, Chunk, InputFile, Rule, SourceOptions
 from pmd.store import storage
-from pmd.text import cleaning, language, urls
+from pmd.text import cleaning, language
 
 NAME: Final = "yfcc100m"
 
@@ -321,7 +321,7 @@ def _pairs(rows: Rows, kept: Indices, ids: pa.Array, download_urls: pa.Array, ca
         _columns_of_every_row(rows, kept, ids)
         | {
             "image_url": urls_of_kept,
-            "mirrors": urls.yfcc_mirror_lists(urls_of_kept, hashes),
+            "mirrors": multimedia_commons.mirror_lists(urls_of_kept, hashes),
             "text": captions.texts,
             "meta": rows.objects(kept, {"_pmd": _chosen(captions)}),
             "text_licence": "NOASSERTION",

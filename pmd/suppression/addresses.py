@@ -18,7 +18,7 @@ from pmd.schema import keys
 from pmd.schema.tables import KEY
 from pmd.suppression import people, rows
 from pmd.suppression.lists import Suppression
-from pmd.text import pages, urls
+from pmd.text import pages, url_identity, urls
 
 #: What may be the address of a page or of a person that is understood (RE2, on canonical URLs); `pages` and `people` decide.
 _MAY_BE_A_PAGE: Final = (
@@ -49,7 +49,7 @@ def said(addresses: pa.Array) -> Iterator[Said]:
     forms = forms.drop_null()
     yield Said("url", there, forms)
     yield Said("url", there, urls.alike(forms))
-    yield Said("image", there, keys.image_ids(urls.identity(forms)))
+    yield Said("image", there, keys.image_ids(url_identity.of(forms)))
     yield _hosts(forms, there)
     yield from _pages(addresses, forms, there)
 
@@ -59,7 +59,7 @@ def said_by(address: str) -> list[tuple[str, str | bytes]]:
     form = urls.canonical_one(address)
     if form is None:
         return []
-    identity = urls.identity_one(address)
+    identity = url_identity.of_one(address)
     return [
         ("url", form),
         ("url", urls.alike_one(form)),

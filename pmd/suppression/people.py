@@ -14,7 +14,7 @@ from urllib import parse
 import orjson
 
 from pmd import manifests
-from pmd.text import urls
+from pmd.text import domain_names, urls
 
 #: Sites whose pages of people are understood.
 _FLICKR_SITE: Final = "flickr"
@@ -123,7 +123,7 @@ def above(name: str) -> list[str]:
     >>> above("img.example.com")
     ['img.example.com', 'example.com']
     """
-    names = urls.above(name.rstrip("."))
+    names = domain_names.above(name.rstrip("."))
     return names[:-1] or names
 
 

@@ -20,15 +20,13 @@ from pmd.schema import keys
 from pmd.schema.tables import KEY
 from pmd.suppression import people
 from pmd.suppression.lists import Suppression
-from pmd.text import pages, urls
+from pmd.text import pages, url_identity, urls
 
 Mask = npt.NDArray[np.bool_]
 
 _ADDRESS: Final = re.compile(r"https?://[^\s\"'<>]+", re.IGNORECASE)
 #: How a row of a source ends that repeats another, behind that one's id.
 REPEAT: Final = r"#[0-9]+$"
-#: How the identity begins of an image that only its URL tells: other spellings of it are other identities.
-_BY_URL: Final = "url:"
 
 
 def pairs(lists: Suppression, table: pa.Table | pa.RecordBatch) -> Mask:
@@ -104,8 +102,8 @@ def known_by(table: pa.Table | pa.RecordBatch) -> dict[str, set[str | bytes]]:
     """
     told = pa.concat_arrays([_whole(table["image_url"]), _whole(table["mirrors"]).flatten()])
     forms = urls.canonical(pc.unique(told)).drop_null()
-    identities = urls.identity(forms)
-    spelled = urls.alike(forms).filter(pc.starts_with(identities, _BY_URL))
+    identities = url_identity.of(forms)
+    spelled = urls.alike(forms).filter(pc.starts_with(identities, url_identity.BY_URL))
     of_addresses = map(keys.image_id, pc.unique(identities).to_pylist())
     return {"image": images_of(table).union(of_addresses), "url": {*spelled.to_pylist()}}
 

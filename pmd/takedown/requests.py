@@ -19,7 +19,7 @@ from pmd.images.names import Named
 from pmd.store import storage, versions
 from pmd.suppression import lists, people
 from pmd.takedown import kept
-from pmd.text import urls
+from pmd.text import domain_names, urls
 
 FILE: Final = lists.REQUESTS
 
@@ -245,7 +245,7 @@ def refuse_unclear(words: Iterable[Word]) -> None:
 
 
 def _refuse_suffix(word: Word) -> None:
-    if word.host is not None and urls.is_suffix(word.host):
+    if word.host is not None and domain_names.is_suffix(word.host):
         raise InputError(
             "not a host of anybody's: strangers' hosts end so",
             where="takedown",

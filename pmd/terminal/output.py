@@ -79,10 +79,10 @@ def _says_width() -> bool:
     return sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
 
 
-def sign(text: str, otherwise: str, *, err: bool = True) -> str:
-    """Return a sign of ours, or another one where the stream's encoding has it not."""
+def sign(text: str, otherwise: str) -> str:
+    """Return a sign of ours, or another one where standard error's encoding has it not."""
     try:
-        text.encode((sys.stderr if err else sys.stdout).encoding or "utf-8")
+        text.encode(sys.stderr.encoding or "utf-8")
     except UnicodeEncodeError:
         return otherwise
     return text

@@ -1,6 +1,6 @@
 """Credit for a picture: a line that names its licence and leads to the page where its author is named.
 
-The page is found by what the picture is (`pmd.text.urls.identity`), and its address holds no user's id or name: Flickr leads
+The page is found by what the picture is (`pmd.text.url_identity`), and its address holds no user's id or name: Flickr leads
 from a photo's number to its page, Wikimedia from a file's name. Other hosts have no such page that an address tells, and their
 pictures no line: a page that must be guessed credits nobody.
 """

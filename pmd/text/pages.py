@@ -23,7 +23,7 @@ from urllib import parse
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd.text import urls
+from pmd.text import url_identity, urls
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,7 +171,7 @@ def _holding(form: str) -> Page | None:
     identities = [
         identity
         for one, page in zip(found, inner, strict=True)
-        for identity in (*page.identities, urls.identity_one(one))
+        for identity in (*page.identities, url_identity.of_one(one))
     ]
     says = "the archived address" if _ARCHIVED.fullmatch(form) else "a link that holds the address"
     rows = dict.fromkeys(row for page in inner for row in page.rows)
@@ -210,10 +210,10 @@ def _reddit(host: str, path: str, query: dict[str, list[str]]) -> Page | None:
     if host == "preview.redd.it":
         shown = _REDDIT_PREVIEW.fullmatch(path)
         name = f"i.redd.it/{shown[1]}" if shown else ""
-        return Page("Reddit's preview", (f"url:{name}",), holds=(f"https://{name}",)) if shown else None
+        return Page("Reddit's preview", (url_identity.BY_URL + name,), holds=(f"https://{name}",)) if shown else None
     picture = query.get("url", [""])[0]
     if _REDDIT_MEDIA.fullmatch(path) and urls.host_of(picture) in _REDDIT_PICTURES:
-        inner, itself = meant(picture), urls.identity_one(picture)
+        inner, itself = meant(picture), url_identity.of_one(picture)
         found = inner.identities if inner is not None else tuple(filter(None, [itself]))
         return Page("Reddit's page of a picture", found)
     post = (_REDDIT_SHORT if host == "redd.it" else _REDDIT_POST).fullmatch(path)
@@ -285,4 +285,4 @@ def _upload(folder: str, name: str) -> list[str]:
     where = f"https://upload.wikimedia.org/{folder}/{md5[0]}/{md5[:2]}/"
     # A name without escapes keeps a plain "+" or "*" in its URL, and one with them has all of them escaped.
     spelled = (parse.quote(name, safe=_PLAIN), parse.quote(name, safe=_PLAIN + "+"))
-    return [identity for one in spelled if (identity := urls.identity_one(where + one)) is not None]
+    return [identity for one in spelled if (identity := url_identity.of_one(where + one)) is not None]

@@ -12,7 +12,7 @@ from pmd.dedupe import left
 from pmd.fetch.ledger import partitions
 from pmd.schema import keys
 from pmd.store import commits, parquet_files, root
-from pmd.text import urls
+from pmd.text import url_identity
 from tests import tiny_root
 
 
@@ -39,7 +39,7 @@ def test_it_is_what_the_books_say_is_kept_with_who_stands_for_whom(built: config
     kept = {name: book.kept for name, book in books.items() if book.kept}
     assert {name: found["source"].to_pylist().count(name) for name in kept} == kept
     assert found.num_rows == sum(kept.values())
-    ids = {url: keys.image_id(str(urls.identity_one(url))) for url in (tiny_root.C1, tiny_root.C2)}
+    ids = {url: keys.image_id(str(url_identity.of_one(url))) for url in (tiny_root.C1, tiny_root.C2)}
     stands = dict(zip(found["image_id"].to_pylist(), found["stands_id"].to_pylist(), strict=True))
     assert len({stands[key] for key in ids.values()}) == 1, "of equal bytes one stands for both"
     assert stands[ids[tiny_root.C1]] in {*ids.values()}

@@ -26,7 +26,7 @@ from pmd.inspection import verify
 from pmd.schema import keys
 from pmd.schema.statuses import TRANSIENT
 from pmd.store import commits, root, storage
-from pmd.text import urls
+from pmd.text import url_identity
 from tests.fetch.conftest import Web, photo, reply
 
 
@@ -214,7 +214,7 @@ def test_a_dead_network_settles_nothing_and_the_next_run_fetches(
 def in_shard(shard: int, host: str, count: int) -> list[str]:
     """Return URLs of a host whose images are all in one of two fetch shards."""
     found = (f"http://{host}/{number}.jpg" for number in itertools.count())
-    mine = (url for url in found if keys.partition_of(keys.image_id(str(urls.identity_one(url))), 1) == shard)
+    mine = (url for url in found if keys.partition_of(keys.image_id(str(url_identity.of_one(url))), 1) == shard)
     return list(itertools.islice(mine, count))
 
 

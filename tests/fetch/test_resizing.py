@@ -18,7 +18,7 @@ from pmd.fetch.generations import store
 from pmd.fetch.lane import judging
 from pmd.fetch.lane.engine import Lane
 from pmd.fetch.ledger import state, stored
-from pmd.inspection.explain.render import _stored_as
+from pmd.inspection.explain.rendering import _stored_as
 from pmd.schema.statuses import STATUSES
 from tests.fetch.adoption.test_adopt import ORIGINAL, entry, row, run, shrunk, written
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table

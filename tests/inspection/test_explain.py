@@ -23,7 +23,7 @@ from pmd.inspection.explain.book import Book
 from pmd.schema import keys
 from pmd.schema.tables import GROUPS, VIEWS
 from pmd.store import commits, parquet_files, root
-from pmd.text import urls
+from pmd.text import url_identity
 from tests import tiny_root
 
 
@@ -83,7 +83,7 @@ def test_an_identity_that_gave_way_leads_to_the_one_that_stands(built: config.Co
 
 def test_an_address_is_known_in_another_spelling(built: config.Config) -> None:
     other = tiny_root.C1.replace("one.example", "one.example.").replace("c1.jpg", "%631%2ejpg")
-    assert keys.image_id(str(urls.identity_one(other))) != keys.image_id(str(urls.identity_one(tiny_root.C1)))
+    assert keys.image_id(str(url_identity.of_one(other))) != keys.image_id(str(url_identity.of_one(tiny_root.C1)))
     assert ask(built, other)["pairs"] == ask(built, tiny_root.C1)["pairs"]
 
 

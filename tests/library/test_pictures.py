@@ -12,14 +12,14 @@ from pmd import codec, config
 from pmd.errors import ConfigError, InputError, RootError, VerificationError
 from pmd.schema import keys
 from pmd.schema.statuses import STATUSES, TRANSIENT
-from pmd.text import urls
+from pmd.text import url_identity
 from tests import tiny_root
 
 GREEN, BLUE, RED = (0, 200, 0), (0, 0, 200), (200, 0, 0)
 
 
 def image_id(url: str) -> bytes:
-    return keys.image_id(str(urls.identity_one(url)))
+    return keys.image_id(str(url_identity.of_one(url)))
 
 
 def near(picture: object, colour: tuple[int, int, int]) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from pmd import sources
 from pmd.errors import ConfigError, InputError
 from pmd.manifests import load, load_all, of_table2
-from pmd.manifests.load import FOLDER
+from pmd.manifests.loading import FOLDER
 from tests import postcards
 
 #: The sources that PMD is made of; there may be others.

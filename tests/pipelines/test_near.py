@@ -23,7 +23,7 @@ from pmd.schema import keys
 from pmd.schema.tables import GROUPS
 from pmd.shard.samples import STATED
 from pmd.store import commits, parquet_files, root
-from pmd.text import urls
+from pmd.text import url_identity
 from tests import tiny_root
 from tests.pipelines import building
 
@@ -52,7 +52,7 @@ plain = tiny_root._web
 
 
 def image(url: str) -> bytes:
-    return keys.image_id(str(urls.identity_one(url)))
+    return keys.image_id(str(url_identity.of_one(url)))
 
 
 @pytest.fixture(scope="module")

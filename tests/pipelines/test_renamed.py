@@ -24,7 +24,7 @@ from pmd.inspection import plan, verify
 from pmd.inspection.plan import assumptions
 from pmd.schema import keys
 from pmd.store import register, root
-from pmd.text import urls
+from pmd.text import url_identity, urls
 from tests.fetch.conftest import Web, photo, reply
 
 PHOTO = "http://farm1.staticflickr.com/2/5151_abcdef.jpg"
@@ -173,7 +173,7 @@ ONCE_BY_URL = (
 
 def once(some: pa.Array) -> pa.Array:
     """Return identities as an earlier version gave them."""
-    return pc.coalesce(urls.former_identity(some), pa.array([*map(urls.identity_one, some.to_pylist())]))
+    return pc.coalesce(url_identity.former(some), pa.array([*map(url_identity.of_one, some.to_pylist())]))
 
 
 def test_what_an_earlier_version_called_by_its_url_is_not_asked_for_again(
@@ -185,9 +185,9 @@ def test_what_an_earlier_version_called_by_its_url_is_not_asked_for_again(
     for number, url in enumerate(ONCE_BY_URL):
         web.routes[urls.without_credentials(url).removeprefix("http://")] = reply(photo(640, 480, seed=number))
     with monkeypatch.context() as earlier:
-        earlier.setattr(urls, "identity", once)
+        earlier.setattr(url_identity, "of", once)
         run(chosen)
-    before = {str(once(pa.array([url]))[0]): str(urls.identity_one(url)) for url in ONCE_BY_URL}
+    before = {str(once(pa.array([url]))[0]): str(url_identity.of_one(url)) for url in ONCE_BY_URL}
     assert not before.keys() & {*before.values()}
     shas = {before[name]: row_of(chosen, name)["sha256"] for name in before}
     web.routes.clear()

@@ -25,12 +25,12 @@ from pmd.inspection import explain, verify
 from pmd.schema import keys
 from pmd.schema.statuses import OK
 from pmd.store import commits, root, sealed
-from pmd.text import urls
+from pmd.text import url_identity
 from tests import tiny_root
 from tests.pipelines import building
 
-GREEN = keys.image_id(str(urls.identity_one(tiny_root.COCO_URL)))
-BLUE = keys.image_id(str(urls.identity_one(tiny_root.VG_URL)))
+GREEN = keys.image_id(str(url_identity.of_one(tiny_root.COCO_URL)))
+BLUE = keys.image_id(str(url_identity.of_one(tiny_root.VG_URL)))
 
 
 class CheckingLane(building.FakeLane):

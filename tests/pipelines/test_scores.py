@@ -13,7 +13,7 @@ from pmd.config.options import ScoreRule
 from pmd.inspection import verify
 from pmd.schema import keys
 from pmd.store import commits, root
-from pmd.text import urls
+from pmd.text import url_identity
 from tests import tiny_root
 from tests.pipelines import building
 
@@ -21,7 +21,7 @@ from tests.pipelines import building
 def test_scores_of_pairs_and_images_are_counted_like_any_rule(tmp_path: Path) -> None:
     chosen = building.world(tmp_path)
     pairs, images = tmp_path / "clip.parquet", tmp_path / "nsfw.parquet"
-    first = keys.image_id(str(urls.identity_one(tiny_root.C1))).hex()
+    first = keys.image_id(str(url_identity.of_one(tiny_root.C1))).hex()
     pq.write_table(pa.table({"image_id": [first], "nsfw": [0.9]}), images)
     pq.write_table(pa.table({"pair_id": [keys.pair_id("coco", "12345").hex()], "clip": [0.3]}), pairs)
     rules = (

@@ -26,7 +26,7 @@ from pmd.publish.find import index, page
 from pmd.publish.rules import PUBLISHED
 from pmd.schema import keys
 from pmd.store import parquet_files
-from pmd.text import pages, urls
+from pmd.text import pages, url_identity, urls
 from tests import tiny_root
 
 NODE = shutil.which("node")
@@ -81,7 +81,7 @@ def addresses() -> list[str]:
     """Return every address of the tests of addresses, pages and names, and thousands that are put together by lot."""
     there = [
         found
-        for path in (TESTS / "text/test_urls.py", TESTS / "text/test_pages.py")
+        for path in sorted((TESTS / "text").glob("test_*.py"))
         for found in re.findall(r'"(https?://[^"\\]+)"', path.read_text(encoding="utf-8"))
     ]
     lot = random.Random(17)
@@ -173,7 +173,7 @@ def test_addresses_and_pages_are_read_as_python_reads_them() -> None:
             "rows": [list(row) for row in meant.rows],
         }
         form = urls.canonical_one(address)
-        return [form, urls.identity_one(address), form and urls.alike_one(form), shown]
+        return [form, url_identity.of_one(address), form and urls.alike_one(form), shown]
 
     assert differing(said, map(python, said), found) == []
     assert sum(one[3] is not None for one in found) > 500
@@ -403,7 +403,7 @@ def test_more_sets_than_a_byte_counts(tmp_path: Path) -> None:
     ],
 )
 def test_an_address_is_found_however_it_is_spelled(tmp_path: Path, upstream: str) -> None:
-    identity = urls.identity_one(upstream)
+    identity = url_identity.of_one(upstream)
     assert identity is not None
     path = listed(tmp_path, "coco", [(identity, "CC0-1.0", None)], url=upstream)
     shards = dict(index.shards({"coco": [path]}, 4))
@@ -420,7 +420,7 @@ def test_an_address_is_found_however_it_is_spelled(tmp_path: Path, upstream: str
 @needs_node
 def test_a_scaled_copy_is_found_by_where_the_picture_lies(tmp_path: Path) -> None:
     copy = "https://i0.wp.com/home.example/child.jpg?resize=640%2C480"
-    identity = urls.identity_one(copy)
+    identity = url_identity.of_one(copy)
     assert identity is not None
     path = listed(tmp_path, "conceptual_captions", [(identity, "NOASSERTION", None)], url=copy)
     shards = dict(index.shards({"conceptual_captions": [path]}, 4))
@@ -437,7 +437,7 @@ def test_a_scaled_copy_is_found_by_where_the_picture_lies(tmp_path: Path) -> Non
 @needs_node
 def test_what_an_address_holds_is_found_however_it_is_spelled(tmp_path: Path) -> None:
     copy = "https://i0.wp.com/home.example/a%20child%20%281%29.jpg?w=640"
-    identity = urls.identity_one(copy)
+    identity = url_identity.of_one(copy)
     assert identity is not None
     path = listed(tmp_path, "conceptual_captions", [(identity, "NOASSERTION", None)], url=copy)
     shards = dict(index.shards({"conceptual_captions": [path]}, 4))

@@ -27,7 +27,7 @@ from pmd.publish import folder
 from pmd.refresh import asking, figures, telling, waves
 from pmd.schema import keys
 from pmd.store import commits, parquet_files, root
-from pmd.text import urls
+from pmd.text import url_identity
 from tests import tiny_root
 from tests.fetch.conftest import Web, reply
 
@@ -48,7 +48,7 @@ def mine(built: Config, tmp_path: Path) -> Config:
 
 
 def image_of(url: str) -> bytes:
-    return keys.image_id(str(urls.identity_one(url)))
+    return keys.image_id(str(url_identity.of_one(url)))
 
 
 class Asked:
@@ -114,7 +114,7 @@ def test_two_builds_a_week_apart_differ_by_the_deaths_that_a_wave_reports(
 ) -> None:
     """The web has lost one picture and found another: the second build is made of nothing, so both ask for all."""
     web = tiny_root._web()
-    c2, c3 = (keys.image_id(str(urls.identity_one(url))) for url in (tiny_root.C2, tiny_root.C3))
+    c2, c3 = (keys.image_id(str(url_identity.of_one(url))) for url in (tiny_root.C2, tiny_root.C3))
     web[c3] = web.pop(c2)
     with monkeypatch.context() as patched:
         patched.setattr(tiny_root, "_web", lambda: dict(web))

@@ -14,7 +14,7 @@ from pmd.errors import InputError
 from pmd.schema import keys
 from pmd.sources.contract import InputFile
 from pmd.sources.records import canonical
-from pmd.sources.visual_genome import SOURCE, fractions
+from pmd.sources.visual_genome import SOURCE
 from tests.sources.planting import planted
 from tests.sources.rows import columns
 
@@ -214,23 +214,6 @@ def test_a_truncated_file_is_refused(files: tuple[Path, Path], read_all: ReadAll
     files[0].write_text(REGIONS[:1000])
     with pytest.raises(InputError, match=r"region_descriptions\.json:byte \d+"):
         read_all(SOURCE, *files)
-
-
-@pytest.mark.parametrize(
-    ("box", "expected", "noted"),
-    [
-        ((0, 0, 100, 50), [0, 0, 1, 1], False),
-        ((-1, -1, 50, 25), [0, 0, 0.49, 0.48], False),
-        ((-1.5, 0, 50, 25), [0, 0, 0.485, 0.5], True),
-        ((float("inf"), 0, 1, 1), None, True),
-        ((10, 10, -5, 5), None, True),
-        ((-10, 0, 10, 5), None, True),
-    ],
-)
-def test_fractions(box: tuple[float, ...], expected: list[float] | None, noted: bool) -> None:
-    found, note = fractions(box, 100, 50)
-    assert found == expected
-    assert (note is not None) == noted
 
 
 @pytest.mark.parametrize("release", ["v1.0", "v1.2"])

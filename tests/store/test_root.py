@@ -558,7 +558,7 @@ def test_a_folder_may_stand_on_another_disk(tmp_path: Path) -> None:
     (tmp_path / "root/views").mkdir()
     (tmp_path / "by-another-name").symlink_to(tmp_path / "root")
     with root.writer(str(tmp_path / "by-another-name"), "test"):
-        pass
+        assert lock.is_held(str(tmp_path / "root"))
 
 
 def test_what_was_removed_on_another_disk_is_settled_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,12 +99,16 @@ def test_a_root_in_which_a_probe_was_cut_off_is_still_new() -> None:
 def test_an_answer_that_was_lost_condemns_no_storage(monkeypatch: pytest.MonkeyPatch) -> None:
     """The client asks again: the first try had been done, and the second is refused."""
     swap = versions.swap
+    told: list[bool] = []
 
     def twice(url: str, content: bytes, seen: versions.Versioned | None, **_: object) -> bool:
-        return swap(url, content, seen) and swap(url, content, seen)
+        told.append(swap(url, content, seen) and swap(url, content, seen))
+        return told[-1]
 
     monkeypatch.setattr(versions, "swap", twice)
     versions.probe("memory://spools/probed")
+    assert told
+    assert not any(told)
 
 
 def test_where_the_temporary_disk_has_no_locks_that_is_told(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -259,7 +259,7 @@ def test_a_purge_keeps_what_a_reading_keeps(tmp_path: Path) -> None:
 
 
 def said(source: str, source_id: str, url: str, **more: Any) -> dict[str, Any]:
-    identity = str(rows.urls.identity_one(url))
+    identity = str(rows.url_identity.of_one(url))
     return pair(source, source_id, identity, image_url=url, **more)
 
 

@@ -40,8 +40,8 @@ from pmd.store.lock import Lock, State
 from pmd.store.standing import Standing
 from pmd.suppression import lists, people, rows
 from pmd.suppression.lists import Suppression
-from pmd.takedown import matching, prove, purge, receipts, requests
-from pmd.text import urls
+from pmd.takedown import copies, matching, prove, purge, receipts, requests
+from pmd.text import url_identity, urls
 from tests import tiny_root
 
 
@@ -51,7 +51,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Config:
 
 
 def image(url: str) -> bytes:
-    return keys.image_id(str(urls.identity_one(url)))
+    return keys.image_id(str(url_identity.of_one(url)))
 
 
 C1, C2, C3, C4 = map(image, (tiny_root.C1, tiny_root.C2, tiny_root.C3, tiny_root.C4))
@@ -129,7 +129,7 @@ def test_requests_that_name_nothing_that_is_here_are_told(tiny: Config) -> None:
 
 
 def test_a_picture_file_that_names_something_by_one_of_its_digests_is_one_thing(tiny: Config) -> None:
-    (row,) = matching._ledger_rows(register.current(tiny.root), {C1})
+    (row,) = copies.ledger_rows(register.current(tiny.root), {C1})
     assert row["sha256"] is not None
     photo = (f"sha256:{row['sha256'].hex()}", f"pdq:{'5a' * 32}", f"xxh3:{'ab' * 16}")
     stranger = (f"sha256:{'cd' * 32}", f"pdq:{'a5' * 32}", f"xxh3:{'ef' * 16}")
@@ -166,7 +166,7 @@ def test_many_words_are_compared_with_as_few_rows_as_one(
         (people, "of_meta"),
         (people, "hosts_of"),
         (urls, "canonical"),
-        (matching, "batches"),
+        (copies, "batches"),
     ):
         counted(owner, name)
     told = {}
@@ -278,8 +278,8 @@ def test_of_a_placeholder_s_images_those_alone_leave_that_are_named(
     tiny: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether or not dedupe looks for placeholders: where it does not, one picture of a host's took all strangers' along."""
-    monkeypatch.setattr(matching, "_MANY", 2)
-    (row,) = matching._ledger_rows(register.current(tiny.root), {C1})
+    monkeypatch.setattr(copies, "_MANY", 2)
+    (row,) = copies.ledger_rows(register.current(tiny.root), {C1})
     digest = row["sha256"]
     assert digest is not None
     for said in (tiny_root.C1, C1.hex()):
@@ -517,8 +517,8 @@ def test_the_books_of_a_generation_count_what_is_left(tiny: Config, tmp_path: Pa
     assert not [
         one for one in problems if one["place"].startswith("fetch/ledger") or one["place"].startswith("fetch/store")
     ]
-    assert VG in {row["image_id"] for row in matching._ledger_rows(register.current(str(where)), {VG, C1})}
-    assert not matching._ledger_rows(register.current(str(where)), {C1, COCO})
+    assert VG in {row["image_id"] for row in copies.ledger_rows(register.current(str(where)), {VG, C1})}
+    assert not copies.ledger_rows(register.current(str(where)), {C1, COCO})
 
 
 def test_waves_forget_what_was_taken_down(tmp_path: Path) -> None:
@@ -677,7 +677,7 @@ def test_a_file_of_takedowns_means_where_redirects_have_led(
 
 
 def tiny_pairs(config: Config, *images: bytes) -> pa.Table:
-    found = pa.Table.from_batches(matching.batches(config.root, images_rules.NEEDED))
+    found = pa.Table.from_batches(copies.batches(config.root, images_rules.NEEDED))
     return found.filter(pc.is_in(found["image_id"], keys.key_array(images))).combine_chunks()
 
 
@@ -775,8 +775,8 @@ def test_groups_are_looked_through_a_part_at_a_time(tmp_path: Path) -> None:
     tracemalloc.start()
     try:
         for one in clump:
-            assert matching._alike(str(tmp_path), {one}) == clump
-        assert matching._alike(str(tmp_path), {b"a" * 16}) == set()
+            assert copies._alike(str(tmp_path), {one}) == clump
+        assert copies._alike(str(tmp_path), {b"a" * 16}) == set()
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

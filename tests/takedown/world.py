@@ -25,7 +25,7 @@ from pmd import config
 from pmd.config import Config
 from pmd.schema import keys
 from pmd.store import storage
-from pmd.text import urls
+from pmd.text import url_identity
 from tests.pipelines import building
 
 USER: Final = "11111111@N01"
@@ -67,7 +67,7 @@ def web() -> dict[bytes, bytes]:
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=92)
     found["http://mirror.example/again.jpg"] = buffer.getvalue()
-    by_id = {keys.image_id(str(urls.identity_one(url))): content for url, content in found.items()}
+    by_id = {keys.image_id(str(url_identity.of_one(url))): content for url, content in found.items()}
     by_id[keys.image_id("coco:77")] = by_id[keys.image_id("flickr:5003")]
     return by_id
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from pmd.text import credit, pages, urls
+from pmd.text import credit, pages, url_identity
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ from pmd.text import credit, pages, urls
     ],
 )
 def test_a_page_follows_from_the_picture(image_url: str, page: str | None) -> None:
-    identity = urls.identity_one(image_url)
+    identity = url_identity.of_one(image_url)
     assert identity is not None
     assert credit.page(identity) == page
 

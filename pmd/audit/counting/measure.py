@@ -47,7 +47,7 @@ from pmd.config.options import AuditOptions
 from pmd.errors import PmdError
 from pmd.schema import keys
 from pmd.suppression import people
-from pmd.text import cleaning, language, urls
+from pmd.text import cleaning, domain_names, language, urls
 from pmd.text.minhash import mixed
 from pmd.text.tokens import Tokens
 
@@ -403,7 +403,7 @@ def _some(column: pa.Array, rows: NDArray[np.intp]) -> pa.Array:
 def _domains(image_urls: pa.Array) -> pa.DictionaryArray:
     """Return the registrable domain of each URL's host, looked up once a host; "" for none."""
     hosts = urls.hosts(image_urls)
-    domains = urls.registrable_domains(pa.concat_arrays([hosts.dictionary, pa.array([""])])).dictionary_encode()
+    domains = domain_names.registrable_domains(pa.concat_arrays([hosts.dictionary, pa.array([""])])).dictionary_encode()
     places = pc.fill_null(hosts.indices, len(hosts.dictionary))
     return pa.DictionaryArray.from_arrays(domains.indices.take(places), domains.dictionary)
 

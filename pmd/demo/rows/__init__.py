@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import functools
 
-from pmd.demo.rows import coco, conceptual, narratives, red_caps, sbu, visual_genome, wit, yfcc
-from pmd.demo.rows.shared import shared
+from pmd.demo.rows import coco, conceptual, narratives, red_caps, sbu, shared, visual_genome, wit, yfcc
 from pmd.demo.web import Answer
 from pmd.demo.world import Builder, World
 
@@ -19,7 +18,7 @@ from pmd.demo.world import Builder, World
 def build_world() -> World:
     """Return the demo's world: the same each time."""
     builder = Builder()
-    photographs = shared(builder)
+    photographs = shared.photographs(builder)
     coco.fill(builder, photographs)
     visual_genome.fill(builder, photographs)
     narratives.fill(builder)

@@ -89,7 +89,7 @@ class Shared:
     red_caps_sbu: tuple[str, Photo]
 
 
-def shared(builder: Builder) -> Shared:
+def photographs(builder: Builder) -> Shared:
     """Make the photographs that several sources have."""
 
     def photograph(number: int) -> tuple[str, Photo]:

@@ -40,7 +40,7 @@ from pmd.schema import keys
 from pmd.schema.statuses import OK
 from pmd.schema.tables import KEY
 from pmd.store import exchange, storage
-from pmd.text import urls
+from pmd.text import url_identity, urls
 
 #: What is known of the pictures of all shards, in order of image_id.
 INDEX: Final = pa.schema(
@@ -151,8 +151,8 @@ def _names(images: pa.Table) -> pa.Table:
     flat, whose = places.flatten(), pc.list_parent_indices(places)
     identities, url = images["identity"].chunk(0).take(whose), flat.field("url")
     on_web = pc.not_equal(flat.field("kind"), "archive").to_numpy(zero_copy_only=False)
-    others = pa.array(on_web & ~urls.is_of(identities, url))
-    said = urls.identity(url.filter(others))
+    others = pa.array(on_web & ~url_identity.is_the_url(identities, url))
+    said = url_identity.of(url.filter(others))
     odd = pc.fill_null(pc.not_equal(said, identities.filter(others)), fill_value=False)
     whose = whose.filter(others).filter(odd)
     ids = images["image_id"].chunk(0).take(whose)
@@ -287,42 +287,56 @@ def _taken(
         name = blocklist.match(sha256, seen)
         if name is not None:
             return _Taken(blocklists.STATUS, blocklists.evidence(name), {})
-    inspected = prepared.inspected
-    if inspected.status != OK or outcome.SUBSTITUTES.keys() & {digest, entry["sha256"]}:
+    if prepared.inspected.status != OK or outcome.SUBSTITUTES.keys() & {digest, entry["sha256"]}:
         return None
-    original: dict[str, Any] = {
-        "sha256": digest,
+    is_whole = digest == entry["sha256"]
+    if not is_whole and not _will_do(entry, form, prepared.inspected):
+        return None
+    comparison = reference_lists.compare(known, entry["sha256"], prepared.perceptual_hash)
+    if comparison.mark == reference_lists.STATUS:
+        return None
+    said = "adopted from img2dataset" + ("" if is_whole else ", a smaller copy of what it had downloaded")
+    facts = _of_original(content, prepared.inspected) if is_whole else _of_copy(entry)
+    return _Taken(OK, said, {**facts, "listed": comparison.mark, **_as_stored(prepared, is_whole=is_whole)})
+
+
+def _of_original(content: bytes, inspected: codec.Inspected) -> dict[str, Any]:
+    """Return what the ledger says of the original, where that is what the entry has."""
+    return {
+        "sha256": hashlib.sha256(content).digest(),
         "bytes": len(content),
         "format": inspected.format,
         "frames": inspected.frames,
+        "width_px": inspected.width_px,
+        "height_px": inspected.height_px,
     }
-    size = inspected.width_px, inspected.height_px
-    said = "adopted from img2dataset"
-    if digest != entry["sha256"]:
-        whole = (entry["width_px"], entry["height_px"])
-        will_do = entry["is_plain"] and _is_copy(size, whole, form) and _loses_nothing(form, inspected)
-        if form.is_original or entry["sha256"] is None or not will_do:
-            return None
-        original, size = {"sha256": entry["sha256"]}, whole
-        said += ", a smaller copy of what it had downloaded"
-    comparison = reference_lists.compare(known, original["sha256"], prepared.perceptual_hash)
-    if comparison.mark == reference_lists.STATUS:
-        return None
-    hashed_form = "original" if digest == entry["sha256"] else "resized"
-    facts = {
-        **original,
-        "listed": comparison.mark,
-        "width_px": size[0],
-        "height_px": size[1],
+
+
+def _of_copy(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the ledger says of the original, where the entry has a copy of it: what img2dataset has written down."""
+    return {name: entry[name] for name in ("sha256", "width_px", "height_px")}
+
+
+def _as_stored(prepared: codec.Prepared, *, is_whole: bool) -> dict[str, Any]:
+    """Return what the ledger says of what is stored; is_whole: that it was made of the original."""
+    hashed_form = "original" if is_whole else "resized"
+    return {
         "perceptual_hash": prepared.perceptual_hash,
         "hashed_form": hashed_form if prepared.perceptual_hash is not None else None,
         "stored": prepared.stored,
-        "stored_form": prepared.stored_form if digest == entry["sha256"] else "resized",
+        "stored_form": prepared.stored_form if is_whole else "resized",
         "stored_format": prepared.stored_format,
         "stored_width_px": prepared.stored_width_px,
         "stored_height_px": prepared.stored_height_px,
     }
-    return _Taken(OK, said, facts)
+
+
+def _will_do(entry: Mapping[str, Any], form: codec.Form, copy: codec.Inspected) -> bool:
+    """Return whether a copy of the original may be kept in its place."""
+    if form.is_original or entry["sha256"] is None or not entry["is_plain"]:
+        return False
+    size, whole = (copy.width_px, copy.height_px), (entry["width_px"], entry["height_px"])
+    return _is_copy(size, whole, form) and _loses_nothing(form, copy)
 
 
 def _form_of_copy(form: codec.Form, entry: Mapping[str, Any]) -> codec.Form:
@@ -350,7 +364,7 @@ def _is_copy(size: Sequence[int | None], whole: Sequence[int | None], form: code
 
 def _entries(path: str, odd: samples.Odd, max_bytes: int | None) -> Iterator[dict[str, Any]]:
     for sample in samples.read(path, odd, max_bytes=max_bytes):
-        identity = urls.identity_one(sample.url)
+        identity = url_identity.of_one(sample.url)
         if identity is not None:
             yield {
                 "image_id": keys.image_id(identity),

@@ -39,11 +39,11 @@ from pmd.config.options import FetchOptions
 from pmd.errors import ConfigError, InputError, PmdError
 from pmd.fetch import outcome
 from pmd.fetch.adoption import adopt, img2dataset_program
+from pmd.fetch.clock import utc_now
 from pmd.fetch.http import addresses, receiving, trust
 from pmd.fetch.http.answer import Answer
-from pmd.fetch.http.client import Clock
 from pmd.fetch.http.head import Head
-from pmd.fetch.lane.engine import CODEC_THREADS, Lane, Progress, utc_now
+from pmd.fetch.lane.engine import CODEC_THREADS, Lane, Progress
 from pmd.fetch.lane.images import Image, images_of
 from pmd.fetch.lane.judging import Judged, form_of, judge, limits_of
 from pmd.fetch.lane.recording import lost, settled
@@ -197,14 +197,12 @@ class Img2dataset:
         options: Limits, and the form in which images are kept.
         work: A folder of this run; what img2dataset writes lies there while it is read, or in the machine's temporary
             folder if that is none of this machine's.
-        clock: The time, for attempts.
     """
 
-    def __init__(self, lane: Lane, options: FetchOptions, work: str, clock: Clock = utc_now) -> None:
+    def __init__(self, lane: Lane, options: FetchOptions, work: str) -> None:
         self._lane = lane
         self._options = options
         self._work = work
-        self._clock = clock
         self._limits = limits_of(options)
         self._blocklist = lane.blocklist
 
@@ -262,7 +260,7 @@ class Img2dataset:
 
     def _round(self, waiting: Sequence[_Waiting], generation: int) -> Iterator[tuple[_Waiting, Fetched | None]]:
         """Try the next location of each image; yield what it ended in, or None where it has more locations."""
-        when = self._clock()
+        when = utc_now()
         asked = [(item.image, item.left.popleft()) for item in waiting]
         answers = self._lane.may_ask(asked)
         tries = [_Try(item, url, answer) for item, (_, url), answer in zip(waiting, asked, answers, strict=True)]

@@ -2,7 +2,7 @@
 
 An image changes its key in two cases. A source is added that knows two identities to be one photograph's: what was `flickr:42` to
 one source is then `coco:9` (`pmd.images.rules`). Or an earlier version of pmd had no rule for its host, and called it by its URL
-(`urls.former_identity`). The ledger has its row under the old key still. The picture is the same, and maybe no host has it any
+(`url_identity.former`). The ledger has its row under the old key still. The picture is the same, and maybe no host has it any
 more. So row, bytes and attempts are taken over as they are: what they say of where it was had still holds.
 """
 
@@ -28,7 +28,7 @@ from pmd.schema.statuses import OK
 from pmd.schema.tables import ATTEMPTS, KEY, LEDGER, with_columns
 from pmd.store import commits, exchange, parquet_files, storage
 from pmd.store.register import Generation, Register
-from pmd.text import urls
+from pmd.text import url_identity
 
 #: An image, and the key that it has by one of its places.
 _NAMES: Final = pa.schema([pa.field("image_id", KEY), pa.field("own_id", KEY)])
@@ -120,7 +120,7 @@ def names_of(images: pa.Table) -> pa.Table:
         images: `IMAGES`, of which image_id, identity and locations are read.
     """
     others = pc.invert(pc.starts_with(images["identity"], _FLICKR))
-    names = pa.concat_tables([_named(images.filter(others), _of_flickr), _named(images, urls.former_identity)])
+    names = pa.concat_tables([_named(images.filter(others), _of_flickr), _named(images, url_identity.former)])
     return names.group_by(_NAMES.names, use_threads=False).aggregate([])
 
 
@@ -136,7 +136,7 @@ def _named(images: pa.Table, identity_of: Callable[[pa.Array], pa.Array]) -> pa.
 def _of_flickr(addresses: pa.Array) -> pa.Array:
     """Return the identities of addresses that are of Flickr's photographs, else null."""
     there = pc.fill_null(pc.match_substring(addresses, _HOST, ignore_case=True), fill_value=False)
-    identities = urls.identity(addresses.filter(there))
+    identities = url_identity.of(addresses.filter(there))
     theirs = pc.if_else(pc.starts_with(identities, _FLICKR), identities, pa.scalar(None, pa.string()))
     return pc.replace_with_mask(pa.nulls(len(addresses), pa.string()), there, theirs)
 

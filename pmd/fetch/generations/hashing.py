@@ -20,8 +20,8 @@ import pyarrow as pa
 
 from pmd import codec
 from pmd.fetch import outcome
+from pmd.fetch.clock import utc_now
 from pmd.fetch.generations import store
-from pmd.fetch.lane.engine import utc_now
 from pmd.fetch.ledger import asking, reading, state, stored
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.schema.tables import HASHES

@@ -25,10 +25,11 @@ from pmd.config.options import FetchOptions
 from pmd.errors import NetworkError
 from pmd.fetch import network, outcome
 from pmd.fetch.adoption import adopt, renamed
+from pmd.fetch.clock import utc_now
 from pmd.fetch.generations.reports import Done, Heard, waited
 from pmd.fetch.generations.tar import StoreTar
 from pmd.fetch.generations.waiting import Waiting
-from pmd.fetch.lane.engine import Fetcher, Progress, utc_now
+from pmd.fetch.lane.engine import Fetcher, Progress
 from pmd.fetch.ledger import state
 from pmd.fetch.lists import blocklists, reference_lists
 from pmd.fetch.outcome import Attempt, Fetched

@@ -15,5 +15,10 @@ Modules, each importing only those above it::
     second_look  answers that libcurl refuses and browsers show
     codings      content codings, undone
     receiving    takes an image's answer, judged part by part, and a small file's
+    ending       what ends the asking for a URL, as the status of its answer
+    gate         leave to send a request: the host's name, its turn, pauses, the end of the run
+    sending      sends one request, and once more where libcurl refuses an answer that a browser may show
+    site_files   asks for robots.txt and tdmrep.json, once for all images of an origin
+    permission   heeds them
     client       asks for one URL once: redirects by hand, deadlines, limits, headers before bodies
 """

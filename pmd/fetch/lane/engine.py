@@ -28,9 +28,10 @@ from pmd.config import places
 from pmd.config.options import FetchOptions
 from pmd.errors import PmdError
 from pmd.fetch import network, outcome
+from pmd.fetch.clock import Clock, utc_now
 from pmd.fetch.http import addresses, client, proxies, resolver
 from pmd.fetch.http.answer import Answer
-from pmd.fetch.http.client import Client, Clock
+from pmd.fetch.http.client import Client
 from pmd.fetch.http.transfers import Transfers
 from pmd.fetch.http.trust import Authorities
 from pmd.fetch.lane import archives, judging, recording
@@ -49,8 +50,8 @@ from pmd.store import shortage
 #: Threads that decode and encode in one lane. Measured on two cores: a third one gains nothing.
 CODEC_THREADS: Final = 2
 
-#: Files that a lane opens at most, where the system allows it: several times the connections that it can have (`client`), and
-#: no more than macOS gives to one process.
+#: Files that a lane opens at most, where the system allows it: four times `_KEPT_CONNECTIONS`, and no more than macOS gives to
+#: one process.
 FILES: Final = 10_240
 
 #: Connections that are kept for the next image of their host, at most.
@@ -69,11 +70,6 @@ _WINDOW: Final = 16_384
 _WINDOW_OF_PLACE: Final = 4
 
 Progress = Callable[[Fetched], None]
-
-
-def utc_now() -> datetime.datetime:
-    """Return the time; the default clock."""
-    return datetime.datetime.now(datetime.UTC)
 
 
 class Fetcher(Protocol):

@@ -23,7 +23,7 @@ from pmd.schema.statuses import OK, UNASKED
 from pmd.schema.tables import IMAGES, KEY
 from pmd.store import register
 from pmd.store.register import Generation
-from pmd.text import urls
+from pmd.text import domain_names, urls
 
 #: What stands for all sources.
 ALL: Final = "all"
@@ -165,7 +165,7 @@ class _Places:
         named = urls.host(url.take(pa.array(first[first >= 0])))
         domains = iter(named.to_pylist())
         found = [next(domains) if place >= 0 else None for place in first.tolist()]
-        self.hosts = [None if host is None else urls.registrable_domain(host) for host in found]
+        self.hosts = [None if host is None else domain_names.registrable_domain(host) for host in found]
         settled = ledger["location"].take(at)
         on_web = pc.fill_null(pc.match_substring_regex(settled, "^https?://", ignore_case=True), True)
         # Archives may lie elsewhere by now, and img2dataset's shards are no place of an image.

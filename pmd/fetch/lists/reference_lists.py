@@ -28,7 +28,7 @@ from pmd.formats import parquet
 from pmd.schema import keys
 from pmd.schema.tables import KEY
 from pmd.store import exchange, sealed, storage
-from pmd.text import urls
+from pmd.text import url_identity
 
 #: The status of an image that is another picture.
 STATUS: Final = "changed"
@@ -197,7 +197,7 @@ def listed_rows(path: str) -> Iterator[pa.RecordBatch]:
         for batch in pq.ParquetFile(file).iter_batches(columns=list(COLUMNS), use_threads=False):
             own, sha256 = (_bytes(batch, name, width, path) for name, width in (("image_id", 16), ("sha256", 32)))
             hashed = _bytes(batch, "perceptual_hash", 32, path)
-            by_url = keys.image_ids(urls.identity(batch["image_url"].cast(pa.string())))
+            by_url = keys.image_ids(url_identity.of(batch["image_url"].cast(pa.string())))
             other = pc.if_else(pc.not_equal(by_url, own), by_url, None)
             for names in (own, other):
                 yield _meeting(names, sha256=sha256, perceptual_hash=hashed)
@@ -216,7 +216,7 @@ def image_rows(images: pa.Table) -> Iterator[pa.RecordBatch]:
     on_the_web = pc.not_equal(pc.struct_field(each, "kind"), "archive")
     addresses = pc.struct_field(each, "url").filter(on_the_web)
     mine = own.take(pc.list_parent_indices(places).filter(on_the_web))
-    names = keys.image_ids(urls.identity(addresses))
+    names = keys.image_ids(url_identity.of(addresses))
     yield _meeting(pc.if_else(pc.not_equal(names, mine), names, None), image_id=mine)
 
 

@@ -20,7 +20,7 @@ from pmd.config.options import FetchOptions
 from pmd.fetch.network import Network
 from pmd.fetch.politeness import shares
 from pmd.fetch.politeness.slots import Slot, Slots
-from pmd.text import urls
+from pmd.text import domain_names
 
 #: How late a request may leave without all after it leaving later too. A loop wakes a millisecond or two after it was to,
 #: and a lane that asks ten times a second lost 1.4 % of its rate by that. Of `shares.MARGIN_S` it takes as much.
@@ -346,7 +346,9 @@ def group_name(host: str, named: Mapping[str, str]) -> str:
         named: As `named_groups` returns it.
     """
     host = host.rstrip(".") or host
-    return next((named[name] for name in urls.above(host) if name in named), urls.registrable_domain(host))
+    return next(
+        (named[name] for name in domain_names.above(host) if name in named), domain_names.registrable_domain(host)
+    )
 
 
 class Hosts:

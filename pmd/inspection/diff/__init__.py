@@ -12,7 +12,7 @@ does not grow with the rows: they meet in buckets on the temporary disk. Modules
     hub_files    rows of facebook/pmd's annotation files
     hub          a ROOT and such a file
     excerpts     the part of two texts in which they differ
-    render       the answer as people read it
+    rendering    the answer as people read it
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pmd.errors import ConfigError
 from pmd.inspection import kinds
 from pmd.inspection.diff import hub, lists, roots
 from pmd.inspection.diff.join import Tell
-from pmd.inspection.diff.render import render as render
+from pmd.inspection.diff.rendering import render as render
 from pmd.publish.lists import files
 
 

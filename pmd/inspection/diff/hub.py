@@ -1,8 +1,8 @@
 """A ROOT's curated pairs beside an annotation file of facebook/pmd, image by image: what FLAVA kept, and what we keep.
 
-An image is found by its identity (`pmd.text.urls`). Of YFCC100M that is the photo id, which `meta` (`photoid`, `downloadurl`,
-`pageurl`) or a Flickr URL tells; a URL of the Multimedia Commons bucket tells only a hash, and is looked up among the
-mirrors of our pairs. Only curate is compared: the file says nothing of dead links and duplicates.
+An image is found by its identity (`pmd.text.url_identity`). Of YFCC100M that is the photo id, which `meta` (`photoid`,
+`downloadurl`, `pageurl`) or a Flickr URL tells; a URL of the Multimedia Commons bucket tells only a hash, and is looked up
+among the mirrors of our pairs. Only curate is compared: the file says nothing of dead links and duplicates.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from pmd.formats import json_stream, lines
 from pmd.schema import keys
 from pmd.schema.tables import KEY
 from pmd.sources import records
-from pmd.text import cleaning, pages, urls
+from pmd.text import cleaning, pages, url_identity
 
 #: Their rows. `line` counts from 0; `image_id` is null where the row does not tell its image.
 THEIRS: Final = pa.schema(
@@ -91,7 +91,7 @@ def photo(meta: Mapping[str, Any]) -> str | None:
     photo_id = str(meta.get("photoid", ""))
     if photo_id.isdecimal() and photo_id.isascii():
         return f"flickr:{photo_id}"
-    identity = urls.identity_one(str(meta.get("downloadurl", "")))
+    identity = url_identity.of_one(str(meta.get("downloadurl", "")))
     if identity is not None and identity.startswith("flickr:"):
         return identity
     return _by_page(str(meta.get("pageurl", "")))
@@ -165,8 +165,8 @@ def _batch(
 
 def _identities(image_urls: pa.Array) -> pa.Array:
     """Return the identity of each URL, be it that of a page about the image."""
-    own = urls.identity(image_urls)
-    perhaps = pc.fill_null(pc.starts_with(own, "url:"), fill_value=False)
+    own = url_identity.of(image_urls)
+    perhaps = pc.fill_null(pc.starts_with(own, url_identity.BY_URL), fill_value=False)
     told = pa.array(map(_by_page, image_urls.filter(perhaps).to_pylist()), pa.string())
     return pc.replace_with_mask(own, perhaps, pc.coalesce(told, own.filter(perhaps)))
 

@@ -2,8 +2,8 @@
 
 Modules, each importing only those above it::
 
-    book    rows of a ROOT, looked up in its files
-    render  the answer as people read it
+    book       rows of a ROOT, looked up in its files
+    rendering  the answer as people read it
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pmd.errors import PmdError
 from pmd.images import names, takedowns
 from pmd.inspection import upstream
 from pmd.inspection.explain.book import Book, view_key
-from pmd.inspection.explain.render import render as render
+from pmd.inspection.explain.rendering import render as render
 from pmd.store import root, storage
 from pmd.suppression import people
 

@@ -18,7 +18,7 @@ Modules, each importing only those above it::
     sizes          bytes of the store, samples and shards
     assumptions    what figures rest on, in words
     costs          processor hours and prices
-    render         the plan as people read it
+    rendering      the plan as people read it
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from pmd.inspection.plan.estimates import Estimate, known
 from pmd.inspection.plan.expected import SourceFigures
 from pmd.inspection.plan.fresh import is_fresh
 from pmd.inspection.plan.images import Images, committed, estimated, share_alive
-from pmd.inspection.plan.render import render as render
+from pmd.inspection.plan.rendering import render as render
 from pmd.store import root
 from pmd.store.standing import Standing
 from pmd.suppression import lists

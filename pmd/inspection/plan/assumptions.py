@@ -10,7 +10,7 @@ from pmd.inspection.plan import sampling
 from pmd.inspection.plan.estimates import Estimate
 from pmd.inspection.plan.expected import SourceFigures
 from pmd.inspection.plan.sizes import CROP_BYTES, ORIGINAL_BYTES, RESIZED_BYTES, Written
-from pmd.manifests.select import human_bytes
+from pmd.manifests.selecting import human_bytes
 
 ASSUMPTIONS: Final = (
     f"{forecast.IMAGE_S:g} s that an image keeps a connection: four round trips of 90 ms (across the Atlantic, by Verizon's "

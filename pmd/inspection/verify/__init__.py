@@ -15,13 +15,13 @@ by part.
 
 Modules, each importing only those above it::
 
-    groups   who stands in the end for whom, a part at a time
-    splits   which images are in another split than upstream says
-    orphans  files that no commit lists
-    recount  files, read whole for their bytes and rows
-    books    what commits say against the rows of their files, and stage against stage
-    parts    what a part's images, ledger and groups say of its pairs
-    render   the answer as people read it
+    groups     who stands in the end for whom, a part at a time
+    splits     which images are in another split than upstream says
+    orphans    files that no commit lists
+    recount    files, read whole for their bytes and rows
+    books      what commits say against the rows of their files, and stage against stage
+    parts      what a part's images, ledger and groups say of its pairs
+    rendering  the answer as people read it
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from pmd.fetch.politeness import policies
 from pmd.inspection.verify import books, orphans, parts, splits
 from pmd.inspection.verify import groups as committed_groups
 from pmd.inspection.verify.recount import Progress, Recounting
-from pmd.inspection.verify.render import render as render
+from pmd.inspection.verify.rendering import render as render
 from pmd.publish import checking
 from pmd.publish.folder import README
 from pmd.store import commits, lock, register, root, storage

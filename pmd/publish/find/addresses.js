@@ -1,6 +1,6 @@
 "use strict";
 // What people call an image → the keys under which the lists may have it. The same forms, and the same answers, as
-// pmd/text/urls.py, pmd/text/pages.py and pmd/images/names.py, with which tests compare it. Nothing is asked of the web.
+// pmd/text/{urls,url_identity,pages}.py and pmd/images/names.py, with which tests compare it. Nothing is asked of the web.
 
 // A run of escapes as the text that it spells; what is no UTF-8 becomes U+FFFD.
 function unquoted(text) {
@@ -53,6 +53,8 @@ function alike(form) {
   });
   return rest.slice(rest.indexOf("://") + 3);
 }
+
+// --- identities (pmd/text/url_identity.py) ---
 
 const FLICKR_HOST = /^(?:farm[0-9]+\.|c[0-9]+\.|live\.)?static\.?flickr\.com$/;
 const FLICKR_PATH =

@@ -4,7 +4,7 @@ A *name* is the first eight bytes of what a row calls its image:
 
 - of its `image_id`, and of its `sha256`;
 - of its `pair_id`, in sources whose pages name a row and no picture (Reddit's posts);
-- of what its URL says of the image (`pmd.text.urls.identity`), where the row knows it as another: half the images of Visual
+- of what its URL says of the image (`pmd.text.url_identity`), where the row knows it as another: half the images of Visual
   Genome are COCO's;
 - of the one spelling that stands for all of a URL (`pmd.text.urls.alike`), where it can be spelled otherwise: people do not
   spell as upstream does;
@@ -35,7 +35,7 @@ import pyarrow.compute as pc
 from pmd.schema import keys
 from pmd.schema.tables import KEY
 from pmd.store import exchange, parquet_files, spools
-from pmd.text import pages, urls
+from pmd.text import pages, url_identity
 
 #: Raised when shards would be written otherwise of the same lists. 3: with what URLs hold, and what else they say of the image.
 FORMAT: Final = 3
@@ -102,7 +102,7 @@ def _rows(lists: Mapping[str, Iterable[str]], kinds: list[Of]) -> Iterator[pa.Re
                     there = batch[column].is_valid()
                     names = keys.key_array(bytes.fromhex(key[:32]) for key in batch[column].filter(there).to_pylist())
                     yield pa.RecordBatch.from_arrays([names, of.filter(there)], schema=_ROWS)
-                for named in (_other_images(batch), keys.image_ids(urls.by_any_spelling(batch["image_url"]))):
+                for named in (_other_images(batch), keys.image_ids(url_identity.by_any_spelling(batch["image_url"]))):
                     there = named.is_valid()
                     yield pa.RecordBatch.from_arrays([named.filter(there), of.filter(there)], schema=_ROWS)
                 held = [(row, one) for row, page in pages.held(batch["image_url"]) for one in _names_of(page)]
@@ -113,13 +113,13 @@ def _rows(lists: Mapping[str, Iterable[str]], kinds: list[Of]) -> Iterator[pa.Re
 
 def _names_of(page: pages.Page) -> list[str]:
     """Return what the images are known by that an address holds, however people spell them."""
-    spelled = urls.by_any_spelling(pa.array(page.holds, pa.string())).drop_null().to_pylist()
+    spelled = url_identity.by_any_spelling(pa.array(page.holds, pa.string())).drop_null().to_pylist()
     return list(dict.fromkeys((*page.identities, *spelled)))
 
 
 def _other_images(batch: pa.RecordBatch) -> pa.Array:
     """Return the key of the image that each row's URL says it is; null where that is the row's own."""
-    named = keys.image_ids(urls.identity(batch["image_url"]))
+    named = keys.image_ids(url_identity.of(batch["image_url"]))
     own = keys.key_array(None if key is None else bytes.fromhex(key) for key in batch["image_id"].to_pylist())
     return pc.if_else(pc.fill_null(pc.equal(named, own), fill_value=False), pa.scalar(None, named.type), named)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
 import orjson
@@ -13,6 +12,7 @@ from pmd import manifests
 from pmd.audit.counting import measure, units
 from pmd.audit.counting.measure import Plan
 from pmd.audit.texts.lexicon import Absent
+from pmd.manifests import loading
 from pmd.publish import named
 from pmd.schema import keys
 from pmd.schema.tables import PAIRS
@@ -49,7 +49,7 @@ def manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> manifests.Manif
     (tmp_path / "postcards.toml").write_text(content, encoding="utf-8")
     found = manifests.load("postcards", tmp_path)
     every = {**manifests.load_all(), "postcards": found}
-    monkeypatch.setattr(importlib.import_module("pmd.manifests.load"), "_load_folder", lambda _: every)
+    monkeypatch.setattr(loading, "_load_folder", lambda _: every)
     return found
 
 

@@ -28,7 +28,7 @@ from pmd.fetch.lane.engine import Lane
 from pmd.fetch.ledger import state, stored
 from pmd.schema import keys
 from pmd.store import commits
-from pmd.text import urls
+from pmd.text import url_identity, urls
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 
 ORIGINAL = photo(640, 480, seed=3)
@@ -72,7 +72,7 @@ def written(folder: Path, *entries: tuple[bytes | None, dict[str, Any]]) -> str:
 
 def row(name: str, **changes: Any) -> dict[str, object]:
     url = f"http://a.test/{name}"
-    return image_row(urls.identity_one(url) or "", url, **changes)
+    return image_row(url_identity.of_one(url) or "", url, **changes)
 
 
 def run(folder: Path, rows: pa.Table, chosen: FetchOptions, *patterns: str) -> dict[str, dict[str, Any]]:
@@ -165,7 +165,7 @@ def test_bytes_that_many_images_share_are_asked_for_on_the_web(
 def test_a_placeholder_that_upstream_names_is_none_in_shards_either(web: Web, tmp_path: Path) -> None:
     url = "http://s.yimg.com/pw/images/en-us/photo_unavailable.png"
     tar = written(tmp_path, entry(url, ORIGINAL))
-    got = run(tmp_path, table(image_row(urls.identity_one(url) or "", url)), options(web), tar)
+    got = run(tmp_path, table(image_row(url_identity.of_one(url) or "", url)), options(web), tar)
     assert got["photo_unavailable.png"]["status"] == "placeholder"
     assert not web.asked()
 
@@ -276,7 +276,7 @@ def test_what_img2dataset_itself_has_written(web: Web, tmp_path: Path, peer: str
     contents = {f"{number}.jpg": saved(photo(640, 480, seed=number), exif=exif()) for number in range(4)}
     contents["4.jpg"] = saved(photo(200, 150), exif=exif(orientation=None))
     addresses = downloaded(web, tmp_path, contents, peer, "gone.jpg")
-    rows = table(*(image_row(urls.identity_one(url) or "", url) for url in addresses))
+    rows = table(*(image_row(url_identity.of_one(url) or "", url) for url in addresses))
     got = run(tmp_path, rows, options(web), f"{tmp_path}/out/*.tar")
     assert [request.path for request in web.asked()] == ["/gone.jpg"]
     assert got.pop("gone.jpg")["status"] == "dead"
@@ -285,7 +285,7 @@ def test_what_img2dataset_itself_has_written(web: Web, tmp_path: Path, peer: str
         reference = codec.prepare(contents[name], codec.Limits(), codec.Form(), hashed=True).perceptual_hash or b""
         distance = (int.from_bytes(reference, "big") ^ int.from_bytes(found["perceptual_hash"], "big")).bit_count()
         assert distance <= 31
-    assert keys.image_id(urls.identity_one(addresses[0]) or "") in {found["image_id"] for found in got.values()}
+    assert keys.image_id(url_identity.of_one(addresses[0]) or "") in {found["image_id"] for found in got.values()}
     assert commits.read(str(tmp_path / "root/fetch/ledger/shard=00000/generation=0000")) is not None
 
 
@@ -345,7 +345,7 @@ def test_nothing_turned_deep_or_of_other_colours_is_taken_from_its_copies(web: W
         "unturned.webp": saved(whole, "WEBP", exif=exif(orientation=None)),
     }
     addresses = downloaded(web, tmp_path, contents | plain, "img2dataset")
-    rows = table(*(image_row(urls.identity_one(url) or "", url) for url in addresses))
+    rows = table(*(image_row(url_identity.of_one(url) or "", url) for url in addresses))
     got = run(tmp_path, rows, options(web), f"{tmp_path}/out/*.tar")
     with tarfile.open(tmp_path / "out/00000.tar") as tar:
         assert len([name for name in tar.getnames() if name.endswith(".jpg")]) == len(addresses)

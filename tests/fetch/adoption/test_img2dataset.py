@@ -35,7 +35,7 @@ from pmd.fetch.lists import blocklists, reference_lists
 from pmd.fetch.lists.blocklists import Blocklist
 from pmd.suppression import lists
 from pmd.suppression.lists import Suppression
-from pmd.text import urls
+from pmd.text import url_identity
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 from tests.fetch.lists.test_reference_lists import known, reencoded
 
@@ -99,7 +99,7 @@ def chosen_for(web: Web, **changes: object) -> FetchOptions:
 
 def row(web: Web, name: str, *locations: str, **more: Any) -> dict[str, object]:
     url = f"http://127.0.0.1:{web.port}/{name}"
-    return image_row(urls.identity_one(url) or "", *(locations or (url,)), **more)
+    return image_row(url_identity.of_one(url) or "", *(locations or (url,)), **more)
 
 
 def serve(web: Web, **contents: bytes | list[bytes]) -> None:

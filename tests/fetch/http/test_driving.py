@@ -353,7 +353,7 @@ def test_requests_keep_their_distance_while_a_name_is_resolved_anew() -> None:
         client: Any = Client(*(nothing, SlowNames(), known, chosen, "pmd", {}, {}, nothing, nothing))  # type: ignore[arg-type]
 
         async def get(_: Any, target: Target, turn: hosts.Turn, *__: Any) -> None:
-            await client._named(target)
+            await client._gate.named(target)
             sent.append(loop.time())
             raise Ended("server_error")
 

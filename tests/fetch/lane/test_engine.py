@@ -206,7 +206,9 @@ def test_a_name_that_waits_for_others_has_its_time_yet(
 
     with Lane(options(timeout_s=0.01), contact="", patience=HASTE) as lane:
         lane._client._resolver.__class__ = Busy
-        named = asyncio.run_coroutine_threadsafe(lane._client._named(addresses.parse("http://a.test/x")), lane._loop)
+        named = asyncio.run_coroutine_threadsafe(
+            lane._client._gate.named(addresses.parse("http://a.test/x")), lane._loop
+        )
         if routes == 4:
             assert named.result() == route
         else:

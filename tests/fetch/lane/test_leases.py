@@ -552,7 +552,7 @@ def test_an_image_that_begins_in_a_pause_takes_no_turn_before_its_end() -> None:
         await asyncio.sleep(patience.open_s)
         loop.call_later(ASK_S, may.append, True)
         loop.call_later(ASK_S, may.pop, 0)
-        asks = asyncio.create_task(sends._turn(Answer("ok"), HOST, has_begun=True))
+        asks = asyncio.create_task(sends._gate.turn(Answer("ok"), HOST, has_begun=True))
         await asyncio.sleep(ASK_S / 2)
         meanwhile = known.group("one.test").requests
         (await asks).leave()
@@ -616,7 +616,7 @@ class Simulated:
             loop.call_at(worker.ended, lease.let_go)
         while loop.time() < min(worker.dies, ends_at) and not lease.is_lost:
             try:
-                turn = await sends._turn(Answer("ok"), HOST, has_begun=True)
+                turn = await sends._gate.turn(Answer("ok"), HOST, has_begun=True)
             except asyncio.CancelledError:
                 break
             was = loop.time()

@@ -22,7 +22,7 @@ from pmd.fetch.lists import reference_lists
 from pmd.fetch.lists.reference_lists import Known
 from pmd.schema import keys
 from pmd.store import commits
-from pmd.text import urls
+from pmd.text import url_identity
 from tests.fetch.adoption.test_adopt import entry, written
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 
@@ -74,7 +74,7 @@ def test_a_picture_without_a_hash_is_the_same_only_by_its_bytes() -> None:
 
 def row(name: str, *locations: str) -> dict[str, object]:
     url = f"http://a.test/{name}"
-    return image_row(urls.identity_one(url) or "", *(locations or (url,)))
+    return image_row(url_identity.of_one(url) or "", *(locations or (url,)))
 
 
 def run(
@@ -88,7 +88,7 @@ def run(
 
 
 def key(name: str) -> bytes:
-    return keys.image_id(urls.identity_one(f"http://a.test/{name}") or "")
+    return keys.image_id(url_identity.of_one(f"http://a.test/{name}") or "")
 
 
 def test_what_is_the_listed_picture_is_stored_and_what_is_not_is_not(web: Web, tmp_path: Path) -> None:

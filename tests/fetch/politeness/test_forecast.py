@@ -13,7 +13,7 @@ from pmd.errors import ConfigError
 from pmd.fetch.politeness import forecast, hosts, shares
 from pmd.fetch.politeness.forecast import ARCHIVES, MANY, STORE, Shard
 from pmd.fetch.politeness.slots import Slots
-from pmd.text import urls
+from pmd.text import domain_names
 
 
 class Waiting(asyncio.SelectorEventLoop):
@@ -192,5 +192,5 @@ def test_the_dns_s_own_dot_is_no_other_host() -> None:
     named = hosts.named_groups({"flickr": ["flickr.com", "staticflickr.com"]})
     for host in ("live.staticflickr.com", "example.com", "a.b.example.co.uk", "127.0.0.1"):
         assert hosts.group_name(f"{host}.", named) == hosts.group_name(host, named)
-        assert urls.registrable_domain(f"{host}.") == urls.registrable_domain(host)
+        assert domain_names.registrable_domain(f"{host}.") == domain_names.registrable_domain(host)
     assert hosts.group_name("www.flickr.com.", named) == "flickr"

@@ -26,8 +26,8 @@ from pmd.inspection.diff import hub_files, join
 from pmd.schema import keys
 from pmd.schema.exits import DIFFERENT
 from pmd.schema.tables import with_columns
+from pmd.sources import multimedia_commons
 from pmd.store import commits, exchange
-from pmd.text import urls
 from tests import tiny_root
 from tests.inspection.verify.test_verify import rewrite
 
@@ -374,10 +374,10 @@ def test_a_file_that_agrees_is_equal(yfcc: str, tmp_path: Path) -> None:
         {"meta": json.dumps({"pageurl": "https://flic.kr/p/5"})},
         {"meta": "{}", "image_url": "https://www.flickr.com/photos/somebody/4/in/album-7/"},
         {"meta": "{}", "image_url": "https://live.staticflickr.com/2/4_fedcba98_b.jpg"},
-        {"meta": "{}", "image_url": urls.yfcc_mirrors(download_url(4), None)[0]},
+        {"meta": "{}", "image_url": multimedia_commons.mirrors(download_url(4), None)[0]},
         {
             "meta": "{}",
-            "image_url": urls.yfcc_mirrors(download_url(4), None)[-1].replace("s3-us-west-2", "s3.us-west-2"),
+            "image_url": multimedia_commons.mirrors(download_url(4), None)[-1].replace("s3-us-west-2", "s3.us-west-2"),
         },
     ],
 )

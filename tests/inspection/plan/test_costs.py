@@ -13,7 +13,7 @@ from pmd.config import Config
 from pmd.config.engine import Prices
 from pmd.inspection import plan
 from pmd.inspection.plan import costs
-from pmd.inspection.plan.render import _short
+from pmd.inspection.plan.rendering import _short
 from tests import tiny_root
 
 #: A processor's hour for one coin, and nothing beside it.

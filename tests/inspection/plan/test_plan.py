@@ -24,8 +24,8 @@ from pmd.fetch.ledger import partitions, state
 from pmd.fetch.politeness import forecast, shares
 from pmd.inspection import plan, status
 from pmd.inspection.plan import assumptions, estimates, expected, published, sampling, sizes
-from pmd.inspection.plan.render import _time
-from pmd.manifests.select import human_bytes
+from pmd.inspection.plan.rendering import _time
+from pmd.manifests.selecting import human_bytes
 from pmd.store import commits, parquet_files, root
 from tests import postcards, tiny_root
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pmd import escape
 from pmd.inspection.plan import costs
 from pmd.inspection.plan.expected import UNKNOWN
-from pmd.manifests.select import human_bytes
+from pmd.manifests.selecting import human_bytes
 from pmd.terminal import bar, tables
 
 if TYPE_CHECKING:

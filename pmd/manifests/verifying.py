@@ -9,7 +9,7 @@ from pmd.manifests import integrity
 from pmd.manifests.download import gated
 from pmd.manifests.model import ANNOTATIONS, Kind, Manifest
 from pmd.manifests.outcome import Outcome, Progress, Silent
-from pmd.manifests.select import fetch_command, human_size, select
+from pmd.manifests.selecting import fetch_command, human_size, select
 
 
 def verify(
