@@ -29,8 +29,7 @@ Chance = np.random.Generator
 #: Source → what it is that its pairs are lost by.
 SOURCES: Final = {"yfcc100m": "user", "conceptual_captions": "host"}
 RAN: Final = ("curate", "images", "fetch")
-#: The share of pairs that the filter takes, of users and hosts that die, and of what is left of the others' pairs.
-FILTERED: Final = 0.1
+#: The share of users and hosts that die, and of what is left of the others' pairs.
 DEAD: Final = 0.15
 LOST: Final = 0.1
 
@@ -76,6 +75,7 @@ class Page:
         smaller: How much less of their pairs users of one pair keep, as a part of what the others keep.
         odds: Of the terms and words that are planted.
         domains: Those of the second source, whose pairs show nothing that is planted.
+        filtered: The share of pairs that the filter takes.
     """
 
     units: int
@@ -83,6 +83,7 @@ class Page:
     smaller: float = 0.0
     odds: float = NO_ODDS
     domains: tuple[str, ...] = ("read", "english")
+    filtered: float = 0.1
 
     def draw(self, chance: Chance) -> list[Asked]:
         """Return all that one page asks, with the truth."""
@@ -101,9 +102,8 @@ class Page:
         domains = tuple(SHOWN) if is_first else self.domains
         shown = {domain: SHOWN[domain] for domain in domains}
         effects = self.effects if is_first else {}
-        return _Part.drawn(
-            chance, SOURCES[source], self.units, _Shown(shown, effects), self.smaller if is_first else 0.0
-        )
+        page = self if is_first else dataclasses.replace(self, smaller=0.0)
+        return _Part.drawn(chance, SOURCES[source], page, _Shown(shown, effects))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,12 +202,13 @@ class _Part:
     truths: Mapping[tuple[str, str, str], float]
 
     @classmethod
-    def drawn(cls, chance: Chance, kind: str, number: int, shown: _Shown, smaller: float) -> _Part:
+    def drawn(cls, chance: Chance, kind: str, page: Page, shown: _Shown) -> _Part:
+        number, kept_of_small = page.units, 1 - page.smaller
         sizes = np.maximum(1, np.round(chance.lognormal(1.0, 0.9, number))).astype(np.int64)
         unit = np.repeat(np.arange(number), sizes)
         shows = shown.draw(chance, unit, number)
-        passed = chance.random(len(unit)) >= FILTERED
-        alone = np.where(sizes == 1, 1 - smaller, 1.0)
+        passed = chance.random(len(unit)) >= page.filtered
+        alone = np.where(sizes == 1, kept_of_small, 1.0)
         alive = (chance.random(number) >= DEAD)[unit] & (chance.random(len(unit)) >= LOST)
         kept = shown.kept(shows, len(unit))
         left = passed & alive & (chance.random(len(unit)) < kept * alone[unit])
@@ -218,7 +219,10 @@ class _Part:
         }
         keep = (1 - DEAD) * (1 - LOST) * float(kept.mean())
         group = groups.of_sizes(sizes)[np.bincount(unit[passed], minlength=number) > 0]
-        truths = {**dict(shown.truths()), **dict(_of_sizes(kind, group, keep * np.where(group == 0, 1 - smaller, 1.0)))}
+        truths = {
+            **dict(shown.truths()),
+            **dict(_of_sizes(kind, group, keep * np.where(group == 0, kept_of_small, 1.0))),
+        }
         return cls(kind, sizes, tables, truths)
 
     def counted(self, source: str) -> unit_sums.Counted:
@@ -398,7 +402,7 @@ class Said:
 
 
 #: How much of what is planted is to be found.
-POWER: Final = 0.5
+POWER: Final = 0.4
 
 #: Effects as large as they may be without being any: half a point, to either side.
 _LEAST: Final = findings.LEAST_EFFECT
@@ -415,8 +419,7 @@ _ONE_YEAR: Final = {year: -0.036 if year == YEARS[0] else 0.004 for year in YEAR
 
 PAGES: Final[Mapping[str, Page]] = {
     "nothing": Page(300),
-    "nothing, few domains": Page(300, domains=()),
-    "nothing beyond the least effect": Page(300, _EITHER_WAY, domains=()),
+    "nothing beyond the least effect": Page(300, _EITHER_WAY, domains=(), filtered=0.0),
     "three sections": Page(600, {"english": _WOMEN, units.DATED: _ONE_YEAR}, smaller=0.25),
     "five sections": Page(600, {"english": _WOMEN, units.DATED: _ONE_YEAR}, smaller=0.25, odds=ODDS),
 }
