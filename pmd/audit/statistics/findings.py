@@ -8,9 +8,10 @@ Benjamini and Yekutieli, "The control of the false discovery rate in multiple te
 29(4), 2001.
 
 So do sections. The page has nine that look for findings, and each is held to a ninth of what the page may have (Bonferroni's
-rule): among all findings of the page, or of any sections that a reader picks, the share that is false is no larger than that of
-the worst section, which is no more than those of all sections added up. Where there is no effect at all, every finding is false,
-so no more than that part of pages have one.
+rule; Dunn, "Multiple comparisons among means", Journal of the American Statistical Association 56(293), 1961). Among all findings
+of the page, or of any sections that a reader picks, the share that is false is no larger than that of the worst section, which is
+no more than those of all sections added up. Where there is no effect at all, every finding is false, so no more than that part
+of pages have one.
 
 What was chosen looks larger than it is. So the intervals of R findings among m tests have the level 1 − R q ÷ (m Σ 1/i):
 Benjamini and Yekutieli, "False discovery rate-adjusted multiple confidence intervals for selected parameters", Journal of the
