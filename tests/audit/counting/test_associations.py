@@ -11,7 +11,7 @@ import pytest
 
 from pmd.audit.counting import associations, measure, unit_sums, units
 from pmd.audit.counting.associations import Captions
-from pmd.audit.statistics import clusters
+from pmd.audit.statistics import clusters, findings
 from pmd.audit.texts import vocabulary
 from tests.audit.batches import WHOLE, batch, counted, pair
 
@@ -82,6 +82,19 @@ def test_odds_and_interval_against_the_source() -> None:
     assert row["low"] < 0.25 < row["high"] < 0.42
     assert row["npmi_male"] == pytest.approx(math.log(160 * 10_000 / (300 * 2000)) / -math.log(160 / 10_000))
     assert row["npmi_female"] < 0 < row["npmi_male"]
+
+
+def test_the_more_sources_the_surer_a_finding_must_be() -> None:
+    """The terms of each source are a family of tests, and all families have equal parts of what is allowed."""
+    sums = _sums([1] * 100, [1] * 28 + [0] * 72, [0] * 28 + [1] * 72)
+    captions = Captions(10_000, 2000, 2000, {"occupations/mechanic": (100, 28, 72)})
+    rows = {
+        sources: associations.figures(captions, {"user": {"occupations/mechanic": sums}}, sources)[0]
+        for sources in (1, 12)
+    }
+    assert rows[1]["p"] == rows[12]["p"]
+    assert findings.allowed(12) < rows[1]["p"] < findings.allowed(1)
+    assert [row["finding"] for row in rows.values()] == [True, False]
 
 
 def test_one_user_with_an_album_is_no_finding() -> None:

@@ -114,6 +114,17 @@ def test_the_interval_is_that_of_users() -> None:
     assert math.sqrt(found["low"] * found["high"]) == pytest.approx(math.exp(effect))
 
 
+def test_the_more_sources_the_surer_a_finding_must_be() -> None:
+    texts = {"a muslim wearing a scarf": 40, "a muslim on the street": 160}
+    texts |= {"a scarf in a shop": 80, "a dog on the street": 720}
+    rows = {}
+    for sources in (1, 12):
+        (one,) = context.count(_rows(*_pairs(texts)), sources)
+        rows[sources] = next(row for row in one["words"] if row["beside"] == "scarf")
+    assert rows[1]["p"] == rows[12]["p"]
+    assert [row["finding"] for row in rows.values()] == [True, False]
+
+
 def test_rows_do_not_depend_on_how_pairs_are_dealt_out() -> None:
     pairs, last = _pairs(_TEXTS, users=80)
     whole = [*context.count(_rows(pairs, last), 1)]
