@@ -6,8 +6,7 @@ Each scenario is drawn N times (2,000). Printed are how many of the 95 % interva
 that of an oracle who knows the variance components and uses t with the true degrees of freedom, how many were refused, how many
 of these although the oracle has degrees of freedom enough, and the coverage of intervals that take pairs for independent. Then
 how often a test finds what is not there, the share of false discoveries, and the power; of whole pages, too, with all sections
-at once (`benchmarks/audit_pages.py`). A mutant breaks the estimator on
-purpose: the benchmark must fail then, and says so. A few draws go the whole way on Beam, from pairs and their texts to the
+at once (`benchmarks/audit_findings.py`). A mutant breaks the estimator on purpose: the benchmark must fail then, and says so. A few draws go the whole way on Beam, from pairs and their texts to the
 figures of audit.json, which must be those that numpy counts from the same draw. The last line is JSON.
 """
 
@@ -36,7 +35,7 @@ from scipy import special
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import audit_pages
+from benchmarks import audit_findings
 from pmd.audit import transforms
 from pmd.audit.counting import fates, measure, unit_sums
 from pmd.audit.statistics import clusters, estimates, findings, groups, losses, unit_losses
@@ -857,8 +856,8 @@ def _pages(seeds: int, say: Callable[[str], None], figures: dict[str, Any]) -> l
     say("| planted | pages with a finding | false | on average of sections | of the worst | intervals beside | found |")
     say("|---|---|---|---|---|---|---|")
     short = []
-    for name in audit_pages.PAGES:
-        said = audit_pages.said(name, few)
+    for name in audit_findings.PAGES:
+        said = audit_findings.said(name, few)
         row = said.shares()
         figures[f"pages: {name}"] = row
         say(f"| {name} | {' | '.join(map(_percent, row.values()))} |")
@@ -866,7 +865,7 @@ def _pages(seeds: int, say: Callable[[str], None], figures: dict[str, Any]) -> l
             share = row[what]
             if share is not None and share > findings.FALSE_DISCOVERIES + slack(findings.FALSE_DISCOVERIES, few):
                 short.append(f"pages, {name}: {share:.3f} {what}")
-        if row["found"] is not None and row["found"] < audit_pages.POWER:
+        if row["found"] is not None and row["found"] < audit_findings.POWER:
             short.append(f"pages, {name}: {row['found']:.2f} of what is planted is found")
     return short
 
