@@ -6,8 +6,9 @@ Each scenario is drawn N times (2,000). Printed are how many of the 95 % interva
 that of an oracle who knows the variance components and uses t with the true degrees of freedom, how many were refused, how many
 of these although the oracle has degrees of freedom enough, and the coverage of intervals that take pairs for independent. Then
 how often a test finds what is not there, the share of false discoveries, and the power; of whole pages, too, with all sections
-at once (`benchmarks/audit_findings.py`). A mutant breaks the estimator on purpose: the benchmark must fail then, and says so. A few draws go the whole way on Beam, from pairs and their texts to the
-figures of audit.json, which must be those that numpy counts from the same draw. The last line is JSON.
+at once (`benchmarks/audit_findings.py`). A mutant breaks the estimator on purpose: the benchmark must fail then, and says so. A
+few draws go the whole way on Beam, from pairs and their texts to the figures of audit.json, which must be those that numpy counts
+from the same draw. The last line is JSON.
 """
 
 from __future__ import annotations
