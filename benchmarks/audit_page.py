@@ -332,7 +332,7 @@ def content(number: int, folder: Path) -> dict[str, Any]:
         overlap=overlap.matrix([[[["coco", "yfcc100m"], number // 100], *([[name], counts[name]] for name in names)]]),
         beside=beside,
         pictures_=pictures.figures([_pictures(counts, chance)]),
-        beside_identity=[*context.count(pa.Table.from_batches(of_words, context.ROWS))],
+        beside_identity=[*context.count(pa.Table.from_batches(of_words, context.ROWS), len(names))],
     )
 
 

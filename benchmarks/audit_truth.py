@@ -1,13 +1,14 @@
 """Whether the audit's intervals hold what they say: data with planted truths, through the functions that the audit calls.
 
-    python benchmarks/audit_truth.py [--seeds N] [--beam N] [--mutant clusters|factor|chosen]
+    python benchmarks/audit_truth.py [--seeds N] [--beam N] [--mutant clusters|factor|chosen|sections]
 
 Each scenario is drawn N times (2,000). Printed are how many of the 95 % intervals cover the planted truth, their mean width ÷
 that of an oracle who knows the variance components and uses t with the true degrees of freedom, how many were refused, how many
 of these although the oracle has degrees of freedom enough, and the coverage of intervals that take pairs for independent. Then
-how often a test finds what is not there, the share of false discoveries, and the power. A mutant breaks the estimator on
-purpose: the benchmark must fail then, and says so. A few draws go the whole way on Beam, from pairs and their texts to the
-figures of audit.json, which must be those that numpy counts from the same draw. The last line is JSON.
+how often a test finds what is not there, the share of false discoveries, and the power; of whole pages, too, with all sections
+at once (`benchmarks/audit_findings.py`). A mutant breaks the estimator on purpose: the benchmark must fail then, and says so. A
+few draws go the whole way on Beam, from pairs and their texts to the figures of audit.json, which must be those that numpy counts
+from the same draw. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from scipy import special
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks import audit_findings
 from pmd.audit import transforms
 from pmd.audit.counting import fates, measure, unit_sums
 from pmd.audit.statistics import clusters, estimates, findings, groups, losses, unit_losses
@@ -717,11 +719,13 @@ def mutant(name: str | None) -> contextlib.AbstractContextManager[Any]:
 
         return mock.patch.object(Read, "spread", wrong)
     if name == "chosen":
-        return mock.patch.object(findings, "chosen", lambda p_values, _=0.05: [p <= 0.05 for p in p_values])
+        return mock.patch.object(findings, "chosen", lambda p_values, _: [p <= 0.05 for p in p_values])
+    if name == "sections":
+        return mock.patch.object(findings, "SECTIONS", 1)
     return contextlib.nullcontext()
 
 
-MUTANTS: Final = ("clusters", "factor", "chosen")
+MUTANTS: Final = ("clusters", "factor", "chosen", "sections")
 
 
 def slack(share: float, runs: int) -> float:
@@ -767,6 +771,7 @@ def run(seeds: int, say: Callable[[str], None]) -> tuple[dict[str, Any], list[st
     short += _null_tests(seeds, say, figures)
     short += _sections(seeds, say, figures)
     short += _sizes(seeds, say, figures)
+    short += _pages(seeds, say, figures)
     return figures, short
 
 
@@ -842,6 +847,27 @@ def _sizes(seeds: int, say: Callable[[str], None], figures: dict[str, Any]) -> l
             say(f"| {name} | {by} | {_percent(found / few)} |")
             if by == "pair" and found < 0.8 * few:
                 short.append(f"{name}: that small ones die more often by {by} is found in {found / few:.2f}")
+    return short
+
+
+def _pages(seeds: int, say: Callable[[str], None], figures: dict[str, Any]) -> list[str]:
+    """Say what whole pages find, and which part of it is false: of all sections, and of the worst."""
+    few = max(seeds // 2, 25)
+    say(f"\nWhole pages, {few} of each kind:\n")
+    say("| planted | pages with a finding | false | on average of sections | of the worst | intervals beside | found |")
+    say("|---|---|---|---|---|---|---|")
+    short = []
+    for name in audit_findings.PAGES:
+        said = audit_findings.said(name, few)
+        row = said.shares()
+        figures[f"pages: {name}"] = row
+        say(f"| {name} | {' | '.join(map(_percent, row.values()))} |")
+        for what in ("false", "of sections", "of the worst", "intervals beside"):
+            share = row[what]
+            if share is not None and share > findings.FALSE_DISCOVERIES + slack(findings.FALSE_DISCOVERIES, few):
+                short.append(f"pages, {name}: {share:.3f} {what}")
+        if row["found"] is not None and row["found"] < audit_findings.POWER:
+            short.append(f"pages, {name}: {row['found']:.2f} of what is planted is found")
     return short
 
 

@@ -252,6 +252,7 @@ FACTS = [
     ("audit.md", f"one cluster over {estimates.MAX_SHARE * 100:g} % of the pairs"),
     ("audit.md", f"fewer than {estimates.FEW} effective pairs"),
     ("audit.md", f"δ is {findings.LEAST_EFFECT * 100:g} percentage points"),
+    ("audit.md", f"{findings.allowed(1) * 100:.2f} %"),
     ("audit.md", f"fewer than {suppression.LEAST} pairs"),
     ("audit.md", f"A row of {suppression.HELD} pairs or more that changed by fewer than {suppression.LEAST}"),
     ("decisions.md", f"{header.MAX_SCANS} scans of a progressive JPEG"),

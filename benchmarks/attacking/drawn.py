@@ -226,7 +226,7 @@ def _audited(columns: Mapping[str, Texts], last: NDArray[np.int64], limit: int) 
         counted=counted,
         repeated=repeated.summary(repeated.count(texts)),
         beside=BESIDE,
-        beside_identity=[*context.count(words)],
+        beside_identity=[*context.count(words, len(sources))],
     )
     read = measure.hashes(batch.column("pair_id")) < np.uint64(limit)
     forms = np.array(captions.forms(batch.column("text")).to_pylist())

@@ -384,10 +384,11 @@ class CountWords:
     """Count the words beside terms of identity of some sources; what leaves is a fact of each."""
 
     work: str
+    sources: int  # of the audit
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(partition of words, all its RUNS) → OUTPUTS."""
-        found = context.count(exchange.read(self.work, keyed[1], context.ROWS))
+        found = context.count(exchange.read(self.work, keyed[1], context.ROWS), self.sources)
         yield outputs((), facts=[WORDS + orjson.dumps(one).decode() for one in found])
 
 
@@ -440,7 +441,7 @@ class CountMet(beam.PTransform):  # type: ignore[misc]
             counted | "Counts" >> Only(OUTPUTS),
             counted | "Images" >> self._met("image", CountImages(work, self._counting.sources)),
             counted | "Units" >> self._met("unit", CountUnits(work, self._incomes)),
-            counted | "Words" >> self._met("word", CountWords(work)),
+            counted | "Words" >> self._met("word", CountWords(work, len(self._counting.sources))),
             repeated,
         ) | "Counted" >> beam.Flatten()
 

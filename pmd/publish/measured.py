@@ -92,7 +92,7 @@ def _lost(audit: Mapping[str, Any]) -> Iterator[str]:
         found = [test for test in tests if test["finding"]]
         yield (
             f"Of {formatting.counted(len(tests), 'test')} whether what a step lost had to do with what it shows, {len(found):,} "
-            f"{formatting.verb(len(found), 'is a finding', 'are findings')}, false discoveries held to 5 %."
+            f"{formatting.verb(len(found), 'is a finding', 'are findings')}, false discoveries of the whole audit held to 5 %."
         )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import audit_truth
+from benchmarks import audit_findings, audit_truth
+from pmd.audit.statistics import findings
 
 SEEDS = 50
 
@@ -35,6 +36,16 @@ def test_findings_without_control_are_found() -> None:
     with audit_truth.mutant("chosen"):
         many = audit_truth.sections(60, 2000, 0)
     assert many.with_finding > 12
+
+
+def test_findings_that_are_not_held_together_are_found() -> None:
+    """Pages of sections that are each held to 5 %, or not at all, have more findings than they may."""
+    kind, pages = "nothing beyond the least effect", 50
+    most = findings.FALSE_DISCOVERIES + audit_truth.slack(findings.FALSE_DISCOVERIES, pages)
+    assert audit_findings.said(kind, pages).false < most * pages
+    for name in ("sections", "chosen"):
+        with audit_truth.mutant(name):
+            assert audit_findings.said(kind, pages).false > most * pages, name
 
 
 def test_the_whole_way_on_beam_counts_the_same() -> None:

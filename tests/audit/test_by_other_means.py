@@ -243,12 +243,15 @@ def test_findings_are_benjamini_and_yekutielis(seed: int) -> None:
         asked = some[some["p"].notna()].sort_values("p")
         m = len(asked)
         weight = sum(1 / i for i in range(1, m + 1))
-        limits = 0.05 * np.arange(1, m + 1) / (m * weight) if m else np.zeros(0)
+        held_to = 0.05 / 9  # of nine sections
+        limits = held_to * np.arange(1, m + 1) / (m * weight) if m else np.zeros(0)
         below = np.flatnonzero(asked["p"].to_numpy() <= limits)
         number = int(below[-1]) + 1 if len(below) else 0
         assert asked["finding"].tolist() == [True] * number + [False] * (m - number)
         for _, row in asked[asked["finding"]].iterrows():
-            near(row["level"], 1 - number * 0.05 / (m * weight))
+            near(row["level"], 1 - number * held_to / (m * weight))
+        assert asked["among"].eq(m).all()
+        near(asked["held_to"].to_numpy(), held_to)
         for _, row in asked[~asked["section"].isin(["user_sizes", "host_sizes"])].iterrows():
             half = stats.t.ppf(0.5 + row["level"] / 2, row["degrees"]) * row["error"]
             assert [row["low"], row["high"]] == pytest.approx([row["effect"] - half, row["effect"] + half], abs=1e-5)

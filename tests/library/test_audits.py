@@ -64,6 +64,9 @@ CONTENT: dict[str, Any] = {
             "high": None,
             "level": None,
             "finding": False,
+            "rule": None,
+            "among": None,
+            "held_to": None,
             "refused": "too concentrated",
         }
     ],

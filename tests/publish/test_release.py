@@ -643,7 +643,8 @@ def test_what_the_card_of_pmd_says_is_answered_or_said_to_be_unanswerable() -> N
         "Terms in English captions, which tell what was written and not what is shown: 5.0% violent (9 of 10 texts).",
         "Of the photographs of yfcc100m in a country of known income, 70.0% (60.0% to 80.0% in another draw of such users) are "
         "from high-income countries; of all its photographs between 30.0% and 90.0%. A photographed country is no home.",
-        "Of 2 tests whether what a step lost had to do with what it shows, 1 is a finding, false discoveries held to 5 %.",
+        "Of 2 tests whether what a step lost had to do with what it shows, 1 is a finding, false discoveries of the whole audit "
+        "held to 5 %.",
     ]
     audit["geography"]["sources"]["yfcc100m"]["shard"]["added_up"] = ["pairs"]
     said = measured.statements(audit)

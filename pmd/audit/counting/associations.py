@@ -173,12 +173,13 @@ class Captions:
     having: Mapping[str, tuple[int, int, int]]
 
 
-def figures(captions: Captions, ways: Mapping[str, Mapping[str, Sums]]) -> list[dict[str, Any]]:
+def figures(captions: Captions, ways: Mapping[str, Mapping[str, Sums]], sources: int) -> list[dict[str, Any]]:
     """Return the terms that stand with gendered terms often enough, by group and from female to male.
 
     Args:
         captions: Of the source.
         ways: Kind of clusters → sums by term; of two kinds, which cross, the wider interval counts.
+        sources: How many the audit has: the terms of each are a family of tests.
     """
     rows = []
     if captions.female and captions.male:
@@ -192,7 +193,7 @@ def figures(captions: Captions, ways: Mapping[str, Mapping[str, Sums]]) -> list[
                 for term, one in zip(terms, found, strict=True)
                 if one is not None
             ]
-    _judge(rows)
+    _judge(rows, sources)
     for row in rows:
         _cut(row)
     return sorted(rows, key=lambda row: (vocabulary.ASSOCIATED.index(row["group"]), -row["score"], row["term"]))
@@ -301,7 +302,7 @@ def npmi(both: int, one: int, other: int, whole: int) -> float | None:
     return math.log(both * whole / (one * other)) / -math.log(both / whole)
 
 
-def _judge(rows: list[dict[str, Any]]) -> None:
+def _judge(rows: list[dict[str, Any]], sources: int) -> None:
     """Say of each row whether it is a finding: odds a quarter off or more, by the rule of all findings.
 
     A finding's interval has the level that corrects for its being chosen.
@@ -316,7 +317,7 @@ def _judge(rows: list[dict[str, Any]]) -> None:
         )
         for row in rows
     ]
-    for row, judged in zip(rows, findings.judge(tests, least=LEAST_LOG_ODDS), strict=True):
+    for row, judged in zip(rows, findings.judge(tests, least=LEAST_LOG_ODDS, families=sources), strict=True):
         row |= {"p": judged.p, "finding": judged.finding}
         if judged.finding and judged.interval is not None:
             row["low"], row["high"] = (math.exp(end) for end in judged.interval)

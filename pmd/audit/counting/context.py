@@ -250,11 +250,12 @@ def _own_words() -> tuple[Counts, pa.Array]:
     return np.array([place for place, _ in found], dtype=np.int64), pa.array([word for _, word in found], pa.string())
 
 
-def count(rows: pa.Table) -> Iterator[dict[str, Any]]:
+def count(rows: pa.Table, sources: int) -> Iterator[dict[str, Any]]:
     """Yield, of each source, the words beside terms at the last stage that any of its texts survived.
 
     Args:
         rows: All `ROWS` of some sources, in any order.
+        sources: How many the audit has: the words of each are a family of tests.
     """
     for source in sorted(pc.unique(rows["source"]).to_pylist()):
         mine = rows.filter(pc.equal(rows["source"], source))
@@ -264,10 +265,11 @@ def count(rows: pa.Table) -> Iterator[dict[str, Any]]:
             .group_by(_KEYS, use_threads=False)
             .aggregate([("captions", "sum")])
         )
-        yield {"source": source, "stage": CLASSES[stage], "words": _words(source, left.rename_columns(ROWS.names))}
+        words = _words(source, left.rename_columns(ROWS.names), sources)
+        yield {"source": source, "stage": CLASSES[stage], "words": words}
 
 
-def _words(source: str, rows: pa.Table) -> list[dict[str, Any]]:
+def _words(source: str, rows: pa.Table, sources: int) -> list[dict[str, Any]]:
     captions = rows.filter(pc.equal(rows["kind"], CAPTIONS))
     whole = captions.filter(pc.equal(captions["term"], _ALL))
     background = dict(zip(whole["word"].to_pylist(), whole["captions"].to_pylist(), strict=True))
@@ -280,7 +282,7 @@ def _words(source: str, rows: pa.Table) -> list[dict[str, Any]]:
             for place, kind in enumerate(units.clusters_of(source))
         }
         found += _of_term(terms()[number].name, having, background, ways)
-    _judge(found)
+    _judge(found, sources)
     return [*_listed(found)]
 
 
@@ -379,9 +381,10 @@ def _score(one: tuple[int, int], other: tuple[int, int]) -> float:
     return (math.log(up / without) - math.log(down / lacking)) / math.sqrt(1 / up + 1 / down)
 
 
-def _judge(rows: list[dict[str, Any]]) -> None:
+def _judge(rows: list[dict[str, Any]], sources: int) -> None:
     """Say of each word whether it is a finding: odds a quarter off or more, by the rule of all findings."""
-    judged = findings.judge([row.pop("test") for row in rows], least=associations.LEAST_LOG_ODDS)
+    tests = [row.pop("test") for row in rows]
+    judged = findings.judge(tests, least=associations.LEAST_LOG_ODDS, families=sources)
     for row, one in zip(rows, judged, strict=True):
         row |= {"p": one.p, "finding": one.finding}
         if one.finding and one.interval is not None:

@@ -40,8 +40,10 @@ METHODS: Final = {
     "losses": "Whether what was lost at a step had to do with what it shows, were users or hosts lost as they come: a test "
     "of its own beside the change, which is exact. Clusters are the coarsest of users and hosts that a source has. Of sizes "
     "each user or host is one draw, however large: points are what those of a size keep of their pairs on average, less what "
-    "all others keep, to a tenth of a point. Null hypothesis: no more than 0.5 points; Benjamini and Yekutieli's control of "
-    "false discoveries at 5 % in each section; findings' intervals are corrected for being chosen.",
+    "all others keep, to a tenth of a point. Null hypothesis: no more than 0.5 points. In each of the nine sections that look "
+    "for findings (seven of losses, terms beside gendered ones, words beside terms of identity) Benjamini and Yekutieli's rule "
+    "holds false discoveries to a ninth of 5 %: so of all findings of the page, or of any of its sections, no more than 5 % are "
+    "false on average. Findings' intervals are corrected for being chosen.",
     "users": "Pairs of each user, counted. Users are never named.",
     "hosts": "Registrable domains of the upstream image URLs, counted. Hosts with fewer than 10 pairs are not listed; of all "
     "sources there is what is told of each, added up. What follows from their sizes is rounded to 20 pairs if not all are told.",

@@ -49,7 +49,7 @@ def populations(
         strata = [Stratum(source, partial, CLASSES.index(stage)) for source, partial in counted]
         strata = [stratum for stratum in strata if stratum.pairs]
         by_stage[stage] = _population(strata, first, absent, known, CLASSES.index(stage))
-        by_stage[stage] |= _worded(strata, lists, known[0], CLASSES.index(stage), last=stage == ran[-1])
+        by_stage[stage] |= _worded(strata, lists, known, CLASSES.index(stage), last=stage == ran[-1])
         of_attributes[stage] = _with_texts(by_stage[stage]["pairs"], strata, is_one=len(counted) == 1)
         first = first or strata
     for stage, section in zip(ran, _licences(counted, ran), strict=True):
@@ -91,13 +91,15 @@ def _population(
 def _worded(
     strata: Sequence[Stratum],
     lists: lexicon.Lexicon | lexicon.Absent,
-    known: unit_sums.Counted,
+    known: tuple[unit_sums.Counted, Mapping[str, steps.Source]],
     stage: int,
     *,
     last: bool,
 ) -> dict[str, Any]:
     """Return the sections on what texts have beside gendered terms, and what carries those."""
-    return wording.sections([_texts(stratum, known, stage) for stratum in strata], lists, last=last)
+    counted, told = known
+    texts = [_texts(stratum, counted, stage) for stratum in strata]
+    return wording.sections(texts, lists, len(told), last=last)
 
 
 def _texts(stratum: Stratum, known: unit_sums.Counted, stage: int) -> wording.Texts:

@@ -115,7 +115,8 @@ SCHEMAS: Final[Mapping[str, pa.Schema]] = {
     "pictures": _columns("source text, table text, value text, images count, share number"),
     "tests": _of_populations(
         "section text, property text, cluster text, effect number, error number, degrees number, clusters count, "
-        "p number, low number, high number, level number, finding truth, refused text"
+        "p number, low number, high number, level number, finding truth, rule text, among count, held_to number, "
+        "refused text"
     ),
     "labels": _columns("kind text, code text, name text"),
 }

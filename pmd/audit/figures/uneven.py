@@ -93,6 +93,9 @@ class _Asked:
             "high": _rounded(high, decimals),
             "level": judged.level,
             "finding": judged.finding,
+            "rule": None if judged.among is None else findings.RULE,
+            "among": judged.among,
+            "held_to": judged.held_to,
             "refused": self.test.refused,
         }
 

@@ -35,11 +35,14 @@ METHODS: Final = {
     "male with the term ÷ female : male in the source. Ranked by log-odds with the source's own background as prior (Monroe et "
     "al., 2008); the interval is that of another draw of the source's clusters. From 20 captions and 10 clusters on. nPMI "
     "describes. A term stands for its synonyms too (doctor: physician, surgeon). Where fewer than 10 captions with it have a "
-    "female term, or a male one, all figures are those of 10: the odds are at most (≤), or at least (≥), so.",
+    "female term, or a male one, all figures are those of 10: the odds are at most (≤), or at least (≥), so. A finding has odds "
+    "a quarter off for sure; false discoveries are held to a ninth of 5 % over all sources, each with an equal part of it.",
     "identity": "Share of the English texts of the sample that name a religion, a nationality, an ethnicity, a disability or an "
     "orientation by the terms of our lists. Beside each term the words that stand with it, whatever words they are: their odds "
     "among the captions with the term ÷ among the source's others, ranked by log-odds with its background as prior; the interval "
-    "is that of another draw of its clusters. From 20 captions and 10 clusters on. A word may be a name that many use.",
+    "is that of another draw of its clusters. From 20 captions and 10 clusters on. A word may be a name that many use. A finding "
+    "has odds a quarter off for sure; false discoveries are held to a ninth of 5 % over all sources, each with an equal part "
+    "of it.",
     "harm": "Share of the English texts of the sample with a term of violence, of sex, or of what is meant for adults. A term is "
     "no verdict on a text or a picture. Hosts and subreddits with 20 such texts or more, those with most.",
     "personal_data": "Share of the texts of the sample, in any language, with an e-mail address, a telephone number, an @name or "
@@ -89,12 +92,13 @@ class Texts:
         return self.english if name == "english" else self.read
 
 
-def sections(texts: Sequence[Texts], lexicon: Lexicon | Absent, *, last: bool) -> dict[str, Any]:
+def sections(texts: Sequence[Texts], lexicon: Lexicon | Absent, sources: int, *, last: bool) -> dict[str, Any]:
     """Return the sections of a population.
 
     Args:
         texts: Of its sources after a stage.
         lexicon: The gendered terms, or why there are none.
+        sources: How many the audit has.
         last: Whether it is the last stage: terms are listed then alone.
     """
     english, read = sum(one.english for one in texts), sum(one.read for one in texts)
@@ -117,7 +121,7 @@ def sections(texts: Sequence[Texts], lexicon: Lexicon | Absent, *, last: bool) -
         "method": "personal_data",
         **{name: _share(texts, name, "read") for name in OF_READ},
     }
-    found["associations"] = _associations(texts, lexicon, last=last)
+    found["associations"] = _associations(texts, lexicon, sources, last=last)
     found["terms"] = {"carried_by": carried_by(texts, vocabulary.GENDERED, terms)}
     return found
 
@@ -222,7 +226,7 @@ def _marked(texts: Texts, kind: str) -> list[dict[str, Any]]:
     ]
 
 
-def _associations(texts: Sequence[Texts], lexicon: Lexicon | Absent, *, last: bool) -> dict[str, Any]:
+def _associations(texts: Sequence[Texts], lexicon: Lexicon | Absent, sources: int, *, last: bool) -> dict[str, Any]:
     having = sum(one.female + one.male for one in texts)
     english = sum(one.english for one in texts)
     found: dict[str, Any] = {
@@ -240,7 +244,7 @@ def _associations(texts: Sequence[Texts], lexicon: Lexicon | Absent, *, last: bo
         for term in vocabulary.associated()
     }
     captions = associations.Captions(one.english, one.female, one.male, counts)  # type: ignore[arg-type]
-    rows = associations.figures(captions, {kind: one.associated(kind) for kind in one.kinds})
+    rows = associations.figures(captions, {kind: one.associated(kind) for kind in one.kinds}, sources)
     with_, sexed = _couples(one, "with"), _sexed(lexicon)
     for row in rows:
         terms = with_.get(f"{row['group']}/{row['term']}", {})

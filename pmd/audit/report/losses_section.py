@@ -25,6 +25,12 @@ _ASKED: Final = {
     "host_sizes": "hosts by how many pairs they had at first",
 }
 
+#: What findings may be relied on for, of whatever sections of the page.
+_OF_ALL: Final = (
+    "Of all findings of this page, those of terms and words included, no more than 5 % are false on average; nor are they of "
+    "any of its sections that you choose. Where nothing has to do with anything, no more than one page of twenty has a finding."
+)
+
 _HEAD: Final = ("<what", "<source", "<step", "<clustered by", "clusters", "points", "<interval", "p", "<")
 
 
@@ -49,6 +55,7 @@ def section(result: Mapping[str, Any]) -> str:
     elsewhere = f"{further} tests stand in the table "
     return (
         f'<p class="reading">{escape(reading)}</p>'
+        + f'<p class="soft">{escape(_OF_ALL)}</p>'
         + sizes
         + _questions(tests)
         + (page.table(_HEAD, shown, label="Findings, the largest first", shown=True) if shown else "")

@@ -11,7 +11,7 @@ import pytest
 
 from pmd.audit.counting import associations, measure, unit_sums, units
 from pmd.audit.counting.associations import Captions
-from pmd.audit.statistics import clusters
+from pmd.audit.statistics import clusters, findings
 from pmd.audit.texts import vocabulary
 from tests.audit.batches import WHOLE, batch, counted, pair
 
@@ -69,7 +69,7 @@ def test_odds_and_interval_against_the_source() -> None:
     # Of 200 users one caption each: 40 women and 160 men with a hammer, in a source with as many of either.
     sums = _sums([1] * 200, [1] * 40 + [0] * 160, [0] * 40 + [1] * 160)
     captions = Captions(10_000, 2000, 2000, {"occupations/mechanic": (300, 40, 160)})
-    (row,) = associations.figures(captions, {"user": {"occupations/mechanic": sums}})
+    (row,) = associations.figures(captions, {"user": {"occupations/mechanic": sums}}, 1)
     assert (row["group"], row["term"], row["captions"], row["clusters"], row["cluster"]) == (
         "occupations",
         "mechanic",
@@ -79,9 +79,22 @@ def test_odds_and_interval_against_the_source() -> None:
     )
     assert row["odds"] == pytest.approx(0.25)
     assert row["finding"]
-    assert row["low"] < 0.25 < row["high"] < 0.4
+    assert row["low"] < 0.25 < row["high"] < 0.42
     assert row["npmi_male"] == pytest.approx(math.log(160 * 10_000 / (300 * 2000)) / -math.log(160 / 10_000))
     assert row["npmi_female"] < 0 < row["npmi_male"]
+
+
+def test_the_more_sources_the_surer_a_finding_must_be() -> None:
+    """The terms of each source are a family of tests, and all families have equal parts of what is allowed."""
+    sums = _sums([1] * 100, [1] * 28 + [0] * 72, [0] * 28 + [1] * 72)
+    captions = Captions(10_000, 2000, 2000, {"occupations/mechanic": (100, 28, 72)})
+    rows = {
+        sources: associations.figures(captions, {"user": {"occupations/mechanic": sums}}, sources)[0]
+        for sources in (1, 12)
+    }
+    assert rows[1]["p"] == rows[12]["p"]
+    assert findings.allowed(12) < rows[1]["p"] < findings.allowed(1)
+    assert [row["finding"] for row in rows.values()] == [True, False]
 
 
 def test_one_user_with_an_album_is_no_finding() -> None:
@@ -90,7 +103,7 @@ def test_one_user_with_an_album_is_no_finding() -> None:
     female = [300, *(chance.randint(0, 1) for _ in range(20))]
     male = [0, *(1 - one for one in female[1:])]
     captions = Captions(10_000, 2000, 2000, {"objects/cake": (400, sum(female), sum(male))})
-    (row,) = associations.figures(captions, {"user": {"objects/cake": _sums(sizes, female, male)}})
+    (row,) = associations.figures(captions, {"user": {"objects/cake": _sums(sizes, female, male)}}, 1)
     assert (row["refused"], row["finding"], row["low"]) == ("too concentrated", False, None)
 
 
@@ -99,14 +112,14 @@ def test_what_is_too_little_is_not_shown(number: int, size: int, shown: int) -> 
     half = number // 2
     sums = _sums([size] * number, [size] * half + [0] * (number - half), [0] * half + [size] * (number - half))
     captions = Captions(1000, 400, 400, {"objects/dog": (number * size, half * size, (number - half) * size)})
-    assert len(associations.figures(captions, {"user": {"objects/dog": sums}})) == shown
+    assert len(associations.figures(captions, {"user": {"objects/dog": sums}}, 1)) == shown
 
 
 def test_the_wider_of_two_kinds_of_clusters_counts() -> None:
     alone = _sums([1] * 100, [1] * 50 + [0] * 50, [0] * 50 + [1] * 50)
     joined = _sums([5] * 20, [5] * 10 + [0] * 10, [0] * 10 + [5] * 10)
     captions = Captions(1000, 400, 400, {"objects/dog": (100, 50, 50)})
-    (row,) = associations.figures(captions, {"user": {"objects/dog": alone}, "subreddit": {"objects/dog": joined}})
+    (row,) = associations.figures(captions, {"user": {"objects/dog": alone}, "subreddit": {"objects/dog": joined}}, 1)
     assert (row["cluster"], row["clusters"]) == ("subreddit", 20)
 
 
@@ -141,7 +154,7 @@ def test_no_few_captions_follow_from_what_is_told_of_a_term(few: str) -> None:
         female, male = (some, others) if few == "female" else (others, some)
         captions = Captions(10_000, 2000, 2000, {"occupations/mechanic": (300, sum(female), sum(male))})
         sums = _sums([1] * 200, female, male)
-        (row,) = associations.figures(captions, {"user": {"occupations/mechanic": sums}})
+        (row,) = associations.figures(captions, {"user": {"occupations/mechanic": sums}}, 1)
         return row
 
     three, seven = told(3), told(7)
@@ -158,7 +171,7 @@ def test_no_few_captions_follow_from_what_is_told_of_a_term(few: str) -> None:
 def test_no_few_captions_without_a_gendered_term_follow() -> None:
     sums = _sums([1] * 300, [1] * 296 + [0] * 4, [0] * 240 + [1] * 60)
     captions = Captions(10_000, 2000, 2000, {"objects/handbag": (300, 296, 60)})
-    (row,) = associations.figures(captions, {"user": {"objects/handbag": sums}})
+    (row,) = associations.figures(captions, {"user": {"objects/handbag": sums}}, 1)
     assert (row["captions"], row["female"], row["male"]) == (None, 296, 60)
     of_ten = associations.npmi(296, 306, 2000, 10_000)
     assert row["npmi_female"] == of_ten
@@ -167,6 +180,6 @@ def test_no_few_captions_without_a_gendered_term_follow() -> None:
 def test_that_no_caption_has_a_gendered_term_is_told() -> None:
     sums = _sums([1] * 100, [1] * 100, [0] * 100)
     captions = Captions(10_000, 2000, 2000, {"objects/handbag": (300, 100, 0)})
-    (row,) = associations.figures(captions, {"user": {"objects/handbag": sums}})
+    (row,) = associations.figures(captions, {"user": {"objects/handbag": sums}}, 1)
     assert (row["female"], row["male"], row["odds"], row["npmi_male"]) == (100, 0, None, -1)
     assert not row["at_least"]

@@ -45,7 +45,7 @@ def _rows(pairs: pa.RecordBatch, last: pa.Array, plan: Plan = WHOLE) -> pa.Table
 
 
 def _found(texts: dict[str, int], **more: Any) -> dict[str, dict[str, Any]]:
-    (one,) = context.count(_rows(*_pairs(texts, **more)))
+    (one,) = context.count(_rows(*_pairs(texts, **more)), 1)
     assert (one["source"], one["stage"]) == ("yfcc100m", "shard")
     return {row["beside"]: row for row in one["words"]}
 
@@ -114,18 +114,29 @@ def test_the_interval_is_that_of_users() -> None:
     assert math.sqrt(found["low"] * found["high"]) == pytest.approx(math.exp(effect))
 
 
+def test_the_more_sources_the_surer_a_finding_must_be() -> None:
+    texts = {"a muslim wearing a scarf": 40, "a muslim on the street": 160}
+    texts |= {"a scarf in a shop": 80, "a dog on the street": 720}
+    rows = {}
+    for sources in (1, 12):
+        (one,) = context.count(_rows(*_pairs(texts)), sources)
+        rows[sources] = next(row for row in one["words"] if row["beside"] == "scarf")
+    assert rows[1]["p"] == rows[12]["p"]
+    assert [row["finding"] for row in rows.values()] == [True, False]
+
+
 def test_rows_do_not_depend_on_how_pairs_are_dealt_out() -> None:
     pairs, last = _pairs(_TEXTS, users=80)
-    whole = [*context.count(_rows(pairs, last))]
+    whole = [*context.count(_rows(pairs, last), 1)]
     order = np.random.default_rng(1).permutation(pairs.num_rows)
     parts = [_rows(pairs.take(pa.array(some)), last.take(pa.array(some))) for some in np.array_split(order, 7)]
-    assert [*context.count(pa.concat_tables(parts[::-1]))] == whole
+    assert [*context.count(pa.concat_tables(parts[::-1]), 1)] == whole
 
 
 def test_words_are_of_the_last_stage_alone() -> None:
     pairs, last = _pairs(_TEXTS)
     some = pa.array(["images" if "scarf" in text else "shard" for text in pairs["text"].to_pylist()])
-    (one,) = context.count(_rows(pairs, some))
+    (one,) = context.count(_rows(pairs, some), 1)
     assert one["stage"] == "shard"
     assert {"scarf", "wearing"}.isdisjoint(row["beside"] for row in one["words"])
     assert len(last) == len(some)
@@ -158,6 +169,6 @@ def test_clusters_that_cross_are_both_asked(subreddits: int, *, told: bool) -> N
         text = "a muslim wearing a scarf" if number < 60 else "a muslim" if number < 120 else "a dog"
         meta = {"author": f"u{number}", "subreddit": f"s{number % subreddits}"}
         rows.append(pair("red_caps", str(number), text, meta=meta))
-    (one,) = context.count(_rows(batch(rows), pa.array(["shard"] * 200)))
+    (one,) = context.count(_rows(batch(rows), pa.array(["shard"] * 200)), 1)
     assert [row["beside"] for row in one["words"]] == (["scarf", "wearing"] if told else [])
     assert all(row["cluster"] in {"user", "subreddit"} for row in one["words"])

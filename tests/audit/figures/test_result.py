@@ -260,7 +260,11 @@ def test_whether_loss_struck_unevenly_is_tested_by_section() -> None:
     assert (female["source"], female["stage"], female["finding"]) == ("yfcc100m", "fetch", True)
     assert (female["cluster"], female["clusters"]) == ("user", 1500)  # all lie on one host, so hosts tell nothing
     assert female["effect"] == pytest.approx(500 / 2500 - 1000 / 3000, rel=1e-4)
-    assert female["level"] == 0.95  # it is the only one that could be answered: nobody is a man, or neutral
+    # It is the only one that could be answered: nobody is a man, or neutral. Its section is held to a ninth of 5 %.
+    assert (female["rule"], female["among"]) == ("Benjamini and Yekutieli 2001", 1)
+    assert female["held_to"] == pytest.approx(0.05 / 9, rel=1e-5)
+    assert female["level"] == pytest.approx(1 - 0.05 / 9, rel=1e-5)
+    assert tests["gendered", "male"]["rule"] is tests["gendered", "male"]["held_to"] is None
     assert {tests["gendered", name]["refused"] for name in ("both", "male", "neutral")} == {"too few"}
     assert not tests["languages", "english"]["finding"]
     change = found["all"]["fetch"]["gendered"]["change_since_curate"]["female"]

@@ -377,6 +377,10 @@ def test_whether_loss_struck_unevenly_has_its_section() -> None:
     assert number == 5  # English, and four kinds of terms: all lie in one country, and users are alike
     assert f"Of {number} tests 0 are findings; {number} cannot be answered" in text  # seven users are too few
     assert "captions in English" in text
+    assert (
+        "Of all findings of this page, those of terms and words included, no more than 5 % are false on average; nor are they of "
+        "any of its sections that you choose."
+    ) in text
 
 
 def test_what_is_under_a_hundredth_of_a_percent_keeps_its_sign() -> None:
