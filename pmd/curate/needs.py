@@ -26,8 +26,9 @@ from pmd.terminal import bar
 #: Wikimedia's thumbnails on a host of their own, imgur.io. 6: numbers that are whole floats, COCO's pictures under other ids,
 #: Visual Genome's without a URL. 7: nulls, numbers and times as mirrors have them, blank lines among narratives, addresses of
 #: Imgur's that RedCaps' downloader has spoilt, COCO's file names with a folder, tabs in captions of Conceptual 12M, ids of rows
-#: that repeat others'. 8: NaN in Parquet, splits that only a folder's name tells, quotation marks with backslashes.
-#: 9: rows of RedCaps whose own id is null, or not there.
+#: that repeat others'. 8: NaN in Parquet, splits that only a folder's name tells, quotation marks with backslashes. 9: COCO's
+#: pictures without an address, Visual Genome's that have moved, further addresses of Imgur's that RedCaps' downloader has spoilt,
+#: rows of RedCaps whose own id is null, or not there.
 READ_FORMAT: Final = 9
 
 

@@ -90,13 +90,13 @@ def licence_of(url: str | None) -> str:
 def folder_of(url: str | None, file_name: str, document: str) -> str | None:
     """Return the folder of an image in upstream's archives ("train2017").
 
-    It is read from the image's URL, else from a file name of 2014 ("COCO_train2014_…"), else from the name of the
-    annotation file ("captions_train2017.json"); None where none of them has it.
+    It is read from the image's URL, else from a file name of 2014 ("COCO_train2014_…"), else from the folder before it,
+    else from the name of the annotation file ("captions_train2017.json"); None where none of them has it.
     """
     if url and url.endswith("/" + file_name):
         return posixpath.basename(posixpath.dirname(url))
-    for name in (file_name, posixpath.basename(document)):
-        if match := re.search(r"(?:^|_)((?:train|val|test)20\d\d)(?:_|\.|$)", name):
+    for name in (posixpath.basename(file_name), posixpath.dirname(file_name), posixpath.basename(document)):
+        if match := re.search(r"(?:^|[_/])((?:train|val|test)20\d\d)(?:[_./]|$)", name):
             return match[1]
     return None
 
@@ -192,6 +192,8 @@ def _id_in_name(picture: dict[str, Any]) -> int | None:
     return int(match[1]) if match else None
 
 
+#: COCO's names of files.
+_COCO_FILE: Final = re.compile(r"(?:^|/)(?:COCO_(?:train|val|test)20[0-9]{2}_)?([0-9]{12})\.jpg$")
 #: The id in the names of COCO's files.
 _NUMBERED: Final = re.compile(r"(?:^|[/_])([0-9]{12})\.jpg$")
 #: What names an image record's picture, and what COCO's names have in them.
@@ -290,10 +292,11 @@ def _picture_columns(picture: dict[str, Any], licences: dict[int, str], document
     folder = folder_of(url, file_name, document) if file_name else None
     if folder and file_name:
         file_name = posixpath.basename(file_name)  # some programs write the folder before it
+    today = _today(picture, folder)
     return {
-        "image_url": url,
-        "mirrors": _today(url, folder, file_name),
-        "also": _flickr_photo(records.optional_text(picture, "flickr_url")),
+        "image_url": url if url and url.strip() else today,
+        "mirrors": [today] if today and _FIRST_RELEASE.fullmatch(url or "") else None,
+        "also": _flickr_photo(picture),
         "file_name": f"{folder}/{file_name}" if folder else file_name,
         "width_px": records.optional_pixels(picture, "width"),
         "height_px": records.optional_pixels(picture, "height"),
@@ -303,16 +306,25 @@ def _picture_columns(picture: dict[str, Any], licences: dict[int, str], document
     }
 
 
-def _today(url: str | None, folder: str | None, file_name: str | None) -> list[str] | None:
-    """Return where a picture is whose URL is that of the first release, `http://mscoco.org/images/9`, which served a page."""
-    if url is None or folder is None or _FIRST_RELEASE.fullmatch(url) is None:
+def _today(picture: dict[str, Any], folder: str | None) -> str | None:
+    """Return the address of a picture whose file has COCO's name, in a folder of upstream's.
+
+    The first release gave a page for it, `http://mscoco.org/images/9`, and the files before that nothing.
+    """
+    match = _COCO_FILE.search(str(picture.get("file_name")))
+    if match is None or folder is None:
         return None
-    return [f"{_PICTURES}/{folder}/{file_name}"]
+    name = f"{match[1]}.jpg" if folder.endswith("2017") else f"COCO_{folder}_{match[1]}.jpg"
+    return f"{_PICTURES}/{folder}/{name}"
 
 
-def _flickr_photo(url: str | None) -> str | None:
-    """Return the identity of the Flickr photo that a COCO image was made of, if its URL tells."""
-    identity = url_identity.of_one(url) if url else None
+def _flickr_photo(picture: dict[str, Any]) -> str | None:
+    """Return the identity of the Flickr photo that a COCO image was made of, if its URL tells.
+
+    The earliest files call that URL `url`.
+    """
+    url = records.optional_text(picture, "flickr_url") or picture.get("url")
+    identity = url_identity.of_one(url) if isinstance(url, str) else None
     return identity if identity and identity.startswith("flickr:") else None
 
 

@@ -22,8 +22,8 @@ def mirrors(download_url: str, published_hash: str | None) -> list[str]:
     """Return where the Multimedia Commons bucket may hold a YFCC100M photograph, likeliest first, without repeats.
 
     A key is named by a hash: the one in the row where it has one, which is md5 of the download URL, each byte printed
-    without its leading zero (true of 400 of 400 genuine rows). Whether the bucket's keys follow that or ordinary
-    hexadecimal is not known, so both are given.
+    without its leading zero (true of 400 of 400 genuine rows). The package yfcc100m (PyPI) knows no other keys. What
+    ordinary hexadecimal gives stands behind.
 
     Args:
         download_url: The row's download URL, exactly as it stands there.

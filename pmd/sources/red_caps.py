@@ -41,10 +41,12 @@ _IMGUR: Final = re.compile(r"(?:.+\.)?imgur\.(?:com|io)", re.IGNORECASE)
 #: White space before another URL. Looked for from its start alone: else from each blank of it, to its end.
 _BETWEEN: Final = re.compile(r"(?<!\s)\s+(?=https?://)")
 
-#: An address that RedCaps' downloader has made of a post's: imgur.com/Abc12?1, www.imgur.com/Abc12 and imgur.com/Abc12.png became
-#: i.imgur.com/Abc12?1.jpg, www.i.imgur.com/Abc12.jpg and i.imgur.com/Abc12.png.jpg. Imgur spells no picture's address so.
+#: An address that RedCaps' downloader has made of a post's: imgur.com/Abc12?1, www.imgur.com/Abc12, imgur.com/Abc12.png and
+#: imgur.com/r/cats/Abc12 became i.imgur.com/Abc12?1.jpg, www.i.imgur.com/Abc12.jpg, i.imgur.com/Abc12.png.jpg and
+#: i.imgur.com/r/cats/Abc12.jpg. Imgur spells no picture's address so.
 _POST: Final = re.compile(
-    r"((?i:https?))://(?i:(?:www\.)?i\.imgur\.com)/([0-9A-Za-z]{5,8})(\.(?i:jpe?g|png|gif))?(?:[?#][^/]*)?\.jpg"
+    r"((?i:https?))://(?i:(?:www\.)?i\.imgur\.com)/(?:(?:r|t|topic)/[^/?#]+/)?"
+    r"([0-9A-Za-z]{5,8})(\.(?i:jpe?g|png|gif))?/?(?:[?#][^/]*)?\.jpg"
 )
 
 #: What Reddit's API writes for three characters (its documentation, "response body encoding").

@@ -22,12 +22,15 @@ from pmd.schema import keys
 from pmd.sources import boxes, karpathy, records
 from pmd.sources.contract import Chunk, InputFile, Rule, SourceOptions
 from pmd.sources.karpathy import Exclude
+from pmd.text import url_identity
 
 NAME: Final = "visual_genome"
 
 _MEMBERS: Final = r"(region_descriptions|image_data).*\.json"
 _EXPECTED_REGIONS: Final = 'region_descriptions.json: [{"id": …, "regions": [{"region_id": …, "phrase": …}, …]}, …]'
 _EXPECTED_IMAGES: Final = 'image_data.json: [{"image_id": …, "url": …, "width": …, "height": …}, …]'
+#: Where release 1.0 says that some images are: 51 to 100, of the first hundred. In 1.2 they are of the second archive.
+_FIRST_ADDRESS: Final = re.compile(r"https?://cs\.stanford\.edu/people/jcjohns/visual-genome/.+")
 
 
 class Options(SourceOptions):
@@ -218,6 +221,11 @@ def _picture(image_id: int, table: dict[int, bytes], held: dict[int, str]) -> _P
     record: dict[str, Any] = orjson.loads(table[image_id])
     coco_id, flickr_id = (records.optional_id(record, key) for key in ("coco_id", "flickr_id"))
     url = records.text(record, "url")
+    file_name = "/".join(url.split("/")[-2:])
+    if _FIRST_ADDRESS.fullmatch(url):
+        # That of the second archive stands first.
+        columns["mirrors"] = [*reversed(url_identity.visual_genome_urls(f"visual_genome:{image_id}"))]
+        file_name = f"VG_100K_2/{image_id}.jpg"
     columns |= {
         "image_url": url,
         # The COCO id comes first in every source: Localized Narratives knows no other.
@@ -227,7 +235,7 @@ def _picture(image_id: int, table: dict[int, bytes], held: dict[int, str]) -> _P
         if flickr_id is not None
         else columns["identity"],
         "also": f"flickr:{flickr_id}" if coco_id is not None and flickr_id is not None else None,
-        "file_name": "/".join(url.split("/")[-2:]),
+        "file_name": file_name,
         "width_px": records.pixels(record, "width"),
         "height_px": records.pixels(record, "height"),
     }

@@ -157,7 +157,13 @@ def test_golden_rows(captions: Path, read_all: ReadAll) -> None:
             "http://flickr.com/commons/usage/",
             "train",
         ),
-        ("val2014/COCO_val2014_000000000011.jpg", None, "NOASSERTION", None, "validation"),
+        (
+            "val2014/COCO_val2014_000000000011.jpg",
+            "http://images.cocodataset.org/val2014/COCO_val2014_000000000011.jpg",
+            "NOASSERTION",
+            None,
+            "validation",
+        ),
     ]
 
 
@@ -502,6 +508,49 @@ def test_pictures_of_the_first_release_are_where_they_are_today(
     (row,) = read_all(SOURCE, path)
     assert (row["image_url"], row["identity"]) == (url, "coco:9")
     assert row["mirrors"] == (expected and [f"http://images.cocodataset.org/{one}" for one in expected])
+
+
+@pytest.mark.parametrize(
+    ("document", "name", "expected"),
+    [
+        ("captions_val2014.json", "COCO_val2014_000000000009.jpg", "val2014/COCO_val2014_000000000009.jpg"),
+        ("captions_train2017.json", "COCO_val2014_000000000009.jpg", "val2014/COCO_val2014_000000000009.jpg"),
+        ("captions_val2014.json", "000000000009.jpg", "val2014/COCO_val2014_000000000009.jpg"),
+        ("captions_val2017.json", "000000000009.jpg", "val2017/000000000009.jpg"),
+        ("captions.json", "images/train2017/000000000009.jpg", "train2017/000000000009.jpg"),
+        ("captions.json", "train2014/COCO_val2014_000000000009.jpg", "val2014/COCO_val2014_000000000009.jpg"),
+        ("captions.json", "000000000009.jpg", None),
+        ("captions_train2017.json", "9.jpg", None),
+    ],
+)
+@pytest.mark.parametrize("url", [{}, {"coco_url": None}, {"coco_url": " "}])
+def test_the_address_of_a_picture_that_has_none_follows_from_its_name(
+    tmp_path: Path, read_all: ReadAll, url: dict[str, Any], document: str, name: str, expected: str | None
+) -> None:
+    path = tmp_path / document
+    images = [{"id": 9, "file_name": name, **url}]
+    path.write_text(json.dumps({"images": images, "annotations": [{"id": 1, "image_id": 9, "caption": "A dog."}]}))
+    (row,) = read_all(SOURCE, path)
+    assert row["image_url"] == (expected and f"http://images.cocodataset.org/{expected}")
+    assert (row["identity"], row["mirrors"], row["reason"]) == ("coco:9", None, None)
+
+
+def test_the_earliest_files_have_the_photo_s_address_at_flickr_alone(tmp_path: Path, read_all: ReadAll) -> None:
+    path = tmp_path / "captions_val2014.json"
+    images = [
+        {
+            "id": 9,
+            "file_name": "COCO_val2014_000000000009.jpg",
+            "url": "http://farm5.staticflickr.com/4001/4242424242_0123456789_z.jpg",
+        },
+        {"id": 10, "file_name": "COCO_val2014_000000000010.jpg", "url": 7},
+    ]
+    captions = [{"id": image["id"], "image_id": image["id"], "caption": "A dog."} for image in images]
+    path.write_text(json.dumps({"images": images, "annotations": captions}))
+    assert [(row["also"], row["split"], row["reason"]) for row in read_all(SOURCE, path)] == [
+        ("flickr:4242424242", "validation", None),
+        (None, "validation", None),
+    ]
 
 
 def test_a_file_name_may_have_its_folder(tmp_path: Path, read_all: ReadAll) -> None:

@@ -176,6 +176,10 @@ _ABC, _DEF = "http://i.imgur.com/Abc12.jpg", "http://i.imgur.com/Def34.jpg"
         ("http://www.i.imgur.com/Abc12.jpg", [_ABC]),
         ("https://i.imgur.com/Abc1234.png.jpg", ["https://i.imgur.com/Abc1234.png"]),
         (f"{_ABC} http://i.imgur.com/Abc12?1.jpg", [_ABC]),
+        ("http://i.imgur.com/r/cats/Abc12.jpg", [_ABC]),
+        ("https://i.imgur.com/t/cats/Abc1234.png?1.jpg", ["https://i.imgur.com/Abc1234.png"]),
+        ("http://i.imgur.com/topic/The_Cats/Abc12/.jpg", [_ABC]),
+        ("http://i.imgur.com/Abc12/.jpg", [_ABC]),
     ],
 )
 def test_what_a_url_names(url: str, expected: list[str]) -> None:
@@ -189,6 +193,8 @@ def test_what_a_url_names(url: str, expected: list[str]) -> None:
         "https://i.imgur.com/Abc12.jpg?1",
         "https://i.imgur.com/Abc12.JPG",
         "https://i.imgur.com/a/Abc12?1.jpg",
+        "https://i.imgur.com/r/cats.jpg",
+        "https://i.imgur.com/r/cats/top/week.jpg",
         "https://i.imgur.com/Abc12.jpg?1,2",
         "https://notimgur.com/a,b",
         "https://i.redd.it/a,b.jpg",

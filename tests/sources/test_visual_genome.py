@@ -163,6 +163,21 @@ def test_release_1_0_differs_in_two_keys_only(tmp_path: Path, files: tuple[Path,
     assert json.loads(older[0]["meta"])["image"] == 1
 
 
+def test_images_of_release_1_0_that_have_moved_are_where_those_of_1_2_are(tmp_path: Path, read_all: ReadAll) -> None:
+    url = "https://cs.stanford.edu/people/jcjohns/visual-genome/VG100/Images/a_street/img_1.jpg"
+    region = {"image": 51, "height": 4, "width": 4, "x": 1, "y": 1, "phrase": "a tree", "id": 7}
+    image = {"url": url, "height": 9, "width": 9, "coco_id": None, "id": 51, "flickr_id": None}
+    for name, document in (("region_descriptions", {"regions": [region], "id": 51}), ("image_data", image)):
+        (tmp_path / f"{name}.json").write_text(json.dumps([document]))
+    (row,) = read_all(SOURCE, *tmp_path.glob("*.json"))
+    assert (row["image_url"], row["identity"], row["reason"]) == (url, "visual_genome:51", None)
+    assert row["file_name"] == "VG_100K_2/51.jpg"
+    assert row["mirrors"] == [
+        "https://cs.stanford.edu/people/rak248/VG_100K_2/51.jpg",
+        "https://cs.stanford.edu/people/rak248/VG_100K/51.jpg",
+    ]
+
+
 def test_zips_of_one_file_each(tmp_path: Path, files: tuple[Path, Path], read_all: ReadAll) -> None:
     zips = []
     for path in files:
