@@ -26,6 +26,9 @@ FILE: Final = lists.REQUESTS
 #: Everything that a request may name.
 FORMS: Final = f"{names.FORMS}; {people.FORMS}"
 
+#: Lines that are shown of many that are wrong.
+_SHOWN: Final = 10
+
 #: Times that an addition is tried: it fails only where another was faster.
 _TRIES: Final = 16
 
@@ -114,7 +117,7 @@ def read_lines(content: bytes, where: str, sources: Collection[str] = ()) -> lis
         sources: As for `read_word`.
 
     Raises:
-        InputError: Lines name nothing, or nothing alone; all are counted, and the first is told. It is no text, or empty.
+        InputError: Lines name nothing, or nothing alone; all are counted, and the first few told. It is no text, or empty.
     """
     found: list[Word] = []
     wrong: list[tuple[str, InputError]] = []
@@ -126,14 +129,25 @@ def read_lines(content: bytes, where: str, sources: Collection[str] = ()) -> lis
         except InputError as error:
             wrong.append((place, error))
     if wrong:
-        place, first = wrong[0]
-        more = f" ({len(wrong):,} lines are wrong)" if len(wrong) > 1 else ""
-        raise InputError(
-            f"{first.problem}{more}", where=place, expected=first.expected, found=first.found, remedy=first.remedy
-        )
+        raise _wrong(wrong)
     if not found:
         raise InputError("names nothing", where=where, expected=f"a name a line: {FORMS}", found="no line that is one")
     return found
+
+
+def _wrong(slips: Sequence[tuple[str, InputError]]) -> InputError:
+    """Return the error for lines that are wrong: the first one's, with what else is found, so that all can be mended at once."""
+    (place, first), *others = slips
+    more = f" ({len(slips):,} lines are wrong)" if others else ""
+    shown = [f"{at.rpartition(':')[2]}, {error.problem}: {error.found}" for at, error in others[: _SHOWN - 1]]
+    left = [f"and {len(slips) - _SHOWN:,} more"] if len(slips) > _SHOWN else []
+    return InputError(
+        f"{first.problem}{more}",
+        where=place,
+        expected=first.expected,
+        found="; ".join([str(first.found), *shown, *left]),
+        remedy=first.remedy,
+    )
 
 
 def path_of(root: str) -> str:

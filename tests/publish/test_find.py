@@ -44,7 +44,7 @@ HOSTS = (
     "user:pass@example.org", "münchen.example", "xn--mnchen-3ya.example", "192.168.0.1", "0x7f.1", "[::1]", "example.org.",
     "a_b.example", "ex%41mple.org", "a b.example", "",
     "web.archive.org", "i0.wp.com", "i1.wp.com.", "www.google.com", "images.google.de", "www.bing.com", "duckduckgo.com",
-    "external-content.duckduckgo.com", "yandex.com.tr", "wsrv.nl",
+    "external-content.duckduckgo.com", "yandex.com.tr", "wsrv.nl", "eur01.safelinks.protection.outlook.com",
 )  # fmt: skip
 PARTS = (
     "photos", "somebody", "4242", "04242", "12345678901234567890123", "in", "album-7", "p", "8yV2Qz", "0OIl", "photo.gne",

@@ -516,6 +516,16 @@ def test_the_commands_say_what_they_do(done: Done) -> None:
     ):
         assert str(run(cli.app, ["takedown", "add", path, "-"], input=content).exception).startswith(why)
     assert requests.read(done.config.root) == []
+    # All slips at once, so that a list need not be tried again for each.
+    slips = ["nobody", "flickr:4242", "host:co.uk", f"{world.PHOTO_URL} {world.COPY_URL}", *["nobody"] * 8]
+    told = str(run(cli.app, ["takedown", "add", path, "-"], input="\n".join(slips).encode()).exception).splitlines()
+    assert told[0] == "standard input:line 1: names nothing (11 lines are wrong)"
+    assert told[2] == (
+        "  found: nobody; line 3, not a host of anybody's: strangers' hosts end so: host:co.uk; "
+        f"line 4, more than one name: {slips[3]}; "
+        + "; ".join(f"line {number}, names nothing: nobody" for number in range(5, 12))
+        + "; and 1 more"
+    )
     # To prove that what matches nothing is gone says nothing.
     for said, why in (
         (f"{world.PHOTO_URL} {world.COPY_URL}", "more than one name"),

@@ -164,6 +164,7 @@ const IN_QUERY = [
   [/^(?:external-content|proxy)\.duckduckgo\.com\/iu\/?$/, ["u"]],
   [/^yandex\.[a-z.]+\/images\/search$/, ["img_url"]],
   [/^(?:images\.weserv|wsrv)\.nl\/$/, ["url"]],
+  [/^[a-z0-9]+\.safelinks\.protection\.outlook\.com\/$/, ["url"]],
 ];
 const DEEP = 3;
 const VISUAL_GENOME_PAGE = /^\/api\/v0\/images\/([1-9][0-9]{0,19})\/?(?:\.json)?$/;
