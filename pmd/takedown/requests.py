@@ -26,6 +26,12 @@ FILE: Final = lists.REQUESTS
 #: Everything that a request may name.
 FORMS: Final = f"{names.FORMS}; {people.FORMS}"
 
+#: What people are asked for that no word of these forms is.
+_OTHERWISE: Final = (
+    "a whole website is host:NAME, with nothing behind the name; of somebody whose name alone is known, docs/takedown.md finds "
+    "the pairs (Whether somebody is in it)"
+)
+
 #: Lines that are shown of many that are wrong.
 _SHOWN: Final = 10
 
@@ -65,7 +71,16 @@ class Word:
         if self.user is not None:
             return f"the user {self.user}"
         assert self.named is not None
-        return self.named.says
+        home = _home(self.named)
+        return self.named.says + (f" alone; all that is there: host:{home}" if home is not None else "")
+
+
+def _home(named: Named) -> str | None:
+    """Return the host of whose first page an address is: it means that address alone, and whoever names it means more."""
+    if named.is_page or not named.urls:
+        return None
+    name = urls.host_of(named.urls[0])
+    return name if named.urls[0].partition("://")[2] == f"{name}/" else None
 
 
 def values_of(words: Iterable[Word]) -> dict[str, set[str | bytes]]:
@@ -104,7 +119,7 @@ def read_word(said: str, sources: Collection[str] = ()) -> Word:
         return Word(said, user=user, host=host)
     named = names.read(said, known)
     if named is None:
-        raise InputError("names nothing", where="takedown", expected=FORMS, found=said)
+        raise InputError("names nothing", where="takedown", expected=FORMS, found=said, remedy=_OTHERWISE)
     return Word(said, named)
 
 

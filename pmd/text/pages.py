@@ -95,8 +95,8 @@ _ARCHIVED: Final = re.compile(
 _PHOTON: Final = re.compile(r"https?://i[0-3]\.wp\.com\.?/([^/?]+\.[^/?]+/[^?]+)(?:\?.*)?")
 #: A whole address in another's path, plain or escaped: https://res.cloudinary.com/a/image/fetch/w_700/https://b.example/1.jpg.
 _IN_PATH: Final = re.compile(r"https?://[^?]+/https?(:|%3[Aa])(?:/|%2[Ff]){1,2}([^/?%][^?]*)(\?.*)?")
-#: Links of search engines, servers that show what lies elsewhere, and what Microsoft's mail makes of each link (Safe Links): host and
-#: path → the fields that may have its address.
+#: Links of search engines, servers that show what lies elsewhere, what Outlook makes of each link in an e-mail ("Safe Links"):
+#: host and path → the fields that may have its address.
 _IN_QUERY: Final = (
     (re.compile(r"(?:images\.)?google\.[a-z.]+/imgres"), ("imgurl",)),
     (re.compile(r"google\.[a-z.]+/url"), ("url", "q")),

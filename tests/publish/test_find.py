@@ -20,7 +20,7 @@ import xxhash
 
 from pmd.config import Config
 from pmd.config.options import CardOptions
-from pmd.images import names
+from pmd.images import names, takedowns
 from pmd.publish import folder
 from pmd.publish.find import index, page
 from pmd.publish.rules import PUBLISHED
@@ -117,6 +117,11 @@ WORDS = (
     "i.imgur.com/abcdefg.jpg", "nowhere", "", " ", "a/b", "ftp://flickr.com/photos/x/4242", "  flickr:4242 ", "http://",
     "https://[", "redd.it/abc",
     "/r/crafts/comments/osch1/a_scarf_that_i_knitted/", "r/crafts/comments/osch1", "/r/crafts/", "r/a b/comments/c",
+    "https://a.example/1.jpg https://a.example/2.jpg", "https://a.example/1.jpg.", "https://a.example/1.jpg;Eva",
+    "https://a.example/1.jpg, 2019-01-02", "https://a.example/1.jpg,", "https://a.example/1.jpg?a,b", "https://a.example/a,b.jpg",
+    "https://a.example/1.jpg # mine", "https://a.example/1.jpg\tmine", "https://a.example/a;b=c",
+    "https://flickr.com/photos/x/ 1", "https://a.example/1.png”", "https://a.example/1.webp, Müller", "red_caps/a\tb",
+    "https://www.bing.com/th?id=OIP.x", "https://images.google.com/images?q=tbn:ANd9", "https://www.google.com/images/logo.png", "https://imgur.com/a/AbCdE",
 )  # fmt: skip
 
 
@@ -184,12 +189,16 @@ def test_addresses_and_pages_are_read_as_python_reads_them() -> None:
 def test_words_are_taken_for_what_names_takes_them_for() -> None:
     said = [*WORDS, *addresses()[::7]]
     found = run(
-        "given.map(meaning).map((found) => found && [found.identities, found.rows, found.keys, found.sha256])", said
+        "given.map(meaning).map((found) => "
+        "found && [found.isOfMany, found.isMore, found.identities, found.rows, found.keys, found.sha256])",
+        said,
     )
 
     def python(word: str) -> list[Any] | None:
         named = names.read(word, ["red_caps"], lambda path: None)
         return named and [
+            named.is_of_many,
+            takedowns.is_more(named, word.strip()),
             list(named.identities),
             [list(row) for row in named.rows],
             [] if named.key is None else [named.key.hex()],
@@ -197,6 +206,25 @@ def test_words_are_taken_for_what_names_takes_them_for() -> None:
         ]
 
     assert differing(said, map(python, said), found) == []
+    assert [sum(one is not None and one[place] for one in found) > 10 for place in (0, 1)] == [True, True]
+
+
+@needs_node
+@pytest.mark.parametrize(
+    ("said", "heading"),
+    [
+        ("https://www.flickr.com/photos/somebody/", "This is not the address of one picture"),
+        ("https://www.google.com/search?q=my+photo", "This is not the address of one picture"),
+        ("https://en.wikipedia.org/wiki/Cat", "This is not the address of one picture"),
+        ("http://a.example/1.jpg http://a.example/2.jpg", "More stands here than one address"),
+        ("http://a.example/1.jpg.", "More stands here than one address"),
+    ],
+)
+def test_what_would_be_found_nowhere_is_not_answered_by_no(said: str, heading: str) -> None:
+    assert shown(f"await answer(meaning({json.dumps(said)}), {json.dumps(said)})") == {
+        "headings": [heading],
+        "loaded": [],
+    }
 
 
 @needs_node

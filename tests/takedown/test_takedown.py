@@ -526,6 +526,14 @@ def test_the_commands_say_what_they_do(done: Done) -> None:
         + "; ".join(f"line {number}, names nothing: nobody" for number in range(5, 12))
         + "; and 1 more"
     )
+    # A person's name and a host alone are what people are asked for most.
+    assert "remedy: a whole website is host:NAME" in str(run(cli.app, ["takedown", "add", path, "Jane Doe"]).exception)
+    for said, host in (
+        ("http://home.example", "home.example"),
+        ("https://home.example/1.jpg", None),
+        ("http://home.example/?a", None),
+    ):
+        assert requests.read_word(said).says.partition(" alone; all that is there: host:")[2] == (host or "")
     # To prove that what matches nothing is gone says nothing.
     for said, why in (
         (f"{world.PHOTO_URL} {world.COPY_URL}", "more than one name"),

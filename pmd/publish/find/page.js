@@ -97,19 +97,25 @@ function lineOf(meaning, said) {
 function removal(meaning, said) {
   const line = lineOf(meaning, said);
   const text = `Please remove this image from ${LISTS.title}, version ${LISTS.version}:\n\n${line}`;
-  const parts = [element("h3", "To have it removed")];
+  return [element("h3", "To have it removed"), element("p", "Write to ", whom(text), ":"), element("pre", text),
+    element("p", "No reason is needed. It leaves the next version, and this page with it, under every address that the " +
+      "sources know of it. Who publishes the lists gives the last line to ", element("code", "pmd takedown add"), ".")];
+}
+
+// Whom to write to, with the words that an e-mail begins with.
+function whom(text) {
   if (LISTS.address) {
     const mail = `mailto:${LISTS.address}?subject=${encodeURIComponent(`Removal from ${LISTS.title}`)}&body=${encodeURIComponent(text)}`;
-    parts.push(element("p", "Write to ", link(mail, LISTS.address), ":"));
-  } else if (LISTS.contact) {
-    parts.push(element("p", "Write to ", /^https?:\/\//.test(LISTS.contact) ? link(LISTS.contact, LISTS.contact) : LISTS.contact, ":"));
-  } else {
-    parts.push(element("p", "Write to whoever gave you these lists, or publishes them:"));
+    return link(mail, LISTS.address);
   }
-  parts.push(element("pre", text));
-  parts.push(element("p", "No reason is needed. It leaves the next version, and this page with it, under every address that the " +
-    "sources know of it. Who publishes the lists gives the last line to ", element("code", "pmd takedown add"), "."));
-  return parts;
+  if (LISTS.contact) return /^https?:\/\//.test(LISTS.contact) ? link(LISTS.contact, LISTS.contact) : LISTS.contact;
+  return "whoever gave you these lists, or publishes them";
+}
+
+// What this page cannot look up: it knows pictures, one by one.
+function ofMany(said) {
+  return element("p", "All pictures of one person, or of a whole website, can be removed too: write to ",
+    whom(`Please remove from ${LISTS.title}, version ${LISTS.version}, all pictures of:\n\n${said}`), ".");
 }
 
 async function answer(meaning, said) {
@@ -117,6 +123,17 @@ async function answer(meaning, said) {
   if (meaning === null) {
     show("", "This is no form that is known here",
       element("p", "Give an address that begins with http:// or https://, or one of the forms that stand below the field."));
+    return;
+  }
+  if (meaning.isMore) {
+    show("", "More stands here than one address",
+      element("p", "Something follows it: another address, words, or the end of a sentence. Give each address by itself."));
+    return;
+  }
+  if (meaning.isOfMany) {
+    show("", "This is not the address of one picture",
+      element("p", "It is a page of many pictures, a search or an article. Give the address of the picture, or of the page that shows it alone."),
+      ofMany(said));
     return;
   }
   show("", "Looking …");
@@ -139,7 +156,8 @@ async function answer(meaning, said) {
   } else {
     show("", "No, it is not in the lists", element("p", meaning.sha256
       ? "No picture of exactly these bytes was fetched. The same picture may be there in another size or file: give its address, or its page."
-      : "No row of this version has this image. It may be there under another address of which nothing here tells."), taken);
+      : "No row of this version has this image. It may be there under another address of which nothing here tells."),
+    ...(meaning.sha256 ? [] : [ofMany(said)]), taken);
   }
 }
 
