@@ -173,7 +173,8 @@ def render(receipts: Iterable[Receipt], waiting: Iterable[int], contact: str | N
     parts = [_told(receipt, receipt.requests, contact) for receipt in receipts if receipt.requests]
     listed = [*waiting]
     if listed:
-        parts.append(f"Waiting for pmd takedown apply: {', '.join(map(str, listed))}")
+        numbers = ", ".join(map(str, listed))
+        parts.append(f"Waiting for pmd takedown apply: {numbers} (what each names: ROOT/takedown/requests.jsonl)")
     return "\n\n".join(parts) or "nothing was asked for yet"
 
 

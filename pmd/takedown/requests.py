@@ -222,7 +222,7 @@ def cancel(root: str, number: int, begun: Collection[int]) -> None:
             where="takedown",
             expected=f"a request that waits{which}",
             found=str(number),
-            remedy="pmd takedown receipt CONFIG shows what waits, and what was carried out, which stays so",
+            remedy="ROOT/takedown/requests.jsonl has what waits, by number; what was carried out stays so",
         )
     if number in begun:
         raise RootError(

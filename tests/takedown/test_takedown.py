@@ -475,7 +475,9 @@ def test_the_commands_say_what_they_do(done: Done) -> None:
         "u/Somebody: the user reddit/somebody",
         "request 4; to carry it out: pmd takedown apply CONFIG",
     ]
-    assert run(cli.app, ["takedown", "receipt", path]).output.endswith("Waiting for pmd takedown apply: 4\n")
+    assert run(cli.app, ["takedown", "receipt", path]).output.endswith(
+        "Waiting for pmd takedown apply: 4 (what each names: ROOT/takedown/requests.jsonl)\n"
+    )
     mine = Path(path).with_name("card.toml")
     mine.write_text(
         Path(path).read_text(encoding="utf-8") + '[card]\ncontact = "privacy@example.org"\n', encoding="utf-8"
