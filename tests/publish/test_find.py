@@ -221,10 +221,8 @@ def test_words_are_taken_for_what_names_takes_them_for() -> None:
     ],
 )
 def test_what_would_be_found_nowhere_is_not_answered_by_no(said: str, heading: str) -> None:
-    assert shown(f"await answer(meaning({json.dumps(said)}), {json.dumps(said)})") == {
-        "headings": [heading],
-        "loaded": [],
-    }
+    asked = f'found(0, 1, [], ""); await answer(meaning({json.dumps(said)}), {json.dumps(said)})'
+    assert shown(asked)["headings"] == ["Looking …", heading]
 
 
 @needs_node
@@ -305,6 +303,9 @@ def test_what_is_handed_to_whoever_publishes_means_the_picture_whoever_shows_it(
         "red_caps/abc12": "https://redd.it/abc12",
         "https://web.archive.org/web/2019/https://redd.it/abc12": "https://redd.it/abc12",
         f"sha256:{'ab' * 32}": f"sha256:{'ab' * 32}",
+        # That which a list has all the same.
+        "https://www.google.com/search?q=cat": "url:www.google.com/search?q=cat",
+        "http://one.example/1.jpg, a cat": "url:one.example/1.jpg,%20a%20cat",
     }
     found = run("given.map((said) => lineOf(meaning(said), said))", [*said])
     assert found == [*said.values()]
@@ -312,6 +313,8 @@ def test_what_is_handed_to_whoever_publishes_means_the_picture_whoever_shows_it(
         named = names.read(line, ["red_caps"])
         assert named is not None
         assert named.is_picture or named.is_of_bytes
+        assert not named.is_of_many
+        assert not takedowns.is_more(named, line)
 
 
 # --- the index ---

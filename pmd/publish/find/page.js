@@ -91,7 +91,8 @@ function lineOf(meaning, said) {
   if (meaning.keys.length) return meaning.keys[0];
   // The page of a post means its picture, whoever shows it; a row alone would mean that row.
   if (meaning.rows.length) return `https://redd.it/${meaning.rows[0][1]}`;
-  return meaning.identities[0].startsWith("url:") ? said : meaning.identities[0];
+  // What a list has all the same, `pmd takedown add` takes for one name in this form alone.
+  return meaning.identities[0].startsWith("url:") && !meaning.isOfMany && !meaning.isMore ? said : meaning.identities[0];
 }
 
 function removal(meaning, said) {
@@ -125,17 +126,6 @@ async function answer(meaning, said) {
       element("p", "Give an address that begins with http:// or https://, or one of the forms that stand below the field."));
     return;
   }
-  if (meaning.isMore) {
-    show("", "More stands here than one address",
-      element("p", "Something follows it: another address, words, or the end of a sentence. Give each address by itself."));
-    return;
-  }
-  if (meaning.isOfMany) {
-    show("", "This is not the address of one picture",
-      element("p", "It is a page of many pictures, a search or an article. Give the address of the picture, or of the page that shows it alone."),
-      ofMany(said));
-    return;
-  }
   show("", "Looking …");
   let rows;
   try {
@@ -153,6 +143,13 @@ async function answer(meaning, said) {
   taken.className = "soft";
   if (rows.length) {
     show("yes", "Yes, it is in the lists", table(rows), ...removal(meaning, said), taken);
+  } else if (meaning.isMore) { // as in what follows, "no" would mean nothing
+    show("", "More stands here than one address",
+      element("p", "Something follows it: another address, words, or the end of a sentence. Give each address by itself."));
+  } else if (meaning.isOfMany) {
+    show("", "This is not the address of one picture",
+      element("p", "It is a page of many pictures, a search or an article. Give the address of the picture, or of the page that shows it alone."),
+      ofMany(said));
   } else {
     show("", "No, it is not in the lists", element("p", meaning.sha256
       ? "No picture of exactly these bytes was fetched. The same picture may be there in another size or file: give its address, or its page."
