@@ -48,7 +48,7 @@ def _manager(value: str) -> str:
 
 def _bucket(value: str) -> str:
     if not re.fullmatch(r"gs://[a-z0-9][a-z0-9._-]+(/.*)?", value):
-        raise ValueError('a folder of Cloud Storage, as in "gs://BUCKET/tmp"')
+        raise ValueError('a folder of Cloud Storage, its bucket in small letters, as in "gs://my-bucket/tmp"')
     return value
 
 

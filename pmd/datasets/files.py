@@ -392,7 +392,7 @@ def _look_at_tar(path: str, named: Mapping[str, str]) -> DataFile:
             where=path,
             expected="a plain tar of WebDataset, or tables as files of their own",
             found="a zip, or a tar that is compressed",
-            remedy="unpack it, and name the files",
+            remedy="unpack it, and name the files; of a workbook (.xlsx) save the sheet as CSV in UTF-8",
         )
     head = [sample for sample, _ in itertools.islice(_samples(path), _HEAD_SAMPLES)]
     if not head:

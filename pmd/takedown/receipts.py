@@ -174,7 +174,8 @@ def render(receipts: Iterable[Receipt], waiting: Collection[int] | None, contact
     if waiting is None:
         parts.append("Requests wait for pmd takedown apply; their numbers are shown to who may write this ROOT")
     elif waiting:
-        parts.append(f"Waiting for pmd takedown apply: {', '.join(map(str, waiting))}")
+        numbers = ", ".join(map(str, waiting))
+        parts.append(f"Waiting for pmd takedown apply: {numbers} (what each names: ROOT/takedown/requests.jsonl)")
     return "\n\n".join(parts) or "nothing was asked for yet"
 
 

@@ -26,6 +26,15 @@ FILE: Final = lists.REQUESTS
 #: Everything that a request may name.
 FORMS: Final = f"{names.FORMS}; {people.FORMS}"
 
+#: What people are asked for that no word of these forms is.
+_OTHERWISE: Final = (
+    "a whole website is host:NAME, with nothing behind the name; of somebody whose name alone is known, docs/takedown.md finds "
+    "the pairs (Whether somebody is in it)"
+)
+
+#: Lines that are shown of many that are wrong.
+_SHOWN: Final = 10
+
 #: Times that an addition is tried: it fails only where another was faster.
 _TRIES: Final = 16
 
@@ -62,7 +71,16 @@ class Word:
         if self.user is not None:
             return f"the user {self.user}"
         assert self.named is not None
-        return self.named.says
+        home = _home(self.named)
+        return self.named.says + (f" alone; all that is there: host:{home}" if home is not None else "")
+
+
+def _home(named: Named) -> str | None:
+    """Return the host of whose first page an address is: it means that address alone, and whoever names it means more."""
+    if named.is_page or not named.urls:
+        return None
+    name = urls.host_of(named.urls[0])
+    return name if named.urls[0].partition("://")[2] == f"{name}/" else None
 
 
 def values_of(words: Iterable[Word]) -> dict[str, set[str | bytes]]:
@@ -101,7 +119,7 @@ def read_word(said: str, sources: Collection[str] = ()) -> Word:
         return Word(said, user=user, host=host)
     named = names.read(said, known)
     if named is None:
-        raise InputError("names nothing", where="takedown", expected=FORMS, found=said)
+        raise InputError("names nothing", where="takedown", expected=FORMS, found=said, remedy=_OTHERWISE)
     return Word(said, named)
 
 
@@ -114,7 +132,7 @@ def read_lines(content: bytes, where: str, sources: Collection[str] = ()) -> lis
         sources: As for `read_word`.
 
     Raises:
-        InputError: Lines name nothing, or nothing alone; all are counted, and the first is told. It is no text, or empty.
+        InputError: Lines name nothing, or nothing alone; all are counted, and the first few told. It is no text, or empty.
     """
     found: list[Word] = []
     wrong: list[tuple[str, InputError]] = []
@@ -126,14 +144,25 @@ def read_lines(content: bytes, where: str, sources: Collection[str] = ()) -> lis
         except InputError as error:
             wrong.append((place, error))
     if wrong:
-        place, first = wrong[0]
-        more = f" ({len(wrong):,} lines are wrong)" if len(wrong) > 1 else ""
-        raise InputError(
-            f"{first.problem}{more}", where=place, expected=first.expected, found=first.found, remedy=first.remedy
-        )
+        raise _wrong(wrong)
     if not found:
         raise InputError("names nothing", where=where, expected=f"a name a line: {FORMS}", found="no line that is one")
     return found
+
+
+def _wrong(slips: Sequence[tuple[str, InputError]]) -> InputError:
+    """Return the error for lines that are wrong: the first one's, with what else is found, so that all can be mended at once."""
+    (place, first), *others = slips
+    more = f" ({len(slips):,} lines are wrong)" if others else ""
+    shown = [f"{at.rpartition(':')[2]}, {error.problem}: {error.found}" for at, error in others[: _SHOWN - 1]]
+    left = [f"and {len(slips) - _SHOWN:,} more"] if len(slips) > _SHOWN else []
+    return InputError(
+        f"{first.problem}{more}",
+        where=place,
+        expected=first.expected,
+        found="; ".join([str(first.found), *shown, *left]),
+        remedy=first.remedy,
+    )
 
 
 def path_of(root: str) -> str:
@@ -204,7 +233,7 @@ def cancel(root: str, number: int, begun: Collection[int]) -> None:
             where="takedown",
             expected=f"a request that waits{which}",
             found=str(number),
-            remedy="pmd takedown receipt CONFIG shows what waits, and what was carried out, which stays so",
+            remedy="ROOT/takedown/requests.jsonl has what waits, by number; what was carried out stays so",
         )
     if number in begun:
         raise RootError(

@@ -95,7 +95,8 @@ _ARCHIVED: Final = re.compile(
 _PHOTON: Final = re.compile(r"https?://i[0-3]\.wp\.com\.?/([^/?]+\.[^/?]+/[^?]+)(?:\?.*)?")
 #: A whole address in another's path, plain or escaped: https://res.cloudinary.com/a/image/fetch/w_700/https://b.example/1.jpg.
 _IN_PATH: Final = re.compile(r"https?://[^?]+/https?(:|%3[Aa])(?:/|%2[Ff]){1,2}([^/?%][^?]*)(\?.*)?")
-#: Links of search engines, and servers that show what lies elsewhere: host and path → the fields that may have its address.
+#: Links of search engines, servers that show what lies elsewhere, what Outlook makes of each link in an e-mail ("Safe Links"):
+#: host and path → the fields that may have its address.
 _IN_QUERY: Final = (
     (re.compile(r"(?:images\.)?google\.[a-z.]+/imgres"), ("imgurl",)),
     (re.compile(r"google\.[a-z.]+/url"), ("url", "q")),
@@ -104,13 +105,15 @@ _IN_QUERY: Final = (
     (re.compile(r"(?:external-content|proxy)\.duckduckgo\.com/iu/?"), ("u",)),
     (re.compile(r"yandex\.[a-z.]+/images/search"), ("img_url",)),
     (re.compile(r"(?:images\.weserv|wsrv)\.nl/"), ("url",)),
+    (re.compile(r"[a-z0-9]+\.safelinks\.protection\.outlook\.com/"), ("url",)),
 )
 #: So deep addresses in addresses are looked for.
 _DEEP: Final = 3
 #: What may hold another address, or show a copy of a picture that lies elsewhere (RE2): few addresses of any source's do.
 MAY_HOLD: Final = (
     r"(?i)^https?://(?:(?:www\.)?web\.archive\.org\.?/|i[0-3]\.wp\.com\.?/|preview\.redd\.it/|[^/?#]+/w/thumb\.php\?"
-    r"|(?:[^/?#]*\.)?(?:duckduckgo\.com|google\.[a-z.]+|bing\.com|yandex\.[a-z.]+)\.?/[^?#]*\?"
+    r"|(?:[^/?#]*\.)?(?:duckduckgo\.com|google\.[a-z.]+|bing\.com|yandex\.[a-z.]+|safelinks\.protection\.outlook\.com)"
+    r"\.?/[^?#]*\?"
     r"|(?:www\.)?(?:images\.weserv|wsrv)\.nl\.?/|[^?#]+/https?(?::|%3a)(?:/|%2f))"
 )
 _VISUAL_GENOME: Final = re.compile(rf"/api/v0/images/({_ID})/?(?:\.json)?")

@@ -349,6 +349,7 @@ def test_a_data_set_without_texts_is_refused_and_shows_what_it_has(tmp_path: Pat
         ("rows.csv", b"text,url\ra,b\r", "its lines end with carriage returns alone"),
         ("rows.csv", b"text,url" + b",x" * 600_000 + b"\na,b\n", "no line ends in its first 65,536 bytes"),
         ("rows.tar.gz", None, "the archive is not read"),
+        ("rows.xlsx", b"PK\x03\x04" + bytes(100), "save the sheet as CSV"),
         ("rows.tar", "cut", "the tar file is damaged or truncated"),
     ],
 )

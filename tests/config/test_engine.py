@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from pmd import config, flow, stages
 from pmd.config.engine import (
     ENGINES,
     SHUFFLES,
+    Address,
+    Bucket,
     DataflowEngine,
     Engine,
     EngineName,
     FlinkEngine,
     LocalEngine,
+    Manager,
     PrismEngine,
+    Project,
 )
 from pmd.store import root
 from tests import tiny_root
@@ -137,14 +144,30 @@ def test_flinks_master_is_a_job_manager(master: str) -> None:
         (
             f"[engine.dataflow]\n{DATAFLOW.replace('gs://pmdb', 's3://pmdb')}",
             "engine.dataflow.temp",
-            'a folder of Cloud Storage, as in "gs://BUCKET/tmp"',
+            'a folder of Cloud Storage, its bucket in small letters, as in "gs://my-bucket/tmp"',
             '"s3://pmdb/tmp"',
+        ),
+        (
+            f"[engine.dataflow]\n{DATAFLOW.replace('gs://pmdb', 'gs://BUCKET')}",
+            "engine.dataflow.temp",
+            'a folder of Cloud Storage, its bucket in small letters, as in "gs://my-bucket/tmp"',
+            '"gs://BUCKET/tmp"',
         ),
     ],
 )
 def test_what_is_wrong_with_it_is_told(text: str, key: str, expected: str, found: str) -> None:
     before, after = (f"{text}\n", "") if text.startswith("engine") else ("", text)
     assert only(f"{before}{LEAST}{SBU}{after}")[1:4] == (key, expected, found)
+
+
+@pytest.mark.parametrize("form", [Address, Manager, Bucket, Project])
+def test_what_an_error_gives_as_an_example_is_taken(form: Any) -> None:
+    kind = TypeAdapter(form)
+    with pytest.raises(ValidationError) as told:
+        kind.validate_python("//")
+    examples = re.findall(r'as in "([^"]+)"', str(told.value))
+    assert [kind.validate_python(example) for example in examples] == examples
+    assert examples
 
 
 @pytest.mark.parametrize("name", ENGINES)

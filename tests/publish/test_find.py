@@ -20,7 +20,7 @@ import xxhash
 
 from pmd.config import Config
 from pmd.config.options import CardOptions
-from pmd.images import names
+from pmd.images import names, takedowns
 from pmd.publish import folder
 from pmd.publish.find import index, page
 from pmd.publish.rules import PUBLISHED
@@ -44,7 +44,7 @@ HOSTS = (
     "user:pass@example.org", "münchen.example", "xn--mnchen-3ya.example", "192.168.0.1", "0x7f.1", "[::1]", "example.org.",
     "a_b.example", "ex%41mple.org", "a b.example", "",
     "web.archive.org", "i0.wp.com", "i1.wp.com.", "www.google.com", "images.google.de", "www.bing.com", "duckduckgo.com",
-    "external-content.duckduckgo.com", "yandex.com.tr", "wsrv.nl",
+    "external-content.duckduckgo.com", "yandex.com.tr", "wsrv.nl", "eur01.safelinks.protection.outlook.com",
 )  # fmt: skip
 PARTS = (
     "photos", "somebody", "4242", "04242", "12345678901234567890123", "in", "album-7", "p", "8yV2Qz", "0OIl", "photo.gne",
@@ -117,6 +117,11 @@ WORDS = (
     "i.imgur.com/abcdefg.jpg", "nowhere", "", " ", "a/b", "ftp://flickr.com/photos/x/4242", "  flickr:4242 ", "http://",
     "https://[", "redd.it/abc",
     "/r/crafts/comments/osch1/a_scarf_that_i_knitted/", "r/crafts/comments/osch1", "/r/crafts/", "r/a b/comments/c",
+    "https://a.example/1.jpg https://a.example/2.jpg", "https://a.example/1.jpg.", "https://a.example/1.jpg;Eva",
+    "https://a.example/1.jpg, 2019-01-02", "https://a.example/1.jpg,", "https://a.example/1.jpg?a,b", "https://a.example/a,b.jpg",
+    "https://a.example/1.jpg # mine", "https://a.example/1.jpg\tmine", "https://a.example/a;b=c",
+    "https://flickr.com/photos/x/ 1", "https://a.example/1.png”", "https://a.example/1.webp, Müller", "red_caps/a\tb",
+    "https://www.bing.com/th?id=OIP.x", "https://images.google.com/images?q=tbn:ANd9", "https://www.google.com/images/logo.png", "https://imgur.com/a/AbCdE",
 )  # fmt: skip
 
 
@@ -184,12 +189,16 @@ def test_addresses_and_pages_are_read_as_python_reads_them() -> None:
 def test_words_are_taken_for_what_names_takes_them_for() -> None:
     said = [*WORDS, *addresses()[::7]]
     found = run(
-        "given.map(meaning).map((found) => found && [found.identities, found.rows, found.keys, found.sha256])", said
+        "given.map(meaning).map((found) => "
+        "found && [found.isOfMany, found.isMore, found.identities, found.rows, found.keys, found.sha256])",
+        said,
     )
 
     def python(word: str) -> list[Any] | None:
         named = names.read(word, ["red_caps"], lambda path: None)
         return named and [
+            named.is_of_many,
+            takedowns.is_more(named, word.strip()),
             list(named.identities),
             [list(row) for row in named.rows],
             [] if named.key is None else [named.key.hex()],
@@ -197,6 +206,23 @@ def test_words_are_taken_for_what_names_takes_them_for() -> None:
         ]
 
     assert differing(said, map(python, said), found) == []
+    assert [sum(one is not None and one[place] for one in found) > 10 for place in (0, 1)] == [True, True]
+
+
+@needs_node
+@pytest.mark.parametrize(
+    ("said", "heading"),
+    [
+        ("https://www.flickr.com/photos/somebody/", "This is not the address of one picture"),
+        ("https://www.google.com/search?q=my+photo", "This is not the address of one picture"),
+        ("https://en.wikipedia.org/wiki/Cat", "This is not the address of one picture"),
+        ("http://a.example/1.jpg http://a.example/2.jpg", "More stands here than one address"),
+        ("http://a.example/1.jpg.", "More stands here than one address"),
+    ],
+)
+def test_what_would_be_found_nowhere_is_not_answered_by_no(said: str, heading: str) -> None:
+    asked = f'found(0, 1, [], ""); await answer(meaning({json.dumps(said)}), {json.dumps(said)})'
+    assert shown(asked)["headings"] == ["Looking …", heading]
 
 
 @needs_node
@@ -277,6 +303,9 @@ def test_what_is_handed_to_whoever_publishes_means_the_picture_whoever_shows_it(
         "red_caps/abc12": "https://redd.it/abc12",
         "https://web.archive.org/web/2019/https://redd.it/abc12": "https://redd.it/abc12",
         f"sha256:{'ab' * 32}": f"sha256:{'ab' * 32}",
+        # That which a list has all the same.
+        "https://www.google.com/search?q=cat": "url:www.google.com/search?q=cat",
+        "http://one.example/1.jpg, a cat": "url:one.example/1.jpg,%20a%20cat",
     }
     found = run("given.map((said) => lineOf(meaning(said), said))", [*said])
     assert found == [*said.values()]
@@ -284,6 +313,8 @@ def test_what_is_handed_to_whoever_publishes_means_the_picture_whoever_shows_it(
         named = names.read(line, ["red_caps"])
         assert named is not None
         assert named.is_picture or named.is_of_bytes
+        assert not named.is_of_many
+        assert not takedowns.is_more(named, line)
 
 
 # --- the index ---

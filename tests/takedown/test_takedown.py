@@ -476,7 +476,9 @@ def test_the_commands_say_what_they_do(done: Done) -> None:
         "u/Somebody: the user reddit/somebody",
         "request 4; to carry it out: pmd takedown apply CONFIG",
     ]
-    assert run(cli.app, ["takedown", "receipt", path]).output.endswith("Waiting for pmd takedown apply: 4\n")
+    assert run(cli.app, ["takedown", "receipt", path]).output.endswith(
+        "Waiting for pmd takedown apply: 4 (what each names: ROOT/takedown/requests.jsonl)\n"
+    )
     mine = Path(path).with_name("card.toml")
     mine.write_text(
         Path(path).read_text(encoding="utf-8") + '[card]\ncontact = "privacy@example.org"\n', encoding="utf-8"
@@ -517,6 +519,24 @@ def test_the_commands_say_what_they_do(done: Done) -> None:
     ):
         assert str(run(cli.app, ["takedown", "add", path, "-"], input=content).exception).startswith(why)
     assert requests.read(done.config.root) == []
+    # All slips at once, so that a list need not be tried again for each.
+    slips = ["nobody", "flickr:4242", "host:co.uk", f"{world.PHOTO_URL} {world.COPY_URL}", *["nobody"] * 8]
+    told = str(run(cli.app, ["takedown", "add", path, "-"], input="\n".join(slips).encode()).exception).splitlines()
+    assert told[0] == "standard input:line 1: names nothing (11 lines are wrong)"
+    assert told[2] == (
+        "  found: nobody; line 3, not a host of anybody's: strangers' hosts end so: host:co.uk; "
+        f"line 4, more than one name: {slips[3]}; "
+        + "; ".join(f"line {number}, names nothing: nobody" for number in range(5, 12))
+        + "; and 1 more"
+    )
+    # A person's name and a host alone are what people are asked for most.
+    assert "remedy: a whole website is host:NAME" in str(run(cli.app, ["takedown", "add", path, "Jane Doe"]).exception)
+    for said, host in (
+        ("http://home.example", "home.example"),
+        ("https://home.example/1.jpg", None),
+        ("http://home.example/?a", None),
+    ):
+        assert requests.read_word(said).says.partition(" alone; all that is there: host:")[2] == (host or "")
     # To prove that what matches nothing is gone says nothing.
     for said, why in (
         (f"{world.PHOTO_URL} {world.COPY_URL}", "more than one name"),

@@ -249,6 +249,14 @@ LIES = "url:one.example/1.jpg"
         ("https://external-content.duckduckgo.com/iu/?u=https%3A%2F%2Fi0.wp.com%2Fone.example%2F1.jpg%3Fw%3D6", LIES),
         ("https://yandex.ru/images/search?img_url=http%3A%2F%2Fone.example%2F1.jpg&rpt=simage", LIES),
         ("https://images.weserv.nl/?url=one.example/1.jpg&w=300", LIES),
+        (
+            "https://eur01.safelinks.protection.outlook.com/?url=https%3A%2F%2Fone.example%2F1.jpg&data=05%7C02%7C&reserved=0",
+            LIES,
+        ),
+        (
+            "https://nam02.safelinks.protection.outlook.com/?url=https%3A%2F%2Fwww.flickr.com%2Fphotos%2Fx%2F4242%2F&data=05",
+            "flickr:4242",
+        ),
         ("https://a.example/smart/http://one.example/1.jpg?1445436823", LIES),
         ("https://a.example/smart/http://one.example/1.jpg?1445436823", f"{LIES}?1445436823"),
         ("https://web.archive.org/web/2019/https://a.example/b/http://one.example/1.jpg", LIES),

@@ -166,6 +166,7 @@ const IN_QUERY = [
   [/^(?:external-content|proxy)\.duckduckgo\.com\/iu\/?$/, ["u"]],
   [/^yandex\.[a-z.]+\/images\/search$/, ["img_url"]],
   [/^(?:images\.weserv|wsrv)\.nl\/$/, ["url"]],
+  [/^[a-z0-9]+\.safelinks\.protection\.outlook\.com\/$/, ["url"]],
 ];
 const DEEP = 3;
 const VISUAL_GENOME_PAGE = /^\/api\/v0\/images\/([1-9][0-9]{0,19})\/?(?:\.json)?$/;
@@ -327,10 +328,28 @@ const IDENTITY =
 // A post as Reddit's own records have it.
 const PERMALINK = /^\/?r\/[A-Za-z0-9_]+\/comments\/[0-9a-z]+(?:\/[^\s/?#]*)?\/?$/;
 
-// What words may mean: {says, identities, rows, keys, sha256, spelled}, or nothing. `spelled` has what an address is found by that
-// upstream spells otherwise.
+// Sites whose pages show many pictures, or none by itself, and what a picture of their own is called.
+const SITES = new RegExp(
+  "^(?:(?:(?:www|m|secure)\\.)?flickr\\.com|flic\\.kr|(?:[a-z]+\\.)?reddit\\.com|(?:(?:www|m)\\.)?imgur\\.(?:com|io)" +
+  "|(?:(?:www|images|lens)\\.)?google\\.[a-z.]+|(?:(?:www|cn)\\.)?bing\\.com|(?:www\\.)?duckduckgo\\.com|(?:www\\.)?yandex\\.[a-z.]+" +
+  "|commons\\.(?:m\\.)?wikimedia\\.org|[a-z-]+\\.(?:m\\.)?wik(?:ipedia|tionary|iquote|ibooks|isource|inews|iversity|ivoyage)\\.org)\\.?$");
+const PICTURE = new RegExp(
+  "^(?:[^?#]+\\.(?:jpe?g|png|gif|webp)(?:[?#].*)?|https?://[^/]*\\bbing\\.com\\.?/th[?/].+" +
+  "|https?://[^/]*\\bgoogle\\.[a-z.]+/images\\?(?:[^#]*&)?q=tbn(?::|%3a).+)$", "i");
+// What shows that words are more than one name (pmd/images/takedowns.py).
+const MORE = new RegExp(
+  "[\\t\\r\\n]|\\s#|[\\s,;]https?://" +
+  "|\\.(?:jpe?g|png|gif|webp)(?:[.\"'>)\\]”’“»]+$|[,;](?:$|\\d{4}-\\d\\d-\\d\\d|[^/=?&#]*(?:\\s|[^\\x00-\\x7f]))|;[^/=?&#]*$)", "i");
+
+// What words may mean: {says, identities, rows, keys, sha256, spelled, isOfMany, isMore}, or nothing. `spelled` has what an address is
+// found by that upstream spells otherwise. An address of many pictures, or with more behind it, would be found nowhere.
 function meaning(said) {
   said = said.trim();
+  const found = asNamed(said);
+  return found && { ...found, isMore: (found.spelled.length ? MORE : /\t/).test(said) };
+}
+
+function asNamed(said) {
   if (/^[0-9a-f]{32}$/i.test(said)) return meant("an image_id", [], [], { keys: [said.toLowerCase()] });
   const digest = /^(?:(sha256|pdq):)?([0-9a-f]{64})$/i.exec(said);
   if (digest && (digest[1] || "").toLowerCase() !== "pdq") {
@@ -347,7 +366,7 @@ function meaning(said) {
 }
 
 function meant(says, identities, rows, more) {
-  return { says, identities, rows, keys: [], spelled: [], sha256: null, ...more };
+  return { says, identities, rows, keys: [], spelled: [], sha256: null, isOfMany: false, isMore: false, ...more };
 }
 
 function ofUrl(said) {
@@ -360,7 +379,11 @@ function ofUrl(said) {
   const shown = page(said);
   return shown
     ? meant(shown.says, [...new Set([...shown.identities, ...identities])], shown.rows, { spelled })
-    : meant("a URL", identities, [], { spelled });
+    : meant("a URL", identities, [], { spelled, isOfMany: isOfMany(form, identities) });
+}
+
+function isOfMany(form, identities) {
+  return identities.every((identity) => identity.startsWith("url:")) && SITES.test(new URL(form).hostname) && !PICTURE.test(form);
 }
 
 // An address without its scheme, as browsers show it: of hosts that are known, else it is a guess.

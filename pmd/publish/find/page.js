@@ -91,25 +91,32 @@ function lineOf(meaning, said) {
   if (meaning.keys.length) return meaning.keys[0];
   // The page of a post means its picture, whoever shows it; a row alone would mean that row.
   if (meaning.rows.length) return `https://redd.it/${meaning.rows[0][1]}`;
-  return meaning.identities[0].startsWith("url:") ? said : meaning.identities[0];
+  // What a list has all the same, `pmd takedown add` takes for one name in this form alone.
+  return meaning.identities[0].startsWith("url:") && !meaning.isOfMany && !meaning.isMore ? said : meaning.identities[0];
 }
 
 function removal(meaning, said) {
   const line = lineOf(meaning, said);
   const text = `Please remove this image from ${LISTS.title}, version ${LISTS.version}:\n\n${line}`;
-  const parts = [element("h3", "To have it removed")];
+  return [element("h3", "To have it removed"), element("p", "Write to ", whom(text), ":"), element("pre", text),
+    element("p", "No reason is needed. It leaves the next version, and this page with it, under every address that the " +
+      "sources know of it. Who publishes the lists gives the last line to ", element("code", "pmd takedown add"), ".")];
+}
+
+// Whom to write to, with the words that an e-mail begins with.
+function whom(text) {
   if (LISTS.address) {
     const mail = `mailto:${LISTS.address}?subject=${encodeURIComponent(`Removal from ${LISTS.title}`)}&body=${encodeURIComponent(text)}`;
-    parts.push(element("p", "Write to ", link(mail, LISTS.address), ":"));
-  } else if (LISTS.contact) {
-    parts.push(element("p", "Write to ", /^https?:\/\//.test(LISTS.contact) ? link(LISTS.contact, LISTS.contact) : LISTS.contact, ":"));
-  } else {
-    parts.push(element("p", "Write to whoever gave you these lists, or publishes them:"));
+    return link(mail, LISTS.address);
   }
-  parts.push(element("pre", text));
-  parts.push(element("p", "No reason is needed. It leaves the next version, and this page with it, under every address that the " +
-    "sources know of it. Who publishes the lists gives the last line to ", element("code", "pmd takedown add"), "."));
-  return parts;
+  if (LISTS.contact) return /^https?:\/\//.test(LISTS.contact) ? link(LISTS.contact, LISTS.contact) : LISTS.contact;
+  return "whoever gave you these lists, or publishes them";
+}
+
+// What this page cannot look up: it knows pictures, one by one.
+function ofMany(said) {
+  return element("p", "All pictures of one person, or of a whole website, can be removed too: write to ",
+    whom(`Please remove from ${LISTS.title}, version ${LISTS.version}, all pictures of:\n\n${said}`), ".");
 }
 
 async function answer(meaning, said) {
@@ -136,10 +143,18 @@ async function answer(meaning, said) {
   taken.className = "soft";
   if (rows.length) {
     show("yes", "Yes, it is in the lists", table(rows), ...removal(meaning, said), taken);
+  } else if (meaning.isMore) { // as in what follows, "no" would mean nothing
+    show("", "More stands here than one address",
+      element("p", "Something follows it: another address, words, or the end of a sentence. Give each address by itself."));
+  } else if (meaning.isOfMany) {
+    show("", "This is not the address of one picture",
+      element("p", "It is a page of many pictures, a search or an article. Give the address of the picture, or of the page that shows it alone."),
+      ofMany(said));
   } else {
     show("", "No, it is not in the lists", element("p", meaning.sha256
       ? "No picture of exactly these bytes was fetched. The same picture may be there in another size or file: give its address, or its page."
-      : "No row of this version has this image. It may be there under another address of which nothing here tells."), taken);
+      : "No row of this version has this image. It may be there under another address of which nothing here tells."),
+    ...(meaning.sha256 ? [] : [ofMany(said)]), taken);
   }
 }
 
