@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,24 @@ def test_a_writer_that_was_killed_before_it_was_known_as_one_leaves_nothing(tmp_
         storage.put(storage.join(where, name), b"half")
     with root.writer(where, "pmd build"):
         assert names(where) == {root.ROOT_FILE, ".tmp-mine"}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RootError], ids=["a signal", "an error"])
+def test_what_a_run_has_left_that_was_cut_short_goes_with_the_next(tmp_path: Path, error: type[BaseException]) -> None:
+    """A signal may come between a commit and the removal of what the one before listed: its stage is not run again."""
+    where = str(tmp_path)
+    with root.writer(where, "pmd build") as held:
+        folder = root.images_folder(where)
+        commits.claim(folder, held.epoch)
+        file = commits.put_content(folder, PART, ".parquet", b"new", 1)
+        commits.write(folder, Commit("images", (file,), {"coco": Books()}, "h", {commits.EPOCH: held.epoch}))
+    with contextlib.suppress(error), root.writer(where, "pmd build"):
+        commits.put_content(folder, PART, ".parquet", b"old", 1)
+        raise error("it ends here")
+    assert lock.read(where).cut_short
+    with root.writer(where, "pmd build"):
+        assert names(where) == {"images/_stage.json", f"images/{file.name}"}
+    assert not lock.read(where).cut_short
 
 
 def test_a_run_that_ended_has_left_nothing_to_look_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
