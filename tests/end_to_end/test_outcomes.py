@@ -1,4 +1,4 @@
-"""What becomes of the trials of benchmarks/break.py, break_flink.py and break_stores.py is kept in one way: all go on where they were."""
+"""What becomes of the trials of benchmarks/break.py, break_flink.py and break_stores.py is kept in one way, so that all go on."""
 
 from __future__ import annotations
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import uuid
 from pathlib import Path
 
 import pytest
 
 from pmd.errors import RootError
-from pmd.store import commits, leftovers, lock, root, storage
+from pmd.store import commits, leftovers, lock, root, storage, versions
 from pmd.store.commits import Books, Commit
+from pmd.store.versions import Versioned
 
 PART = "part-00000-of-00001"
 TEMPORARY = f"{storage.TEMPORARY}{'0' * 32}"
@@ -90,6 +92,25 @@ def test_nothing_is_removed_where_a_commit_cannot_be_read(tmp_path: Path) -> Non
     before = names(where)
     leftovers.remove(where, 2**40, lambda: None)
     assert names(where) == before - {"audit/_stage.json"}
+
+
+@pytest.mark.parametrize("call", [2, 3, 4])
+def test_who_tries_a_storage_while_another_begins_there_finds_nothing_wrong_with_it(
+    call: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other removes the file that it is tried with, as one that a killed writer has left."""
+    where, swap, asked = f"memory://{uuid.uuid4().hex}", versions.swap, []
+
+    def overtaken(url: str, content: bytes, seen: Versioned | None, **_: object) -> bool:
+        asked.append(content)
+        if len(asked) == call:
+            leftovers.remove_unfinished(where, lambda: None)
+        return swap(url, content, seen)
+
+    monkeypatch.setattr(versions, "swap", overtaken)
+    versions.probe(where)
+    assert len(asked) >= 4
+    assert storage.list_files(where) == []
 
 
 def test_a_writer_that_was_killed_before_it_was_known_as_one_leaves_nothing(tmp_path: Path) -> None:
