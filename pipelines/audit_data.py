@@ -23,7 +23,7 @@ from pmd.datasets.transforms import CountData, data_tasks
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.transforms import Cross, Spread, WriteCommit, create
 from pmd.errors import ConfigError, RootError
-from pmd.store import root, storage
+from pmd.store import failures, root, storage
 from pmd.store.wanted import Wanted, as_json
 
 _ANOTHER: Final = "name another folder: --out DIR"
@@ -43,6 +43,11 @@ def build(path: str, out: str, named: Mapping[str, str], report: Callable[[str],
         RootError: It holds other files.
         InputError: There are no such files, or they are not what is read.
     """
+    with failures.at(out):
+        return _built(path, out, named, report)
+
+
+def _built(path: str, out: str, named: Mapping[str, str], report: Callable[[str], None]) -> str:
     _refuse_others_folders(out)
     files = [data_files.look(file, named) for file in data_files.find(path, beside=out, report=report)]
     told: dict[str, str] = {}

@@ -4,8 +4,8 @@
 
     PmdError                  exit code 1
     ├── ConfigError           2   the configuration or the command line cannot be used
-    ├── InputError            3   an annotation file, archive or manifest file is missing, truncated or foreign
-    ├── RootError             4   ROOT is locked, of another version, or not where it was said to be
+    ├── InputError            3   an annotation file, archive or manifest file is missing, truncated or foreign, or cannot be read
+    ├── RootError             4   ROOT is locked, of another version, not where it was said to be, or its storage refuses or fails
     ├── VerificationError     5   the books do not balance, or a committed file is not what its commit says
     └── NetworkError          6   a download of ours failed (manifest files), or the network itself is broken
 

@@ -190,6 +190,26 @@ def test_an_input_that_a_store_refuses_is_told_as_an_input(
     assert (ended.code, told["exit_code"], told["problem"], told["where"]) == (3, 3, "the storage refuses", url)
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [("hashes URL", 3), ("audit URL --out out", 3), ("takedown find CONFIG URL", 3), ("plan URL", 2), ("build URL", 2)],
+)
+def test_what_a_store_refuses_is_told_as_what_it_is(
+    words: str, code: int, pmd: Pmd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No ROOT is in that store."""
+    url = f"memory://inputs-{tmp_path.name}/file"
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise s3("AccessDenied", "no")
+
+    for name in ("info", "exists", "ls"):
+        monkeypatch.setattr(storage.filesystem(url)[0], name, refuse)
+    named = {"CONFIG": str(config(tmp_path, conceptual_12m="cc12m.tsv")), "URL": url}
+    ended = pmd(*(named.get(word, word) for word in words.split()))
+    assert (ended.code, ended.err.splitlines()[0]) == (code, f"pmd: {url}: the storage refuses")
+
+
 def hint(name: str, path: str) -> str:
     return manifests.missing_hint(name, path).partition("run: ")[2]
 

@@ -18,6 +18,8 @@ _P = TypeVar("_P")
 
 KINDS: Final = ("s3", "gs")
 BUCKET: Final = "pmd-breaking"
+#: Else gcsfs asks for a bucket's kind first, under credentials that it looks for on the network.
+OF_GCSFS: Final = {"GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"}
 _FOLDER: Final = Path(__file__).resolve().parents[2]
 #: Tries to reach a server that starts, and the pause between them.
 _TRIES: Final = 300
@@ -90,11 +92,7 @@ def _gcs(port: int, public: int) -> tuple[list[str], dict[str, str]]:
     told = {"-scheme": "http", "-host": "127.0.0.1", "-port": str(port), "-backend": "memory"}
     told |= {"-public-host": f"localhost:{public}", "-external-url": f"http://localhost:{public}"}
     command = [str(_gcs_server()), *(word for pair in told.items() for word in pair)]
-    # Else gcsfs asks for a bucket's kind first, under credentials that it looks for on the network.
-    return command, {
-        "STORAGE_EMULATOR_HOST": f"http://localhost:{public}",
-        "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
-    }
+    return command, {"STORAGE_EMULATOR_HOST": f"http://localhost:{public}", **OF_GCSFS}
 
 
 def _wait(port: int) -> None:

@@ -1,5 +1,7 @@
 """A relay before a server of this machine that goes away for a while: it takes no connection, and breaks those that stand.
 
+It may also be as far away as a store is: then each answer comes later.
+
 It runs in a process of its own, since whoever starts it may have to stay free of threads.
 """
 
@@ -33,9 +35,15 @@ class Relay:
 
 
 @contextlib.contextmanager
-def relayed(seconds: float, port: int) -> Iterator[tuple[Relay, int]]:
-    """Run a relay before a port; give it and its own port. `seconds`: for how long it is gone when it is told to."""
-    command = [sys.executable, "-m", __name__, str(seconds), str(port)]
+def relayed(seconds: float, port: int, late_s: float = 0.0) -> Iterator[tuple[Relay, int]]:
+    """Run a relay before a port; give it and its own port.
+
+    Args:
+        seconds: For how long it is gone when it is told to.
+        port: The server's.
+        late_s: By how many seconds answers come later.
+    """
+    command = [sys.executable, "-m", __name__, str(seconds), str(port), str(late_s)]
     with subprocess.Popen(command, cwd=_FOLDER, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -45,8 +53,8 @@ def relayed(seconds: float, port: int) -> Iterator[tuple[Relay, int]]:
 
 
 class _Relaying:
-    def __init__(self, seconds: float, port: int) -> None:
-        self._seconds, self._port = seconds, port
+    def __init__(self, seconds: float, port: int, late_s: float) -> None:
+        self._seconds, self._port, self._late_s = seconds, port, late_s
         self._open = set[asyncio.StreamWriter]()
         self._told = asyncio.Event()
 
@@ -67,17 +75,19 @@ class _Relaying:
         with contextlib.suppress(OSError):
             behind, to_behind = await asyncio.open_connection(_HOST, self._port)
             self._open |= {writer, to_behind}
-            await asyncio.gather(self._hand_on(reader, to_behind), self._hand_on(behind, writer))
+            await asyncio.gather(self._hand_on(reader, to_behind, 0.0), self._hand_on(behind, writer, self._late_s))
             self._open -= {writer, to_behind}
         writer.close()
 
-    async def _hand_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _hand_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, late_s: float) -> None:
         with contextlib.suppress(OSError):
             while block := await reader.read(_BLOCK):
+                if late_s:
+                    await asyncio.sleep(late_s)
                 writer.write(block)
                 await writer.drain()
         writer.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(_Relaying(float(sys.argv[1]), int(sys.argv[2])).serve())
+    asyncio.run(_Relaying(float(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])).serve())

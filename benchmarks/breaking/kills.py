@@ -159,6 +159,7 @@ def _be(words: Sequence[str], log: Path, within: Within, environment: dict[str, 
         os.setsid()
         faulthandler.register(_STACKS, file=2)
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # no program yet that Python's exception could interrupt
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the trials may run under nohup
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(out, 1)
         os.dup2(out, 2)

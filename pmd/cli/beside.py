@@ -211,13 +211,15 @@ def hashes(
     from pmd.dedupe import evaluation
     from pmd.errors import InputError
     from pmd.formats import archives
-    from pmd.store import storage
+    from pmd.store import failures, storage
 
-    if not storage.exists(path) or not (storage.is_folder(path) or archives.is_archive(path)):
-        raise InputError("neither a folder nor an archive", where=path, expected="a folder, a tar or a zip of images")
     count = 0
     undecoded: list[str] = []
-    with telling("images") as tell:
+    with failures.of_inputs(), telling("images") as tell:
+        if not storage.exists(path) or not (storage.is_folder(path) or archives.is_archive(path)):
+            raise InputError(
+                "neither a folder nor an archive", where=path, expected="a folder, a tar or a zip of images"
+            )
         for name, sha256, pdq in evaluation.hashed(path):
             output.clear_progress()
             output.say(evaluation.line(name, sha256, pdq))

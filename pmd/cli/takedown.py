@@ -107,13 +107,14 @@ def find(
     from pmd import codec
     from pmd.config import places
     from pmd.errors import InputError
-    from pmd.store import root, storage
+    from pmd.store import failures, root, storage
     from pmd.takedown import search
 
     loaded = load(config)
-    if not storage.exists(photo):
-        raise InputError("no such file", where=photo, expected="a picture")
-    content = b"" if storage.is_folder(photo) else storage.read_bytes(photo)
+    with failures.of_inputs():
+        if not storage.exists(photo):
+            raise InputError("no such file", where=photo, expected="a picture")
+        content = b"" if storage.is_folder(photo) else storage.read_bytes(photo)
     if codec.sniff(content) is None:
         raise InputError("no picture", where=photo, expected="a file of a picture format that is read")
     root.require(loaded.root)

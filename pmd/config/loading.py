@@ -17,9 +17,9 @@ from pmd.config import places, remedies
 from pmd.config.checking import Checker
 from pmd.config.model import Config, InvalidConfig, Problem
 from pmd.config.tables import TABLES
-from pmd.errors import ConfigError, InputError
+from pmd.errors import ConfigError, InputError, PmdError
 from pmd.formats import encoding
-from pmd.store import lock, storage
+from pmd.store import failures, lock, storage
 
 _ENDING: Final = ".toml"
 #: Of N of a sample of 1/N; more are over 64 bits.
@@ -39,12 +39,25 @@ def load(path: str | os.PathLike[str]) -> Config:
     """
     path = os.fspath(path)
     _check_name(path)
-    if not storage.exists(path):
-        is_link = storage.is_local(path) and os.path.islink(path)
-        problem = "a link that leads nowhere" if is_link else "no such configuration file"
-        raise ConfigError(problem, where=path, remedy=_near_file(path))
+    content = _content(path)
+    checker = Checker(content)
+    loaded = all_placed(parse(content, path), places.folder_of(path), checker.path)
+    if not checker.problems:
+        with failures.of_inputs():
+            checker.files(loaded)
+    if checker.problems:
+        raise InvalidConfig(path, checker.ordered())
+    return loaded
+
+
+def _content(path: str) -> str:
+    """Return the text of a configuration file."""
     try:
-        content = encoding.without_mark(storage.read_bytes(path), path).decode("utf-8")
+        if not storage.exists(path):
+            is_link = storage.is_local(path) and os.path.islink(path)
+            problem = "a link that leads nowhere" if is_link else "no such configuration file"
+            raise ConfigError(problem, where=path, remedy=_near_file(path))
+        return encoding.without_mark(storage.read_bytes(path), path).decode("utf-8")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         octets = error.object[error.start : error.end].hex(" ").upper()
@@ -55,19 +68,27 @@ def load(path: str | os.PathLike[str]) -> Config:
             found=f"the byte {octets} in line {line}",
             remedy="save it as UTF-8, or convert it: iconv -f ISO-8859-1 -t UTF-8 FILE > NEW",
         ) from None
-    except OSError as error:
-        if storage.is_folder(path):
-            raise ConfigError("a folder", where=path, expected="a configuration file", remedy=_file_of(path)) from None
-        raise ConfigError("cannot be read", where=path, expected="a TOML file in UTF-8", found=str(error)) from None
     except InputError as error:
         raise ConfigError(error.problem, where=path, expected=error.expected, remedy=error.remedy) from None
-    checker = Checker(content)
-    loaded = all_placed(parse(content, path), places.folder_of(path), checker.path)
-    if not checker.problems:
-        checker.files(loaded)
-    if checker.problems:
-        raise InvalidConfig(path, checker.ordered())
-    return loaded
+    except PmdError:
+        raise
+    except Exception as error:
+        unread = _unread(path, error)
+        if unread is None:
+            raise
+        raise unread from error
+
+
+def _unread(path: str, error: Exception) -> ConfigError | None:
+    """Return what keeps a file from being read, in words; None: it is no failure of storage."""
+    told = None if storage.is_local(path) or isinstance(error, FileNotFoundError) else failures.told(error)
+    if told is not None:
+        return ConfigError(told.problem, where=path, found=told.found, remedy=told.remedy)
+    if not isinstance(error, OSError):
+        return None
+    if storage.is_folder(path):
+        return ConfigError("a folder", where=path, expected="a configuration file", remedy=_file_of(path))
+    return ConfigError("cannot be read", where=path, expected="a TOML file in UTF-8", found=str(error))
 
 
 def all_placed(config: Config, folder: str, look: Callable[[tuple[str, ...], str], None] = lambda *_: None) -> Config:

@@ -35,9 +35,10 @@ STAGE_FILE: Final = sealed.COMMIT
 #: Raises where the lock is no longer held (`pmd.store.lock.Lock.check`).
 Check = Callable[[], None]
 
-#: In the `run` section: the epoch that wrote the commit, and the one that has begun to replace it.
+#: In the `run` section: the epoch that wrote the commit, the one that has begun to replace it, and that this one has given up.
 EPOCH: Final = "epoch"
 CLAIMED: Final = "claimed"
+LET_GO: Final = "let_go"
 #: There too: the SHA-256 of all the rest, by which damage is noticed.
 _DIGEST: Final = "digest"
 #: What a generation's attempts and hashes, which stand elsewhere, say of its folder.
@@ -277,7 +278,8 @@ def claim(folder: str, epoch: int) -> bool:
         nonlocal bare
         before = standing or Commit("", (), {}, "", {})
         bare = before.is_bare
-        return dataclasses.replace(before, run={**before.run, CLAIMED: epoch})
+        run = {name: value for name, value in before.run.items() if name != LET_GO}
+        return dataclasses.replace(before, run={**run, CLAIMED: epoch})
 
     _swap(folder, epoch, claimed)
     return bare
@@ -357,17 +359,23 @@ def _refuse_unclaimed(folder: str, standing: Commit | None, epoch: int) -> None:
 
 
 def unclaim(folder: str, epoch: int) -> None:
-    """Remove a claim where nothing was committed after all; only for who holds the lock, when its workers have ended.
+    """Let a claim go where nothing was committed after all; only for who holds the lock, when its workers have ended.
 
-    A worker that has not ended commits nothing any more, even in the same moment. A claim of a higher epoch stays.
+    What of this epoch is on its way commits nothing any more, even in the same moment: a worker that has not ended, or the
+    request of a driver that was interrupted, whose files are removed next. Where nothing is committed, claims of lower epochs
+    go too. A claim of a higher one stays.
     """
     path = storage.join(folder, STAGE_FILE)
     seen = versions.read(path)
     standing = from_json(seen.content, path) if seen is not None else None
-    if seen is None or standing is None or not standing.is_bare or standing.epoch > epoch:
+    if seen is None or standing is None or standing.epoch > epoch:
         return
-    if versions.remove(path, seen.version):
-        storage.remove_empty(folder)
+    if standing.is_bare:
+        if versions.remove(path, seen.version):
+            storage.remove_empty(folder)
+    elif standing.run.get(CLAIMED) == epoch:
+        let_go = dataclasses.replace(standing, run={**standing.run, LET_GO: True})
+        versions.make_stand(path, to_json(let_go), seen)
 
 
 def _swap(folder: str, epoch: int, change: Callable[[Commit | None], Commit | None]) -> bool:

@@ -171,8 +171,9 @@ _REFUSALS: Final = (
     ),
     (
         (
+            *patience.BUSY,
             *("SlowDown", "ServiceUnavailable", "InternalError", "OperationAborted", "ConditionalRequestConflict"),
-            *("reached max retries", ", 429", ", 500", ", 503", ", 504"),
+            *("reached max retries", ", 429", ", 500", ", 502", ", 503", ", 504"),
         ),
         _BUSY,
         _BACK,
@@ -245,6 +246,20 @@ def at(root: str) -> Iterator[None]:
         raise found from error
 
 
+@contextlib.contextmanager
+def of_inputs() -> Iterator[None]:
+    """Raise failures of storage that are met here in words; what a store says is of an input: no ROOT is read here."""
+    try:
+        yield
+    except Exception as error:
+        found = told(error)
+        if found is None or isinstance(error, PmdError):
+            raise
+        if isinstance(found, RootError) and "://" in (found.where or ""):
+            found = InputError(found.problem, where=found.where, found=found.found, remedy=found.remedy)
+        raise found from error
+
+
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """Yield an exception and what it came from; the last first, as a traceback has it."""
     seen: set[int] = set()
@@ -287,6 +302,8 @@ def _meaning(error: BaseException, root: str | None) -> PmdError | None:
             remedy="raise the limit (ulimit -u, ulimit -v, that of the container), or end other programs; then run the same "
             "command again",
         )
+    if isinstance(error, TimeoutError) and type(error).__module__.startswith("fsspec"):
+        return _of_store(error, root, _SILENT, said, _BACK)
     if clients.raised(error):
         return _refusal(error, root)
     if isinstance(error, OSError) and error.errno is not None:
@@ -298,8 +315,6 @@ def _meaning(error: BaseException, root: str | None) -> PmdError | None:
             found=said,
             remedy="make room, or name a folder in SQLITE_TMPDIR; then run the same command again",
         )
-    if isinstance(error, TimeoutError) and type(error).__module__.startswith("fsspec"):
-        return _words(errno.ETIMEDOUT, root, said, root)
     kind = _KINDS.search(said)
     found = _TEXT.search(said, kind.end()) if kind is not None else None
     return _words(int(found["number"]), found["path"], found[0], root) if found is not None else None
@@ -328,11 +343,16 @@ def _refusal(error: BaseException, root: str | None) -> PmdError:
             "check the name of the bucket, the credentials in this environment, and what they may do",
         ),
     )
+    return _of_store(error, root, problem, said, remedy)
+
+
+def _of_store(error: BaseException, root: str | None, problem: str, said: str, remedy: str) -> PmdError:
+    """Return what a store says as of ROOT, or of an input: what is elsewhere than ROOT, and whatever is on the web."""
     url = patience.asked_for(error)
-    if url is not None and url.startswith(("http://", "https://")):
-        remedy = _DOWNLOAD
-    if root is not None and url is not None and not f"{url}/".startswith(f"{root.rstrip('/')}/"):
-        return InputError(problem, where=url, found=said, remedy=remedy)
+    is_of_web = url is not None and url.startswith(("http://", "https://"))
+    is_elsewhere = root is not None and url is not None and not f"{url}/".startswith(f"{root.rstrip('/')}/")
+    if is_of_web or is_elsewhere:
+        return InputError(problem, where=url, found=said, remedy=_DOWNLOAD if is_of_web else remedy)
     return RootError(problem, where=root or url, found=said, remedy=remedy)
 
 

@@ -1,4 +1,4 @@
-"""What a run that did not end has left under ROOT: the next one removes it, before it does anything.
+"""What a run that was killed or cut short has left under ROOT: the next one removes it, before it does anything.
 
 The stages remove what their own commits do not list, but a stage that is fresh is not run again: killed between its commit and
 that, it would keep the files of the commit before for ever. So would a format that was given up, and ROOT's top folder.

@@ -104,6 +104,7 @@ class State:
         ended: It has given the lock back: it was not killed.
         until: When its lease ends; None on local disks.
         job: What it is at; None: nothing that takes long, or it has ended.
+        cut_short: It has ended by a signal or an error, and may have left what the next one is to remove.
     """
 
     epoch: int = 0
@@ -111,6 +112,7 @@ class State:
     ended: bool = True
     until: datetime.datetime | None = None
     job: Job | None = None
+    cut_short: bool = False
 
     def left_s(self, now: datetime.datetime) -> float:
         """Return the seconds for which the lease still holds; 0 where there is none."""
@@ -148,8 +150,9 @@ def _parse(content: bytes, path: str) -> State:
             raise ValueError(raw["epoch"])
         until = None if raw["until"] is None else datetime.datetime.fromisoformat(raw["until"])
         last = None if raw["last"] is None else Holder(**raw["last"])
-        job = None if raw.get("job") is None else Job(**raw["job"])  # earlier versions say none
-        return State(int(raw["epoch"]), last, bool(raw["ended"]), until, job)
+        # Earlier versions say nothing of these two.
+        job = None if raw.get("job") is None else Job(**raw["job"])
+        return State(int(raw["epoch"]), last, bool(raw["ended"]), until, job, bool(raw.get("cut_short")))
     except (ValueError, KeyError, TypeError) as error:
         raise RootError(
             "not what a writer has written",
@@ -328,11 +331,13 @@ def _held_locally(root: str, own: Holder, committed: Callable[[], int]) -> Itera
             raise _refusal(root, "wait for it, or end that process; it is of an earlier version of pmd")
         state = State(_next(before, committed), own, ended=False)
         _keep(root, state)
+        cut_short = True
         try:
             yield _Flock(root, number, state, before)
+            cut_short = False
         finally:
             with contextlib.suppress(OSError):  # a full disk: the next writer is told that this one did not end
-                _give_back(root, dataclasses.replace(state, ended=True))
+                _give_back(root, dataclasses.replace(state, ended=True, cut_short=cut_short))
     finally:
         os.close(number)
 
@@ -410,13 +415,20 @@ class _Lease(Lock):
     def at(self, job: Job | None) -> None:
         self._job = job  # told with the next renewal, so that it takes no request of its own
 
-    def end(self) -> None:
-        """Give it back."""
+    def end(self, *, cut_short: bool) -> None:
+        """Give it back; also where the signal that ends the command comes just now."""
+        try:
+            self._end(cut_short=cut_short)
+        except KeyboardInterrupt:
+            self._end(cut_short=cut_short)
+            raise
+
+    def _end(self, *, cut_short: bool) -> None:
         self._ended.set()
         self._thread.join()
         self._job = None
         if self._lost is None:
-            self._swap(_now(), ended=True)
+            self._swap(_now(), ended=True, cut_short=cut_short)
 
     def _renew(self) -> None:
         self._swap(_now() + datetime.timedelta(seconds=LEASE_S), ended=False)
@@ -429,8 +441,8 @@ class _Lease(Lock):
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
 
-    def _swap(self, until: datetime.datetime, *, ended: bool) -> None:
-        state = dataclasses.replace(self._state, until=until, ended=ended, job=self._job)
+    def _swap(self, until: datetime.datetime, *, ended: bool, cut_short: bool = False) -> None:
+        state = dataclasses.replace(self._state, until=until, ended=ended, job=self._job, cut_short=cut_short)
         content = state.to_json()
         with self._one:
             self._swap_alone(state, content)
@@ -453,10 +465,12 @@ class _Lease(Lock):
 @contextlib.contextmanager
 def _leased(root: str, own: Holder, committed: Callable[[], int]) -> Iterator[Lock]:
     lease = _take(root, own, committed)
+    cut_short = True
     try:
         yield lease
+        cut_short = False
     finally:
-        lease.end()
+        lease.end(cut_short=cut_short)
         lease.raise_if_lost()  # in place of an error that came of it
 
 
@@ -470,13 +484,24 @@ def _take(root: str, own: Holder, committed: Callable[[], int]) -> _Lease:
     if left_s > 0:
         raise _refusal(root, f"wait for it; if it is gone, its lease ends in {left_s:.0f} s")
     state = State(_next(before, committed), own, ended=False, until=_now() + datetime.timedelta(seconds=LEASE_S))
-    content = state.to_json()
-    if not versions.make_stand(path, content, seen):
-        raise _refusal(root, f"wait for it; if it is gone, its lease ends in {LEASE_S:.0f} s")
-    mine = versions.read(path)
-    if mine is None or mine.content != content:
+    try:
+        is_taken = versions.make_stand(path, state.to_json(), seen)
+        mine = versions.read(path) if is_taken else None
+    except KeyboardInterrupt:
+        with contextlib.suppress(Exception):  # of storage, or its client: the lease runs out
+            _give_back_untaken(path, state, before)
+        raise
+    if mine is None or mine.content != state.to_json():
         raise _refusal(root, f"wait for it; if it is gone, its lease ends in {LEASE_S:.0f} s")
     return _Lease(root, state, mine, before)
+
+
+def _give_back_untaken(path: str, state: State, before: State) -> None:
+    """Give a lease back that may stand already, of a writer whom a signal ends before he knows: he has done nothing under it."""
+    standing = versions.read(path)
+    if standing is not None and standing.content == state.to_json():
+        ended = dataclasses.replace(state, until=_now(), ended=True, cut_short=before.cut_short or not before.ended)
+        versions.swap(path, ended.to_json(), standing)
 
 
 def _now() -> datetime.datetime:

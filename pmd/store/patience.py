@@ -51,7 +51,7 @@ _WITHOUT_RIGHTS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP
 _BUSY_PAUSES_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
 #: How a store says so, or that another request for the same object is under way, and a client of S3 that it has asked again. That
 #: client asks again only as long as enough of what it has asked before was answered: a store that is busy for long uses that up.
-_BUSY: Final = (
+BUSY: Final = (
     *("(429)", "(500)", "(502)", "(503)", "(504)", "(TooManyRequests)", "(SlowDown)", "(ServiceUnavailable)"),
     *("(InternalError)", "(RequestTimeout)", "(OperationAborted)", "(ConditionalRequestConflict)"),
 )
@@ -116,7 +116,7 @@ def _may_pass(error: Exception) -> bool:
 
 def _is_busy(error: Exception) -> bool:
     """Return whether a store says that too much is asked of it, or that it fails for now."""
-    return any(word in str(error.__cause__) for word in _BUSY)
+    return any(word in str(error.__cause__) for word in BUSY)
 
 
 @contextlib.contextmanager

@@ -354,8 +354,9 @@ def _epoch(root: str) -> int:
 def writer(root: str, command: str, config: str | None = None) -> Iterator[Lock]:
     """Be the one writer of a ROOT, which is made if there is none.
 
-    Says so where the last one was killed, and removes what it left. Work folders of writers that are gone are removed at the
-    beginning and, since a worker of theirs may still have written, at the end.
+    Says so where the last one was killed. Removes what that one left, or one that a signal or an error has cut short. Work
+    folders of writers that are gone are removed at the beginning and, since a worker of theirs may still have written, at the
+    end.
 
     Args:
         root: ROOT.
@@ -389,6 +390,7 @@ def writer(root: str, command: str, config: str | None = None) -> Iterator[Lock]
         leftovers.remove_unfinished(root, held.check)
         if not held.before.ended:
             _note(held)
+        if not held.before.ended or held.before.cut_short:
             leftovers.remove(root, held.epoch, held.check)
             leftovers.take_back_uploads(root, WORK)
         _sweep_work(root, held.epoch - 1)

@@ -332,7 +332,11 @@ def _has_objects(fs: Any, path: str) -> bool:
     """Return whether anything stands below a path of Cloud Storage."""
     bucket, key, _ = fs.split_path(path)
     prefix = key.rstrip("/") + "/"
-    return bool(fs.call("GET", "b/{}/o", bucket, prefix=prefix, maxResults=1, json_out=True).get("items"))
+    try:
+        found = fs.call("GET", "b/{}/o", bucket, prefix=prefix, maxResults=1, json_out=True)
+    except FileNotFoundError:  # no such bucket
+        return False
+    return bool(found.get("items"))
 
 
 def _has_objects_in_s3(fs: Any, path: str) -> bool:

@@ -133,20 +133,28 @@ def probe(folder: str) -> None:
     """
     if storage.is_local(folder):
         return
+    broken = None
+    for _ in range(_PROBES):
+        broken = _broken(folder)
+        if broken is None:
+            return
+    raise ConfigError(
+        "a ROOT cannot stand here: two writers could destroy each other's work",
+        where=folder,
+        expected="storage that heeds If-Match and If-None-Match (S3), or ifGenerationMatch (Cloud Storage)",
+        found=f"it {broken}",
+        remedy="name another root in the configuration, or a newer version of this storage",
+    )
+
+
+def _broken(folder: str) -> str | None:
+    """Return in words what a storage does not hold to; None: it holds to all."""
     try:
-        broken = _broken_condition(folder)
+        return _broken_condition(folder)
     except OSError as error:
         if _UNHEARD_OF not in _words(error) or not _takes_files(folder):
             raise
-        broken = "knows no such conditions"
-    if broken is not None:
-        raise ConfigError(
-            "a ROOT cannot stand here: two writers could destroy each other's work",
-            where=folder,
-            expected="storage that heeds If-Match and If-None-Match (S3), or ifGenerationMatch (Cloud Storage)",
-            found=f"it {broken}",
-            remedy="name another root in the configuration, or a newer version of this storage",
-        )
+        return "knows no such conditions"
 
 
 def _takes_files(folder: str) -> bool:
@@ -301,6 +309,9 @@ _S3_OTHERS: Final = ("PreconditionFailed", "ConditionalRequestConflict", "412", 
 _GCS_OTHERS: Final = ("conditionNotMet", "412")
 #: Bytes of a file that an error shows.
 _SHOWN: Final = 80
+#: Times that a storage must break a condition: a writer that begins in the same moment removes the file that it is tried with, as
+#: one that a killed writer has left, and then the conditions are those of a file that is not there.
+_PROBES: Final = 4
 #: What stores say that know no conditions, or none for what is asked.
 _UNHEARD_OF: Final = "NotImplemented"
 

@@ -1,4 +1,4 @@
-"""What becomes of the trials of benchmarks/break.py and break_flink.py is kept in one way, so that both go on where they were."""
+"""What becomes of the trials of benchmarks/break.py, break_flink.py and break_stores.py is kept in one way, so that all go on."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from benchmarks.breaking import outcomes
 from benchmarks.breaking.outcomes import Outcome
 
 
-@pytest.mark.parametrize("name", ["break", "break_flink"])
-def test_both_benchmarks_keep_the_same_outcomes(name: str) -> None:
+@pytest.mark.parametrize("name", ["break", "break_flink", "break_stores"])
+def test_all_benchmarks_keep_the_same_outcomes(name: str) -> None:
     assert importlib.import_module(f"benchmarks.{name}").Outcome is Outcome
 
 

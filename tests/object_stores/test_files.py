@@ -391,6 +391,7 @@ def test_whether_something_is_a_folder_is_asked_without_listing_it(store: Emulat
     assert "max-keys=1" in asked[1] or "maxResults=1" in asked[1]
     assert storage.is_folder(store.bucket)
     assert not storage.is_folder(f"{store.kind}://pmd-no-such-bucket")
+    assert not storage.is_folder(f"{store.kind}://pmd-no-such-bucket/folder")
     assert not storage.is_folder(f"{folder}/0")
     assert not storage.is_folder(f"{store.bucket}/man")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -238,6 +239,40 @@ def s3(code: str, words: str, number: int | None = None) -> OSError:
         "ClientError", f"An error occurred ({code}) when calling the GetObject operation: {words}"
     )
     return error
+
+
+def asked_for(url: str, error: Exception) -> Exception:
+    """Return an error that came of what a client was asked for."""
+    with contextlib.suppress(Exception), patience.asking(url):
+        raise error
+    return error
+
+
+def test_what_is_met_where_no_root_is_read_is_an_input() -> None:
+    url = "s3://bucket/pictures.tar"
+    with pytest.raises(InputError) as caught, failures.of_inputs():
+        raise asked_for(url, s3("AccessDenied", "no"))
+    assert (caught.value.problem, caught.value.where) == ("the storage refuses", url)
+    mistake = RootError("no ROOT here")
+    with pytest.raises(RootError) as same, failures.of_inputs():
+        raise mistake
+    assert same.value is mistake
+
+
+def test_what_a_web_server_refuses_is_never_told_as_root() -> None:
+    url = "https://a.example/pictures.tar"
+    told = failures.told(asked_for(url, of_client("ClientResponseError", "403, message='Forbidden'", "aiohttp.client")))
+    assert told is not None
+    assert (type(told), told.where, told.remedy) == (InputError, url, "download it, and name the file that you have")
+
+
+@pytest.mark.parametrize("root_url", [None, "s3://bucket/pmd"])
+def test_a_client_that_waits_no_longer_is_told(root_url: str | None) -> None:
+    url = "s3://bucket/pmd/images/part"
+    late = type("FSTimeoutError", (TimeoutError,), {"__module__": "fsspec.exceptions"})()
+    told = failures.told(asked_for(url, late), root_url)
+    assert told is not None
+    assert (type(told), told.problem, told.where) == (RootError, "the storage does not answer", root_url or url)
 
 
 UNKNOWING = "the storage does not know something that S3's client sends"

@@ -72,6 +72,7 @@ def test_a_state_is_read_as_it_was_written(tmp_path: Path) -> None:
         State(8, ONE, ended=True, until=START + datetime.timedelta(seconds=1.5)),
         State(9, None, ended=False),
         State(9, ONE, ended=False, job=lock.Job("fetch", "then", "DataflowRunner", "j-1")),
+        State(9, ONE, cut_short=True),
     ):
         (tmp_path / lock.STATE_FILE).write_bytes(state.to_json())
         assert lock.read(str(tmp_path)) == state
@@ -476,6 +477,31 @@ def test_a_lease_is_renewed_by_itself_and_bears_a_store_that_fails_once(
         assert renewed.wait(60)
         held.check()
         assert lock.read(where).until == clock.now + datetime.timedelta(seconds=lock.LEASE_S)
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("number", [0, 1], ids=["taken", "given back"])
+def test_a_signal_while_a_lease_is_taken_or_given_back_leaves_none(
+    number: int, moment: str, where: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its client may have sent the request, or not yet."""
+    real, asked = versions.swap, []
+
+    def interrupted(url: str, content: bytes, seen: Versioned | None, **_: object) -> bool:
+        asked.append(content)
+        if len(asked) != number + 1:
+            return real(url, content, seen)
+        if moment == "after":
+            real(url, content, seen)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(versions, "swap", interrupted)
+    with pytest.raises(KeyboardInterrupt), lock.held(where, ONE):
+        pass
+    assert len(asked) > number
+    assert lock.read(where).left_s(clock()) == 0
+    with lock.held(where, TWO) as held:
+        assert held.before.ended
 
 
 def test_a_process_whose_lease_is_lost_is_told_to_end(where: str, monkeypatch: pytest.MonkeyPatch) -> None:

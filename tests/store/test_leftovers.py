@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import uuid
 from pathlib import Path
 
 import pytest
 
 from pmd.errors import RootError
-from pmd.store import commits, leftovers, lock, root, storage
+from pmd.store import commits, leftovers, lock, root, storage, versions
 from pmd.store.commits import Books, Commit
+from pmd.store.versions import Versioned
 
 PART = "part-00000-of-00001"
 TEMPORARY = f"{storage.TEMPORARY}{'0' * 32}"
@@ -91,6 +94,25 @@ def test_nothing_is_removed_where_a_commit_cannot_be_read(tmp_path: Path) -> Non
     assert names(where) == before - {"audit/_stage.json"}
 
 
+@pytest.mark.parametrize("call", [2, 3, 4])
+def test_who_tries_a_storage_while_another_begins_there_finds_nothing_wrong_with_it(
+    call: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other removes the file that it is tried with, as one that a killed writer has left."""
+    where, swap, asked = f"memory://{uuid.uuid4().hex}", versions.swap, []
+
+    def overtaken(url: str, content: bytes, seen: Versioned | None, **_: object) -> bool:
+        asked.append(content)
+        if len(asked) == call:
+            leftovers.remove_unfinished(where, lambda: None)
+        return swap(url, content, seen)
+
+    monkeypatch.setattr(versions, "swap", overtaken)
+    versions.probe(where)
+    assert len(asked) >= 4
+    assert storage.list_files(where) == []
+
+
 def test_a_writer_that_was_killed_before_it_was_known_as_one_leaves_nothing(tmp_path: Path) -> None:
     where = str(tmp_path)
     with root.writer(where, "pmd build"):
@@ -99,6 +121,24 @@ def test_a_writer_that_was_killed_before_it_was_known_as_one_leaves_nothing(tmp_
         storage.put(storage.join(where, name), b"half")
     with root.writer(where, "pmd build"):
         assert names(where) == {root.ROOT_FILE, ".tmp-mine"}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RootError], ids=["a signal", "an error"])
+def test_what_a_run_has_left_that_was_cut_short_goes_with_the_next(tmp_path: Path, error: type[BaseException]) -> None:
+    """A signal may come between a commit and the removal of what the one before listed: its stage is not run again."""
+    where = str(tmp_path)
+    with root.writer(where, "pmd build") as held:
+        folder = root.images_folder(where)
+        commits.claim(folder, held.epoch)
+        file = commits.put_content(folder, PART, ".parquet", b"new", 1)
+        commits.write(folder, Commit("images", (file,), {"coco": Books()}, "h", {commits.EPOCH: held.epoch}))
+    with contextlib.suppress(error), root.writer(where, "pmd build"):
+        commits.put_content(folder, PART, ".parquet", b"old", 1)
+        raise error("it ends here")
+    assert lock.read(where).cut_short
+    with root.writer(where, "pmd build"):
+        assert names(where) == {"images/_stage.json", f"images/{file.name}"}
+    assert not lock.read(where).cut_short
 
 
 def test_a_run_that_ended_has_left_nothing_to_look_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
