@@ -6,7 +6,9 @@
 From a seed a history is drawn: sources of the demo are added, taken out and put back; rows come, go and change their order; files
 are renamed, cut and joined; options change and change back; takedown lists and evaluation images come and go; takedowns are
 applied and lifted; pictures die once they were fetched, others appear; waves are asked; files are damaged and repaired; builds
-and takedowns are killed at a storage call. Each command is `pmd` itself, in a fork of a process that has everything imported.
+and takedowns are killed at a storage call; pairs, licences, scores and attributes of the user's own come and go; suppression
+lists of another ROOT are named, applied and taken out; ROOT is moved, or gives way to a copy; stages run one by one; sheets are
+written. Each command is `pmd` itself, in a fork of a process that has everything imported.
 
 After each step ROOT is built, and must hold:
 
@@ -14,11 +16,13 @@ After each step ROOT is built, and must hold:
 2. `pmd verify` passes, the books balance, and curate took in what the demo's rows come to;
 3. no image was asked for that was settled;
 4. `release/withdrawn.parquet` names just what earlier releases had and this one has not; both formats hold the same samples;
-5. `pmd takedown prove` finds nothing of what was taken down.
+5. `pmd takedown prove` finds nothing of what was taken down;
+6. nothing is listed that a score, an evaluation image or a takedown line keeps out; a move, a copy or another manner of working
+   (contact, pace, shuffle) leaves nothing to be done.
 
 In the end two ROOTs are built from nothing, of the last situation: one with the same `fetch/`, which must ask for nothing and
-have every file equal; and one from a web that gives at every place of an image what its settled picture was, whose ledger must
-say the same of each image.
+have every file equal, though rows cross in it the other way; and one from a web that gives at every place of an image what its
+settled picture was, whose ledger must say the same of each image.
 
 A history that fails is told with its seed, and steps are left out of it while it still fails. Exits with 1 where one failed. The
 last line is JSON.
@@ -28,6 +32,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import functools
 import json
 import multiprocessing
@@ -46,11 +51,10 @@ from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.breaking import calls, changes, changing, claims, equal, kills, situations
+from benchmarks.breaking import calls, changes, changing, claims, equal, given, kills, situations
 from benchmarks.breaking.changing import Changing
 from benchmarks.breaking.situations import Situation
 from benchmarks.breaking.steps import Step, drawn
-from pmd.demo.config import SOURCES
 from pmd.demo.web import route_of
 from tests.forked import Forked, ForkedProcess
 
@@ -60,7 +64,15 @@ _BITS: Final = 2
 _TOLD: Final = re.compile(r"^([=✓+]) (\w+) ([^:]+): ", re.MULTILINE)
 #: A kill comes at a storage call of a number up to this.
 _MOST_CALLS: Final = {"driver": 900, "lane": 40}
+#: The exit code of a command that does not go on from what stands.
+_REFUSED: Final = 4
 _RETRIED: Final = "dead,forbidden,server_error,not_an_image"
+#: The stages, as commands.
+_STAGES: Final = ("curate", "images", "fetch", "dedupe", "shard", "publish", "audit")
+#: Names of ROOT in turn, when it is moved.
+_ROOTS: Final = ("root", "root-moved")
+_OWN_LIST: Final = "takedown/suppression.json"
+_SHUFFLE: Final = ("engine", "shuffle")
 
 
 class _Lane(ForkedProcess):
@@ -122,6 +134,7 @@ class History:
         self.asked: Situation = changes.first(random.Random(f"first {seed}"))
         self._phases = 0
         self._named: list[str] = []
+        self._named_elsewhere: list[str] = []
         self._ever: set[str] = set()
         self._identities: dict[str, str] = {}
         self._is_patched = False
@@ -136,7 +149,7 @@ class History:
         Raises:
             WrongError: Something does not hold.
         """
-        for folder in ("root", "again", "anew"):
+        for folder in (*_ROOTS, "other", "again", "anew"):
             shutil.rmtree(self._bench.folder / folder, ignore_errors=True)
         situations.forget(self._bench.writer.folder)
         self._web.reset()
@@ -166,6 +179,14 @@ class History:
             "pictures appear": self._appear,
             "tried anew": self._try_anew,
             "a look": self._look,
+            "scores": self._score,
+            "attributes": self._attribute,
+            "another's list": self._take_list,
+            "no other's list": self._leave_lists,
+            "moved": self._move,
+            "another manner": self._work_otherwise,
+            "stage by stage": self._by_stages,
+            "sheets": self._write_sheets,
         }
         return done[step.what[0]](chance, step.is_killed)
 
@@ -217,20 +238,26 @@ class History:
         return what
 
     def _proved(self) -> None:
-        if self._named:
-            self._ok("takedown", "prove", str(self._config), *self._named)
+        if self._named or self._named_elsewhere:
+            self._ok("takedown", "prove", str(self._config), *self._named, *self._named_elsewhere)
 
     def _lift(self, chance: random.Random, is_killed: bool) -> str:
         """Lift all takedowns, as docs/takedown.md says it."""
         if not self._named:
             return "nothing was taken down"
-        (self._root / "takedown/suppression.json").unlink()
+        (self._root / _OWN_LIST).unlink(missing_ok=True)
         shutil.rmtree(self._root / "curate")
-        count, self._named = len(self._named), []
+        self.asked = dataclasses.replace(self.asked, suppression=())
+        self._config = self._bench.writer.write(self.asked, self._root)
+        count, self._named, self._named_elsewhere = len(self._named), [], []
+        return f"{count} takedowns: {self._let_in(chance if is_killed else None)}"
+
+    def _let_in(self, chance: random.Random | None) -> str:
+        """Build when a list holds no more, and ask again for what it has kept from being fetched."""
         self._ok("build", str(self._config), phase=self._phase("lifted"))
         self._lists()
         self._ok("fetch", str(self._config), "--retry", "blocked_content", phase=self._phase("lifted"))
-        return f"{count} takedowns: {self._build(chance if is_killed else None)}"
+        return self._build(chance)
 
     def _wave(self, chance: random.Random, is_killed: bool) -> str:
         images = chance.choice((5, 1000))
@@ -312,6 +339,98 @@ class History:
         _expect(len(self._web.asked()) == asked, "a look", "the web was asked")
         return "nothing changed"
 
+    def _score(self, chance: random.Random, is_killed: bool) -> str:
+        """Give scores that filter, or none."""
+        drawn = given.scores(self._pairs(), chance)
+        kept = self.asked.scores[:1] if chance.random() < 0.4 else ()
+        self.asked = dataclasses.replace(self.asked, scores=() if chance.random() < 0.25 else (*kept, drawn))
+        return f"{len(self.asked.scores)} of scores: {self._build(chance if is_killed else None)}"
+
+    def _attribute(self, chance: random.Random, is_killed: bool) -> str:
+        """Give attributes to the audit, or none."""
+        is_out = self.asked.attributes and chance.random() < 0.3
+        drawn = () if is_out else given.attributes(self._pairs(), chance)
+        self.asked = dataclasses.replace(self.asked, attributes=drawn)
+        return f"{len(drawn)} of attributes: {self._build(chance if is_killed else None)}"
+
+    def _pairs(self) -> dict[str, str]:
+        found: dict[str, str] = self._bench.told(functools.partial(claims.pairs, str(self._root)))
+        return found
+
+    def _take_list(self, chance: random.Random, is_killed: bool) -> str:
+        """Name the list of another ROOT, a copy that was asked to forget something, and apply it here."""
+        other, what = self._bench.folder / "other", changes.person_or_place(self.asked, chance)
+        shutil.rmtree(other, ignore_errors=True)
+        shutil.copytree(self._root, other)
+        config = str(self._bench.writer.write(self.asked, other, "other"))
+        self._ok("takedown", "add", config, what)
+        self._ok("takedown", "apply", config)
+        name = self._bench.writer.keep_list(other / _OWN_LIST)
+        self.asked = dataclasses.replace(self.asked, suppression=(*self.asked.suppression, name))
+        said = self._build(chance if is_killed else None)
+        self._ok("takedown", "apply", str(self._config))
+        self._named_elsewhere.append(what)
+        self._is_patched = True
+        self._proved()
+        self._rest()
+        return f"{what}: {said}"
+
+    def _leave_lists(self, chance: random.Random, is_killed: bool) -> str:
+        """Name no list of another ROOT any more; ROOT's own stays, with what was purged by the others."""
+        if not self.asked.suppression:
+            return "none is named"
+        self.asked = dataclasses.replace(self.asked, suppression=())
+        self._config = self._bench.writer.write(self.asked, self._root)
+        self._named_elsewhere = []
+        if not (self._root / _OWN_LIST).exists():
+            ended = self._bench.pmd("build", str(self._config), phase="other")
+            _expect(ended.code == _REFUSED, "a lost list", f"ends with {ended.code}: {ended.text[-1500:]}")
+            shutil.rmtree(self._root / "curate")
+        return self._let_in(chance if is_killed else None)
+
+    def _move(self, chance: random.Random, is_killed: bool) -> str:
+        """Move ROOT, or go on with a copy: nothing is to be done there."""
+        there = next(self._bench.folder / name for name in _ROOTS if name != self._root.name)
+        way = chance.choice(("moved", "copied", "copied without times"))
+        if way == "moved":
+            self._root.rename(there)
+        else:
+            shutil.copytree(self._root, there, copy_function=shutil.copy2 if way == "copied" else shutil.copy)
+            self._ok("diff", str(self._root), str(there))
+            shutil.rmtree(self._root)
+        self._root = there
+        self._config = self._bench.writer.write(self.asked, there)
+        self._rest()
+        return way
+
+    def _work_otherwise(self, chance: random.Random, is_killed: bool) -> str:
+        """Change how work is done, which leaves nothing to be done."""
+        self.asked = changes.manner(self.asked, chance)
+        self._config = self._bench.writer.write(self.asked, self._root)
+        self._rest()
+        return "nothing to be done"
+
+    def _by_stages(self, chance: random.Random, is_killed: bool) -> str:
+        """Change an option and run some stages by their own commands; then build. A stage may refuse, and says why."""
+        self.asked = changes.option(self.asked, chance)
+        self._config = self._bench.writer.write(self.asked, self._root)
+        ran = 0
+        for stage in _STAGES[: chance.randint(1, len(_STAGES))]:
+            ended = self._bench.pmd(stage, str(self._config), phase=self._phase("stage"))
+            _expect(ended.code in (0, _REFUSED), stage, f"ends with {ended.code}: {ended.text[-1500:]}")
+            if ended.code:
+                break
+            ran += 1
+        return f"{ran} stages: {self._build(chance if is_killed else None)}"
+
+    def _write_sheets(self, chance: random.Random, is_killed: bool) -> str:
+        """Write sheets to be labelled; no stage takes them in."""
+        ended = self._bench.pmd("label", str(self._root), "--number", "60", phase="other")
+        is_none = "no English text to label" in ended.text
+        _expect(ended.code == 0 or is_none, "sheets", f"ends with {ended.code}: {ended.text[-1500:]}")
+        self._rest()
+        return "no English text" if is_none else "written"
+
     # What must hold
 
     def _rest(self) -> None:
@@ -376,7 +495,8 @@ class History:
 
     def _books(self, status: dict[str, Any]) -> None:
         _expect(status["balanced"], "books", str([line for line in status["balance"] if not line["ok"]]))
-        for name in () if self._named else self.asked.sources:
+        is_suppressed = self.asked.suppression or (self._root / _OWN_LIST).exists()
+        for name in () if is_suppressed else self.asked.sources:
             taken, wanted = status["sources"][name]["curate"]["in"], self.asked.pairs(name)
             whole = ("sources.localized_narratives__coco", "split_sentences") in self.asked.options
             narrated = name == "localized_narratives__coco" and whole
@@ -389,8 +509,19 @@ class History:
         _expect({*told["withdrawn"]} == wanted, "withdrawn", f"{len(told['withdrawn'])} ids, of {len(wanted)}")
         kept = {*told["urls"]} & {*self.asked.takedown}
         _expect(not kept, "takedown list", f"{sorted(kept)[:3]} are listed")
+        unwanted = {*told["digests"]} & changes.unwanted(self.asked)
+        _expect(not unwanted, "evaluation, takedown list", f"{sorted(unwanted)[:3]} are listed")
+        self._scored({*told["ids"]})
         samples = self._bench.told(functools.partial(claims.samples, str(self._root)))
         _expect(len({tuple(found) for found in samples.values()}) == 1, "formats", "hold different samples")
+
+    def _scored(self, listed: set[str]) -> None:
+        pairs = self._pairs() if self.asked.scores else {}
+        for number, one in enumerate(self.asked.scores):
+            wrong = one.wrong({key: image for key, image in pairs.items() if key in listed})
+            _expect(
+                not wrong, "scores", f"{one.keep} of {one.column}, {one.missing} ({number}): {wrong[:3]} are listed"
+            )
 
     def _end(self) -> None:
         """Compare with ROOTs that are built from nothing."""
@@ -405,11 +536,13 @@ class History:
         for name in ("ledger", "store", "attempts", "hashes", "hosts"):
             if (self._root / "fetch" / name).exists():
                 shutil.copytree(self._root / "fetch" / name, again / "fetch" / name, copy_function=shutil.copy2)
-        for name in ("root.json", "takedown/suppression.json"):
+        for name in ("root.json", _OWN_LIST):
             if (self._root / name).exists():
                 (again / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(self._root / name, again / name)
-        config, phase = self._bench.writer.write(self.asked, again, "again"), self._phase("again")
+        other_way = None if _SHUFFLE in self.asked.options else '"engine"'
+        asked = self.asked.with_options({_SHUFFLE: other_way})
+        config, phase = self._bench.writer.write(asked, again, "again"), self._phase("again")
         ended = self._bench.pmd("build", str(config), phase=phase)
         _expect(ended.code == 0, "with its fetch", ended.text[-1500:])
         _expect(not self._requests(phase), "with its fetch", f"asks for {sorted(self._requests(phase))[:5]}")
@@ -417,11 +550,13 @@ class History:
             self._bench.told(functools.partial(claims.claimed, str(where))) for where in (self._root, again)
         )
         found = claims.differences(ours, theirs)
-        left = tuple(f"curate/source={name} is only in the old" for name in SOURCES if name not in self.asked.sources)
+        left = tuple(
+            f"curate/source={name} is only in the old" for name in situations.SOURCES if name not in self.asked.sources
+        )
         found = [line for line in found if not line.startswith(left)]  # so that putting a source back reads nothing
         if self._is_patched:
             found = [line for line in found if not line.startswith(("shards/webdataset", "shards/parquet"))]
-        if self._named:
+        if self.asked.suppression or (self._root / _OWN_LIST).exists():
             found = [line for line in found if not re.match(r"curate/.*: (hash|facts)", line)]
         _expect(not found, "with its fetch", "; ".join(found[:12]))
         samples = [self._bench.told(functools.partial(claims.samples, str(where))) for where in (self._root, again)]
@@ -441,9 +576,9 @@ class History:
         self._web.repeat(places)
         anew = self._bench.folder / "anew"
         self._bench.told(functools.partial(_create, str(anew)))
-        if (self._root / "takedown/suppression.json").exists():
+        if (self._root / _OWN_LIST).exists():
             (anew / "takedown").mkdir()
-            shutil.copy2(self._root / "takedown/suppression.json", anew / "takedown")
+            shutil.copy2(self._root / _OWN_LIST, anew / "takedown")
         config = self._bench.writer.write(self.asked, anew, "anew")
         ended = self._bench.pmd("build", str(config), phase=self._phase("from nothing"))
         _expect(ended.code == 0, "anew", ended.text[-1500:])
@@ -497,11 +632,11 @@ def _is_url(place: str | None) -> bool:
 def _is_asked_alike(row: dict[str, Any], places: Sequence[str]) -> bool:
     """Return whether an image would be settled so from nothing: of places that are asked first, or are known still.
 
-    What was had from the web is not read again from an archive that came later. A picture that damage took, and that has other
-    bytes now, is `changed` alone where it was had before.
+    What was had from the web is not read again from an archive that came later, and what was had from an archive stays when
+    that is named no more. A picture that damage took, and that has other bytes now, is `changed` alone where it was had before.
     """
     if row["status"] == "ok":
-        return not _is_url(row["location"]) or all(map(_is_url, places))
+        return all(map(_is_url, places)) if _is_url(row["location"]) else row["location"] in places
     return row["status"] != "changed" and {*(row["tried"] or ())} <= {*places}
 
 

@@ -18,8 +18,16 @@ _STEP: Final = (
     "pictures appear",
     "tried anew",
     "a look",
+    "scores",
+    "attributes",
+    "another's list",
+    "no other's list",
+    "moved",
+    "another manner",
+    "stage by stage",
+    "sheets",
 )
-_WEIGHTS: Final = (14, 2, 1, 1, 2, 2, 1, 1, 2)
+_WEIGHTS: Final = (14, 2, 1, 1, 2, 2, 1, 1, 2, 2, 1, 1, 1, 1, 1, 2, 1)
 #: Of builds so many are killed.
 _KILLED: Final = 0.25
 
