@@ -8,7 +8,7 @@ are renamed, cut and joined; options change and change back; takedown lists and 
 applied and lifted; pictures die once they were fetched, others appear; waves are asked; files are damaged and repaired; builds
 and takedowns are killed at a storage call; pairs, licences, scores and attributes of the user's own come and go; suppression
 lists of another ROOT are named, applied and taken out; ROOT is moved, or gives way to a copy; stages run one by one; sheets are
-written. Each command is `pmd` itself, in a fork of a process that has everything imported.
+written; the clock is set. Each command is `pmd` itself, in a fork of a process that has everything imported.
 
 After each step ROOT is built, and must hold:
 
@@ -51,7 +51,7 @@ from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.breaking import calls, changes, changing, claims, equal, given, kills, situations
+from benchmarks.breaking import calls, changes, changing, claims, clock, equal, given, kills, situations
 from benchmarks.breaking.changing import Changing
 from benchmarks.breaking.situations import Situation
 from benchmarks.breaking.steps import Step, drawn
@@ -71,6 +71,8 @@ _RETRIED: Final = "dead,forbidden,server_error,not_an_image"
 _STAGES: Final = ("curate", "images", "fetch", "dedupe", "shard", "publish", "audit")
 #: Names of ROOT in turn, when it is moved.
 _ROOTS: Final = ("root", "root-moved")
+#: By how many days the clock may be ahead.
+_DAYS: Final = (-3, 0, 3, 400)
 _OWN_LIST: Final = "takedown/suppression.json"
 _SHUFFLE: Final = ("engine", "shuffle")
 
@@ -81,6 +83,7 @@ class _Lane(ForkedProcess):
     def run(self) -> None:
         os.environ.update(self._environment)
         kills.arm()
+        clock.heed()
         super().run()
 
 
@@ -95,6 +98,7 @@ def _driver(act: calls.Act | None) -> Iterator[None]:
     multiprocessing.get_context = lambda name=None: lanes if name == "spawn" else by_name(name)  # type: ignore[assignment]
     # It is the parent's, and runs.
     forkserver._forkserver.ensure_running = lambda: None  # type: ignore[method-assign]
+    clock.heed()
     with contextlib.nullcontext() if act is None else calls.watched(act):
         yield
 
@@ -110,6 +114,7 @@ class Bench:
         self.web, self.folder = web, folder
         self.writer = situations.Writer(folder / "world", (web.address, web.tls_address), web.ca_pem)
         self.commands: Counter[str] = Counter()
+        self.days_ahead = 0
 
     def pmd(
         self, *words: str, phase: str, act: calls.Act | None = None, environment: dict[str, str] | None = None
@@ -118,6 +123,7 @@ class Bench:
         self.web.phase(phase)
         self.commands[" ".join(words[: 1 + (words[0] == "takedown")])] += 1
         within = functools.partial(_driver, act)
+        environment = {clock.AHEAD: str(self.days_ahead)} | (environment or {})
         return kills.run(words, self.folder / "log", within=within, environment=environment)
 
     def told(self, work: Callable[[], Any]) -> Any:
@@ -153,6 +159,7 @@ class History:
             shutil.rmtree(self._bench.folder / folder, ignore_errors=True)
         situations.forget(self._bench.writer.folder)
         self._web.reset()
+        self._bench.days_ahead = 0
         self._bench.told(functools.partial(_create, str(self._root)))
         tell(f"  first: {json.dumps(situations.described(self.asked))}")
         self._build()
@@ -187,6 +194,7 @@ class History:
             "another manner": self._work_otherwise,
             "stage by stage": self._by_stages,
             "sheets": self._write_sheets,
+            "the clock": self._set_clock,
         }
         return done[step.what[0]](chance, step.is_killed)
 
@@ -358,7 +366,7 @@ class History:
         return found
 
     def _take_list(self, chance: random.Random, is_killed: bool) -> str:
-        """Name the list of another ROOT, a copy that was asked to forget something, and apply it here."""
+        """Name the list of another ROOT, a copy that was asked to forget something; maybe apply it here, too."""
         other, what = self._bench.folder / "other", changes.person_or_place(self.asked, chance)
         shutil.rmtree(other, ignore_errors=True)
         shutil.copytree(self._root, other)
@@ -367,13 +375,18 @@ class History:
         self._ok("takedown", "apply", config)
         name = self._bench.writer.keep_list(other / _OWN_LIST)
         self.asked = dataclasses.replace(self.asked, suppression=(*self.asked.suppression, name))
-        said = self._build(chance if is_killed else None)
-        self._ok("takedown", "apply", str(self._config))
         self._named_elsewhere.append(what)
+        said = self._build(chance if is_killed else None)
+        if chance.random() < 0.6:
+            self._apply()
+        return f"{what}: {said}"
+
+    def _apply(self) -> None:
+        """Purge what the lists of other ROOTs name."""
+        self._ok("takedown", "apply", str(self._config))
         self._is_patched = True
         self._proved()
         self._rest()
-        return f"{what}: {said}"
 
     def _leave_lists(self, chance: random.Random, is_killed: bool) -> str:
         """Name no list of another ROOT any more; ROOT's own stays, with what was purged by the others."""
@@ -430,6 +443,12 @@ class History:
         _expect(ended.code == 0 or is_none, "sheets", f"ends with {ended.code}: {ended.text[-1500:]}")
         self._rest()
         return "no English text" if is_none else "written"
+
+    def _set_clock(self, chance: random.Random, is_killed: bool) -> str:
+        """Set the clock ahead or back; nothing is to be done for it."""
+        self._bench.days_ahead = chance.choice([days for days in _DAYS if days != self._bench.days_ahead])
+        self._rest()
+        return f"{self._bench.days_ahead} days ahead"
 
     # What must hold
 
@@ -526,6 +545,8 @@ class History:
     def _end(self) -> None:
         """Compare with ROOTs that are built from nothing."""
         self._build()
+        if self.asked.suppression:
+            self._apply()
         self._proved()
         self._with_its_fetch()
         self._anew()
