@@ -234,6 +234,7 @@ class History:
 
     def _take_down(self, chance: random.Random, is_killed: bool) -> str:
         what = changes.person_or_place(self.asked, chance)
+        is_behind = self._change_meanwhile(chance)
         self._ok("takedown", "add", str(self._config), what)
         words = ("takedown", "apply", str(self._config))
         if is_killed:
@@ -242,8 +243,18 @@ class History:
         self._named.append(what)
         self._is_patched = True
         self._proved()
-        self._rest()
-        return what
+        if not is_behind:
+            self._rest()
+        return f"{what}: {self._build()}" if is_behind else what
+
+    def _change_meanwhile(self, chance: random.Random) -> bool:
+        """Maybe change something and do not build: the next command finds a ROOT that is behind its configuration."""
+        if chance.random() < 0.7:
+            return False
+        change, _ = changes.CHANGES[chance.choice(sorted(changes.CHANGES))]
+        self.asked = change(self.asked, chance)
+        self._config = self._bench.writer.write(self.asked, self._root)
+        return True
 
     def _proved(self) -> None:
         if self._named or self._named_elsewhere:
@@ -299,6 +310,7 @@ class History:
         else:
             content[chance.randrange(len(content))] ^= 1
             path.write_bytes(content if way == "flipped" else content[: len(content) // 2])
+        self._change_meanwhile(chance)
         words = ("repair", str(self._root), "--config", str(self._config))
         if is_killed:
             self._killed(words, chance)
