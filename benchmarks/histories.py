@@ -450,6 +450,7 @@ class History:
 
     def _write_sheets(self, chance: random.Random, is_killed: bool) -> str:
         """Write sheets to be labelled; no stage takes them in."""
+        shutil.rmtree(self._root / "labels", ignore_errors=True)
         ended = self._bench.pmd("label", str(self._root), "--number", "60", phase="other")
         is_none = "no English text to label" in ended.text
         _expect(ended.code == 0 or is_none, "sheets", f"ends with {ended.code}: {ended.text[-1500:]}")
