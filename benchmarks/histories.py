@@ -145,9 +145,9 @@ class History:
         self._identities: dict[str, str] = {}
         self._is_patched = False
         self._config = Path()
-        self._places = sorted(
-            {route_of(url) for one in situations.world().images.values() if one.picture for url in one.urls}
-        )
+        world = situations.world()
+        pictured = {route_of(url) for one in world.images.values() if one.picture for url in one.urls}
+        self._places = sorted(pictured & {*world.routes})
 
     def run(self, steps: Sequence[Step], tell: Callable[[str], None]) -> None:
         """Go through it.
