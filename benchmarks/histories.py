@@ -51,8 +51,9 @@ from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.breaking import calls, changes, changing, claims, clock, equal, given, kills, situations
+from benchmarks.breaking import calls, changes, changing, claims, clock, equal, given, holding, kills, situations
 from benchmarks.breaking.changing import Changing
+from benchmarks.breaking.holding import expect, is_url
 from benchmarks.breaking.situations import Situation
 from benchmarks.breaking.steps import Step, drawn
 from pmd.demo.web import route_of
@@ -101,10 +102,6 @@ def _driver(act: calls.Act | None) -> Iterator[None]:
     clock.heed()
     with contextlib.nullcontext() if act is None else calls.watched(act):
         yield
-
-
-class WrongError(Exception):
-    """What must hold does not."""
 
 
 class Bench:
@@ -209,14 +206,14 @@ class History:
         whys = self._json("build", str(self._config), "--why")
         phase = self._phase("build")
         ended = self._bench.pmd("build", str(self._config), "--json", phase=phase)
-        _expect(ended.code == 0, "build", ended.text[-1500:])
+        expect(ended.code == 0, "build", ended.text[-1500:])
         ran = [(stage, unit) for sign, stage, unit in _TOLD.findall(ended.text) if sign != "="]
         self._is_patched &= not any(stage == "shard" for stage, _ in ran)
         after = self._standing()
-        self._as_foretold(whys, ran)
-        status = _parsed(ended.text)
-        self._as_planned(plan, status, before, after)
-        self._nothing_twice(before, after, self._requests(phase))
+        holding.as_foretold(whys, ran)
+        status = holding.parsed(ended.text)
+        holding.as_planned(plan, status, (before, after), self.asked.takedown)
+        holding.nothing_twice((before, after), self._requests(phase), self._identities)
         self._books(status)
         self._lists()
         self._rest()
@@ -280,7 +277,7 @@ class History:
 
     def _wave(self, chance: random.Random, is_killed: bool) -> str:
         images = chance.choice((5, 1000))
-        if not any(row["status"] == "ok" and _is_url(row["location"]) for row in self._current().values()):
+        if not any(row["status"] == "ok" and is_url(row["location"]) for row in self._current().values()):
             return "nothing is on the web"
         words = ("refresh", str(self._config), "--images", str(images))
         if is_killed:
@@ -319,7 +316,7 @@ class History:
 
     def _die(self, chance: random.Random, is_killed: bool) -> str:
         there = sorted(
-            {row["location"] for row in self._current().values() if row["status"] == "ok" and _is_url(row["location"])}
+            {row["location"] for row in self._current().values() if row["status"] == "ok" and is_url(row["location"])}
         )
         gone = chance.sample(there, min(len(there), chance.choice((1, 10))))
         for url in gone:
@@ -355,8 +352,8 @@ class History:
         images = self._standing()["images"]
         for key in chance.sample(sorted(images), min(2, len(images))):
             self._ok("explain", str(self._root), key)
-        _expect(claims.files(str(self._root)) == before, "a look", "it has changed files")
-        _expect(len(self._web.asked()) == asked, "a look", "the web was asked")
+        expect(claims.files(str(self._root)) == before, "a look", "it has changed files")
+        expect(len(self._web.asked()) == asked, "a look", "the web was asked")
         return "nothing changed"
 
     def _score(self, chance: random.Random, is_killed: bool) -> str:
@@ -409,7 +406,7 @@ class History:
         self._named_elsewhere = []
         if not (self._root / _OWN_LIST).exists():
             ended = self._bench.pmd("build", str(self._config), phase="other")
-            _expect(ended.code == _REFUSED, "a lost list", f"ends with {ended.code}: {ended.text[-1500:]}")
+            expect(ended.code == _REFUSED, "a lost list", f"ends with {ended.code}: {ended.text[-1500:]}")
             shutil.rmtree(self._root / "curate")
         return self._let_in(chance if is_killed else None)
 
@@ -442,7 +439,7 @@ class History:
         ran = 0
         for stage in _STAGES[: chance.randint(1, len(_STAGES))]:
             ended = self._bench.pmd(stage, str(self._config), phase=self._phase("stage"))
-            _expect(ended.code in (0, _REFUSED), stage, f"ends with {ended.code}: {ended.text[-1500:]}")
+            expect(ended.code in (0, _REFUSED), stage, f"ends with {ended.code}: {ended.text[-1500:]}")
             if ended.code:
                 break
             ran += 1
@@ -453,7 +450,7 @@ class History:
         shutil.rmtree(self._root / "labels", ignore_errors=True)
         ended = self._bench.pmd("label", str(self._root), "--number", "60", phase="other")
         is_none = "no English text to label" in ended.text
-        _expect(ended.code == 0 or is_none, "sheets", f"ends with {ended.code}: {ended.text[-1500:]}")
+        expect(ended.code == 0 or is_none, "sheets", f"ends with {ended.code}: {ended.text[-1500:]}")
         self._rest()
         return "no English text" if is_none else "written"
 
@@ -471,89 +468,41 @@ class History:
         phase = self._phase("idle")
         text = self._ok("build", str(self._config), phase=phase)
         ran = [f"{stage} {unit}" for sign, stage, unit in _TOLD.findall(text) if sign != "="]
-        _expect(not ran, "a second build", f"runs {ran}\n{text[-1500:]}")
+        expect(not ran, "a second build", f"runs {ran}\n{text[-1500:]}")
         changed = {name for name, _ in claims.files(str(self._root)).items() ^ before.items()}
-        _expect(not changed, "a second build", f"touches {sorted(changed)[:5]}")
-        _expect(not self._requests(phase), "a second build", f"asks for {sorted(self._requests(phase))[:5]}")
+        expect(not changed, "a second build", f"touches {sorted(changed)[:5]}")
+        expect(not self._requests(phase), "a second build", f"asks for {sorted(self._requests(phase))[:5]}")
         told = self._json("verify", str(self._root))
         notes = [note for note in told["notes"] if "lost to damage" not in str(note)]
-        _expect(not told["problems"] and not notes, "verify", f"{told['problems'][:3]} {notes[:3]}")
-
-    def _as_foretold(self, whys: list[dict[str, Any]], ran: list[tuple[str, str]]) -> None:
-        first = next(
-            (one["stage"] for one in whys if one["why"] and not one["why"].startswith("the configuration")), None
-        )
-        for one in whys:
-            unit = (one["stage"], one["unit"])
-            if one["why"] is None:
-                _expect(unit not in ran, "--why", f"does not say that {unit} runs")
-            elif one["stage"] == first and not one["why"].startswith(("follows", "the configuration")):
-                _expect(unit in ran, "--why", f"says that {unit} runs: {one['why']}")
-        unknown = {*ran} - {(one["stage"], one["unit"]) for one in whys}
-        _expect(not unknown, "--why", f"does not know {unknown}")
-
-    def _as_planned(
-        self, plan: dict[str, Any], status: dict[str, Any], before: dict[str, Any], after: dict[str, Any]
-    ) -> None:
-        fetched = (status["fetch_run"] or {"images": 0})["images"]
-        there = sum(after["rows"].get(key, {}).get("status") == "ok" for key in after["images"])
-        _expect(plan["to_fetch"] == fetched, "plan", f"{fetched} images were fetched, planned {plan['to_fetch']}")
-        known = {row["sha256"] for row in before["rows"].values()}
-        if any(line.startswith("sha256:") and line[7:] not in known for line in self.asked.takedown):
-            return  # what only the fetch tells leaves after it
-        built = {"images": len(after["images"])} | (
-            {} if fetched else {"fetched": there}
-        )  # what is there, nobody knows before
-        for name, value in built.items():
-            low, high = plan["ranges"].get(name, [plan[name], plan[name]])
-            _expect(low <= value <= high, "plan", f"{name} was {value}, planned {plan[name]}, {low} to {high}")
-        for form, told in () if fetched else status["shards"].items():
-            low, high = plan["shards_ranges"].get(form, [plan["shards"][form]] * 2)
-            _expect(low <= told["shards"] <= high, "plan", f"{form}: {told['shards']} shards, planned {low} to {high}")
-
-    def _nothing_twice(self, before: dict[str, Any], after: dict[str, Any], requests: set[tuple[str, str]]) -> None:
-        rows = before["rows"]
-        led = {url: key for key, row in rows.items() if row["status"] == "ok" for url in row["tried"] or ()}
-        for key, image in after["images"].items():
-            for url in image["places"]:
-                if not _is_url(url) or route_of(url) not in requests:
-                    continue
-                again = key in rows and url in (rows[key]["tried"] or ())
-                _expect(not again, "asked twice", f"{url} of {image['identity']}: {rows.get(key)}")
-                other = led.get(url)
-                renamed = other is not None and key not in rows and not image["identity"].startswith("flickr:")
-                was_flickr = other is not None and self._identities.get(other, "").startswith("flickr:")
-                _expect(not (renamed and was_flickr), "asked twice", f"{url} of {image['identity']}, renamed")
+        expect(not told["problems"] and not notes, "verify", f"{told['problems'][:3]} {notes[:3]}")
 
     def _books(self, status: dict[str, Any]) -> None:
-        _expect(status["balanced"], "books", str([line for line in status["balance"] if not line["ok"]]))
+        expect(status["balanced"], "books", str([line for line in status["balance"] if not line["ok"]]))
         is_suppressed = self.asked.suppression or (self._root / _OWN_LIST).exists()
         for name in () if is_suppressed else self.asked.sources:
             taken, wanted = status["sources"][name]["curate"]["in"], self.asked.pairs(name)
             whole = ("sources.localized_narratives__coco", "split_sentences") in self.asked.options
             narrated = name == "localized_narratives__coco" and whole
-            _expect(narrated or taken == wanted, "books", f"{name}: curate took {taken} in, of {wanted}")
+            expect(narrated or taken == wanted, "books", f"{name}: curate took {taken} in, of {wanted}")
 
     def _lists(self) -> None:
         told = self._bench.told(functools.partial(claims.listed, str(self._root)))
         self._ever |= {*told["ids"]}
         wanted = self._ever - {*told["ids"]}
-        _expect({*told["withdrawn"]} == wanted, "withdrawn", f"{len(told['withdrawn'])} ids, of {len(wanted)}")
+        expect({*told["withdrawn"]} == wanted, "withdrawn", f"{len(told['withdrawn'])} ids, of {len(wanted)}")
         kept = {*told["urls"]} & {*self.asked.takedown}
-        _expect(not kept, "takedown list", f"{sorted(kept)[:3]} are listed")
+        expect(not kept, "takedown list", f"{sorted(kept)[:3]} are listed")
         unwanted = {*told["digests"]} & changes.unwanted(self.asked)
-        _expect(not unwanted, "evaluation, takedown list", f"{sorted(unwanted)[:3]} are listed")
+        expect(not unwanted, "evaluation, takedown list", f"{sorted(unwanted)[:3]} are listed")
         self._scored({*told["ids"]})
         samples = self._bench.told(functools.partial(claims.samples, str(self._root)))
-        _expect(len({tuple(found) for found in samples.values()}) == 1, "formats", "hold different samples")
+        expect(len({tuple(found) for found in samples.values()}) == 1, "formats", "hold different samples")
 
     def _scored(self, listed: set[str]) -> None:
         pairs = self._pairs() if self.asked.scores else {}
         for number, one in enumerate(self.asked.scores):
             wrong = one.wrong({key: image for key, image in pairs.items() if key in listed})
-            _expect(
-                not wrong, "scores", f"{one.keep} of {one.column}, {one.missing} ({number}): {wrong[:3]} are listed"
-            )
+            expect(not wrong, "scores", f"{one.keep} of {one.column}, {one.missing} ({number}): {wrong[:3]} are listed")
 
     def _end(self) -> None:
         """Compare with ROOTs that are built from nothing."""
@@ -578,8 +527,8 @@ class History:
         asked = self.asked.with_options({_SHUFFLE: other_way})
         config, phase = self._bench.writer.write(asked, again, "again"), self._phase("again")
         ended = self._bench.pmd("build", str(config), phase=phase)
-        _expect(ended.code == 0, "with its fetch", ended.text[-1500:])
-        _expect(not self._requests(phase), "with its fetch", f"asks for {sorted(self._requests(phase))[:5]}")
+        expect(ended.code == 0, "with its fetch", ended.text[-1500:])
+        expect(not self._requests(phase), "with its fetch", f"asks for {sorted(self._requests(phase))[:5]}")
         ours, theirs = (
             self._bench.told(functools.partial(claims.claimed, str(where))) for where in (self._root, again)
         )
@@ -592,11 +541,11 @@ class History:
             found = [line for line in found if not line.startswith(("shards/webdataset", "shards/parquet"))]
         if self.asked.suppression or (self._root / _OWN_LIST).exists():
             found = [line for line in found if not re.match(r"curate/.*: (hash|facts)", line)]
-        _expect(not found, "with its fetch", "; ".join(found[:12]))
+        expect(not found, "with its fetch", "; ".join(found[:12]))
         samples = [self._bench.told(functools.partial(claims.samples, str(where))) for where in (self._root, again)]
         if self._is_patched:
             samples = [{form: sorted(of) for form, of in one.items()} for one in samples]
-        _expect(samples[0] == samples[1], "with its fetch", "other samples")
+        expect(samples[0] == samples[1], "with its fetch", "other samples")
 
     def _anew(self) -> None:
         """Build from nothing, of a web that gives again what it gave: the ledger says the same of each image."""
@@ -604,9 +553,9 @@ class History:
         places: dict[str, str] = {}
         for key, image in there["images"].items():
             row = there["rows"][key]
-            if row["status"] == "ok" and _is_url(row["location"]):
+            if row["status"] == "ok" and is_url(row["location"]):
                 used = " ".join(route_of(row["location"]))
-                places |= {" ".join(route_of(url)): used for url in image["places"] if _is_url(url)}
+                places |= {" ".join(route_of(url)): used for url in image["places"] if is_url(url)}
         self._web.repeat(places)
         anew = self._bench.folder / "anew"
         self._bench.told(functools.partial(_create, str(anew)))
@@ -615,15 +564,15 @@ class History:
             shutil.copy2(self._root / _OWN_LIST, anew / "takedown")
         config = self._bench.writer.write(self.asked, anew, "anew")
         ended = self._bench.pmd("build", str(config), phase=self._phase("from nothing"))
-        _expect(ended.code == 0, "anew", ended.text[-1500:])
+        expect(ended.code == 0, "anew", ended.text[-1500:])
         fresh = self._bench.told(functools.partial(claims.standing, str(anew)))
-        _expect({*fresh["images"]} == {*there["images"]}, "anew", "other images")
+        expect({*fresh["images"]} == {*there["images"]}, "anew", "other images")
         names = ("status", "sha256", "bytes", "width_px", "height_px")
         for key, image in there["images"].items():
-            if not _is_asked_alike(there["rows"][key], image["places"]):
+            if not holding.is_asked_alike(there["rows"][key], image["places"]):
                 continue
             ours, theirs = ([of[key][name] for name in names] for of in (there["rows"], fresh["rows"]))
-            _expect(ours == theirs, "anew", f"{image['identity']}: {ours}, and from nothing {theirs}")
+            expect(ours == theirs, "anew", f"{image['identity']}: {ours}, and from nothing {theirs}")
 
     # Asking
 
@@ -646,11 +595,11 @@ class History:
     def _ok(self, *words: str, phase: str = "other") -> str:
         ended = self._bench.pmd(*words, phase=phase)
         told = f"ends with {ended.code}: {ended.text[-1500:]}"
-        _expect(ended.code == 0 and not ended.traceback, " ".join(words[: 1 + (words[0] == "takedown")]), told)
+        expect(ended.code == 0 and not ended.traceback, " ".join(words[: 1 + (words[0] == "takedown")]), told)
         return ended.text
 
     def _json(self, *words: str) -> Any:
-        return _parsed(self._ok(*words, "--json"))
+        return holding.parsed(self._ok(*words, "--json"))
 
 
 def _create(root: str) -> None:
@@ -659,38 +608,11 @@ def _create(root: str) -> None:
     roots.create(root, _BITS)
 
 
-def _is_url(place: str | None) -> bool:
-    return place is not None and place.startswith(("http://", "https://"))
-
-
-def _is_asked_alike(row: dict[str, Any], places: Sequence[str]) -> bool:
-    """Return whether an image would be settled so from nothing: of places that are asked first, or are known still.
-
-    What was had from the web is not read again from an archive that came later, and what was had from an archive stays when
-    that is named no more. A picture that damage took, and that has other bytes now, is `changed` alone where it was had before.
-    """
-    if row["status"] == "ok":
-        return all(map(_is_url, places)) if _is_url(row["location"]) else row["location"] in places
-    return row["status"] != "changed" and {*(row["tried"] or ())} <= {*places}
-
-
-def _parsed(text: str) -> Any:
-    """Return the JSON that a command has printed after its notes."""
-    start = re.search(r"^[\[{]", text, re.MULTILINE)
-    assert start is not None, text
-    return json.JSONDecoder().raw_decode(text[start.start() :])[0]
-
-
-def _expect(holds: bool, what: str, why: str) -> None:
-    if not holds:
-        raise WrongError(f"{what}: {why}")
-
-
 def tried(bench: Bench, seed: int, steps: Sequence[Step], tell: Callable[[str], None]) -> str | None:
     """Go through a history; return what does not hold."""
     try:
         History(bench, seed).run(steps, tell)
-    except WrongError as error:
+    except holding.WrongError as error:
         return str(error)
     return None
 
