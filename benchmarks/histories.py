@@ -123,6 +123,13 @@ class Bench:
         environment = {clock.AHEAD: str(self.days_ahead)} | (environment or {})
         return kills.run(words, self.folder / "log", within=within, environment=environment)
 
+    def photo(self, chance: random.Random) -> Path:
+        """Return a file with a picture of the demo's."""
+        named = sorted(name for name, image in situations.world().images.items() if image.picture)
+        path = self.folder / "photo.bin"
+        path.write_bytes(situations.encoded_of(chance.choice(named)))
+        return path
+
     def told(self, work: Callable[[], Any]) -> Any:
         """Return what a function gives that reads a ROOT."""
         return equal.apart(work, self.folder / "note.json")
@@ -349,12 +356,21 @@ class History:
         self._ok("peek", str(self._root), "--out", str(out), "--pairs", "6", "--rejected", "6")
         self._ok("diff", str(self._root), str(self._root))
         self._ok("takedown", "apply", str(self._config), "--dry-run")
+        self._ok("takedown", "find", str(self._config), str(self._bench.photo(chance)))
+        self._refill()
         images = self._standing()["images"]
         for key in chance.sample(sorted(images), min(2, len(images))):
             self._ok("explain", str(self._root), key)
         expect(claims.files(str(self._root)) == before, "a look", "it has changed files")
         expect(len(self._web.asked()) == asked, "a look", "the web was asked")
         return "nothing changed"
+
+    def _refill(self) -> None:
+        """Refill ROOT's own lists, which are as its sources are."""
+        out = self._bench.folder / "refilled"
+        shutil.rmtree(out, ignore_errors=True)
+        told = self._json("join", str(self._config), str(self._root / "publish"), "--out", str(out))
+        expect(not any(one["absent"] + one["other"] + one["withdrawn"] for one in told.values()), "join", str(told))
 
     def _score(self, chance: random.Random, is_killed: bool) -> str:
         """Give scores that filter, or none."""
