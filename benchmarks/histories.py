@@ -442,11 +442,17 @@ class History:
         return way
 
     def _work_otherwise(self, chance: random.Random, is_killed: bool) -> str:
-        """Change how work is done, which leaves nothing to be done."""
+        """Change how work is done, for which no stage runs; the release alone is written anew, as it tells the configuration."""
         self.asked = changes.manner(self.asked, chance)
         self._config = self._bench.writer.write(self.asked, self._root)
+        before = claims.files(str(self._root))
+        text = self._ok("build", str(self._config), phase=self._phase("otherwise"))
+        ran = [f"{stage} {unit}" for sign, stage, unit in _TOLD.findall(text) if sign != "="]
+        changed = {name for name, _ in claims.files(str(self._root)).items() ^ before.items()}
+        others = sorted(name for name in changed if not name.startswith("release/"))
+        expect(not ran and not others, "another manner", f"runs {ran}, touches {others[:5]}")
         self._rest()
-        return "nothing to be done"
+        return "no stage has run"
 
     def _by_stages(self, chance: random.Random, is_killed: bool) -> str:
         """Change an option and run some stages by their own commands; then build. A stage may refuse, and says why."""

@@ -31,9 +31,15 @@ CHOICES: Final[tuple[tuple[dict[tuple[str, str], str | None], ...], ...]] = (
         {("licence", "image_allow"): '["NOASSERTION", "CC-BY-2.0"]'},
         {("licence", "image_allow"): '["CC-BY-2.0", "CC-BY-SA-2.0", "CC-BY-NC-2.0"]'},
     ),
-    ({("fetch", "store"): None}, {("fetch", "store"): '"original"'}),
-    ({("fetch", "short_side_px"): None}, {("fetch", "short_side_px"): "128"}),
-    ({("fetch", "encode_format"): None}, {("fetch", "encode_format"): '"webp"'}),
+    tuple(
+        {("fetch", "store"): store, ("fetch", "short_side_px"): side, ("fetch", "encode_format"): form}
+        for store, side, form in (
+            (None, None, None),
+            ('"original"', None, None),
+            (None, "128", None),
+            (None, None, '"webp"'),
+        )
+    ),
     ({("fetch", "lanes"): None}, {("fetch", "lanes"): "2"}),
     ({("dedupe", "near"): None}, {("dedupe", "near"): '"keep"'}, {("dedupe", "near"): '"merge"'}),
     ({("dedupe", "near_distance"): None}, {("dedupe", "near_distance"): "8"}),
