@@ -6,7 +6,9 @@
 From a seed a history is drawn: sources of the demo are added, taken out and put back; rows come, go and change their order; files
 are renamed, cut and joined; options change and change back; takedown lists and evaluation images come and go; takedowns are
 applied and lifted; pictures die once they were fetched, others appear; waves are asked; files are damaged and repaired; builds
-and takedowns are killed at a storage call. Each command is `pmd` itself, in a fork of a process that has everything imported.
+and takedowns are killed at a storage call; pairs, licences, scores and attributes of the user's own come and go; suppression
+lists of another ROOT are named, applied and taken out; ROOT is moved, or gives way to a copy; stages run one by one; sheets are
+written; the clock is set. Each command is `pmd` itself, in a fork of a process that has everything imported.
 
 After each step ROOT is built, and must hold:
 
@@ -14,11 +16,13 @@ After each step ROOT is built, and must hold:
 2. `pmd verify` passes, the books balance, and curate took in what the demo's rows come to;
 3. no image was asked for that was settled;
 4. `release/withdrawn.parquet` names just what earlier releases had and this one has not; both formats hold the same samples;
-5. `pmd takedown prove` finds nothing of what was taken down.
+5. `pmd takedown prove` finds nothing of what was taken down;
+6. nothing is listed that a score, an evaluation image or a takedown line keeps out; a move, a copy or another manner of working
+   (contact, pace, shuffle) leaves nothing to be done.
 
 In the end two ROOTs are built from nothing, of the last situation: one with the same `fetch/`, which must ask for nothing and
-have every file equal; and one from a web that gives at every place of an image what its settled picture was, whose ledger must
-say the same of each image.
+have every file equal, though rows cross in it the other way; and one from a web that gives at every place of an image what its
+settled picture was, whose ledger must say the same of each image.
 
 A history that fails is told with its seed, and steps are left out of it while it still fails. Exits with 1 where one failed. The
 last line is JSON.
@@ -28,6 +32,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import functools
 import json
 import multiprocessing
@@ -46,11 +51,11 @@ from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.breaking import calls, changes, changing, claims, equal, kills, situations
+from benchmarks.breaking import calls, changes, changing, claims, clock, equal, given, holding, kills, situations
 from benchmarks.breaking.changing import Changing
+from benchmarks.breaking.holding import expect, is_url
 from benchmarks.breaking.situations import Situation
 from benchmarks.breaking.steps import Step, drawn
-from pmd.demo.config import SOURCES
 from pmd.demo.web import route_of
 from tests.forked import Forked, ForkedProcess
 
@@ -60,7 +65,17 @@ _BITS: Final = 2
 _TOLD: Final = re.compile(r"^([=✓+]) (\w+) ([^:]+): ", re.MULTILINE)
 #: A kill comes at a storage call of a number up to this.
 _MOST_CALLS: Final = {"driver": 900, "lane": 40}
+#: The exit code of a command that does not go on from what stands.
+_REFUSED: Final = 4
 _RETRIED: Final = "dead,forbidden,server_error,not_an_image"
+#: The stages, as commands.
+_STAGES: Final = ("curate", "images", "fetch", "dedupe", "shard", "publish", "audit")
+#: Names of ROOT in turn, when it is moved.
+_ROOTS: Final = ("root", "root-moved")
+#: By how many days the clock may be ahead.
+_DAYS: Final = (-3, 0, 3, 400)
+_OWN_LIST: Final = "takedown/suppression.json"
+_SHUFFLE: Final = ("engine", "shuffle")
 
 
 class _Lane(ForkedProcess):
@@ -69,6 +84,7 @@ class _Lane(ForkedProcess):
     def run(self) -> None:
         os.environ.update(self._environment)
         kills.arm()
+        clock.heed()
         super().run()
 
 
@@ -83,12 +99,9 @@ def _driver(act: calls.Act | None) -> Iterator[None]:
     multiprocessing.get_context = lambda name=None: lanes if name == "spawn" else by_name(name)  # type: ignore[assignment]
     # It is the parent's, and runs.
     forkserver._forkserver.ensure_running = lambda: None  # type: ignore[method-assign]
+    clock.heed()
     with contextlib.nullcontext() if act is None else calls.watched(act):
         yield
-
-
-class WrongError(Exception):
-    """What must hold does not."""
 
 
 class Bench:
@@ -98,6 +111,7 @@ class Bench:
         self.web, self.folder = web, folder
         self.writer = situations.Writer(folder / "world", (web.address, web.tls_address), web.ca_pem)
         self.commands: Counter[str] = Counter()
+        self.days_ahead = 0
 
     def pmd(
         self, *words: str, phase: str, act: calls.Act | None = None, environment: dict[str, str] | None = None
@@ -106,7 +120,15 @@ class Bench:
         self.web.phase(phase)
         self.commands[" ".join(words[: 1 + (words[0] == "takedown")])] += 1
         within = functools.partial(_driver, act)
+        environment = {clock.AHEAD: str(self.days_ahead)} | (environment or {})
         return kills.run(words, self.folder / "log", within=within, environment=environment)
+
+    def photo(self, chance: random.Random) -> Path:
+        """Return a file with a picture of the demo's."""
+        named = sorted(name for name, image in situations.world().images.items() if image.picture)
+        path = self.folder / "photo.bin"
+        path.write_bytes(situations.encoded_of(chance.choice(named)))
+        return path
 
     def told(self, work: Callable[[], Any]) -> Any:
         """Return what a function gives that reads a ROOT."""
@@ -122,13 +144,14 @@ class History:
         self.asked: Situation = changes.first(random.Random(f"first {seed}"))
         self._phases = 0
         self._named: list[str] = []
+        self._named_elsewhere: list[str] = []
         self._ever: set[str] = set()
         self._identities: dict[str, str] = {}
         self._is_patched = False
         self._config = Path()
-        self._places = sorted(
-            {route_of(url) for one in situations.world().images.values() if one.picture for url in one.urls}
-        )
+        world = situations.world()
+        pictured = {route_of(url) for one in world.images.values() if one.picture for url in one.urls}
+        self._places = sorted(pictured & {*world.routes})
 
     def run(self, steps: Sequence[Step], tell: Callable[[str], None]) -> None:
         """Go through it.
@@ -136,10 +159,11 @@ class History:
         Raises:
             WrongError: Something does not hold.
         """
-        for folder in ("root", "again", "anew"):
+        for folder in (*_ROOTS, "other", "again", "anew"):
             shutil.rmtree(self._bench.folder / folder, ignore_errors=True)
         situations.forget(self._bench.writer.folder)
         self._web.reset()
+        self._bench.days_ahead = 0
         self._bench.told(functools.partial(_create, str(self._root)))
         tell(f"  first: {json.dumps(situations.described(self.asked))}")
         self._build()
@@ -166,6 +190,15 @@ class History:
             "pictures appear": self._appear,
             "tried anew": self._try_anew,
             "a look": self._look,
+            "scores": self._score,
+            "attributes": self._attribute,
+            "another's list": self._take_list,
+            "no other's list": self._leave_lists,
+            "moved": self._move,
+            "another manner": self._work_otherwise,
+            "stage by stage": self._by_stages,
+            "sheets": self._write_sheets,
+            "the clock": self._set_clock,
         }
         return done[step.what[0]](chance, step.is_killed)
 
@@ -180,14 +213,14 @@ class History:
         whys = self._json("build", str(self._config), "--why")
         phase = self._phase("build")
         ended = self._bench.pmd("build", str(self._config), "--json", phase=phase)
-        _expect(ended.code == 0, "build", ended.text[-1500:])
+        expect(ended.code == 0, "build", ended.text[-1500:])
         ran = [(stage, unit) for sign, stage, unit in _TOLD.findall(ended.text) if sign != "="]
         self._is_patched &= not any(stage == "shard" for stage, _ in ran)
         after = self._standing()
-        self._as_foretold(whys, ran)
-        status = _parsed(ended.text)
-        self._as_planned(plan, status, before, after)
-        self._nothing_twice(before, after, self._requests(phase))
+        holding.as_foretold(whys, ran)
+        status = holding.parsed(ended.text)
+        holding.as_planned(plan, status, (before, after), self.asked.takedown)
+        holding.nothing_twice((before, after), self._requests(phase), self._identities)
         self._books(status)
         self._lists()
         self._rest()
@@ -205,6 +238,7 @@ class History:
 
     def _take_down(self, chance: random.Random, is_killed: bool) -> str:
         what = changes.person_or_place(self.asked, chance)
+        is_behind = self._change_meanwhile(chance)
         self._ok("takedown", "add", str(self._config), what)
         words = ("takedown", "apply", str(self._config))
         if is_killed:
@@ -213,28 +247,44 @@ class History:
         self._named.append(what)
         self._is_patched = True
         self._proved()
-        self._rest()
-        return what
+        if not is_behind:
+            self._rest()
+        return f"{what}: {self._build()}" if is_behind else what
+
+    def _change_meanwhile(self, chance: random.Random) -> bool:
+        """Maybe change something and do not build: the next command finds a ROOT that is behind its configuration."""
+        if chance.random() < 0.7:
+            return False
+        change, _ = changes.CHANGES[chance.choice(sorted(changes.CHANGES))]
+        self.asked = change(self.asked, chance)
+        self._config = self._bench.writer.write(self.asked, self._root)
+        return True
 
     def _proved(self) -> None:
-        if self._named:
-            self._ok("takedown", "prove", str(self._config), *self._named)
+        if self._named or self._named_elsewhere:
+            self._ok("takedown", "prove", str(self._config), *self._named, *self._named_elsewhere)
 
     def _lift(self, chance: random.Random, is_killed: bool) -> str:
         """Lift all takedowns, as docs/takedown.md says it."""
         if not self._named:
             return "nothing was taken down"
-        (self._root / "takedown/suppression.json").unlink()
+        (self._root / _OWN_LIST).unlink(missing_ok=True)
         shutil.rmtree(self._root / "curate")
-        count, self._named = len(self._named), []
+        self.asked = dataclasses.replace(self.asked, suppression=())
+        self._config = self._bench.writer.write(self.asked, self._root)
+        count, self._named, self._named_elsewhere = len(self._named), [], []
+        return f"{count} takedowns: {self._let_in(chance if is_killed else None)}"
+
+    def _let_in(self, chance: random.Random | None) -> str:
+        """Build when a list holds no more, and ask again for what it has kept from being fetched."""
         self._ok("build", str(self._config), phase=self._phase("lifted"))
         self._lists()
         self._ok("fetch", str(self._config), "--retry", "blocked_content", phase=self._phase("lifted"))
-        return f"{count} takedowns: {self._build(chance if is_killed else None)}"
+        return self._build(chance)
 
     def _wave(self, chance: random.Random, is_killed: bool) -> str:
         images = chance.choice((5, 1000))
-        if not any(row["status"] == "ok" and _is_url(row["location"]) for row in self._current().values()):
+        if not any(row["status"] == "ok" and is_url(row["location"]) for row in self._current().values()):
             return "nothing is on the web"
         words = ("refresh", str(self._config), "--images", str(images))
         if is_killed:
@@ -264,6 +314,7 @@ class History:
         else:
             content[chance.randrange(len(content))] ^= 1
             path.write_bytes(content if way == "flipped" else content[: len(content) // 2])
+        self._change_meanwhile(chance)
         words = ("repair", str(self._root), "--config", str(self._config))
         if is_killed:
             self._killed(words, chance)
@@ -272,7 +323,7 @@ class History:
 
     def _die(self, chance: random.Random, is_killed: bool) -> str:
         there = sorted(
-            {row["location"] for row in self._current().values() if row["status"] == "ok" and _is_url(row["location"])}
+            {row["location"] for row in self._current().values() if row["status"] == "ok" and is_url(row["location"])}
         )
         gone = chance.sample(there, min(len(there), chance.choice((1, 10))))
         for url in gone:
@@ -305,12 +356,131 @@ class History:
         self._ok("peek", str(self._root), "--out", str(out), "--pairs", "6", "--rejected", "6")
         self._ok("diff", str(self._root), str(self._root))
         self._ok("takedown", "apply", str(self._config), "--dry-run")
+        self._ok("takedown", "find", str(self._config), str(self._bench.photo(chance)))
+        self._refill()
         images = self._standing()["images"]
         for key in chance.sample(sorted(images), min(2, len(images))):
             self._ok("explain", str(self._root), key)
-        _expect(claims.files(str(self._root)) == before, "a look", "it has changed files")
-        _expect(len(self._web.asked()) == asked, "a look", "the web was asked")
+        expect(claims.files(str(self._root)) == before, "a look", "it has changed files")
+        expect(len(self._web.asked()) == asked, "a look", "the web was asked")
         return "nothing changed"
+
+    def _refill(self) -> None:
+        """Refill ROOT's own lists, which are as its sources are."""
+        out = self._bench.folder / "refilled"
+        shutil.rmtree(out, ignore_errors=True)
+        told = self._json("join", str(self._config), str(self._root / "publish"), "--out", str(out))
+        expect(not any(one["absent"] + one["other"] + one["withdrawn"] for one in told.values()), "join", str(told))
+
+    def _score(self, chance: random.Random, is_killed: bool) -> str:
+        """Give scores that filter, or none."""
+        drawn = given.scores(self._pairs(), chance)
+        kept = self.asked.scores[:1] if chance.random() < 0.4 else ()
+        self.asked = dataclasses.replace(self.asked, scores=() if chance.random() < 0.25 else (*kept, drawn))
+        return f"{len(self.asked.scores)} of scores: {self._build(chance if is_killed else None)}"
+
+    def _attribute(self, chance: random.Random, is_killed: bool) -> str:
+        """Give attributes to the audit, or none."""
+        is_out = self.asked.attributes and chance.random() < 0.3
+        drawn = () if is_out else given.attributes(self._pairs(), chance)
+        self.asked = dataclasses.replace(self.asked, attributes=drawn)
+        return f"{len(drawn)} of attributes: {self._build(chance if is_killed else None)}"
+
+    def _pairs(self) -> dict[str, str]:
+        found: dict[str, str] = self._bench.told(functools.partial(claims.pairs, str(self._root)))
+        return found
+
+    def _take_list(self, chance: random.Random, is_killed: bool) -> str:
+        """Name the list of another ROOT, a copy that was asked to forget something; maybe apply it here, too."""
+        other, what = self._bench.folder / "other", changes.person_or_place(self.asked, chance)
+        shutil.rmtree(other, ignore_errors=True)
+        shutil.copytree(self._root, other)
+        config = str(self._bench.writer.write(self.asked, other, "other"))
+        self._ok("takedown", "add", config, what)
+        self._ok("takedown", "apply", config)
+        name = self._bench.writer.keep_list(other / _OWN_LIST)
+        self.asked = dataclasses.replace(self.asked, suppression=(*self.asked.suppression, name))
+        self._named_elsewhere.append(what)
+        said = self._build(chance if is_killed else None)
+        if chance.random() < 0.6:
+            self._apply()
+        return f"{what}: {said}"
+
+    def _apply(self) -> None:
+        """Purge what the lists of other ROOTs name."""
+        self._ok("takedown", "apply", str(self._config))
+        self._is_patched = True
+        self._proved()
+        self._rest()
+
+    def _leave_lists(self, chance: random.Random, is_killed: bool) -> str:
+        """Name no list of another ROOT any more; ROOT's own stays, with what was purged by the others."""
+        if not self.asked.suppression:
+            return "none is named"
+        self.asked = dataclasses.replace(self.asked, suppression=())
+        self._config = self._bench.writer.write(self.asked, self._root)
+        self._named_elsewhere = []
+        if not (self._root / _OWN_LIST).exists():
+            ended = self._bench.pmd("build", str(self._config), phase="other")
+            expect(ended.code == _REFUSED, "a lost list", f"ends with {ended.code}: {ended.text[-1500:]}")
+            shutil.rmtree(self._root / "curate")
+        return self._let_in(chance if is_killed else None)
+
+    def _move(self, chance: random.Random, is_killed: bool) -> str:
+        """Move ROOT, or go on with a copy: nothing is to be done there."""
+        there = next(self._bench.folder / name for name in _ROOTS if name != self._root.name)
+        way = chance.choice(("moved", "copied", "copied without times"))
+        if way == "moved":
+            self._root.rename(there)
+        else:
+            shutil.copytree(self._root, there, copy_function=shutil.copy2 if way == "copied" else shutil.copy)
+            self._ok("diff", str(self._root), str(there))
+            shutil.rmtree(self._root)
+        self._root = there
+        self._config = self._bench.writer.write(self.asked, there)
+        self._rest()
+        return way
+
+    def _work_otherwise(self, chance: random.Random, is_killed: bool) -> str:
+        """Change how work is done, for which no stage runs; the release alone is written anew, as it tells the configuration."""
+        self.asked = changes.manner(self.asked, chance)
+        self._config = self._bench.writer.write(self.asked, self._root)
+        before = claims.files(str(self._root))
+        text = self._ok("build", str(self._config), phase=self._phase("otherwise"))
+        ran = [f"{stage} {unit}" for sign, stage, unit in _TOLD.findall(text) if sign != "="]
+        changed = {name for name, _ in claims.files(str(self._root)).items() ^ before.items()}
+        others = sorted(name for name in changed if not name.startswith("release/"))
+        expect(not ran and not others, "another manner", f"runs {ran}, touches {others[:5]}")
+        self._rest()
+        return "no stage has run"
+
+    def _by_stages(self, chance: random.Random, is_killed: bool) -> str:
+        """Change an option and run some stages by their own commands; then build. A stage may refuse, and says why."""
+        self.asked = changes.option(self.asked, chance)
+        self._config = self._bench.writer.write(self.asked, self._root)
+        ran = 0
+        for stage in _STAGES[: chance.randint(1, len(_STAGES))]:
+            ended = self._bench.pmd(stage, str(self._config), phase=self._phase("stage"))
+            expect(ended.code in (0, _REFUSED), stage, f"ends with {ended.code}: {ended.text[-1500:]}")
+            if ended.code:
+                break
+            ran += 1
+        return f"{ran} stages: {self._build(chance if is_killed else None)}"
+
+    def _write_sheets(self, chance: random.Random, is_killed: bool) -> str:
+        """Write sheets to be labelled; no stage takes them in."""
+        shutil.rmtree(self._root / "labels", ignore_errors=True)
+        ended = self._bench.pmd("label", str(self._root), "--number", "60", phase="other")
+        is_none = "no English text to label" in ended.text
+        expect(ended.code == 0 or is_none, "sheets", f"ends with {ended.code}: {ended.text[-1500:]}")
+        self._rest()
+        return "no English text" if is_none else "written"
+
+    def _set_clock(self, chance: random.Random, is_killed: bool) -> str:
+        """Set the clock ahead or back; nothing is to be done for it."""
+        self._bench.days_ahead = chance.choice([days for days in _DAYS if days != self._bench.days_ahead])
+        self._rest()
+        return f"{self._bench.days_ahead} days ahead"
 
     # What must hold
 
@@ -320,114 +490,93 @@ class History:
         phase = self._phase("idle")
         text = self._ok("build", str(self._config), phase=phase)
         ran = [f"{stage} {unit}" for sign, stage, unit in _TOLD.findall(text) if sign != "="]
-        _expect(not ran, "a second build", f"runs {ran}\n{text[-1500:]}")
+        expect(not ran, "a second build", f"runs {ran}\n{text[-1500:]}")
         changed = {name for name, _ in claims.files(str(self._root)).items() ^ before.items()}
-        _expect(not changed, "a second build", f"touches {sorted(changed)[:5]}")
-        _expect(not self._requests(phase), "a second build", f"asks for {sorted(self._requests(phase))[:5]}")
+        expect(not changed, "a second build", f"touches {sorted(changed)[:5]}")
+        expect(not self._requests(phase), "a second build", f"asks for {sorted(self._requests(phase))[:5]}")
         told = self._json("verify", str(self._root))
         notes = [note for note in told["notes"] if "lost to damage" not in str(note)]
-        _expect(not told["problems"] and not notes, "verify", f"{told['problems'][:3]} {notes[:3]}")
-
-    def _as_foretold(self, whys: list[dict[str, Any]], ran: list[tuple[str, str]]) -> None:
-        first = next(
-            (one["stage"] for one in whys if one["why"] and not one["why"].startswith("the configuration")), None
-        )
-        for one in whys:
-            unit = (one["stage"], one["unit"])
-            if one["why"] is None:
-                _expect(unit not in ran, "--why", f"does not say that {unit} runs")
-            elif one["stage"] == first and not one["why"].startswith(("follows", "the configuration")):
-                _expect(unit in ran, "--why", f"says that {unit} runs: {one['why']}")
-        unknown = {*ran} - {(one["stage"], one["unit"]) for one in whys}
-        _expect(not unknown, "--why", f"does not know {unknown}")
-
-    def _as_planned(
-        self, plan: dict[str, Any], status: dict[str, Any], before: dict[str, Any], after: dict[str, Any]
-    ) -> None:
-        fetched = (status["fetch_run"] or {"images": 0})["images"]
-        there = sum(after["rows"].get(key, {}).get("status") == "ok" for key in after["images"])
-        _expect(plan["to_fetch"] == fetched, "plan", f"{fetched} images were fetched, planned {plan['to_fetch']}")
-        known = {row["sha256"] for row in before["rows"].values()}
-        if any(line.startswith("sha256:") and line[7:] not in known for line in self.asked.takedown):
-            return  # what only the fetch tells leaves after it
-        built = {"images": len(after["images"])} | (
-            {} if fetched else {"fetched": there}
-        )  # what is there, nobody knows before
-        for name, value in built.items():
-            low, high = plan["ranges"].get(name, [plan[name], plan[name]])
-            _expect(low <= value <= high, "plan", f"{name} was {value}, planned {plan[name]}, {low} to {high}")
-        for form, told in () if fetched else status["shards"].items():
-            low, high = plan["shards_ranges"].get(form, [plan["shards"][form]] * 2)
-            _expect(low <= told["shards"] <= high, "plan", f"{form}: {told['shards']} shards, planned {low} to {high}")
-
-    def _nothing_twice(self, before: dict[str, Any], after: dict[str, Any], requests: set[tuple[str, str]]) -> None:
-        rows = before["rows"]
-        led = {url: key for key, row in rows.items() if row["status"] == "ok" for url in row["tried"] or ()}
-        for key, image in after["images"].items():
-            for url in image["places"]:
-                if not _is_url(url) or route_of(url) not in requests:
-                    continue
-                again = key in rows and url in (rows[key]["tried"] or ())
-                _expect(not again, "asked twice", f"{url} of {image['identity']}: {rows.get(key)}")
-                other = led.get(url)
-                renamed = other is not None and key not in rows and not image["identity"].startswith("flickr:")
-                was_flickr = other is not None and self._identities.get(other, "").startswith("flickr:")
-                _expect(not (renamed and was_flickr), "asked twice", f"{url} of {image['identity']}, renamed")
+        expect(not told["problems"] and not notes, "verify", f"{told['problems'][:3]} {notes[:3]}")
 
     def _books(self, status: dict[str, Any]) -> None:
-        _expect(status["balanced"], "books", str([line for line in status["balance"] if not line["ok"]]))
-        for name in () if self._named else self.asked.sources:
+        expect(status["balanced"], "books", str([line for line in status["balance"] if not line["ok"]]))
+        is_suppressed = self.asked.suppression or (self._root / _OWN_LIST).exists()
+        for name in () if is_suppressed else self.asked.sources:
             taken, wanted = status["sources"][name]["curate"]["in"], self.asked.pairs(name)
             whole = ("sources.localized_narratives__coco", "split_sentences") in self.asked.options
             narrated = name == "localized_narratives__coco" and whole
-            _expect(narrated or taken == wanted, "books", f"{name}: curate took {taken} in, of {wanted}")
+            expect(narrated or taken == wanted, "books", f"{name}: curate took {taken} in, of {wanted}")
 
     def _lists(self) -> None:
         told = self._bench.told(functools.partial(claims.listed, str(self._root)))
         self._ever |= {*told["ids"]}
         wanted = self._ever - {*told["ids"]}
-        _expect({*told["withdrawn"]} == wanted, "withdrawn", f"{len(told['withdrawn'])} ids, of {len(wanted)}")
+        expect({*told["withdrawn"]} == wanted, "withdrawn", f"{len(told['withdrawn'])} ids, of {len(wanted)}")
         kept = {*told["urls"]} & {*self.asked.takedown}
-        _expect(not kept, "takedown list", f"{sorted(kept)[:3]} are listed")
+        expect(not kept, "takedown list", f"{sorted(kept)[:3]} are listed")
+        unwanted = {*told["digests"]} & changes.unwanted(self.asked)
+        expect(not unwanted, "evaluation, takedown list", f"{sorted(unwanted)[:3]} are listed")
+        self._scored({*told["ids"]})
         samples = self._bench.told(functools.partial(claims.samples, str(self._root)))
-        _expect(len({tuple(found) for found in samples.values()}) == 1, "formats", "hold different samples")
+        expect(len({tuple(found) for found in samples.values()}) == 1, "formats", "hold different samples")
+
+    def _scored(self, listed: set[str]) -> None:
+        pairs = self._pairs() if self.asked.scores else {}
+        for number, one in enumerate(self.asked.scores):
+            wrong = one.wrong({key: image for key, image in pairs.items() if key in listed})
+            expect(not wrong, "scores", f"{one.keep} of {one.column}, {one.missing} ({number}): {wrong[:3]} are listed")
 
     def _end(self) -> None:
         """Compare with ROOTs that are built from nothing."""
         self._build()
+        if self.asked.suppression:
+            self._apply()
         self._proved()
         self._with_its_fetch()
         self._anew()
 
     def _with_its_fetch(self) -> None:
-        """Build from nothing with the same fetch: everything is equal."""
+        """Build from nothing with the same fetch, and rows that cross the other way: everything is equal."""
+        again = self._copied_fetch()
+        other_way = None if _SHUFFLE in self.asked.options else '"engine"'
+        asked = self.asked.with_options({_SHUFFLE: other_way})
+        config, phase = self._bench.writer.write(asked, again, "again"), self._phase("again")
+        ended = self._bench.pmd("build", str(config), phase=phase)
+        expect(ended.code == 0, "with its fetch", ended.text[-1500:])
+        expect(not self._requests(phase), "with its fetch", f"asks for {sorted(self._requests(phase))[:5]}")
+        ours, theirs = (
+            self._bench.told(functools.partial(claims.claimed, str(where))) for where in (self._root, again)
+        )
+        found = [line for line in claims.differences(ours, theirs) if not self._may_differ(line)]
+        expect(not found, "with its fetch", "; ".join(found[:12]))
+        samples = [self._bench.told(functools.partial(claims.samples, str(where))) for where in (self._root, again)]
+        if self._is_patched:
+            samples = [{form: sorted(of) for form, of in one.items()} for one in samples]
+        expect(samples[0] == samples[1], "with its fetch", "other samples")
+
+    def _copied_fetch(self) -> Path:
+        """Return a new ROOT that has fetched what this one has, and knows what was taken down."""
         again = self._bench.folder / "again"
         for name in ("ledger", "store", "attempts", "hashes", "hosts"):
             if (self._root / "fetch" / name).exists():
                 shutil.copytree(self._root / "fetch" / name, again / "fetch" / name, copy_function=shutil.copy2)
-        for name in ("root.json", "takedown/suppression.json"):
+        for name in ("root.json", _OWN_LIST):
             if (self._root / name).exists():
                 (again / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(self._root / name, again / name)
-        config, phase = self._bench.writer.write(self.asked, again, "again"), self._phase("again")
-        ended = self._bench.pmd("build", str(config), phase=phase)
-        _expect(ended.code == 0, "with its fetch", ended.text[-1500:])
-        _expect(not self._requests(phase), "with its fetch", f"asks for {sorted(self._requests(phase))[:5]}")
-        ours, theirs = (
-            self._bench.told(functools.partial(claims.claimed, str(where))) for where in (self._root, again)
-        )
-        found = claims.differences(ours, theirs)
-        left = tuple(f"curate/source={name} is only in the old" for name in SOURCES if name not in self.asked.sources)
-        found = [line for line in found if not line.startswith(left)]  # so that putting a source back reads nothing
-        if self._is_patched:
-            found = [line for line in found if not line.startswith(("shards/webdataset", "shards/parquet"))]
-        if self._named:
-            found = [line for line in found if not re.match(r"curate/.*: (hash|facts)", line)]
-        _expect(not found, "with its fetch", "; ".join(found[:12]))
-        samples = [self._bench.told(functools.partial(claims.samples, str(where))) for where in (self._root, again)]
-        if self._is_patched:
-            samples = [{form: sorted(of) for form, of in one.items()} for one in samples]
-        _expect(samples[0] == samples[1], "with its fetch", "other samples")
+        return again
+
+    def _may_differ(self, line: str) -> bool:
+        """Return whether a difference is none.
+
+        A source that was taken out stays curated, so that putting it back reads nothing. Shards that a takedown has patched have
+        the places of before. What sources tell of rows that were kept out depends on when they were.
+        """
+        gone = (name for name in situations.SOURCES if name not in self.asked.sources)
+        is_left = line.startswith(tuple(f"curate/source={name} is only in the old" for name in gone))
+        is_patched = self._is_patched and line.startswith(("shards/webdataset", "shards/parquet"))
+        is_suppressed = self.asked.suppression or (self._root / _OWN_LIST).exists()
+        return is_left or is_patched or bool(is_suppressed and re.match(r"curate/.*: (hash|facts)", line))
 
     def _anew(self) -> None:
         """Build from nothing, of a web that gives again what it gave: the ledger says the same of each image."""
@@ -435,26 +584,26 @@ class History:
         places: dict[str, str] = {}
         for key, image in there["images"].items():
             row = there["rows"][key]
-            if row["status"] == "ok" and _is_url(row["location"]):
+            if row["status"] == "ok" and is_url(row["location"]):
                 used = " ".join(route_of(row["location"]))
-                places |= {" ".join(route_of(url)): used for url in image["places"] if _is_url(url)}
+                places |= {" ".join(route_of(url)): used for url in image["places"] if is_url(url)}
         self._web.repeat(places)
         anew = self._bench.folder / "anew"
         self._bench.told(functools.partial(_create, str(anew)))
-        if (self._root / "takedown/suppression.json").exists():
+        if (self._root / _OWN_LIST).exists():
             (anew / "takedown").mkdir()
-            shutil.copy2(self._root / "takedown/suppression.json", anew / "takedown")
+            shutil.copy2(self._root / _OWN_LIST, anew / "takedown")
         config = self._bench.writer.write(self.asked, anew, "anew")
         ended = self._bench.pmd("build", str(config), phase=self._phase("from nothing"))
-        _expect(ended.code == 0, "anew", ended.text[-1500:])
+        expect(ended.code == 0, "anew", ended.text[-1500:])
         fresh = self._bench.told(functools.partial(claims.standing, str(anew)))
-        _expect({*fresh["images"]} == {*there["images"]}, "anew", "other images")
+        expect({*fresh["images"]} == {*there["images"]}, "anew", "other images")
         names = ("status", "sha256", "bytes", "width_px", "height_px")
         for key, image in there["images"].items():
-            if not _is_asked_alike(there["rows"][key], image["places"]):
+            if not holding.is_asked_alike(there["rows"][key], image["places"]):
                 continue
             ours, theirs = ([of[key][name] for name in names] for of in (there["rows"], fresh["rows"]))
-            _expect(ours == theirs, "anew", f"{image['identity']}: {ours}, and from nothing {theirs}")
+            expect(ours == theirs, "anew", f"{image['identity']}: {ours}, and from nothing {theirs}")
 
     # Asking
 
@@ -477,11 +626,11 @@ class History:
     def _ok(self, *words: str, phase: str = "other") -> str:
         ended = self._bench.pmd(*words, phase=phase)
         told = f"ends with {ended.code}: {ended.text[-1500:]}"
-        _expect(ended.code == 0 and not ended.traceback, " ".join(words[: 1 + (words[0] == "takedown")]), told)
+        expect(ended.code == 0 and not ended.traceback, " ".join(words[: 1 + (words[0] == "takedown")]), told)
         return ended.text
 
     def _json(self, *words: str) -> Any:
-        return _parsed(self._ok(*words, "--json"))
+        return holding.parsed(self._ok(*words, "--json"))
 
 
 def _create(root: str) -> None:
@@ -490,38 +639,11 @@ def _create(root: str) -> None:
     roots.create(root, _BITS)
 
 
-def _is_url(place: str | None) -> bool:
-    return place is not None and place.startswith(("http://", "https://"))
-
-
-def _is_asked_alike(row: dict[str, Any], places: Sequence[str]) -> bool:
-    """Return whether an image would be settled so from nothing: of places that are asked first, or are known still.
-
-    What was had from the web is not read again from an archive that came later. A picture that damage took, and that has other
-    bytes now, is `changed` alone where it was had before.
-    """
-    if row["status"] == "ok":
-        return not _is_url(row["location"]) or all(map(_is_url, places))
-    return row["status"] != "changed" and {*(row["tried"] or ())} <= {*places}
-
-
-def _parsed(text: str) -> Any:
-    """Return the JSON that a command has printed after its notes."""
-    start = re.search(r"^[\[{]", text, re.MULTILINE)
-    assert start is not None, text
-    return json.JSONDecoder().raw_decode(text[start.start() :])[0]
-
-
-def _expect(holds: bool, what: str, why: str) -> None:
-    if not holds:
-        raise WrongError(f"{what}: {why}")
-
-
 def tried(bench: Bench, seed: int, steps: Sequence[Step], tell: Callable[[str], None]) -> str | None:
     """Go through a history; return what does not hold."""
     try:
         History(bench, seed).run(steps, tell)
-    except WrongError as error:
+    except holding.WrongError as error:
         return str(error)
     return None
 

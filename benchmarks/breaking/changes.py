@@ -11,9 +11,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from benchmarks.breaking.situations import Situation, Source, rows_of, shuffled, some, world
-from pmd.demo.config import SOURCES
-from pmd.demo.pictures import encoded
+from benchmarks.breaking.situations import OWN, SOURCES, Situation, Source, encoded_of, rows_of, shuffled, some, world
 
 Change = Callable[[Situation, random.Random], Situation]
 
@@ -33,7 +31,15 @@ CHOICES: Final[tuple[tuple[dict[tuple[str, str], str | None], ...], ...]] = (
         {("licence", "image_allow"): '["NOASSERTION", "CC-BY-2.0"]'},
         {("licence", "image_allow"): '["CC-BY-2.0", "CC-BY-SA-2.0", "CC-BY-NC-2.0"]'},
     ),
-    ({("fetch", "store"): None}, {("fetch", "store"): '"original"'}),
+    tuple(
+        {("fetch", "store"): store, ("fetch", "short_side_px"): side, ("fetch", "encode_format"): form}
+        for store, side, form in (
+            (None, None, None),
+            ('"original"', None, None),
+            (None, "128", None),
+            (None, None, '"webp"'),
+        )
+    ),
     ({("fetch", "lanes"): None}, {("fetch", "lanes"): "2"}),
     ({("dedupe", "near"): None}, {("dedupe", "near"): '"keep"'}, {("dedupe", "near"): '"merge"'}),
     ({("dedupe", "near_distance"): None}, {("dedupe", "near_distance"): "8"}),
@@ -76,6 +82,10 @@ CHOICES: Final[tuple[tuple[dict[tuple[str, str], str | None], ...], ...]] = (
     ({("sources.wit", "languages"): None}, {("sources.wit", "languages"): '["en", "de", "fr"]'}),
     ({("sources.yfcc100m", "detector"): None}, {("sources.yfcc100m", "detector"): '"any"'}),
     ({("sources.yfcc100m", "caption_fields"): None}, {("sources.yfcc100m", "caption_fields"): '"title"'}),
+    ({("sources.yfcc100m", "min_words"): None}, {("sources.yfcc100m", "min_words"): "4"}),
+    ({("sources.yfcc100m", "exclude_videos"): None}, {("sources.yfcc100m", "exclude_videos"): "false"}),
+    ({("sources.wit", "drop_non_ascii"): None}, {("sources.wit", "drop_non_ascii"): "true"}),
+    ({("sources.visual_genome", "exclude_karpathy"): None}, {("sources.visual_genome", "exclude_karpathy"): '"none"'}),
     (
         {("sources.coco", "exclude_karpathy"): None},
         {("sources.coco", "exclude_karpathy"): '"none"'},
@@ -85,6 +95,33 @@ CHOICES: Final[tuple[tuple[dict[tuple[str, str], str | None], ...], ...]] = (
         {("sources.localized_narratives__coco", "split_sentences"): None},
         {("sources.localized_narratives__coco", "split_sentences"): "false"},
     ),
+    *(
+        ({(f"sources.{name}", "images"): None}, {(f"sources.{name}", "images"): "[]"})
+        for name in ("coco", "localized_narratives__coco", "localized_narratives__ADE20k")
+    ),
+    (
+        {(f"sources.{OWN}", "image_licence"): None},
+        {(f"sources.{OWN}", "image_licence"): '"CC0-1.0"'},
+        {(f"sources.{OWN}", "image_licence"): '"CC-BY-2.0"'},
+        {(f"sources.{OWN}", "image_licence"): '"LicenseRef-mine"'},
+    ),
+    ({(f"sources.{OWN}", "text_licence"): None}, {(f"sources.{OWN}", "text_licence"): '"CC0-1.0"'}),
+    (
+        {(f"sources.{OWN}", "redistribute"): None},
+        {(f"sources.{OWN}", "redistribute"): '"text"'},
+        {(f"sources.{OWN}", "redistribute"): '"ids"'},
+    ),
+    ({("card", "title"): None}, {("card", "title"): '"Another"'}),
+    ({("card", "version"): None}, {("card", "version"): '"1.1.0"'}),
+)
+
+#: How work is done, which is nothing to what comes out: no stage is to run for it.
+MANNERS: Final[tuple[tuple[dict[tuple[str, str], str | None], ...], ...]] = (
+    ({("", "contact"): None}, {("", "contact"): '"mailto:others@example.org"'}),
+    ({("fetch", "timeout_s"): None}, {("fetch", "timeout_s"): "20.0"}),
+    ({("fetch", "concurrency"): None}, {("fetch", "concurrency"): "5"}),
+    ({("fetch", "per_host"): None}, {("fetch", "per_host"): "{ requests_per_s = 3000, connections = 2 }"}),
+    ({("engine", "shuffle"): None}, {("engine", "shuffle"): '"engine"'}),
 )
 
 
@@ -149,7 +186,15 @@ def option(asked: Situation, chance: random.Random) -> Situation:
         for values in CHOICES
         if all(not table.startswith("sources.") or table[8:] in asked.sources for table, _ in values[0])
     ]
-    values = chance.choice(fitting)
+    return _another(asked, chance, chance.choice(fitting))
+
+
+def manner(asked: Situation, chance: random.Random) -> Situation:
+    """Change how work is done."""
+    return _another(asked, chance, chance.choice(MANNERS))
+
+
+def _another(asked: Situation, chance: random.Random, values: Sequence[dict[tuple[str, str], str | None]]) -> Situation:
     others = [value for value in values if asked.with_options(value) != asked]
     return asked.with_options(chance.choice(others))
 
@@ -171,27 +216,37 @@ def takedown_line(asked: Situation, chance: random.Random) -> Situation:
 
 
 def evaluation(asked: Situation, chance: random.Random) -> Situation:
-    """Give a list of evaluation images, or none."""
-    if asked.evaluation:
-        return dataclasses.replace(asked, evaluation=())
-    digests = [line for _ in range(3) for line in _named(asked, chance) if line.startswith("sha256:")]
-    return dataclasses.replace(asked, evaluation=tuple(sorted({*digests})))
+    """Give evaluation images, as a list of digests or as files, or none."""
+    if asked.evaluation or asked.evaluated:
+        return dataclasses.replace(asked, evaluation=(), evaluated=())
+    names = sorted({name for _ in range(3) if world().images[name := _shown(asked, chance)].picture})
+    if chance.random() < 0.5:
+        return dataclasses.replace(asked, evaluated=tuple(names))
+    return dataclasses.replace(asked, evaluation=tuple(sorted(map(_digest, names))))
+
+
+def unwanted(asked: Situation) -> set[str]:
+    """Return the digests of pictures that no list may have."""
+    lines = {*asked.takedown, *asked.evaluation, *map(_digest, asked.evaluated)}
+    return {line.removeprefix("sha256:") for line in lines if line.startswith("sha256:")}
+
+
+def _shown(asked: Situation, chance: random.Random) -> str:
+    """Return an image of a source."""
+    source = chance.choice(sorted(asked.sources))
+    outcomes = (outcome for number in asked.sources[source].rows for outcome in rows_of(source)[number].outcomes)
+    return chance.choice(sorted({outcome.image for outcome in outcomes if outcome.image}))
+
+
+def _digest(name: str) -> str:
+    return f"sha256:{hashlib.sha256(encoded_of(name)).hexdigest()}"
 
 
 def _named(asked: Situation, chance: random.Random) -> Sequence[str]:
     """Return how a drawn image of a source can be named: by an address, and by the digest of what is there."""
-    source = chance.choice(sorted(asked.sources))
-    kept = sorted(
-        {
-            outcome.image
-            for number in asked.sources[source].rows
-            for outcome in rows_of(source)[number].outcomes
-            if outcome.image
-        }
-    )
-    image = world().images[chance.choice(kept)]
-    digest = [] if image.picture is None else [f"sha256:{hashlib.sha256(encoded(image.picture)).hexdigest()}"]
-    return [*image.urls[:1], *digest]
+    name = _shown(asked, chance)
+    image = world().images[name]
+    return [*image.urls[:1], *([] if image.picture is None else [_digest(name)])]
 
 
 def person_or_place(asked: Situation, chance: random.Random) -> str:

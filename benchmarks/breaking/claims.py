@@ -67,11 +67,11 @@ def standing(root: str) -> dict[str, Any]:
 
 
 def listed(root: str) -> dict[str, Any]:
-    """Return the ids that the release lists, the ids that it says have left, and the addresses of the lists."""
+    """Return the ids that the release lists, those that it says have left, and the addresses and digests in the lists."""
     rows = [
         row
         for path in sorted(Path(root).glob("release/source=*/*.parquet"))
-        for row in pq.ParquetFile(path).read(columns=["pair_id", "image_url"]).to_pylist()
+        for row in pq.ParquetFile(path).read(columns=["pair_id", "image_url", "sha256"]).to_pylist()
     ]
     withdrawn = Path(root) / "release/withdrawn.parquet"
     gone = pq.ParquetFile(withdrawn).read()["pair_id"].to_pylist() if withdrawn.exists() else []
@@ -79,6 +79,16 @@ def listed(root: str) -> dict[str, Any]:
         "ids": sorted(row["pair_id"] for row in rows),
         "withdrawn": sorted(gone),
         "urls": sorted({row["image_url"] for row in rows if row["image_url"]}),
+        "digests": sorted({row["sha256"] for row in rows if row["sha256"]}),
+    }
+
+
+def pairs(root: str) -> dict[str, str]:
+    """Return pair → image, as curate has them: of sources that were taken out, too."""
+    return {
+        row["pair_id"].hex(): row["image_id"].hex()
+        for path in sorted(Path(root).glob("curate/source=*/pairs/*.parquet"))
+        for row in pq.ParquetFile(path).read(columns=["pair_id", "image_id"]).to_pylist()
     }
 
 

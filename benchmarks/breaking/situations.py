@@ -5,8 +5,10 @@ A situation is written as a person would have it: annotation files in upstream's
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import functools
+import io
 import json
 import random
 import shutil
@@ -16,16 +18,26 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.breaking.changing import SLOW
-from pmd.demo import files
+from benchmarks.breaking.given import Attributes, Scores
+from pmd.demo import config, files
 from pmd.demo.annotations import write_annotations
-from pmd.demo.config import SOURCES
+from pmd.demo.pictures import encoded
 from pmd.demo.rows import build_world
 from pmd.demo.web import route_of
-from pmd.demo.world import Row, World
+from pmd.demo.world import Outcome, Row, World
 from pmd.schema.statuses import TRANSIENT
 
 #: (table, key) → the value as TOML has it; a table of sources is "sources.NAME", and "" what stands at the top.
 Options = Mapping[tuple[str, str], str]
+#: Pairs of the user's own, of pictures that the demo's web has; every so many of them. Other sources have the same pictures.
+OWN: Final = "my_pairs"
+_OWN_FILE: Final = "my_pairs.csv"
+_EACH_OWN: Final = 7
+#: All that may be built.
+SOURCES: Final = (*config.SOURCES, OWN)
+#: Folders of a writer: suppression lists of other ROOTs, and pictures that a model is evaluated on.
+LISTS: Final = "lists"
+_EVALUATED: Final = "evaluated"
 #: Sources whose rows of one image stand together: they are moved and cut by image.
 _BY_IMAGE: Final = "visual_genome"
 _FEWEST: Final = 3
@@ -49,7 +61,18 @@ def world() -> World:
 @functools.cache
 def rows_of(source: str) -> tuple[Row, ...]:
     """Return all rows of a source."""
-    return tuple(row for row in world().rows if row.source == source)
+    return _own_rows() if source == OWN else tuple(row for row in world().rows if row.source == source)
+
+
+def _own_rows() -> tuple[Row, ...]:
+    """Return pairs of the user's own: pictures that other sources show too, by the last of their addresses."""
+    shown = {outcome.image for row in world().rows for outcome in row.outcomes if outcome.image}
+    named = [world().images[name] for name in sorted(shown) if world().images[name].urls]
+    found = []
+    for number, image in enumerate(named[::_EACH_OWN]):
+        text = f"Picture {number} of my own, as it hangs on my wall"
+        found.append(Row(OWN, _OWN_FILE, (image.urls[-1], text), (Outcome(image.name, text=text),)))
+    return tuple(found)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,12 +99,20 @@ class Situation:
         options: Of all tables; what is not in it is at its default.
         takedown: Lines of the takedown list.
         evaluation: Lines of the list of evaluation images.
+        evaluated: Evaluation images that are given as files, by their names in the demo.
+        scores: Filters by scores of the user's own.
+        attributes: What the user knows of images or pairs, for the audit.
+        suppression: Suppression lists of other ROOTs, from the writer's folder.
     """
 
     sources: Mapping[str, Source]
     options: Options = dataclasses.field(default_factory=dict)
     takedown: tuple[str, ...] = ()
     evaluation: tuple[str, ...] = ()
+    evaluated: tuple[str, ...] = ()
+    scores: tuple[Scores, ...] = ()
+    attributes: tuple[Attributes, ...] = ()
+    suppression: tuple[str, ...] = ()
 
     def with_source(self, name: str, source: Source | None) -> Situation:
         """Return it with a source as it is now, or without it."""
@@ -131,41 +162,80 @@ class Writer:
 
     def write(self, asked: Situation, root: Path, name: str = "pmd") -> Path:
         """Write a situation; return the configuration."""
-        tables: dict[str, list[str]] = {"": []}
+        tables: dict[str, dict[str, str]] = {"": {"root": f'"{root}"', "contact": '"mailto:benchmarks@example.org"'}}
         for source in sorted(asked.sources):
             tables[f"sources.{source}"] = self._source(source, asked.sources[source])
-        tables |= {"fetch": self._fetch(), "dedupe": [], "shard": []}
-        for key, lines in (("takedown", asked.takedown), ("evaluation", asked.evaluation)):
-            if lines:
-                _write(self.folder / f"{key}.txt", "\n".join(lines).encode() + b"\n")
-                table = "" if key == "takedown" else "dedupe"
-                tables[table].append(f'{key} = ["{key}.txt"]')
-        for (table, key), value in sorted(asked.options.items()):
+        tables |= {"fetch": self._fetch(), "dedupe": {}, "shard": {}, "audit": {}}
+        for (table, key), paths in self._lists(asked).items():
+            tables[table] |= {key: json.dumps(paths)} if paths else {}
+        for (table, key), value in asked.options.items():
             if not table.startswith("sources.") or table in tables:
-                tables.setdefault(table, []).append(f"{key} = {value}")
-        top = [f'root = "{root}"', 'contact = "mailto:benchmarks@example.org"', *tables.pop("")]
-        text = "\n".join([*top, *(line for table, lines in tables.items() for line in (f"[{table}]", *lines)), ""])
+                tables.setdefault(table, {})[key] = value
+        heads = {"": []} | {table: [f"[{table}]"] for table in tables if table}
+        lines = [line for table, keys in tables.items() for line in (*heads[table], *_set(keys))]
         path = self.folder / f"{name}.toml"
-        path.write_text(text, encoding="utf-8")
+        path.write_text("\n".join([*lines, *self._scores(asked.scores), ""]), encoding="utf-8")
         return path
 
-    def _fetch(self) -> list[str]:
-        plain, tls = self._addresses
-        return [
-            "per_host = { requests_per_s = 5000, connections = 8 }",
-            "retries = 0",
-            "max_bytes = 8388608",
-            "min_side_px = 16",
-            f'resolve = {{ "*:80" = "{plain}", "*:443" = "{tls}" }}',
-            'allow_addresses = ["127.0.0.1/32"]',
-            'ca_file = "ca.pem"',
-        ]
+    def keep_list(self, path: Path) -> str:
+        """Keep a suppression list as it stands now; return its name for a situation."""
+        (self.folder / LISTS).mkdir(exist_ok=True)
+        name = f"{LISTS}/{len(list((self.folder / LISTS).iterdir()))}.json"
+        shutil.copyfile(path, self.folder / name)
+        return name
 
-    def _source(self, name: str, source: Source) -> list[str]:
-        _, archives, karpathy = SOURCES[name]
-        lines = [f"annotations = {json.dumps(self._annotations(name, source))}"]
-        lines += [f"images = {json.dumps([*archives])}"] if archives else []
-        return lines + ([f'karpathy = "{files.KARPATHY_FILE}"'] if karpathy else [])
+    def _lists(self, asked: Situation) -> dict[tuple[str, str], list[str]]:
+        """Write all files that a situation names, but those of sources; return where they stand in the configuration."""
+        named: dict[tuple[str, str], list[str]] = {("", "suppression"): [*asked.suppression]}
+        for table, key, lines in (("", "takedown", asked.takedown), ("dedupe", "evaluation", asked.evaluation)):
+            named[table, key] = [f"{key}.txt"] if lines else []
+            for path in named[table, key]:
+                _write(self.folder / path, "\n".join(lines).encode() + b"\n")
+        named["dedupe", "evaluation"] += self._evaluated(asked.evaluated)
+        named["audit", "attributes"] = [f"attributes-{number}.parquet" for number in range(len(asked.attributes))]
+        for path, one in zip(named["audit", "attributes"], asked.attributes, strict=True):
+            _write(self.folder / path, one.content())
+        return named
+
+    def _evaluated(self, names: Sequence[str]) -> list[str]:
+        """Write evaluation images into a folder that has no others."""
+        wanted = {self.folder / _EVALUATED / f"{name}.bin": name for name in names}
+        for path in {*(self.folder / _EVALUATED).glob("*")} - {*wanted}:
+            path.unlink()
+        for path, name in wanted.items():
+            _write(path, encoded_of(name))
+        return [_EVALUATED] if names else []
+
+    def _scores(self, scores: Sequence[Scores]) -> list[str]:
+        lines = []
+        for number, one in enumerate(scores):
+            path = f"scores-{number}.parquet"
+            _write(self.folder / path, one.content())
+            lines += [
+                "[[scores]]",
+                *_set({"file": f'"{path}"', "keep": f'"{one.keep}"', "missing": f'"{one.missing}"'}),
+            ]
+        return lines
+
+    def _fetch(self) -> dict[str, str]:
+        plain, tls = self._addresses
+        return {
+            "per_host": "{ requests_per_s = 5000, connections = 8 }",
+            "retries": "0",
+            "max_bytes": "8388608",
+            "min_side_px": "16",
+            "resolve": f'{{ "*:80" = "{plain}", "*:443" = "{tls}" }}',
+            "allow_addresses": '["127.0.0.1/32"]',
+            "ca_file": '"ca.pem"',
+        }
+
+    def _source(self, name: str, source: Source) -> dict[str, str]:
+        told = {"annotations": json.dumps(self._annotations(name, source))}
+        if name == OWN:
+            return told | {"reader": '"url_text"'}
+        _, archives, karpathy = config.SOURCES[name]
+        told |= {"images": json.dumps([*archives])} if archives else {}
+        return told | ({"karpathy": f'"{files.KARPATHY_FILE}"'} if karpathy else {})
 
     def _annotations(self, name: str, source: Source) -> list[str]:
         """Write a source's files; return their paths, from the configuration."""
@@ -198,6 +268,10 @@ def _cut(name: str, source: Source) -> list[tuple[Row, ...]]:
 
 def _contents(name: str, rows: Sequence[Row]) -> dict[str, bytes]:
     """Return path in the demo's folder → content, of the files that hold some rows of a source."""
+    if name == OWN:
+        table = io.StringIO()
+        csv.writer(table).writerows([("url", "text"), *(row.record for row in rows)])
+        return {_OWN_FILE: table.getvalue().encode()}
     own = {row.file.partition("!/")[0] for row in rows}
     # The demo's writers want a row of each file; those of others are thrown away.
     others = {row.file.partition("!/")[0]: row for row in world().rows}
@@ -210,6 +284,17 @@ def _contents(name: str, rows: Sequence[Row]) -> dict[str, bytes]:
         return {path: (Path(folder) / path).read_bytes() for path in sorted(wanted)}
 
 
+def encoded_of(name: str) -> bytes:
+    """Return the file of an image's picture."""
+    picture = world().images[name].picture
+    assert picture is not None, name
+    return encoded(picture)
+
+
+def _set(keys: Mapping[str, str]) -> list[str]:
+    return [f"{key} = {value}" for key, value in sorted(keys.items())]
+
+
 def _write(path: Path, content: bytes) -> None:
     """Write a file where another stands: stages know their inputs by size and time."""
     if not path.exists() or path.read_bytes() != content:
@@ -219,7 +304,8 @@ def _write(path: Path, content: bytes) -> None:
 
 def forget(folder: Path) -> None:
     """Remove what situations have written into a folder, but not what is fixed."""
-    shutil.rmtree(folder / "editions", ignore_errors=True)
+    for name in ("editions", LISTS, _EVALUATED):
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def described(asked: Situation) -> dict[str, Any]:
@@ -228,5 +314,5 @@ def described(asked: Situation) -> dict[str, Any]:
         "sources": {name: f"{len(one.rows)} rows in {one.pieces}" for name, one in sorted(asked.sources.items())},
         "options": {f"{table}.{key}": value for (table, key), value in sorted(asked.options.items())},
         "takedown": list(asked.takedown),
-        "evaluation": len(asked.evaluation),
+        "evaluation": len(asked.evaluation) + len(asked.evaluated),
     }

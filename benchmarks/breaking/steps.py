@@ -18,8 +18,17 @@ _STEP: Final = (
     "pictures appear",
     "tried anew",
     "a look",
+    "scores",
+    "attributes",
+    "another's list",
+    "no other's list",
+    "moved",
+    "another manner",
+    "stage by stage",
+    "sheets",
+    "the clock",
 )
-_WEIGHTS: Final = (14, 2, 1, 1, 2, 2, 1, 1, 2)
+_WEIGHTS: Final = (14, 2, 1, 1, 2, 2, 1, 1, 2, 2, 1, 1, 1, 1, 1, 2, 1, 1)
 #: Of builds so many are killed.
 _KILLED: Final = 0.25
 
