@@ -121,7 +121,8 @@ WORDS = (
     "https://a.example/1.jpg, 2019-01-02", "https://a.example/1.jpg,", "https://a.example/1.jpg?a,b", "https://a.example/a,b.jpg",
     "https://a.example/1.jpg # mine", "https://a.example/1.jpg\tmine", "https://a.example/a;b=c",
     "https://flickr.com/photos/x/ 1", "https://a.example/1.png”", "https://a.example/1.webp, Müller", "red_caps/a\tb",
-    "https://www.bing.com/th?id=OIP.x", "https://images.google.com/images?q=tbn:ANd9", "https://www.google.com/images/logo.png", "https://imgur.com/a/AbCdE",
+    "https://www.bing.com/th?id=OIP.x", "https://images.google.com/images?q=tbn:ANd9", "https://www.google.com/images/logo.png",
+    "https://imgur.com/a/AbCdE",
 )  # fmt: skip
 
 
