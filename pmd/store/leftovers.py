@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from pmd import flow
 from pmd.errors import PmdError
 from pmd.store import commits, lock, register, storage, versions, written
 from pmd.store.commits import STAGE_FILE, Check
@@ -17,7 +18,7 @@ from pmd.store.register import Register
 from pmd.store.versions import Listed
 
 
-def remove(root: str, epoch: int, check: Check) -> None:
+def remove(root: str, epoch: int, check: Check, *, waves: bool = True) -> None:
     """Remove all files that runs write and that no commit lists; only for who holds ROOT's lock, before its workers start.
 
     Where a commit cannot be read, nobody knows what it lists: then nothing is removed, and `pmd verify` tells of it.
@@ -26,6 +27,7 @@ def remove(root: str, epoch: int, check: Check) -> None:
         root: ROOT.
         epoch: The holder's.
         check: Raises where the lock is no longer held.
+        waves: Also what a wave has drawn and been answered that has not come to its end; else the next refresh goes on with it.
     """
     try:
         known = register.read(root)
@@ -37,9 +39,17 @@ def remove(root: str, epoch: int, check: Check) -> None:
     except PmdError:
         return
     left = [name for name in names if not name.endswith(STAGE_FILE) and written.home(name) is not None]
+    if not waves:
+        ended = {name.removesuffix(f"/{STAGE_FILE}") for name in names if name.endswith(f"/{STAGE_FILE}")}
+        left = [name for name in left if not _is_of_open_wave(name, ended)]
     commits.remove([storage.join(root, name) for name in left if name not in listed], check)
     for top in sorted({name.partition("/")[0] for name in left if "/" in name}):
         storage.remove_empty(storage.join(root, top))
+
+
+def _is_of_open_wave(name: str, ended: Collection[str]) -> bool:
+    folder, _, file = name.rpartition("/")
+    return flow.WAVES.holds(folder) and folder not in ended and not file.startswith(storage.TEMPORARY)
 
 
 def _own(names: Sequence[str]) -> list[str]:

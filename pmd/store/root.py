@@ -391,7 +391,7 @@ def writer(root: str, command: str, config: str | None = None) -> Iterator[Lock]
         if not held.before.ended:
             _note(held)
         if not held.before.ended or held.before.cut_short:
-            leftovers.remove(root, held.epoch, held.check)
+            leftovers.remove(root, held.epoch, held.check, waves=False)
             leftovers.take_back_uploads(root, WORK)
         _sweep_work(root, held.epoch - 1)
         stack.callback(_sweep_work, root, held.epoch)

@@ -94,6 +94,19 @@ def test_nothing_is_removed_where_a_commit_cannot_be_read(tmp_path: Path) -> Non
     assert names(where) == before - {"audit/_stage.json"}
 
 
+def test_a_wave_that_was_killed_is_gone_on_with_and_goes_with_a_takedown(tmp_path: Path) -> None:
+    """Else the next refresh would ask again for all that was answered; and what is drawn names images."""
+    where = str(tmp_path)
+    killed(where)
+    wave = {f"refresh/wave=2026-02-01/{name}" for name in (f"drawn-{'0' * 16}.parquet", f"asked-{'0' * 32}.json")}
+    for name in (*wave, f"refresh/wave=2026-02-01/{TEMPORARY}"):
+        storage.put(storage.join(where, name), b"of a wave")
+    with root.writer(where, "pmd build"):
+        assert names(where) == KEPT | wave
+    leftovers.remove(where, 2**40, lambda: None)
+    assert names(where) == KEPT
+
+
 @pytest.mark.parametrize("call", [2, 3, 4])
 def test_who_tries_a_storage_while_another_begins_there_finds_nothing_wrong_with_it(
     call: int, monkeypatch: pytest.MonkeyPatch
