@@ -304,7 +304,7 @@ def test_a_placeholder_stays_one_when_takedowns_have_left_few_of_it(
     tiny: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of ten strangers one has asked: the next of the nine takes no other along, whoever reads the list then."""
-    monkeypatch.setattr(matching, "_MANY", 2)
+    monkeypatch.setattr(copies, "_MANY", 2)
     first = matched(tiny, tiny_root.C1)
     (digest,) = first.shared
     assert first.values["shared"] == {digest}
