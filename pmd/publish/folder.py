@@ -62,8 +62,7 @@ _REPLACED: Final = "withdrawn_before"
 
 #: Raised when the files would be written otherwise of the same lists. 7: find.html names the lists whose index it loads, and the
 #: card writes no small share as 0.0%, and says of what shares are, and what a `pair_id` takes out. 8: build.json tells by which
-#: rules each source was read;
-#: find.html knows links of Outlook's, pages of many pictures, and what is more than one address.
+#: rules each source was read; find.html knows links of Outlook's, pages of many pictures, and what is more than one address.
 FORMAT: Final = 8
 
 
