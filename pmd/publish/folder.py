@@ -62,8 +62,7 @@ _REPLACED: Final = "withdrawn_before"
 
 #: Raised when the files would be written otherwise of the same lists. 7: find.html names the lists whose index it loads, and the
 #: card writes no small share as 0.0%, and says of what shares are, and what a `pair_id` takes out. 8: build.json tells by which
-#: rules each source was read;
-#: find.html knows links of Outlook's, pages of many pictures, and what is more than one address.
+#: rules each source was read; find.html knows links of Outlook's, pages of many pictures, and what is more than one address.
 FORMAT: Final = 8
 
 
@@ -188,7 +187,7 @@ def _is_whole(folder: str, names: set[str], lists: Mapping[str, Commit], *, has_
     )
 
 
-def contents(config: Config, lists: Mapping[str, Commit], standing: Standing | None = None) -> dict[str, bytes]:
+def contents(config: Config, lists: Mapping[str, Commit], standing: Standing) -> dict[str, bytes]:
     """Return name → content of the files, but for the checksums: of the same lists and options the same bytes."""
     # Late: they bring scipy, and every build reads this module in, also one that has nothing to write.
     from pmd.publish import measured
@@ -301,18 +300,13 @@ def _before(folder: str) -> dict[str, Any]:
 
 
 def _made_of(config: Config, lists: Mapping[str, Commit], standing: Standing) -> str:
-    audit = standing.commit(root.audit_folder(config.root))
     return commits.options_hash(
         {
             "format": FORMAT,
-            "pmd": __version__,
             "card": as_json(config.card),
-            "lists": {name: commit.digest() for name, commit in lists.items()},
-            "read": repeating.read(lists, standing),
-            "audit": None if audit is None else audit.digest(),
+            "build": repeating.describe(config, lists, standing),
             "ledger": standing.generations.digest,
             "waves": {date: commit.digest() for date, commit in waves.committed(config.root).items()},
-            "configuration": repeating.configuration(config),
         }
     )
 

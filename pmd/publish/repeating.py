@@ -17,7 +17,7 @@ from pmd.config import Config
 from pmd.config.tables import TABLES
 from pmd.curate import needs
 from pmd.sources.contract import NamesFiles
-from pmd.store import commits, root, storage
+from pmd.store import root, storage
 from pmd.store.commits import Commit
 from pmd.store.standing import Standing
 
@@ -42,7 +42,7 @@ _VERSIONS: Final = ("pmd", "python", "beam", "pyarrow")
 _FORMAT: Final = "format"
 
 
-def describe(config: Config, lists: Mapping[str, Commit], standing: Standing | None = None) -> dict[str, Any]:
+def describe(config: Config, lists: Mapping[str, Commit], standing: Standing) -> dict[str, Any]:
     """Return build.json: ``pmd``, ``versions`` by stage, ``configuration``, ``inputs`` by source, ``commits``.
 
     The versions of what is done source by source are by source: two builds have read one by the same rules where the format of
@@ -51,9 +51,9 @@ def describe(config: Config, lists: Mapping[str, Commit], standing: Standing | N
     Args:
         config: The configuration.
         lists: The commits of the lists, by source.
-        standing: What stands under its ROOT; by default it is looked up.
+        standing: What stands under its ROOT.
     """
-    stages, curated = _committed(config), read(lists, standing or Standing(config.root))
+    stages, curated = _committed(standing), _read(lists, standing)
     return {
         "pmd": __version__,
         "versions": {
@@ -70,7 +70,7 @@ def describe(config: Config, lists: Mapping[str, Commit], standing: Standing | N
     }
 
 
-def read(sources: Iterable[str], standing: Standing) -> dict[str, dict[str, Any]]:
+def _read(sources: Iterable[str], standing: Standing) -> dict[str, dict[str, Any]]:
     """Return by source how it was read: by which ``versions``, and from which ``inputs``."""
     found = {name: standing.commit(root.curate_folder(standing.root, name)) for name in sources}
     return {
@@ -136,10 +136,10 @@ def _inputs(commit: Commit) -> list[dict[str, str]]:
     return [{"name": name, **({"sha256": digest} if digest else {})} for name, digest in named]
 
 
-def _committed(config: Config) -> dict[str, Commit]:
+def _committed(standing: Standing) -> dict[str, Commit]:
     """Return the commits of the stages that work on all sources at once, by stage, as far as they stand."""
     found = {
-        stage.name: commits.read(storage.join(config.root, stage.books.at()))
+        stage.name: standing.commit(storage.join(standing.root, stage.books.at()))
         for stage in flow.STAGES
         if stage.unit == "whole"
     }

@@ -199,7 +199,7 @@ _NUMBERED: Final = re.compile(r"(?:^|[/_])([0-9]{12})\.jpg$")
 #: What names an image record's picture, and what COCO's names have in them.
 _NAMING: Final = ("file_name", "coco_url")
 _COCO_PICTURE: Final = re.compile(
-    r"(?:^|/)(?:COCO_(?:train|val|test)20[0-9]{2}_)?[0-9]{12}\.jpg$|^https?://(?:www\.|images\.)?(?:mscoco|cocodataset)\.org/"
+    rf"{_COCO_FILE.pattern}|^https?://(?:www\.|images\.)?(?:mscoco|cocodataset)\.org/"
     r"|(?:^|/)[0-9]{1,6}\.[a-z]+$"  # no id of COCO's has more than six digits
 )
 

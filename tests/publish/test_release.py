@@ -241,6 +241,20 @@ def test_it_tells_by_which_rules_each_source_was_read(mine: Config) -> None:
     assert not folder.write(mine)
 
 
+def test_what_it_tells_of_a_stage_is_of_the_commit_that_stands(mine: Config) -> None:
+    """A stage may have been run anew by other rules, and the lists have come out the same."""
+    folder.write(mine)
+    at = storage.join(mine.root, flow.IMAGES.books.at())
+    commit = commits.read(at)
+    assert commit is not None
+    run = {**commit.run, "options": {**commit.run["options"], "format": 10**6}}
+    commits.claim(at, commit.run[commits.EPOCH])
+    commits.write(at, dataclasses.replace(commit, run=run))
+    assert folder.write(mine)
+    assert json.loads((released(mine) / "build.json").read_text())["versions"]["images"]["format"] == 10**6
+    assert not folder.write(mine)
+
+
 def test_a_card_that_somebody_changed_stays_and_what_is_no_list_of_ours(mine: Config) -> None:
     folder.write(mine)
     where = released(mine)

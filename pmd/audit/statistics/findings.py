@@ -45,7 +45,7 @@ _NEAR: Final = 1.001
 
 @dataclasses.dataclass(frozen=True)
 class Judged:
-    """A test among the tests of its section.
+    """A test among the tests of its family.
 
     Attributes:
         p: The chance of so large an effect or a larger, were the true one no more than δ; None where the test was refused.
