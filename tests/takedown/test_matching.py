@@ -309,7 +309,7 @@ def test_a_placeholder_stays_one_when_takedowns_have_left_few_of_it(
     (digest,) = first.shared
     assert first.values["shared"] == {digest}
     own = lists.new().with_values(first.values)
-    monkeypatch.setattr(matching, "_MANY", 10)
+    monkeypatch.setattr(copies, "_MANY", 10)
     assert matched(tiny, tiny_root.C1).images >= {C1, C2}
 
     def again(standing: lists.List, *said: str) -> matching.Matched:
