@@ -304,12 +304,12 @@ def test_a_placeholder_stays_one_when_takedowns_have_left_few_of_it(
     tiny: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of ten strangers one has asked: the next of the nine takes no other along, whoever reads the list then."""
-    monkeypatch.setattr(matching, "_MANY", 2)
+    monkeypatch.setattr(copies, "_MANY", 2)
     first = matched(tiny, tiny_root.C1)
     (digest,) = first.shared
     assert first.values["shared"] == {digest}
     own = lists.new().with_values(first.values)
-    monkeypatch.setattr(matching, "_MANY", 10)
+    monkeypatch.setattr(copies, "_MANY", 10)
     assert matched(tiny, tiny_root.C1).images >= {C1, C2}
 
     def again(standing: lists.List, *said: str) -> matching.Matched:
