@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+from pmd import flow
 from pmd.errors import PmdError
 from pmd.store import commits, lock, register, storage, versions, written
 from pmd.store.commits import STAGE_FILE, Check
@@ -20,7 +21,8 @@ from pmd.store.versions import Listed
 def remove(root: str, epoch: int, check: Check) -> None:
     """Remove all files that runs write and that no commit lists; only for who holds ROOT's lock, before its workers start.
 
-    Where a commit cannot be read, nobody knows what it lists: then nothing is removed, and `pmd verify` tells of it.
+    What a wave has drawn and had answered stays until the wave is committed: `pmd refresh` goes on with it. Where a commit cannot
+    be read, nobody knows what it lists: then nothing is removed, and `pmd verify` tells of it.
 
     Args:
         root: ROOT.
@@ -37,9 +39,19 @@ def remove(root: str, epoch: int, check: Check) -> None:
     except PmdError:
         return
     left = [name for name in names if not name.endswith(STAGE_FILE) and written.home(name) is not None]
-    commits.remove([storage.join(root, name) for name in left if name not in listed], check)
+    staying = listed.union(_of_begun_waves(left, listed))
+    commits.remove([storage.join(root, name) for name in left if name not in staying], check)
     for top in sorted({name.partition("/")[0] for name in left if "/" in name}):
         storage.remove_empty(storage.join(root, top))
+
+
+def _of_begun_waves(names: Iterable[str], listed: Collection[str]) -> Iterator[str]:
+    """Yield those of some files that are of waves which have not come to their end: nothing of these is committed."""
+    ended = {posixpath.dirname(name) for name in listed}
+    for name in names:
+        folder = posixpath.dirname(name)
+        if flow.WAVES.holds(folder) and folder not in ended and not written.is_temporary(name):
+            yield name
 
 
 def _own(names: Sequence[str]) -> list[str]:
