@@ -11,7 +11,7 @@ from typing import Any, Final
 #: Tells a process in its environment by how many days its clock is ahead.
 AHEAD: Final = "PMD_BREAKING_CLOCK"
 #: Whoever asks for the time.
-_ASKING: Final = ("pmd.fetch.lane.engine", "pmd.store.lock", "pmd.cli.stages", "pmd.cli.beside", "pipelines.takedown")
+_ASKING: Final = ("pmd.fetch.clock", "pmd.store.lock", "pmd.cli.stages", "pmd.cli.beside", "pipelines.takedown")
 
 
 def heed() -> None:

@@ -354,8 +354,9 @@ def write_if_absent(folder: str, commit: Commit) -> bool:
 
 
 def _refuse_unclaimed(folder: str, standing: Commit | None, epoch: int) -> None:
-    if epoch and (standing is None or standing.epoch != epoch):
-        raise superseded(storage.join(folder, STAGE_FILE), standing.epoch if standing is not None else None, epoch)
+    claimed = None if standing is None or standing.run.get(LET_GO) else standing.epoch
+    if epoch and claimed != epoch:
+        raise superseded(storage.join(folder, STAGE_FILE), claimed, epoch)
 
 
 def unclaim(folder: str, epoch: int) -> None:

@@ -195,8 +195,16 @@ def from_bytes(content: bytes, where: str) -> List:
     """
     try:
         raw: dict[str, Any] = orjson.loads(content)
-        if raw["format"] != FORMAT or raw["version"] != VERSION or not {*raw["entries"]} <= {*KINDS}:
+        if raw["format"] != FORMAT or raw["version"] != VERSION:
             raise ValueError
+        if not {*raw["entries"]} <= {*KINDS}:
+            raise InputError(
+                "a suppression list of a later version of pmd",
+                where=where,
+                expected=f"entries of the kinds that this one knows: {', '.join(KINDS)}",
+                found="others, too",
+                remedy="install the version of pmd that has written it, or a later one",
+            )
         entries = {kind: frozenset(map(bytes.fromhex, raw["entries"].get(kind, ()))) for kind in KINDS}
         return List(bytes.fromhex(raw["secret"]), entries, frozenset(map(bytes.fromhex, raw["looks"])))
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -246,6 +246,23 @@ def test_who_was_taken_over_commits_nothing_though_the_later_one_has_ended_witho
     assert (commits.read(folder) is not None) == committed
 
 
+def test_a_run_that_has_let_its_claim_go_commits_nothing_until_it_claims_again(tmp_path: Path) -> None:
+    """A thread or a worker of it that begins to commit only then finds its own epoch, and its files gone."""
+    folder = str(tmp_path / "images")
+    for epoch in (1, 2):
+        commits.claim(folder, epoch)
+        if epoch == 1:
+            commits.write(folder, at(1))
+    commits.unclaim(folder, 2)
+    for late in (lambda: commits.write(folder, at(2)), lambda: commits.open_for_change(folder, 2)):
+        with pytest.raises(RootError, match="no claim: it has ended too"):
+            late()
+    assert commits.require(folder, "").hash == at(1).hash
+    commits.claim(folder, 2)
+    commits.write(folder, at(2))
+    assert commits.require(folder, "") == at(2)
+
+
 def test_a_worker_that_commits_while_its_claim_is_taken_back_keeps_its_commit_or_has_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

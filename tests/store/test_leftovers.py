@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import uuid
 from pathlib import Path
 
@@ -152,6 +153,21 @@ def test_what_a_run_has_left_that_was_cut_short_goes_with_the_next(tmp_path: Pat
     with root.writer(where, "pmd build"):
         assert names(where) == {"images/_stage.json", f"images/{file.name}"}
     assert not lock.read(where).cut_short
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["killed", "cut short"])
+def test_what_a_wave_has_asked_for_that_goes_on_stays(tmp_path: Path, ended: bool) -> None:
+    """It is committed only when every image has an answer, and hosts would be asked anew."""
+    where, wave = str(tmp_path), "refresh/wave=2026-02-01"
+    begun = {f"{wave}/drawn-0123456789abcdef.parquet", f"{wave}/asked-{'0' * 32}.json"}
+    with root.writer(where, "pmd refresh") as held:
+        commits.claim(storage.join(where, wave), held.epoch)
+        for name in (*begun, f"{wave}/{TEMPORARY}", f"images/{PART}-0123456789abcdef.parquet"):
+            storage.put(storage.join(where, name), b"{}")
+    state = dataclasses.replace(lock.read(where), ended=ended, cut_short=ended)
+    storage.put(storage.join(where, lock.STATE_FILE), state.to_json())
+    with root.writer(where, "pmd build"):
+        assert names(where) == begun
 
 
 def test_a_run_that_ended_has_left_nothing_to_look_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,6 +53,15 @@ def test_what_is_no_list_is_told_and_not_repeated() -> None:
     )
 
 
+def test_a_list_that_names_what_a_later_version_knows_is_told_as_its_own() -> None:
+    """Nothing may be let in that it keeps out, and its file is as it should be."""
+    later = lists.to_bytes(lists.new()).replace(b'"image": []', b'"image": [], "hearsay": []')
+    with pytest.raises(InputError, match="a suppression list of a later version of pmd") as told:
+        lists.from_bytes(later, "there.json")
+    assert told.value.remedy == "install the version of pmd that has written it, or a later one"
+    assert "hearsay" not in str(told.value)
+
+
 @pytest.mark.parametrize(
     ("said", "user"),
     [
