@@ -282,7 +282,9 @@ class Breaking(Kept):
         if trial.command == "fetch":
             of_lane = int(self._apart(lambda: equal.largest_shard(url))) if "KILL" in trial.kind else world.CONCURRENCY
             return of_lane * (_LANES if trial.kind in _TO_LANES else 1)
-        return {"refresh": _ASKED, "repair": 2 * world.CONCURRENCY}.get(trial.command, 0)
+        if trial.command == "refresh":  # its answers wait for others before they are written
+            return _ASKED if "KILL" in trial.kind else world.CONCURRENCY
+        return 2 * world.CONCURRENCY if trial.command == "repair" else 0
 
     def _differences(self, trial: Trial, url: str) -> Iterator[str]:
         place = self.folder / "tried"

@@ -258,7 +258,9 @@ def plant(root: Path) -> int:
         shutil.copyfile(original, copy)
     begun = root / "refresh/wave=2020-02-02"
     begun.mkdir(parents=True, exist_ok=True)
-    (begun / f"asked-{keys.image_id('flickr:1009').hex()}.json").write_text('{"status": "ok"}', encoding="utf-8")
+    name = keys.image_id("flickr:1009").hex()
+    told = {name: {"status": "ok", "sha256": None, "when": "2020-02-02T12:00:00+00:00"}}
+    (begun / f"asked-{name}.json").write_text(json.dumps(told), encoding="utf-8")
     return len(copies) + 1
 
 

@@ -175,24 +175,25 @@ def _keeping(
 
     def ask(fetcher: Fetcher) -> None:
         unreached: list[tuple[bytes, Answer]] = []
-        for fetched in fetcher.fetch(todo):
-            answer = _answer(fetched)
-            if fetched.status in network.UNREACHED:
-                unreached.append((fetched.image_id, answer))
-                continue
-            waves.keep(folder, fetched.image_id, answer)
-            answered[fetched.image_id] = answer
-            tell(len(answered), total)
-        if unreached and not fetcher.answered:
-            raise NetworkError(
-                "no host was reached",
-                where=folder,
-                found=f"{bar.amount(len(unreached), 'images')} that cannot be reached, and none that can",
-                remedy="see to the network, then run the same command again: it goes on",
-            )
-        for image_id, answer in unreached:
-            waves.keep(folder, image_id, answer)
-            answered[image_id] = answer
+        with waves.Keeping(folder) as keeping:
+            for fetched in fetcher.fetch(todo):
+                answer = _answer(fetched)
+                if fetched.status in network.UNREACHED:
+                    unreached.append((fetched.image_id, answer))
+                    continue
+                keeping.add(fetched.image_id, answer)
+                answered[fetched.image_id] = answer
+                tell(len(answered), total)
+            if unreached and not fetcher.answered:
+                raise NetworkError(
+                    "no host was reached",
+                    where=folder,
+                    found=f"{bar.amount(len(unreached), 'images')} that cannot be reached, and none that can",
+                    remedy="see to the network, then run the same command again: it goes on",
+                )
+            for image_id, answer in unreached:
+                keeping.add(image_id, answer)
+                answered[image_id] = answer
 
     return ask
 

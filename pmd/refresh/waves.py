@@ -1,16 +1,19 @@
 """Waves on disk: what was drawn, what has been answered so far, and the table that is committed when all has been.
 
 `refresh/wave=DATE/` is named by the day on which the wave began. What was drawn is written before anybody is asked. Each answer
-is a file of its own, named by the image, so that a run that is killed asks for nothing again that was answered. The commit lists
-the one table of the wave, and the rest goes.
+is a file of its own, so that a run that is killed asks for nothing again that was answered. In a bucket, where a file takes a
+request, some answers are one file, named by the first of their images. The commit lists the one table of the wave, and the rest
+goes.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
+import time
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
 
 import orjson
 import pyarrow as pa
@@ -39,6 +42,9 @@ WAVE: Final = pa.schema(
 
 _DRAWN: Final = "drawn-"
 _ASKED: Final = "asked-"
+#: Answers that wait to be written together in a bucket, and seconds for which they do: after SIGKILL so much is asked for again.
+_TOGETHER: Final = 64
+_WAIT_S: Final = 5.0
 #: What the drawn table's file says of itself.
 _ABOUT: Final = b"pmd"
 
@@ -151,24 +157,62 @@ def _words(options: Mapping[str, Any]) -> str:
     return " ".join(f"--{name} {value}" for name, value in options.items())
 
 
-def keep(folder: str, image_id: bytes, answer: Answer) -> None:
-    """Write down what has become of an image, for good."""
-    said = {"status": answer.status, "sha256": answer.sha256, "when": answer.when.isoformat()}
-    storage.put(storage.join(folder, f"{_ASKED}{image_id.hex()}.json"), orjson.dumps(said))
+class Keeping:
+    """Writes down what has become of images, for good: what waits, at the end at the latest, also where a signal makes it.
+
+    Args:
+        folder: The wave's.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._most = 1 if storage.is_local(folder) else _TOGETHER
+        self._waiting: dict[bytes, Answer] = {}
+        self._since = 0.0
+
+    def add(self, image_id: bytes, answer: Answer) -> None:
+        """Write down an answer, or let it wait for others."""
+        if not self._waiting:
+            self._since = time.monotonic()
+        self._waiting[image_id] = answer
+        if len(self._waiting) >= self._most or time.monotonic() - self._since >= _WAIT_S:
+            self._write()
+
+    def _write(self) -> None:
+        said = {key.hex(): _said(answer) for key, answer in self._waiting.items()}
+        storage.put(storage.join(self._folder, f"{_ASKED}{next(iter(said))}.json"), orjson.dumps(said))
+        self._waiting = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write what waits."""
+        if self._waiting:
+            self._write()
+
+
+def _said(answer: Answer) -> dict[str, str | None]:
+    return {"status": answer.status, "sha256": answer.sha256, "when": answer.when.isoformat()}
 
 
 def answers(folder: str) -> dict[bytes, Answer]:
     """Return what has been answered so far, by image; what was cut off in writing counts as not answered."""
-    found = {}
+    found: dict[bytes, Answer] = {}
     for name in storage.list_names(folder):
         if name.startswith(_ASKED):
             try:
                 said = orjson.loads(storage.read_bytes(storage.join(folder, name)))
             except orjson.JSONDecodeError:
                 continue
-            key = bytes.fromhex(name.removeprefix(_ASKED).partition(".")[0])
-            found[key] = Answer(said["status"], said["sha256"], datetime.datetime.fromisoformat(said["when"]))
+            found |= {bytes.fromhex(key): _answer(one) for key, one in said.items() if isinstance(one, dict)}
     return found
+
+
+def _answer(said: Mapping[str, Any]) -> Answer:
+    return Answer(said["status"], said["sha256"], datetime.datetime.fromisoformat(said["when"]))
 
 
 def commit(folder: str, date: str, drawn: Drawn, answered: Mapping[bytes, Answer], run: Mapping[str, Any]) -> None:

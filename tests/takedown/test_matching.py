@@ -541,7 +541,8 @@ def test_waves_forget_what_was_taken_down(tmp_path: Path) -> None:
     file = parquet_files.put_table(folder, flow.part(0, 0), rows)
     commits.claim(folder, 1)
     commits.write(folder, Commit(flow.REFRESH.name, (file,), {}, "h", {commits.EPOCH: 1}, {"bounds": {}}))
-    waves.keep(begun, ids[1], waves.Answer("ok", None, datetime.datetime(2026, 2, 2, tzinfo=datetime.UTC)))
+    with waves.Keeping(begun) as keeping:
+        keeping.add(ids[1], waves.Answer("ok", None, datetime.datetime(2026, 2, 2, tzinfo=datetime.UTC)))
     held = Suppression((lists.new().with_values({"image": [ids[1]], "host": ["gone.example"]}),))
     lock = Lock(where, 1, State())
     assert dict(purge.waves(purge.Purge(lock, held, is_dry=True), where)) == {"rows of waves": 2}
