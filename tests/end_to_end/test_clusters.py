@@ -26,7 +26,9 @@ from tests.end_to_end.conftest import Demo
 ENGINES = Path(__file__).resolve().parents[2] / servers.FOLDER
 whole = pytest.mark.skipif(not os.environ.get("PMD_WHOLE_ENGINES"), reason="takes minutes; run: make test-engines")
 
-pytestmark = pytest.mark.timeout(3600)
+#: A worker of Beam's in this process may still read what its engine has to say when that ends the job, and the stream with it.
+ending = pytest.mark.filterwarnings("ignore:Exception in thread read_state:pytest.PytestUnhandledThreadExceptionWarning")
+pytestmark = [pytest.mark.timeout(3600), ending]
 
 
 def engine(name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:

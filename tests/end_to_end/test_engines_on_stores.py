@@ -20,7 +20,7 @@ from tests.end_to_end.test_clusters import FLINK, IN_ONE, SPARK_IN_ONE
 from tests.end_to_end.test_clusters import parted as parted  # noqa: PLC0414  a fixture of theirs
 from tests.object_stores.test_build import copied
 
-pytestmark = [pytest.mark.timeout(3600), test_clusters.whole]
+pytestmark = [pytest.mark.timeout(3600), test_clusters.whole, test_clusters.ending]
 
 
 @contextlib.contextmanager
