@@ -27,7 +27,9 @@ ENGINES = Path(__file__).resolve().parents[2] / servers.FOLDER
 whole = pytest.mark.skipif(not os.environ.get("PMD_WHOLE_ENGINES"), reason="takes minutes; run: make test-engines")
 
 #: A worker of Beam's in this process may still read what its engine has to say when that ends the job, and the stream with it.
-ending = pytest.mark.filterwarnings("ignore:Exception in thread read_state:pytest.PytestUnhandledThreadExceptionWarning")
+ending = pytest.mark.filterwarnings(
+    "ignore:Exception in thread read_state:pytest.PytestUnhandledThreadExceptionWarning"
+)
 pytestmark = [pytest.mark.timeout(3600), ending]
 
 
