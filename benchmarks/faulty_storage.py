@@ -13,9 +13,9 @@ On ROOTs as they were before each stage (`breaking.kept`), in drivers and, for f
 - `full`: ROOT on a small tmpfs, filled until so many bytes are left, from none to as many as the stage needs. Then room is
   made. Root's rights are needed to mount it; where they are not there, it says so.
 
-Checked: a run that fails ends in words, with exit code 4 (or 3, where an input could not be read, or 1, where this machine
-lacks something), without a traceback, and at most ten seconds later than one that nothing disturbs; the last leaves what an
-undisturbed run leaves (`breaking.equal`). Exits with 1 where that is not so. The last line is JSON.
+Checked: a run that fails ends in words, with exit code 4 (or 2 or 3, where the configuration or an input could not be read, or 1,
+where this machine lacks something), without a traceback, and at most ten seconds later than one that nothing disturbs; the last
+leaves what an undisturbed run leaves (`breaking.equal`). Exits with 1 where that is not so. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ RERUNS: Final = 3
 _PASSING: Final = ("EIO", "ETIMEDOUT", "ESTALE")
 _LACKING: Final = ("EACCES", "EROFS", "EDQUOT", "EMFILE", "ENFILE", "ENOMEM")
 _LANES: Final = 2
-#: Done; this machine lacks something; an input could not be read; ROOT could not be read or written.
-_ENDINGS: Final = (0, 1, 3, 4)
+#: Done; this machine lacks something; the configuration or an input could not be read; ROOT could not be read or written.
+_ENDINGS: Final = (0, 1, 2, 3, 4)
 #: What is left on a full disk, in bytes.
 _ROOMS: Final = (0, 8_192, 32_768, 131_072, 524_288, 1_048_576)
 #: After how many writes of a process storage is gone.
