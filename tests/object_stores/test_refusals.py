@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -118,6 +118,26 @@ def fails(store: Emulated, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL" if store.kind == "s3" else "STORAGE_EMULATOR_HOST", address)
 
 
+def unlike(
+    pmd: Pmd, stands_for: dict[str, str], wanted: dict[int, Iterable[str]], says: Callable[[list[str]], bool]
+) -> list[str]:
+    """Run commands; return in words which of them end or speak otherwise than they are to.
+
+    Args:
+        pmd: Runs one.
+        stands_for: What their words stand for.
+        wanted: Exit code → the commands that are to end with it.
+        says: Whether the lines are right that say what is wrong.
+    """
+    found = []
+    for code, commands in wanted.items():
+        for command in commands:
+            ended = pmd(*(stands_for.get(word, word) for word in command.split()))
+            if ended.code != code or not says([line for line in ended.err.splitlines() if line.startswith("pmd: ")]):
+                found.append(f"{command}: {ended.code} and not {code}: {ended.err[-500:]}")
+    return found
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.usefixtures("at_once")
 def test_a_store_that_fails_ends_every_command_in_a_sentence(
@@ -126,18 +146,13 @@ def test_a_store_that_fails_ends_every_command_in_a_sentence(
     put(store, built)
     stands_for = named(store, built, tmp_path)
     fails(store, kind, monkeypatch)
-    wrong = []
-    for code, commands in (
-        (4, (*READERS, *PLANNERS, *WRITERS)),
-        (3, OF_INPUTS),
-        (2, ("plan CONFIGURED", "build CONFIGURED")),
-    ):
-        configured = {"CONFIGURED": f"{store.bucket}/refusals/pmd.toml"}
-        for command in commands:
-            ended = pmd(*((stands_for | configured).get(word, word) for word in command.split()))
-            said = [line for line in ended.err.splitlines() if line.startswith("pmd: ")]
-            if ended.code != code or len(said) != 1 or not said[0].endswith(f": {KINDS[kind]}"):
-                wrong.append(f"{command}: {ended.code} and not {code}: {ended.err[-500:]}")
+    stands_for["CONFIGURED"] = f"{store.bucket}/refusals/pmd.toml"
+    wanted = {
+        4: (*READERS, *PLANNERS, *WRITERS),
+        3: OF_INPUTS,
+        2: ("plan CONFIGURED", "build CONFIGURED"),
+    }
+    wrong = unlike(pmd, stands_for, wanted, lambda said: len(said) == 1 and said[0].endswith(f": {KINDS[kind]}"))
     assert not wrong, "\n".join(wrong)
 
 
@@ -146,14 +161,10 @@ def test_a_bucket_that_is_not_there_is_told_as_root_or_as_input(
     store: Emulated, built: Path, pmd: Pmd, tmp_path: Path
 ) -> None:
     stands_for = named(store, built, tmp_path, f"{store.kind}://pmd-no-such-bucket")
-    wrong = []
     # A plan may be made before anything is there, and what is compared need be no ROOT.
     of_inputs = [command for command in OF_INPUTS if not command.startswith("plan")]
-    for code, commands in ((4, READERS[:-1]), (2, ("build CONFIG", "curate CONFIG")), (3, (*of_inputs, READERS[-1]))):
-        for command in commands:
-            ended = pmd(*(stands_for.get(word, word) for word in command.split()))
-            if ended.code != code or "pmd: " not in ended.err:
-                wrong.append(f"{command}: {ended.code} and not {code}: {ended.err[-500:]}")
+    wanted = {4: READERS[:-1], 2: ("build CONFIG", "curate CONFIG"), 3: (*of_inputs, READERS[-1])}
+    wrong = unlike(pmd, stands_for, wanted, bool)
     assert not wrong, "\n".join(wrong)
 
 
@@ -166,20 +177,13 @@ def test_who_may_only_read_reads_and_is_refused_what_writes(
     put(store, built)
     stands_for = named(store, built, tmp_path)
     store.proxy.refused = ("WRITE", 403)
-    wrong = []
     reads = (*READERS, "plan CONFIG", "build CONFIG --why", "takedown receipt CONFIG")
-    for command in reads:
-        ended = pmd(*(stands_for.get(word, word) for word in command.split()))
-        if ended.code != 0:
-            wrong.append(f"{command}: {ended.code}: {ended.err[-500:]}")
+    wrong = unlike(pmd, stands_for, {0: reads}, lambda _: True)
     assert len(library.load(stands_for["ROOT"]).ledger.to_pandas())
-    for command in WRITERS:
-        if "DATA" in command:  # where a build is, no other audit goes
-            continue
-        ended = pmd(*(stands_for.get(word, word) for word in command.split()))
-        said = [line for line in ended.err.splitlines() if line.startswith("pmd: ")]
-        if ended.code != 4 or len(said) != 1 or not said[0].endswith(": the storage refuses"):
-            wrong.append(f"{command}: {ended.code}: {ended.err[-500:]}")
+    writers = [command for command in WRITERS if "DATA" not in command]  # where a build is, no other audit goes
+    wrong += unlike(
+        pmd, stands_for, {4: writers}, lambda said: len(said) == 1 and said[0].endswith(": the storage refuses")
+    )
     assert not wrong, "\n".join(wrong)
 
 
@@ -190,11 +194,6 @@ def test_answers_that_always_break_off_end_every_command_that_reads(
     put(store, built)
     stands_for = named(store, built, tmp_path)
     store.proxy.broken = 10**9
-    wrong = []
-    for code, commands in ((4, (*READERS, "plan CONFIG", "build CONFIG")), (3, OF_INPUTS)):
-        for command in commands:
-            ended = pmd(*(stands_for.get(word, word) for word in command.split()))
-            said = [line for line in ended.err.splitlines() if line.startswith("pmd: ")]
-            if ended.code != code or len(said) != 1:
-                wrong.append(f"{command}: {ended.code} and not {code}: {ended.err[-500:]}")
+    wanted = {4: (*READERS, "plan CONFIG", "build CONFIG"), 3: OF_INPUTS}
+    wrong = unlike(pmd, stands_for, wanted, lambda said: len(said) == 1)
     assert not wrong, "\n".join(wrong)
